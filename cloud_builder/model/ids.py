@@ -1,0 +1,40 @@
+"""Identifiers, each a type of its own, and how new ones look."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+RequestId = NewType("RequestId", str)
+"""Chosen by the client (`[A-Za-z0-9._-]`, at most 100 characters) or made by cb-ctl, e.g. `r-3fk2p9`."""
+
+JobId = NewType("JobId", str)
+"""`<request id>.<number>`: readable, and unique because request ids are."""
+
+RunnerId = NewType("RunnerId", str)
+EventId = NewType("EventId", str)
+QueryId = NewType("QueryId", str)
+
+SourceName = NewType("SourceName", str)
+"""The short name a git repository goes by."""
+
+Revision = NewType("Revision", str)
+"""A git commit, 40 hex digits."""
+
+TreeId = NewType("TreeId", str)
+"""A git tree, 40 hex digits: the content of a unit's directory."""
+
+UnitPath = NewType("UnitPath", str)
+"""A unit's directory inside its source, below `projects/` when there is one: `packages/hello`."""
+
+Digest = NewType("Digest", str)
+"""A sha256, 64 lower-case hex digits."""
+
+InputKey = NewType("InputKey", str)
+"""The digest of everything that goes into a job (design: rebuild only what changed)."""
+
+RepositoryName = NewType("RepositoryName", str)
+"""`<source>-<dist>`: one signed package repository."""
+
+
+def job_id(request: RequestId, number: int) -> JobId:
+    return JobId(f"{request}.{number}")

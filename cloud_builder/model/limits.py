@@ -1,0 +1,23 @@
+"""What one attempt may use."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from .frozen import Lenient
+
+MIB = 1024 * 1024
+
+
+class Limits(Lenient):
+    """Upper bounds of one attempt: bytes, seconds, counts. Reaching one ends it as `failure`, with the limit named."""
+
+    memory: int = Field(default=4096 * MIB, gt=0)
+    disk: int = Field(default=20480 * MIB, gt=0)
+    log: int = Field(default=256 * MIB, gt=0)
+    processes: int = Field(default=2048, gt=0)
+    cpu: int = Field(default=0, ge=0)
+    """CPU cores (parallel jobs of the build); 0: as many as the runner has."""
+    time: float = Field(default=3600.0, gt=0)
+    silence: float = Field(default=900.0, gt=0)
+    """Seconds without a line of log."""

@@ -1,0 +1,61 @@
+"""How things end, and the closed sets around it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+    REUSED = "reused"
+    SKIPPED = "skipped"
+    CANCELED = "canceled"
+    SUPERSEDED = "superseded"
+
+    @property
+    def is_good(self) -> bool:
+        """True when the job's artifacts exist and may be used by its dependants."""
+        return self in (Outcome.SUCCESS, Outcome.REUSED)
+
+
+class RequestOutcome(StrEnum):
+    """How a request ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+
+
+class JobState(StrEnum):
+    """Where a job stands before it has an outcome."""
+
+    BLOCKED = "blocked"
+    QUEUED = "queued"
+    ASSIGNED = "assigned"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+class Kind(StrEnum):
+    """What a unit builds."""
+
+    PACKAGE = "package"
+    IMAGE = "image"
+    LAB = "lab"
+
+
+class Role(StrEnum):
+    """Who writes and reads topics."""
+
+    CLIENT = "client"
+    REQUEST = "cb-request"
+    SCHEDULER = "cb-scheduler"
+    RUNNER = "cb-runner"
+    COLLECTOR = "cb-collector"
+    INFO = "cb-info"

@@ -1,0 +1,112 @@
+"""All settings, with their defaults. Wiring reads them from a file, CB_* variables and flags; nothing else does.
+
+Durations are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from .events import SOURCE_NAME
+from .frozen import Strict
+from .limits import Limits
+
+
+class BrokerSettings(Strict):
+    """Where the broker is. `embedded` marks the broker inside the confluent-kafka wheel; its `incarnation` names one
+    life of it, because it forgets everything when it ends."""
+
+    bootstrap: str = "127.0.0.1:9092"
+    embedded: bool = False
+    incarnation: str = ""
+    options: dict[str, str] = {}
+    """Further librdkafka settings, e.g. security.protocol, sasl.*"""
+
+
+class SourceSettings(Strict):
+    """A git repository to follow."""
+
+    url: str
+    branch: str = ""
+    """Empty: the default branch of the repository."""
+
+
+class RequestSettings(Strict):
+    """cb-request."""
+
+    poll_interval: float = Field(default=10.0, gt=0)
+    """How often each source is asked for new commits."""
+    build_on_push: bool = True
+    repository_state_max_age: float = 300.0
+    """How long the state of the package repositories that build roots name is believed before it is read again."""
+    manifest_max_bytes: int = 1024 * 1024
+
+
+class SchedulerSettings(Strict):
+    """cb-scheduler."""
+
+    lease: float = Field(default=12.0, gt=0)
+    """A runner silent for so long loses its jobs."""
+    max_errors: int = Field(default=3, ge=1)
+    """A job that ended in `error` this many times stays there."""
+    retry_delay: float = 2.0
+    """Before the second try; doubles with each further one."""
+
+
+class RunnerSettings(Strict):
+    """cb-runner."""
+
+    id: str = "runner-1"
+    group: str = ""
+    slots: int = Field(default=1, ge=1)
+    heartbeat: float = Field(default=3.0, gt=0)
+    limits: Limits = Limits()
+    work: Path | None = None
+    """Buildroots, layers and overlays; on a file system with room. Default: <home>/<runner id>/work."""
+
+
+class CollectorSettings(Strict):
+    """cb-collector. The repositories are served at http://<host>:<port>/."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8480, ge=0, le=65535)
+    public_url: str = ""
+    """What others reach it by; default: http://<host>:<port>."""
+    key_name: str = "Cloud Builder repositories"
+    keep_snapshots: int = Field(default=10, ge=2)
+
+    @property
+    def url(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+class Settings(Strict):
+    """Everything. `home`: the state of this machine's daemons; `cache`: what can be made again."""
+
+    home: Path
+    cache: Path
+    store: Path | None = None
+    """Object store for artifacts; default: <home>/store."""
+    buildroot_store: Path | None = None
+    """Object store for buildroots, shared by all runners; default: <cache>/store."""
+    broker: BrokerSettings = BrokerSettings()
+    sources: dict[str, SourceSettings] = Field(default={}, json_schema_extra={"propertyNames": {"pattern": SOURCE_NAME}})
+    request: RequestSettings = RequestSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    runner: RunnerSettings = RunnerSettings()
+    collector: CollectorSettings = CollectorSettings()
+    log_level: str = "info"
+
+    @property
+    def store_path(self) -> Path:
+        return self.store or self.home / "store"
+
+    @property
+    def buildroot_store_path(self) -> Path:
+        return self.buildroot_store or self.cache / "store"
+
+    @property
+    def runner_work(self) -> Path:
+        return self.runner.work or self.home / self.runner.id / "work"

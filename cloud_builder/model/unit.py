@@ -1,0 +1,54 @@
+"""Units as cb-request finds them at one commit, and what they are built for."""
+
+from __future__ import annotations
+
+from .frozen import Lenient
+from .ids import Digest, TreeId, UnitPath
+from .outcome import Kind
+
+
+class Target(Lenient):
+    """What a unit is built for. A package's name is `dist.arch`, which is also the KIWI profile of its buildroot."""
+
+    name: str
+    dist: str = ""
+    arch: str = ""
+    runner_group: str = ""
+    """Empty: any runner of the right architecture."""
+
+
+class Unit(Lenient):
+    """A directory with `.cb/cloud_builder.yml` at one commit.
+
+    `build_depends` holds the relation fields that count for a build of every binary, joined by commas
+    (deb: Build-Depends, Build-Depends-Arch, Build-Depends-Indep); `provides` the names of the binaries it makes.
+    `buildroot` is the sha256 of build_root.kiwi and `repositories` that of the metadata of the package
+    repositories it names, so that a change of either changes the input key."""
+
+    path: UnitPath
+    directory: str
+    """Where the unit lies in the tree of the commit, e.g. `projects/packages/hello`."""
+    name: str
+    kind: Kind
+    tree: TreeId
+    targets: tuple[Target, ...]
+    provides: tuple[str, ...] = ()
+    build_depends: str = ""
+    depends: tuple[UnitPath, ...] = ()
+    """What the manifest adds by hand to the dependencies its metadata names."""
+    buildroot: Digest | None = None
+    repositories: Digest | None = None
+
+
+class Problem(Lenient):
+    """A unit that cannot be used, and why: the healthy ones beside it are not touched."""
+
+    path: str
+    file: str = ""
+    line: int = 0
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.file or self.path, self.line) if part)
+        return f"{where}: {self.message}" + (f"\n  {self.hint}" if self.hint else "")

@@ -1,0 +1,92 @@
+"""The port to a message broker that speaks Kafka's terms: topics, partitions, offsets, at-least-once.
+
+Static assignment with our own offsets: a daemon names the positions it wants and keeps them with its state. Nothing
+may depend on consumer groups, transactions, compaction or topic administration: the embedded broker has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cloud_builder.model.topics import Topic
+
+
+@dataclass(frozen=True, order=True)
+class Partition:
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message as the broker has it. `timestamp`: seconds since the epoch, by the broker's or writer's clock."""
+
+    partition: Partition
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One message to send. Records of one (topic, key) arrive in the order they were sent."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Consumer(Protocol):
+    """Reads a fixed set of partitions. Not thread-safe."""
+
+    def poll(self, most: int, timeout: float) -> list[Record]:
+        """Up to `most` records; returns as soon as there is one, and empty after `timeout` seconds.
+
+        Raises Retryable while the broker cannot be reached. A position that the broker no longer has (retention)
+        goes on at the oldest record it has."""
+
+    def is_at_end(self) -> bool:
+        """True when everything that was in the partitions at the last poll has been returned."""
+
+    def close(self) -> None: ...
+
+
+class Producer(Protocol):
+    """Sends. Thread-safe."""
+
+    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+        """Returns when the broker has all records; raises Retryable when it has not within `timeout` seconds (some
+        may have arrived: send all again)."""
+
+    def send_soon(self, record: Outgoing) -> None:
+        """Best effort, no waiting, no error: for live logs."""
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Flushes what `send_soon` still holds, for at most `timeout` seconds."""
+
+
+class Broker(Protocol):
+    """A connection to a cluster."""
+
+    def incarnation(self) -> str:
+        """Names the life of this cluster: offsets kept under another incarnation mean nothing.
+
+        Raises Retryable when the broker cannot be reached."""
+
+    def ensure_topics(self, topics: Iterable[Topic]) -> None:
+        """Creates what is missing (idempotent). Where the client may not create topics, raises Rejected naming
+        those that are missing."""
+
+    def watermarks(self, topics: Iterable[str]) -> Mapping[Partition, tuple[int, int]]:
+        """Every partition of the topics with its oldest offset and the next to be written."""
+
+    def consumer(self, positions: Mapping[Partition, int]) -> Consumer: ...
+
+    def producer(self) -> Producer: ...
+
+    def close(self) -> None: ...

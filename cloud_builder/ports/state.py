@@ -1,0 +1,69 @@
+"""The port to a daemon's own durable state: documents by collection, in transactions, together with the daemon's
+input positions and its outgoing messages (outbox pattern).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from .broker import Outgoing, Partition
+
+Document = dict[str, Any]
+
+
+class Documents(Protocol):
+    """JSON documents, each in a collection under a key; `parent` groups them and `rank` orders them."""
+
+    def get(self, collection: str, key: str) -> Document | None: ...
+
+    def put(self, collection: str, key: str, body: Document, *, parent: str = "", rank: float = 0.0) -> None:
+        """Inserts or replaces."""
+
+    def delete(self, collection: str, key: str) -> None: ...
+
+    def find(
+        self,
+        collection: str,
+        *,
+        parent: str | None = None,
+        newest: bool = False,
+        most: int | None = None,
+        after: float | None = None,
+    ) -> Iterator[tuple[str, Document]]:
+        """(key, body) by ascending rank (`newest`: descending), then key; only those with rank > `after`."""
+
+    def count(self, collection: str, *, parent: str | None = None) -> int: ...
+
+
+class StateStore(Documents, Protocol):
+    """A daemon's whole durable memory. One process opens it; opening a second time raises Rejected."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing for everything inside; an exception rolls back. Not nested."""
+
+    def has_seen(self, event_id: str) -> bool: ...
+
+    def mark_seen(self, event_id: str, at: float) -> None: ...
+
+    def forget_seen(self, before: float) -> int:
+        """Forgets event ids marked before that time; returns how many."""
+
+    def positions(self, incarnation: str) -> Mapping[Partition, int]:
+        """The next offset to read, by partition."""
+
+    def save_positions(self, incarnation: str, positions: Mapping[Partition, int]) -> None: ...
+
+    def incarnation(self) -> str | None:
+        """The incarnation whose positions were saved last."""
+
+    def outbox_add(self, records: Iterable[Outgoing]) -> None: ...
+
+    def outbox(self, most: int) -> Sequence[tuple[int, Outgoing]]:
+        """The oldest records not yet confirmed, with their numbers, in the order they were added."""
+
+    def outbox_confirm(self, up_to: int) -> None:
+        """The broker has everything up to this number."""
+
+    def close(self) -> None: ...
