@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from .artifact import Artifact
 from .frozen import Lenient
 from .ids import (
+    Digest,
     InputKey,
     JobId,
     QueryId,
@@ -183,6 +184,10 @@ class JobAssigned(Payload):
     tree: TreeId
     target: Target
     input_key: InputKey
+    buildroot: Digest | None = None
+    """sha256 of the unit's build_root.kiwi."""
+    repositories: Digest | None = None
+    """State of the package repositories that the build root is made from (see Unit)."""
     dependencies: tuple[Artifact, ...] = ()
     limits: Limits = Limits()
     lease: float = 12.0
@@ -389,7 +394,7 @@ class AttemptStarted(Payload):
 class AttemptFinished(Payload):
     """The build has ended. Counts only when `attempt` is the job's current one.
 
-    `outcome` is success, failure, error or canceled. `step` names the part that said no; `timings` has seconds a step."""
+    `outcome` is success, failure, error or canceled. `step` names the part that said no; `timings`: seconds a step."""
 
     type: ClassVar[str] = "attempt.finished"
 

@@ -92,7 +92,9 @@ class Settings(Strict):
     buildroot_store: Path | None = None
     """Object store for buildroots, shared by all runners; default: <cache>/store."""
     broker: BrokerSettings = BrokerSettings()
-    sources: dict[str, SourceSettings] = Field(default={}, json_schema_extra={"propertyNames": {"pattern": SOURCE_NAME}})
+    sources: dict[str, SourceSettings] = Field(
+        default={}, json_schema_extra={"propertyNames": {"pattern": SOURCE_NAME}}
+    )
     request: RequestSettings = RequestSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     runner: RunnerSettings = RunnerSettings()
