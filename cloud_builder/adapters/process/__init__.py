@@ -1,0 +1,8 @@
+"""The one door to other programs: nothing else in Cloud Builder starts a process.
+
+`run` starts a program, waits, and returns what it printed; `spawn` starts one whose output is read as it comes.
+"""
+
+from .door import Finished, run, spawn
+
+__all__ = ["Finished", "run", "spawn"]
