@@ -1,0 +1,62 @@
+# `make` alone explains itself. Everything below works on a fresh clone: it installs first what is missing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+
+.PHONY: help setup setup-run demo test test-fast test-unit test-e2e lint format types contracts schemas check-schemas docs lock clean
+
+help:  ## Show this
+	@echo 'Cloud Builder: from a git commit to `apt install`'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'Each of them installs first what it needs and what is missing (Debian packages with root or sudo).'
+
+setup:  ## Install what development needs: Debian packages, .venv; quick when all is there
+	@.ci/setup dev
+
+setup-run:  ## Install only what running needs (no Java, no test tools)
+	@.ci/setup run
+
+demo: setup-run  ## Build three packages from git, install the top one with apt, change the lowest, see it rebuilt
+	@sources-example/demo.sh
+
+test: setup  ## Run all tests: unit and contract, then end to end with real builds and a real Kafka
+	@$(PYTEST) test/unit test/contract
+	@$(PYTEST) test/e2e
+
+test-fast: setup  ## Run the tests that need no Kafka, no network and no build
+	@$(PYTEST) test/unit
+
+lint: setup  ## Check style and format (ruff)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: setup  ## Put the code into its format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: setup  ## Check types (mypy --strict)
+	@$(BIN)/mypy
+
+contracts: setup  ## Check the architecture: who may import whom (import-linter)
+	@$(BIN)/lint-imports
+
+schemas: setup  ## Generate schemas/ and doc/reference/events.md from the model
+	@$(BIN)/python -m cloud_builder.wiring.schemas schemas --page doc/reference/events.md
+
+check-schemas: setup  ## Fail when what `make schemas` generates is stale
+	@$(BIN)/python -m cloud_builder.wiring.schemas --check schemas --page doc/reference/events.md
+
+docs: setup  ## Build the documentation into build/docs
+	@$(BIN)/mkdocs build --quiet --strict --config-file doc/mkdocs.yml
+
+lock: setup  ## Pin the Python packages that are installed now (.ci/constraints.txt)
+	@.ci/lock
+
+clean:  ## Remove build/ and caches; keep .venv
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0r rm -rf
