@@ -1,0 +1,222 @@
+"""ports.store.ObjectStore as a directory that processes of one machine (or of one network file system) share.
+
+    objects/ab/abcdef…   one file an object, read-only, complete or not there (written aside, synced, renamed)
+    names/<name>         a digest and a newline, replaced by rename
+    tmp/                 what is being written; a killed writer's leftovers go after a day
+
+Objects are read-only for everyone; who may enter the directories is the operator's choice (umask, chmod of the top).
+Files of any size pass through in pieces and are never held in memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from cloud_builder.errors import Bug, Permanent, Retryable
+from cloud_builder.model.ids import Digest
+
+PIECE = 1024 * 1024
+LEFTOVER_AGE = 86400.0
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~:@-]{0,199}(/[A-Za-z0-9][A-Za-z0-9._+~:@-]{0,199})*")
+
+
+class DirectoryStore:
+    """See the port. `path` is made when missing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._objects, self._names, self._tmp = path / "objects", path / "names", path / "tmp"
+        with self._guard("prepare"):
+            for directory in (self._objects, self._names, self._tmp):
+                directory.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+
+    def put(self, path: Path) -> tuple[Digest, int]:
+        with path.open("rb") as source:
+            digest, size = _read(source)
+            if self._is_stored(digest, size):
+                return digest, size
+            source.seek(0)
+            with self._guard(f"store {path.name}"), self._written() as (file, temporary):
+                digest, size = _copy(source, file)
+                os.fchmod(file.fileno(), 0o444)
+                _sync(file)
+                final = self._file(digest)
+                final.parent.mkdir(exist_ok=True)
+                temporary.replace(final)
+                _sync_directory(final.parent)
+        return digest, size
+
+    def has(self, digest: Digest) -> bool:
+        with self._guard(f"look for {digest}"):
+            return _DIGEST.fullmatch(digest) is not None and self._file(digest).is_file()
+
+    def size(self, digest: Digest) -> int:
+        with self._found(digest) as file:
+            return file.stat().st_size
+
+    def open(self, digest: Digest) -> BinaryIO:
+        with self._found(digest) as file:
+            return file.open("rb")
+
+    def fetch(self, digest: Digest, into: Path) -> None:
+        temporary = into.with_name(f".{into.name[:200]}.{os.urandom(6).hex()}")
+        try:
+            with self._found(digest) as file:
+                actual = _link(file, temporary) or _copy_out(file, temporary)
+            _compare(digest, actual)
+            temporary.replace(into)
+        finally:
+            # Still there after a failure, and after renaming one link of an object onto another one.
+            temporary.unlink(missing_ok=True)
+
+    def verify(self, digest: Digest) -> None:
+        with self.open(digest) as file, self._guard(f"read {digest}"):
+            actual, _ = _read(file)
+        _compare(digest, actual)
+
+    def name(self, name: str, digest: Digest) -> None:
+        final = self._name_file(name)
+        with self._guard(f"name {name}"), self._written() as (file, temporary):
+            file.write(f"{digest}\n".encode())
+            os.fchmod(file.fileno(), 0o644)
+            _sync(file)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(final)
+            _sync_directory(final.parent)
+
+    def named(self, name: str) -> Digest | None:
+        file = self._name_file(name)
+        with self._guard(f"read the name {name}"):
+            try:
+                text = file.read_text().strip()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return Digest(text) if _DIGEST.fullmatch(text) else None
+
+    def _file(self, digest: Digest) -> Path:
+        return self._objects / digest[:2] / digest
+
+    def _name_file(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise Bug(f"{name!r} cannot name an object", code="object-name")
+        return self._names / name
+
+    def _is_stored(self, digest: Digest, size: int) -> bool:
+        """A file of the wrong size is damaged, and storing it again mends it."""
+        with self._guard(f"look for {digest}"):
+            try:
+                return self._file(digest).stat().st_size == size
+            except FileNotFoundError:
+                return False
+
+    @contextmanager
+    def _found(self, digest: Digest) -> Iterator[Path]:
+        if not self.has(digest):
+            raise Permanent(
+                f"object {digest} is not in the store",
+                code="object-missing",
+                hint="It was removed, or the store is another one than that of its builder: compare the `store` setting"
+                " of the daemons.",
+            )
+        with self._guard(f"read {digest}"):
+            yield self._file(digest)
+
+    @contextmanager
+    def _written(self) -> Iterator[tuple[BinaryIO, Path]]:
+        descriptor, name = tempfile.mkstemp(dir=self._tmp)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file, temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _guard(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise Retryable(
+                f"object store {self._path} cannot {doing}: {error.strerror or error}",
+                code="store-full" if full else "store-unreachable",
+                hint=f"Free space on the file system of {self._path}; it goes on by itself."
+                if full
+                else f"Check that {self._path} is mounted, and readable and writable for uid {os.getuid()}.",
+                delay=5.0,
+            ) from error
+
+    def _sweep(self) -> None:
+        oldest = time.time() - LEFTOVER_AGE
+        for leftover in self._tmp.iterdir():
+            with suppress(FileNotFoundError):
+                if leftover.stat().st_mtime < oldest:
+                    leftover.unlink()
+
+
+def _read(source: BinaryIO) -> tuple[Digest, int]:
+    state, size = hashlib.sha256(), 0
+    while piece := source.read(PIECE):
+        state.update(piece)
+        size += len(piece)
+    return Digest(state.hexdigest()), size
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> tuple[Digest, int]:
+    state, size = hashlib.sha256(), 0
+    while piece := source.read(PIECE):
+        state.update(piece)
+        target.write(piece)
+        size += len(piece)
+    return Digest(state.hexdigest()), size
+
+
+def _link(file: Path, into: Path) -> Digest | None:
+    """None where a hard link cannot be made: another file system, too many links, or the kernel forbids links to
+    files of others (fs.protected_hardlinks)."""
+    try:
+        into.hardlink_to(file)
+    except OSError as error:
+        if error.errno in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP):
+            return None
+        raise
+    with into.open("rb") as linked:
+        return _read(linked)[0]
+
+
+def _copy_out(file: Path, into: Path) -> Digest:
+    with file.open("rb") as source, into.open("wb") as target:
+        return _copy(source, target)[0]
+
+
+def _compare(digest: Digest, actual: Digest) -> None:
+    if digest != actual:
+        raise Permanent(
+            f"object {digest} is damaged in the store: its content has the sha256 {actual}",
+            code="object-corrupt",
+            hint="Check the disk of the store; delete the file and build what made it again.",
+        )
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
