@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from cloud_builder.model.events import Payload
+from cloud_builder.model.manifest_schema import KIND_OF_SECTION, Manifest, Manifest01, Manifest10
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.topics import ROUTES
 
@@ -72,8 +73,19 @@ def settings_schema() -> dict[str, Any]:
     return schema
 
 
+def manifest_schema(model: type[Manifest], version: str) -> dict[str, Any]:
+    """Of `.cb/cloud_builder.yml`. A unit has one kind, so exactly one of the target sections."""
+    schema = schema_of(model, f"urn:cloud-builder:manifest:{version}", f"Cloud Builder manifest {version}")
+    sections = [section for section in KIND_OF_SECTION if section in schema["properties"]]
+    for section in sections:
+        schema["properties"][section].pop("default", None)
+    return {**schema, "oneOf": [{"required": [section]} for section in sections]}
+
+
 def bodies() -> dict[str, str]:
     """Every JSON Schema, by its path in `schemas/`."""
     schemas = {event_file(route.event): event_schema(route.event) for route in ROUTES}
     schemas["settings.json"] = settings_schema()
+    schemas["manifest-0.1.json"] = manifest_schema(Manifest01, "0.1")
+    schemas["manifest-1.0.json"] = manifest_schema(Manifest10, "1.0")
     return {path: text_of(schema) for path, schema in sorted(schemas.items())}

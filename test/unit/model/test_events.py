@@ -1,0 +1,112 @@
+"""Events stay readable for ever, and the topic table is whole.
+
+The samples in test/golden/events are what older writers have sent: add to them, never change or remove one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_builder.model.events import BuildRequested, Payload
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.topics import DEAD_LETTER, ROUTES, TOPICS, route_of, topics_read_by
+
+SAMPLES = Path(__file__).parents[2] / "golden" / "events"
+EVENTS = {f"{route.event.type}-{route.event.version}": route.event for route in ROUTES}
+
+
+def sample(name: str) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_text())
+    return body
+
+
+def with_unknown_fields(value: Any) -> Any:
+    """The body as a newer writer sends it: every object of it has one more field."""
+    if isinstance(value, dict):
+        return {**{key: with_unknown_fields(item) for key, item in value.items()}, "added-later": {"x": [1]}}
+    if isinstance(value, list):
+        return [with_unknown_fields(item) for item in value]
+    return value
+
+
+def test_every_event_has_a_sample_and_every_sample_an_event() -> None:
+    assert {path.stem for path in SAMPLES.glob("*.json")} == set(EVENTS)
+
+
+@pytest.mark.parametrize("name", sorted(EVENTS))
+def test_a_sample_is_read_and_written_back_unchanged(name: str) -> None:
+    body = sample(name)
+    assert EVENTS[name].model_validate(body).model_dump(mode="json", exclude_unset=True) == body
+
+
+@pytest.mark.parametrize("name", sorted(EVENTS))
+def test_unknown_fields_are_ignored(name: str) -> None:
+    free_form = {"body", "args", "data", "timings", "capabilities"}
+    body = {key: value if key in free_form else with_unknown_fields(value) for key, value in sample(name).items()}
+    assert EVENTS[name].model_validate({**body, "added-later": 1}) == EVENTS[name].model_validate(sample(name))
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=sorted(EVENTS))
+def test_an_event_is_frozen_and_says_what_it_is(event: type[Payload]) -> None:
+    assert event.model_config["frozen"]
+    assert event.__doc__
+
+
+def test_each_event_travels_on_one_topic() -> None:
+    types = [route.event.type for route in ROUTES]
+    assert len(types) == len(set(types))
+    assert all(route_of(route.event.type) is route for route in ROUTES)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.event.type)
+def test_the_key_is_a_field_and_someone_reads(route: Any) -> None:
+    assert route.key in route.event.model_fields
+    assert route.readers
+
+
+def test_topics_have_distinct_names() -> None:
+    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
+
+
+def test_only_compacted_topics_are_kept_for_ever() -> None:
+    assert all(topic.compacted or topic.retention > 0 for topic in TOPICS)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_reads_what_is_meant_for_it(role: Role) -> None:
+    meant = {route.topic for route in ROUTES if role in route.readers}
+    assert set(topics_read_by(role)) == meant
+
+
+def test_every_daemon_but_the_client_has_a_topic_that_it_alone_writes() -> None:
+    writers = {topic.writer for topic in TOPICS if topic is not DEAD_LETTER}
+    assert writers == set(Role)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"source": "example", "units": ["packages/hello"]},
+        {"source": "example", "all": True},
+        {"source": "example", "ref": "main", "units": ["hello"], "request_id": "ci.1_2-3"},
+    ],
+)
+def test_a_plain_wish_is_enough(body: dict[str, Any]) -> None:
+    assert BuildRequested.model_validate(body).source == "example"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"units": ["packages/hello"]},
+        {"source": "example"},
+        {"source": "example", "units": ["hello"], "all": True},
+        {"source": "example", "all": True, "request_id": "../etc"},
+    ],
+)
+def test_a_wish_that_says_too_little_or_too_much_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="1 validation error"):
+        BuildRequested.model_validate(body)

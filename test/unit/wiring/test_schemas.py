@@ -1,0 +1,88 @@
+"""What is generated from the model is fresh, the same at every run, and valid."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.topics import DEAD_LETTER, ROUTES, TOPICS
+from cloud_builder.wiring.schemas import files, page
+from cloud_builder.wiring.schemas.__main__ import main
+
+ROOT = Path(__file__).parents[3]
+
+
+def asyncapi() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(files()["asyncapi.yaml"])
+    return document
+
+
+def references(value: Any) -> list[str]:
+    """Every $ref in a document."""
+    if isinstance(value, dict):
+        return [ref for key, item in value.items() for ref in ([item] if key == "$ref" else references(item))]
+    return [ref for item in value for ref in references(item)] if isinstance(value, list) else []
+
+
+def look_up(document: dict[str, Any], reference: str) -> Any:
+    found: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step]
+    return found
+
+
+def test_the_files_in_the_repository_are_fresh() -> None:
+    wanted = {f"schemas/{name}": text for name, text in files().items()} | {"doc/reference/events.md": page()}
+    stale = [name for name, text in wanted.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]
+    assert stale == [], "run: make schemas"
+
+
+def test_generating_twice_gives_the_same() -> None:
+    assert files() == files()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in files() if name.endswith(".json")))
+def test_a_schema_says_what_it_is(name: str) -> None:
+    schema = json.loads(files()[name])
+    assert schema["$schema"] and schema["$id"] and schema["title"] and schema["description"]
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document, present = asyncapi(), files()
+    for reference in references(document):
+        if reference.startswith("./"):
+            assert reference.removeprefix("./") in present
+        else:
+            assert look_up(document, reference)
+
+
+def test_the_asyncapi_document_names_every_topic_and_event() -> None:
+    document = asyncapi()
+    assert set(document["channels"]) == {topic.name for topic in TOPICS}
+    assert set(document["components"]["messages"]) == {route.event.type for route in ROUTES}
+
+
+def test_every_topic_is_set_up_and_allowed_to_its_writer_alone() -> None:
+    topics, acls = files()["topics.sh"], files()["acls.sh"]
+    for topic in TOPICS:
+        assert f"create {topic.name} {topic.partitions} " in topics
+        writers = [line for line in acls.splitlines() if line.endswith(f" Write {topic.name}")]
+        expected = list(Role) if topic is DEAD_LETTER else [topic.writer]
+        assert writers == [f'allow "${role.name}_USER" Write {topic.name}' for role in expected]
+
+
+def test_stale_files_are_named_and_a_second_run_is_content(tmp_path: Path) -> None:
+    run = CliRunner()
+    assert run.invoke(main, [str(tmp_path)]).exit_code == 0
+    assert run.invoke(main, ["--check", str(tmp_path)]).exit_code == 0
+    (tmp_path / "asyncapi.yaml").write_text("old")
+    (tmp_path / "left-over.json").write_text("{}")
+    result = run.invoke(main, ["--check", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "asyncapi.yaml" in result.output and "left-over.json" in result.output
