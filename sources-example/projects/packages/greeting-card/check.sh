@@ -1,0 +1,14 @@
+#!/bin/sh
+# Run by `make check`: what a card looks like, with the greet that the build depends on.
+set -eu
+
+got=$(./greeting-card --hour 8 Ada)
+wanted=$(printf '+-%s-+\n| %s |\n+-%s-+' '------------------' 'Good morning, Ada!' '------------------')
+if [ "$got" != "$wanted" ]; then
+    printf 'FAIL: expected\n%s\ngot\n%s\n' "$wanted" "$got" >&2
+    exit 1
+fi
+if ./greeting-card --hour noon 2>/dev/null; then
+    echo 'FAIL: an impossible hour must fail' >&2
+    exit 1
+fi
