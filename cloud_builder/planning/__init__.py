@@ -1,0 +1,10 @@
+"""The decisions: pure functions from what is known to what should happen.
+
+Time, ids and randomness come in as arguments; nothing is read, written or sent here. The scheduler daemon, the
+command line and simulations all run this same code.
+
+    records ── what is remembered of a request, a job, a runner
+    expand  ── request + snapshot → jobs in order            relations ── what a package needs and offers
+    ready   ── finished jobs → dependencies, input key       match     ── queue + runners → assignments
+    advance ── job + report → job                            verdict   ── jobs → outcome of the request
+"""

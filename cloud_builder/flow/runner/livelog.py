@@ -1,0 +1,62 @@
+"""The live log of one attempt: bytes come from the build's thread, pieces go out with each tick.
+
+Best effort by design: a build that prints faster than people read loses the middle of its live log, never of its whole
+log (an artifact). `offset` tells readers where a piece belongs, and so where one is missing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from cloud_builder.model.events import LogAppended
+from cloud_builder.model.ids import JobId
+
+PIECE = 32 * 1024
+BACKLOG = 512 * 1024
+
+
+class LiveLog:
+    """Thread-safe: one writer, one taker."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buffer = bytearray()
+        self._offset = 0
+
+    def write(self, piece: bytes) -> None:
+        with self._lock:
+            self._buffer += piece
+            surplus = len(self._buffer) - BACKLOG
+            if surplus > 0:
+                del self._buffer[:surplus]
+                self._offset += surplus
+
+    def take(self, job_id: JobId, attempt: int) -> Iterator[LogAppended]:
+        """The next pieces, whole lines where there are any."""
+        with self._lock:
+            cut = self._buffer.rfind(b"\n", 0, PIECE) + 1
+            if not cut and len(self._buffer) >= PIECE:
+                cut = PIECE
+            piece, offset = self._cut(cut)
+        if piece:
+            yield _event(job_id, attempt, offset, piece)
+
+    def rest(self, job_id: JobId, attempt: int) -> Iterator[LogAppended]:
+        """All that is left, at the end of the attempt."""
+        while True:
+            with self._lock:
+                piece, offset = self._cut(min(len(self._buffer), PIECE))
+            if not piece:
+                return
+            yield _event(job_id, attempt, offset, piece)
+
+    def _cut(self, size: int) -> tuple[bytes, int]:
+        piece, offset = bytes(self._buffer[:size]), self._offset
+        del self._buffer[:size]
+        self._offset += size
+        return piece, offset
+
+
+def _event(job_id: JobId, attempt: int, offset: int, piece: bytes) -> LogAppended:
+    return LogAppended(job_id=job_id, attempt=attempt, offset=offset, text=piece.decode("utf-8", "replace"))

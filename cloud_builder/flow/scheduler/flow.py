@@ -1,0 +1,89 @@
+"""Which event goes where in the scheduler."""
+
+from __future__ import annotations
+
+from cloud_builder.errors import Rejected
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import RequestOutcome, Role
+from cloud_builder.model.settings import SchedulerSettings
+from cloud_builder.planning.advance import RetryPolicy
+from cloud_builder.planning.match import Pool
+from cloud_builder.ports.mesh import Received, Work
+from cloud_builder.ports.state import Documents
+
+from . import dispatch, intake, progress
+from .world import World
+
+
+class SchedulerFlow:
+    """cb-scheduler as the mesh loop sees it. `objects_url`: where CI can fetch artifacts by digest."""
+
+    role = Role.SCHEDULER
+    instance = ""
+
+    def __init__(self, settings: SchedulerSettings, objects_url: str) -> None:
+        self._lease = settings.lease
+        self._policy = RetryPolicy(settings.max_errors, settings.retry_delay)
+        self._objects_url = objects_url
+        self._world: World | None = None
+        self._listening_since: float | None = None
+        self._told: set[Pool] = set()
+
+    @property
+    def world(self) -> World:
+        assert self._world is not None, "restore() comes first"
+        return self._world
+
+    def restore(self, state: Documents) -> None:
+        runners = self._world.runners if self._world else {}
+        self._world = World(state)
+        self._world.runners.update(runners)
+
+    def resume(self, work: Work) -> None:
+        """The broker forgot everything: tell the open verdicts again, so that the collector publishes what it missed.
+
+        Orders that were lost come back by themselves: their runner does not list them."""
+        for job_id in progress.unpublished(self.world):
+            work.emit(intake.verdict_of(self.world.jobs[job_id], work.now))
+
+    def handle(self, event: Received, work: Work) -> None:
+        world = self.world
+        match event.payload:
+            case e.SourceRevised() as payload:
+                intake.remember_snapshot(work, payload)
+            case e.RequestAccepted() as payload:
+                intake.accept(world, work, payload, self._objects_url)
+            case e.RequestRejected() as payload:
+                error = Rejected(payload.message, code=payload.code, hint=payload.hint)
+                intake.refuse(work, payload, RequestOutcome.REJECTED, error, self._objects_url)
+            case e.BuildCancelRequested() as payload:
+                intake.cancel(world, work, payload)
+            case e.RunnerSeen() as payload:
+                dispatch.hear(world, work, payload, self._policy, self._lease)
+            case e.RunnerDraining() as payload:
+                dispatch.drain(world, payload)
+            case e.AttemptStarted() as payload:
+                progress.started(world, work, payload)
+            case e.AttemptFinished() as payload:
+                progress.ended(world, work, payload, self._policy)
+            case e.RepositoryPublished() as payload:
+                progress.published(world, work, payload)
+            case e.PublishFailed() as payload:
+                progress.not_published(world, work, payload)
+
+    def tick(self, work: Work) -> None:
+        if work.caught_up:
+            if self._listening_since is None:
+                self._listening_since = work.now
+            dispatch.check_leases(self.world, work, self._policy, self._lease, self._listening_since)
+            dispatch.hand_out(self.world, work, self._lease)
+            if work.now - self._listening_since > self._lease:
+                dispatch.say_who_is_missing(self.world, work, self._told)
+        progress.finish_requests(self.world, work, self._objects_url)
+
+    def patience(self) -> float:
+        """Retries and leases are counted in seconds; half of one is soon enough."""
+        return 0.5
+
+    def stop(self, work: Work) -> None:
+        """Nothing to hand over: the state is in the documents."""

@@ -1,0 +1,234 @@
+"""Requests become jobs, and jobs become ready: the part of the scheduler before a runner is involved."""
+
+from __future__ import annotations
+
+import logging
+
+from cloud_builder.errors import Rejected
+from cloud_builder.model.events import (
+    BuildCancelRequested,
+    JobBlocked,
+    JobFinished,
+    JobQueued,
+    JobRevoked,
+    RequestAccepted,
+    RequestFinished,
+    RequestRejected,
+    SourceRevised,
+)
+from cloud_builder.model.ids import RunnerId
+from cloud_builder.model.outcome import JobState, RequestOutcome
+from cloud_builder.model.unit import Unit
+from cloud_builder.planning import advance
+from cloud_builder.planning.expand import expand
+from cloud_builder.planning.ready import Readiness, dependencies, input_key, readiness
+from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord
+from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.state import Documents
+
+from .world import World, about
+
+log = logging.getLogger("cb.scheduler")
+
+
+def remember_snapshot(work: Work, event: SourceRevised) -> None:
+    """Only the newest announced commit of a source is kept: cb-request announces before it accepts."""
+    if event.part == 0:
+        for key, _ in list(work.state.find("snapshots", parent=event.source)):
+            work.state.delete("snapshots", key)
+    body = event.model_dump(mode="json")
+    work.state.put("snapshots", f"{event.source}#{event.part}", body, parent=event.source, rank=event.part)
+
+
+def _snapshot(state: Documents, request: RequestAccepted) -> tuple[str, list[Unit]]:
+    parts = [SourceRevised.model_validate(body) for _, body in state.find("snapshots", parent=request.source)]
+    parts = [part for part in parts if part.revision == request.revision]
+    if not parts or len(parts) != parts[0].parts:
+        raise Rejected(
+            f"the units of {request.source} at {request.revision[:10]} were not announced",
+            code="snapshot-missing",
+            hint="send the request again; when it happens again, restart cb-request",
+        )
+    return parts[0].url, [unit for part in parts for unit in part.units]
+
+
+def accept(world: World, work: Work, event: RequestAccepted, objects_url: str) -> None:
+    """Expands a request into jobs. A known id changes nothing."""
+    if work.state.get("requests", event.request_id) is not None:
+        return
+    if work.state.get("canceled", event.request_id) is not None:
+        refuse(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), objects_url)
+        return
+    sequence = world.next_sequence(work)
+    try:
+        jobs = expand(event, *_snapshot(work.state, event), sequence)
+    except Rejected as error:
+        refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
+        return
+    request = RequestRecord(
+        request_id=event.request_id,
+        sequence=sequence,
+        source=event.source,
+        ref=event.ref,
+        revision=event.revision,
+        requester=event.requester,
+        origin=event.origin,
+        accepted_at=event.accepted_at,
+        jobs=tuple(job.job_id for job in jobs),
+    )
+    log.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
+    world.save_request(work, request)
+    for job in jobs:
+        world.save_job(work, job)
+    for job in jobs:
+        if job.needs:
+            work.emit(about(JobBlocked, job, work.now, waiting_for=job.needs, reason="waits for what it builds with"))
+        else:
+            make_ready(world, work, job)
+    settle(world, work)
+
+
+def refuse(
+    work: Work, event: RequestAccepted | RequestRejected, outcome: RequestOutcome, error: Rejected, objects_url: str
+) -> None:
+    """Ends a request that never became jobs, so that whoever waits on cb.result learns it."""
+    log.info("refused", extra={"request": event.request_id, "code": error.code, "why": error.message})
+    finished = RequestFinished(
+        request_id=event.request_id,
+        source=event.source,
+        ref=event.ref,
+        outcome=outcome,
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+        objects_url=objects_url,
+        finished_at=work.now,
+    )
+    work.emit(finished)
+
+
+def make_ready(world: World, work: Work, job: JobRecord) -> None:
+    """The needs of a job are known: reuse what its input key led to, queue it, or end it with the cause."""
+    verdict, because = readiness(world.needs_of(job))
+    if verdict is Readiness.WAIT:
+        return
+    if verdict is not Readiness.START:
+        names = tuple(dict.fromkeys(other.unit for other in because))
+        ended = (
+            advance.skip(job, names) if verdict is Readiness.SKIP else advance.cancel(job, "what it needs was canceled")
+        )
+        conclude(world, work, ended)
+        return
+    artifacts = dependencies(job, world.jobs, lambda name: _offer(work.state, job.target.name, name))
+    key = input_key(job, artifacts)
+    job = job.model_copy(update={"input_key": key, "dependencies": artifacts})
+    built = work.state.get("built", key)
+    if built is not None:
+        conclude(world, work, advance.reuse(job, Built.model_validate(built)))
+    elif (twin := world.building.get(key)) is not None:
+        world.save_job(work, job.model_copy(update={"twin": twin}))
+        work.emit(about(JobBlocked, job, work.now, waiting_for=(twin,), reason="the same inputs are being built"))
+    else:
+        queue(world, work, job)
+
+
+def _offer(state: Documents, target: str, name: str) -> Offer | None:
+    body = state.get("offers", f"{target}/{name}")
+    return None if body is None else Offer.model_validate(body)
+
+
+def queue(world: World, work: Work, job: JobRecord, reason: str = "") -> None:
+    assert job.input_key is not None
+    job = job.model_copy(update={"state": JobState.QUEUED})
+    world.save_job(work, job)
+    work.emit(
+        about(
+            JobQueued,
+            job,
+            work.now,
+            input_key=job.input_key,
+            attempt=job.attempt,
+            not_before=job.not_before,
+            reason=reason,
+        )
+    )
+
+
+def conclude(world: World, work: Work, job: JobRecord) -> None:
+    """A job has its outcome: tell it, remember what the key led to, and go on with those that waited for it."""
+    world.save_job(work, job)
+    log.info("finished", extra={"job": job.job_id, "attempt": job.attempt, "outcome": job.outcome, "why": job.message})
+    work.emit(verdict_of(job, work.now))
+    if job.outcome is not None and job.outcome.is_good:
+        _remember(world, work, job)
+    world.concluded.append(job.job_id)
+
+
+def settle(world: World, work: Work) -> None:
+    """Goes on with every job that waited for one that was concluded, until nothing moves."""
+    while world.concluded:
+        for waiter in sorted(world.waiters.get(world.concluded.popleft(), ())):
+            job = world.jobs[waiter]
+            if job.state is JobState.BLOCKED:
+                make_ready(world, work, job.model_copy(update={"twin": None}))
+
+
+def _remember(world: World, work: Work, job: JobRecord) -> None:
+    assert job.input_key is not None
+    if work.state.get("built", job.input_key) is None:
+        world.save_built(work, job.input_key, Built(job_id=job.job_id, artifacts=job.artifacts, log=job.log))
+    if not job.publish:
+        return
+    for artifact in job.artifacts:
+        if artifact.package is not None:
+            offer = Offer(artifact=artifact, source=job.source, unit=job.unit, sequence=job.sequence)
+            known = _offer(work.state, job.target.name, artifact.package.name)
+            if known is None or known.sequence <= job.sequence:
+                world.save_offer(work, job.target.name, offer)
+
+
+def verdict_of(job: JobRecord, now: float) -> JobFinished:
+    """The outcome of a job, as the others are told."""
+    return about(
+        JobFinished,
+        job,
+        now,
+        outcome=job.outcome,
+        attempt=job.attempt,
+        runner_id=job.runner_id,
+        input_key=job.input_key,
+        artifacts=job.artifacts,
+        log=job.log,
+        message=job.message,
+        hint=job.hint,
+        step=job.step,
+        reused_from=job.reused_from,
+        timings=job.timings,
+        publish=job.publish,
+        repository=job.repository,
+        sequence=job.sequence,
+    )
+
+
+def cancel(world: World, work: Work, event: BuildCancelRequested) -> None:
+    """Ends what is not finished. A request that is not known yet is remembered as canceled."""
+    request = world.requests.get(event.request_id)
+    if request is None:
+        if work.state.get("requests", event.request_id) is None:
+            work.state.put("canceled", event.request_id, {"requester": event.requester}, rank=work.now)
+        return
+    log.info("canceled", extra={"request": event.request_id, "requester": event.requester})
+    world.save_request(work, request.model_copy(update={"canceled": True}))
+    reason = f"canceled by {event.requester}" if event.requester else "canceled"
+    for job in world.jobs_of(request):
+        if not job.is_finished:
+            revoke(work, job, reason)
+            conclude(world, work, advance.cancel(job, reason))
+    settle(world, work)
+
+
+def revoke(work: Work, job: JobRecord, reason: str, runner_id: RunnerId | None = None) -> None:
+    """Tells the runner that holds a job to stop it."""
+    holder = runner_id or (job.runner_id if job.is_held else None)
+    if holder is not None:
+        work.emit(JobRevoked(job_id=job.job_id, attempt=job.attempt, runner_id=holder, reason=reason))

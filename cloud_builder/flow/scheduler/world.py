@@ -1,0 +1,166 @@
+"""What the scheduler knows: open requests and jobs in memory, everything in its documents.
+
+Each `save_*` changes memory, the durable document and the changelog (cb.state) together, inside the transaction that
+the mesh loop opened. After a rollback `World` is thrown away and loaded again.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from cloud_builder.model.events import JobEvent, StateChanged
+from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId
+from cloud_builder.model.outcome import JobState
+from cloud_builder.planning.match import Pool, pool_of
+from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord, RunnerRecord
+from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.state import Documents
+
+E = TypeVar("E", bound=JobEvent)
+
+Place = tuple[int, int, JobId]
+"""A job's place in the queue: older requests first, then the order inside the request."""
+
+
+class World:
+    """Indexes over the open jobs. Finished requests are only in the documents."""
+
+    def __init__(self, state: Documents) -> None:
+        self.requests: dict[RequestId, RequestRecord] = {}
+        self.jobs: dict[JobId, JobRecord] = {}
+        self.runners: dict[RunnerId, RunnerRecord] = {}
+        self.queues: dict[Pool, list[Place]] = defaultdict(list)
+        self.delayed: list[tuple[float, JobId]] = []
+        self.building: dict[InputKey, JobId] = {}
+        self.held: dict[RunnerId, set[JobId]] = defaultdict(set)
+        self.waiters: dict[JobId, set[JobId]] = defaultdict(set)
+        self.concluded: deque[JobId] = deque()
+        self.to_finish: set[RequestId] = set()
+        for _, body in state.find("requests", parent="open"):
+            self._open(RequestRecord.model_validate(body), state)
+
+    def _open(self, request: RequestRecord, state: Documents) -> None:
+        self.requests[request.request_id] = request
+        self.to_finish.add(request.request_id)
+        for _, body in state.find("jobs", parent=request.request_id):
+            job = JobRecord.model_validate(body)
+            self.jobs[job.job_id] = job
+            self._index(job)
+
+    # --- saving ---------------------------------------------------------------------------------------------------
+
+    def save_request(self, work: Work, request: RequestRecord) -> None:
+        self.requests[request.request_id] = request
+        _put(work, "requests", request.request_id, request, parent="open", rank=request.sequence)
+
+    def close_request(self, work: Work, request: RequestRecord) -> None:
+        """The request is over: its jobs leave the memory and stay in the documents."""
+        _put(work, "requests", request.request_id, request, parent="done", rank=request.sequence)
+        self.requests.pop(request.request_id)
+        self.to_finish.discard(request.request_id)
+        for job_id in request.jobs:
+            self.jobs.pop(job_id, None)
+            self.waiters.pop(job_id, None)
+
+    def save_job(self, work: Work, job: JobRecord) -> None:
+        old = self.jobs.get(job.job_id)
+        if old is not None:
+            self._unindex(old)
+        self.jobs[job.job_id] = job
+        self._index(job)
+        _put(work, "jobs", job.job_id, job, parent=job.request_id, rank=job.number)
+        if job.is_finished:
+            self.to_finish.add(job.request_id)
+
+    def save_built(self, work: Work, key: InputKey, built: Built) -> None:
+        _put(work, "built", key, built)
+
+    def next_sequence(self, work: Work) -> int:
+        number = int((work.state.get("counters", "request") or {"last": 0})["last"]) + 1
+        work.state.put("counters", "request", {"last": number})
+        return number
+
+    def save_offer(self, work: Work, target: str, offer: Offer) -> None:
+        package = offer.artifact.package
+        if package is not None:
+            _put(work, "offers", f"{target}/{package.name}", offer)
+
+    # --- looking up -----------------------------------------------------------------------------------------------
+
+    def jobs_of(self, request: RequestRecord) -> list[JobRecord]:
+        return [self.jobs[job_id] for job_id in request.jobs]
+
+    def needs_of(self, job: JobRecord) -> list[JobRecord]:
+        return [self.jobs[need] for need in job.needs]
+
+    def queued(self, pool: Pool) -> Iterator[JobRecord]:
+        return (self.jobs[job_id] for _, _, job_id in self.queues[pool])
+
+    def due(self, now: float) -> None:
+        """Moves retries whose delay is over into their queue."""
+        while self.delayed and self.delayed[0][0] <= now:
+            _, job_id = heapq.heappop(self.delayed)
+            job = self.jobs.get(job_id)
+            if job is not None and job.state is JobState.QUEUED and job.not_before <= now:
+                self._enqueue(job)
+
+    # --- indexes --------------------------------------------------------------------------------------------------
+
+    def _index(self, job: JobRecord) -> None:
+        if job.input_key and not job.is_finished and job.twin is None:
+            self.building[job.input_key] = job.job_id
+        if job.is_held and job.runner_id:
+            self.held[job.runner_id].add(job.job_id)
+        for other in _waits_for(job):
+            self.waiters[other].add(job.job_id)
+        if job.state is JobState.QUEUED:
+            if job.not_before:
+                heapq.heappush(self.delayed, (job.not_before, job.job_id))
+            else:
+                self._enqueue(job)
+
+    def _enqueue(self, job: JobRecord) -> None:
+        queue, place = self.queues[pool_of(job)], _place(job)
+        at = bisect_left(queue, place)
+        if at == len(queue) or queue[at] != place:
+            insort(queue, place)
+
+    def _unindex(self, job: JobRecord) -> None:
+        if job.input_key and self.building.get(job.input_key) == job.job_id:
+            del self.building[job.input_key]
+        if job.runner_id:
+            self.held[job.runner_id].discard(job.job_id)
+        for other in _waits_for(job):
+            self.waiters[other].discard(job.job_id)
+        if job.state is JobState.QUEUED:
+            queue, place = self.queues[pool_of(job)], _place(job)
+            at = bisect_left(queue, place)
+            if at < len(queue) and queue[at] == place:
+                del queue[at]
+
+
+def _waits_for(job: JobRecord) -> tuple[JobId, ...]:
+    if job.state is not JobState.BLOCKED:
+        return ()
+    return (job.twin,) if job.twin else job.needs
+
+
+def _place(job: JobRecord) -> Place:
+    return (job.sequence, job.number, job.job_id)
+
+
+def _put(work: Work, collection: str, key: str, value: Lenient, *, parent: str = "", rank: float = 0.0) -> None:
+    body = value.model_dump(mode="json")
+    work.state.put(collection, key, body, parent=parent, rank=rank)
+    work.emit(StateChanged(entity_id=f"{collection}/{key}", body=body))
+
+
+def about(event: type[E], job: JobRecord, now: float, **more: Any) -> E:
+    """A job event with the fields that all of them share."""
+    shared = {name: getattr(job, name) for name in ("job_id", "request_id", "source", "revision", "unit", "target")}
+    return event(**shared, at=now, **more)

@@ -1,0 +1,147 @@
+"""What the scheduler remembers: requests, jobs and runners, as frozen values.
+
+A change is a new value (`model_copy`); who holds the old one still has the old state.
+"""
+
+from __future__ import annotations
+
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.events import RepositoryState
+from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.ids import (
+    Digest,
+    InputKey,
+    JobId,
+    RepositoryName,
+    RequestId,
+    Revision,
+    RunnerId,
+    SourceName,
+    TreeId,
+    UnitPath,
+)
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.unit import Target
+
+
+class JobRecord(Lenient):
+    """One unit × one target of a request.
+
+    `needs`: jobs of the same request that must be good first. `twin`: another job that builds the same input key right
+    now; this one takes over its result. `errors`: how often it ended in `error`; `tried`: runners that had it.
+    `life`: `started_at` of the runner life that holds it."""
+
+    job_id: JobId
+    request_id: RequestId
+    number: int
+    sequence: int
+    source: SourceName
+    url: str
+    revision: Revision
+    unit: UnitPath
+    directory: str
+    name: str
+    kind: Kind
+    tree: TreeId
+    target: Target
+    provides: tuple[str, ...] = ()
+    build_depends: str = ""
+    buildroot: Digest | None = None
+    repositories: Digest | None = None
+    needs: tuple[JobId, ...] = ()
+    publish: bool = False
+
+    state: JobState = JobState.BLOCKED
+    input_key: InputKey | None = None
+    dependencies: tuple[Artifact, ...] = ()
+    twin: JobId | None = None
+    attempt: int = 0
+    errors: int = 0
+    tried: tuple[RunnerId, ...] = ()
+    not_before: float = 0.0
+    runner_id: RunnerId | None = None
+    life: float = 0.0
+    assigned_at: float = 0.0
+
+    outcome: Outcome | None = None
+    message: str = ""
+    hint: str = ""
+    step: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    log: Artifact | None = None
+    timings: dict[str, float] = {}
+    reused_from: JobId | None = None
+    published: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state is JobState.FINISHED
+
+    @property
+    def is_held(self) -> bool:
+        """A runner has it."""
+        return self.state in (JobState.ASSIGNED, JobState.RUNNING)
+
+    @property
+    def repository(self) -> RepositoryName | None:
+        """Where its packages are published; None when they are not."""
+        if not self.publish or self.kind is not Kind.PACKAGE:
+            return None
+        return RepositoryName(f"{self.source}-{self.target.dist}")
+
+    @property
+    def waits_for_publication(self) -> bool:
+        good = self.outcome is not None and self.outcome.is_good
+        return good and self.repository is not None and not self.published
+
+
+class RequestRecord(Lenient):
+    """An accepted request and the jobs it became."""
+
+    request_id: RequestId
+    sequence: int
+    source: SourceName
+    ref: str
+    revision: Revision
+    requester: str = ""
+    origin: str = "client"
+    accepted_at: float
+    jobs: tuple[JobId, ...] = ()
+    canceled: bool = False
+    repositories: dict[str, RepositoryState] = {}
+    failure: str = ""
+    """Why no verdict of the jobs counts: a dependency cycle, a publication that failed."""
+
+
+class RunnerRecord(Lenient):
+    """A live runner: what it announced, and when we last heard of it (our clock)."""
+
+    runner_id: RunnerId
+    runner_group: str
+    arch: str
+    slots: int
+    started_at: float
+    last_seen: float
+    attempts: frozenset[tuple[JobId, int]] = frozenset()
+    """What it holds by its own word and by our orders."""
+
+    @property
+    def free(self) -> int:
+        return max(0, self.slots - len(self.attempts))
+
+
+class Built(Lenient):
+    """The result that an input key led to."""
+
+    job_id: JobId
+    artifacts: tuple[Artifact, ...]
+    log: Artifact | None = None
+
+
+class Offer(Lenient):
+    """The newest published build of a binary package for a target: what other sources build with."""
+
+    artifact: Artifact
+    source: SourceName
+    unit: UnitPath
+    sequence: int

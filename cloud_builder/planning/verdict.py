@@ -1,0 +1,64 @@
+"""From the jobs of a request to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cloud_builder.model.events import JobResult, RequestFinished
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+
+from .records import JobRecord, RequestRecord
+
+
+def is_over(jobs: Sequence[JobRecord]) -> bool:
+    """Every job has its outcome, and what they made can be fetched."""
+    return all(job.is_finished and not job.waits_for_publication for job in jobs)
+
+
+def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome:
+    """The worst of its jobs; a cancel says more than what it stopped."""
+    found = {job.outcome for job in jobs}
+    if request.canceled and Outcome.CANCELED in found:
+        return RequestOutcome.CANCELED
+    if Outcome.FAILURE in found:
+        return RequestOutcome.FAILURE
+    if request.failure or Outcome.ERROR in found:
+        return RequestOutcome.ERROR
+    return RequestOutcome.CANCELED if Outcome.CANCELED in found else RequestOutcome.SUCCESS
+
+
+def finished(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str, now: float) -> RequestFinished:
+    """The last word on a request."""
+    return RequestFinished(
+        request_id=request.request_id,
+        source=request.source,
+        ref=request.ref,
+        revision=request.revision,
+        outcome=outcome(request, jobs),
+        message=request.failure or _first_cause(jobs),
+        jobs=tuple(_result(job) for job in jobs),
+        repositories=tuple(request.repositories[name] for name in sorted(request.repositories)),
+        objects_url=objects_url,
+        accepted_at=request.accepted_at,
+        finished_at=now,
+    )
+
+
+def _first_cause(jobs: Sequence[JobRecord]) -> str:
+    for job in jobs:
+        if job.outcome in (Outcome.FAILURE, Outcome.ERROR):
+            return f"{job.unit} for {job.target.name}: {job.message}"
+    return ""
+
+
+def _result(job: JobRecord) -> JobResult:
+    assert job.outcome is not None
+    return JobResult(
+        job_id=job.job_id,
+        unit=job.unit,
+        target=job.target.name,
+        outcome=job.outcome,
+        message=job.message,
+        artifacts=job.artifacts,
+        log=job.log,
+    )
