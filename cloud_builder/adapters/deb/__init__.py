@@ -1,0 +1,1 @@
+"""Debian's formats: source packages, binary packages, build dependencies, apt repositories."""
