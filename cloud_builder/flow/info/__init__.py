@@ -1,0 +1,14 @@
+"""cb-info: the window. Every topic goes in, a read model in documents stands, answers to `info.asked` come out.
+
+    fold.py      events → documents (idempotent; events of different topics may come in any order)
+    livelog.py   the live log of each attempt, bounded
+    views.py     documents → the short and full rows that answers are made of
+    answers.py   one question → one answer
+    pages.py     rows → a page that fits in a message
+
+Must never write job state: everything here can be made again from the topics.
+"""
+
+from .flow import InfoFlow
+
+__all__ = ["InfoFlow"]

@@ -1,0 +1,125 @@
+"""Live logs: the pieces of the newest attempt of each job that has no whole log yet, the oldest dropped first.
+
+    log         job            which attempt, how many bytes, the last line
+    log-piece   job@offset     parent: job; by offset
+
+A piece may be missing (live logs are best effort) or come again; the whole log is an artifact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloud_builder.model.events import LogAppended
+from cloud_builder.ports.state import Document, Documents
+
+KEPT = 2 * 1024 * 1024
+"""Bytes of live log a job."""
+CHUNK = 64 * 1024
+"""Bytes an answer."""
+LINE = 200
+"""Characters of a last line."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Text of a live log. It starts at byte `offset` (later than asked for when a piece is missing), and the next
+    chunk is to be asked for at `next`."""
+
+    attempt: int
+    offset: int
+    next: int
+    text: str
+
+
+def append(event: LogAppended, state: Documents) -> None:
+    """Adds a piece; a newer attempt begins anew, an older one is passed over."""
+    head = state.get("log", event.job_id)
+    if head is None or event.attempt > head["attempt"]:
+        drop(event.job_id, state)
+        head = {"attempt": event.attempt, "bytes": 0, "end": 0, "last_line": ""}
+    if event.attempt < head["attempt"] or state.get("log-piece", _key(event.job_id, event.offset)):
+        return
+    size = len(event.text.encode())
+    body = {"offset": event.offset, "size": size, "text": event.text}
+    state.put("log-piece", _key(event.job_id, event.offset), body, parent=event.job_id, rank=event.offset)
+    end = event.offset + size
+    newest = end > head["end"]
+    line = (_last_line(event.text) if newest else "") or head["last_line"]
+    kept = head["bytes"] + size
+    kept -= _shorten(event.job_id, kept - KEPT, state)
+    state.put("log", event.job_id, {**head, "bytes": kept, "end": max(end, head["end"]), "last_line": line})
+
+
+def drop(job: str, state: Documents) -> None:
+    """Forgets the pieces of a job; its last line stays."""
+    for key in [key for key, _ in state.find("log-piece", parent=job)]:
+        state.delete("log-piece", key)
+
+
+def last_line(job: str, state: Documents) -> str:
+    return str((state.get("log", job) or {}).get("last_line", ""))
+
+
+def read(job: str, attempt: int, offset: int, state: Documents) -> Chunk:
+    """What comes at or after `offset`; from the start when the job is at another attempt than the reader."""
+    head = state.get("log", job) or {"attempt": attempt, "end": 0}
+    begin = offset if attempt in (0, head["attempt"]) else 0
+    parts: list[bytes] = []
+    start = position = begin
+    size = 0
+    for piece in _from(job, begin, state):
+        if size >= CHUNK - 4 or (parts and piece["offset"] > position):
+            break
+        data = piece["text"].encode()[max(0, position - piece["offset"]) :][: CHUNK - size]
+        data = _whole_characters(data)
+        start = start if parts else max(begin, piece["offset"])
+        position = max(position, piece["offset"]) + len(data)
+        size += len(data)
+        parts.append(data)
+    return Chunk(head["attempt"], start, position, b"".join(parts).decode(errors="ignore"))
+
+
+def _from(job: str, offset: int, state: Documents) -> list[Document]:
+    """The pieces that end after `offset`. Ranks are offsets, so a step back finds the piece that `offset` is in."""
+    found: list[Document] = []
+    size = 0
+    for _, piece in state.find("log-piece", parent=job, after=max(-1.0, offset - KEPT)):
+        if piece["offset"] + piece["size"] > offset:
+            found.append(piece)
+            size += piece["size"]
+        if size > 2 * CHUNK:
+            break
+    return found
+
+
+def _shorten(job: str, surplus: int, state: Documents) -> int:
+    """Drops the oldest pieces; returns how many bytes they had."""
+    dropped = 0
+    if surplus <= 0:
+        return 0
+    for key, piece in list(state.find("log-piece", parent=job, most=16)):
+        if dropped >= surplus:
+            break
+        state.delete("log-piece", key)
+        dropped += piece["size"]
+    return dropped
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """Without the character that the end cuts in two: the next chunk begins with it."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        if error.end == len(data):
+            return data[: error.start]
+    return data
+
+
+def _last_line(text: str) -> str:
+    lines = text.rstrip().splitlines()
+    return lines[-1].strip()[:LINE] if lines else ""
+
+
+def _key(job: str, offset: int) -> str:
+    return f"{job}@{offset:012d}"

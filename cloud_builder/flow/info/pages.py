@@ -1,0 +1,53 @@
+"""Rows → a page that fits in a message. A page that is not the last names the row to go on `after`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+from cloud_builder.errors import Rejected
+
+MOST_BYTES = 400 * 1024
+MOST_ROWS = 1000
+DEFAULT_ROWS = 100
+
+Row = tuple[str, dict[str, Any]]
+"""A key that stays the same while other rows come and go, and what is shown of it."""
+
+
+def page(rows: Iterable[Row], args: dict[str, Any]) -> dict[str, Any]:
+    """`{"items": […], "next": key or null}` by the arguments `most` and `after`."""
+    most = _most(args)
+    items: list[dict[str, Any]] = []
+    size, last = 0, None
+    for key, row in _skipped(rows, str(args.get("after") or "")):
+        size += len(json.dumps(row))
+        if items and (len(items) >= most or size > MOST_BYTES):
+            return {"items": items, "next": last}
+        items.append(row)
+        last = key
+    return {"items": items, "next": None}
+
+
+def _most(args: dict[str, Any]) -> int:
+    most = args.get("most") or DEFAULT_ROWS
+    if not isinstance(most, int) or most < 1:
+        raise Rejected(f"most {most!r}: not a positive number", code="bad-argument", hint=f"1 to {MOST_ROWS}")
+    return min(most, MOST_ROWS)
+
+
+def _skipped(rows: Iterable[Row], after: str) -> Iterator[Row]:
+    """What comes behind the row `after`; all of it when there is no such row (any more)."""
+    if not after:
+        yield from rows
+        return
+    seen: list[Row] = []
+    remaining = iter(rows)
+    for row in remaining:
+        if row[0] == after:
+            yield from remaining
+            return
+        seen.append(row)
+    yield from chain(seen)

@@ -1,0 +1,83 @@
+"""Documents → what is shown of them: short rows for lists and live views, full ones for a single thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloud_builder.ports.state import Document, Documents
+
+from . import livelog
+
+ONLINE_WITHIN = 12.0
+"""Seconds since a runner's last word."""
+
+_JOB = (
+    "job_id", "request_id", "source", "unit", "state", "outcome", "attempt", "runner_id",
+    "message", "hint", "step", "reason", "waiting_for", "first_at", "started_at", "finished_at", "at",
+)  # fmt: skip
+_REQUEST = (
+    "request_id", "source", "ref", "revision", "state", "outcome", "origin", "requester", "units", "targets",
+    "code", "message", "hint", "accepted_at", "finished_at",
+)  # fmt: skip
+_UNIT = ("source", "path", "name", "kind", "provides", "build_depends", "depends", "revision", "tree")
+_WAITING_SHOWN = 8
+
+
+def source(body: Document) -> dict[str, Any]:
+    return body
+
+
+def unit(body: Document) -> dict[str, Any]:
+    targets = [target["name"] for target in body.get("targets", [])]
+    return {**_only(body, _UNIT), "targets": targets}
+
+
+def request(body: Document) -> dict[str, Any]:
+    return _only(body, _REQUEST)
+
+
+def request_in_full(body: Document) -> dict[str, Any]:
+    return {**_only(body, _REQUEST), **_only(body, ("repositories", "objects_url", "publish", "dependants"))}
+
+
+def job(body: Document, state: Documents) -> dict[str, Any]:
+    """A row a job; with the last line of its live log while there is one."""
+    row = _only(body, _JOB)
+    row["target"] = body["target"]["name"]
+    row["waiting_for"] = row.get("waiting_for", [])[:_WAITING_SHOWN]
+    row["last_line"] = livelog.last_line(body["job_id"], state)
+    return row
+
+
+def job_in_full(body: Document, state: Documents, objects_url: str) -> dict[str, Any]:
+    row = job(body, state)
+    row.update(_only(body, ("revision", "input_key", "reused_from", "timings", "repository", "publish")))
+    row["artifacts"] = [fetchable(artifact, objects_url) for artifact in body.get("artifacts", [])]
+    row["log"] = fetchable(body["log"], objects_url) if body.get("log") else None
+    return row
+
+
+def attempt(body: Document, objects_url: str) -> dict[str, Any]:
+    row = {key: value for key, value in body.items() if key not in ("artifacts", "log")}
+    row["artifacts"] = len(body.get("artifacts", []))
+    row["log"] = fetchable(body["log"], objects_url) if body.get("log") else None
+    return row
+
+
+def runner(body: Document, now: float) -> dict[str, Any]:
+    """`state`: online, draining or silent."""
+    silent = now - body["at"] > ONLINE_WITHIN
+    return {**body, "state": "draining" if body["draining"] else "silent" if silent else "online"}
+
+
+def repository(body: Document) -> dict[str, Any]:
+    return body
+
+
+def fetchable(artifact: dict[str, Any], objects_url: str) -> dict[str, Any]:
+    shown = {key: artifact[key] for key in ("name", "sha256", "size", "kind")}
+    return {**shown, "url": f"{objects_url}/{artifact['sha256']}" if objects_url else ""}
+
+
+def _only(body: Document, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: body[name] for name in names if name in body}
