@@ -1,0 +1,150 @@
+"""What reports make of a job."""
+
+import pytest
+
+from cloud_builder.model.events import AttemptFinished
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.unit import Target
+from cloud_builder.planning import advance
+from cloud_builder.planning.advance import HANDED_BACK, RetryPolicy
+from cloud_builder.planning.match import Pool, match, pool_of
+from cloud_builder.planning.ready import Readiness, input_key, readiness
+from cloud_builder.planning.records import JobRecord, RunnerRecord
+
+POLICY = RetryPolicy(max_errors=3, delay=2.0)
+
+
+def job(number=1, **more):
+    fields = {
+        "job_id": f"r.{number}",
+        "request_id": "r",
+        "number": number,
+        "sequence": 1,
+        "source": "s",
+        "url": "u",
+        "revision": "a" * 40,
+        "unit": f"p/u{number}",
+        "directory": "d",
+        "name": f"u{number}",
+        "kind": Kind.PACKAGE,
+        "tree": "b" * 40,
+        "target": Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64"),
+        "state": JobState.QUEUED,
+        "input_key": "k",
+    }
+    return JobRecord(**{**fields, **more})
+
+
+def runner(name="r1", *, slots=1, arch="x86_64", group="", held=()):
+    return RunnerRecord(
+        runner_id=name, runner_group=group, arch=arch, slots=slots, started_at=1, last_seen=1, attempts=frozenset(held)
+    )
+
+
+def report(held, outcome, **more):
+    return AttemptFinished(
+        job_id=held.job_id, attempt=held.attempt, runner_id="r1", outcome=outcome, started_at=1, finished_at=2, **more
+    )
+
+
+def held(**more):
+    return advance.assign(job(**more), "r1", 1.0, 10.0)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.FAILURE, Outcome.CANCELED])
+def test_these_reports_end_a_job_at_the_first_attempt(outcome):
+    after = advance.finish(held(), report(held(), outcome, message="m"), POLICY, 20.0)
+    assert (after.state, after.outcome, after.message) == (JobState.FINISHED, outcome, "m")
+
+
+def test_errors_are_retried_with_growing_delay_and_end_with_the_cause():
+    state, delays = held(), []
+    while not state.is_finished:
+        state = advance.finish(state, report(state, Outcome.ERROR, message="disk is gone"), POLICY, 100.0)
+        if not state.is_finished:
+            delays.append(state.not_before - 100.0)
+            state = advance.assign(state, "r1", 1.0, 100.0)
+    assert delays == [2.0, 4.0]
+    assert (state.outcome, state.attempt) == (Outcome.ERROR, 3)
+    assert "disk is gone" in state.message
+
+
+def test_a_job_handed_back_goes_again_at_once_and_counts_no_error():
+    after = advance.finish(held(), report(held(), Outcome.ERROR, code=HANDED_BACK), POLICY, 50.0)
+    assert (after.state, after.errors, after.not_before) == (JobState.QUEUED, 0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "attempt", "current"),
+    [
+        (held(), 1, True),
+        (held(), 2, False),
+        (job(), 0, False),
+        (advance.cancel(held(), "x"), 1, False),
+        (None, 1, False),
+    ],
+)
+def test_only_the_current_attempt_of_a_held_job_counts(state, attempt, current):
+    assert advance.is_current(state, attempt) is current
+
+
+GOOD = job(1, state=JobState.FINISHED, outcome=Outcome.SUCCESS)
+REUSED = job(2, state=JobState.FINISHED, outcome=Outcome.REUSED)
+FAILED = job(3, state=JobState.FINISHED, outcome=Outcome.FAILURE)
+STOPPED = job(4, state=JobState.FINISHED, outcome=Outcome.CANCELED)
+OPEN = job(5)
+
+
+@pytest.mark.parametrize(
+    ("needs", "expected"),
+    [
+        ([], Readiness.START),
+        ([GOOD, REUSED], Readiness.START),
+        ([GOOD, OPEN], Readiness.WAIT),
+        ([OPEN, FAILED], Readiness.SKIP),
+        ([STOPPED, GOOD], Readiness.CANCEL),
+        ([STOPPED, FAILED], Readiness.SKIP),
+    ],
+)
+def test_readiness(needs, expected):
+    assert readiness(needs)[0] is expected
+
+
+def test_matching_respects_slots_order_arch_and_group():
+    arm = Target(name="bookworm.aarch64", dist="bookworm", arch="aarch64")
+    special = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64", runner_group="big")
+    jobs = [job(1), job(2), job(3, target=arm), job(4, target=special)]
+    queues = {}
+    for one in jobs:
+        queues.setdefault(pool_of(one), []).append(one)
+    runners = [runner("r1"), runner("r2", group="big"), runner("r3", slots=2, held=[("x", 1)])]
+    pairs = {a.job_id: a.runner_id for a in match(queues, runners)}
+    assert set(pairs) <= {"r.1", "r.2", "r.4"}
+    assert pairs["r.1"] != pairs["r.2"]
+    assert len(set(pairs.values())) == len(pairs)
+    assert match({Pool("aarch64", ""): [jobs[2]]}, runners) == []
+    assert match({Pool("x86_64", "big"): [jobs[3]]}, runners)[0].runner_id == "r2"
+
+
+def test_a_retry_goes_elsewhere_when_there_is_an_elsewhere():
+    retry = job(tried=("r1",))
+    assert match({pool_of(retry): [retry]}, [runner("r1", slots=5), runner("r2")])[0].runner_id == "r2"
+    assert match({pool_of(retry): [retry]}, [runner("r1")])[0].runner_id == "r1"
+
+
+def test_an_elsewhere_that_is_busy_is_waited_for_without_blocking_the_next_job():
+    retry, other = job(1, tried=("r1",)), job(2)
+    assignments = match({pool_of(retry): [retry, other]}, [runner("r1"), runner("r2", held=[("x", 1)])])
+    assert [(a.job_id, a.runner_id) for a in assignments] == [("r.2", "r1")]
+
+
+@pytest.mark.parametrize(
+    "change", [{"tree": "c" * 40}, {"buildroot": "d" * 64}, {"repositories": "e" * 64}, {"name": "x"}]
+)
+def test_the_input_key_changes_with_each_input(change):
+    assert input_key(job(**change), ()) != input_key(job(), ())
+
+
+def test_the_input_key_does_not_know_who_asked_or_where_it_lies():
+    moved = job(7, request_id="other", revision="f" * 40, unit="elsewhere/u1", name="u1")
+    assert input_key(moved, ()) == input_key(job(1), ())

@@ -1,0 +1,113 @@
+"""From a request to jobs with an order."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_builder.errors import Rejected
+from cloud_builder.model.events import RequestAccepted
+from cloud_builder.model.outcome import Kind
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.expand import expand
+
+BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+TRIXIE = Target(name="trixie.x86_64", dist="trixie", arch="x86_64")
+
+
+def unit(path, build_depends="", provides=None, targets=(BOOKWORM,), depends=()):
+    name = path.split("/")[-1]
+    return Unit(
+        path=path,
+        directory=f"projects/{path}",
+        name=name,
+        kind=Kind.PACKAGE,
+        tree="0" * 40,
+        targets=targets,
+        provides=provides or (name,),
+        build_depends=build_depends,
+        depends=depends,
+    )
+
+
+CHAIN = [
+    unit("p/lib", provides=("libgreet1", "libgreet-dev")),
+    unit("p/tool", "debhelper, libgreet-dev"),
+    unit("p/card", "tool"),
+    unit("p/alone"),
+]
+
+
+def request(*units, **more):
+    fields = {"request_id": "r-1", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
+    return RequestAccepted(units=units, **{**fields, **more})
+
+
+def plan(units, *wanted, **more):
+    jobs = expand(request(*wanted, **more), "file:///s", units, 1)
+    names = {job.job_id: job.unit for job in jobs}
+    return [(job.unit, [names[need] for need in job.needs]) for job in jobs]
+
+
+def test_what_a_unit_builds_with_is_drawn_in_and_comes_first():
+    assert plan(CHAIN, "p/card") == [("p/lib", []), ("p/tool", ["p/lib"]), ("p/card", ["p/tool"])]
+
+
+def test_only_what_was_asked_for_and_needed_is_built():
+    assert plan(CHAIN, "p/lib", "p/alone") == [("p/alone", []), ("p/lib", [])]
+
+
+def test_a_push_draws_in_dependants_and_what_these_need():
+    units = [*CHAIN, unit("p/extra"), unit("p/app", "tool, extra")]
+    assert [path for path, _ in plan(units, "p/tool", dependants=True)] == [
+        "p/extra", "p/lib", "p/tool", "p/app", "p/card",
+    ]  # fmt: skip
+
+
+def test_targets_are_separate_worlds():
+    both = (BOOKWORM, TRIXIE)
+    units = [unit("p/lib", provides=("libgreet-dev",), targets=both), unit("p/tool", "libgreet-dev", targets=both)]
+    jobs = expand(request("p/tool", targets=("trixie.x86_64",)), "", units, 1)
+    assert [(job.unit, job.target.name) for job in jobs] == [("p/lib", "trixie.x86_64"), ("p/tool", "trixie.x86_64")]
+    assert len(expand(request("p/tool"), "", units, 1)) == 4
+
+
+def test_depends_of_the_manifest_counts_like_metadata():
+    units = [unit("p/a"), unit("p/b", depends=("p/a",))]
+    assert plan(units, "p/b") == [("p/a", []), ("p/b", ["p/a"])]
+
+
+def test_a_cycle_is_rejected_with_its_members():
+    units = [unit("p/a", "b"), unit("p/b", "a")]
+    with pytest.raises(Rejected, match=r"p/a.*p/b|p/b.*p/a") as caught:
+        plan(units, "p/a")
+    assert caught.value.code == "dependency-cycle"
+
+
+def test_a_unit_that_is_not_there_is_rejected():
+    with pytest.raises(Rejected, match="p/nope"):
+        plan(CHAIN, "p/nope")
+
+
+@st.composite
+def worlds(draw):
+    count = draw(st.integers(1, 12))
+    return [
+        unit(f"p/u{i}", ", ".join(f"u{j}" for j in draw(st.sets(st.integers(0, i - 1), max_size=3)) if i))
+        if i
+        else unit("p/u0")
+        for i in range(count)
+    ]
+
+
+@given(worlds(), st.data())
+def test_every_job_comes_after_what_it_needs_and_the_plan_is_a_function_of_its_inputs(units, data):
+    wanted = data.draw(st.sets(st.sampled_from([u.path for u in units]), min_size=1))
+    jobs = expand(request(*sorted(wanted), dependants=data.draw(st.booleans())), "", units, 1)
+    seen = set()
+    for job in jobs:
+        assert set(job.needs) <= seen
+        seen.add(job.job_id)
+    assert wanted <= {job.unit for job in jobs}
+    shuffled = data.draw(st.permutations(units))
+    again = expand(request(*sorted(wanted)), "", shuffled, 1)
+    assert again == expand(request(*sorted(wanted)), "", units, 1)
