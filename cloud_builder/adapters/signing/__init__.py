@@ -1,0 +1,1 @@
+"""Signing with a key that this machine keeps."""

@@ -1,0 +1,127 @@
+"""ports.signer.Signer over GnuPG, with a home of its own.
+
+The key is made at first use, without passphrase (a daemon has nobody to ask), and never leaves `home` (0700). To sign
+with a key of your own, import it into that home and name it in the settings.
+
+GnuPG does its secret work in a daemon, gpg-agent. One is started by each operation and ended with it, so that a
+killed collector leaves none behind. Its socket lies in the home, and a socket's path has at most 107 bytes: a longer
+home is reached through a short symbolic link.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from cloud_builder.adapters import process
+from cloud_builder.errors import Retryable
+
+ALGORITHM = "rsa3072"
+"""Understood by every apt, dnf and zypper in use."""
+_LONGEST_HOME = 80
+_TIMEOUT = 120.0
+
+
+class GnupgSigner:
+    """`home`: a directory for nothing else, made when missing. `key_name`: the user id of the key."""
+
+    def __init__(self, home: Path, key_name: str) -> None:
+        self._home, self._key_name = home.absolute(), key_name
+        self._lock = Lock()
+        with _guard(home):
+            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._home.chmod(0o700)
+        with self._session() as session:
+            self._fingerprint = self._find(session) or self._make(session)
+            self._public = {
+                armored: _gpg(session, *(["--armor"] if armored else []), "--export", self._fingerprint)
+                for armored in (True, False)
+            }
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    def clearsign(self, text: str) -> bytes:
+        return self._signed("--clearsign", stdin=text.encode())
+
+    def detach(self, content: bytes) -> bytes:
+        return self._signed("--armor", "--detach-sign", stdin=content)
+
+    def public_key(self, *, armored: bool) -> bytes:
+        return self._public[armored]
+
+    def close(self) -> None:
+        """Nothing is left to end: each operation ends its agent."""
+
+    def _signed(self, *arguments: str, stdin: bytes) -> bytes:
+        with self._session() as session:
+            return _gpg(session, "--digest-algo", "SHA512", "--local-user", self._fingerprint, *arguments, stdin=stdin)
+
+    def _find(self, session: Path) -> str:
+        """The key's fingerprint, or empty. Status 2: there is none."""
+        listed = _gpg(session, "--with-colons", "--list-secret-keys", f"={self._key_name}", fine=(0, 2)).decode()
+        fingerprints = [line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:")]
+        return fingerprints[0] if fingerprints else ""
+
+    def _make(self, session: Path) -> str:
+        _gpg(session, "--quick-generate-key", self._key_name, ALGORITHM, "sign", "never")
+        return self._find(session)
+
+    @contextmanager
+    def _session(self) -> Iterator[Path]:
+        """The home under a path short enough for the agent's socket; ends the agent."""
+        with self._lock, _guard(self._home), _short(self._home) as home:
+            try:
+                yield home
+            finally:
+                process.run(["gpgconf", "--kill", "gpg-agent"], env=_environment(home), timeout=_TIMEOUT)
+                if home != self._home:
+                    process.run(["gpgconf", "--remove-socketdir"], env=_environment(home), fine=(0, 1, 2))
+
+
+@contextmanager
+def _short(home: Path) -> Iterator[Path]:
+    if len(os.fsencode(home)) <= _LONGEST_HOME:
+        yield home
+        return
+    with tempfile.TemporaryDirectory(prefix="cb-", dir="/tmp") as directory:
+        link = Path(directory) / "gnupg"
+        link.symlink_to(home)
+        yield link
+
+
+@contextmanager
+def _guard(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Retryable(
+            f"the signing key's home {home} cannot be used: {error.strerror or error}",
+            code="signing",
+            hint=f"Make {home} a directory of uid {os.getuid()} on a file system with room.",
+            delay=10.0,
+        ) from error
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "GNUPGHOME": str(home), "LC_ALL": "C.UTF-8"}
+
+
+def _gpg(home: Path, *arguments: str, stdin: bytes = b"", fine: tuple[int, ...] = (0,)) -> bytes:
+    quiet = ("--batch", "--no-tty", "--yes", "--quiet", "--no-auto-check-trustdb")
+    finished = process.run(
+        ["gpg", *quiet, "--pinentry-mode", "loopback", "--passphrase", "", *arguments],
+        env=_environment(home),
+        stdin=stdin,
+        timeout=_TIMEOUT,
+        fine=fine,
+        error=Retryable,
+        code="signing",
+        hint="See that the disk has room and that the key in the signing home has no passphrase.",
+    )
+    return finished.stdout
