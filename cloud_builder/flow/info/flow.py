@@ -10,7 +10,7 @@ from cloud_builder.ports.state import Documents
 from .answers import answer
 from .fold import fold, forget_silent_runners
 
-STALE_QUESTION = 60.0
+STALE_QUESTION = 300.0
 """Nobody waits any more for the answer to an older question: reading the topics again answers nothing."""
 
 

@@ -1,0 +1,94 @@
+"""cb-ctl: its table of commands, and how errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+from cloud_builder import __version__
+from cloud_builder.errors import CloudBuilderError, ExitCode
+
+from .lazy import LazyGroup
+from .options import Said, global_options
+
+COMMANDS = {
+    "up": ("cloud_builder.cli.mesh", "up", "Start the whole mesh on this machine."),
+    "down": ("cloud_builder.cli.mesh", "down", "Stop the mesh of this machine; its state stays."),
+    "source": ("cloud_builder.cli.source", "source", "Add, list and remove the git repositories to build from."),
+    "request": ("cloud_builder.cli.request", "request", "Ask for units to be built."),
+    "watch": ("cloud_builder.cli.request", "watch", "Follow a request to its end."),
+    "cancel": ("cloud_builder.cli.request", "cancel", "Stop a request."),
+    "status": ("cloud_builder.cli.status", "status", "How the mesh, a request or a job is doing."),
+    "list": ("cloud_builder.cli.lists", "list_group", "List sources, units, requests, jobs, runners or repositories."),
+    "logs": ("cloud_builder.cli.logs", "logs", "Show the log of a job, also while it builds."),
+    "get": ("cloud_builder.cli.get", "get", "Download what a job or a request has built."),
+    "build": ("cloud_builder.cli.build", "build", "Build a unit's directory here, without any mesh."),
+    "shell": ("cloud_builder.cli.build", "shell", "Open a shell in the buildroot of a unit's directory."),
+    "check": ("cloud_builder.cli.check", "check", "Validate the manifests of a tree."),
+    "dead-letter": ("cloud_builder.cli.deadletter", "dead_letter", "List, show and retry messages nobody could read."),
+    "completion": ("cloud_builder.cli.completion", "completion", "Print the completion script for a shell."),
+}
+
+EPILOG = (
+    "Exit codes: 0 success, 1 a build failed, 2 wrong usage, 3 rejected, 4 infrastructure or time-out, 130 interrupted."
+)
+
+
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="cb-ctl")
+@global_options
+def cli() -> None:
+    """Build packages from git and publish them, by a mesh of five small daemons.
+
+    \b
+    First steps:
+      cb-ctl up --detach --source demo=/path/to/repository
+      cb-ctl request --all --watch
+    """
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Runs one command; returns its exit code."""
+    said = Said()
+    try:
+        code = cli.main(args, prog_name="cb-ctl", standalone_mode=False, obj=said)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else ExitCode.SUCCESS
+    except CloudBuilderError as error:
+        return _explain(error, said.json)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.SUCCESS
+
+
+def _explain(error: CloudBuilderError, as_json: bool) -> int:
+    if as_json:
+        body: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+        click.echo(json.dumps({"error": body}), err=True)
+        return error.exit_code
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    for line in error.hint.splitlines():
+        click.echo(f"  {line}", err=True)
+    return error.exit_code

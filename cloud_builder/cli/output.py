@@ -1,0 +1,98 @@
+"""How answers are shown: JSON for programs, colours on a terminal, plain lines anywhere else.
+
+Rich is loaded only when stdout is a terminal. NO_COLOR is honoured (https://no-color.org).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+COLOURS = {
+    "success": "green", "reused": "green", "online": "green", "finished": "green",
+    "failure": "red", "error": "red", "rejected": "red", "silent": "red",
+    "running": "cyan", "accepted": "cyan", "queued": "yellow", "blocked": "yellow", "assigned": "cyan",
+    "canceled": "magenta", "superseded": "magenta", "skipped": "magenta", "draining": "yellow",
+}  # fmt: skip
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def show_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "") -> None:
+    """Columns under headings. Without rows: `empty`, on stderr, so that scripts read nothing."""
+    if not rows:
+        if empty:
+            click.echo(empty, err=True)
+        return
+    words = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if is_terminal():
+        _rich_table(columns, words)
+        return
+    widths = [max(len(line[at]) for line in [list(columns), *words]) for at in range(len(columns))]
+    for line in [[name.upper() for name in columns], *words]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(coloured(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def coloured(word: str) -> Text:
+    from rich.text import Text
+
+    return Text(word, style=COLOURS.get(word, ""))
+
+
+def styled(word: str) -> str:
+    """A state in its colour, for `click.echo` (which drops colours where there is no terminal)."""
+    colour = {"magenta": "magenta"}.get(COLOURS.get(word, ""), COLOURS.get(word))
+    return click.style(word, fg=colour) if colour and "NO_COLOR" not in os.environ else word
+
+
+def moment(seconds: float | None) -> str:
+    """A time of day of this machine, with the date when it is not today."""
+    if not seconds:
+        return ""
+    then = time.localtime(seconds)
+    today = time.localtime()[:3] == then[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", then)
+
+
+def duration(seconds: float) -> str:
+    whole = max(0, int(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
+def size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,302 @@
+"""cb-info: whatever order the topics come in, and however often, the answers are the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.flow.info import InfoFlow, livelog
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.ids import EventId
+from cloud_builder.model.outcome import Kind, Outcome, RequestOutcome
+from cloud_builder.model.unit import Problem, Target, Unit
+from cloud_builder.ports.state import Documents
+
+REVISION = "a" * 40
+TREE = "b" * 40
+DIGEST = "c" * 64
+TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+LOG = Artifact(name="build.log", sha256=DIGEST, size=10, kind=ArtifactKind.LOG)
+DEB = Artifact(name="hello_1_amd64.deb", sha256="d" * 64, size=99, kind=ArtifactKind.DEB)
+
+
+@dataclass(frozen=True)
+class Came:
+    payload: e.Payload
+    time: float = 1000.0
+    id: EventId = EventId("e")  # noqa: RUF009
+
+
+@dataclass
+class Desk:
+    """A transaction, as far as cb-info looks."""
+
+    state: Documents = field(default_factory=MemoryState)
+    now: float = 1010.0
+    caught_up: bool = True
+    emitted: list[e.Payload] = field(default_factory=list)
+
+    def new_id(self) -> str:
+        return "abcdefgh"
+
+    def emit(self, payload: e.Payload) -> None:
+        self.emitted.append(payload)
+
+    emit_live = emit
+
+    def tell(self, *payloads: e.Payload) -> Desk:
+        flow = InfoFlow("http://objects/")
+        for payload in payloads:
+            flow.handle(Came(payload, self.now), self)
+        return self
+
+    def answered(self, what: str, **args: Any) -> e.InfoAnswered:
+        self.emitted.clear()
+        self.tell(e.InfoAsked(query_id="q", what=what, args=args))
+        assert isinstance(self.emitted[0], e.InfoAnswered)
+        return self.emitted[0]
+
+    def ask(self, what: str, **args: Any) -> Any:
+        found = self.answered(what, **args)
+        assert not found.code, found.message
+        return found.data
+
+
+def unit(path: str) -> Unit:
+    return Unit(
+        path=path,
+        directory=f"projects/{path}",
+        name=path.rsplit("/", maxsplit=1)[-1],
+        kind=Kind.PACKAGE,
+        tree=TREE,
+        targets=(TARGET,),
+    )
+
+
+def revised(*paths: str, revision: str = REVISION, part: int = 0, parts: int = 1, **more: Any) -> e.SourceRevised:
+    units = tuple(unit(path) for path in paths)
+    return e.SourceRevised(
+        source="demo", url="/srv/demo", branch="main", revision=revision, followed=True, units=units, part=part,
+        parts=parts, **more,
+    )  # fmt: skip
+
+
+def of_job(kind: Callable[..., e.Payload], number: int = 1, name: str = "hello", **more: Any) -> e.Payload:
+    return kind(
+        job_id=f"r-1.{number}", request_id="r-1", source="demo", revision=REVISION, unit=f"packages/{name}",
+        target=TARGET, **{"at": 1001.0, **more},
+    )  # fmt: skip
+
+
+def accepted(request: str = "r-1", at: float = 1000.0) -> e.RequestAccepted:
+    return e.RequestAccepted(
+        request_id=request, source="demo", ref="main", revision=REVISION, units=("packages/hello",), accepted_at=at
+    )
+
+
+def appended(text: str, offset: int, attempt: int = 1) -> e.LogAppended:
+    return e.LogAppended(job_id="r-1.1", attempt=attempt, offset=offset, text=text)
+
+
+def runner(at: float) -> e.RunnerSeen:
+    return e.RunnerSeen(runner_id="runner-1", arch="x86_64", slots=1, started_at=1.0, at=at)
+
+
+QUEUED = of_job(e.JobQueued, input_key="k")
+RUNNING = of_job(e.JobRunning, attempt=1, runner_id="runner-1", at=1002.0)
+FINISHED = of_job(
+    e.JobFinished, outcome=Outcome.SUCCESS, attempt=1, artifacts=(DEB,), log=LOG, at=1005.0, runner_id="runner-1"
+)
+ENDED = e.RequestFinished(
+    request_id="r-1", source="demo", ref="main", outcome=RequestOutcome.SUCCESS, accepted_at=1000.0, finished_at=1006.0,
+    repositories=(e.RepositoryState(repository="demo-bookworm", snapshot="1", url="http://r/demo-bookworm"),),
+)  # fmt: skip
+TOPICS: list[list[e.Payload]] = [
+    [revised("packages/hello"), accepted()],
+    [QUEUED, RUNNING, FINISHED],
+    [ENDED],
+    [
+        e.AttemptStarted(job_id="r-1.1", attempt=1, runner_id="runner-1", started_at=1002.0),
+        e.AttemptFinished(
+            job_id="r-1.1", attempt=1, runner_id="runner-1", outcome=Outcome.SUCCESS, log=LOG, started_at=1002.0,
+            finished_at=1004.0,
+        ),
+    ],
+    [runner(1003.0)],
+]  # fmt: skip
+
+
+def everything(desk: Desk) -> dict[str, Any]:
+    lists = ("sources", "units", "requests", "jobs", "runners", "repositories", "status")
+    return {name: desk.ask(name) for name in lists} | {
+        "request": desk.ask("request", request="r-1"),
+        "job": desk.ask("job", job="r-1.1"),
+    }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_topics_may_come_in_any_order_and_again(seed: int) -> None:
+    chance = random.Random(seed)
+    queues = [list(topic) for topic in TOPICS for _ in range(1)]
+    mixed: list[e.Payload] = []
+    while any(queues):
+        queue = chance.choice([queue for queue in queues if queue])
+        mixed.append(queue.pop(0))
+    expected = everything(Desk().tell(*(event for topic in TOPICS for event in topic)))
+    once = Desk().tell(*mixed)
+    assert everything(once) == expected
+    assert everything(once.tell(*mixed)) == expected
+
+
+def test_a_finished_job_tells_where_everything_is() -> None:
+    desk = Desk().tell(*(event for topic in TOPICS for event in topic))
+    job = desk.ask("job", job="r-1.1")
+    assert (job["state"], job["outcome"], job["target"]) == ("finished", "success", "bookworm.x86_64")
+    assert job["artifacts"][0]["url"] == f"http://objects/{DEB.sha256}"
+    assert job["log"]["sha256"] == DIGEST
+    assert [attempt["attempt"] for attempt in job["attempts"]] == [1]
+    request = desk.ask("request", request="r-1")
+    assert request["request"]["repositories"][0]["url"] == "http://r/demo-bookworm"
+    assert [row["job_id"] for row in request["jobs"]["items"]] == ["r-1.1"]
+
+
+def test_units_that_left_the_commit_are_gone_when_its_last_part_is_there() -> None:
+    other = "e" * 40
+    desk = Desk().tell(revised("packages/a", "packages/b"))
+    desk.tell(revised("packages/b", revision=other, part=0, parts=2, problems=(Problem(path="x", message="bad"),)))
+    desk.tell(revised("packages/c", revision=other, part=1, parts=2))
+    assert [row["path"] for row in desk.ask("units")["items"]] == ["packages/b", "packages/c"]
+    assert desk.ask("status")["problems"][0]["message"] == "bad"
+    assert desk.tell(e.SourceRemoved(source="demo")).ask("units")["items"] == []
+
+
+def test_a_rejected_request_says_why() -> None:
+    told = e.RequestRejected(request_id="r-9", code="unknown-unit", message="no", hint="Did you mean x?", rejected_at=5)
+    row = Desk().tell(told).ask("request", request="r-9")["request"]
+    assert (row["state"], row["code"], row["hint"]) == ("rejected", "unknown-unit", "Did you mean x?")
+
+
+@pytest.mark.parametrize(
+    ("what", "args", "code", "hint"),
+    [
+        ("unit", {}, "unknown-view", "units"),
+        ("job", {"job": "r-1.2"}, "not-found", "r-1.1"),
+        ("job", {}, "bad-argument", ""),
+        ("request", {"request": "r-2"}, "not-found", "r-1"),
+        ("units", {"source": "dem"}, "not-found", "demo"),
+        ("jobs", {"most": "x"}, "bad-argument", "1 to"),
+        ("log", {"job": "r-1.1", "offset": "x"}, "bad-argument", ""),
+        ("resolve", {"id": "nothing-like-it"}, "not-found", "list requests"),
+    ],
+)
+def test_what_is_unknown_gets_the_nearest_name(what: str, args: dict[str, Any], code: str, hint: str) -> None:
+    desk = Desk().tell(*(event for topic in TOPICS for event in topic))
+    found = desk.answered(what, **args)
+    assert found.code == code
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "found"),
+    [
+        ("r-1", "request", "r-1"),
+        ("r-1.1", "job", "r-1.1"),
+        ("hello", "job", "r-1.1"),
+        ("packages/hello", "job", "r-1.1"),
+        ("demo:packages/hello", "job", "r-1.1"),
+    ],
+)
+def test_a_thing_is_found_by_id_or_unit(word: str, kind: str, found: str) -> None:
+    desk = Desk().tell(*(event for topic in TOPICS for event in topic))
+    assert desk.ask("resolve", id=word) == {"kind": kind, "id": found}
+
+
+def test_the_beginning_of_an_id_finds_it_when_it_is_the_only_one() -> None:
+    desk = Desk().tell(accepted("r-abc"), accepted("r-abd"), accepted("r-x"))
+    assert desk.ask("resolve", id="r-x")["id"] == "r-x"
+    assert desk.answered("resolve", id="r-a").code == "ambiguous"
+
+
+def test_pages_go_on_behind_their_last_row() -> None:
+    desk = Desk().tell(*(accepted(f"r-{number}", at=number) for number in range(25)))
+    seen, after = [], None
+    while True:
+        page = desk.ask("requests", most=10, after=after)
+        seen += [row["request_id"] for row in page["items"]]
+        if (after := page["next"]) is None:
+            break
+    assert seen == [f"r-{number}" for number in reversed(range(25))]
+
+
+def test_an_answer_fits_in_a_message() -> None:
+    wide = revised(*(f"packages/{number:04d}{'x' * 1000}" for number in range(600)))
+    answer = Desk().tell(wide).answered("units", most=1000)
+    assert len(answer.model_dump_json()) < 512 * 1024
+    assert answer.data["next"]
+
+
+def test_nobody_is_answered_who_no_longer_waits() -> None:
+    desk = Desk(now=2000.0)
+    InfoFlow().handle(Came(e.InfoAsked(query_id="q", what="status")), desk)
+    assert desk.emitted == []
+
+
+def read_on(desk: Desk) -> str:
+    text, offset, attempt = "", 0, 0
+    while True:
+        piece = desk.ask("log", job="r-1.1", offset=offset, attempt=attempt)
+        if not piece["text"]:
+            return text
+        text, offset, attempt = text + piece["text"], piece["next"], piece["attempt"]
+
+
+def test_a_live_log_is_read_in_chunks_without_breaking_characters() -> None:
+    desk = Desk().tell(QUEUED, RUNNING)
+    whole, offset = "", 0
+    for number in range(30):
+        text = f"{number} größe € " * 700
+        desk.tell(appended(text, offset), appended(text, offset))
+        whole, offset = whole + text, offset + len(text.encode())
+    assert read_on(desk) == whole
+    assert len(desk.ask("log", job="r-1.1")["text"].encode()) <= livelog.CHUNK
+
+
+def test_a_newer_attempt_begins_the_log_anew() -> None:
+    desk = Desk().tell(QUEUED, RUNNING, appended("one\n", 0), appended("two\n", 0, attempt=2), appended("late", 4))
+    found = desk.ask("log", job="r-1.1", offset=4, attempt=1)
+    assert (found["text"], found["attempt"], found["offset"]) == ("two\n", 2, 0)
+
+
+def test_a_live_log_is_bounded_and_goes_when_the_whole_one_is_there() -> None:
+    piece = "x" * 65536
+    desk = Desk().tell(QUEUED, RUNNING, *(appended(piece, number * 65536) for number in range(40)))
+    assert desk.state.count("log-piece") * 65536 <= livelog.KEPT
+    assert desk.ask("log", job="r-1.1")["offset"] > 0
+    desk.tell(FINISHED, appended("late", 40 * 65536))
+    found = desk.ask("log", job="r-1.1")
+    assert (desk.state.count("log-piece"), found["done"], found["log"]["sha256"]) == (0, True, DIGEST)
+
+
+def test_a_row_shows_the_last_line_of_a_running_job() -> None:
+    desk = Desk().tell(QUEUED, RUNNING, appended("configure\nmake all\n", 0))
+    assert desk.ask("jobs")["items"][0]["last_line"] == "make all"
+
+
+@pytest.mark.parametrize(("now", "state"), [(1005.0, "online"), (1050.0, "silent")])
+def test_a_runner_is_online_while_it_speaks(now: float, state: str) -> None:
+    desk = Desk(now=now).tell(runner(1000.0))
+    assert [row["state"] for row in desk.ask("runners")["items"]] == [state]
+
+
+def test_a_runner_that_hands_over_is_draining_and_one_long_silent_is_forgotten() -> None:
+    desk = Desk().tell(runner(1000.0), e.RunnerDraining(runner_id="runner-1", reason="stopped", at=1001.0))
+    assert desk.ask("runners")["items"][0]["state"] == "draining"
+    desk.now = 1000.0 + 2 * 86400
+    InfoFlow().tick(desk)
+    assert desk.ask("runners")["items"] == []
