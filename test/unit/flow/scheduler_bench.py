@@ -1,0 +1,175 @@
+"""A mesh around the real scheduler, in one process and without a clock: what it emits is answered by simulated runners
+and a simulated collector, and the test decides what is delivered when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.flow.scheduler import SchedulerFlow
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.outcome import Kind, Outcome
+from cloud_builder.model.settings import SchedulerSettings
+from cloud_builder.model.unit import Target, Unit
+
+BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+
+
+@dataclass(frozen=True)
+class Event:
+    payload: e.Payload
+    id: str = ""
+    time: float = 0.0
+
+
+@dataclass
+class Transaction:
+    """ports.mesh.Work over a state in memory."""
+
+    now: float
+    state: MemoryState
+    caught_up: bool = True
+    emitted: list[e.Payload] = field(default_factory=list)
+
+    @property
+    def broker_seen(self) -> float:
+        return self.now
+
+    def new_id(self) -> str:
+        return "x"
+
+    def emit(self, payload: e.Payload) -> None:
+        self.emitted.append(payload)
+
+    emit_live = emit
+
+
+def unit(name: str, build_depends: str = "", tree: str = "0") -> Unit:
+    return Unit(
+        path=f"p/{name}",
+        directory=f"projects/p/{name}",
+        name=name,
+        kind=Kind.PACKAGE,
+        tree=tree * 40,
+        targets=(BOOKWORM,),
+        provides=(name,),
+        build_depends=build_depends,
+    )
+
+
+def package(name: str, content: str) -> Artifact:
+    return Artifact(
+        name=f"{name}_1_amd64.deb",
+        sha256=(content.encode().hex() + "0" * 64)[:64],
+        size=1,
+        kind=ArtifactKind.DEB,
+        package=BinaryPackage(name=name, version="1", architecture="amd64"),
+    )
+
+
+class Bench:
+    """`runners`: names of live runners with one slot each."""
+
+    def __init__(self, *, runners: tuple[str, ...] = ("r1",), **settings: float) -> None:
+        self.state = MemoryState()
+        self.settings = SchedulerSettings(**settings)
+        self.now = 1000.0
+        self.told: list[e.Payload] = []
+        self.starts: list[tuple[str, int]] = []
+        self.lives = dict.fromkeys(runners, 1.0)
+        self.holding: dict[str, list[e.JobAssigned]] = {name: [] for name in runners}
+        self._numbers = count()
+        self.boot()
+
+    def boot(self) -> None:
+        """A new scheduler process on the same state."""
+        self.flow = SchedulerFlow(self.settings, "http://store/objects")
+        self.flow.restore(self.state)
+
+    def deliver(self, *payloads: e.Payload) -> list[e.Payload]:
+        """One transaction of the mesh loop."""
+        work = Transaction(self.now, self.state)
+        with self.state.transaction():
+            for payload in payloads:
+                self.flow.handle(Event(payload), work)
+            self.flow.tick(work)
+        self.told += work.emitted
+        for payload in work.emitted:
+            if isinstance(payload, e.JobAssigned):
+                self.holding[payload.runner_id].append(payload)
+                self.starts.append((payload.job_id, payload.attempt))
+        return work.emitted
+
+    def wait(self, seconds: float) -> list[e.Payload]:
+        """Time passes, with every live runner's heartbeat each second."""
+        told: list[e.Payload] = []
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + 1.0)
+            told += self.deliver(*self.heartbeats())
+        return told
+
+    def heartbeats(self) -> list[e.RunnerSeen]:
+        return [self.seen(name) for name in self.lives]
+
+    def seen(self, name: str) -> e.RunnerSeen:
+        return e.RunnerSeen(
+            runner_id=name,
+            arch="x86_64",
+            slots=1,
+            attempts=tuple(e.RunningAttempt(job_id=o.job_id, attempt=o.attempt) for o in self.holding[name]),
+            started_at=self.lives[name],
+            at=self.now,
+        )
+
+    def snapshot(self, *units: Unit, source: str = "s", revision: str = "a") -> e.SourceRevised:
+        return e.SourceRevised(
+            source=source, url="file:///s", branch="main", revision=revision * 40, followed=True, units=units
+        )
+
+    def request(self, *units: str, id: str = "q", source: str = "s", revision: str = "a", **more) -> e.RequestAccepted:
+        return e.RequestAccepted(
+            request_id=id,
+            source=source,
+            ref="main",
+            revision=revision * 40,
+            units=tuple(f"p/{name}" for name in units),
+            accepted_at=self.now,
+            **{"publish": False, **more},
+        )
+
+    def report(self, order: e.JobAssigned, outcome: Outcome = Outcome.SUCCESS, content: str = "", **more):
+        made = (package(order.name, content or order.input_key[:20]),) if outcome is Outcome.SUCCESS else ()
+        return e.AttemptFinished(
+            job_id=order.job_id,
+            attempt=order.attempt,
+            runner_id=order.runner_id,
+            outcome=outcome,
+            artifacts=made,
+            started_at=self.now,
+            finished_at=self.now,
+            **more,
+        )
+
+    def work_off(self, outcome=lambda order: Outcome.SUCCESS) -> None:
+        """Every runner finishes what it holds, until nobody holds anything."""
+        while any(self.holding.values()):
+            for orders in self.holding.values():
+                while orders:
+                    order = orders.pop(0)
+                    started = e.AttemptStarted(
+                        job_id=order.job_id, attempt=order.attempt, runner_id=order.runner_id, started_at=self.now
+                    )
+                    self.deliver(started, self.report(order, outcome(order)))
+
+    def of(self, kind: type[e.Payload]) -> list:
+        return [payload for payload in self.told if isinstance(payload, kind)]
+
+    def outcomes(self, request: str = "q") -> dict[str, str]:
+        return {job.unit: job.outcome.value for job in self.result(request).jobs}
+
+    def result(self, request: str = "q") -> e.RequestFinished:
+        [finished] = [event for event in self.of(e.RequestFinished) if event.request_id == request]
+        return finished
