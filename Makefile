@@ -45,14 +45,14 @@ types: setup  ## Check types (mypy --strict)
 contracts: setup  ## Check the architecture: who may import whom (import-linter)
 	@$(BIN)/lint-imports
 
-schemas: setup  ## Generate schemas/ and doc/reference/events.md from the model
-	@$(BIN)/python -m cloud_builder.wiring.schemas schemas --page doc/reference/events.md
+schemas: setup  ## Generate schemas/ and the reference pages from the model
+	@$(BIN)/python -m cloud_builder.wiring.schemas schemas --pages doc/reference
 
 check-schemas: setup  ## Fail when what `make schemas` generates is stale
-	@$(BIN)/python -m cloud_builder.wiring.schemas --check schemas --page doc/reference/events.md
+	@$(BIN)/python -m cloud_builder.wiring.schemas --check schemas --pages doc/reference
 
 docs: setup  ## Build the documentation into build/docs
-	@$(BIN)/mkdocs build --quiet --strict --config-file doc/mkdocs.yml
+	@$(BIN)/mkdocs build --quiet --strict
 
 lock: setup  ## Pin the Python packages that are installed now (.ci/constraints.txt)
 	@.ci/lock

@@ -1,4 +1,4 @@
-"""`python -m cloud_builder.wiring.schemas [--check] DIRECTORY [--page FILE]`: writes the generated files, or says
+"""`python -m cloud_builder.wiring.schemas [--check] DIRECTORY [--pages DIRECTORY]`: writes the generated files, or says
 which are stale."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import click
 
 from cloud_builder.errors import ExitCode
 
-from . import files, page
+from . import files, pages
 
 
 def stale(wanted: Mapping[Path, str], directory: Path) -> list[Path]:
@@ -35,13 +35,13 @@ def write(wanted: Mapping[Path, str], directory: Path) -> None:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Change nothing; fail when a file is stale.")
-@click.option("--page", "page_file", type=click.Path(path_type=Path), help="Write the events page there, too.")
+@click.option("--pages", "handbook", type=click.Path(path_type=Path), help="Write the reference pages there, too.")
 @click.argument("directory", type=click.Path(path_type=Path))
-def main(check: bool, page_file: Path | None, directory: Path) -> None:
+def main(check: bool, handbook: Path | None, directory: Path) -> None:
     """Generate the schemas from the model into DIRECTORY."""
     wanted = {directory / name: text for name, text in files().items()}
-    if page_file:
-        wanted[page_file] = page()
+    if handbook:
+        wanted |= {handbook / name: text for name, text in pages().items()}
     if not check:
         write(wanted, directory)
         return

@@ -64,7 +64,7 @@ def event_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def page() -> str:
+def events_page() -> str:
     parts = [
         INTRODUCTION,
         "## The flow\n",

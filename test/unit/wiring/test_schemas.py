@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import DEAD_LETTER, ROUTES, TOPICS
-from cloud_builder.wiring.schemas import files, page
+from cloud_builder.wiring.schemas import files, pages
 from cloud_builder.wiring.schemas.__main__ import main
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,8 @@ def look_up(document: dict[str, Any], reference: str) -> Any:
 
 
 def test_the_files_in_the_repository_are_fresh() -> None:
-    wanted = {f"schemas/{name}": text for name, text in files().items()} | {"doc/reference/events.md": page()}
+    wanted = {f"schemas/{name}": text for name, text in files().items()}
+    wanted |= {f"doc/reference/{name}": text for name, text in pages().items()}
     stale = [name for name, text in wanted.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]
     assert stale == [], "run: make schemas"
 
