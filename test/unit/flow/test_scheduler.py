@@ -77,6 +77,7 @@ def test_a_silent_runner_loses_its_job_and_its_late_result_does_not_count():
     assert bench.starts == [("q.1", 1), ("q.1", 2)]
     assert [(r.runner_id, r.attempt) for r in bench.of(e.JobRevoked)] == [(lost, 1)]
     bench.deliver(bench.report(late, content="late"))
+    assert bench.of(e.JobFinished) == []
     bench.work_off()
     assert bench.outcomes() == {"p/lib": "success"}
     assert len(bench.of(e.JobFinished)) == 1
