@@ -72,14 +72,22 @@ class SchedulerFlow:
                 progress.not_published(world, work, payload)
 
     def tick(self, work: Work) -> None:
-        if work.caught_up:
-            if self._listening_since is None:
-                self._listening_since = work.now
-            dispatch.check_leases(self.world, work, self._policy, self._lease, self._listening_since)
+        self._listen(work)
+        if self._listening_since is not None:
+            if work.caught_up:
+                dispatch.check_leases(self.world, work, self._policy, self._lease, self._listening_since)
             dispatch.hand_out(self.world, work, self._lease)
             if work.now - self._listening_since > self._lease:
                 dispatch.say_who_is_missing(self.world, work, self._told)
         progress.finish_requests(self.world, work, self._objects_url)
+
+    def _listen(self, work: Work) -> None:
+        """We listen from when all that happened before us is handled until the broker goes away: what was not heard
+        outside of that is nobody's silence."""
+        if work.now - work.broker_seen > self._lease / 4:
+            self._listening_since = None
+        elif self._listening_since is None and work.caught_up:
+            self._listening_since = work.now
 
     def patience(self) -> float:
         """Retries and leases are counted in seconds; half of one is soon enough."""

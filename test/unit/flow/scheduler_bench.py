@@ -31,11 +31,8 @@ class Transaction:
     now: float
     state: MemoryState
     caught_up: bool = True
+    broker_seen: float = 0.0
     emitted: list[e.Payload] = field(default_factory=list)
-
-    @property
-    def broker_seen(self) -> float:
-        return self.now
 
     def new_id(self) -> str:
         return "x"
@@ -75,7 +72,8 @@ class Bench:
     def __init__(self, *, runners: tuple[str, ...] = ("r1",), **settings: float) -> None:
         self.state = MemoryState()
         self.settings = SchedulerSettings(**settings)
-        self.now = 1000.0
+        self.now = self.broker_seen = 1000.0
+        self.broker_away = False
         self.told: list[e.Payload] = []
         self.starts: list[tuple[str, int]] = []
         self.lives = dict.fromkeys(runners, 1.0)
@@ -90,7 +88,8 @@ class Bench:
 
     def deliver(self, *payloads: e.Payload) -> list[e.Payload]:
         """One transaction of the mesh loop."""
-        work = Transaction(self.now, self.state)
+        self.broker_seen = self.broker_seen if self.broker_away else self.now
+        work = Transaction(self.now, self.state, broker_seen=self.broker_seen)
         with self.state.transaction():
             for payload in payloads:
                 self.flow.handle(Event(payload), work)

@@ -177,6 +177,17 @@ def test_a_restarted_scheduler_goes_on_where_it_was_and_gives_runners_time_to_sp
     assert len(bench.starts) == 3
 
 
+def test_while_the_broker_is_away_nobody_is_silent():
+    bench = started(Bench(), wanted=("lib",))
+    bench.broker_away = True
+    bench.now += 60
+    bench.deliver()
+    bench.broker_away = False
+    bench.deliver()
+    bench.wait(5)
+    assert bench.starts == [("q.1", 1)]
+
+
 def test_a_job_that_no_live_runner_can_take_says_so():
     bench = Bench(runners=())
     started(bench, wanted=("lib",))
