@@ -3,6 +3,8 @@
 `run` starts a program, waits, and returns what it printed; `spawn` starts one whose output is read as it comes.
 """
 
+from subprocess import DEVNULL, PIPE, STDOUT, Popen
+
 from .door import Finished, run, spawn
 
-__all__ = ["Finished", "run", "spawn"]
+__all__ = ["DEVNULL", "PIPE", "STDOUT", "Finished", "Popen", "run", "spawn"]

@@ -1,0 +1,174 @@
+"""One run of the stage, seen from the runner: starts it, maps its ids, speaks with it, carries its output, ends it.
+
+All of it in the calling thread: the kernel ends the stage together with the thread that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import cloud_builder
+from cloud_builder.adapters.process import DEVNULL, Popen, spawn
+from cloud_builder.model.limits import Limits
+from cloud_builder.ports.sandbox import Ended, EndedBy
+
+from .idmap import IdMap
+from .lacks import killed_from_outside, refused
+from .stage.spec import DISK, KILL, MAPPED, Said, Spec
+from .watch import Watch, memory_of_tree
+
+_TICK = 0.1
+"""Seconds: how soon a cancel is noticed."""
+_SAMPLE = 0.25
+_PIECE = 65536
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]);"
+    "from cloud_builder.adapters.sandbox.stage.launch import main; main(int(sys.argv[2]))"
+)
+_OURS = Path(cloud_builder.__file__).parent.parent
+
+
+class Conversation:
+    """`hold` is called once and returns when nothing of the run is left."""
+
+    def __init__(self, spec: Spec, ids: IdMap, limits: Limits | None, output: Callable[[bytes], None]) -> None:
+        self._spec, self._ids, self._output = spec, ids, output
+        started = time.monotonic()
+        self._watch = Watch(limits, started, self._free())
+        self._sampled = started
+        self._stage = self._init = 0
+        self._pipe = -1
+        self._status: int | None = None
+        self._rss = 0
+        self._refusal: tuple[str, int] | None = None
+        self._unread = b""
+        self._ended_by: EndedBy | None = None
+
+    def hold(self, cancel: Event, stdin: int | None) -> Ended:
+        self._ours, theirs = socket.socketpair()
+        self._pipe, write = os.pipe()
+        terminal = self._spec["terminal"]
+        try:
+            child = self._start(theirs.fileno(), stdin, (1, 2) if terminal else (write, write))
+        finally:
+            theirs.close()
+            os.close(write)
+        self._stage = child.pid
+        try:
+            self._talk(cancel)
+        finally:
+            self._ours.close()
+            child.wait()
+            os.close(self._pipe)
+            if terminal:
+                _take_terminal_back()
+        return self._ended()
+
+    def _start(self, control: int, stdin: int | None, outputs: tuple[int, int]) -> Popen[bytes]:
+        return spawn(
+            [sys.executable, "-I", "-S", "-c", _START, str(_OURS), str(control)],
+            stdin=DEVNULL if stdin is None else stdin,
+            stdout=outputs[0],
+            stderr=outputs[1],
+            pass_fds=(control,),
+            new_session=not self._spec["terminal"],
+            env={},
+        )
+
+    def _talk(self, cancel: Event) -> None:
+        """Until both streams have ended."""
+        self._send(json.dumps(self._spec).encode() + b"\n")
+        with selectors.DefaultSelector() as streams:
+            streams.register(self._pipe, selectors.EVENT_READ, self._carry)
+            streams.register(self._ours, selectors.EVENT_READ, self._listen)
+            while streams.get_map():
+                for key, _ in streams.select(_TICK):
+                    if not key.data():
+                        streams.unregister(key.fileobj)
+                self._look(cancel)
+
+    def _look(self, cancel: Event) -> None:
+        if self._ended_by is None and cancel.is_set():
+            self._end(EndedBy.CANCEL)
+        now = time.monotonic()
+        if now - self._sampled >= _SAMPLE and self._init:
+            self._sampled = now
+            self._watch.memory(memory_of_tree(self._init))
+            self._watch.clock(now)
+            if self._watch.wants_disk(now, self._free()):
+                self._send(DISK)
+        if self._watch.verdict and self._ended_by is None:
+            self._end(self._watch.verdict)
+
+    def _carry(self) -> bool:
+        piece = os.read(self._pipe, _PIECE)
+        if piece:
+            self._watch.output(time.monotonic(), len(piece))
+            if self._watch.verdict is not EndedBy.LOG:
+                self._output(piece)
+        return bool(piece)
+
+    def _listen(self) -> bool:
+        piece = self._receive()
+        *lines, self._unread = (self._unread + piece).split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line))
+        return bool(piece)
+
+    def _hear(self, said: Said) -> None:
+        if said.get("unshared"):
+            self._ids.apply(self._stage)
+            self._send(MAPPED)
+        self._init = said.get("init", self._init)
+        self._status = said.get("status", self._status)
+        self._rss = said.get("rss", self._rss)
+        self._watch.disk(said.get("disk", 0))
+        if "error" in said:
+            self._refusal = (said["error"], said["errno"])
+
+    def _end(self, why: EndedBy) -> None:
+        self._ended_by = why
+        self._send(KILL)
+
+    def _ended(self) -> Ended:
+        seconds = time.monotonic() - self._watch.started
+        peak = max(self._watch.peak_memory, self._rss)
+        if self._ended_by is not None:
+            return Ended(-signal.SIGKILL, self._ended_by, seconds, peak)
+        if self._refusal is not None:
+            raise refused(*self._refusal)
+        if self._status is None:
+            raise killed_from_outside()
+        return Ended(self._status, EndedBy.ITSELF, seconds, peak)
+
+    def _send(self, order: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._ours.sendall(order)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._ours.recv(_PIECE)
+        except ConnectionResetError:
+            return b""
+
+    def _free(self) -> int:
+        file_system = os.statvfs(self._spec["side"])
+        return file_system.f_bavail * file_system.f_frsize
+
+
+def _take_terminal_back() -> None:
+    """The shell's process group held the terminal; without this our next write to it would stop us."""
+    with contextlib.suppress(OSError):
+        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        os.tcsetpgrp(0, os.getpgrp())
+        signal.signal(signal.SIGTTOU, before)

@@ -1,0 +1,122 @@
+"""The port `Sandbox` by Linux namespaces: a user namespace of its own for every run, so that no root is needed.
+
+Comes in: a command and its confinement, or a tree to delete, pack or unpack. Goes out: how it ended. Must never leave
+a process or a mount behind, whatever happens to this process; what remains on disk after a kill is swept at the next
+start.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from threading import Event
+
+from cloud_builder.adapters.process.packages import package_of
+from cloud_builder.errors import Retryable
+from cloud_builder.ports.sandbox import Bind, Confinement, Ended
+
+from . import idmap, scratch
+from .conversation import Conversation
+from .lacks import no_program
+from .stage.spec import Spec
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TAR = ("tar", "--numeric-owner", "--xattrs", "--xattrs-include=*")
+_PACK, _UNPACK = "zstd -T0 -3", "zstd -T0"
+_SAID = 4000
+"""Bytes of output that an error of an archive tool shows at most."""
+
+
+class NamespaceSandbox:
+    """Thread-safe. `work`: where thrown-away changes lie while a run lasts; default: /var/tmp/cloud-builder-<uid>."""
+
+    def __init__(self, work: Path | None = None) -> None:
+        self._work = work or scratch.default_place()
+        self._turn = count()
+
+    def run(
+        self,
+        command: Sequence[str],
+        confinement: Confinement,
+        *,
+        output: Callable[[bytes], None],
+        cancel: Event,
+        stdin: int | None = None,
+    ) -> Ended:
+        ids = idmap.of_this_user()
+        with scratch.side_directory(*self._place(confinement.upper)) as side:
+            spec = self._spec(command, confinement, side, terminal=stdin == 0)
+            return Conversation(spec, ids, confinement.limits, output).hold(cancel, stdin)
+
+    def remove(self, path: Path) -> None:
+        if path.is_symlink() or path.exists():
+            self._tool(["rm", "-rf", "--", str(path)], path.parent)
+
+    def pack(self, root: Path, into: Path) -> None:
+        command = [*_TAR, "-I", _PACK, "-C", str(root), "-cf", str(into), "."]
+        self._tool(command, root, into.parent)
+
+    def unpack(self, archive: Path, root: Path) -> None:
+        root.mkdir()
+        command = [*_TAR, "-I", _UNPACK, "-C", str(root), "-xpf", str(archive)]
+        self._tool(command, root, archive.parent)
+
+    def sweep(self) -> None:
+        """Deletes what runs of a killed process left in the work directory."""
+        scratch.prepare(self._work)
+        for side in scratch.abandoned(self._work):
+            self.remove(side)
+
+    def _place(self, upper: Path | None) -> tuple[Path, str]:
+        """The side directory lies on the same file system as the changes: overlayfs wants it."""
+        if upper is None:
+            scratch.prepare(self._work)
+            return self._work, "run-"
+        upper.mkdir(parents=True, exist_ok=True)
+        return upper.parent, f".{upper.name}.run-"
+
+    def _spec(self, command: Sequence[str], confinement: Confinement, side: Path, *, terminal: bool) -> Spec:
+        limits = confinement.limits
+        return Spec(
+            parent=os.getpid(),
+            command=list(command),
+            environment={"PATH": _PATH, **confinement.environment},
+            directory=confinement.directory,
+            hostname=confinement.hostname,
+            uid=confinement.uid,
+            layers=[str(layer.absolute()) for layer in confinement.layers],
+            upper=str((confinement.upper or side / "upper").absolute()),
+            side=str(side.absolute()),
+            binds=[
+                {"source": str(bind.source.absolute()), "target": bind.target, "writable": bind.writable}
+                for bind in confinement.binds
+            ],
+            network=confinement.network,
+            terminal=terminal,
+            memory=limits.memory if limits else 0,
+            processes=limits.processes if limits else 0,
+            cpus=self._cpus(limits.cpu if limits else 0),
+        )
+
+    def _cpus(self, wanted: int) -> list[int]:
+        """Runs that may use some of the cores get different ones in turn. Empty: all."""
+        cores = sorted(os.sched_getaffinity(0))
+        if not 0 < wanted < len(cores):
+            return []
+        first = next(self._turn) * wanted
+        return [cores[(first + number) % len(cores)] for number in range(wanted)]
+
+    def _tool(self, command: list[str], *writable: Path) -> None:
+        """A program of the machine, with the ids as seen inside."""
+        for program in {command[0], *(("zstd",) if "-I" in command else ())}:
+            if shutil.which(program) is None:
+                raise no_program(program, package_of(program))
+        said = bytearray()
+        binds = tuple(Bind(path.absolute(), str(path.absolute()), writable=True) for path in writable)
+        ended = self.run(command, Confinement(binds=binds), output=said.extend, cancel=Event())
+        if ended.status != 0:
+            told = bytes(said[-_SAID:]).decode(errors="replace").strip()
+            raise Retryable(f"{' '.join(command)}: exit status {ended.status}\n{told}", code="sandbox-tool")

@@ -1,0 +1,134 @@
+"""The stage's first process: makes the user namespace, starts pid 1 in the others, obeys the runner until the end.
+
+It stays outside of the pid namespace, so when it has waited for pid 1 nothing confined is left; and outside of the
+mount namespace, with the ids of the user namespace: it can measure and delete what the confined program wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+from typing import NoReturn
+
+from .inside import be_init, say
+from .spec import DISK, KILL, MAPPED, Spec
+from .syscalls import NEWIPC, NEWNET, NEWPID, NEWUSER, NEWUTS, die_with_parent, unshare
+
+_RM = "/bin/rm"
+_BLOCK = 512
+
+
+def main(control: int) -> NoReturn:
+    """`control`: descriptor of the socket to the runner. Exits with 0 when everything that happened was told."""
+    os.set_inheritable(control, False)
+    spec = _read_spec(control)
+    try:
+        die_with_parent()
+        if os.getppid() != spec["parent"]:
+            os._exit(1)
+        _offer_to_oom_killer()
+        if _own_ids(control):
+            _run(spec, control)
+    except OSError as cause:
+        say(control, {"error": f"{cause.filename or 'system call'}: {cause.strerror}", "errno": cause.errno or 0})
+    _clean_up(spec["side"])
+
+
+def _offer_to_oom_killer() -> None:
+    """When the machine runs out of memory, a build goes before the runner does."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+        score.write("500")
+
+
+def _read_spec(control: int) -> Spec:
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = os.read(control, 65536)
+        if not piece:
+            os._exit(1)
+        line += piece
+    spec: Spec = json.loads(line)
+    return spec
+
+
+def _own_ids(control: int) -> bool:
+    """A user namespace in which the runner has mapped the ids, and we are root. False: it does not want to go on."""
+    unshare(NEWUSER)
+    say(control, {"unshared": True})
+    if _order(control) != MAPPED:
+        return False
+    os.setresgid(0, 0, 0)
+    os.setgroups([])
+    os.setresuid(0, 0, 0)
+    die_with_parent()
+    return True
+
+
+def _run(spec: Spec, control: int) -> None:
+    unshare(NEWPID | NEWIPC | NEWUTS | (0 if spec["network"] else NEWNET))
+    leash, held = os.pipe()
+    init = os.fork()
+    if init == 0:
+        os.close(held)
+        be_init(spec, control, leash)
+    for descriptor in (0, 1, 2, leash):
+        os.close(descriptor)
+    say(control, {"init": init})
+    _obey(spec, control, init)
+
+
+def _obey(spec: Spec, control: int, init: int) -> None:
+    ended = os.pidfd_open(init)
+    poll = select.poll()
+    for descriptor in (control, ended):
+        poll.register(descriptor, select.POLLIN)
+    while True:
+        ready = [descriptor for descriptor, _ in poll.poll()]
+        if ended in ready:
+            os.waitpid(init, 0)
+            return
+        order = _order(control)
+        if order == KILL:
+            _kill(init)
+            os.waitpid(init, 0)
+            return
+        if order == DISK:
+            say(control, {"disk": _disk_used(spec, control)})
+
+
+def _order(control: int) -> bytes:
+    try:
+        return os.read(control, 1) or KILL
+    except ConnectionResetError:
+        return KILL
+
+
+def _kill(init: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(init, signal.SIGKILL)
+
+
+def _disk_used(spec: Spec, control: int) -> int:
+    """Bytes of everything the run wrote; cut short when there is a new order."""
+    used, left = 0, [path for path in (spec["upper"], f"{spec['side']}/tmp") if path]
+    while left and not select.select([control], [], [], 0)[0]:
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    used += entry.stat(follow_symlinks=False).st_blocks * _BLOCK
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+        except FileNotFoundError:
+            continue
+    return used
+
+
+def _clean_up(side: str) -> NoReturn:
+    """No fork is possible any more: the pid namespace of our children has ended. So we become the cleaner."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.execv(_RM, ("rm", "-rf", "--", side))
