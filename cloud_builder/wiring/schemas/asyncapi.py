@@ -100,7 +100,7 @@ def cloudevents() -> dict[str, Any]:
             "ce_source": {**text, "description": "the daemon that wrote it"},
             "ce_type": {**text, "description": "the event's type"},
             "ce_time": {**text, "format": "date-time"},
-            "ce_dataschema": {**text, "description": "the `$id` of the payload's JSON Schema"},
+            "ce_dataschema": {**text, "description": "the payload's JSON Schema: schemas/events/<type>-<version>.json"},
             "traceparent": {**text, "description": "W3C trace context"},
         },
     }

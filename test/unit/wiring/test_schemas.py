@@ -16,10 +16,11 @@ from cloud_builder.wiring.schemas import files, pages
 from cloud_builder.wiring.schemas.__main__ import main
 
 ROOT = Path(__file__).parents[3]
+FILES = files()
 
 
 def asyncapi() -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(files()["asyncapi.yaml"])
+    document: dict[str, Any] = yaml.safe_load(FILES["asyncapi.yaml"])
     return document
 
 
@@ -38,27 +39,27 @@ def look_up(document: dict[str, Any], reference: str) -> Any:
 
 
 def test_the_files_in_the_repository_are_fresh() -> None:
-    wanted = {f"schemas/{name}": text for name, text in files().items()}
+    wanted = {f"schemas/{name}": text for name, text in FILES.items()}
     wanted |= {f"doc/reference/{name}": text for name, text in pages().items()}
     stale = [name for name, text in wanted.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]
     assert stale == [], "run: make schemas"
 
 
 def test_generating_twice_gives_the_same() -> None:
-    assert files() == files()
+    assert files() == FILES
 
 
-@pytest.mark.parametrize("name", sorted(name for name in files() if name.endswith(".json")))
+@pytest.mark.parametrize("name", sorted(name for name in FILES if name.endswith(".json")))
 def test_a_schema_says_what_it_is(name: str) -> None:
-    schema = json.loads(files()[name])
+    schema = json.loads(FILES[name])
     assert schema["$schema"] and schema["$id"] and schema["title"] and schema["description"]
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
-    document, present = asyncapi(), files()
+    document = asyncapi()
     for reference in references(document):
         if reference.startswith("./"):
-            assert reference.removeprefix("./") in present
+            assert reference.removeprefix("./") in FILES
         else:
             assert look_up(document, reference)
 
@@ -70,7 +71,7 @@ def test_the_asyncapi_document_names_every_topic_and_event() -> None:
 
 
 def test_every_topic_is_set_up_and_allowed_to_its_writer_alone() -> None:
-    topics, acls = files()["topics.sh"], files()["acls.sh"]
+    topics, acls = FILES["topics.sh"], FILES["acls.sh"]
     for topic in TOPICS:
         assert f"create {topic.name} {topic.partitions} " in topics
         writers = [line for line in acls.splitlines() if line.endswith(f" Write {topic.name}")]
