@@ -1,0 +1,74 @@
+"""What a Debian build left in its overlay: the .changes, and the files that it lists.
+
+A build may have written anything there. So names are checked before they become paths, links are never followed, and
+only plain files directly in the build's directory count.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from debian.deb822 import Changes
+
+from cloud_builder.errors import Permanent
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.ids import Digest
+from cloud_builder.ports.recipe import Output, PackageSource
+
+from . import fragment
+from .unpack import BUILD
+
+_KINDS = {".deb": ArtifactKind.DEB, ".udeb": ArtifactKind.OTHER, ".buildinfo": ArtifactKind.BUILDINFO}
+_CHANGES_LIMIT = 4 * 1024 * 1024
+
+
+def collect(source: PackageSource, root: Path) -> tuple[Output, ...]:
+    """See ports.recipe.Recipe.collect."""
+    directory = root / BUILD.relative_to("/")
+    changes = [name for name in _names(directory) if name.endswith(".changes")]
+    if len(changes) != 1:
+        raise _wrong(f"{source.name} left {len(changes)} .changes files instead of one")
+    listed = [Output(_plain(directory, changes[0]), ArtifactKind.CHANGES)]
+    listed += [_output(directory, name) for name in _files_of(directory / changes[0])]
+    if not any(output.kind is ArtifactKind.DEB for output in listed):
+        raise _wrong(f"{source.name} made no .deb")
+    return tuple(listed)
+
+
+def _names(directory: Path) -> list[str]:
+    if directory.is_symlink() or not directory.is_dir():
+        raise _wrong("the build removed its own directory")
+    return sorted(entry.name for entry in os.scandir(directory))
+
+
+def _files_of(changes: Path) -> list[str]:
+    with changes.open("rb") as file:
+        text = file.read(_CHANGES_LIMIT).decode(errors="replace")
+    return [entry["name"] for entry in Changes(text).get("Checksums-Sha256", ())]
+
+
+def _output(directory: Path, name: str) -> Output:
+    path = _plain(directory, name)
+    kind = _KINDS.get(path.suffix, ArtifactKind.OTHER)
+    package = fragment.binary_package(fragment.read(path)) if kind is ArtifactKind.DEB else None
+    return Output(path, kind, package)
+
+
+def _plain(directory: Path, name: str) -> Path:
+    """The path of a plain file with a name that an artifact may have."""
+    try:
+        Artifact(name=name, sha256=Digest("0" * 64), size=0)
+    except ValueError as cause:
+        raise _wrong(f"{name!r} is no name for a file to keep") from cause
+    path = directory / name
+    mode = path.lstat().st_mode if os.path.lexists(path) else 0
+    if not stat.S_ISREG(mode):
+        raise _wrong(f"{name} is listed in the .changes, but is no plain file in the build's directory")
+    return path
+
+
+def _wrong(message: str) -> Permanent:
+    hint = "debian/rules must leave the packages beside the source tree, as dh_builddeb does."
+    return Permanent(message, code="outputs", hint=hint)

@@ -1,0 +1,106 @@
+"""The programs that turn a Debian source into packages: unpack it to its fixed path, build it there.
+
+They run in the sandbox, as an ordinary user without a network. Everything that could leak into the packages is fixed
+here: path, times, modes, umask, language, time zone.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from cloud_builder.ports.recipe import Action, PackageSource
+from cloud_builder.ports.sandbox import Bind
+
+from .source import DSC, ORIG, without_epoch
+
+BUILD = PurePosixPath("/build")
+SOURCE = "/source"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {
+    "PATH": PATH,
+    "HOME": "/nonexistent",
+    "LC_ALL": "C.UTF-8",
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "USER": "builder",
+    "LOGNAME": "builder",
+    "SHELL": "/bin/sh",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
+
+_PRELUDE = "set -euo pipefail; umask 022\n"
+_TREE = """
+tree=$1 epoch=$2
+mkdir "$tree"
+tar -C /source --exclude=./.cb --exclude=./.git --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - . |
+    tar -C "$tree" -xf -
+"""
+_ORIG = """
+tree=$1 epoch=$2 main=$3; shift 3
+extract() {  # a tarball, to a directory: with or without a directory of its own inside
+    mkdir "$2.unpacked"
+    tar -C "$2.unpacked" --no-same-owner -xf "/source/$1"
+    set -- "$2" "$2.unpacked"/*
+    if [ $# -eq 2 ] && [ -d "$2" ] && [ ! -L "$2" ]; then mv -T "$2" "$1"; else mv -T "$1.unpacked" "$1"; fi
+    rm -rf "$1.unpacked"
+}
+extract "$main" "$tree"
+for file; do
+    part=${file##*.orig-} part=${part%%.tar.*}
+    rm -rf "${tree:?}/$part"
+    extract "$file" "$tree/$part"
+done
+rm -rf "$tree/debian"
+tar -C /source --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - debian | tar -C "$tree" -xf -
+"""
+_DSC = """
+tree=$1 dsc=$2
+dpkg-source --no-copy -x "/source/$dsc" "$tree"
+"""
+_ENTER = """
+export SOURCE_DATE_EPOCH
+SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)
+"""
+_BUILD = _ENTER + "exec dpkg-buildpackage -b -us -uc\n"
+_SHELL = _ENTER + "exec bash --norc -i\n"
+
+
+def tree_of(source: PackageSource) -> PurePosixPath:
+    """Where a source is built: the same path everywhere, because it leaks into outputs."""
+    return BUILD / f"{source.name}-{without_epoch(source.version)}"
+
+
+def unpack(source: PackageSource) -> Action:
+    tree = str(tree_of(source))
+    script, arguments = _unpacking(source)
+    return Action(
+        command=("bash", "-c", _PRELUDE + script, "unpack", tree, *arguments),
+        directory=str(BUILD),
+        environment=ENVIRONMENT,
+        binds=(Bind(source.directory, SOURCE),),
+    )
+
+
+def _unpacking(source: PackageSource) -> tuple[str, tuple[str, ...]]:
+    if source.form == DSC:
+        return _DSC, source.files[:1]
+    if source.form == ORIG:
+        return _ORIG, (str(source.epoch), *source.files)
+    return _TREE, (str(source.epoch),)
+
+
+def build(source: PackageSource, cores: int) -> Action:
+    return Action(
+        command=("bash", "-c", _PRELUDE + _BUILD, "build"),
+        directory=str(tree_of(source)),
+        environment={**ENVIRONMENT, "DEB_BUILD_OPTIONS": f"parallel={cores}"},
+    )
+
+
+def shell(source: PackageSource, cores: int) -> Action:
+    prompt = {"PS1": r"[\u \w]\$ ", "TERM": "xterm", "HOME": str(BUILD)}
+    return Action(
+        command=("bash", "-c", _PRELUDE + _SHELL, "shell"),
+        directory=str(tree_of(source)),
+        environment={**ENVIRONMENT, "DEB_BUILD_OPTIONS": f"parallel={cores}", **prompt},
+    )
