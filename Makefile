@@ -52,7 +52,7 @@ check-schemas: setup  ## Fail when what `make schemas` generates is stale
 	@$(BIN)/python -m cloud_builder.wiring.schemas --check schemas --pages doc/reference
 
 docs: setup  ## Build the documentation into build/docs
-	@$(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lock: setup  ## Pin the Python packages that are installed now (.ci/constraints.txt)
 	@.ci/lock
