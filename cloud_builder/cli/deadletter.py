@@ -1,0 +1,77 @@
+"""`cb-ctl dead-letter`: messages that a daemon could not read or handle."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+
+import click
+
+from .lazy import LazyGroup
+from .options import global_options
+from .output import moment, show_json, show_table
+from .session import session
+
+_HERE = "cloud_builder.cli.deadletter"
+TABLE = {
+    "list": (_HERE, "list_letters", "All of them, oldest first."),
+    "show": (_HERE, "show_letter", "One of them with its bytes."),
+    "retry": (_HERE, "retry_letter", "Send one once more to where it was."),
+}
+
+
+@click.group("dead-letter", cls=LazyGroup, table=TABLE, no_args_is_help=True)
+@global_options
+def dead_letter() -> None:
+    """List, show and retry messages that a daemon could not read or handle."""
+
+
+@click.command("list")
+@global_options
+def list_letters() -> None:
+    """All of them, oldest first."""
+    from cloud_builder.mesh.deadletter import list_dead
+
+    with session() as mesh:
+        letters = list_dead(mesh.broker)
+        if mesh.json:
+            show_json([letter.model_dump(mode="json", exclude={"value", "headers"}) for letter in letters])
+            return
+        cells = [
+            [each.dead_id, moment(each.at), each.daemon, each.topic, each.offset, each.reason.split("\n")[0]]
+            for each in letters
+        ]
+        show_table(["letter", "since", "daemon", "topic", "offset", "reason"], cells, empty="no dead letters")
+
+
+@click.command("show")
+@click.argument("letter")
+@global_options
+def show_letter(letter: str) -> None:
+    """LETTER with the reason and its original bytes."""
+    from cloud_builder.mesh.deadletter import show
+
+    with session() as mesh:
+        found = show(mesh.broker, letter)
+        if mesh.json:
+            show_json(found.model_dump(mode="json"))
+            return
+        click.echo(f"{found.dead_id}  {found.topic}/{found.partition} at {found.offset}, {found.daemon}")
+        click.echo(f"  reason: {found.reason}")
+        for name, value in found.headers:
+            click.echo(f"  {name}: {b64decode(value).decode(errors='replace')}")
+        click.echo(b64decode(found.value or "").decode(errors="replace"))
+
+
+@click.command("retry")
+@click.argument("letter")
+@global_options
+def retry_letter(letter: str) -> None:
+    """Send LETTER's original bytes to its topic once more, after its cause is mended."""
+    from cloud_builder.mesh.deadletter import retry
+
+    with session() as mesh:
+        found = retry(mesh.broker, letter)
+        if mesh.json:
+            show_json({"sent": found.dead_id, "topic": found.topic})
+        else:
+            click.echo(f"{found.dead_id}: sent to {found.topic} again")

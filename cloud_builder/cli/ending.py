@@ -1,0 +1,86 @@
+"""The end of a request: its verdict, where to fetch what, and for each job that failed why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cloud_builder.errors import CloudBuilderError, ExitCode
+
+from .fetch import tail_of
+from .output import duration, styled
+from .session import Session
+
+SHOWN_FAILURES = 3
+LAST_LINES = 15
+
+_CODES = {
+    "success": ExitCode.SUCCESS,
+    "failure": ExitCode.FAILED,
+    "rejected": ExitCode.REJECTED,
+    "canceled": ExitCode.FAILED,
+    "error": ExitCode.INFRASTRUCTURE,
+}
+
+
+def exit_code(request: dict[str, Any]) -> ExitCode:
+    return _CODES.get(str(request.get("outcome")), ExitCode.INFRASTRUCTURE)
+
+
+def show_ending(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
+    outcome = str(request.get("outcome"))
+    took = duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
+    click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}")
+    if request.get("message"):
+        click.echo(f"  {request['message']}", err=outcome != "success")
+    if request.get("hint"):
+        click.echo(f"  {request['hint']}", err=outcome != "success")
+    for job in [job for job in jobs if job.get("outcome") in ("failure", "error")][:SHOWN_FAILURES]:
+        _show_failure(mesh, job)
+    for repository in request.get("repositories") or []:
+        _show_repository(repository)
+    if any(job.get("outcome") in ("success", "reused") for job in jobs):
+        click.echo(f"  files:      cb-ctl get {request['request_id']} -o DIR")
+
+
+def _counts(jobs: list[dict[str, Any]]) -> str:
+    numbers: dict[str, int] = {}
+    for job in jobs:
+        outcome = str(job.get("outcome") or job["state"])
+        numbers[outcome] = numbers.get(outcome, 0) + 1
+    said = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    return f" ({said})" if said else ""
+
+
+def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
+    step = f" in step {job['step']}" if job.get("step") else ""
+    click.echo(f"\n{job['unit']} {job['target']}: {styled(str(job['outcome']))}{step}", err=True)
+    for text in (job.get("message"), job.get("hint")):
+        for line in str(text or "").splitlines():
+            click.echo(f"  {line}", err=True)
+    try:
+        lines = tail_of(mesh, job["job_id"], LAST_LINES)
+    except CloudBuilderError as unread:
+        lines = [f"(its log cannot be read: {unread.message})"]
+    for line in lines:
+        click.echo(f"  | {line}", err=True)
+    click.echo(f"  whole log:  cb-ctl logs {job['job_id']}", err=True)
+
+
+def _show_repository(repository: dict[str, Any]) -> None:
+    """What to type to install from it."""
+    url = str(repository["url"]).rstrip("/")
+    click.echo(f"  repository: {url}")
+    for line in apt_lines(str(repository["repository"]), url):
+        click.echo(f"    {line}")
+
+
+def apt_lines(name: str, url: str) -> list[str]:
+    """The commands that point apt at a repository."""
+    dist = name.rpartition("-")[2]
+    key = f"/etc/apt/keyrings/{name}.asc"
+    return [
+        f"curl -fsSL {url}/key.asc -o {key}",
+        f'echo "deb [signed-by={key}] {url} {dist} main" > /etc/apt/sources.list.d/{name}.list',
+    ]

@@ -1,0 +1,70 @@
+"""`cb-ctl get`: what was built, downloaded and verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cloud_builder.errors import Rejected
+
+from .fetch import download
+from .options import global_options
+from .output import show_json, size
+from .session import Session, session
+
+
+@click.command()
+@click.argument("what", metavar="JOB|REQUEST")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to [here]."
+)
+@click.option("--logs", "with_logs", is_flag=True, help="The logs, too.")
+@global_options
+def get(what: str, output: Path, with_logs: bool) -> None:
+    """Download what a JOB or all jobs of a REQUEST have built, and verify each file's sha256.
+
+    Files of a request for several targets go into a directory a target."""
+    with session() as mesh:
+        jobs = _jobs(mesh, what)
+        wanted = _wanted(jobs, output, with_logs)
+        if not wanted:
+            raise Rejected(
+                f"{what}: nothing was built", code="no-artifacts", hint=f"cb-ctl status {what} tells what became of it."
+            )
+        got = []
+        for artifact, directory in wanted:
+            path = download(artifact, directory)
+            got.append({"path": str(path), "sha256": artifact["sha256"], "size": artifact["size"]})
+            if not mesh.json:
+                click.echo(f"{path}  {size(artifact['size'])}")
+        if mesh.json:
+            show_json(got)
+
+
+def _jobs(mesh: Session, what: str) -> list[dict[str, Any]]:
+    found = mesh.ask("resolve", id=what)
+    if found["kind"] == "job":
+        return [mesh.ask("job", job=found["id"])]
+    return [mesh.ask("job", job=row["job_id"]) for row in mesh.pages("jobs", request=found["id"])]
+
+
+def _wanted(jobs: list[dict[str, Any]], output: Path, with_logs: bool) -> list[tuple[dict[str, Any], Path]]:
+    """Each file once, with its directory: by target when there are several, by unit when names would clash."""
+    several = len({job["target"] for job in jobs}) > 1
+    files = [(job, artifact) for job in jobs for artifact in _files(job, with_logs)]
+    digests: dict[tuple[str, str], set[str]] = {}
+    for job, artifact in files:
+        digests.setdefault((job["target"], artifact["name"]), set()).add(artifact["sha256"])
+    wanted: dict[Path, tuple[dict[str, Any], Path]] = {}
+    for job, artifact in files:
+        directory = output / job["target"] if several else output
+        if len(digests[(job["target"], artifact["name"])]) > 1:
+            directory = directory / job["unit"].rsplit("/", 1)[-1]
+        wanted[directory / artifact["name"]] = (artifact, directory)
+    return list(wanted.values())
+
+
+def _files(job: dict[str, Any], with_logs: bool) -> list[dict[str, Any]]:
+    return [*job["artifacts"], *([job["log"]] if with_logs and job["log"] else [])]

@@ -1,0 +1,144 @@
+"""`cb-ctl list …`: tables of what the mesh knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from .lazy import LazyGroup
+from .options import global_options
+from .output import duration, moment, show_json, show_table
+from .session import session
+from .source import show_sources
+from .status import show_requests
+from .watching import remark, state_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_HERE = "cloud_builder.cli.lists"
+TABLE = {
+    "sources": (_HERE, "sources", "The git repositories that are followed."),
+    "units": (_HERE, "units", "What can be built."),
+    "requests": (_HERE, "requests", "What was asked for, newest first."),
+    "jobs": (_HERE, "jobs", "What is or was built, newest first."),
+    "runners": (_HERE, "runners", "Who builds."),
+    "repositories": (_HERE, "repositories", "What can be installed from."),
+}
+
+most_option = click.option(
+    "-n", "--most", type=click.IntRange(min=1), metavar="N", help="At most so many rows.", default=50, show_default=True
+)
+source_option = click.option("--source", metavar="NAME", help="Only of this source.")
+
+
+@click.group("list", cls=LazyGroup, table=TABLE, no_args_is_help=True)
+@global_options
+def list_group() -> None:
+    """List sources, units, requests, jobs, runners or repositories."""
+
+
+@click.command()
+@global_options
+def sources() -> None:
+    """The git repositories that are followed."""
+    show_sources()
+
+
+@click.command()
+@source_option
+@global_options
+def units(source: str | None) -> None:
+    """What can be built."""
+    with session() as mesh:
+        rows = mesh.pages("units", source=source)
+        if mesh.json:
+            show_json(rows)
+            return
+        cells = [[row["path"], row["kind"], " ".join(row["targets"]), row["source"]] for row in rows]
+        show_table(["unit", "kind", "targets", "source"], cells, empty="no units: cb-ctl source add NAME URL")
+
+
+@click.command()
+@source_option
+@most_option
+@click.option("--state", metavar="STATE", help="Only those: accepted, running, finished, rejected.")
+@global_options
+def requests(source: str | None, most: int, state: str | None) -> None:
+    """What was asked for, newest first."""
+    with session() as mesh:
+        rows = mesh.pages("requests", most=most, source=source, state=state)
+        if mesh.json:
+            show_json(rows)
+        else:
+            show_requests(rows)
+
+
+@click.command()
+@click.option("--request", metavar="REQUEST", help="Only of this request.")
+@click.option("--unit", metavar="UNIT", help="Only of this unit.")
+@click.option("--state", metavar="STATE", help="Only those: blocked, queued, running, finished.")
+@click.option("--outcome", metavar="OUTCOME", help="Only those: success, failure, error, reused, canceled, …")
+@source_option
+@most_option
+@global_options
+def jobs(most: int, **filters: str | None) -> None:
+    """What is or was built, newest first."""
+    with session() as mesh:
+        rows = mesh.pages("jobs", most=most, **filters)
+        if mesh.json:
+            show_json(rows)
+            return
+        cells = [
+            [row["job_id"], state_of(row), row["unit"], row["target"], row.get("runner_id"), _took(row), remark(row)]
+            for row in rows
+        ]
+        show_table(["job", "state", "unit", "target", "runner", "took", ""], cells, empty="no jobs yet")
+
+
+def _took(job: dict[str, Any]) -> str:
+    started, finished = job.get("started_at"), job.get("finished_at")
+    return duration(finished - started) if started and finished else ""
+
+
+@click.command()
+@global_options
+def runners() -> None:
+    """Who builds."""
+    with session() as mesh:
+        rows = mesh.pages("runners")
+        if mesh.json:
+            show_json(rows)
+            return
+        cells = [
+            [
+                row["runner_id"],
+                row["state"],
+                row["arch"],
+                row.get("runner_group") or "",
+                f"{len(row['attempts'])}/{row['slots']}",
+                " ".join(attempt["job_id"] for attempt in row["attempts"]),
+                row.get("host"),
+                moment(row["at"]),
+            ]
+            for row in rows
+        ]
+        columns = ["runner", "state", "arch", "group", "slots", "jobs", "host", "seen"]
+        show_table(columns, cells, empty="no runners: is cb-runner running?")
+
+
+@click.command()
+@global_options
+def repositories() -> None:
+    """What can be installed from."""
+    with session() as mesh:
+        rows = mesh.pages("repositories")
+        if mesh.json:
+            show_json(rows)
+            return
+        cells = [
+            [row["repository"], row.get("packages"), row.get("snapshot"), moment(row["at"]), row.get("url")]
+            for row in rows
+        ]
+        show_table(["repository", "packages", "snapshot", "published", "url"], cells, empty="nothing is published yet")

@@ -1,0 +1,82 @@
+"""`cb-ctl logs`: the log of a job, from the object store when it is whole, live while it builds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from cloud_builder.errors import ExitCode
+
+from .ending import exit_code
+from .fetch import whole
+from .options import global_options
+from .output import show_json
+from .session import Session, session
+
+INTERVAL = 0.3
+
+
+@click.command()
+@click.argument("job", metavar="JOB")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended; the exit code tells how.")
+@global_options
+def logs(job: str, follow: bool) -> int:
+    """Show the log of JOB: its id, a unit (its newest job), or a request with a single job."""
+    with session() as mesh:
+        name = mesh.ask("job", job=job)["job_id"]
+        if mesh.json:
+            show_json(mesh.ask("log", job=name))
+            return ExitCode.SUCCESS
+        return _show(mesh, name, follow)
+
+
+def _show(mesh: Session, job: str, follow: bool) -> int:
+    offset, attempt = 0, 0
+    while True:
+        piece = mesh.ask("log", job=job, offset=offset, attempt=attempt)
+        if piece["log"] and piece["log"]["url"] and piece["done"]:
+            same = attempt in (0, piece["job"].get("attempt"))
+            _write_whole(piece["log"], offset if same else 0)
+            return _verdict(piece["job"], follow)
+        if piece["text"]:
+            _announce_gap(piece, offset, attempt)
+            _write(piece["text"].encode())
+            offset, attempt = piece["next"], piece["attempt"]
+        elif piece["done"] or not follow:
+            _say_if_empty(piece, offset)
+            return _verdict(piece["job"], follow)
+        else:
+            time.sleep(INTERVAL)
+
+
+def _write_whole(log: dict[str, Any], offset: int) -> None:
+    for piece in whole(log, offset):
+        _write(piece)
+
+
+def _write(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _announce_gap(piece: dict[str, Any], offset: int, attempt: int) -> None:
+    if attempt and piece["attempt"] != attempt:
+        click.echo(f"--- attempt {piece['attempt']} ---", err=True)
+    elif piece["offset"] > offset:
+        click.echo(f"--- {piece['offset'] - offset} bytes are not shown live; they are in the whole log ---", err=True)
+
+
+def _say_if_empty(piece: dict[str, Any], offset: int) -> None:
+    if offset == 0:
+        job = piece["job"]
+        click.echo(f"{job['job_id']}: no log yet ({job.get('outcome') or job['state']})", err=True)
+
+
+def _verdict(job: dict[str, Any], follow: bool) -> int:
+    if not follow:
+        return ExitCode.SUCCESS
+    good = job.get("outcome") in ("success", "reused")
+    return ExitCode.SUCCESS if good else exit_code(job)

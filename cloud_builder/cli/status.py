@@ -1,0 +1,134 @@
+"""`cb-ctl status`: the mesh at a glance, or one request or job in full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import global_options
+from .output import duration, moment, show_json, show_table, size, styled
+from .session import Session, session
+from .source import problem_line
+from .watching import job_line
+
+
+@click.command()
+@click.argument("what", required=False, metavar="[REQUEST|JOB]")
+@global_options
+def status(what: str | None) -> None:
+    """How the mesh is doing; or a REQUEST with its jobs; or a JOB (also by its unit's name) with its attempts."""
+    with session() as mesh:
+        if what is None:
+            _overview(mesh)
+            return
+        found = mesh.ask("resolve", id=what)
+        (_request if found["kind"] == "request" else _job)(mesh, found["id"])
+
+
+def _overview(mesh: Session) -> None:
+    found = mesh.ask("status")
+    if mesh.json:
+        show_json({"home": str(mesh.settings.home), "broker": mesh.settings.broker.bootstrap, **found})
+        return
+    kind = "embedded broker" if mesh.settings.broker.embedded else "Kafka"
+    click.echo(f"mesh        {mesh.settings.home}, {kind} {mesh.settings.broker.bootstrap}")
+    click.echo(f"sources     {found['sources']} with {found['units']} units")
+    click.echo(f"runners     {_runners(found['runners'])}")
+    click.echo(f"jobs        {', '.join(f'{number} {name}' for name, number in found['jobs'].items()) or 'none yet'}")
+    for repository in found["repositories"]:
+        failed = f" ({styled('failure')}: {repository['failed']})" if repository.get("failed") else ""
+        click.echo(f"repository  {repository['repository']}: {repository.get('url', '')}{failed}")
+    if found["dead_letters"]:
+        click.echo(f"letters     {found['dead_letters']} that nobody could read: cb-ctl dead-letter list")
+    for problem in found["problems"]:
+        click.echo(f"problem     {problem['source']}: {problem_line(problem)}")
+    if found["newest"]:
+        click.echo()
+        show_requests(found["newest"])
+
+
+def _runners(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "none (is cb-runner running?)"
+    busy = {row["runner_id"]: len(row["attempts"]) for row in rows}
+    return ", ".join(
+        f"{row['runner_id']} {styled(row['state'])} {busy[row['runner_id']]}/{row['slots']}" for row in rows
+    )
+
+
+def show_requests(rows: list[dict[str, Any]]) -> None:
+    cells = [
+        [
+            row["request_id"],
+            row.get("outcome") or row["state"],
+            row["source"],
+            row.get("ref"),
+            _some(row.get("units") or []),
+            moment(row.get("accepted_at")),
+            duration(row["finished_at"] - row["accepted_at"]) if row.get("finished_at") else "",
+        ]
+        for row in rows
+    ]
+    show_table(["request", "state", "source", "ref", "units", "since", "took"], cells, empty="no requests yet")
+
+
+def _some(units: list[str]) -> str:
+    return ", ".join(units[:3]) + (f" and {len(units) - 3} more" if len(units) > 3 else "")
+
+
+def _request(mesh: Session, name: str) -> None:
+    found = mesh.ask("request", request=name, most=1000)["request"]
+    jobs = mesh.pages("jobs", request=name)
+    if mesh.json:
+        show_json({"request": found, "jobs": jobs})
+        return
+    state = found.get("outcome") or found["state"]
+    revision = (found.get("revision") or "")[:12]
+    click.echo(f"{found['request_id']}  {styled(state)}  {found['source']} {found.get('ref', '')} {revision}".rstrip())
+    click.echo(f"  {moment(found.get('accepted_at'))}, by {found.get('requester') or found.get('origin') or 'unknown'}")
+    for word in ("message", "hint"):
+        if found.get(word):
+            click.echo(f"  {found[word]}")
+    for job in jobs:
+        click.echo(f"  {job_line(job)}")
+    for repository in found.get("repositories") or []:
+        click.echo(f"  repository: {repository['url']}")
+
+
+def _job(mesh: Session, name: str) -> None:
+    job = mesh.ask("job", job=name)
+    if mesh.json:
+        show_json(job)
+        return
+    click.echo(job_line(job))
+    for label, value in _facts(job):
+        if value:
+            click.echo(f"  {label + ':':12} {value}")
+    for attempt in job["attempts"]:
+        click.echo(f"  {'attempt ' + str(attempt['attempt']) + ':':12} {_attempt(attempt)}")
+    for artifact in job["artifacts"]:
+        click.echo(
+            f"  {artifact['kind'] + ':':12} {artifact['name']} ({size(artifact['size'])}, {artifact['sha256'][:12]})"
+        )
+    click.echo(f"  log:         cb-ctl logs {job['job_id']}")
+
+
+def _facts(job: dict[str, Any]) -> list[tuple[str, str]]:
+    timings = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in (job.get("timings") or {}).items())
+    return [
+        ("message", str(job.get("message") or "")),
+        ("next", str(job.get("hint") or "")),
+        ("step", str(job.get("step") or "")),
+        ("waits for", ", ".join(job.get("waiting_for") or [])),
+        ("reused from", str(job.get("reused_from") or "")),
+        ("revision", str(job.get("revision") or "")[:12]),
+        ("timings", timings),
+    ]
+
+
+def _attempt(attempt: dict[str, Any]) -> str:
+    outcome = attempt.get("outcome")
+    message = str(attempt.get("message") or "").split("\n")[0]
+    took = duration(attempt["finished_at"] - attempt["started_at"]) if attempt.get("finished_at") else "running"
+    return "  ".join(word for word in (styled(outcome) if outcome else "", attempt["runner_id"], took, message) if word)

@@ -1,0 +1,180 @@
+"""Following a request: a line a job, live on a terminal, else a line a change; at the end, where to fetch what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloud_builder.errors import Retryable
+
+from .ending import exit_code, show_ending
+from .output import coloured, duration, is_terminal, show_json, styled
+from .session import Session
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+INTERVAL = 0.4
+"""Seconds between questions."""
+PATIENCE = 60.0
+"""cb-info may be silent for so long (it is being restarted, the broker is away)."""
+QUIET = 10.0
+"""When nothing has been heard for so long, say what is being waited for."""
+
+Job = dict[str, Any]
+
+
+@dataclass
+class Course:
+    """A request and all its jobs at one moment."""
+
+    request: dict[str, Any]
+    jobs: list[Job] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        return self.request["state"] in ("finished", "rejected")
+
+
+def follow(mesh: Session, name: str, timeout: float | None) -> int:
+    """Shows a request until it ends; the exit code of its outcome. Retryable(code="timeout") after `timeout` s."""
+    deadline = time.monotonic() + timeout if timeout else None
+    courses = _courses(mesh, name, deadline)
+    if mesh.json:
+        last = _last(courses)
+        show_json({"request": last.request, "jobs": last.jobs})
+        return exit_code(last.request)
+    last = _live(courses) if is_terminal() else _lines(courses)
+    show_ending(mesh, last.request, last.jobs)
+    return exit_code(last.request)
+
+
+def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[Course]:
+    heard = time.monotonic()
+    while True:
+        try:
+            course = _course(mesh, name)
+            heard = time.monotonic()
+            yield course
+            if course.is_over:
+                return
+        except Retryable:
+            if time.monotonic() - heard > PATIENCE:
+                raise
+        if deadline and time.monotonic() > deadline:
+            hint = f"It goes on: cb-ctl watch {name}, or cb-ctl cancel {name}."
+            raise Retryable(f"request {name}: not finished in time", code="timeout", hint=hint)
+        time.sleep(INTERVAL)
+
+
+def _course(mesh: Session, name: str) -> Course:
+    found = mesh.ask("request", request=name, most=1000)
+    jobs, after = found["jobs"]["items"], found["jobs"]["next"]
+    while after:
+        more = mesh.ask("request", request=name, most=1000, after=after)["jobs"]
+        jobs, after = jobs + more["items"], more["next"]
+    return Course(found["request"], jobs)
+
+
+def _last(courses: Iterator[Course]) -> Course:
+    last: Course | None = None
+    for course in courses:
+        last = course
+    assert last is not None
+    return last
+
+
+def _lines(courses: Iterator[Course]) -> Course:
+    """For logs and pipes: a line when something changes, and one now and then when nothing does."""
+    shown: dict[str, str] = {}
+    last: Course | None = None
+    spoke = time.monotonic()
+    for course in courses:
+        last = course
+        for job in course.jobs:
+            change = f"{state_of(job)} {job.get('runner_id') or ''} {job.get('attempt') or ''}"
+            if shown.get(job["job_id"]) != change:
+                shown[job["job_id"]] = change
+                click.echo(_plain(job, course.request))
+                spoke = time.monotonic()
+        if not course.jobs and time.monotonic() - spoke > QUIET and not course.is_over:
+            click.echo("waiting for cb-scheduler, which has not planned any job yet (is it running? cb-ctl status)")
+            spoke = time.monotonic() + QUIET
+    assert last is not None
+    return last
+
+
+def _plain(job: Job, request: dict[str, Any]) -> str:
+    since = duration((job.get("at") or 0) - (request.get("accepted_at") or job.get("at") or 0))
+    words = [f"{since:>6}", f"{state_of(job):9}", job["unit"], job["target"], job.get("runner_id") or "", remark(job)]
+    return "  ".join(word for word in words if word.strip())
+
+
+def state_of(job: Job) -> str:
+    return str(job.get("outcome") or job["state"])
+
+
+def remark(job: Job) -> str:
+    """What there is to say of a job's state: why it waits, what it does, how it ended."""
+    if job.get("outcome"):
+        return str(job.get("message") or "").split("\n")[0]
+    if job["state"] == "blocked":
+        waiting = ", ".join(job.get("waiting_for") or [])
+        return str(job.get("reason") or "") or (f"waits for {waiting}" if waiting else "")
+    return str(job.get("reason") or job.get("last_line") or "")
+
+
+def _live(courses: Iterator[Course]) -> Course:
+    """For terminals: a table that stays in place."""
+    from rich.console import Console
+    from rich.live import Live
+
+    last: Course | None = None
+    with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="ellipsis") as live:
+        for course in courses:
+            last = course
+            live.update(table(course, time.time(), live.console.height - 3), refresh=True)
+    assert last is not None
+    return last
+
+
+def table(course: Course, now: float, room: int) -> Table:
+    """As many jobs as there is room for, those that something happens to first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, show_header=False)
+    for name in ("state", "unit", "target", "runner", "time"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column("remark", no_wrap=True, overflow="ellipsis", ratio=1)
+    jobs = course.jobs if len(course.jobs) <= room else _liveliest(course.jobs)[: max(1, room - 1)]
+    for job in jobs:
+        cells = [job["unit"], job["target"], job.get("runner_id") or "", _elapsed(job, now)]
+        shown.add_row(coloured(state_of(job)), *cells, Text(remark(job), style="dim"))
+    hidden = len(course.jobs) - len(jobs)
+    if hidden or not jobs:
+        word = f"and {hidden} more jobs" if hidden else "waiting for cb-scheduler"
+        shown.add_row(Text("…", style="dim"), Text(word, style="dim"))
+    return shown
+
+
+_ORDER = ("running", "assigned", "failure", "error", "queued", "blocked")
+
+
+def _liveliest(jobs: list[Job]) -> list[Job]:
+    return sorted(jobs, key=lambda job: _ORDER.index(state_of(job)) if state_of(job) in _ORDER else len(_ORDER))
+
+
+def _elapsed(job: Job, now: float) -> str:
+    started = job.get("started_at")
+    if not started:
+        return ""
+    return duration((job.get("finished_at") or now) - started)
+
+
+def job_line(job: Job) -> str:
+    return f"{styled(state_of(job))}  {job['job_id']}  {job['unit']}  {job['target']}  {remark(job)}".rstrip()
