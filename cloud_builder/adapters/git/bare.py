@@ -1,0 +1,155 @@
+"""One bare mirror on disk: making it, keeping it like its remote, and getting single commits or files it lacks.
+
+Several threads and processes may use one mirror: what changes it holds a file lock; reading needs none. A mirror holds
+nothing that cannot be fetched again: a broken one is thrown away and made anew.
+
+Remote repositories are mirrored without their large files where the server can do that (partial clone): manifests and
+packaging come at once, a tarball only when its unit is exported, all those of a unit in one fetch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cloud_builder.errors import Rejected, Retryable
+
+from .command import FETCH_SECONDS, Repository, without_secrets
+
+HEADS, TAGS = "refs/heads/", "refs/tags/"
+_FILTER = "blob:limit=1m"
+_SSH_ADDRESS = re.compile(r"^[^/]+:")
+_BROKEN = re.compile(r"corrupt|is empty|bad object|\.lock': File exists|not a git repository: '", re.IGNORECASE)
+_QUIETLY = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+
+
+class Bare:
+    """The mirror at `path` (`….git`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.repository = Repository(path)
+        self._mark = path / "mirrored"
+
+    def is_filled(self) -> bool:
+        """True when it was like its remote at least once."""
+        return self._mark.exists()
+
+    def refresh(self, url: str) -> None:
+        """Makes it like its remote. One question to the remote when nothing changed there."""
+        with self._changing():
+            self._make(url)
+            head, refs = self._remote_refs(url)
+            if head and head != self.head():
+                self.repository.git("symbolic-ref", "HEAD", head)
+            if refs != self.refs():
+                self._fetch_or_start_anew(url)
+            self._mark.touch()
+
+    def head(self) -> str:
+        """Full name of the branch that the remote calls its default."""
+        return self.repository.git("symbolic-ref", "HEAD").text.strip()
+
+    def refs(self) -> dict[str, str]:
+        """Branches and tags by full name → the object (a commit or a tag object)."""
+        output = self.repository.git("for-each-ref", "--format=%(objectname) %(refname)", HEADS, TAGS).stdout
+        pairs = (line.split(" ", 1) for line in output.decode(errors="surrogateescape").splitlines())
+        return {name: identity for identity, name in pairs}
+
+    def need_commit(self, url: str, revision: str) -> None:
+        """Fetches until the commit is here: with all branches, else by its id (its branch may have moved on)."""
+        if self._has_commit(revision):
+            return
+        self.refresh(url)
+        if self._has_commit(revision):
+            return
+        with self._changing():
+            self.repository.tried("fetch", *_QUIETLY, "origin", revision, seconds=FETCH_SECONDS)
+        if not self._has_commit(revision):
+            hint = "It was removed by a forced push. Request the build again."
+            raise Rejected(f"{without_secrets(url)}: no commit {revision}", code="unknown-ref", hint=hint)
+
+    def need_files(self, url: str, tree: str) -> None:
+        """In a partial mirror: gets every missing file of a tree in one go, instead of one by one when read."""
+        if self.repository.tried("config", "--bool", "remote.origin.promisor").text.strip() != "true":
+            return
+        listed = self.repository.git("rev-list", "--objects", "--missing=print", "--no-object-names", tree).text
+        missing = "\n".join(identity[1:] for identity in listed.split() if identity.startswith("?"))
+        if not missing:
+            return
+        command = (
+            "-c",
+            "fetch.negotiationAlgorithm=noop",
+            "fetch",
+            *_QUIETLY,
+            "--filter=blob:none",
+            "--stdin",
+            "origin",
+        )
+        with self._changing():
+            self.repository.ask(url, *command, stdin=missing.encode(), seconds=FETCH_SECONDS)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Holds the mirror's lock, against other threads and other processes."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _make(self, url: str) -> None:
+        address = _address(url)
+        config = self.path / "config"
+        if config.exists() and f"url = {address}\n" in config.read_text(errors="replace"):
+            return
+        self.repository.git("init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(self.path))
+        is_partial = str("://" in address or not address.startswith("/")).lower()
+        for key, value in (
+            ("remote.origin.promisor", is_partial),
+            ("remote.origin.partialclonefilter", _FILTER),
+            ("gc.autoDetach", "false"),
+            ("http.lowSpeedLimit", "1000"),
+            ("http.lowSpeedTime", "30"),
+            ("remote.origin.url", address),  # last: it marks the mirror as made
+        ):
+            self.repository.git("config", key, value)
+
+    def _remote_refs(self, url: str) -> tuple[str, dict[str, str]]:
+        """What the remote has now: its HEAD's branch, and refs as `refs` gives them."""
+        output = self.repository.ask(url, "ls-remote", "--symref", "origin", "HEAD", f"{HEADS}*", f"{TAGS}*").stdout
+        head, refs = "", {}
+        for line in output.decode(errors="surrogateescape").splitlines():
+            value, _, name = line.partition("\t")
+            if value.startswith("ref: ") and name == "HEAD":
+                head = value.removeprefix("ref: ")
+            elif name.startswith((HEADS, TAGS)) and not name.endswith("^{}"):
+                refs[name] = value
+        return head, refs
+
+    def _fetch(self, url: str) -> None:
+        refspecs = (f"+{HEADS}*:{HEADS}*", f"+{TAGS}*:{TAGS}*")
+        self.repository.ask(url, "fetch", *_QUIETLY, "--prune", "--force", "origin", *refspecs, seconds=FETCH_SECONDS)
+
+    def _fetch_or_start_anew(self, url: str) -> None:
+        try:
+            self._fetch(url)
+        except Retryable as error:
+            if not _BROKEN.search(error.message):
+                raise
+            shutil.rmtree(self.path)  # killed in mid-fetch, or a bad disk
+            self._make(url)
+            self._fetch(url)
+
+    def _has_commit(self, revision: str) -> bool:
+        return self.is_filled() and self.repository.tried("cat-file", "-e", f"{revision}^{{commit}}").status == 0
+
+
+def _address(url: str) -> str:
+    """A path made absolute; URLs, and ssh's host:path, as they are."""
+    if "://" in url or _SSH_ADDRESS.match(url):
+        return url
+    return str(Path(url).expanduser().resolve())

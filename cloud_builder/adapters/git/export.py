@@ -1,0 +1,92 @@
+"""Writes a directory of a commit to disk: content, modes, links, and the commit's time on everything.
+
+Names come from anyone's repository: nothing is written through a link, over a file, or outside of the new directory.
+git's own attributes (export-ignore, line endings) do not apply: what lies in the commit is what is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from cloud_builder.errors import Rejected
+from cloud_builder.ports.source import Entry
+
+from .objects import Listing
+
+FILES = (0o100644, 0o100755, 0o100664)
+LINK = 0o120000
+SUBMODULE = 0o160000
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Copy = Callable[[str, BinaryIO], None]
+"""Writes the object of an id to a file."""
+
+Link = Callable[[str], str]
+"""Where the link of an id points."""
+
+
+def write_directory(listing: Listing, directory: str, into: Path, *, copy: Copy, link: Link, time: int) -> None:
+    """Writes what lies below `directory` to the new or empty directory `into`. `time`: seconds since the epoch.
+
+    A submodule becomes an empty directory. A link in `.cb/` that leaves the unit becomes the file it points at, so
+    that units may share one build_root.kiwi; every other link is written as it is."""
+    into.mkdir(parents=True, exist_ok=True)
+    directories = [into]
+    try:
+        for path, entry in listing.below(directory):
+            _refuse_unsafe(path)
+            target = into / path
+            if entry.is_directory or entry.mode == SUBMODULE:
+                target.mkdir()
+                directories.append(target)
+                continue
+            shared = _shared_file(listing, directory, path, entry, link)
+            _write_entry(shared or entry, target, copy, link)
+            os.utime(target, (time, time), follow_symlinks=False)
+    except FileExistsError as error:
+        raise Rejected(f"{error.filename}: this name is in the commit a second time", code="unsafe-path") from error
+    for made in reversed(directories):
+        os.utime(made, (time, time))
+
+
+def _write_entry(entry: Entry, target: Path, copy: Copy, link: Link) -> None:
+    if entry.mode == LINK:
+        target.symlink_to(link(entry.id))
+        return
+    mode = 0o755 if entry.mode & 0o100 else 0o644
+    with os.fdopen(os.open(target, _NEW, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        copy(entry.id, file)
+
+
+def _refuse_unsafe(path: str) -> None:
+    name = path.rpartition("/")[2]
+    if name in ("", ".", "..") or name.lower() == ".git":
+        raise Rejected(f"{path!r}: no such name may be in a commit", code="unsafe-path")
+
+
+def _shared_file(listing: Listing, directory: str, path: str, entry: Entry, link: Link) -> Entry | None:
+    """The file that a link in `.cb/` points at, when that lies elsewhere in the commit."""
+    if entry.mode != LINK or not path.startswith(".cb/"):
+        return None
+    found = follow(listing, str(PurePosixPath(directory, path)), link)
+    return listing.entries[found] if found and not found.startswith(f"{directory}/") else None
+
+
+def follow(listing: Listing, path: str, link: Link) -> str | None:
+    """The file that a path leads to through links inside the commit; None when it leads to none."""
+    for _ in range(10):
+        entry = listing.entries.get(path)
+        if entry is None or entry.is_directory or entry.mode == SUBMODULE:
+            return None
+        if entry.mode != LINK:
+            return path
+        to = link(entry.id)
+        joined = os.path.normpath(PurePosixPath(path).parent / to)
+        if to.startswith("/") or joined.startswith(".."):
+            return None
+        path = joined
+    return None

@@ -1,0 +1,146 @@
+"""ports.source.SourceMirror over git: names in, commits, listings and files out.
+
+Holds only what makes reading fast: the last listings, and one reading process a mirror.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from threading import Lock
+
+from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.model.ids import Revision, SourceName, TreeId
+from cloud_builder.planning.nearest import did_you_mean
+from cloud_builder.ports.source import Entry
+
+from .bare import HEADS, TAGS, Bare
+from .command import without_secrets
+from .export import FILES, LINK, follow, write_directory
+from .objects import Blobs, Listing, list_tree
+
+_LISTINGS_KEPT = 8
+_COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
+
+
+class GitMirror:
+    """Mirrors in the directory `cache`, one a source. Thread-safe; processes may share it."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._lock = Lock()
+        self._blobs: dict[SourceName, Blobs] = {}
+        self._listings: dict[tuple[SourceName, Revision], Listing] = {}
+
+    def refresh(self, source: SourceName, url: str) -> None:
+        Bare(self._path(source)).refresh(url)
+
+    def default_branch(self, source: SourceName, url: str) -> str:
+        bare = self._bare(source)
+        branches = [ref.removeprefix(HEADS) for ref in bare.refs() if ref.startswith(HEADS)]
+        if not branches:
+            raise Rejected(
+                f"{without_secrets(url)}: has no commits yet", code="unknown-ref", hint="Push a branch to it."
+            )
+        candidates = (bare.head().removeprefix(HEADS), "main", "master", *branches)
+        return next(branch for branch in candidates if branch in branches)
+
+    def resolve(self, source: SourceName, ref: str) -> Revision:
+        bare = self._bare(source)
+        refs = bare.refs()
+        full = next((name for name in (HEADS + ref, TAGS + ref, ref) if name in refs), None)
+        if full is None and _COMMIT.match(ref):
+            full = ref
+        if full is not None:
+            found = bare.repository.tried("rev-parse", "--verify", "--quiet", f"{full}^{{commit}}")
+            if found.status == 0:
+                return Revision(found.text.strip())
+        names = [name.removeprefix(HEADS).removeprefix(TAGS) for name in refs]
+        kind = "commit" if full == ref else "branch, tag or commit"
+        raise Rejected(f'source {source}: no {kind} "{ref}"', code="unknown-ref", hint=did_you_mean(ref, names))
+
+    def contains(self, source: SourceName, branch: str, revision: Revision) -> bool:
+        arguments = ("merge-base", "--is-ancestor", revision, HEADS + branch)
+        return self._bare(source).repository.tried(*arguments).status == 0
+
+    def entries(self, source: SourceName, revision: Revision, directory: str) -> list[Entry]:
+        listing = self._listing(source, revision)
+        self._tree(source, listing, directory)
+        return list(listing.children.get(directory, ()))
+
+    def find_files(self, source: SourceName, revision: Revision, suffix: str) -> list[str]:
+        listing = self._listing(source, revision)
+        entries = listing.entries.items()
+        return sorted(path for path, entry in entries if path.endswith(suffix) and entry.mode in (*FILES, LINK))
+
+    def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
+        return TreeId(self._tree(source, self._listing(source, revision), directory).id)
+
+    def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
+        listing = self._listing(source, revision)
+        blobs = self._opened(source)
+        found = follow(listing, path, blobs.link)
+        if found is None:
+            raise Rejected(
+                f"source {source}: no file {path}", code="unknown-path", hint=did_you_mean(path, listing.entries)
+            )
+        identity = listing.entries[found].id
+        size = blobs.size(identity)
+        if size > most:
+            raise Rejected(f"{path}: has {size} bytes, {most} are allowed", code="too-large")
+        return blobs.read(identity)
+
+    def export(self, source: SourceName, url: str, revision: Revision, directory: str, into: Path) -> None:
+        bare = Bare(self._path(source))
+        bare.need_commit(url, revision)
+        listing = self._listing(source, revision)
+        bare.need_files(url, self._tree(source, listing, directory).id)
+        time = int(bare.repository.git("show", "-s", "--format=%ct", revision).text.split()[-1])
+        blobs = self._opened(source)
+        write_directory(listing, directory, into, copy=blobs.copy, link=blobs.link, time=time)
+
+    def close(self) -> None:
+        """Ends the git processes that read."""
+        with self._lock:
+            for blobs in self._blobs.values():
+                blobs.close()
+            self._blobs.clear()
+
+    def _path(self, source: SourceName) -> Path:
+        return self._cache / f"{source}.git"
+
+    def _bare(self, source: SourceName) -> Bare:
+        bare = Bare(self._path(source))
+        if not bare.is_filled():
+            raise Retryable(f"source {source}: not mirrored yet", code="source-unreachable")
+        return bare
+
+    def _opened(self, source: SourceName) -> Blobs:
+        with self._lock:
+            if source not in self._blobs:
+                self._blobs[source] = Blobs(self._bare(source).path)
+            return self._blobs[source]
+
+    def _listing(self, source: SourceName, revision: Revision) -> Listing:
+        key = (source, revision)
+        with self._lock:
+            if key in self._listings:
+                return self._listings[key]
+        repository = self._bare(source).repository
+        tree = repository.tried("rev-parse", "--verify", "--quiet", f"{revision}^{{tree}}")
+        if tree.status:
+            raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
+        listing = list_tree(repository, tree.text.strip())
+        with self._lock:
+            while len(self._listings) >= _LISTINGS_KEPT:
+                self._listings.pop(next(iter(self._listings)))
+            self._listings[key] = listing
+        return listing
+
+    def _tree(self, source: SourceName, listing: Listing, directory: str) -> Entry:
+        entry = listing.entries.get(directory)
+        if entry is None or not entry.is_directory:
+            directories = (path for path, found in listing.entries.items() if found.is_directory)
+            hint = did_you_mean(directory, directories)
+            raise Rejected(f"source {source}: no directory {directory}", code="unknown-path", hint=hint)
+        return entry

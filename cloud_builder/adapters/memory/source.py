@@ -1,0 +1,140 @@
+"""ports.source.SourceMirror in memory: commits are made by method calls. For tests and trials without git."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from hashlib import sha1
+from pathlib import Path
+
+from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.model.ids import Revision, SourceName, TreeId
+from cloud_builder.planning.nearest import did_you_mean
+from cloud_builder.ports.source import Entry
+
+Files = dict[str, bytes]
+_FILE, _DIRECTORY, _TIME = 0o100644, 0o040000, 1_700_000_000
+
+
+@dataclass
+class MemoryRepository:
+    """A repository: every commit holds all of its files by path."""
+
+    commits: dict[Revision, Files] = field(default_factory=dict)
+    parents: dict[Revision, Revision | None] = field(default_factory=dict)
+    branches: dict[str, Revision] = field(default_factory=dict)
+    tags: dict[str, Revision] = field(default_factory=dict)
+
+    def commit(self, files: Files, branch: str = "main", *, onto: Revision | None = None) -> Revision:
+        """A commit with exactly these files, on the branch's tip (or on `onto`: a forced push)."""
+        parent = onto or self.branches.get(branch)
+        revision = Revision(_hash(repr((parent, sorted(files.items()), len(self.commits))).encode()))
+        self.commits[revision] = dict(files)
+        self.parents[revision] = parent
+        self.branches[branch] = revision
+        return revision
+
+
+class MemorySource:
+    """Repositories by URL; what a mirror knows is what was there at its last refresh."""
+
+    def __init__(self) -> None:
+        self.repositories: dict[str, MemoryRepository] = {}
+        self.is_reachable = True
+        self.refreshes = 0
+        self._mirrored: dict[SourceName, MemoryRepository] = {}
+
+    def repository(self, url: str) -> MemoryRepository:
+        return self.repositories.setdefault(url, MemoryRepository())
+
+    def refresh(self, source: SourceName, url: str) -> None:
+        self.refreshes += 1
+        if not self.is_reachable or url not in self.repositories:
+            raise Retryable(f"{url}: does not answer", code="source-unreachable", hint="Look at the URL.")
+        now = self.repositories[url]
+        before = self._mirrored.get(source, MemoryRepository())
+        self._mirrored[source] = MemoryRepository(
+            before.commits | now.commits, before.parents | now.parents, dict(now.branches), dict(now.tags)
+        )
+
+    def default_branch(self, source: SourceName, url: str) -> str:
+        branches = self._of(source).branches
+        if not branches:
+            raise Rejected(f"{url}: has no commits yet", code="unknown-ref", hint="Push a branch to it.")
+        return "main" if "main" in branches else sorted(branches)[0]
+
+    def resolve(self, source: SourceName, ref: str) -> Revision:
+        known = self._of(source)
+        found = known.branches.get(ref) or known.tags.get(ref)
+        if found is None and len(ref) >= 7:
+            found = next((revision for revision in known.commits if revision.startswith(ref)), None)
+        if found is None:
+            hint = did_you_mean(ref, [*known.branches, *known.tags])
+            raise Rejected(f'source {source}: no branch, tag or commit "{ref}"', code="unknown-ref", hint=hint)
+        return found
+
+    def contains(self, source: SourceName, branch: str, revision: Revision) -> bool:
+        known = self._of(source)
+        at = known.branches.get(branch)
+        while at is not None and at != revision:
+            at = known.parents[at]
+        return at is not None
+
+    def entries(self, source: SourceName, revision: Revision, directory: str) -> list[Entry]:
+        files = self._below(source, revision, directory)
+        names = sorted({path.split("/", 1)[0] for path in files})
+        prefix = f"{directory}/" if directory else ""
+        return [
+            Entry(name, _FILE, _hash(files[name]))
+            if name in files
+            else Entry(name, _DIRECTORY, self.tree_id(source, revision, prefix + name))
+            for name in names
+        ]
+
+    def find_files(self, source: SourceName, revision: Revision, suffix: str) -> list[str]:
+        return sorted(path for path in self._files(source, revision) if path.endswith(suffix))
+
+    def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
+        return TreeId(_hash(repr(sorted(self._below(source, revision, directory).items())).encode()))
+
+    def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
+        files = self._files(source, revision)
+        if path not in files:
+            raise Rejected(f"source {source}: no file {path}", code="unknown-path", hint=did_you_mean(path, files))
+        if len(files[path]) > most:
+            raise Rejected(f"{path}: has {len(files[path])} bytes, {most} are allowed", code="too-large")
+        return files[path]
+
+    def export(self, source: SourceName, url: str, revision: Revision, directory: str, into: Path) -> None:
+        if source not in self._mirrored or revision not in self._mirrored[source].commits:
+            self.refresh(source, url)
+        for path, content in self._below(source, revision, directory).items():
+            target = into / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            os.utime(target, (_TIME, _TIME))
+
+    def _of(self, source: SourceName) -> MemoryRepository:
+        if source not in self._mirrored:
+            raise Retryable(f"source {source}: not mirrored yet", code="source-unreachable")
+        return self._mirrored[source]
+
+    def _files(self, source: SourceName, revision: Revision) -> Files:
+        commits = self._of(source).commits
+        if revision not in commits:
+            raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
+        return commits[revision]
+
+    def _below(self, source: SourceName, revision: Revision, directory: str) -> Files:
+        files = self._files(source, revision)
+        prefix = f"{directory}/" if directory else ""
+        below = {path.removeprefix(prefix): content for path, content in files.items() if path.startswith(prefix)}
+        if not below and directory:
+            parents = {path.rpartition("/")[0] for path in files}
+            hint = did_you_mean(directory, parents)
+            raise Rejected(f"source {source}: no directory {directory}", code="unknown-path", hint=hint)
+        return below
+
+
+def _hash(content: bytes) -> str:
+    return sha1(content, usedforsecurity=False).hexdigest()

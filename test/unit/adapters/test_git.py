@@ -1,0 +1,231 @@
+"""git as it is met in the wild: odd names, links, submodules, partial clones, killed fetches, hostile trees."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.git import GitMirror
+from cloud_builder.adapters.git.command import unreachable, without_secrets
+from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.model.ids import Revision, SourceName
+
+DEMO = SourceName("demo")
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[GitMirror]:
+    mirror = GitMirror(tmp_path / "cache")
+    yield mirror
+    mirror.close()
+
+
+def git(at: Path, *arguments: str | bytes, stdin: bytes = b"") -> str:
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main")
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(at), "GIT_AUTHOR_DATE": "@1700000000 +0000"}
+    env["GIT_COMMITTER_DATE"] = env["GIT_AUTHOR_DATE"]
+    done = subprocess.run(["git", *who, *arguments], cwd=at, env=env, input=stdin, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A working tree with one unit, committed."""
+    path = tmp_path / "origin"
+    unit = path / "projects/packages/hello"
+    (unit / ".cb").mkdir(parents=True)
+    (unit / ".cb/cloud_builder.yml").write_text("name: hello\n")
+    (unit / "run.sh").write_text("echo\n")
+    (unit / "run.sh").chmod(0o755)
+    git(path, "init", "-q")
+    return commit(path) and path
+
+
+def commit(path: Path) -> Revision:
+    git(path, "add", "-A")
+    git(path, "commit", "-q", "-m", "change")
+    return Revision(git(path, "rev-parse", "HEAD"))
+
+
+UNIT = "projects/packages/hello"
+
+
+def test_export_keeps_modes_links_and_the_commits_time(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    (tree / UNIT / "link").symlink_to("run.sh")
+    (tree / UNIT / "away").symlink_to("/etc/passwd")
+    (tree / ".gitattributes").write_text("run.sh export-ignore\n")
+    revision = commit(tree)
+    out = tmp_path / "out"
+    mirror.export(DEMO, str(tree), revision, UNIT, out)
+    assert stat.S_IMODE((out / "run.sh").stat().st_mode) == 0o755
+    assert stat.S_IMODE((out / ".cb/cloud_builder.yml").stat().st_mode) == 0o644
+    assert [(out / name).readlink() for name in ("link", "away")] == [Path("run.sh"), Path("/etc/passwd")]
+    assert {int(p.lstat().st_mtime) for p in (out, *out.rglob("*"))} == {1700000000}
+
+
+def test_shared_build_root_is_read_and_exported_through_its_link(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    (tree / "shared.kiwi").write_text("<image/>")
+    (tree / UNIT / ".cb/build_root.kiwi").symlink_to("../../../../shared.kiwi")
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    assert mirror.read(DEMO, revision, f"{UNIT}/.cb/build_root.kiwi", 100) == b"<image/>"
+    mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "out")
+    assert not (tmp_path / "out/.cb/build_root.kiwi").is_symlink()
+    assert (tmp_path / "out/.cb/build_root.kiwi").read_text() == "<image/>"
+
+
+@pytest.mark.parametrize("to", ["/etc/passwd", "../../../../../etc/passwd", "loop", "nowhere", ".."])
+def test_link_that_leads_nowhere_in_the_commit_is_no_file(mirror: GitMirror, tree: Path, to: str) -> None:
+    (tree / UNIT / "loop").symlink_to(to)
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    with pytest.raises(Rejected) as caught:
+        mirror.read(DEMO, revision, f"{UNIT}/loop", 100)
+    assert caught.value.code == "unknown-path"
+
+
+def test_names_that_are_not_utf8(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    name = os.fsencode(tree / UNIT) + b"/caf\xe9"
+    Path(os.fsdecode(name)).write_text("x")
+    revision = commit(tree)
+    mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "out")
+    assert (tmp_path / "out" / os.fsdecode(b"caf\xe9")).exists()
+    found = mirror.find_files(DEMO, revision, "\udce9")
+    assert mirror.read(DEMO, revision, found[0], 10) == b"x"
+
+
+def test_submodule_is_an_empty_directory(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    head = git(tree, "rev-parse", "HEAD")
+    git(tree, "update-index", "--add", "--cacheinfo", f"160000,{head},{UNIT}/sub")
+    git(tree, "commit", "-q", "-m", "submodule")
+    revision = Revision(git(tree, "rev-parse", "HEAD"))
+    mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "out")
+    assert list((tmp_path / "out/sub").iterdir()) == []
+    assert mirror.find_files(DEMO, revision, "/sub") == []
+
+
+@pytest.mark.parametrize("name", [b"..", b".git", b"."])
+def test_hostile_names_are_refused(mirror: GitMirror, tree: Path, tmp_path: Path, name: bytes) -> None:
+    blob = git(tree, "hash-object", "-w", "--stdin", stdin=b"x")
+    entry = b"100644 " + name + b"\0" + bytes.fromhex(blob)
+    hostile = git(tree, "hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=entry)
+    revision = Revision(git(tree, "commit-tree", hostile, "-m", "hostile"))
+    git(tree, "update-ref", "refs/heads/hostile", revision)
+    with pytest.raises(Rejected) as caught:
+        mirror.export(DEMO, str(tree), revision, "", tmp_path / "a/b")
+    assert caught.value.code == "unsafe-path"
+
+
+def test_nothing_is_written_through_a_link(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    blob = git(tree, "hash-object", "-w", "--stdin", stdin=str(tmp_path).encode())
+    inner = git(tree, "hash-object", "-t", "tree", "-w", "--stdin", stdin=b"100644 f\0" + bytes.fromhex(blob))
+    twice = b"120000 a\0" + bytes.fromhex(blob) + b"40000 a\0" + bytes.fromhex(inner)
+    hostile = git(tree, "hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=twice)
+    revision = Revision(git(tree, "commit-tree", hostile, "-m", "hostile"))
+    git(tree, "update-ref", "refs/heads/hostile", revision)
+    with pytest.raises(Rejected):
+        mirror.export(DEMO, str(tree), revision, "", tmp_path / "out")
+    assert not (tmp_path / "f").exists()
+
+
+def test_commit_that_a_forced_push_removed_can_still_be_exported(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    mirror.refresh(DEMO, str(tree))
+    (tree / UNIT / "new").write_text("x")
+    lost = commit(tree)
+    git(tree, "reset", "-q", "--hard", "HEAD~1")
+    mirror.export(DEMO, str(tree), lost, UNIT, tmp_path / "out")
+    assert (tmp_path / "out/new").exists()
+    with pytest.raises(Rejected) as caught:
+        mirror.export(DEMO, str(tree), Revision("0" * 40), UNIT, tmp_path / "out2")
+    assert "Request the build again" in caught.value.hint
+
+
+def test_partial_mirror_gets_large_files_only_when_exported(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    git(tree, "config", "uploadpack.allowFilter", "true")
+    git(tree, "config", "uploadpack.allowAnySHA1InWant", "true")
+    for name in ("one", "two"):
+        (tree / UNIT / name).write_bytes(os.urandom(3 << 20))
+    revision = commit(tree)
+    url = f"file://{tree}"
+    mirror.refresh(DEMO, url)
+
+    def size() -> int:
+        return sum(p.stat().st_size for p in (tmp_path / "cache").rglob("*") if p.is_file())
+
+    assert size() < 1 << 20
+    assert mirror.read(DEMO, revision, f"{UNIT}/.cb/cloud_builder.yml", 100) == b"name: hello\n"
+    mirror.export(DEMO, url, revision, UNIT, tmp_path / "out")
+    assert (tmp_path / "out/one").read_bytes() == (tree / UNIT / "one").read_bytes()
+    assert size() > 6 << 20
+
+
+def test_killed_fetch_leaves_a_mirror_that_mends_itself(mirror: GitMirror, tree: Path) -> None:
+    mirror.refresh(DEMO, str(tree))
+    made = mirror._path(DEMO)
+    (made / "packed-refs.lock").touch()
+    (made / "refs/heads/main.lock").touch()
+    (tree / "more").write_text("x")
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    assert mirror.resolve(DEMO, "main") == revision
+    assert mirror.read(DEMO, revision, "more", 9) == b"x"
+
+
+def test_many_threads_share_one_mirror(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    revision = Revision(git(tree, "rev-parse", "HEAD"))
+    failed: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / f"out{number}")
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(list(tmp_path.glob("out*/run.sh"))) == 6
+
+
+def test_url_of_a_source_may_change(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    mirror.refresh(DEMO, str(tree))
+    other = tmp_path / "other"
+    git(tmp_path, "clone", "-q", str(tree), "other")
+    (other / "more").write_text("x")
+    revision = commit(other)
+    mirror.refresh(DEMO, str(other))
+    assert mirror.resolve(DEMO, "main") == revision
+
+
+def test_directory_that_is_no_repository_has_a_next_step(mirror: GitMirror, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(Retryable) as caught:
+        mirror.refresh(DEMO, str(tmp_path / "plain"))
+    assert "git init" in caught.value.hint
+    assert str(tmp_path / "plain") in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("fatal: detected dubious ownership in repository at '/r/.git'", "safe.directory /r/.git"),
+        ("git@host: Permission denied (publickey).", "ssh key"),
+        ("fatal: could not read Username for 'https://h': terminal prompts disabled", "credential helper"),
+        ("fatal: unable to access: Could not resolve host: h", "network"),
+        ("something new", "git ls-remote https://host/r"),
+    ],
+)
+def test_what_git_says_gets_a_next_step_and_no_secret(said: str, hint: str) -> None:
+    error = unreachable("https://me:secret@host/r", f"{said} https://me:secret@host/r")
+    assert hint in error.hint
+    assert "secret" not in str(error)
+    assert without_secrets("ssh://git@host/r") == "ssh://host/r"
