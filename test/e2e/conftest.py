@@ -1,0 +1,63 @@
+"""Shared by all end-to-end tests: who builds, where, and the cache that is kept between runs."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from mesh import Account
+
+ORDINARY_USER = "cb-test"
+
+
+def user_cache(account: Account) -> Path:
+    """The cache folder of whoever builds, as the product itself would choose it."""
+    environment = account.environment()
+    base = environment.get("XDG_CACHE_HOME") or str(Path(environment["HOME"]) / ".cache")
+    return Path(base) / "cloud-builder" / "test"
+
+
+def ordinary_account() -> Account:
+    """An ordinary user with a subordinate id range, made when we are root."""
+    try:
+        pwd.getpwnam(ORDINARY_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", ORDINARY_USER], check=True)
+    return Account(ORDINARY_USER)
+
+
+def accounts() -> list[str]:
+    return ["root", "user"] if os.geteuid() == 0 else ["user"]
+
+
+@pytest.fixture(scope="session", params=accounts())
+def account(request) -> Account:
+    """Who runs the mesh: root (in a container without subordinate ids), and an ordinary user."""
+    return ordinary_account() if request.param == "user" and os.geteuid() == 0 else Account()
+
+
+@pytest.fixture(scope="session")
+def cache(account) -> Path:
+    path = user_cache(account)
+    path.mkdir(parents=True, exist_ok=True)
+    for directory in (path, path.parent, path.parent.parent):
+        account.own_alone(directory)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tmp_home(account):
+    """A folder for homes and sources, short enough for sockets, owned by the account."""
+    path = Path(tempfile.mkdtemp(prefix="cb-", dir="/var/tmp"))
+    account.own(path)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

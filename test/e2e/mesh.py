@@ -1,0 +1,181 @@
+"""A whole mesh for tests, driven as a user would: by cb-ctl, in a home of its own, optionally as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = Path(__file__).parents[2] / "sources-example" / "projects"
+UNITS = ("packages/libgreet", "packages/greet", "packages/greeting-card")
+
+
+class Result:
+    """What a command said and how it ended."""
+
+    def __init__(self, ended: subprocess.CompletedProcess[str]) -> None:
+        self.status, self.out, self.err = ended.returncode, ended.stdout, ended.stderr
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def __repr__(self) -> str:
+        return f"exit {self.status}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+class Account:
+    """Who runs the commands: ourselves, or (when we are root) an ordinary user."""
+
+    def __init__(self, user: str | None = None) -> None:
+        self.user = user
+        self._entry = pwd.getpwnam(user) if user else None
+
+    @property
+    def programs(self) -> Path:
+        """Where this account finds cb-ctl: our own environment, or one of its own when it may not read ours."""
+        ours = Path(sys.executable).parent
+        if self._entry is None or self._may_run(ours / "cb-ctl"):
+            return ours
+        theirs = Path(self._entry.pw_dir) / ".cache" / "cb-test-venv"
+        if not self._may_run(theirs / "bin" / "cb-ctl"):
+            root = Path(__file__).parents[2]
+            subprocess.run(["/usr/bin/python3", "-m", "venv", str(theirs)], check=True)
+            lock = ["-c", str(root / ".ci" / "constraints.txt")]
+            subprocess.run([str(theirs / "bin" / "pip"), "install", "-q", *lock, str(root)], check=True)
+        return theirs / "bin"
+
+    def _may_run(self, program: Path) -> bool:
+        return subprocess.run(self.command(str(program), "--version"), capture_output=True, check=False).returncode == 0
+
+    def command(self, *words: str) -> list[str]:
+        if self._entry is None:
+            return list(words)
+        ids = ["--reuid", str(self._entry.pw_uid), "--regid", str(self._entry.pw_gid), "--init-groups"]
+        return ["setpriv", *ids, "--", *words]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "XDG_CACHE_HOME") if name in os.environ}
+        if self._entry is not None:
+            kept.pop("XDG_CACHE_HOME", None)
+            kept |= {"HOME": self._entry.pw_dir, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        return {**kept, **more}
+
+    def own(self, path: Path) -> None:
+        for entry in [path, *path.rglob("*")] if self._entry else ():
+            self.own_alone(entry)
+
+    def own_alone(self, path: Path) -> None:
+        if self._entry is not None:
+            os.chown(path, self._entry.pw_uid, self._entry.pw_gid, follow_symlinks=False)
+
+
+class Source:
+    """A git repository with the example chain."""
+
+    def __init__(self, path: Path, account: Account) -> None:
+        self.path, self._account = path, account
+        shutil.copytree(EXAMPLE, path / "projects", symlinks=True)
+        account.own(path)
+        self.git("init", "-q", "-b", "main")
+        self.git("config", "user.name", "Tester")
+        self.git("config", "user.email", "tester@example.org")
+        self.commit("the example")
+
+    def git(self, *words: str) -> str:
+        command = self._account.command("git", "-C", str(self.path), *words)
+        dates = {"GIT_AUTHOR_DATE": "2026-01-02T03:04:05Z", "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z"}
+        environment = self._account.environment(**dates)
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self, message: str) -> str:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def edit(self, path: str, change: Callable[[str], str]) -> None:
+        file = self.path / path
+        file.write_text(change(file.read_text()))
+
+
+class Mesh:
+    """`cb-ctl up` in a home. `broker`: embedded, or HOST:PORT."""
+
+    def __init__(
+        self, home: Path, cache: Path, *, broker: str = "embedded", runners: int = 1, account: Account | None = None
+    ) -> None:
+        self.home, self.account = home, account or Account()
+        self._broker, self._runners = broker, runners
+        self._port = _free_port()
+        self._environment = self.account.environment(CB_HOME=str(home), CB_CACHE=str(cache))
+        home.mkdir(parents=True, exist_ok=True)
+        self.account.own(home)
+
+    def ctl(self, *words: str, timeout: float = 600) -> Result:
+        command = self.account.command(str(self.account.programs / "cb-ctl"), *words)
+        return Result(
+            subprocess.run(
+                command,
+                env=self._environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        )
+
+    def ok(self, *words: str, timeout: float = 600) -> Result:
+        result = self.ctl(*words, timeout=timeout)
+        assert result.status == 0, f"cb-ctl {' '.join(words)}: {result}\n{self.logs()}"
+        return result
+
+    def up(self, **sources: Path) -> None:
+        words = ["up", "--detach", "--runners", str(self._runners), "--broker", self._broker, "--port", str(self._port)]
+        for name, path in sources.items():
+            words += ["--source", f"{name}={path}"]
+        self.ok(*words, timeout=120)
+
+    def down(self) -> None:
+        self.ctl("down", timeout=60)
+
+    def request(self, *words: str) -> Any:
+        """Follows a request to its end; the finished request."""
+        return self.ctl("request", *words, "--watch", "--timeout", "540", "--json").json
+
+    def rows(self, what: str, *words: str) -> list[dict[str, Any]]:
+        found = self.ok("list", what, *words, "--json").json
+        return list(found if isinstance(found, list) else found["items"])
+
+    def pid(self, daemon: str) -> int:
+        """The process of a daemon, by what the supervisor wrote down."""
+        children = json.loads((self.home / "run" / "up.json").read_text())["children"]
+        return next(int(child["pid"]) for child in children if child["name"] == daemon)
+
+    def logs(self) -> str:
+        tails = [f"== {log.name}\n{log.read_text()[-3000:]}" for log in sorted((self.home / "log").glob("*.log"))]
+        return "\n".join(tails)
+
+    def until(self, found: Callable[[], Any], what: str, timeout: float = 120) -> Any:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if answer := found():
+                return answer
+            time.sleep(0.2)
+        raise AssertionError(f"not within {timeout} s: {what}\n{self.logs()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

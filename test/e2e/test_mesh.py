@@ -1,0 +1,190 @@
+"""From a git commit to a signed repository: the five daemons, driven by cb-ctl, with real builds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from mesh import UNITS, Mesh, Source
+
+CHAIN = dict.fromkeys(UNITS, "success")
+REUSED = dict.fromkeys(UNITS, "reused")
+
+
+def outcomes(answer):
+    return {job["unit"]: job["outcome"] for job in answer["jobs"]}
+
+
+def debs(answer):
+    artifacts = [artifact for job in answer["jobs"] for artifact in job["artifacts"]]
+    return {artifact["name"]: artifact["sha256"] for artifact in artifacts if artifact["name"].endswith(".deb")}
+
+
+@pytest.fixture(scope="module")
+def built(account, tmp_home, cache):
+    """A mesh on the embedded broker with the example built once. For ourselves and, as root, for an ordinary user."""
+    source = Source(tmp_home / "source", account)
+    mesh = Mesh(tmp_home / "home", cache, account=account)
+    mesh.up(example=source.path)
+    try:
+        yield mesh, source, mesh.request("--all")
+    finally:
+        mesh.down()
+
+
+def test_a_chain_of_three_is_built_in_order_and_published(built):
+    mesh, _, answer = built
+    assert outcomes(answer) == CHAIN, mesh.logs()
+    [repository] = mesh.rows("repositories")
+    release = urllib.request.urlopen(f"{repository['url']}/dists/bookworm/InRelease").read()
+    assert b"BEGIN PGP SIGNED MESSAGE" in release
+
+
+def test_everything_the_result_names_can_be_fetched_and_is_what_it_says(built, tmp_path):
+    mesh, _, answer = built
+    mesh.account.own(tmp_path)
+    into = mesh.home / "fetched"
+    mesh.ok("get", answer["request"]["request_id"], "-o", str(into))
+    found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in into.rglob("*.deb")}
+    assert found == debs(answer)
+    kinds = {artifact["kind"] for job in answer["jobs"] for artifact in job["artifacts"]}
+    assert {"deb", "changes", "buildinfo", "packages"} <= kinds
+
+
+def test_the_same_request_after_down_and_up_starts_nothing(built):
+    mesh, _, answer = built
+    mesh.down()
+    mesh.up()
+    again = mesh.request("--all", "--source", "example")
+    assert outcomes(again) == REUSED, mesh.logs()
+    assert debs(again) == debs(answer)
+    known = {row["request_id"] for row in mesh.rows("requests")}
+    assert {answer["request"]["request_id"], again["request"]["request_id"]} <= known
+
+
+@pytest.mark.parametrize(
+    ("words", "cause", "nearest"),
+    [
+        (["packages/greeet"], "greeet", "greet"),
+        (["--all", "--source", "exampel"], "exampel", "example"),
+        (["packages/greet", "--ref", "mian"], "mian", "main"),
+        (["packages/greet", "--target", "bookwrm.x86_64"], "bookwrm.x86_64", "bookworm.x86_64"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_rejected_with_the_nearest_name(built, words, cause, nearest):
+    mesh, _, _ = built
+    result = mesh.ctl("request", *words)
+    assert result.status == 3, result
+    assert cause in result.err
+    assert nearest in result.err
+
+
+def test_a_broken_manifest_is_rejected_with_its_line_and_hides_no_other(built):
+    mesh, source, _ = built
+    source.git("checkout", "-q", "-b", "broken")
+    manifest = "projects/packages/greet/.cb/cloud_builder.yml"
+    source.edit(manifest, lambda text: text.replace("distributions:", "distribtions:"))
+    source.commit("a typo")
+    result = mesh.ctl("request", "packages/greet", "--ref", "broken")
+    assert result.status == 3, result
+    assert "cloud_builder.yml:" in result.err
+    assert "distributions" in result.err
+    other = mesh.request("packages/libgreet", "--ref", "broken")
+    assert outcomes(other) == {"packages/libgreet": "reused"}
+    source.git("checkout", "-q", "main")
+
+
+def test_a_failing_build_ends_in_exit_1_with_its_cause(built):
+    mesh, source, _ = built
+    source.git("checkout", "-q", "-b", "failing")
+    source.edit("projects/packages/libgreet/greet.c", lambda text: text + "\n#error this cannot compile\n")
+    source.commit("break the library")
+    result = mesh.ctl("request", "packages/greet", "--ref", "failing", "--watch")
+    source.git("checkout", "-q", "main")
+    assert result.status == 1, result
+    assert "this cannot compile" in result.out + result.err
+    newest = mesh.rows("requests")[0]["request_id"]
+    jobs = mesh.ok("status", newest, "--json").json["jobs"]
+    rows = jobs["items"] if isinstance(jobs, dict) else jobs
+    assert {job["unit"]: job["outcome"] for job in rows} == {
+        "packages/libgreet": "failure",
+        "packages/greet": "skipped",
+    }
+
+
+def test_a_push_is_noticed_and_built(built):
+    mesh, source, _ = built
+    source.edit("projects/packages/libgreet/greet.c", lambda text: text + "\n/* a comment changes no output */\n")
+    revision = source.commit("a comment")
+    push = f"push-example-{revision[:10]}"
+
+    def finished():
+        rows = {row["request_id"]: row for row in mesh.rows("requests")}
+        return rows.get(push) if rows.get(push, {}).get("state") == "finished" else None
+
+    assert mesh.until(finished, "the push is built")["outcome"] == "success"
+
+
+def test_five_lines_of_a_plain_producer_are_enough(built):
+    mesh, _, _ = built
+    broker = json.loads((mesh.home / "run" / "broker.json").read_text())["bootstrap"]
+    example = Path(__file__).parents[2] / "sources-example" / "ci" / "plain_producer.py"
+    import subprocess
+
+    ended = subprocess.run(
+        [sys.executable, str(example), broker, "example", *UNITS],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended
+    assert "success" in ended.stdout
+
+
+def test_a_runner_killed_in_mid_build_costs_one_attempt(built):
+    mesh, source, _ = built
+    slow = "\noverride_dh_auto_configure:\n\tsleep 20\n\tdh_auto_configure\n"
+    source.git("checkout", "-q", "-b", "slow")
+    source.edit("projects/packages/libgreet/debian/rules", lambda text: text + slow)
+    source.commit("slow")
+    source.git("checkout", "-q", "main")
+    request = mesh.ok("request", "packages/libgreet", "--ref", "slow", "--json").json["request_id"]
+    mesh.until(lambda: any("sleep" in line for line in _live_log(mesh, request)), "the build sleeps")
+    os.kill(mesh.pid("runner-1"), signal.SIGKILL)
+    assert mesh.ok("watch", request, "--timeout", "180").status == 0
+    [job] = mesh.ok("status", request, "--json").json["jobs"]
+    assert (job["outcome"], job["attempt"]) == ("success", 2)
+
+
+def _live_log(mesh, request):
+    return mesh.ctl("logs", request).out.splitlines()
+
+
+def test_a_scheduler_killed_between_two_jobs_loses_nothing(built):
+    mesh, source, _ = built
+    source.edit("projects/packages/libgreet/debian/changelog", lambda text: text.replace("1.", "2.", 1))
+    source.git("checkout", "-q", "-b", "newer")
+    source.commit("a newer library")
+    source.git("checkout", "-q", "main")
+    request = mesh.ok("request", "packages/greeting-card", "--ref", "newer", "--json").json["request_id"]
+
+    def first_is_done():
+        jobs = mesh.ok("status", request, "--json").json["jobs"]
+        return any(job["outcome"] == "success" for job in jobs) and any(job["outcome"] is None for job in jobs)
+
+    mesh.until(first_is_done, "the first of the chain is built")
+    os.kill(mesh.pid("scheduler"), signal.SIGKILL)
+    assert mesh.ok("watch", request, "--timeout", "180").status == 0
+    jobs = mesh.ok("status", request, "--json").json["jobs"]
+    assert [job["attempt"] for job in jobs] == [1] * len(jobs)
+
+
+def test_nothing_of_a_build_is_left_behind(built):
+    mesh, _, _ = built
+    work = mesh.home / "runner-1" / "work"
+    assert [path for path in (work / "jobs").glob("*")] == []
+    assert str(work) not in Path("/proc/self/mountinfo").read_text()
