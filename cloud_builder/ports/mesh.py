@@ -40,6 +40,10 @@ class Work(Protocol):
     def caught_up(self) -> bool:
         """True when everything the broker had has been handled: only then may silence be held against anyone."""
 
+    @property
+    def broker_seen(self) -> float:
+        """When the broker was last known to be there, in seconds since the epoch; 0: never yet."""
+
     def new_id(self) -> str:
         """A fresh random id: 8 characters, base32, lower case."""
 

@@ -60,8 +60,8 @@ class StateStore(Documents, Protocol):
 
     def outbox_add(self, records: Iterable[Outgoing]) -> None: ...
 
-    def outbox(self, most: int) -> Sequence[tuple[int, Outgoing]]:
-        """The oldest records not yet confirmed, with their numbers, in the order they were added."""
+    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Outgoing]]:
+        """The oldest records not yet confirmed whose number is above `after`, in the order they were added."""
 
     def outbox_confirm(self, up_to: int) -> None:
         """The broker has everything up to this number."""

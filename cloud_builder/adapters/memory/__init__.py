@@ -1,1 +1,1 @@
-"""A fake of every port, in memory: for tests and first looks. Held to the same contract suites as the real ones."""
+"""A fake of every port, shipped: for fast tests and first looks. Holds nothing beyond the process."""

@@ -1,0 +1,133 @@
+"""The port `Broker` inside one process: lists of records behind a lock, shared by any number of threads.
+
+`unplug` and `plug` take the broker away and bring it back, as a broken network would.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Condition
+from zlib import crc32
+
+from cloud_builder.errors import Retryable
+from cloud_builder.model.topics import Topic
+from cloud_builder.ports.broker import Consumer, Outgoing, Partition, Producer, Record
+
+
+class MemoryBroker:
+    """A cluster of its own. Topics that are not created are made at the first use, with one partition."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.changed = Condition()
+        self.logs: dict[Partition, list[Record]] = {}
+        self._partitions: dict[str, int] = {}
+        self._incarnation = str(uuid.uuid4())
+        self.reachable = True
+        self._clock = clock
+
+    def incarnation(self) -> str:
+        self.reach()
+        return self._incarnation
+
+    def ensure_topics(self, topics: Iterable[Topic]) -> None:
+        self.reach()
+        with self.changed:
+            for topic in topics:
+                self._make(topic.name, topic.partitions)
+
+    def watermarks(self, topics: Iterable[str]) -> Mapping[Partition, tuple[int, int]]:
+        self.reach()
+        with self.changed:
+            names = set(topics)
+            for name in names:
+                self._make(name, 1)
+            return {place: (0, len(log)) for place, log in self.logs.items() if place.topic in names}
+
+    def consumer(self, positions: Mapping[Partition, int]) -> Consumer:
+        return _MemoryConsumer(self, positions)
+
+    def producer(self) -> Producer:
+        return _MemoryProducer(self)
+
+    def close(self) -> None: ...
+
+    def unplug(self) -> None:
+        """From now on the broker cannot be reached."""
+        self._plug(False)
+
+    def plug(self) -> None:
+        self._plug(True)
+
+    def _plug(self, reachable: bool) -> None:
+        with self.changed:
+            self.reachable = reachable
+            self.changed.notify_all()
+
+    def reach(self) -> None:
+        if not self.reachable:
+            raise Retryable(
+                "the broker in memory cannot be reached", code="broker-unreachable", hint="It was unplugged."
+            )
+
+    def append(self, records: Sequence[Outgoing]) -> None:
+        self.reach()
+        with self.changed:
+            for record in records:
+                self._append(record)
+            self.changed.notify_all()
+
+    def _append(self, record: Outgoing) -> None:
+        self._make(record.topic, 1)
+        place = Partition(record.topic, crc32(record.key or b"") % self._partitions[record.topic])
+        log = self.logs[place]
+        log.append(Record(place, len(log), record.key, record.value, record.headers, self._clock()))
+
+    def _make(self, name: str, partitions: int) -> None:
+        if name not in self._partitions:
+            self._partitions[name] = partitions
+            self.logs.update({Partition(name, number): [] for number in range(partitions)})
+
+
+class _MemoryConsumer:
+    def __init__(self, broker: MemoryBroker, positions: Mapping[Partition, int]) -> None:
+        self._broker = broker
+        self._next = {place: self._oldest_if_gone(place, start) for place, start in positions.items()}
+
+    def _oldest_if_gone(self, place: Partition, start: int) -> int:
+        return start if start <= len(self._broker.logs.get(place, ())) else 0
+
+    def poll(self, most: int, timeout: float) -> list[Record]:
+        with self._broker.changed:
+            self._broker.changed.wait_for(lambda: not self.is_at_end() or not self._broker.reachable, timeout)
+            self._broker.reach()
+            found: list[Record] = []
+            for place, start in self._next.items():
+                log = self._broker.logs.get(place, [])
+                taken = log[start : start + most - len(found)]
+                self._next[place] = start + len(taken)
+                found += taken
+            return found
+
+    def is_at_end(self) -> bool:
+        logs = self._broker.logs
+        return all(start >= len(logs.get(place, ())) for place, start in self._next.items())
+
+    def close(self) -> None: ...
+
+
+class _MemoryProducer:
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+        self._broker.append(records)
+
+    def send_soon(self, record: Outgoing) -> None:
+        try:
+            self._broker.append([record])
+        except Retryable:
+            return
+
+    def close(self, timeout: float = 5.0) -> None: ...

@@ -1,0 +1,1 @@
+"""A daemon's own durable state, in one SQLite file."""

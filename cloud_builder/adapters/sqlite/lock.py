@@ -1,0 +1,32 @@
+"""One process a state file: a lock beside it that the kernel frees when the process dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from cloud_builder.errors import Rejected
+
+
+class Lock:
+    """Held from construction until `release`. Rejected with the holder's pid when another process has it."""
+
+    def __init__(self, state: Path) -> None:
+        path = state.with_name(state.name + ".lock")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._file, 20, 0).decode().strip() or "unknown"
+            os.close(self._file)
+            raise Rejected(
+                f"{state}: in use by process {holder}",
+                code="state-in-use",
+                hint="The same daemon runs already; stop it first, or use another home (CB_HOME).",
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        os.close(self._file)

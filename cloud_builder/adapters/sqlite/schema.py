@@ -1,0 +1,41 @@
+"""The tables of a daemon's state, and the one place that changes them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from cloud_builder.errors import Rejected
+
+VERSION = 1
+
+TABLES = """
+CREATE TABLE document (
+    collection TEXT NOT NULL, key TEXT NOT NULL, parent TEXT NOT NULL, rank REAL NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (collection, key)
+);
+CREATE INDEX document_by_parent ON document (collection, parent, rank, key);
+CREATE INDEX document_by_rank ON document (collection, rank, key);
+CREATE TABLE seen (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX seen_by_age ON seen (at);
+CREATE TABLE position (
+    incarnation TEXT NOT NULL, topic TEXT NOT NULL, number INTEGER NOT NULL, next INTEGER NOT NULL,
+    PRIMARY KEY (incarnation, topic, number)
+) WITHOUT ROWID;
+CREATE TABLE life (only INTEGER PRIMARY KEY CHECK (only = 1), incarnation TEXT NOT NULL);
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key BLOB, value BLOB NOT NULL, headers TEXT NOT NULL
+);
+"""
+
+
+def prepare(database: sqlite3.Connection, name: str) -> None:
+    """Makes the tables in an empty database. Rejected when the file was written by a newer Cloud Builder."""
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise Rejected(
+            f"{name}: written by a newer Cloud Builder (state version {version}, this one knows {VERSION})",
+            code="state-too-new",
+            hint="Start the newer version, or give this one a home of its own (CB_HOME).",
+        )
+    if version == 0:
+        database.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

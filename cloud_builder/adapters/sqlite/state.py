@@ -1,0 +1,182 @@
+"""The port `StateStore` in SQLite: documents, seen events, positions and outbox in one file and one transaction.
+
+Durability: WAL with synchronous=NORMAL. A killed process loses nothing; a machine that loses power may lose the last
+transactions, but as a whole, and the events are then read again from the older positions.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.state import Document
+
+from .lock import Lock
+from .schema import prepare
+
+MEMORY = ":memory:"
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class SqliteState:
+    """One thread at a time. `path` is the file (its directory is made), or ":memory:"."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._name = str(path)
+        self._lock: Lock | None = None
+        if self._name != MEMORY:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(Path(path))
+        try:
+            self._db = self._open()
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            database = sqlite3.connect(
+                self._name, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=5.0
+            )
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            prepare(database, self._name)
+        except sqlite3.OperationalError as error:
+            raise Retryable(f"{self._name}: {error}", code="state", hint="Is the disk full or read-only?") from error
+        except sqlite3.DatabaseError as error:
+            hint = "Move the file away: the daemon starts anew and reads the topics again."
+            raise Rejected(f"{self._name}: {error}", code="state-broken", hint=hint) from error
+        return database
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def close(self) -> None:
+        self._db.close()
+        self._unlock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. A full disk is Retryable: what was inside has not happened."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                hint = "Is the disk full or read-only?"
+                raise Retryable(f"{self._name}: {error}", code="state", hint=hint) from error
+            raise
+
+    # --- documents --------------------------------------------------------------------------------------------
+
+    def get(self, collection: str, key: str) -> Document | None:
+        row = self._db.execute("SELECT body FROM document WHERE collection = ? AND key = ?", (collection, key))
+        found = row.fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def put(self, collection: str, key: str, body: Document, *, parent: str = "", rank: float = 0.0) -> None:
+        self._db.execute(
+            "INSERT INTO document (collection, key, parent, rank, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET parent = excluded.parent, rank = excluded.rank, body = excluded.body",
+            (collection, key, parent, rank, _dump(body)),
+        )
+
+    def delete(self, collection: str, key: str) -> None:
+        self._db.execute("DELETE FROM document WHERE collection = ? AND key = ?", (collection, key))
+
+    def find(
+        self,
+        collection: str,
+        *,
+        parent: str | None = None,
+        newest: bool = False,
+        most: int | None = None,
+        after: float | None = None,
+    ) -> Iterator[tuple[str, Document]]:
+        """Reads all that it returns at once, so that the collection may be changed meanwhile."""
+        where, values = _where(collection, parent)
+        if after is not None:
+            where, values = f"{where} AND rank > ?", [*values, after]
+        order = "rank DESC, key DESC" if newest else "rank, key"
+        rows = self._db.execute(
+            f"SELECT key, body FROM document WHERE {where} ORDER BY {order} LIMIT ?",
+            [*values, -1 if most is None else most],
+        ).fetchall()
+        return ((key, json.loads(body)) for key, body in rows)
+
+    def count(self, collection: str, *, parent: str | None = None) -> int:
+        where, values = _where(collection, parent)
+        number: int = self._db.execute(f"SELECT count(*) FROM document WHERE {where}", values).fetchone()[0]
+        return number
+
+    # --- seen events ------------------------------------------------------------------------------------------
+
+    def has_seen(self, event_id: str) -> bool:
+        return self._db.execute("SELECT 1 FROM seen WHERE id = ?", (event_id,)).fetchone() is not None
+
+    def mark_seen(self, event_id: str, at: float) -> None:
+        self._db.execute("INSERT OR REPLACE INTO seen (id, at) VALUES (?, ?)", (event_id, at))
+
+    def forget_seen(self, before: float) -> int:
+        return self._db.execute("DELETE FROM seen WHERE at < ?", (before,)).rowcount
+
+    # --- positions --------------------------------------------------------------------------------------------
+
+    def positions(self, incarnation: str) -> Mapping[Partition, int]:
+        rows = self._db.execute("SELECT topic, number, next FROM position WHERE incarnation = ?", (incarnation,))
+        return {Partition(topic, number): offset for topic, number, offset in rows}
+
+    def save_positions(self, incarnation: str, positions: Mapping[Partition, int]) -> None:
+        self._db.execute("INSERT OR REPLACE INTO life (only, incarnation) VALUES (1, ?)", (incarnation,))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO position (incarnation, topic, number, next) VALUES (?, ?, ?, ?)",
+            [(incarnation, partition.topic, partition.number, offset) for partition, offset in positions.items()],
+        )
+
+    def incarnation(self) -> str | None:
+        row = self._db.execute("SELECT incarnation FROM life").fetchone()
+        return None if row is None else str(row[0])
+
+    # --- outbox -----------------------------------------------------------------------------------------------
+
+    def outbox_add(self, records: Iterable[Outgoing]) -> None:
+        self._db.executemany(
+            "INSERT INTO outbox (topic, key, value, headers) VALUES (?, ?, ?, ?)",
+            [(record.topic, record.key, record.value, _pack(record.headers)) for record in records],
+        )
+
+    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Outgoing]]:
+        rows = self._db.execute(
+            "SELECT number, topic, key, value, headers FROM outbox WHERE number > ? ORDER BY number LIMIT ?",
+            (after, most),
+        ).fetchall()
+        return [(number, Outgoing(topic, key, value, _unpack(headers))) for number, topic, key, value, headers in rows]
+
+    def outbox_confirm(self, up_to: int) -> None:
+        self._db.execute("DELETE FROM outbox WHERE number <= ?", (up_to,))
+
+
+def _where(collection: str, parent: str | None) -> tuple[str, list[Any]]:
+    if parent is None:
+        return "collection = ?", [collection]
+    return "collection = ? AND parent = ?", [collection, parent]
+
+
+def _pack(headers: tuple[tuple[str, bytes], ...]) -> str:
+    """Latin-1 maps each byte to the character of the same number, so any bytes survive."""
+    return _dump([(name, value.decode("latin-1")) for name, value in headers])
+
+
+def _unpack(text: str) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, value.encode("latin-1")) for name, value in json.loads(text))

@@ -1,0 +1,209 @@
+"""Events ⇄ records: CloudEvents 1.0, Kafka binding, binary mode, JSON body.
+
+A record without any `ce_` header is taken for the topic's bare event (model.topics.BARE_EVENT), so that a CI job can
+send plain JSON. Its id is made from where it lies, so that reading it again gives the same event.
+Reading is in two steps, because most of what a topic holds may not be for the reader: `head_of` reads the headers,
+`body_of` the JSON.
+
+Source of the header names: https://github.com/cloudevents/spec (kafka-protocol-binding, 3.2).
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from uuid import UUID, uuid5
+
+from pydantic import ValidationError
+
+from cloud_builder.model.events import BuildRequested, Payload
+from cloud_builder.model.ids import EventId, RequestId
+from cloud_builder.model.nearest import did_you_mean
+from cloud_builder.model.topics import BARE_EVENT, ROUTES, Route, route_of
+from cloud_builder.ports.broker import Outgoing, Record
+
+from .undecodable import Undecodable, because
+
+__all__ = ["Envelope", "Head", "Undecodable", "body_of", "decode", "encode", "head_of"]
+
+_NAMESPACE = UUID("6f2b7a52-5d0e-4f53-9d0c-6b1a3b0f1c11")
+_SPECVERSION = "1.0"
+_PREFIX = "ce_"
+_SCHEMA_VERSION = re.compile(r"-(\d{1,9})\.json$")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event and what its record says about it. `time`: seconds since the epoch; `source`: who wrote it."""
+
+    id: EventId
+    type: str
+    version: int
+    source: str
+    time: float
+    key: str
+    traceparent: str | None
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the headers of a record say. `event`: the class of its body."""
+
+    id: EventId
+    event: type[Payload]
+    source: str
+    time: float
+    traceparent: str | None
+
+
+def encode(payload: Payload, *, source: str, id: str, time: float, traceparent: str | None = None) -> Outgoing:
+    """The record that carries an event, for the topic and with the key that the topic table names."""
+    route = _route(type(payload))
+    headers = (
+        *_constant_headers(type(payload)),
+        ("ce_id", id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", _rfc3339(time).encode()),
+    )
+    if traceparent is not None:
+        headers = (*headers, ("traceparent", traceparent.encode()))
+    key = getattr(payload, route.key)
+    return Outgoing(
+        topic=route.topic.name,
+        key=None if key is None else str(key).encode(),
+        value=payload.model_dump_json().encode(),
+        headers=headers,
+    )
+
+
+def decode(record: Record, incarnation: str) -> Envelope:
+    """The event of a record; Undecodable with field and cause when there is none."""
+    return body_of(record, head_of(record, incarnation))
+
+
+def head_of(record: Record, incarnation: str) -> Head:
+    """The headers alone. `incarnation` is that of the broker: offsets of another one are other messages."""
+    headers = _text_headers(record)
+    if not any(name.startswith(_PREFIX) for name in headers):
+        return _bare(record, headers, incarnation)
+    if (spec := _required(headers, "ce_specversion")) != _SPECVERSION:
+        raise Undecodable(f"header ce_specversion: {spec!r} is not known, only {_SPECVERSION}")
+    return Head(
+        id=EventId(_required(headers, "ce_id")),
+        event=_event(record, _required(headers, "ce_type"), headers.get("ce_dataschema", "")),
+        source=_required(headers, "ce_source"),
+        time=_time(headers["ce_time"]) if "ce_time" in headers else record.timestamp,
+        traceparent=headers.get("traceparent"),
+    )
+
+
+def body_of(record: Record, head: Head) -> Envelope:
+    """The whole event."""
+    if record.value is None:
+        raise Undecodable(f"{head.event.type}: the message has no body")
+    try:
+        payload = head.event.model_validate_json(record.value)
+    except ValidationError as error:
+        raise because(error, head.event, record.value) from None
+    except RecursionError:
+        raise Undecodable(f"{head.event.type}: the JSON is nested too deeply") from None
+    if isinstance(payload, BuildRequested) and payload.request_id is None:
+        payload = payload.model_copy(update={"request_id": _request_id(head.id)})
+    return Envelope(
+        id=head.id,
+        type=head.event.type,
+        version=head.event.version,
+        source=head.source,
+        time=head.time,
+        key=(record.key or b"").decode(errors="replace"),
+        traceparent=head.traceparent,
+        payload=payload,
+    )
+
+
+def _route(event: type[Payload]) -> Route:
+    route = route_of(event.type)
+    if route is None:
+        raise ValueError(f"{event.__name__} is not in the topic table")
+    return route
+
+
+@cache
+def _constant_headers(event: type[Payload]) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("ce_specversion", _SPECVERSION.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_dataschema", f"schemas/events/{event.type}-{event.version}.json".encode()),
+        ("content-type", b"application/json"),
+    )
+
+
+def _rfc3339(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _time(text: str) -> float:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise Undecodable(f"header ce_time: {text!r} is not a time like 2026-01-31T12:00:00Z") from None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _text_headers(record: Record) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, value in record.headers:
+        name = raw_name.lower()
+        if name in headers and (name.startswith(_PREFIX) or name == "traceparent"):
+            raise Undecodable(f"header {name}: more than once")
+        try:
+            headers[name] = value.decode()
+        except UnicodeDecodeError:
+            if name.startswith(_PREFIX):
+                raise Undecodable(f"header {name}: not UTF-8") from None
+    return headers
+
+
+def _required(headers: dict[str, str], name: str) -> str:
+    if not headers.get(name):
+        raise Undecodable(f"header {name}: missing", hint="CloudEvents 1.0 needs ce_specversion, _id, _type, _source.")
+    return headers[name]
+
+
+def _event(record: Record, wire_type: str, schema: str) -> type[Payload]:
+    route = route_of(wire_type)
+    if route is None:
+        hint = did_you_mean(wire_type, (known.event.type for known in ROUTES))
+        raise Undecodable(f"header ce_type: {wire_type!r} is not known", hint=hint)
+    if route.topic.name != record.partition.topic:
+        raise Undecodable(f"{wire_type} does not belong on {record.partition.topic}, only on {route.topic.name}")
+    found = _SCHEMA_VERSION.search(schema)
+    version = int(found[1]) if found else route.event.version
+    if version != route.event.version:
+        raise Undecodable(f"{wire_type}: version {version} is not known, only {route.event.version}")
+    return route.event
+
+
+def _bare(record: Record, headers: dict[str, str], incarnation: str) -> Head:
+    topic = record.partition.topic
+    if headers.get("content-type", "").startswith("application/cloudevents"):
+        raise Undecodable("structured CloudEvents are not read", hint="Send binary mode (ce_ headers), or plain JSON.")
+    if topic not in BARE_EVENT:
+        raise Undecodable(f"no ce_type header; without headers only {', '.join(BARE_EVENT)} is read")
+    place = f"{incarnation}/{topic}/{record.partition.number}/{record.offset}"
+    return Head(
+        id=EventId(str(uuid5(_NAMESPACE, place))),
+        event=BARE_EVENT[topic],
+        source=topic,
+        time=record.timestamp,
+        traceparent=headers.get("traceparent"),
+    )
+
+
+def _request_id(event: EventId) -> RequestId:
+    digest = uuid5(_NAMESPACE, f"request/{event}").bytes
+    return RequestId("r-" + b32encode(digest)[:8].decode().lower())

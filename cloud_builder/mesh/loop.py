@@ -1,0 +1,154 @@
+"""The loop that every daemon runs in: poll → decode → one transaction for the batch → commit → send the outbox.
+
+In come records, out go events; in between stands a flow that knows nothing of either. What the flow did, how far the
+daemon has read and what it wants to say are committed together, so a crash at any point repeats and loses nothing.
+
+    all well         the batch is one transaction: handle each unseen event, tick, positions, outbox
+    a handler fails  see handling.py
+    broker gone      said once; the flow keeps ticking, the outbox fills, and is sent when the broker is back
+    stop             the flow hands over in a last transaction, the outbox is sent, within 5 s
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event
+
+from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.model.topics import DEAD_LETTER, TOPICS
+from cloud_builder.ports.broker import Broker, Producer
+from cloud_builder.ports.mesh import Flow
+from cloud_builder.ports.state import StateStore
+
+from .handling import Handling
+from .outage import Outage
+from .reader import Reader, first_positions, topics_of
+from .relay import Relay
+
+_SEND_TIMEOUT = 2.0
+_LAST_WORDS = 4.0
+_LOG = logging.getLogger("cb.mesh")
+
+
+class Loop:
+    """Runs one flow. Broker and state belong to the caller, who closes them.
+
+    `run` is `start`, `step` until stopped, `finish`; tests may step by themselves."""
+
+    def __init__(
+        self, flow: Flow, broker: Broker, state: StateStore, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._flow = flow
+        self._broker = broker
+        self._state = state
+        self._clock = clock
+        self._outage = Outage()
+        self._producer: Producer | None = None
+        self._reader: Reader
+        self._relay: Relay
+        self._handling: Handling
+
+    def run(self, stop: Event) -> None:
+        """Until `stop` is set. Raises only what no waiting can mend: Rejected, e.g. for topics it may not use."""
+        if self.start(stop):
+            try:
+                while not stop.is_set():
+                    self.step(stop)
+            finally:
+                self.finish()
+
+    def start(self, stop: Event) -> bool:
+        """Finds the broker (waits for it) and the place to read on from; False when stopped before."""
+        while not stop.is_set():
+            try:
+                self._connect()
+            except Retryable as error:
+                self._outage.goes_on(error)
+                stop.wait(self._outage.delay)
+            else:
+                self._outage.is_over()
+                return True
+        return False
+
+    def step(self, stop: Event) -> None:
+        """One round: waits for events or for the flow's patience to end; handles, ticks, sends."""
+        try:
+            batch = self._reader.poll(self._patience, stop)
+        except Retryable as error:
+            self._outage.goes_on(error)
+            stop.wait(min(self._outage.delay, max(0.0, self._flow.patience())))
+            self._handling.work_through([], lambda: False, stop)
+            return
+        self._handling.broker_seen = self._clock()
+        self._handling.work_through(batch, self._reader.is_at_end, stop)
+        self._send()
+
+    def finish(self) -> None:
+        """Hands over: the flow's last transaction, the rest of the outbox, the connections."""
+        until = time.monotonic() + _LAST_WORDS
+        try:
+            with self._handling.transaction() as work:
+                self._flow.stop(work)
+        except Exception:
+            _LOG.exception("could not hand over")
+        self._send_last(until)
+        self._reader.close()
+        if self._producer is not None:
+            self._producer.close(max(0.1, until - time.monotonic()))
+        _LOG.info("stopped", extra={"role": str(self._flow.role)})
+
+    def _connect(self) -> None:
+        role = self._flow.role
+        incarnation = self._broker.incarnation()
+        written = [topic for topic in TOPICS if topic.writer is role]
+        self._broker.ensure_topics(dict.fromkeys([*topics_of(role), *written, DEAD_LETTER]))
+        previous = self._state.incarnation()
+        kept = self._state.positions(incarnation)
+        positions = first_positions(self._broker, role, kept)
+        self._producer = self._producer or self._broker.producer()
+        self._relay = Relay(self._state, self._producer)
+        self._handling = Handling(
+            self._flow,
+            self._state,
+            self._relay,
+            incarnation=incarnation,
+            clock=self._clock,
+            live=self._producer.send_soon,
+            send=self._send,
+        )
+        self._handling.broker_seen = self._clock()
+        self._flow.restore(self._state)
+        with self._handling.transaction() as work:
+            if previous not in (None, incarnation):
+                self._flow.resume(work)
+            self._state.save_positions(incarnation, positions)
+        self._reader = Reader(self._broker, role, incarnation, positions)
+        _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
+
+    def _patience(self) -> float:
+        """No sleep while the outbox waits for a broker that has just come back."""
+        return self._outage.delay if self._relay.pending else self._flow.patience()
+
+    def _send(self) -> None:
+        try:
+            self._relay.pump(_SEND_TIMEOUT)
+        except Retryable as error:
+            self._outage.goes_on(error)
+        else:
+            self._handling.broker_seen = self._clock()
+            self._outage.is_over()
+
+    def _send_last(self, until: float) -> None:
+        while self._relay.pending and (left := until - time.monotonic()) > 0:
+            try:
+                self._relay.pump(left)
+            except Retryable as error:
+                self._outage.goes_on(error)
+                time.sleep(min(self._outage.delay, max(0.0, left)))
+        try:
+            with self._handling.transaction():
+                pass
+        except (Retryable, Rejected):
+            _LOG.warning("outbox not settled, its last events will be sent twice")

@@ -1,0 +1,89 @@
+"""From the broker to events: where a daemon begins to read, and which records are for it.
+
+In goes a role and the positions it kept, out come batches of `Delivered`. Never writes anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.topics import ASSIGNMENT, DEAD_LETTER, QUERY, ROUTES, Topic, topics_read_by
+from cloud_builder.ports.broker import Broker, Partition, Record
+
+from .codec import Envelope, Undecodable, body_of, head_of
+
+BATCH = 500
+_SLICE = 0.02
+"""Seconds between two looks at the stop event and the flow's patience."""
+
+_FROM_THE_END: dict[Role, frozenset[str]] = {
+    Role.RUNNER: frozenset({ASSIGNMENT.name}),
+    Role.INFO: frozenset({QUERY.name}),
+}
+"""Topics of orders and questions: those from before the reader's first start are not for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A record and what it is to this daemon: an event, nothing (None), or unreadable."""
+
+    record: Record
+    content: Envelope | Undecodable | None
+
+
+def topics_of(role: Role) -> tuple[Topic, ...]:
+    """What a daemon reads. What it wrote itself it knows already."""
+    return tuple(topic for topic in topics_read_by(role) if topic.writer is not role)
+
+
+def first_positions(broker: Broker, role: Role, kept: Mapping[Partition, int]) -> dict[Partition, int]:
+    """Kept positions; else the oldest record, or the end of topics whose past is not for the reader."""
+    marks = broker.watermarks(topic.name for topic in topics_of(role))
+    from_the_end = _FROM_THE_END.get(role, frozenset())
+    known = {partition.topic for partition in kept}
+
+    def start(partition: Partition, oldest: int, end: int) -> int:
+        if partition in kept:
+            return kept[partition]
+        return end if partition.topic in from_the_end and partition.topic not in known else oldest
+
+    return {partition: start(partition, oldest, end) for partition, (oldest, end) in marks.items()}
+
+
+class Reader:
+    """Reads one daemon's topics. Retryable from `poll` while the broker cannot be reached."""
+
+    def __init__(self, broker: Broker, role: Role, incarnation: str, positions: Mapping[Partition, int]) -> None:
+        self._consumer = broker.consumer(positions)
+        self._incarnation = incarnation
+        self._wanted = frozenset(route.event for route in ROUTES if role in route.readers)
+
+    def poll(self, patience: Callable[[], float], stop: Event) -> list[Delivered]:
+        """Waits for records as long as the patience lasts: it is asked again and again, and may shrink."""
+        deadline = time.monotonic() + patience()
+        while True:
+            left = deadline - time.monotonic()
+            records = self._consumer.poll(BATCH, max(0.0, min(_SLICE, left)))
+            if records or left <= 0 or stop.is_set():
+                return self._deliver(records)
+            deadline = min(deadline, time.monotonic() + patience())
+
+    def is_at_end(self) -> bool:
+        return self._consumer.is_at_end()
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _deliver(self, records: Sequence[Record]) -> list[Delivered]:
+        return [Delivered(record, self._content(record)) for record in records]
+
+    def _content(self, record: Record) -> Envelope | Undecodable | None:
+        try:
+            head = head_of(record, self._incarnation)
+            return body_of(record, head) if head.event in self._wanted else None
+        except Undecodable as error:
+            return None if record.partition.topic == DEAD_LETTER.name else error

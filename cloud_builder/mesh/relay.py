@@ -1,0 +1,55 @@
+"""Sends what transactions left in the outbox, in order, and remembers how far it got.
+
+A confirmation is not a transaction of its own: it waits for the next one (`settle`). A crash in between sends a few
+events twice, which every reader expects.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from cloud_builder.errors import Rejected
+from cloud_builder.ports.broker import Outgoing, Producer
+from cloud_builder.ports.state import StateStore
+
+_MOST = 2000
+_LOG = logging.getLogger("cb.mesh")
+
+
+class Relay:
+    """`pending` is True while the outbox may hold something that was not sent."""
+
+    def __init__(self, state: StateStore, producer: Producer) -> None:
+        self._state = state
+        self._producer = producer
+        self._sent = 0
+        self._confirmed = 0
+        self.pending = True
+
+    def pump(self, timeout: float) -> None:
+        """Sends all there is; Retryable when the broker does not take it within `timeout` seconds a piece."""
+        while self.pending:
+            found = self._state.outbox(_MOST, after=self._sent)
+            if found:
+                self._send([record for _, record in found], timeout)
+                self._sent = found[-1][0]
+            self.pending = len(found) == _MOST
+
+    def settle(self) -> None:
+        """Inside a transaction: takes what was sent out of the outbox."""
+        if self._sent > self._confirmed:
+            self._state.outbox_confirm(self._sent)
+
+    def settled(self) -> None:
+        """That transaction was committed."""
+        self._confirmed = self._sent
+
+    def _send(self, records: list[Outgoing], timeout: float) -> None:
+        try:
+            self._producer.send(records, timeout)
+        except Rejected as error:
+            if len(records) == 1:
+                _LOG.error("event dropped: the broker will never take it", extra={"reason": str(error)})
+                return
+            for record in records:
+                self._send([record], timeout)

@@ -1,0 +1,29 @@
+"""W3C trace context: every event that follows from an event carries its trace id, so that one id leads from a push to
+the packages it published.
+
+Source of the format: https://www.w3.org/TR/trace-context/
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def trace_id(traceparent: str | None, event_id: str) -> str:
+    """The trace an event belongs to; without a valid header it begins one, named after the event."""
+    found = _TRACEPARENT.fullmatch(traceparent or "")
+    if found:
+        return found[1]
+    try:
+        return UUID(event_id).hex
+    except ValueError:
+        return uuid5(NAMESPACE_OID, event_id).hex
+
+
+def child(trace: str) -> str:
+    """The header of a new event in that trace."""
+    return f"00-{trace}-{os.urandom(8).hex()}-01"

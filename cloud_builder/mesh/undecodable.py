@@ -1,0 +1,67 @@
+"""Says in one line why a message cannot be read: the field, the cause, the nearest valid name.
+
+In goes pydantic's list of errors, out goes `Undecodable`, whose message becomes the reason of a dead letter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from cloud_builder.errors import Rejected
+from cloud_builder.model.nearest import nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from cloud_builder.model.events import Payload
+
+_MOST_ERRORS = 3
+_MOST_INPUT = 40
+
+
+class Undecodable(Rejected):
+    """A message that no reader can make sense of, now or later."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, code="undecodable", hint=hint)
+
+
+def because(error: ValidationError, event: type[Payload], body: bytes) -> Undecodable:
+    """The pydantic errors of one body, compacted."""
+    errors = error.errors(include_url=False, include_context=False)
+    meant = _misspelt(errors, event, body)
+    said = [_one(detail, meant) for detail in errors[:_MOST_ERRORS]]
+    if len(errors) > _MOST_ERRORS:
+        said.append(f"and {len(errors) - _MOST_ERRORS} more")
+    return Undecodable(f"{event.type}: {'; '.join(said)}")
+
+
+def _one(detail: ErrorDetails, meant: dict[str, str]) -> str:
+    text = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "json_invalid":
+        return "not valid JSON" + text.removeprefix("Invalid JSON")
+    field = ".".join(str(part) for part in detail["loc"])
+    if not field:
+        return text
+    if detail["type"] == "missing":
+        return f"{field}: missing" + (f' (is "{meant[field]}" meant to be it?)' if field in meant else "")
+    return f"{field}: {text}, not {_short(detail['input'])}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_INPUT else f"{text[:_MOST_INPUT]}…"
+
+
+def _misspelt(errors: Sequence[ErrorDetails], event: type[Payload], body: bytes) -> dict[str, str]:
+    """Missing field → the unknown key of the body that looks most like it."""
+    missing = [str(detail["loc"][0]) for detail in errors if detail["type"] == "missing" and len(detail["loc"]) == 1]
+    if not missing:
+        return {}
+    unknown = [key for key in json.loads(body) if key not in event.model_fields]
+    found = {field: nearest(field, unknown) for field in missing}
+    return {field: key for field, key in found.items() if key is not None}

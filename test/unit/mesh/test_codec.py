@@ -1,0 +1,157 @@
+"""Events ⇄ records: nothing is lost, and what cannot be read says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_builder.mesh.codec import Undecodable, decode, encode
+from cloud_builder.model.events import BuildRequested, InfoAsked, JobAssigned, LogAppended, RunnerSeen
+from cloud_builder.ports.broker import Outgoing, Partition, Record
+
+TIMES = st.floats(min_value=0, max_value=4e9, allow_nan=False).map(lambda time: round(time, 6))
+REQUESTS = st.builds(
+    BuildRequested,
+    source=st.text(),
+    units=st.lists(st.text(), min_size=1).map(tuple),
+    ref=st.text(),
+    request_id=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
+)
+LOGS = st.builds(LogAppended, job_id=st.text(), attempt=st.integers(1, 9), offset=st.integers(0), text=st.text())
+SEEN = st.builds(RunnerSeen, runner_id=st.text(), arch=st.text(), slots=st.integers(0, 9), started_at=TIMES, at=TIMES)
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5)
+ASKED = st.builds(InfoAsked, query_id=st.text(), what=st.text(), args=st.dictionaries(st.text(), JSON))
+
+
+def as_record(sent: Outgoing, offset: int = 7) -> Record:
+    return Record(Partition(sent.topic, 0), offset, sent.key, sent.value, sent.headers, timestamp=1.0)
+
+
+def bare(value: bytes | None, topic: str = "cb.request", offset: int = 7, **headers: bytes) -> Record:
+    return Record(Partition(topic, 0), offset, None, value, tuple(headers.items()), timestamp=5.0)
+
+
+@given(payload=REQUESTS | LOGS | SEEN | ASKED, id=st.uuids().map(str), time=TIMES, source=st.text(min_size=1))
+def test_every_event_comes_back_as_it_was_sent(payload, id, time, source):
+    event = decode(as_record(encode(payload, source=source, id=id, time=time)), "life")
+
+    assert event.payload == payload
+    assert (event.id, event.source, event.type, event.version) == (id, source, payload.type, 1)
+    assert event.time == pytest.approx(time, abs=2e-6)
+
+
+def test_an_event_is_a_cloudevent_in_binary_mode():
+    sent = encode(BuildRequested(source="s", all=True, request_id="r-1"), source="ci", id="e-1", time=0.0)
+
+    assert (sent.topic, sent.key) == ("cb.request", b"r-1")
+    assert dict(sent.headers) == {
+        "ce_specversion": b"1.0",
+        "ce_id": b"e-1",
+        "ce_type": b"build.requested",
+        "ce_source": b"ci",
+        "ce_time": b"1970-01-01T00:00:00.000000Z",
+        "ce_dataschema": b"schemas/events/build.requested-1.json",
+        "content-type": b"application/json",
+    }
+
+
+def test_plain_json_is_a_request_with_the_same_ids_each_time_it_is_read():
+    record = bare(b'{"source": "s", "units": ["packages/hello"]}')
+    first, again, other = decode(record, "life"), decode(record, "life"), decode(replace(record, offset=8), "life")
+
+    assert first == again
+    assert first.payload.request_id.startswith("r-")
+    assert first.time == 5.0
+    assert first.id != other.id
+    assert first.payload.request_id != other.payload.request_id
+    assert decode(record, "another life").id != first.id
+
+
+def test_plain_json_keeps_the_request_id_the_client_chose():
+    assert decode(bare(b'{"source": "s", "all": true, "request_id": "mine"}'), "life").payload.request_id == "mine"
+
+
+def test_readers_ignore_fields_they_do_not_know():
+    assert decode(bare(b'{"source": "s", "all": true, "colour": "red"}'), "life").payload.source == "s"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b"", "not valid JSON: EOF while parsing a value at line 1 column 0"),
+        (b'{"source": ', "not valid JSON: EOF while parsing a value at line 1 column 11"),
+        (b'{"source": "\xff"}', "not valid JSON: invalid unicode code point at line 1 column 13"),
+        (b"\xff\xfe\x00", "not valid JSON: expected value at line 1 column 1"),
+        (b"[" * 100_000, "recursion limit exceeded"),
+        (b"[]", "should be an object"),
+        (b"null", "should be an object"),
+        (None, "no body"),
+        (b'{"source": 1, "all": true}', "source: Input should be a valid string, not 1"),
+        (b'{"sauce": "s", "all": true}', 'source: missing (is "sauce" meant to be it?)'),
+        (b'{"source": "s"}', 'name the units to build in "units"'),
+        (b'{"source": "s", "all": true, "request_id": "a b"}', "request_id: String should match"),
+        (b'{"source": "s", "units": [1, 2, 3, 4, 5]}', "units.0: Input should be a valid string, not 1"),
+    ],
+)
+def test_a_malformed_body_is_refused_with_field_and_cause(value, said):
+    with pytest.raises(Undecodable) as caught:
+        decode(bare(value), "life")
+    assert said in str(caught.value)
+    assert "\n  " not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"ce_type": b"build.request"}, "Did you mean build.requested?"),
+        ({"ce_type": b"job.assigned"}, "job.assigned does not belong on cb.request, only on cb.assignment"),
+        ({"ce_type": None}, "header ce_type: missing"),
+        ({"ce_id": None}, "header ce_id: missing"),
+        ({"ce_id": b""}, "header ce_id: missing"),
+        ({"ce_id": b"\xff"}, "header ce_id: not UTF-8"),
+        ({"ce_specversion": b"0.3"}, "header ce_specversion: '0.3' is not known"),
+        ({"ce_time": b"yesterday"}, "header ce_time: 'yesterday'"),
+        ({"ce_dataschema": b"schemas/events/build.requested-2.json"}, "version 2 is not known, only 1"),
+    ],
+)
+def test_a_wrong_header_is_named(changes, said):
+    sent = encode(BuildRequested(source="s", all=True), source="ci", id="e-1", time=0.0)
+    headers = {name: value for name, value in (dict(sent.headers) | changes).items() if value is not None}
+    with pytest.raises(Undecodable) as caught:
+        decode(as_record(replace(sent, headers=tuple(headers.items()))), "life")
+    assert said in str(caught.value)
+
+
+def test_a_header_that_comes_twice_is_refused():
+    sent = encode(BuildRequested(source="s", all=True), source="ci", id="e-1", time=0.0)
+    with pytest.raises(Undecodable, match="header ce_id: more than once"):
+        decode(as_record(replace(sent, headers=(*sent.headers, ("ce_id", b"e-2")))), "life")
+
+
+def test_without_headers_only_the_front_door_is_open():
+    with pytest.raises(Undecodable, match=r"without headers only cb.request is read"):
+        decode(bare(b"{}", topic="cb.job"), "life")
+
+
+def test_structured_mode_is_refused_by_name():
+    record = replace(bare(b"{}"), headers=(("content-type", b"application/cloudevents+json"),))
+    with pytest.raises(Undecodable, match="structured CloudEvents"):
+        decode(record, "life")
+
+
+def test_an_unknown_kind_of_enum_is_named():
+    sent = Outgoing("cb.assignment", b"k", b'{"kind": "boat"}', encode_headers(JobAssigned))
+    with pytest.raises(Undecodable, match=r"job.assigned: .*missing.* and [0-9]+ more"):
+        decode(as_record(sent), "life")
+
+
+def encode_headers(event):
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"e"),
+        ("ce_source", b"s"),
+        ("ce_type", event.type.encode()),
+    )

@@ -1,0 +1,347 @@
+"""The loop over a broker in memory and a tiny flow that counts."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from threading import Event, Thread
+
+import pytest
+
+from cloud_builder.adapters.memory.broker import MemoryBroker
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.adapters.sqlite.state import SqliteState
+from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.mesh.codec import decode, encode
+from cloud_builder.mesh.deadletter import list_dead, retry
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.model.events import BuildRequested, RequestRejected
+from cloud_builder.model.outcome import Role
+from cloud_builder.ports.broker import Outgoing, Partition
+
+INTAKE = Partition("cb.intake", 0)
+
+
+class Counting:
+    """Answers each request with a rejection that counts how many it has handled; `trouble` may raise first."""
+
+    role = Role.REQUEST
+    instance = ""
+
+    def __init__(self, trouble=lambda request: None):
+        self.trouble = trouble
+        self.handled = []
+        self.calls = []
+        self.count = 0
+
+    def restore(self, state):
+        self.calls.append("restore")
+        self.count = (state.get("count", "requests") or {"value": 0})["value"]
+
+    def resume(self, work):
+        self.calls.append("resume")
+
+    def handle(self, event, work):
+        request = event.payload.request_id
+        self.count += 1
+        work.state.put("count", "requests", {"value": self.count})
+        self.trouble(request)
+        self.handled.append(request)
+        work.emit(RequestRejected(request_id=request, code=str(self.count), message="no", rejected_at=work.now))
+
+    def tick(self, work):
+        self.caught_up = work.caught_up
+        self.calls.append("tick")
+
+    def patience(self):
+        return 0.0
+
+    def stop(self, work):
+        self.calls.append("stop")
+        work.emit(RequestRejected(request_id="last", code="stop", message="bye", rejected_at=work.now))
+
+
+@pytest.fixture
+def broker():
+    return MemoryBroker()
+
+
+@pytest.fixture
+def state():
+    store = MemoryState()
+    yield store
+    store.close()
+
+
+def wish(name: str) -> Outgoing:
+    payload = BuildRequested(source="s", all=True, request_id=name)
+    return encode(payload, source="test", id=f"event-{name}", time=time.time())
+
+
+def send(broker, *names: str) -> None:
+    broker.producer().send([wish(name) for name in names], 1.0)
+
+
+def answers(broker) -> list[tuple[str, str]]:
+    events = [decode(record, "").payload for record in broker.logs.get(INTAKE, [])]
+    return [(event.request_id, event.code) for event in events]
+
+
+def started(flow, broker, state) -> Loop:
+    loop = Loop(flow, broker, state)
+    assert loop.start(Event())
+    return loop
+
+
+def steps(loop: Loop, number: int = 3) -> None:
+    for _ in range(number):
+        loop.step(Event())
+
+
+def test_each_event_is_handled_once_and_answered(broker, state):
+    flow = Counting()
+    send(broker, "a", "b")
+    steps(started(flow, broker, state))
+
+    assert flow.handled == ["a", "b"]
+    assert answers(broker) == [("a", "1"), ("b", "2")]
+    assert flow.caught_up
+
+
+def test_an_event_that_comes_twice_is_handled_once(broker, state):
+    flow = Counting()
+    send(broker, "a", "a")
+    steps(started(flow, broker, state))
+
+    assert answers(broker) == [("a", "1")]
+
+
+def test_a_daemon_goes_on_where_it_stopped(broker, state):
+    send(broker, "a")
+    steps(started(Counting(), broker, state))
+    send(broker, "b")
+    later = Counting()
+    steps(started(later, broker, state))
+
+    assert later.handled == ["b"]
+    assert answers(broker) == [("a", "1"), ("b", "2")]
+
+
+def test_reading_everything_again_hands_nothing_over_twice(broker, state):
+    send(broker, "a", "b")
+    steps(started(Counting(), broker, state))
+    with state.transaction():
+        state.save_positions(broker.incarnation(), {Partition("cb.request", 0): 0})
+    again = Counting()
+    steps(started(again, broker, state))
+
+    assert again.handled == []
+    assert len(answers(broker)) == 2
+
+
+def test_a_crash_between_commit_and_sending_sends_the_outbox_at_the_next_start(broker, state, monkeypatch):
+    send(broker, "a")
+    loop = started(Counting(), broker, state)
+    monkeypatch.setattr(loop, "_send", lambda: None)
+    steps(loop)
+    assert answers(broker) == []
+
+    steps(started(Counting(), broker, state))
+    assert answers(broker) == [("a", "1")]
+
+
+def test_what_was_sent_and_confirmed_is_not_sent_again(broker, state):
+    send(broker, "a")
+    steps(started(Counting(), broker, state))
+    steps(started(Counting(), broker, state))
+
+    assert answers(broker) == [("a", "1")]
+    assert state.outbox(10) == []
+
+
+def test_poison_goes_to_the_dead_letters_and_its_neighbours_do_not(broker, state):
+    def trouble(request):
+        if request == "bad":
+            raise Permanent("it is bad")
+
+    flow = Counting(trouble)
+    send(broker, "a", "bad", "b")
+    steps(started(flow, broker, state))
+
+    assert answers(broker) == [("a", "1"), ("b", "2")], "the count of the poisoned event was rolled back"
+    (letter,) = list_dead(broker)
+    assert b64decode(letter.value) == wish("bad").value
+    assert letter.reason == "Permanent: it is bad"
+    assert {name for name, _ in letter.headers} == {name for name, _ in wish("bad").headers}
+    assert (letter.topic, letter.offset, letter.daemon) == ("cb.request", 1, "cb-request")
+
+
+def test_a_dead_letter_that_is_sent_again_is_handled_by_who_had_failed(broker, state):
+    broken = [True]
+
+    def trouble(request):
+        if broken:
+            raise ValueError(request)
+
+    flow = Counting(trouble)
+    send(broker, "a")
+    loop = started(flow, broker, state)
+    steps(loop)
+    broken.clear()
+    retry(broker, list_dead(broker)[0].dead_id)
+    steps(loop)
+
+    assert flow.handled == ["a"]
+
+
+@pytest.mark.parametrize("value", [b"not json", b"\xff", b'{"source": 5}', b"[" * 5000])
+def test_what_cannot_be_read_goes_to_the_dead_letters_with_its_bytes(broker, state, value):
+    flow = Counting()
+    broker.producer().send([Outgoing("cb.request", b"k", value, (("x-mine", b"\xfe"),))], 1.0)
+    send(broker, "a")
+    steps(started(flow, broker, state))
+
+    (letter,) = list_dead(broker)
+    assert (b64decode(letter.value), b64decode(letter.key)) == (value, b"k")
+    assert [(name, b64decode(header)) for name, header in letter.headers] == [("x-mine", b"\xfe")]
+    assert flow.handled == ["a"]
+
+
+def test_a_retryable_event_waits_and_keeps_its_place(broker, state):
+    tries = []
+
+    def trouble(request):
+        if request == "a" and len(tries) < 3:
+            tries.append(request)
+            raise Retryable("the store is away", delay=0.0)
+
+    flow = Counting(trouble)
+    send(broker, "a", "b")
+    steps(started(flow, broker, state))
+
+    assert answers(broker) == [("a", "1"), ("b", "2")]
+    assert list_dead(broker) == []
+
+
+def test_the_flow_ticks_while_an_event_waits(broker, state):
+    def trouble(request):
+        if flow.calls.count("tick") < 2:
+            raise Retryable("not yet", delay=0.03)
+
+    flow = Counting(trouble)
+    send(broker, "a")
+    steps(started(flow, broker, state), 1)
+
+    assert flow.handled == ["a"]
+
+
+def test_a_failing_tick_does_not_take_the_events_with_it(broker, state):
+    flow = Counting()
+    flow.tick = lambda work: (_ for _ in ()).throw(ValueError("tick"))
+    send(broker, "a")
+    stop = Event()
+    loop = started(flow, broker, state)
+    Thread(target=stop.set).start()
+    loop.step(Event())
+
+    assert answers(broker) == [("a", "1")]
+    assert list_dead(broker) == []
+
+
+def test_a_new_life_of_the_broker_is_told_to_the_flow_once(state):
+    for _ in range(2):
+        flow = Counting()
+        started(flow, MemoryBroker(), state)
+    assert flow.calls.count("resume") == 1
+
+    broker = MemoryBroker()
+    started(Counting(), broker, state)
+    flow = Counting()
+    started(flow, broker, state)
+    assert "resume" not in flow.calls
+
+
+def test_a_broker_that_is_gone_is_said_once_and_the_daemon_goes_on_when_it_is_back(broker, state, caplog):
+    caplog.set_level("INFO", logger="cb")
+    flow = Counting()
+    loop = started(flow, broker, state)
+    broker.unplug()
+    ticks = flow.calls.count("tick")
+    steps(loop, 4)
+    broker.plug()
+    send(broker, "a")
+    steps(loop)
+
+    assert flow.calls.count("tick") > ticks + 4
+    assert answers(broker) == [("a", "1")]
+    said = [record.message for record in caplog.records]
+    assert said.count("broker unreachable, waiting") == 1
+    assert said.count("broker is back") == 1
+
+
+def test_a_daemon_waits_for_a_broker_that_is_not_there_yet(broker, state):
+    broker.unplug()
+    flow, stop = Counting(), Event()
+    thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
+    thread.start()
+    broker.plug()
+    send(broker, "a")
+    wait_for(lambda: flow.handled == ["a"])
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_when_told_to_stop_it_hands_over_and_sends_its_last_words(broker, state):
+    flow, stop = Counting(), Event()
+    thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
+    thread.start()
+    send(broker, "a")
+    wait_for(lambda: flow.handled == ["a"])
+    stop.set()
+    thread.join(5)
+
+    assert not thread.is_alive()
+    assert answers(broker)[-1] == ("last", "stop")
+
+
+def test_when_told_to_stop_without_a_broker_it_ends_within_five_seconds(broker, tmp_path):
+    flow, stop = Counting(), Event()
+    state = SqliteState(tmp_path / "state.db")
+    thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
+    thread.start()
+    wait_for(lambda: "tick" in flow.calls)
+    broker.unplug()
+    begin = time.monotonic()
+    stop.set()
+    thread.join(6)
+
+    assert time.monotonic() - begin < 5
+    assert state.outbox(10)[-1][1].topic == "cb.intake", "kept for the next start"
+    state.close()
+
+
+def test_plain_json_is_handled_without_a_header(broker, state):
+    flow = Counting()
+    broker.producer().send([Outgoing("cb.request", None, b'{"source": "s", "units": ["packages/hello"]}')], 1.0)
+    steps(started(flow, broker, state))
+
+    assert len(flow.handled) == 1
+    assert flow.handled[0].startswith("r-")
+
+
+def test_what_follows_from_an_event_carries_its_trace(broker, state):
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    record = wish("a")
+    headers = (*record.headers, ("traceparent", f"00-{trace}-b7ad6b7169203331-01".encode()))
+    broker.producer().send([Outgoing(record.topic, record.key, record.value, headers)], 1.0)
+    steps(started(Counting(), broker, state))
+
+    assert trace in dict(broker.logs[INTAKE][0].headers)["traceparent"].decode()
+
+
+def wait_for(condition, seconds: float = 5.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.005)
