@@ -1,0 +1,67 @@
+"""What the finishing of a root must know of a build_root.kiwi: its package manager, and its repositories by profile.
+
+KIWI itself validates the file; here only those elements are read (https://osinside.github.io/kiwi, image description).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from cloud_builder.errors import Permanent
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A <repository> element. `distribution` empty: a flat repository."""
+
+    alias: str
+    uri: str
+    distribution: str = ""
+    components: str = "main"
+    trusted: bool = False
+    """The description says that its signature need not be checked."""
+
+
+@dataclass(frozen=True)
+class Description:
+    package_manager: str
+    repositories: tuple[Repository, ...]
+
+
+def read(file: Path, profile: str) -> Description:
+    """Raises Permanent(code="root") when the file is no XML, or has no such profile."""
+    try:
+        image = ElementTree.parse(file).getroot()
+    except ElementTree.ParseError as cause:
+        raise Permanent(f"{file.name}: not well-formed XML: {cause}", code="root") from cause
+    profiles = [one.get("name", "") for one in image.findall("profiles/profile")]
+    if profile not in profiles:
+        known = ", ".join(profiles) or "none"
+        hint = f'add <profile name="{profile}" …/> to it; it has: {known}'
+        raise Permanent(f"{file.name}: no profile {profile}", code="root", hint=hint)
+    managers = [one.text or "" for one in _of_profile(image, "preferences", profile, "packagemanager")]
+    return Description(managers[0].strip() if managers else "", tuple(_repositories(image, profile)))
+
+
+def _repositories(image: ElementTree.Element, profile: str) -> Iterator[Repository]:
+    for number, element in enumerate(_of_profile(image, "repository", profile)):
+        source = element.find("source")
+        if source is not None:
+            yield Repository(
+                alias=element.get("alias", f"repository-{number}"),
+                uri=source.get("path", ""),
+                distribution=element.get("distribution", ""),
+                components=element.get("components", "main"),
+                trusted=element.get("repository_gpgcheck", "false") != "true",
+            )
+
+
+def _of_profile(image: ElementTree.Element, tag: str, profile: str, child: str = "") -> Iterator[ElementTree.Element]:
+    """Elements without `profiles` count for every one."""
+    for element in image.findall(tag):
+        named = element.get("profiles")
+        if named is None or profile in [one.strip() for one in named.split(",")]:
+            yield from element.findall(child) if child else (element,)

@@ -1,0 +1,63 @@
+"""What KIWI needs changed on the machine to work in a user namespace, as binds that only it sees:
+
+mount    --bind → --rbind   a mount with others below it can only be bound whole
+umount   -l                 and only be left whole
+tar      without dev, proc and sys: nodes cannot be made, and the mounted ones are not the root's
+/var/lib/dpkg, /etc/apt/keyrings, /var/tmp   private: KIWI writes there
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from cloud_builder.adapters.process.packages import package_of
+from cloud_builder.errors import Retryable
+from cloud_builder.ports.sandbox import Bind
+
+_SHIMS = {
+    "mount": 'a=(); for x in "$@"; do [ "$x" = --bind ] && x=--rbind; a+=("$x"); done; exec {real} "${{a[@]}}"',
+    "umount": 'exec {real} -l "${{@: -1}}"',
+    "tar": 'exec {real} --exclude=./dev --exclude=./proc --exclude=./sys "$@"',
+}
+_COPIED = ("/var/lib/dpkg", "/etc/apt/keyrings")
+_FRESH = ("/var/tmp",)
+
+
+def install(work: Path) -> list[Bind]:
+    """Writes the replacements below `work`; they take effect by the returned binds."""
+    binds = [_shim(name, script, work / "shim") for name, script in _SHIMS.items()]
+    for place in map(Path, _COPIED):
+        if place.is_dir():
+            copy = work / "copy" / place.name
+            shutil.copytree(place, copy, symlinks=True, copy_function=_copy_readable)
+            binds.append(Bind(copy, str(place), writable=True))
+    for place in map(Path, _FRESH):
+        fresh = work / "fresh" / place.name
+        fresh.mkdir(parents=True)
+        binds.append(Bind(fresh, str(place), writable=True))
+    return binds
+
+
+def _shim(name: str, script: str, place: Path) -> Bind:
+    """The program itself is replaced, not shadowed on PATH: KIWI resets PATH."""
+    found = shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin")
+    if found is None:
+        hint = f"apt-get install {package_of(name)}"
+        raise Retryable(f"{name} is not installed on this machine", code="sandbox", hint=hint, delay=60.0)
+    place.mkdir(parents=True, exist_ok=True)
+    real = place / f"{name}.real"
+    shutil.copyfile(found, real)
+    shim = place / name
+    shim.write_text(f"#!/bin/bash\n{script.format(real=real)}\n", encoding="utf-8")
+    for file in (real, shim):
+        file.chmod(0o755)
+    return Bind(shim, found)
+
+
+def _copy_readable(source: str, target: str) -> None:
+    """Locks and the like are not ours to read, and of no use."""
+    try:
+        shutil.copy2(source, target)
+    except PermissionError:
+        Path(target).touch()

@@ -1,0 +1,110 @@
+"""The port `RootMaker` by KIWI NG: `system prepare` in private user, mount and pid namespaces.
+
+Comes in: a build_root.kiwi and one of its profiles. Goes out: a root directory, finished for later installations.
+The machine itself is shown to KIWI read-only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.ports.sandbox import Bind, Confinement, EndedBy, Sandbox
+
+from . import apt, description, mends
+from .verdict import verdict
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_KIWI = "from kiwi.kiwi import main; main()"
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
+_FINISH = {"apt": apt.finish}
+_BUILDER = r"""
+set -eu
+root=$1
+grep -q ^builder: "$root/etc/passwd" || echo 'builder:x:1000:1000:builder:/build:/bin/sh' >> "$root/etc/passwd"
+grep -q ^builder: "$root/etc/group" || echo 'builder:x:1000:' >> "$root/etc/group"
+mkdir -p "$root/build"; chown 1000:1000 "$root/build"
+for place in proc sys dev run tmp; do mkdir -p "$root/$place"; done; chmod 1777 "$root/tmp"
+printf '127.0.0.1 localhost\n::1 localhost\n' > "$root/etc/hosts"
+"""
+_KEPT = 64 * 1024
+"""Bytes at the end of the output that a verdict is made from."""
+
+
+class KiwiRoots:
+    """Thread-safe: every preparation has its own package cache and scratch space."""
+
+    recipe = "kiwi-1"
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def prepare(
+        self, description_file: Path, profile: str, root: Path, *, log: Callable[[bytes], None], cancel: Event
+    ) -> None:
+        known = description.read(description_file, profile)
+        finish = _FINISH.get(known.package_manager)
+        if finish is None:
+            able = ", ".join(_FINISH)
+            hint = f"use one of: {able}"
+            raise Permanent(f"package manager {known.package_manager or '(none)'} is not known", code="root", hint=hint)
+        work = Path(tempfile.mkdtemp(prefix=f".{root.name}.kiwi-", dir=root.parent))
+        try:
+            stage = _Stage(self._sandbox, root.parent, work, log, cancel)
+            stage.kiwi(description_file, profile, root)
+            stage.shell("finish", *finish(known, str(root)))
+            stage.shell("builder", ["/bin/sh", "-c", _BUILDER, "builder", str(root)], {})
+        finally:
+            self._sandbox.remove(work)
+
+
+class _Stage:
+    """The steps of one preparation, all with the machine's own programs; `place` is what they may write to."""
+
+    def __init__(self, sandbox: Sandbox, place: Path, work: Path, log: Callable[[bytes], None], cancel: Event) -> None:
+        self._sandbox, self._place, self._work, self._log, self._cancel = sandbox, place, work, log, cancel
+
+    def kiwi(self, file: Path, profile: str, root: Path) -> None:
+        folder = self._work / "description"
+        for place in (folder, self._work / "cache", self._work / "home"):
+            place.mkdir()
+        shutil.copyfile(file, folder / "config.xml")
+        options = ["--shared-cache-dir", str(self._work / "cache"), "--profile", profile]
+        task = ["system", "prepare", "--description", str(folder), "--root", str(root)]
+        command = [sys.executable, "-c", _KIWI, *options, *task]
+        self._run("kiwi", command, {"HOME": str(self._work / "home")}, mends.install(self._work))
+
+    def shell(self, step: str, command: list[str], environment: dict[str, str]) -> None:
+        self._run(step, command, environment, [])
+
+    def _run(self, step: str, command: list[str], environment: dict[str, str], binds: list[Bind]) -> None:
+        said = bytearray()
+
+        def output(piece: bytes) -> None:
+            said.extend(piece)
+            del said[:-_KEPT]
+            self._log(piece)
+
+        confinement = Confinement(
+            binds=(Bind(self._place, str(self._place), writable=True), *binds),
+            network=True,
+            directory=str(self._work),
+            environment={"PATH": _PATH, "LC_ALL": "C.UTF-8", **_proxies(), **environment},
+        )
+        ended = self._sandbox.run(command, confinement, output=output, cancel=self._cancel)
+        if ended.ended_by is EndedBy.CANCEL:
+            raise Retryable("the preparation of the build root was canceled", code="canceled")
+        if ended.status != 0:
+            raise verdict(step, ended.status, bytes(said).decode(errors="replace"))
+
+
+def _proxies() -> dict[str, str]:
+    """What lets this machine reach the repositories."""
+    names = [spelled for name in _PROXIES for spelled in (name, name.upper())]
+    return {name: os.environ[name] for name in names if name in os.environ}
