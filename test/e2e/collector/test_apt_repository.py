@@ -1,0 +1,252 @@
+"""Snapshots on disk: what is written, in which order it can be interrupted, what stays and what goes."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from debian.deb822 import Packages, Release
+
+from cloud_builder.adapters import process
+from cloud_builder.adapters.deb import snapshots
+from cloud_builder.adapters.deb.repository import AptRepositories
+from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.ids import RepositoryName
+from cloud_builder.model.repository import Listing
+
+NAME = RepositoryName("demo-bookworm")
+START = 1_790_000_000
+
+
+def listing(*packages: Artifact, **more: tuple[Artifact, ...]) -> Listing:
+    return Listing(NAME, "bookworm", {"amd64": packages, **more})
+
+
+def reopened(warehouse: Any) -> AptRepositories:
+    url = "http://127.0.0.1/repositories"
+    return AptRepositories(warehouse.root, warehouse.store, warehouse.signer, url=url, keep=3, grace=60)
+
+
+def read_all(repository: Path) -> set[str]:
+    """What apt does: InRelease, each index by its hash, each package; the names of the packages."""
+    names = set()
+    release = Release((repository / "dists/bookworm/InRelease").read_text())
+    for row in release["SHA256"]:
+        if row["name"].endswith(".gz"):
+            index = repository / "dists/bookworm" / row["name"]
+            text = gzip.decompress((index.parent / "by-hash/SHA256" / row["sha256"]).read_bytes())
+            for stanza in Packages.iter_paragraphs(text, use_apt_pkg=False):
+                assert (repository / stanza["Filename"]).stat().st_size == int(stanza["Size"])
+                names.add(stanza["Package"])
+    return names
+
+
+def files_below(path: Path) -> set[str]:
+    return {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file() and not file.is_symlink()}
+
+
+def test_a_snapshot_is_a_signed_apt_repository(warehouse: Any) -> None:
+    both = warehouse.deb("data", "1", "all")
+    snapshot = warehouse.repositories.publish(
+        listing(warehouse.deb("a", "1"), both, arm64=(warehouse.deb("a", "1", "arm64"), both)), at=START + 0.9
+    )
+    path = warehouse.root / NAME
+    assert snapshot.startswith("000001-")
+    assert warehouse.repositories.live(NAME) == snapshot
+    assert read_all(path) == {"a", "data"}
+    release = Release((path / "dists/bookworm/Release").read_text())
+    assert (release["Suite"], release["Codename"], release["Architectures"]) == ("bookworm", "bookworm", "amd64 arm64")
+    assert release["Acquire-By-Hash"] == "yes"
+    assert "Valid-Until" not in release
+    suite = path / "dists/bookworm"
+    process.run(["gpgv", "--keyring", path / "key.gpg", suite / "InRelease"])
+    process.run(["gpgv", "--keyring", path / "key.gpg", suite / "Release.gpg", suite / "Release"])
+    assert int((suite / "InRelease").stat().st_mtime) == START
+
+
+def test_snippets_for_apt_lie_beside_it(warehouse: Any) -> None:
+    warehouse.repositories.publish(listing(), at=START)
+    path = warehouse.root / NAME
+    assert f"URIs: http://127.0.0.1/repositories/{NAME}\nSuites: bookworm\n" in (path / f"{NAME}.sources").read_text()
+    assert "BEGIN PGP PUBLIC KEY BLOCK" in (path / f"{NAME}.sources").read_text()
+    assert (path / f"{NAME}.list").read_text().startswith("deb [signed-by=")
+    assert "BEGIN PGP PUBLIC KEY BLOCK" in (path / "key.asc").read_text()
+
+
+def test_the_same_content_is_the_same_snapshot_also_after_a_restart(warehouse: Any) -> None:
+    same = listing(warehouse.deb("a", "1"))
+    first = warehouse.repositories.publish(same, at=START)
+    before = {file: (warehouse.root / file).stat().st_mtime_ns for file in files_below(warehouse.root)}
+    assert warehouse.repositories.publish(same, at=START + 9) == first
+    assert reopened(warehouse).publish(same, at=START + 99) == first
+    assert {file: (warehouse.root / file).stat().st_mtime_ns for file in files_below(warehouse.root)} == before
+
+
+def test_numbers_and_dates_grow_even_when_the_clock_does_not(warehouse: Any) -> None:
+    one, two = listing(warehouse.deb("a", "1")), listing(warehouse.deb("a", "2"))
+    names, dates = [], []
+    for number in range(4):
+        names.append(warehouse.repositories.publish((one, two)[number % 2], at=START - number, after="000041-x"))
+        dates.append((warehouse.root / NAME / "dists/bookworm/InRelease").stat().st_mtime)
+    assert [snapshots.number(name) for name in names] == [42, 43, 44, 45]
+    assert names[0].partition("-")[2] == names[2].partition("-")[2]
+    assert dates == sorted(set(dates))
+
+
+def test_a_rebuilt_file_of_the_same_name_does_not_disturb_the_old_one(warehouse: Any) -> None:
+    old, new = warehouse.deb("a", "1", text="old"), warehouse.deb("a", "1", text="new")
+    assert old.name == new.name
+    assert old.sha256 != new.sha256
+    for each in (old, new):
+        warehouse.repositories.publish(listing(each), at=START)
+    files = files_below(warehouse.root / NAME / "pool")
+    assert {file.split("/")[1] for file in files} == {old.sha256, new.sha256}
+
+
+def test_old_snapshots_go_with_what_only_they_need(warehouse: Any) -> None:
+    kept, debs = warehouse.deb("kept", "1"), [warehouse.deb("a", str(version)) for version in range(7)]
+    for number, deb in enumerate(debs):
+        warehouse.repositories.publish(listing(deb, kept), at=START + 1000 * number)
+    place = snapshots.Snapshots(warehouse.root / NAME)
+    assert [snapshots.number(name) for name in place.names()] == [5, 6, 7]
+    pool = {file.split("/")[1] for file in files_below(warehouse.root / NAME / "pool")}
+    assert pool == {kept.sha256, *(deb.sha256 for deb in debs[-3:])}
+    assert len(files_below(warehouse.root / NAME / "by-hash")) == 3 * 2
+    assert read_all(warehouse.root / NAME) == {"a", "kept"}
+
+
+def test_what_was_live_a_moment_ago_stays_for_its_readers(warehouse: Any) -> None:
+    debs = [warehouse.deb("a", str(version)) for version in range(7)]
+    for number, deb in enumerate(debs):
+        warehouse.repositories.publish(listing(deb), at=START + number)
+    assert len(snapshots.Snapshots(warehouse.root / NAME).names()) == 7
+
+
+def test_a_reader_in_the_middle_of_publishing_never_misses_a_file(warehouse: Any) -> None:
+    path, stop = warehouse.root / NAME, Event()
+    kept, debs = warehouse.deb("kept", "1"), [warehouse.deb("a", str(version)) for version in range(10)]
+    warehouse.repositories.publish(listing(kept, debs[0]), at=START)
+    rounds: list[set[str]] = []
+    failures: list[Exception] = []
+
+    def read() -> None:
+        while not (stop.is_set() and rounds):
+            try:
+                rounds.append(read_all(path))
+            except Exception as error:
+                failures.append(error)
+                return
+
+    readers = [Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(30):
+        warehouse.repositories.publish(listing(kept, debs[number % 10]), at=START + number)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert failures == []
+    assert all(names == {"a", "kept"} for names in rounds)
+
+
+STEPS = ("chmod", "hardlink_to", "rename", "symlink_to")
+
+
+@pytest.fixture
+def dies_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """The process is killed at the n-th change of the file system: nothing after it is carried out."""
+
+    def arm(number: int) -> None:
+        count = iter(range(10_000))
+
+        def step(real: Callable[..., Any]) -> Callable[..., Any]:
+            def stepped(*arguments: Any, **more: Any) -> Any:
+                if next(count) >= number:
+                    raise KeyboardInterrupt
+                return real(*arguments, **more)
+
+            return stepped
+
+        for name in STEPS:
+            monkeypatch.setattr(Path, name, step(getattr(Path, name)))
+
+    yield arm
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("number", range(0, 24))
+def test_killed_at_any_step_old_or_new_is_live_and_the_next_start_goes_on(
+    warehouse: Any, dies_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = warehouse.root / NAME
+    old, new = warehouse.deb("a", "1"), warehouse.deb("b", "1")
+    warehouse.repositories.publish(listing(old), at=START)
+    dies_at(number)
+    try:
+        warehouse.repositories.publish(listing(old, new), at=START + 1)
+    except KeyboardInterrupt:
+        assert read_all(path) in ({"a"}, {"a", "b"})
+    monkeypatch.undo()
+    snapshot = reopened(warehouse).publish(listing(old, new), at=START + 2)
+    assert warehouse.repositories.live(NAME) == snapshot
+    assert read_all(path) == {"a", "b"}
+    assert list(path.rglob(".*")) == []
+
+
+def test_orphans_of_a_killed_writer_are_swept(warehouse: Any) -> None:
+    path, same = warehouse.root / NAME, listing(warehouse.deb("a", "1"))
+    warehouse.repositories.publish(same, at=START)
+    before = files_below(path)
+    for orphan in ("pool/ff/" + "f" * 64 + "/x.deb", "by-hash/SHA256/" + "e" * 64, "snapshots/.000002-x/files"):
+        (path / orphan).parent.mkdir(parents=True, exist_ok=True)
+        (path / orphan).write_text("orphan")
+    reopened(warehouse).publish(same, at=START)
+    assert files_below(path) == before
+
+
+def test_a_full_disk_leaves_the_old_snapshot_live(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = warehouse.repositories.publish(listing(warehouse.deb("a", "1")), at=START)
+    second = listing(warehouse.deb("b", "1"))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Retryable, match="No space left") as caught:
+        warehouse.repositories.publish(second, at=START + 1)
+    assert str(warehouse.root) in caught.value.hint
+    assert warehouse.repositories.live(NAME) == first
+    monkeypatch.undo()
+    warehouse.repositories.publish(second, at=START + 1)
+    assert read_all(warehouse.root / NAME) == {"b"}
+
+
+def test_a_missing_package_changes_nothing(warehouse: Any) -> None:
+    first = warehouse.repositories.publish(listing(warehouse.deb("a", "1")), at=START)
+    gone = warehouse.deb("b", "1").model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(Permanent) as caught:
+        warehouse.repositories.publish(listing(gone), at=START + 1)
+    assert caught.value.code == "object-missing"
+    assert warehouse.repositories.live(NAME) == first
+
+
+@pytest.mark.parametrize("name", ["../x", "", ".x", "a/b", "a\nb"])
+def test_names_cannot_leave_the_root(warehouse: Any, name: str) -> None:
+    for bad in (Listing(RepositoryName(name), "bookworm", {}), Listing(NAME, name, {})):
+        with pytest.raises(Permanent) as caught:
+            warehouse.repositories.publish(bad, at=START)
+        assert caught.value.code == "repository-name"
+
+
+def test_inspecting_tells_what_the_file_says_and_leaves_nothing(warehouse: Any) -> None:
+    deb = warehouse.deb("a", "1")
+    lied = deb.model_copy(update={"package": None})
+    assert warehouse.repositories.inspect(lied) == deb.package
+    assert files_below(warehouse.root) == set()
