@@ -33,15 +33,20 @@ class Description:
 
 def read(file: Path, profile: str) -> Description:
     """Raises Permanent(code="root") when the file is no XML, or has no such profile."""
+    return parse(file.read_bytes(), profile, name=file.name)
+
+
+def parse(content: bytes, profile: str, *, name: str = "build_root.kiwi") -> Description:
+    """The same from the file's content."""
     try:
-        image = ElementTree.parse(file).getroot()
-    except ElementTree.ParseError as cause:
-        raise Permanent(f"{file.name}: not well-formed XML: {cause}", code="root") from cause
+        image = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError) as cause:
+        raise Permanent(f"{name}: not well-formed XML: {cause}", code="root") from cause
     profiles = [one.get("name", "") for one in image.findall("profiles/profile")]
     if profile not in profiles:
         known = ", ".join(profiles) or "none"
         hint = f'add <profile name="{profile}" …/> to it; it has: {known}'
-        raise Permanent(f"{file.name}: no profile {profile}", code="root", hint=hint)
+        raise Permanent(f"{name}: no profile {profile}", code="root", hint=hint)
     managers = [one.text or "" for one in _of_profile(image, "preferences", profile, "packagemanager")]
     return Description(managers[0].strip() if managers else "", tuple(_repositories(image, profile)))
 
