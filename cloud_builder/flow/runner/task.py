@@ -1,0 +1,61 @@
+"""What the builder carries out: an order of the mesh, or a directory of a working tree built as if it were one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.ids import JobId
+from cloud_builder.model.limits import Limits
+from cloud_builder.model.unit import Target
+
+LOCAL = JobId("local.1")
+"""The job that a build without a mesh reports on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """An order, or what stands for one without a mesh. `fetch` writes the unit's directory to a path."""
+
+    job_id: JobId
+    attempt: int
+    name: str
+    target: Target
+    fetch: Callable[[Path], None]
+    repositories: str = ""
+    dependencies: tuple[Artifact, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def log_name(self) -> str:
+        return f"{self.name}_{self.target.name}.log"
+
+
+def of_directory(directory: Path, target: Target, dependencies: Sequence[Artifact], limits: Limits | None) -> Task:
+    return Task(
+        job_id=LOCAL,
+        attempt=1,
+        name=directory.resolve().name,
+        target=target,
+        fetch=lambda into: _copy(directory, into),
+        dependencies=tuple(dependencies),
+        limits=limits or Limits(),
+    )
+
+
+def _copy(directory: Path, into: Path) -> None:
+    shutil.copytree(directory, into, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+
+
+def make_readable(tree: Path) -> None:
+    """For the build user, whatever umask or working tree it came from."""
+    for directory, _, files in os.walk(tree):
+        Path(directory).chmod(0o755)
+        for file in files:
+            path = Path(directory, file)
+            if not path.is_symlink():
+                path.chmod((path.stat().st_mode & 0o100 and 0o755) or 0o644)

@@ -1,0 +1,87 @@
+"""How a build ended, in words: an outcome, the cause, and the next thing to do. Pure.
+
+failure: the source or a limit said no. error: something around it is unwell, or we are wrong. canceled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloud_builder.errors import CloudBuilderError, Permanent, Rejected, Retryable
+from cloud_builder.model.limits import MIB, Limits
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.ports.recipe import PackageSource
+from cloud_builder.ports.sandbox import Ended, EndedBy
+
+from .progress import Canceled, Progress
+
+LAST_LINES = 6
+_KILLED = -9
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The part of `attempt.finished` that says how and why. `message`: its first line says it all."""
+
+    outcome: Outcome
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+SUCCESS = Verdict(Outcome.SUCCESS)
+CANCELED = Verdict(Outcome.CANCELED, "canceled", "canceled")
+
+
+def verdict_on(error: Exception, *, canceled: bool) -> Verdict:
+    """`canceled`: somebody asked for the end; then whatever was raised is a consequence of it."""
+    if canceled or isinstance(error, Canceled):
+        return CANCELED
+    match error:
+        case Permanent() | Rejected():
+            return Verdict(Outcome.FAILURE, error.code, error.message, error.hint)
+        case CloudBuilderError():
+            return Verdict(Outcome.ERROR, error.code, error.message, error.hint)
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            message = f"{where}{error.strerror or error}"
+            return Verdict(Outcome.ERROR, "machine", message, "Is the disk of the runner full?")
+    hint = "This is our mistake, not yours: please report it with the log."
+    return Verdict(Outcome.ERROR, "bug", f"{type(error).__name__}: {error}", hint)
+
+
+def check(ended: Ended, step: str, limits: Limits) -> None:
+    """Raises when the program did not end by itself."""
+    match ended.ended_by:
+        case EndedBy.ITSELF:
+            if ended.status == _KILLED:
+                message = f"{step}: something on the runner's machine killed it"
+                raise Retryable(message, code="killed", hint="Was the machine out of memory (dmesg)?")
+        case EndedBy.CANCEL:
+            raise Canceled
+        case limit:
+            hint = "Make the build smaller, or raise the limit in the runner's settings (limits)."
+            raise Permanent(f"{step}: {_reached(limit, limits)}", code=f"limit-{limit.value}", hint=hint)
+
+
+def build_failed(source: PackageSource, step: str, status: int, progress: Progress) -> Permanent:
+    """With the line that looks like the cause first, and the last lines of the log after it."""
+    last = [line for line in progress.lines() if line.strip()][-LAST_LINES:]
+    cause = progress.cause() or (last[-1].strip() if last else f"exit status {status}")
+    told = "".join(f"\n  | {line}" for line in last if line.strip() != cause)
+    verb = "does not unpack" if step == "unpack" else "does not build"
+    hint = "`cb-ctl shell DIR --after-failure` opens a shell where it failed."
+    return Permanent(f"{source.name} {source.version} {verb}: {cause}{told}", code=f"{step}-failed", hint=hint)
+
+
+def _reached(limit: EndedBy, limits: Limits) -> str:
+    match limit:
+        case EndedBy.TIME:
+            return f"took longer than the limit `time`, {limits.time:g} s"
+        case EndedBy.SILENCE:
+            return f"printed nothing for the limit `silence`, {limits.silence:g} s"
+        case EndedBy.MEMORY:
+            return f"used more than the limit `memory`, {limits.memory // MIB} MiB"
+        case EndedBy.DISK:
+            return f"wrote more than the limit `disk`, {limits.disk // MIB} MiB"
+    return f"printed more than the limit `log`, {limits.log // MIB} MiB"
