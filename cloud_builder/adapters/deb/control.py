@@ -1,0 +1,140 @@
+"""What a Debian source package says of itself: `debian/control` or a `*.dsc` in, binaries and build dependencies out.
+
+Only text is read; nothing of the package is run. A broken file is refused with its line, because a dependency that is
+not seen lets a unit be built in the wrong order. Syntax: Debian policy 5.1 (fields), 7.1 (relations).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from debian.deb822 import Deb822, Dsc
+
+from cloud_builder.errors import Rejected
+from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
+
+CONTROL = "debian/control"
+_FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
+_FIELD_LINE = re.compile(r"^[!-9;-~]+:")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9+.-]+$")
+_RELATION = re.compile(
+    r"^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?"
+    r"(\s*\(\s*(<<|<=|=|>=|>>)\s*[^\s()]+\s*\))?"
+    r"(\s*\[[^\[\]]*\])?"
+    r"(\s*<[^<>]*>)*$"
+)
+
+
+class DebMetadata:
+    """ports.metadata.MetadataReader for Debian sources."""
+
+    looks_for = "debian/control or a *.dsc"
+
+    def applies(self, names: Collection[str]) -> bool:
+        return "debian" in names or any(name.endswith(".dsc") for name in names)
+
+    def read(self, names: Collection[str], read: Read) -> Metadata:
+        descriptions = sorted(name for name in names if name.endswith(".dsc"))
+        if len(descriptions) > 1:
+            hint = "Keep one *.dsc and its tarballs in a unit."
+            raise BrokenMetadata(f"more than one source: {', '.join(descriptions)}", file=descriptions[1], hint=hint)
+        if descriptions:
+            return _of_dsc(_text(read, descriptions[0]), descriptions[0])
+        return _of_control(_text(read, CONTROL))
+
+
+def _text(read: Read, file: str) -> str:
+    try:
+        content = read(file)
+    except Rejected as error:
+        if error.code != "unknown-path":
+            raise BrokenMetadata(error.message, file=file, hint=error.hint) from error
+        hint = "A generated debian/control (from control.in) must be committed, too."
+        raise BrokenMetadata("the file is missing", file=file, hint=hint) from error
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BrokenMetadata("not UTF-8 text", file=file, line=line, hint="Save the file in UTF-8.") from error
+
+
+def _of_control(text: str) -> Metadata:
+    _check_lines(text)
+    paragraphs = list(Deb822.iter_paragraphs(text.splitlines(), use_apt_pkg=False))
+    if not paragraphs or "Source" not in paragraphs[0]:
+        hint = "The first paragraph begins with Source: NAME."
+        raise BrokenMetadata("no Source in the first paragraph", file=CONTROL, line=1, hint=hint)
+    binaries = paragraphs[1:]
+    names = [str(binary["Package"]) for binary in binaries if "Package" in binary]
+    if len(names) < len(binaries) or not names:
+        hint = "Each paragraph after the first begins with Package: NAME."
+        raise BrokenMetadata(
+            "a paragraph without Package" if binaries else "no binary package", file=CONTROL, hint=hint
+        )
+    _check_names(names, CONTROL)
+    provided = (name for binary in binaries for name in _provided(str(binary.get("Provides", ""))))
+    return Metadata(tuple(dict.fromkeys((*names, *provided))), _relations(paragraphs[0], text, CONTROL))
+
+
+def _of_dsc(text: str, file: str) -> Metadata:
+    description = Dsc(text.splitlines())
+    if "Source" not in description:
+        raise BrokenMetadata("no Source field", file=file, line=1, hint="Take the *.dsc that dpkg-source wrote.")
+    listed = str(description.get("Package-List", "")).splitlines()
+    names = [line.split()[0] for line in listed if line.strip()]
+    names = names or [name.strip() for name in str(description.get("Binary", "")).split(",") if name.strip()]
+    if not names:
+        raise BrokenMetadata("no binary package", file=file, hint="Take the *.dsc that dpkg-source wrote.")
+    _check_names(names, file)
+    return Metadata(tuple(dict.fromkeys(names)), _relations(description, text, file))
+
+
+def _check_lines(text: str) -> None:
+    """python-debian skips what it does not understand; a person wants to know."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.startswith((" ", "\t", "#")) and not _FIELD_LINE.match(line):
+            hint = "A line begins a field (Name: value), goes on with it (a space first), or is a # comment."
+            raise BrokenMetadata(f"not a field: {line[:60]}", file=CONTROL, line=number, hint=hint)
+
+
+def _check_names(names: list[str], file: str) -> None:
+    for name in names:
+        if not _NAME.match(name):
+            hint = "Lower-case letters, digits and + - . are allowed."
+            raise BrokenMetadata(f'"{name[:60]}" is no package name', file=file, hint=hint)
+
+
+def _relations(paragraph: Deb822, text: str, file: str) -> str:
+    relations = [
+        (field, " ".join(relation.split()))
+        for field in _FIELDS
+        for relation in str(paragraph.get(field, "")).split(",")
+        if relation.strip()
+    ]
+    for field, relation in relations:
+        for alternative in relation.split("|"):
+            if not _RELATION.match(alternative.strip()):
+                line = _line_of(text, field, alternative)
+                hint = "Written as: name (>= version) [architecture] <profile>, alternatives with |"
+                raise BrokenMetadata(
+                    f'{field}: "{alternative.strip()[:80]}" is not a package', file=file, line=line, hint=hint
+                )
+    return ", ".join(relation for _, relation in relations)
+
+
+def _line_of(text: str, field: str, relation: str) -> int:
+    """The line in which the relation stands, as far as it can be told; else that of its field."""
+    lines = text.splitlines()
+    first = next((n for n, line in enumerate(lines) if line.lower().startswith(field.lower() + ":")), 0)
+    words = relation.split()
+    found = (n for n, line in enumerate(lines[first:], first) if words and words[0] in line)
+    return next(found, first) + 1
+
+
+def _provided(relations: str) -> Iterator[str]:
+    """Names of virtual packages; what only the build will know (${…}) is left out."""
+    for relation in relations.split(","):
+        name = relation.split("(")[0].strip()
+        if _NAME.match(name):
+            yield name
