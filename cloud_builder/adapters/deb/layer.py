@@ -58,7 +58,7 @@ while read -r name arch version; do
     have=$(dpkg-query -W -f '${{db:Status-Status}} ${{Version}}' "$name:$arch" 2>/dev/null ||
            dpkg-query -W -f '${{db:Status-Status}} ${{Version}}' "$name" 2>/dev/null || true)
     case $have in "installed $version") ;; installed*) newer="$newer $name=$version" ;; esac
-done < /layer/offered
+done < /layer/names
 [ -z "$newer" ] || apt-get install $newer
 rm -f "$list" "$pin" /var/lib/apt/lists/_layer_*
 getent group {BUILDER} >/dev/null || echo 'builder:x:{BUILDER}:' >> /etc/group
@@ -112,7 +112,7 @@ def _control(source: PackageSource) -> str:
 
 
 def _index(offered: Sequence[Path], workspace: Path) -> None:
-    """Writes Packages, and `offered` with one `name architecture version` a line."""
+    """Writes Packages, and `names` with one `name architecture version` a line."""
     stanzas, names = [], []
     for path in offered:
         control = fragment.read(path)
@@ -123,7 +123,7 @@ def _index(offered: Sequence[Path], workspace: Path) -> None:
         stanzas.append(fragment.packages_entry(control, filename, path.stat().st_size, digest))
         names.append(f"{package.name} {package.architecture} {package.version}\n")
     (workspace / "Packages").write_text("\n".join(stanzas), encoding="utf-8")
-    (workspace / "offered").write_text("".join(names), encoding="utf-8")
+    (workspace / "names").write_text("".join(names), encoding="utf-8")
 
 
 def explain(source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
