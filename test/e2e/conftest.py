@@ -61,3 +61,17 @@ def tmp_home(account):
     account.own(path)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def own_cache() -> Path:
+    path = user_cache(Account())
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def own_home():
+    path = Path(tempfile.mkdtemp(prefix="cb-", dir="/var/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,75 @@
+"""The whole path once more on real Apache Kafka with two runners, and the same packages as anywhere else."""
+
+from __future__ import annotations
+
+import pytest
+from mesh import UNITS, Account, Mesh, Source
+
+
+@pytest.fixture(scope="module")
+def ours() -> Account:
+    return Account()
+
+
+@pytest.fixture(scope="module")
+def on_kafka(kafka, ours, own_cache, own_home):
+    source = Source(own_home / "source", ours)
+    mesh = Mesh(own_home / "kafka", own_cache, broker=kafka.bootstrap, runners=2, account=ours)
+    mesh.up(example=source.path)
+    try:
+        yield mesh, source, mesh.request("--all")
+    finally:
+        mesh.down()
+
+
+def debs(answer):
+    artifacts = [artifact for job in answer["jobs"] for artifact in job["artifacts"]]
+    return {artifact["name"]: artifact["sha256"] for artifact in artifacts if artifact["name"].endswith(".deb")}
+
+
+def test_the_chain_is_built_over_kafka(on_kafka):
+    mesh, _, answer = on_kafka
+    assert {job["unit"]: job["outcome"] for job in answer["jobs"]} == dict.fromkeys(UNITS, "success"), mesh.logs()
+
+
+def test_both_runners_build_at_the_same_time(on_kafka):
+    mesh, source, _ = on_kafka
+    requests = [_requested(mesh, source, number) for number in (1, 2)]
+    for request in requests:
+        mesh.ok("watch", request, "--timeout", "300")
+    jobs = [job for request in requests for job in mesh.ok("status", request, "--json").json["jobs"]]
+    assert {job["runner_id"] for job in jobs} == {"runner-1", "runner-2"}, jobs
+
+
+def _requested(mesh, source, number):
+    source.git("checkout", "-q", "-B", f"try-{number}", "main")
+    source.edit("projects/packages/libgreet/debian/changelog", lambda text: text.replace("1.", f"{number + 2}.", 1))
+    source.commit(f"the library anew, {number}")
+    source.git("checkout", "-q", "main")
+    return mesh.ok("request", "packages/libgreet", "--ref", f"try-{number}", "--json").json["request_id"]
+
+
+def test_a_daemon_without_its_broker_waits_and_goes_on_when_it_is_back(on_kafka, kafka_server):
+    mesh, _, _ = on_kafka
+    kafka_server.stop()
+    request = ("request", "packages/libgreet", "--json")
+    away = mesh.ctl(*request)
+    assert away.status == 4, away
+    kafka_server.start()
+    answer = mesh.until(lambda: _answered(mesh), "the mesh answers again")
+    assert answer
+    assert mesh.request("packages/libgreet")["request"]["outcome"] == "success"
+
+
+def _answered(mesh):
+    return mesh.ctl("list", "runners", "--json").status == 0
+
+
+def test_another_home_makes_the_same_bytes(on_kafka, ours, own_cache, own_home):
+    _, source, answer = on_kafka
+    other = Mesh(own_home / "other", own_cache, account=ours)
+    other.up(example=source.path)
+    try:
+        assert debs(other.request("--all", "--ref", "main")) == debs(answer)
+    finally:
+        other.down()
