@@ -78,9 +78,4 @@ def _show_repository(repository: dict[str, Any]) -> None:
 
 def apt_lines(name: str, url: str) -> list[str]:
     """The commands that point apt at a repository."""
-    dist = name.rpartition("-")[2]
-    key = f"/etc/apt/keyrings/{name}.asc"
-    return [
-        f"curl -fsSL {url}/key.asc -o {key}",
-        f'echo "deb [signed-by={key}] {url} {dist} main" > /etc/apt/sources.list.d/{name}.list',
-    ]
+    return [f"curl -fsS {url}/{name}.sources | sudo tee /etc/apt/sources.list.d/{name}.sources", "sudo apt-get update"]

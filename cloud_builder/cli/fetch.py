@@ -25,7 +25,7 @@ def download(artifact: dict[str, Any], directory: Path) -> Path:
     """Fetches an artifact into a directory unless it is there already; returns its path.
 
     Retryable when the server does not answer, Permanent when what it sends is not what was built."""
-    path = directory / artifact["name"]
+    path: Path = directory / artifact["name"]
     if path.is_file() and path.stat().st_size == artifact["size"] and _digest(path) == artifact["sha256"]:
         return path
     directory.mkdir(parents=True, exist_ok=True)

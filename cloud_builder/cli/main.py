@@ -26,6 +26,7 @@ COMMANDS = {
     "list": ("cloud_builder.cli.lists", "list_group", "List sources, units, requests, jobs, runners or repositories."),
     "logs": ("cloud_builder.cli.logs", "logs", "Show the log of a job, also while it builds."),
     "get": ("cloud_builder.cli.get", "get", "Download what a job or a request has built."),
+    "try": ("cloud_builder.cli.try_package", "try_package", "Install from a repository into a throw-away root."),
     "build": ("cloud_builder.cli.build", "build", "Build a unit's directory here, without any mesh."),
     "shell": ("cloud_builder.cli.build", "shell", "Open a shell in the buildroot of a unit's directory."),
     "check": ("cloud_builder.cli.check", "check", "Validate the manifests of a tree."),

@@ -39,7 +39,8 @@ class Session:
     def _loaded(self) -> Loaded:
         from cloud_builder.wiring.settings import parse_broker, read
 
-        broker = {"bootstrap": parse_broker(self._said.broker).bootstrap} if self._said.broker else None
+        named = self._said.broker if self._said.broker != "embedded" else None
+        broker = {"bootstrap": parse_broker(named).bootstrap} if named else None
         return read(self._said.home, overrides={"broker": broker})
 
     @property
@@ -69,10 +70,11 @@ class Session:
         """The broker itself, for what is asked of no daemon. Retryable when no mesh is running here."""
         from cloud_builder.wiring.connect import broker
         from cloud_builder.wiring.rundir import up_of
+        from cloud_builder.wiring.settings import BrokerFrom
 
         home = self.settings.home
         down = self.settings.broker.embedded and up_of(home) is None
-        if down or not self._loaded.broker_said:
+        if down or self._loaded.broker_from is BrokerFrom.NOBODY:
             raise Retryable(
                 f"no mesh is running at {home}",
                 code="no-mesh",

@@ -46,7 +46,7 @@ def follow(mesh: Session, name: str, timeout: float | None) -> int:
     courses = _courses(mesh, name, deadline)
     if mesh.json:
         last = _last(courses)
-        show_json({"request": last.request, "jobs": last.jobs})
+        show_json({"request": last.request, "jobs": [mesh.ask("job", job=job["job_id"]) for job in last.jobs]})
         return exit_code(last.request)
     last = _live(courses) if is_terminal() else _lines(courses)
     show_ending(mesh, last.request, last.jobs)

@@ -33,6 +33,8 @@ class Up:
     broker: str = ""
     stage: str = ""
     """What it is doing; empty once the mesh is whole."""
+    dying: tuple[str, ...] = ()
+    """Daemons that have died at least once."""
 
 
 def broker_file(home: Path) -> Path:
@@ -45,6 +47,11 @@ def up_file(home: Path) -> Path:
 
 def lock_file(home: Path) -> Path:
     return home / "run" / "up.lock"
+
+
+def error_file(home: Path) -> Path:
+    """Why the last supervisor could not go on."""
+    return home / "run" / "up-error.json"
 
 
 def log_file(home: Path, name: str) -> Path:
@@ -65,14 +72,20 @@ def write_broker(home: Path, broker: BrokerSettings) -> None:
 
 def up_of(home: Path) -> Up | None:
     """The mesh that runs on this home; None when none does (whatever a killed one has left)."""
+    up = written_up(home)
+    return up if up is not None and is_alive(up.supervisor) else None
+
+
+def written_up(home: Path) -> Up | None:
+    """What the last supervisor wrote, whether it lives or not."""
     try:
         raw = json.loads(up_file(home).read_text())
         supervisor = Process(**raw["supervisor"])
         children = tuple(Process(**child) for child in raw["children"])
-        up = Up(supervisor, children, str(raw.get("broker", "")), str(raw.get("stage", "")))
+        dying = tuple(str(name) for name in raw.get("dying", ()))
+        return Up(supervisor, children, str(raw.get("broker", "")), str(raw.get("stage", "")), dying)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return up if is_alive(up.supervisor) else None
 
 
 def write_up(home: Path, up: Up) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,22 @@ FILE_VARIABLE = "CB_SETTINGS"
 FILE_NAME = "settings.yml"
 
 
+class BrokerFrom(StrEnum):
+    """Who said where the broker is."""
+
+    SAID = "said"
+    """A flag, a variable or the file."""
+    HOME = "home"
+    """The mesh that runs, or ran last, on this home."""
+    NOBODY = "nobody"
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """`broker_said`: someone named a broker (flag, variable, file or a mesh running on this home)."""
+    """Settings, and where their broker comes from."""
 
     settings: Settings
-    broker_said: bool
+    broker_from: BrokerFrom
 
 
 def load(
@@ -65,11 +76,11 @@ def read(
     tree = merge(written, variables, flags, {"home": str(home)} if home else {})
     tree.setdefault("home", str(default_home(env)))
     tree.setdefault("cache", str(default_cache(env)))
-    broker_said = "bootstrap" in (tree.get("broker") or {})
-    if not broker_said and (running := rundir.broker_of(Path(tree["home"]))):
+    broker_from = BrokerFrom.SAID if "bootstrap" in (tree.get("broker") or {}) else BrokerFrom.NOBODY
+    if broker_from is BrokerFrom.NOBODY and (running := rundir.broker_of(Path(tree["home"]))):
         tree["broker"] = merge(running.model_dump(), tree.get("broker") or {})
-        broker_said = True
-    return Loaded(_validated(tree, origin, variables), broker_said)
+        broker_from = BrokerFrom.HOME
+    return Loaded(_validated(tree, origin, variables), broker_from)
 
 
 def default_home(env: Mapping[str, str]) -> Path:
@@ -161,7 +172,7 @@ def _is_ours(name: str, keys: list[str]) -> bool:
 
 
 def _value(name: str, keys: list[str], text: str) -> Any:
-    if keys == ["broker"]:
+    if keys == ["broker"] and not text.startswith("{"):
         try:
             return {"bootstrap": parse_broker(text).bootstrap}
         except Rejected as bad:

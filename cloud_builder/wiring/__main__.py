@@ -1,0 +1,13 @@
+"""`python -m cloud_builder.wiring scheduler …`: a daemon, where its program is not on the PATH."""
+
+from __future__ import annotations
+
+import sys
+
+from . import daemon
+
+if __name__ == "__main__":
+    name = sys.argv.pop(1) if len(sys.argv) > 1 else ""
+    if name not in ("request", "scheduler", "runner", "collector", "info"):
+        sys.exit("usage: python -m cloud_builder.wiring request|scheduler|runner|collector|info …")
+    getattr(daemon, name)()

@@ -1,0 +1,130 @@
+"""The five programs: settings in, one flow in its loop until SIGTERM or SIGINT, an exit code out.
+
+Exit codes: 0 told to stop, 2 wrong usage, 3 settings or rights that someone must mend, 4 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+from cloud_builder import __version__
+from cloud_builder.errors import CloudBuilderError, ExitCode
+from cloud_builder.mesh import logs
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.model.settings import Settings
+from cloud_builder.ports.mesh import Flow
+
+from . import assemble, connect, lifeline
+from .settings import load, parse_broker
+
+Assemble = Callable[[Settings, ExitStack], Flow]
+
+_LOG = logging.getLogger("cb.daemon")
+
+
+def request() -> None:
+    """cb-request: the front door."""
+    sys.exit(run("request", assemble.request, sys.argv[1:]))
+
+
+def scheduler() -> None:
+    """cb-scheduler: the brain."""
+    sys.exit(run("scheduler", assemble.scheduler, sys.argv[1:]))
+
+
+def runner() -> None:
+    """cb-runner: the hands."""
+    sys.exit(run("runner", assemble.runner, sys.argv[1:]))
+
+
+def collector() -> None:
+    """cb-collector: the warehouse."""
+    sys.exit(run("collector", assemble.collector, sys.argv[1:]))
+
+
+def info() -> None:
+    """cb-info: the window."""
+    sys.exit(run("info", assemble.info, sys.argv[1:]))
+
+
+def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
+    """One daemon from its command line to its exit code."""
+    said = _parser(name).parse_args(args)
+    stop = _stop_on_signals()
+    if said.parent:
+        lifeline.end_with(said.parent)
+    try:
+        settings = load(said.home, said.settings, _flags(said))
+        instance = settings.runner.id if name == "runner" else name
+        logs.configure(instance, settings.log_level, as_json=said.log_json)
+        _serve(instance, settings, assemble_flow, stop)
+    except CloudBuilderError as error:
+        sys.stderr.write(f"cb-{name}: {error}\n")
+        return error.exit_code
+    return ExitCode.SUCCESS
+
+
+def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Event) -> None:
+    from cloud_builder.adapters.sqlite.state import SqliteState
+
+    directory = settings.home / instance
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        state = SqliteState(directory / "state.sqlite")
+        stack.callback(state.close)
+        broker = connect.broker(settings.broker)
+        stack.callback(broker.close)
+        flow = assemble_flow(settings, stack)
+        _LOG.info("ready", extra={"home": settings.home, "broker": settings.broker.bootstrap, "version": __version__})
+        Loop(flow, broker, state).run(stop)
+
+
+def _stop_on_signals() -> Event:
+    stop = Event()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+    return stop
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    purpose = str(getattr(sys.modules[__name__], name).__doc__)
+    parser = argparse.ArgumentParser(prog=f"cb-{name}", description=purpose, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"cb-{name} {__version__}")
+    parser.add_argument("--home", type=_path, metavar="DIR", help="state of this machine's daemons [CB_HOME]")
+    parser.add_argument("--settings", type=_path, metavar="FILE", help="settings [CB_SETTINGS, <home>/settings.yml]")
+    parser.add_argument("--broker", metavar="HOST:PORT,…", help="Kafka to talk to [CB_BROKER]")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], help="[CB_LOG_LEVEL]")
+    parser.add_argument("--log-json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--parent", type=int, default=0, help=argparse.SUPPRESS)
+    if name == "runner":
+        parser.add_argument("--id", metavar="ID", help="its name among the runners [CB_RUNNER__ID]")
+        parser.add_argument("--slots", type=int, metavar="N", help="jobs at the same time [CB_RUNNER__SLOTS]")
+    if name == "collector":
+        parser.add_argument("--port", type=int, metavar="N", help="of the repositories [CB_COLLECTOR__PORT]")
+    return parser
+
+
+def _flags(said: argparse.Namespace) -> dict[str, object]:
+    bootstrap = parse_broker(said.broker).bootstrap if said.broker else None
+    return {
+        "broker": {"bootstrap": bootstrap},
+        "log_level": said.log_level,
+        "runner": {"id": getattr(said, "id", None), "slots": getattr(said, "slots", None)},
+        "collector": {"port": getattr(said, "port", None)},
+    }
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()

@@ -1,0 +1,121 @@
+"""cb-ctl as typed: help, slips of the finger, exit codes, the shapes of --json. No mesh needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cloud_builder.cli import deadletter, lists, source
+from cloud_builder.cli.main import COMMANDS, cli, run
+from cloud_builder.errors import ExitCode
+
+GROUPS = {"cb-ctl": COMMANDS, "list": lists.TABLE, "source": source.TABLE, "dead-letter": deadletter.TABLE}
+ENTRIES = [(name, *entry) for table in GROUPS.values() for name, entry in table.items()]
+
+
+@pytest.fixture(autouse=True)
+def no_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("CB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ("rich", "confluent_kafka", "pydantic", "yaml", "git", "sqlite3", "urllib.request", "kiwi")
+    code = (
+        "import sys; from cloud_builder.cli.main import run; code = run(['--help']);"
+        f"print('LOADED', [name for name in {heavy!r} if name in sys.modules], code)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "LOADED [] 0"
+    assert all(f"  {name} " in said for name in COMMANDS)
+
+
+@pytest.mark.parametrize(("name", "module", "attribute", "line"), ENTRIES)
+def test_the_table_says_what_the_command_says(name: str, module: str, attribute: str, line: str) -> None:
+    command = getattr(import_module(module), attribute)
+    assert isinstance(command, click.Command)
+    assert command.name == name
+    assert line.endswith(".")
+    assert len(line) < 70
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_the_options_for_all(name: str) -> None:
+    said = CliRunner().invoke(cli, [name, "--help"])
+    assert said.exit_code == 0, said.output
+    for option in ("--json", "--home", "--broker", "--help"):
+        assert option in said.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["stauts"], "Did you mean status?"),
+        (["souce", "list"], "Did you mean source?"),
+        (["list", "job"], "Did you mean jobs?"),
+        (["source", "ad"], "Did you mean add?"),
+        (["dead-letter", "retyr"], "Did you mean retry?"),
+        (["status", "--jsno"], "--json"),
+        (["request", "--wach", "x"], "--watch"),
+        (["xyzzy"], "cb-ctl --help"),
+        (["request"], "--all"),
+        (["request", "--all", "packages/hello"], "--all"),
+        (["up", "--source", "nameonly"], "NAME=URL"),
+        (["up", "--runners", "many"], "many"),
+        (["completion", "csh"], "bash"),
+    ],
+)
+def test_wrong_usage_is_2_and_names_the_nearest(
+    typed: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(typed) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("typed", [["status"], ["list", "jobs"], ["request", "--all"], ["logs", "x"], ["get", "x"]])
+def test_without_a_mesh_the_next_step_is_said(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(typed) == ExitCode.INFRASTRUCTURE
+    said = capsys.readouterr().err
+    assert "no mesh is running" in said
+    assert "cb-ctl up" in said
+
+
+@pytest.mark.parametrize("typed", [["--json", "status"], ["status", "--json"]])
+def test_an_error_is_json_for_programs(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(typed) == ExitCode.INFRASTRUCTURE
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert (error["code"], "cb-ctl up" in error["hint"]) == ("no-mesh", True)
+
+
+def test_a_bad_setting_is_rejected(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CB_RUNNER__SLOTS", "none")
+    assert run(["status"]) == ExitCode.REJECTED
+    assert "CB_RUNNER__SLOTS" in capsys.readouterr().err
+    assert run(["status", "--broker", "nowhere"]) == ExitCode.REJECTED
+
+
+def test_down_without_a_mesh_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["down", "--json"]) == ExitCode.SUCCESS
+    assert json.loads(capsys.readouterr().out) == {"stopped": []}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", shell]) == ExitCode.SUCCESS
+    assert "_CB_CTL_COMPLETE" in capsys.readouterr().out
+
+
+def test_completion_completes() -> None:
+    env = {**os.environ, "_CB_CTL_COMPLETE": "bash_complete", "COMP_WORDS": "cb-ctl sta", "COMP_CWORD": "1"}
+    command = [sys.executable, "-c", "from cloud_builder.cli.main import main; main()"]
+    said = subprocess.run(command, capture_output=True, text=True, env=env, check=False).stdout
+    assert said.strip() == "plain,status"
