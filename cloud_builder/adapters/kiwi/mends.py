@@ -17,10 +17,22 @@ from cloud_builder.ports.sandbox import Bind
 
 _SHIMS = {
     "mount": 'a=(); for x in "$@"; do [ "$x" = --bind ] && x=--rbind; a+=("$x"); done; exec {real} "${{a[@]}}"',
-    "umount": 'exec {real} -l "${{@: -1}}"',
+    "umount": 'mountpoint -q "${{@: -1}}" || exit 0; exec {real} -l "${{@: -1}}"',
     "tar": 'exec {real} --exclude=./dev --exclude=./proc --exclude=./sys "$@"',
 }
-_COPIED = ("/var/lib/dpkg", "/etc/apt/keyrings")
+_COPIED = ("/var/lib/dpkg", "/etc/apt/keyrings", "/etc/apt/apt.conf.d")
+_APT = """\
+#clear DPkg::Pre-Invoke;
+#clear DPkg::Post-Invoke;
+#clear DPkg::Pre-Install-Pkgs;
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+APT::Update::Error-Mode "any";
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+"""
 _FRESH = ("/var/tmp",)
 
 
@@ -32,6 +44,7 @@ def install(work: Path) -> list[Bind]:
             copy = work / "copy" / place.name
             shutil.copytree(place, copy, symlinks=True, copy_function=_copy_readable)
             binds.append(Bind(copy, str(place), writable=True))
+    _configure_apt(work / "copy" / "apt.conf.d")
     for place in map(Path, _FRESH):
         fresh = work / "fresh" / place.name
         fresh.mkdir(parents=True)
@@ -53,6 +66,11 @@ def _shim(name: str, script: str, place: Path) -> Bind:
     for file in (real, shim):
         file.chmod(0o755)
     return Bind(shim, found)
+
+
+def _configure_apt(place: Path) -> None:
+    if place.is_dir():
+        (place / "zz-cloud-builder").write_text(_APT, encoding="utf-8")
 
 
 def _copy_readable(source: str, target: str) -> None:

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
@@ -56,52 +57,58 @@ class KiwiRoots:
             raise Permanent(f"package manager {known.package_manager or '(none)'} is not known", code="root", hint=hint)
         work = Path(tempfile.mkdtemp(prefix=f".{root.name}.kiwi-", dir=root.parent))
         try:
-            stage = _Stage(self._sandbox, root.parent, work, log, cancel)
+            stage = _Stage(self._sandbox, description_file.name, root.parent, work, log, cancel)
             stage.kiwi(description_file, profile, root)
-            stage.shell("finish", *finish(known, str(root)))
-            stage.shell("builder", ["/bin/sh", "-c", _BUILDER, "builder", str(root)], {})
+            stage.shell(*finish(known, str(root)))
+            stage.shell(["/bin/sh", "-c", _BUILDER, "builder", str(root)], {})
         finally:
             self._sandbox.remove(work)
 
 
+@dataclass(frozen=True)
 class _Stage:
-    """The steps of one preparation, all with the machine's own programs; `place` is what they may write to."""
+    """The steps of one preparation, all with the machine's own programs; `place` is what they may write to, `file`
+    the description's name in messages."""
 
-    def __init__(self, sandbox: Sandbox, place: Path, work: Path, log: Callable[[bytes], None], cancel: Event) -> None:
-        self._sandbox, self._place, self._work, self._log, self._cancel = sandbox, place, work, log, cancel
+    sandbox: Sandbox
+    file: str
+    place: Path
+    work: Path
+    log: Callable[[bytes], None]
+    cancel: Event
 
     def kiwi(self, file: Path, profile: str, root: Path) -> None:
-        folder = self._work / "description"
-        for place in (folder, self._work / "cache", self._work / "home"):
+        folder = self.work / "description"
+        for place in (folder, self.work / "cache", self.work / "home"):
             place.mkdir()
         shutil.copyfile(file, folder / "config.xml")
-        options = ["--shared-cache-dir", str(self._work / "cache"), "--profile", profile]
+        options = ["--shared-cache-dir", str(self.work / "cache"), "--profile", profile]
         task = ["system", "prepare", "--description", str(folder), "--root", str(root)]
         command = [sys.executable, "-c", _KIWI, *options, *task]
-        self._run("kiwi", command, {"HOME": str(self._work / "home")}, mends.install(self._work))
+        self._run(command, {"HOME": str(self.work / "home")}, mends.install(self.work))
 
-    def shell(self, step: str, command: list[str], environment: dict[str, str]) -> None:
-        self._run(step, command, environment, [])
+    def shell(self, command: list[str], environment: dict[str, str]) -> None:
+        self._run(command, environment, [])
 
-    def _run(self, step: str, command: list[str], environment: dict[str, str], binds: list[Bind]) -> None:
+    def _run(self, command: list[str], environment: dict[str, str], binds: list[Bind]) -> None:
         said = bytearray()
 
         def output(piece: bytes) -> None:
             said.extend(piece)
             del said[:-_KEPT]
-            self._log(piece)
+            self.log(piece)
 
         confinement = Confinement(
-            binds=(Bind(self._place, str(self._place), writable=True), *binds),
+            binds=(Bind(self.place, str(self.place), writable=True), *binds),
             network=True,
-            directory=str(self._work),
+            directory=str(self.work),
             environment={"PATH": _PATH, "LC_ALL": "C.UTF-8", **_proxies(), **environment},
         )
-        ended = self._sandbox.run(command, confinement, output=output, cancel=self._cancel)
+        ended = self.sandbox.run(command, confinement, output=output, cancel=self.cancel)
         if ended.ended_by is EndedBy.CANCEL:
             raise Retryable("the preparation of the build root was canceled", code="canceled")
         if ended.status != 0:
-            raise verdict(step, ended.status, bytes(said).decode(errors="replace"))
+            raise verdict(self.file, bytes(said).decode(errors="replace"))
 
 
 def _proxies() -> dict[str, str]:
