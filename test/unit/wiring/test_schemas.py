@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import DEAD_LETTER, ROUTES, TOPICS
@@ -88,3 +89,35 @@ def test_stale_files_are_named_and_a_second_run_is_content(tmp_path: Path) -> No
     result = run.invoke(main, ["--check", str(tmp_path)])
     assert result.exit_code == 1
     assert "asyncapi.yaml" in result.output and "left-over.json" in result.output
+
+
+def accepts(schema_file: str, body: Any) -> bool:
+    schema = json.loads(FILES[schema_file])
+    Draft202012Validator.check_schema(schema)
+    return bool(Draft202012Validator(schema).is_valid(body))
+
+
+@pytest.mark.parametrize("sample", sorted((ROOT / "test/golden/events").glob("*.json")), ids=lambda path: path.stem)
+def test_a_golden_sample_fits_its_schema(sample: Path) -> None:
+    assert accepts(f"events/{sample.name}", json.loads(sample.read_text()))
+
+
+@pytest.mark.parametrize("manifest", sorted((ROOT / "sources-example").rglob("cloud_builder.yml")), ids=str)
+def test_an_example_manifest_fits_the_schema_that_it_names(manifest: Path) -> None:
+    first, *_ = manifest.read_text().splitlines()
+    schema = (manifest.parent / first.partition("$schema=")[2]).resolve()
+    assert accepts(schema.name, yaml.safe_load(manifest.read_text()))
+    assert schema.parent == ROOT / "schemas"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"schema_version": 1.0, "name": "hello"},
+        {"schema_version": 1.0, "name": "hello", "distributions": []},
+        {"schema_version": 1.0, "name": "hello", "distributions": [{"dist": "bookworm", "arch": "amd64"}]},
+        {"schema_version": 1.0, "name": "hello", "distributoins": [{"dist": "bookworm", "arch": "x86_64"}]},
+    ],
+)
+def test_a_wrong_manifest_does_not_fit(body: Any) -> None:
+    assert not accepts("manifest-1.0.json", body)
