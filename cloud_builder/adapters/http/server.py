@@ -1,0 +1,87 @@
+"""A small web server for repositories and objects, in threads of this process. It reads, and never writes.
+
+    /                               what there is, for people
+    /repositories/<repository>/…    the files of an apt repository
+    /objects/<sha256>[?name=N]      an object of the store, offered for saving as N
+    /health                         200 while it serves
+
+Any web server can show the directory of repositories as well, for more load than a team makes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import socketserver
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from cloud_builder.errors import Rejected
+from cloud_builder.ports.store import ObjectStore
+
+from .handler import Handler
+from .site import Site
+
+_LOG = logging.getLogger("cb.collector")
+
+
+class Server:
+    """A server that runs until it is closed. `url` has no slash at the end."""
+
+    def __init__(self, listener: ThreadingHTTPServer) -> None:
+        self._listener = listener
+        self._thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.2}, name="http", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return self._listener.server_port
+
+    @property
+    def url(self) -> str:
+        """For this machine; a wildcard address is shown as the loopback one."""
+        host = str(self._listener.server_name)
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+        return f"http://{shown}:{self.port}"
+
+    def close(self) -> None:
+        """Takes no more connections; what is being sent may end with the process."""
+        self._listener.shutdown()
+        self._listener.server_close()
+        self._thread.join()
+
+
+def serve(host: str, port: int, repositories: Path, store: ObjectStore) -> Server:
+    """Starts serving. `port` 0 takes a free one. Rejected(code="cannot-listen") when the address cannot be had."""
+    handler = partial(Handler, Site(repositories, store))
+    try:
+        return Server(_listener(host)((host, port), handler))
+    except (OSError, OverflowError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise Rejected(
+            f"cannot serve repositories at {host}:{port}: {reason}",
+            code="cannot-listen",
+            hint="Choose another port with --port or the setting collector.port (0 takes a free one); `ss -ltnp` shows"
+            " who has it.",
+        ) from error
+
+
+def _listener(host: str) -> type[ThreadingHTTPServer]:
+    class Listener(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        request_queue_size = 128
+        daemon_threads = True
+
+        def server_bind(self) -> None:
+            """Without http.server's look-up of our own name, which may take long."""
+            socketserver.TCPServer.server_bind(self)
+            self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that hangs up is no news."""
+            _LOG.debug("connection ended", extra={"client": str(client_address)}, exc_info=True)
+
+    return Listener
