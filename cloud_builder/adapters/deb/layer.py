@@ -164,4 +164,4 @@ def _unmet(said: Sequence[str]) -> list[str]:
 def _why(reason: str) -> str:
     if "not installable" in reason:
         return "no such package in the repositories of the build root or in the mesh"
-    return f"apt says: it {reason}" if reason else "apt gives no reason"
+    return f"apt says: {reason}" if reason else "apt gives no reason"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from debian.changelog import Changelog, ChangelogParseError
@@ -129,8 +130,6 @@ def _last_change(directory: Path) -> tuple[str, str, int]:
 
 
 def _seconds(directory: Path, date: str) -> int:
-    from email.utils import parsedate_to_datetime
-
     try:
         return int(parsedate_to_datetime(date).timestamp())
     except ValueError as cause:
@@ -161,4 +160,6 @@ def _text(directory: Path, name: str) -> str:
 
 
 def _broken(where: Path, message: str, hint: str) -> Permanent:
-    return Permanent(f"{where.name}: {message}", code="source", hint=hint)
+    """`where`: the unit's directory, whose name says nothing here, or a .dsc."""
+    told = f"{where.name}: {message}" if where.suffix == ".dsc" else message
+    return Permanent(told, code="source", hint=hint)

@@ -1,0 +1,57 @@
+"""Which line of a build log is told as the cause."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloud_builder.adapters.deb.cause import rank
+
+NOISE = """\
+dpkg-buildpackage: info: source package greet
+dh_auto_configure: warning: error in theory
+checking for error functions... yes
+gcc -Werror=format-security -c -o greet.o greet.c
+greet.c:7:9: warning: unused variable 'error' [-Wunused-variable]
+test error_handling ... ok
+"""
+BUILDS = {
+    "compiler": ("greet.c:7:5: error: expected ';' before 'return'", "make[1]: *** [Makefile:8: greet] Error 1"),
+    "linker": (
+        "/usr/bin/ld: /tmp/cc.o: in function `main': undefined reference to `greet_compose'",
+        "collect2: error: ld returned 1 exit status",
+    ),
+    "test": (
+        "FAIL: 8 is morning",
+        "make[1]: *** [Makefile:28: check] Error 1",
+        "dh_auto_test: error: make -j2 check returned exit code 2",
+    ),
+    "pytest": ("FAILED test_greet.py::test_morning - AssertionError: assert 'Bad' == 'Good'", "1 failed, 3 passed"),
+    "debhelper": (
+        "dh_install: error: missing files, aborting",
+        "make: *** [debian/rules:4: binary] Error 25",
+        "dpkg-buildpackage: error: debian/rules binary subprocess returned exit status 2",
+    ),
+    "symbols": (
+        "dpkg-gensymbols: error: some symbols or patterns disappeared in the symbols file: see diff output below",
+        "dh_makeshlibs: error: failing due to earlier errors",
+    ),
+    "command": ("/bin/sh: 1: help2man: not found", "make[1]: *** [Makefile:8: greet.1] Error 127"),
+    "network": (
+        "curl: (6) Could not resolve host: example.org",
+        "make[1]: *** [Makefile:8: data] Error 6",
+    ),
+    "patch": ("1 out of 1 hunk FAILED -- saving rejects to file greet.c.rej", "dpkg-source: error: LC_ALL=C patch"),
+    "make": ("make: *** [debian/rules:4: binary] Error 25", "dpkg-buildpackage: error: debian/rules binary"),
+}
+
+
+@pytest.mark.parametrize("lines", BUILDS.values(), ids=BUILDS)
+def test_the_first_line_of_the_highest_rank_is_the_cause(lines: tuple[str, ...]) -> None:
+    ranks = [rank(line) for line in lines]
+    assert ranks[0] == max(ranks) > 0
+    assert all(rank(line) < ranks[0] for line in NOISE.splitlines())
+
+
+@pytest.mark.parametrize("line", NOISE.splitlines()[:-1])
+def test_noise_is_no_cause(line: str) -> None:
+    assert rank(line) == 0

@@ -1,0 +1,73 @@
+"""What goes into a build-dependency layer of Debian packages, and what is told when apt cannot make it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.deb.layer import explain, install
+from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.ports.recipe import PackageSource
+
+SOURCE = PackageSource(
+    name="greet",
+    version="1.2-1",
+    directory=Path("/unit"),
+    form="orig",
+    build_depends=(("Build-Depends", "libgreet-dev (>= 1.0)"), ("Build-Conflicts", "autoconf2.13")),
+)
+UNMET = """\
+Reading package lists...
+Some packages could not be installed. This may mean that you have
+The following packages have unmet dependencies:
+ builddeps:/layer/source : Depends: libgreet-dev (>= 1.0) but it is not installable
+                           Depends: libm17n-dev (>= 99) but 1.8.0 is to be installed
+ other : Depends: something but it is not installable
+E: Unable to correct problems, you have held broken packages.
+"""
+
+
+def test_the_layer_is_asked_for_relations_and_nothing_else_of_the_source(tmp_path: Path) -> None:
+    action = install(SOURCE, [], tmp_path / "workspace", tmp_path / "cache")
+    control = (tmp_path / "workspace" / "source" / "debian" / "control").read_text()
+    assert control == (
+        "Source: greet\n"
+        "Build-Depends: libgreet-dev (>= 1.0), build-essential, dpkg-dev, fakeroot\n"
+        "Build-Conflicts: autoconf2.13\n"
+    )
+    assert (action.uid, action.network) == (0, True)
+    assert [bind.target for bind in action.binds if bind.writable] == ["/var/cache/apt/archives"]
+
+
+def test_a_missing_build_dependency_is_a_failure_that_names_it() -> None:
+    error = explain(SOURCE, UNMET.splitlines())
+    assert isinstance(error, Permanent)
+    assert error.code == "build-dependency"
+    assert error.message == (
+        "Build-Depends: libgreet-dev (>= 1.0) cannot be satisfied: no such package in the repositories of the build "
+        "root or in the mesh; Build-Depends: libm17n-dev (>= 99) cannot be satisfied: apt says: 1.8.0 is to be installed"
+    )
+    assert "debian/control" in error.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "E: Failed to fetch http://deb.debian.org/pool/a.deb  404  Not Found",
+        "Err:1 http://deb.debian.org bookworm InRelease Could not resolve 'deb.debian.org'",
+        "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?",
+        "dpkg: error processing archive a.deb: No space left on device",
+    ],
+)
+def test_an_unwell_mirror_or_machine_is_tried_again(line: str) -> None:
+    error = explain(SOURCE, ["Reading package lists...", line])
+    assert isinstance(error, Retryable)
+    assert line in error.message
+
+
+def test_a_package_whose_script_fails_is_a_failure_with_dpkgs_words() -> None:
+    line = "dpkg: error processing package libgreet1 (--configure):"
+    error = explain(SOURCE, ["Setting up libgreet1", line, "E: Sub-process /usr/bin/dpkg returned an error code (1)"])
+    assert isinstance(error, Permanent)
+    assert line in error.message

@@ -1,0 +1,105 @@
+"""What is taken from a build's directory, in which the build may have written anything."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.deb.outputs import collect
+from cloud_builder.errors import Permanent
+from cloud_builder.model.artifact import ArtifactKind
+from cloud_builder.ports.recipe import PackageSource
+
+SOURCE = PackageSource("hello", "1.0", Path("/unit"), "tree")
+DEB = "hello_1.0_all.deb"
+
+
+@pytest.fixture(scope="module")
+def deb(tmp_path_factory) -> bytes:
+    tree = tmp_path_factory.mktemp("deb") / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    fields = "Package: hello\nVersion: 1.0\nArchitecture: all\nMaintainer: A <a@b>\nDescription: test\nDepends: sh\n"
+    (tree / "DEBIAN" / "control").write_text(fields)
+    subprocess.run(["dpkg-deb", "--build", tree, tree.parent / DEB], check=True, capture_output=True)
+    return (tree.parent / DEB).read_bytes()
+
+
+@pytest.fixture
+def root(tmp_path: Path, deb: bytes) -> Path:
+    build = tmp_path / "build"
+    build.mkdir()
+    (build / DEB).write_bytes(deb)
+    (build / "hello_1.0_amd64.buildinfo").write_text("Format: 1.0\n")
+    changes(build, DEB, "hello_1.0_amd64.buildinfo")
+    return tmp_path
+
+
+def changes(build: Path, *names: str, file: str = "hello_1.0_amd64.changes") -> None:
+    listed = "".join(f" {'0' * 64} 1 {name}\n" for name in names)
+    (build / file).write_text(f"Format: 1.8\nSource: hello\nChecksums-Sha256:\n{listed}")
+
+
+def test_the_changes_file_and_all_that_it_lists(root: Path) -> None:
+    outputs = collect(SOURCE, root)
+    assert [(output.path.name, output.kind) for output in outputs] == [
+        ("hello_1.0_amd64.changes", ArtifactKind.CHANGES),
+        (DEB, ArtifactKind.DEB),
+        ("hello_1.0_amd64.buildinfo", ArtifactKind.BUILDINFO),
+    ]
+    package = outputs[1].package
+    assert package is not None
+    assert (package.name, package.version, package.depends) == ("hello", "1.0", "sh")
+
+
+def link(build: Path) -> None:
+    (build / DEB).unlink()
+    (build / DEB).symlink_to("/etc/passwd")
+
+
+def linked_directory(build: Path) -> None:
+    build.rename(build.parent / "elsewhere")
+    build.symlink_to(build.parent / "elsewhere")
+
+
+def path_out(build: Path) -> None:
+    changes(build, "../../etc/passwd")
+
+
+def no_deb(build: Path) -> None:
+    changes(build, "hello_1.0_amd64.buildinfo")
+
+
+def two_changes(build: Path) -> None:
+    changes(build, DEB, file="other.changes")
+
+
+def no_changes(build: Path) -> None:
+    (build / "hello_1.0_amd64.changes").unlink()
+
+
+def pipe(build: Path) -> None:
+    import os
+
+    (build / DEB).unlink()
+    os.mkfifo(build / DEB)
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (link, "is no plain file"),
+        (linked_directory, "removed its own directory"),
+        (path_out, "is no name for a file"),
+        (no_deb, "made no .deb"),
+        (two_changes, "left 2 .changes files"),
+        (no_changes, "left 0 .changes files"),
+        (pipe, "is no plain file"),
+    ],
+)
+def test_anything_else_is_refused(root: Path, harm, told: str) -> None:
+    harm(root / "build")
+    with pytest.raises(Permanent, match=told) as error:
+        collect(SOURCE, root)
+    assert error.value.code == "outputs"

@@ -1,0 +1,162 @@
+"""What a directory is the Debian source of: three forms, and what is told of those that are none."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.deb.source import read_source, without_epoch
+from cloud_builder.adapters.deb.unpack import tree_of
+from cloud_builder.errors import Permanent
+
+CHANGELOG = "hello ({version}) bookworm; urgency=low\n\n  * Test.\n\n -- A <a@b>  Thu, 01 Oct 2026 08:00:00 +0000\n"
+CONTROL = """\
+# a comment
+Source: hello
+Build-Depends: debhelper-compat (= 13),
+               libgreet-dev (>= 1.0),
+Build-Depends-Indep: man-db
+
+Package: hello
+Architecture: any
+"""
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    return write(tmp_path / "hello", "1.0")
+
+
+def write(directory: Path, version: str) -> Path:
+    (directory / "debian").mkdir(parents=True)
+    (directory / "debian" / "control").write_text(CONTROL)
+    (directory / "debian" / "changelog").write_text(CHANGELOG.format(version=version))
+    return directory
+
+
+def dsc(directory: Path, sha256: str | None = None) -> Path:
+    directory.mkdir(exist_ok=True)
+    tarball = directory / "hello_1.0.tar.xz"
+    tarball.write_bytes(b"content")
+    digest = sha256 or hashlib.sha256(b"content").hexdigest()
+    text = "Format: 3.0 (native)\nSource: hello\nVersion: 1:1.0\nBuild-Depends: a,\n b (>= 2)\nChecksums-Sha256:\n"
+    (directory / "hello_1.0.dsc").write_text(text + f" {digest} 7 hello_1.0.tar.xz\n")
+    return directory
+
+
+def test_a_tree_with_debian(unit: Path) -> None:
+    source = read_source(unit)
+    assert (source.name, source.version, source.form, source.files) == ("hello", "1.0", "tree", ())
+    assert source.epoch == 1790841600
+    assert source.build_depends == (
+        ("Build-Depends", "debhelper-compat (= 13), libgreet-dev (>= 1.0)"),
+        ("Build-Depends-Indep", "man-db"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "tarball"),
+    [
+        ("1.0-1", "hello_1.0.orig.tar.gz"),
+        ("2:1.0-1", "hello_1.0.orig.tar.xz"),
+        ("1.0-rc1-2", "hello_1.0-rc1.orig.tar.bz2"),
+    ],
+)
+def test_debian_beside_its_pristine_tarball(tmp_path: Path, version: str, tarball: str) -> None:
+    unit = write(tmp_path / "hello", version)
+    component = tarball.replace(".orig.", ".orig-data.")
+    for name in (tarball, component, tarball + ".asc", "README.md"):
+        (unit / name).touch()
+    (unit / ".cb").mkdir()
+    source = read_source(unit)
+    assert (source.form, source.files) == ("orig", (tarball, component))
+
+
+def test_a_dsc_with_its_files(tmp_path: Path) -> None:
+    source = read_source(dsc(tmp_path / "hello"))
+    assert (source.name, source.version, source.form) == ("hello", "1:1.0", "dsc")
+    assert source.files == ("hello_1.0.dsc", "hello_1.0.tar.xz")
+    assert source.build_depends == (("Build-Depends", "a, b (>= 2)"),)
+
+
+def no_changelog(unit: Path) -> None:
+    (unit / "debian" / "changelog").unlink()
+
+
+def other_name(unit: Path) -> None:
+    (unit / "debian" / "control").write_text(CONTROL.replace("Source: hello", "Source: goodbye"))
+
+
+def no_date(unit: Path) -> None:
+    text = CHANGELOG.format(version="1.0").replace("01 Oct 2026 08:00:00 +0000", "99 Oct 2026 08:00:00 +0000")
+    (unit / "debian" / "changelog").write_text(text)
+
+
+def other_tarball(unit: Path) -> None:
+    (unit / "hello_0.9.orig.tar.gz").touch()
+
+
+def tarball_and_tree(unit: Path) -> None:
+    (unit / "hello_1.0.orig.tar.gz").touch()
+    (unit / "main.c").touch()
+
+
+def two_dscs(unit: Path) -> None:
+    (unit / "a.dsc").touch()
+    (unit / "b.dsc").touch()
+
+
+def wrong_checksum(unit: Path) -> None:
+    dsc(unit, "0" * 64)
+
+
+def missing_tarball(unit: Path) -> None:
+    dsc(unit)
+    (unit / "hello_1.0.tar.xz").unlink()
+
+
+def tarball_elsewhere(unit: Path) -> None:
+    dsc(unit)
+    text = (unit / "hello_1.0.dsc").read_text()
+    (unit / "hello_1.0.dsc").write_text(text.replace("hello_1.0.tar.xz", "../../etc/passwd"))
+
+
+def linked_out(unit: Path) -> None:
+    (unit / "debian" / "control").unlink()
+    (unit / "debian" / "control").symlink_to("/etc/passwd")
+
+
+def nothing(unit: Path) -> None:
+    (unit / "debian").rename(unit / "packaging")
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (no_changelog, "debian/changelog is missing"),
+        (other_name, "says Source: goodbye, debian/changelog says hello"),
+        (no_date, "is no date"),
+        (other_tarball, r"needs hello_1\.0\.orig\.tar\.\*, but here is hello_0\.9"),
+        (tarball_and_tree, "files that would be left out: main.c"),
+        (two_dscs, "there are several: a.dsc, b.dsc"),
+        (wrong_checksum, "does not match its checksum"),
+        (missing_tarball, "lists hello_1.0.tar.xz, which is not here"),
+        (tarball_elsewhere, "lists ../../etc/passwd, which is not here"),
+        (linked_out, "is a link out of the unit"),
+        (nothing, "neither debian/ nor a"),
+    ],
+)
+def test_what_is_no_source_is_told_with_its_cause(unit: Path, harm, told: str) -> None:
+    harm(unit)
+    with pytest.raises(Permanent, match=told) as error:
+        read_source(unit)
+    assert error.value.code == "source"
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(("version", "path"), [("1.0-1", "/build/hello-1.0-1"), ("2:1.0~rc1", "/build/hello-1.0~rc1")])
+def test_a_source_is_always_built_at_the_same_path(tmp_path: Path, version: str, path: str) -> None:
+    assert str(tree_of(read_source(write(tmp_path / "any" / "where", version)))) == path
+    assert without_epoch(version) in path
