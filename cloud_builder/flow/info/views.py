@@ -19,7 +19,10 @@ _REQUEST = (
     "request_id", "source", "ref", "revision", "state", "outcome", "origin", "requester", "units", "targets",
     "code", "message", "hint", "accepted_at", "finished_at",
 )  # fmt: skip
-_UNIT = ("source", "path", "name", "kind", "provides", "build_depends", "depends", "revision", "tree")
+_UNIT = (
+    "source", "path", "directory", "name", "kind", "provides", "build_depends", "depends", "revision", "tree",
+    "buildroot", "repositories",
+)  # fmt: skip
 _WAITING_SHOWN = 8
 
 
