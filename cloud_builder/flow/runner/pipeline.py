@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 
 from cloud_builder.errors import Bug, Permanent
 from cloud_builder.model.artifact import Artifact, ArtifactKind
@@ -26,14 +25,12 @@ from cloud_builder.ports.source import SourceMirror
 from cloud_builder.ports.store import ObjectStore
 
 from . import place
+from .buildroot import Buildroots
 from .layers import Layers
 from .progress import Progress
 from .task import Task, make_readable, of_directory
 from .verdict import SUCCESS, Verdict, verdict_on
 from .workbench import Commission, Workbench
-
-if TYPE_CHECKING:
-    from .buildroot import Buildroots
 
 
 class PackageBuilder:

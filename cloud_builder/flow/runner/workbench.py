@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import Artifact, ArtifactKind
@@ -23,12 +22,10 @@ from cloud_builder.ports.buildroot import Buildroot
 from cloud_builder.ports.recipe import Action, Output, PackageSource, Recipe
 from cloud_builder.ports.sandbox import Ended, Sandbox
 
+from .buildroot import Buildroots
 from .layers import Layers, Needs, confined
 from .progress import Progress
 from .verdict import build_failed, check
-
-if TYPE_CHECKING:
-    from .buildroot import Buildroots
 
 DESCRIPTION = Path(".cb/build_root.kiwi")
 

@@ -46,7 +46,8 @@ def test_a_missing_build_dependency_is_a_failure_that_names_it() -> None:
     assert error.code == "build-dependency"
     assert error.message == (
         "Build-Depends: libgreet-dev (>= 1.0) cannot be satisfied: no such package in the repositories of the build "
-        "root or in the mesh; Build-Depends: libm17n-dev (>= 99) cannot be satisfied: apt says: 1.8.0 is to be installed"
+        "root or in the mesh; "
+        "Build-Depends: libm17n-dev (>= 99) cannot be satisfied: apt says: 1.8.0 is to be installed"
     )
     assert "debian/control" in error.hint
 
