@@ -445,6 +445,8 @@ class RepositoryPublished(Payload):
     packages: int = 0
     signed_by: str = ""
     """Fingerprint of the key."""
+    warnings: tuple[str, ...] = ()
+    """What a person should look at, e.g. two units that make the same package."""
     at: float
 
 

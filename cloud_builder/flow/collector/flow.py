@@ -1,0 +1,228 @@
+"""ports.mesh.Flow of cb-collector.
+
+A job's verdict is answered exactly once, with repository.published or publish.failed: the scheduler ends its request
+only then. What comes in between two ticks becomes one snapshot. Publishing happens inside the transaction, before its
+commit: repeated after a crash, the same content is the same snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.events import JobFinished, PublishFailed, RepositoryPublished, SourceRevised
+from cloud_builder.model.ids import JobId, RepositoryName
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.repository import Holding, Slot
+from cloud_builder.model.settings import CollectorSettings
+from cloud_builder.planning.publish import is_newer, is_same, listing
+from cloud_builder.ports.mesh import Received, Work
+from cloud_builder.ports.repository import RepositoryWriter
+from cloud_builder.ports.signer import Signer
+from cloud_builder.ports.state import Documents
+from cloud_builder.ports.store import ObjectStore
+
+from .shelves import Shelf, Shelves
+from .tips import Tips
+
+SPACING = 1.0
+"""Seconds between two snapshots of a repository: apt tells them apart by whole seconds."""
+IDLE, SOON = 5.0, 0.2
+NEVER = float("inf")
+_LOG = logging.getLogger("cb.collector")
+
+
+class CollectorFlow:
+    """See the port. `repositories` writes with `signer`'s key."""
+
+    role = Role.COLLECTOR
+    instance = ""
+
+    def __init__(
+        self, settings: CollectorSettings, store: ObjectStore, repositories: RepositoryWriter, signer: Signer
+    ) -> None:
+        self._settings, self._store = settings, store
+        self._repositories, self._signer = repositories, signer
+        self._shelves: Shelves
+        self._tips: Tips
+        self._unchecked: set[RepositoryName]
+        self._not_before: dict[RepositoryName, float] = {}
+
+    def restore(self, state: Documents) -> None:
+        self._shelves, self._tips = Shelves(state), Tips(state)
+        self._unchecked = set(self._shelves.known)
+
+    def resume(self, work: Work) -> None:
+        for name, shelf in self._shelves.known.items():
+            if shelf.snapshot:
+                self._announce(work, shelf, shelf.snapshot, self._shelves.recent(work, name))
+
+    def handle(self, event: Received, work: Work) -> None:
+        payload = event.payload
+        if isinstance(payload, JobFinished) and payload.publish and payload.outcome.is_good:
+            self._take_in(payload, work)
+        elif isinstance(payload, SourceRevised) and payload.followed and self._tips.learn(work, payload):
+            self._compare_with_tip(payload, work)
+
+    def tick(self, work: Work) -> None:
+        for name in sorted(self._shelves.known):
+            self._tend(name, work)
+
+    def patience(self) -> float:
+        stale = (name for name, shelf in self._shelves.known.items() if shelf.stale)
+        busy = any(self._not_before.get(name) != NEVER for name in stale) or any(self._shelves.waiting.values())
+        return SOON if busy else IDLE
+
+    def stop(self, work: Work) -> None:
+        """Everything is in the state already."""
+
+    # --- what comes in --------------------------------------------------------------------------------------------
+
+    def _take_in(self, job: JobFinished, work: Work) -> None:
+        if job.repository is None:
+            return
+        try:
+            shelf = self._shelf(job, job.repository)
+            holding = self._verified(job)
+        except Permanent as error:
+            self._fail(work, job.repository, [job.job_id], error)
+            return
+        known = self._shelves.contents[shelf.repository].get(holding.slot)
+        if is_newer(holding, known):
+            self._shelves.hold(work, shelf.repository, holding)
+            self._touch(work, shelf, stale=not is_same(holding, known))
+        else:
+            _LOG.info("older than what is published", extra={"job": job.job_id, "repository": shelf.repository})
+            self._touch(work, shelf, stale=False)
+        self._shelves.wait(work, shelf.repository, job.job_id, holding.slot)
+
+    def _shelf(self, job: JobFinished, name: RepositoryName) -> Shelf:
+        shelf = self._shelves.known.get(name) or Shelf(repository=name, source=job.source, suite=job.target.dist)
+        if (shelf.source, shelf.suite) != (job.source, job.target.dist):
+            raise Permanent(
+                f"{name} already holds the packages of {shelf.source} for {shelf.suite}, and cannot take those of"
+                f" {job.source} for {job.target.dist}",
+                code="repository-name",
+                hint=f"Give the source {job.source} another name.",
+            )
+        return shelf
+
+    def _verified(self, job: JobFinished) -> Holding:
+        """Every file that the request's result will name can be fetched, and packages are what they say."""
+        for artifact in (*job.artifacts, *([job.log] if job.log else [])):
+            self._store.verify(artifact.sha256)
+        debs = (artifact for artifact in job.artifacts if artifact.kind is ArtifactKind.DEB)
+        return Holding(
+            unit=job.unit,
+            target=job.target.name,
+            arch=job.target.arch,
+            sequence=job.sequence,
+            job_id=job.job_id,
+            packages=tuple(self._described(artifact) for artifact in debs),
+        )
+
+    def _described(self, artifact: Artifact) -> Artifact:
+        return artifact.model_copy(update={"package": self._repositories.inspect(artifact)})
+
+    def _compare_with_tip(self, event: SourceRevised, work: Work) -> None:
+        for shelf in list(self._shelves.known.values()):
+            if shelf.source == event.source:
+                self._touch(work, shelf, stale=True)
+
+    def _touch(self, work: Work, shelf: Shelf, *, stale: bool) -> None:
+        self._not_before.pop(shelf.repository, None)
+        if (stale and not shelf.stale) or shelf.repository not in self._shelves.known:
+            self._shelves.save(work, shelf.model_copy(update={"stale": True}))
+
+    # --- what goes out --------------------------------------------------------------------------------------------
+
+    def _tend(self, name: RepositoryName, work: Work) -> None:
+        self._check(name, work)
+        gone = self._gone(name)
+        if work.caught_up and gone:
+            self._shelves.drop(work, name, gone)
+            gone = set()
+            ready = list(self._shelves.waiting[name])
+        else:
+            ready = [job for job, slot in self._shelves.waiting[name].items() if slot not in gone]
+        if self._shelves.known[name].stale and self._may_publish(name, work):
+            self._publish(name, work, gone, ready)
+        elif not self._shelves.known[name].stale and ready:
+            shelf = self._shelves.known[name]
+            self._shelves.answered(work, name, ready, well=True)
+            self._announce(work, shelf, shelf.snapshot, ready)
+
+    def _gone(self, name: RepositoryName) -> set[Slot]:
+        """Held slots that the source does not have; or not yet, as far as we have read."""
+        source = self._shelves.known[name].source
+        return {slot for slot in self._shelves.contents[name] if not self._tips.has(source, slot)}
+
+    def _check(self, name: RepositoryName, work: Work) -> None:
+        """Once after a start: what is live is what was announced, or is published again."""
+        if name in self._unchecked:
+            self._unchecked.discard(name)
+            shelf = self._shelves.known[name]
+            self._touch(work, shelf, stale=self._repositories.live(name) != shelf.snapshot)
+
+    def _may_publish(self, name: RepositoryName, work: Work) -> bool:
+        since = work.now - self._shelves.known[name].published_at
+        return work.now >= self._not_before.get(name, 0.0) and not 0.0 <= since < SPACING
+
+    def _publish(self, name: RepositoryName, work: Work, hidden: Collection[Slot], jobs: Collection[JobId]) -> None:
+        shelf = self._shelves.known[name]
+        contents = {slot: held for slot, held in self._shelves.contents[name].items() if slot not in hidden}
+        offered, warnings = listing(name, shelf.suite, contents, shelf.architectures)
+        try:
+            snapshot = self._repositories.publish(offered, at=work.now, after=shelf.snapshot)
+        except Retryable as error:
+            self._not_before[name] = work.now + error.delay
+            _LOG.warning("publishing has to wait", extra={"repository": name, "reason": error.message})
+            return
+        except Permanent as error:
+            self._not_before[name] = NEVER  # until something new comes in
+            self._fail(work, name, jobs, error)
+            return
+        after = shelf.model_copy(
+            update={
+                "snapshot": snapshot,
+                "published_at": work.now if snapshot != shelf.snapshot else shelf.published_at,
+                "architectures": tuple(offered.packages),
+                "packages": offered.size,
+                "stale": False,
+            }
+        )
+        self._shelves.save(work, after)
+        self._shelves.answered(work, name, jobs, well=True)
+        if jobs or snapshot != shelf.snapshot:
+            self._announce(work, after, shelf.snapshot, jobs, warnings)
+
+    def _announce(
+        self, work: Work, shelf: Shelf, previous: str, jobs: Collection[JobId], warnings: tuple[str, ...] = ()
+    ) -> None:
+        known = {"repository": shelf.repository, "snapshot": shelf.snapshot, "packages": shelf.packages}
+        _LOG.info("published", extra={**known, "previous": previous, "jobs": len(jobs)})
+        for warning in warnings:
+            _LOG.warning("contested package", extra={"repository": shelf.repository, "reason": warning})
+        work.emit(
+            RepositoryPublished(
+                repository=shelf.repository,
+                snapshot=shelf.snapshot,
+                previous=previous,
+                url=f"{self._settings.url}/repositories/{shelf.repository}",
+                jobs=tuple(jobs),
+                packages=shelf.packages,
+                signed_by=self._signer.fingerprint,
+                warnings=warnings,
+                at=work.now,
+            )
+        )
+
+    def _fail(self, work: Work, name: RepositoryName, jobs: Collection[JobId], error: CloudBuilderError) -> None:
+        _LOG.warning("cannot publish", extra={"repository": name, "jobs": len(jobs), "reason": error.message})
+        self._shelves.answered(work, name, jobs, well=False)
+        if jobs:
+            work.emit(
+                PublishFailed(repository=name, jobs=tuple(jobs), message=error.message, hint=error.hint, at=work.now)
+            )

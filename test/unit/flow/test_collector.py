@@ -1,0 +1,349 @@
+"""The collector: verdicts come in, repositories go out; each verdict is answered once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_builder.adapters.memory.repository import MemoryRepositories
+from cloud_builder.adapters.memory.signer import MemorySigner
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.adapters.memory.store import MemoryStore
+from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.flow.collector import CollectorFlow
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.ids import EventId
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.repository import Listing
+from cloud_builder.model.settings import CollectorSettings
+from cloud_builder.model.unit import Problem, Target, Unit
+
+BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+NAME, NO_ID = "demo-bookworm", EventId("")
+
+
+@dataclass(frozen=True)
+class Event:
+    payload: e.Payload
+    id: EventId = NO_ID
+    time: float = 0.0
+
+
+@dataclass
+class Transaction:
+    """ports.mesh.Work over a state in memory."""
+
+    now: float
+    state: MemoryState
+    caught_up: bool = True
+    broker_seen: float = 0.0
+    emitted: list[e.Payload] = field(default_factory=list)
+
+    def new_id(self) -> str:
+        return "x"
+
+    def emit(self, payload: e.Payload) -> None:
+        self.emitted.append(payload)
+
+    emit_live = emit
+
+
+class Refusing(MemoryRepositories):
+    """Raises `error` instead of publishing, as long as there is one."""
+
+    error: Exception | None = None
+
+    def publish(self, listing: Listing, *, at: float, after: str = "") -> str:
+        if self.error is not None:
+            raise self.error
+        return super().publish(listing, at=at, after=after)
+
+
+class Bench:
+    def __init__(self, path: Path) -> None:
+        self.path, self.now = path, 1000.0
+        self.store, self.state = MemoryStore(), MemoryState()
+        self.repositories = Refusing(self.store)
+        self.restart()
+
+    def restart(self) -> None:
+        settings = CollectorSettings(public_url="http://here")
+        self.flow = CollectorFlow(settings, self.store, self.repositories, MemorySigner())
+        self.flow.restore(self.state)
+
+    def step(self, *payloads: e.Payload, caught_up: bool = True, after: float = 10.0) -> list[Any]:
+        """One batch as the mesh loop does it; returns what was emitted."""
+        self.now += after
+        work = Transaction(self.now, self.state, caught_up)
+        with self.state.transaction():
+            for payload in payloads:
+                self.flow.handle(Event(payload), work)
+            self.flow.tick(work)
+        return work.emitted
+
+    def put(self, name: str, content: str) -> Artifact:
+        (self.path / "file").write_text(content)
+        digest, size = self.store.put(self.path / "file")
+        kind = ArtifactKind.DEB if name.endswith(".deb") else ArtifactKind.LOG
+        return Artifact(name=name, sha256=digest, size=size, kind=kind)
+
+    def deb(self, name: str, version: str = "1") -> Artifact:
+        return self.put(f"{name}_{version}_amd64.deb", f"{name} {version} amd64")
+
+    def verdict(self, sequence: int, unit: str, *artifacts: Artifact, **more: Any) -> e.JobFinished:
+        fields: dict[str, Any] = {
+            "job_id": f"r{sequence}.{unit}",
+            "request_id": f"r{sequence}",
+            "source": "demo",
+            "revision": "0" * 40,
+            "unit": unit,
+            "target": BOOKWORM,
+            "state": JobState.FINISHED,
+            "at": self.now,
+            "outcome": Outcome.SUCCESS,
+            "artifacts": artifacts or (self.deb(unit, str(sequence)),),
+            "publish": True,
+            "repository": NAME,
+            "sequence": sequence,
+        }
+        return e.JobFinished(**{**fields, **more})
+
+    def names(self) -> list[str]:
+        """File names in the live snapshot."""
+        live = self.repositories.snapshots[NAME][self.repositories.live(NAME)]  # type: ignore[index,arg-type]
+        return [artifact.name for artifact in live.packages["amd64"]]
+
+
+def revised(*units: str, broken: str = "", part: int = 0, parts: int = 1, revision: str = "1") -> e.SourceRevised:
+    return e.SourceRevised(
+        source="demo",
+        url="",
+        branch="main",
+        revision=revision * 40,
+        followed=True,
+        units=tuple(
+            Unit(path=unit, directory=unit, name=unit, kind=Kind.PACKAGE, tree="0" * 40, targets=(BOOKWORM,))
+            for unit in units
+        ),
+        problems=(Problem(path=broken, message="typing error"),) if broken else (),
+        part=part,
+        parts=parts,
+    )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_verdict_is_published_and_answered(bench: Bench) -> None:
+    (told,) = bench.step(bench.verdict(1, "a"))
+    assert isinstance(told, e.RepositoryPublished)
+    assert (told.repository, told.jobs, told.previous, told.packages) == (NAME, ("r1.a",), "", 1)
+    assert told.url == f"http://here/repositories/{NAME}"
+    assert told.signed_by == MemorySigner().fingerprint
+    assert told.snapshot == bench.repositories.live(told.repository)
+    assert bench.step() == []
+
+
+def test_all_that_came_in_becomes_one_snapshot(bench: Bench) -> None:
+    (told,) = bench.step(*(bench.verdict(1, unit) for unit in "abc"))
+    assert told.jobs == ("r1.a", "r1.b", "r1.c")
+    assert len(bench.repositories.snapshots[NAME]) == 1  # type: ignore[index]
+
+
+def test_what_is_live_already_is_answered_at_once(bench: Bench) -> None:
+    same = bench.deb("a")
+    (first,) = bench.step(bench.verdict(1, "a", same))
+    (again,) = bench.step(bench.verdict(2, "a", same, outcome=Outcome.REUSED), after=0.0)
+    assert (again.jobs, again.snapshot, again.previous) == (("r2.a",), first.snapshot, first.snapshot)
+
+
+def test_a_late_old_verdict_is_answered_and_changes_nothing(bench: Bench) -> None:
+    (new,) = bench.step(bench.verdict(2, "a"))
+    (old,) = bench.step(bench.verdict(1, "a"))
+    assert (old.jobs, old.snapshot) == (("r1.a",), new.snapshot)
+    assert bench.names() == ["a_2_amd64.deb"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"publish": False}, {"repository": None}, {"outcome": Outcome.FAILURE}, {"outcome": Outcome.CANCELED}],
+    ids=["not to be published", "no repository", "failure", "canceled"],
+)
+def test_what_is_not_for_publishing_is_left_alone(bench: Bench, change: dict[str, Any]) -> None:
+    assert bench.step(bench.verdict(1, "a", **change)) == []
+
+
+def test_two_snapshots_of_a_repository_are_a_second_apart(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"))
+    assert bench.step(bench.verdict(2, "a"), after=0.5) == []
+    assert bench.flow.patience() < 1.0
+    (told,) = bench.step(after=0.6)
+    assert told.jobs == ("r2.a",)
+
+
+@pytest.mark.parametrize("which", ["package", "log"])
+@pytest.mark.parametrize("damage", ["missing", "corrupt"])
+def test_a_file_that_cannot_be_fetched_fails_its_job_alone(bench: Bench, which: str, damage: str) -> None:
+    log, good = bench.put("build.log", "log"), bench.verdict(1, "b")
+    bad = bench.verdict(1, "a", log=log)
+    digest = log.sha256 if which == "log" else bad.artifacts[0].sha256
+    if damage == "missing":
+        del bench.store.objects[digest]
+    else:
+        bench.store.objects[digest] = b"x"
+    failed, published = bench.step(bad, good)
+    assert isinstance(failed, e.PublishFailed)
+    assert failed.jobs == ("r1.a",)
+    assert digest in failed.message
+    assert failed.hint
+    assert published.jobs == ("r1.b",)
+    assert bench.names() == ["b_1_amd64.deb"]
+
+
+def test_packages_are_listed_as_what_they_are_and_not_as_what_was_said(bench: Bench) -> None:
+    a = bench.deb("a")
+    lied = a.model_copy(update={"package": bench.repositories.inspect(a).model_copy(update={"name": "libc6"})})
+    bench.step(bench.verdict(1, "a", lied))
+    listed = bench.repositories.snapshots[NAME][bench.repositories.live(NAME)]  # type: ignore[index,arg-type]
+    assert [artifact.package.name for artifact in listed.packages["amd64"] if artifact.package] == ["a"]
+
+
+def test_a_unit_that_is_gone_from_git_leaves(bench: Bench) -> None:
+    (first,) = bench.step(bench.verdict(1, "a"), bench.verdict(1, "b"), revised("a", "b"))
+    (told,) = bench.step(revised("b"))
+    assert (told.jobs, told.previous) == ((), first.snapshot)
+    assert bench.names() == ["b_1_amd64.deb"]
+
+
+def test_nothing_leaves_before_all_parts_have_come(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"), bench.verdict(1, "b"))
+    assert bench.step(revised("a", part=0, parts=2)) == []
+    bench.restart()
+    assert bench.step(revised("b", part=1, parts=2)) == []
+    assert bench.names() == ["a_1_amd64.deb", "b_1_amd64.deb"]
+    assert bench.step(revised("a", part=1, parts=2, revision="2")) == []
+
+
+def test_a_commit_that_is_not_followed_removes_nothing(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"))
+    assert bench.step(revised().model_copy(update={"followed": False})) == []
+
+
+def test_a_broken_manifest_does_not_take_its_packages_away(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"), bench.verdict(1, "b"))
+    assert bench.step(revised("b", broken="a")) == []
+
+
+def test_a_verdict_on_a_unit_not_heard_of_waits_for_the_source(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"), revised("a"))
+    assert bench.step(bench.verdict(2, "new"), caught_up=False) == []
+    (told,) = bench.step(revised("a", "new"), caught_up=False)
+    assert told.jobs == ("r2.new",)
+    assert bench.names() == ["a_1_amd64.deb", "new_2_amd64.deb"]
+
+
+def test_a_verdict_on_a_unit_that_is_gone_is_answered_and_not_listed(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"), bench.verdict(1, "b"), revised("a"))
+    (told,) = bench.step(bench.verdict(2, "b"))
+    assert told.jobs == ("r2.b",)
+    assert bench.names() == ["a_1_amd64.deb"]
+    bench.step(revised("a", "b"))
+    assert bench.names() == ["a_1_amd64.deb"]
+
+
+def test_a_unit_that_comes_back_before_we_noticed_it_gone_stays(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"), bench.verdict(1, "b"))
+    bench.step(revised("b"), caught_up=False)
+    bench.step(revised("a", "b"), caught_up=False)
+    assert bench.names() == ["a_1_amd64.deb", "b_1_amd64.deb"]
+
+
+def test_an_unwell_disk_is_waited_for(bench: Bench) -> None:
+    bench.repositories.error = Retryable("disk full", delay=5.0)
+    assert bench.step(bench.verdict(1, "a")) == []
+    bench.repositories.error = None
+    assert bench.step(after=2.0) == []
+    (told,) = bench.step(after=4.0)
+    assert told.jobs == ("r1.a",)
+
+
+def test_a_refusal_is_answered_and_tried_again_with_the_next_verdict(bench: Bench) -> None:
+    bench.repositories.error = Permanent("no such suite", hint="Rename it.")
+    (failed,) = bench.step(bench.verdict(1, "a"))
+    assert (failed.jobs, failed.message, failed.hint) == (("r1.a",), "no such suite", "Rename it.")
+    assert bench.step() == []
+    assert bench.flow.patience() > 1.0
+    bench.repositories.error = None
+    (told,) = bench.step(bench.verdict(2, "b"))
+    assert told.jobs == ("r2.b",)
+    assert bench.names() == ["a_1_amd64.deb", "b_2_amd64.deb"]
+
+
+def test_two_sources_cannot_share_a_repository(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"))
+    (failed,) = bench.step(bench.verdict(2, "a", source="other"))
+    assert isinstance(failed, e.PublishFailed)
+    assert "already holds the packages of demo" in failed.message
+
+
+def test_a_new_broker_is_told_what_is_live(bench: Bench) -> None:
+    (first,) = bench.step(bench.verdict(1, "a"), bench.verdict(1, "b"))
+    bench.restart()
+    work = Transaction(bench.now, bench.state)
+    bench.flow.resume(work)
+    (told,) = work.emitted
+    assert isinstance(told, e.RepositoryPublished)
+    assert (told.snapshot, told.previous, set(told.jobs)) == (first.snapshot, first.snapshot, {"r1.a", "r1.b"})
+
+
+@pytest.mark.parametrize("lost", ["commit", "repository"])
+def test_disk_and_state_agree_again_after_a_crash(bench: Bench, lost: str) -> None:
+    bench.step(bench.verdict(1, "a"))
+    if lost == "commit":
+        with pytest.raises(KeyboardInterrupt), bench.state.transaction():
+            work = Transaction(bench.now + 10, bench.state)
+            bench.flow.handle(Event(bench.verdict(2, "a")), work)
+            bench.flow.tick(work)
+            raise KeyboardInterrupt
+    else:
+        bench.repositories = Refusing(bench.store)
+    bench.restart()
+    told = bench.step(bench.verdict(2, "a"))
+    assert [each.jobs for each in told] == [("r2.a",)]
+    assert bench.names() == ["a_2_amd64.deb"]
+    assert told[0].snapshot == bench.repositories.live(told[0].repository)
+    assert told[0].snapshot.startswith("000002-")
+
+
+def test_a_restart_alone_publishes_what_the_disk_has_lost(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"))
+    bench.repositories = Refusing(bench.store)
+    bench.restart()
+    (told,) = bench.step()
+    assert (told.jobs, told.snapshot[:6]) == ((), "000002")
+    assert bench.names() == ["a_1_amd64.deb"]
+
+
+def test_contested_packages_are_told(bench: Bench) -> None:
+    content = bench.deb("same")
+    (told,) = bench.step(bench.verdict(1, "a", content), bench.verdict(2, "b", content))
+    assert told.warnings == ("same (amd64) is made by b and by a: that of b is listed",)
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_waiting_jobs_survive_a_restart_and_are_answered_once(bench: Bench, shift: int) -> None:
+    bench.repositories.error = Retryable("unwell", delay=0.1)
+    verdicts = [bench.verdict(number, "a") for number in (1, 2, 3, 4)]
+    assert bench.step(*(verdicts[shift:] + verdicts[:shift])) == []
+    bench.restart()
+    bench.repositories.error = None
+    (told,) = bench.step()
+    assert set(told.jobs) == {verdict.job_id for verdict in verdicts}
+    assert bench.names() == ["a_4_amd64.deb"]
+    assert bench.step() == []
