@@ -75,7 +75,9 @@ class NamespaceSandbox:
         if upper is None:
             scratch.prepare(self._work)
             return self._work, "run-"
-        upper.mkdir(parents=True, exist_ok=True)
+        if not upper.exists():
+            upper.mkdir(parents=True)
+            upper.chmod(0o755)
         return upper.parent, f".{upper.name}.run-"
 
     def _spec(self, command: Sequence[str], confinement: Confinement, side: Path, *, terminal: bool) -> Spec:

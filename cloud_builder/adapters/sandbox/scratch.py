@@ -41,6 +41,7 @@ def side_directory(place: Path, prefix: str = "run-") -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for part in _PARTS:
             (side / part).mkdir()
+            (side / part).chmod(0o755)
         (side / "tmp").chmod(0o1777)
         yield side
     finally:
