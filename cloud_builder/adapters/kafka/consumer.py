@@ -1,0 +1,135 @@
+"""Reading fixed partitions, without a consumer group: positions are the daemon's own.
+
+librdkafka hides a lost broker behind endless patience. Here it shows: a fetch is answered at least every half second,
+so when nothing at all has come in for a while, the broker is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from cloud_builder.errors import Rejected
+from cloud_builder.ports.broker import Partition, Record
+
+from .connection import Connection, Options
+
+_SILENCE = 5.0
+_SILENCE_WHEN_SUSPECTED = 1.0
+_STATISTICS_EVERY = 0.5
+
+
+class KafkaConsumer:
+    """Fulfils ports.broker.Consumer."""
+
+    def __init__(self, connection: Connection, positions: Mapping[Partition, int]) -> None:
+        self._connection = connection
+        self._next = dict(positions)
+        self._partitions = {(place.topic, place.number): place for place in positions}
+        self._contact = self._polled = time.monotonic()
+        self._received = 0
+        self._suspected = False
+        self._consumer = Consumer(self._options())
+        self._consumer.assign([TopicPartition(place.topic, place.number, next) for place, next in positions.items()])
+
+    def _options(self) -> Options:
+        return self._connection.options(
+            **{
+                "group.id": "cloud-builder",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 3 if self._connection.settings.embedded else 500,
+                "fetch.error.backoff.ms": 50,
+                "check.crcs": False,
+                "statistics.interval.ms": int(_STATISTICS_EVERY * 1000),
+                "stats_cb": self._on_statistics,
+                "error_cb": self._on_error,
+            }
+        )
+
+    def poll(self, most: int, timeout: float) -> list[Record]:
+        """One message is waited for; the others are those that came with it. Waiting for more would cost a time-out."""
+        until = time.monotonic() + timeout
+        if until - timeout - self._polled > _STATISTICS_EVERY:
+            self._contact = until - timeout
+        while True:
+            first = self._consumer.poll(max(0.0, until - time.monotonic()))
+            self._polled = time.monotonic()
+            if first is None:
+                self._ask_for_life()
+                return []
+            rest = self._consumer.consume(most - 1, 0) if most > 1 else []
+            self._alive()
+            if (records := self._records([first, *rest])) or self._polled >= until:
+                return records
+
+    def is_at_end(self) -> bool:
+        return all(self._is_read(place) for place in self._next)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _records(self, messages: Iterable[Message]) -> list[Record]:
+        records = []
+        for message in messages:
+            place = self._partitions[str(message.topic()), int(message.partition() or 0)]
+            if (error := message.error()) is not None:
+                self._on_message_error(error, place, message)
+            else:
+                record = _record(place, message)
+                self._next[place] = record.offset + 1
+                records.append(record)
+        return records
+
+    def _on_message_error(self, error: KafkaError, place: Partition, message: Message) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._next[place] = int(message.offset() or 0)
+        elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            hint = "Allow READ on the topic to this principal."
+            raise Rejected(f"{place.topic}: this daemon may not read it", code="broker-rights", hint=hint)
+        else:
+            self._connection.note(error)
+
+    def _is_read(self, place: Partition) -> bool:
+        """The watermark that came with the last fetch; below 0 before there was one."""
+        try:
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(place.topic, place.number), cached=True)
+        except KafkaException:
+            return False
+        return 0 <= end <= self._next[place]
+
+    # --- is the broker there? ---------------------------------------------------------------------------------
+
+    def _alive(self) -> None:
+        self._contact = self._polled
+        self._suspected = False
+
+    def _ask_for_life(self) -> None:
+        silence = self._polled - self._contact
+        if silence > (_SILENCE_WHEN_SUSPECTED if self._suspected else _SILENCE):
+            raise self._connection.unreachable()
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._connection.note(error)
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._suspected = True
+
+    def _on_statistics(self, text: str) -> None:
+        received = sum(broker["rxbytes"] for broker in json.loads(text)["brokers"].values())
+        if received > self._received:
+            self._received = received
+            self._contact = time.monotonic()
+            self._suspected = False
+
+
+def _record(place: Partition, message: Message) -> Record:
+    found = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+    headers = tuple((name, value or b"") for name, value in found)
+    _, milliseconds = message.timestamp()
+    return Record(place, int(message.offset() or 0), message.key(), message.value(), headers, milliseconds / 1000)

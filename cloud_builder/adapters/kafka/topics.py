@@ -1,0 +1,78 @@
+"""Making topics as the topic table describes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.model.topics import DEAD_LETTER, Topic
+
+from .connection import LARGEST_MESSAGE, Connection
+
+_REPLICAS = 3
+_TIMEOUT = 10.0
+_NOT_ALLOWED = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.POLICY_VIOLATION,
+    }
+)
+
+
+def create(admin: AdminClient, connection: Connection, topics: Sequence[Topic], brokers: int) -> None:
+    """Creates topics that do not exist, and waits until every broker would know them."""
+    wanted = [new_topic(topic, min(_REPLICAS, brokers)) for topic in topics]
+    refused: dict[str, KafkaError] = {}
+    for name, future in admin.create_topics(wanted, operation_timeout=_TIMEOUT, request_timeout=_TIMEOUT).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                refused[name] = error.args[0]
+    if refused:
+        raise _explain(refused, connection)
+    _await(admin, connection, {topic.name for topic in topics})
+
+
+def new_topic(topic: Topic, replicas: int) -> NewTopic:
+    """The settings of a topic; durable against the loss of one of three brokers."""
+    largest = LARGEST_MESSAGE if topic == DEAD_LETTER else LARGEST_MESSAGE // 2
+    settings = {
+        "cleanup.policy": _cleanup(topic),
+        "retention.ms": str(int(topic.retention * 1000)) if topic.retention else "-1",
+        "max.message.bytes": str(largest),
+        "min.insync.replicas": "2" if replicas >= _REPLICAS else "1",
+    }
+    return NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=replicas, config=settings)
+
+
+def _cleanup(topic: Topic) -> str:
+    if not topic.compacted:
+        return "delete"
+    return "compact,delete" if topic.retention else "compact"
+
+
+def _explain(refused: dict[str, KafkaError], connection: Connection) -> Rejected | Retryable:
+    names = ", ".join(sorted(refused))
+    error = next(iter(refused.values()))
+    if error.code() in _NOT_ALLOWED:
+        return Rejected(
+            f"topics are missing and may not be created here: {names} ({error.str()})",
+            code="topics-missing",
+            hint="Have an administrator create them (doc/reference/topics), or allow CREATE to this principal.",
+        )
+    return connection.unreachable(error)
+
+
+def _await(admin: AdminClient, connection: Connection, names: set[str]) -> None:
+    until = time.monotonic() + _TIMEOUT
+    while missing := names - set(admin.list_topics(timeout=_TIMEOUT).topics):
+        if time.monotonic() > until:
+            raise Retryable(f"topics made and not visible yet: {', '.join(sorted(missing))}", code="broker")
+        time.sleep(0.05)

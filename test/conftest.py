@@ -1,0 +1,43 @@
+"""Fixtures for all tests: a real Kafka for those that need one. Where none can be had they fail; none is skipped."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "kafka"))
+
+from kafka_server import KafkaMissing, find_server
+
+
+def running_server():
+    try:
+        server = find_server()
+        server.start()
+    except KafkaMissing as error:
+        pytest.fail(str(error), pytrace=False)
+    return server
+
+
+@pytest.fixture(scope="session")
+def kafka_server():
+    """A running Kafka with `settings`, `stop()` and `start()`, shared by the whole run: leave it running."""
+    server = running_server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_server):
+    """How to reach the real Kafka, as BrokerSettings."""
+    return kafka_server.settings
+
+
+@pytest.fixture
+def own_kafka_server():
+    """A Kafka of one's own, empty, to be stopped and started, and thrown away."""
+    server = running_server()
+    yield server
+    server.close()

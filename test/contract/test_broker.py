@@ -1,0 +1,269 @@
+"""One suite over every broker: in memory, embedded in the wheel, and real Apache Kafka."""
+
+from __future__ import annotations
+
+import time
+from threading import Thread
+from uuid import uuid4
+
+import pytest
+
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
+from cloud_builder.adapters.memory.broker import MemoryBroker
+from cloud_builder.errors import Retryable
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.topics import TOPICS, Topic
+from cloud_builder.ports.broker import Outgoing, Partition
+
+BROKERS = ("memory", "embedded", "kafka")
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    host = EmbeddedBroker()
+    yield host.start()
+    host.close()
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request):
+    found = MemoryBroker() if request.param == "memory" else KafkaBroker(request.getfixturevalue(request.param))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def topic(broker) -> str:
+    name = f"cb.test-{uuid4().hex[:8]}"
+    broker.ensure_topics([Topic(name, Role.CLIENT)])
+    return name
+
+
+@pytest.fixture
+def producer(broker):
+    found = broker.producer()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def open_consumer(broker):
+    opened = []
+
+    def open_one(topic: str, positions=None):
+        oldest = {place: low for place, (low, _) in broker.watermarks([topic]).items()}
+        opened.append(broker.consumer(oldest if positions is None else positions))
+        return opened[-1]
+
+    yield open_one
+    for consumer in opened:
+        consumer.close()
+
+
+def messages(topic: str, number: int, key: bytes | None = b"k") -> list[Outgoing]:
+    return [Outgoing(topic, key, f"m{index}".encode()) for index in range(number)]
+
+
+def read(consumer, number: int, seconds: float = 15.0):
+    found, until = [], time.monotonic() + seconds
+    while len(found) < number:
+        assert time.monotonic() < until, f"only {len(found)} of {number} came"
+        found += consumer.poll(number - len(found), 0.2)
+    return found
+
+
+def wait_for(condition, seconds: float = 15.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+
+
+def test_a_record_comes_back_whole(topic, producer, open_consumer):
+    sent = Outgoing(topic, b"\x00key", b"\xff\x00value", (("ce_id", b"1"), ("x", b"\xfe"), ("x", b"twice"), ("e", b"")))
+    producer.send([sent], 10)
+    (record,) = read(open_consumer(topic), 1)
+
+    assert (record.key, record.value, record.headers) == (sent.key, sent.value, sent.headers)
+    assert (record.partition.topic, record.offset) == (topic, 0)
+    assert abs(record.timestamp - time.time()) < 60
+
+
+def test_a_record_may_have_no_key(topic, producer, open_consumer):
+    producer.send([Outgoing(topic, None, b"value")], 10)
+    assert read(open_consumer(topic), 1)[0].key is None
+
+
+def test_records_of_one_key_come_in_the_order_they_were_sent(topic, producer, open_consumer):
+    for batch in (messages(topic, 300), messages(topic, 2)):
+        producer.send(batch, 10)
+    values = [record.value for record in read(open_consumer(topic), 302)]
+    assert values == [message.value for message in (*messages(topic, 300), *messages(topic, 2))]
+
+
+def test_a_poll_returns_no_more_than_asked_and_loses_nothing(topic, producer, open_consumer):
+    producer.send(messages(topic, 25), 10)
+    consumer = open_consumer(topic)
+    found = []
+    while len(found) < 25:
+        some = consumer.poll(7, 5)
+        assert len(some) <= 7
+        found += some
+    assert [record.offset for record in found] == list(range(25))
+
+
+def test_reading_begins_at_the_position_that_is_given(topic, producer, open_consumer, broker):
+    producer.send(messages(topic, 5), 10)
+    (place,) = (place for place, (low, end) in broker.watermarks([topic]).items() if end > low)
+    assert [record.value for record in read(open_consumer(topic, {place: 3}), 2)] == [b"m3", b"m4"]
+
+
+def test_a_position_at_the_end_reads_only_what_comes_later(topic, producer, open_consumer, broker):
+    producer.send(messages(topic, 3), 10)
+    ends = {place: end for place, (_, end) in broker.watermarks([topic]).items()}
+    consumer = open_consumer(topic, ends)
+    producer.send([Outgoing(topic, b"k", b"later")], 10)
+    assert [record.value for record in read(consumer, 1)] == [b"later"]
+
+
+def test_a_position_the_broker_does_not_have_goes_on_at_the_oldest(topic, producer, open_consumer, broker):
+    producer.send(messages(topic, 3), 10)
+    (place,) = (place for place, (low, end) in broker.watermarks([topic]).items() if end > low)
+    assert [record.offset for record in read(open_consumer(topic, {place: 1000}), 3)] == [0, 1, 2]
+
+
+def test_the_watermarks_are_the_oldest_and_the_next_offset(topic, producer, broker):
+    assert all(mark == (0, 0) for mark in broker.watermarks([topic]).values())
+    producer.send(messages(topic, 4), 10)
+    assert sum(end - low for low, end in broker.watermarks([topic]).values()) == 4
+
+
+def test_an_empty_topic_is_at_its_end(topic, open_consumer):
+    consumer = open_consumer(topic)
+
+    def at_end():
+        assert consumer.poll(10, 0.05) == []
+        return consumer.is_at_end()
+
+    wait_for(at_end)
+
+
+def test_the_end_is_reached_when_all_has_been_returned_and_not_before(topic, producer, open_consumer):
+    producer.send(messages(topic, 10), 10)
+    consumer = open_consumer(topic)
+    assert len(read(consumer, 9)) == 9
+    assert not consumer.is_at_end()
+    read(consumer, 1)
+    assert consumer.is_at_end()
+
+
+def test_nothing_is_read_at_its_end_before_the_first_look(topic, producer, open_consumer):
+    producer.send(messages(topic, 1), 10)
+    assert not open_consumer(topic).is_at_end()
+
+
+def test_a_poll_waits_no_longer_than_asked(topic, open_consumer):
+    consumer = open_consumer(topic)
+    begin = time.monotonic()
+    assert consumer.poll(10, 0.2) == []
+    assert time.monotonic() - begin < 2
+
+
+def test_a_poll_returns_as_soon_as_there_is_something(topic, producer, open_consumer):
+    consumer = open_consumer(topic)
+    producer.send(messages(topic, 1), 10)
+    read(consumer, 1)
+    thread = Thread(target=producer.send, args=(messages(topic, 1), 10))
+    begin = time.monotonic()
+    thread.start()
+    assert len(consumer.poll(100, 10)) == 1
+    assert time.monotonic() - begin < 3
+    thread.join()
+
+
+def test_what_is_sent_soon_arrives(topic, producer, open_consumer):
+    producer.send_soon(Outgoing(topic, b"k", b"soon"))
+    assert [record.value for record in read(open_consumer(topic), 1)] == [b"soon"]
+
+
+def test_closing_sends_what_was_to_be_sent_soon(topic, broker, open_consumer):
+    producer = broker.producer()
+    producer.send_soon(Outgoing(topic, b"k", b"soon"))
+    producer.close(10)
+    assert len(read(open_consumer(topic), 1)) == 1
+
+
+def test_several_threads_may_send(topic, producer, open_consumer):
+    threads = [Thread(target=producer.send, args=(messages(topic, 50, bytes([65 + n])), 10)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read(open_consumer(topic), 150)) == 150
+
+
+def test_topics_are_made_once_and_may_be_asked_for_again(broker):
+    broker.ensure_topics(TOPICS)
+    broker.ensure_topics(TOPICS)
+    assert {place.topic for place in broker.watermarks(topic.name for topic in TOPICS)} == {t.name for t in TOPICS}
+
+
+def test_a_cluster_keeps_its_incarnation(broker):
+    assert broker.incarnation()
+    assert broker.incarnation() == broker.incarnation()
+
+
+@pytest.mark.parametrize("call", ["incarnation", "watermarks", "ensure_topics"])
+@pytest.mark.parametrize("settings_of", ["embedded", "kafka"])
+def test_a_broker_that_is_not_there_is_retryable_and_named(call, settings_of, request):
+    settings = request.getfixturevalue(settings_of).model_copy(update={"bootstrap": "127.0.0.1:9", "incarnation": ""})
+    arguments = {"incarnation": (), "watermarks": (["cb.job"],), "ensure_topics": (TOPICS,)}[call]
+    with pytest.raises(Retryable, match=r"127.0.0.1:9 cannot be reached: .*refused"):
+        getattr(KafkaBroker(settings), call)(*arguments)
+
+
+def test_sending_to_a_broker_that_is_not_there_is_retryable(kafka):
+    producer = KafkaBroker(kafka.model_copy(update={"bootstrap": "127.0.0.1:9"})).producer()
+    begin = time.monotonic()
+    with pytest.raises(Retryable, match=r"cannot be reached: .*refused"):
+        producer.send([Outgoing("cb.job", b"k", b"v")], 0.5)
+    producer.close(0.1)
+    assert time.monotonic() - begin < 3
+
+
+def test_a_broker_that_goes_away_is_noticed_and_reading_goes_on_when_it_is_back(own_kafka_server):
+    broker = KafkaBroker(own_kafka_server.settings)
+    topic = "cb.test-away"
+    broker.ensure_topics([Topic(topic, Role.CLIENT)])
+    producer, consumer = broker.producer(), broker.consumer({Partition(topic, 0): 0})
+    producer.send(messages(topic, 1), 10)
+    read(consumer, 1)
+
+    own_kafka_server.stop()
+    until = time.monotonic() + 8
+    with pytest.raises(Retryable):
+        while time.monotonic() < until:
+            consumer.poll(10, 0.05)
+    with pytest.raises(Retryable):
+        producer.send([Outgoing(topic, b"k", b"lost")], 0.5)
+
+    own_kafka_server.start()
+    wait_for(lambda: sends(producer, Outgoing(topic, b"k", b"back")))
+    wait_for(lambda: any(record.value == b"back" for record in patient_poll(consumer)))
+    consumer.close()
+    producer.close()
+
+
+def sends(producer, record: Outgoing) -> bool:
+    try:
+        producer.send([record], 1)
+    except Retryable:
+        return False
+    return True
+
+
+def patient_poll(consumer):
+    try:
+        return consumer.poll(10, 0.05)
+    except Retryable:
+        return []

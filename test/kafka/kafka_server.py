@@ -1,0 +1,209 @@
+"""A real Apache Kafka for tests: the first of these that is there.
+
+    CB_TEST_KAFKA=HOST:PORT   one that runs already (it cannot be stopped and started by tests)
+    a docker engine           the image apache/kafka, by testcontainers
+    Java 17 and Maven         the jars of pom.xml, fetched once into the user's cache, as a KRaft node on free ports
+
+With none of them the tests that need Kafka fail, and say so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from cloud_builder.model.settings import BrokerSettings
+
+VERSION = "4.4.0"
+IMAGE = "apache/kafka:4.1.0"
+POM = Path(__file__).with_name("pom.xml")
+START_TIMEOUT = 60.0
+ADVICE = (
+    "Tests need a real Kafka: install Java 17 and Maven (apt-get install openjdk-17-jre-headless maven), "
+    "or start a docker engine, or set CB_TEST_KAFKA=HOST:PORT."
+)
+
+
+class KafkaMissing(Exception):
+    """No way to get a Kafka on this machine."""
+
+
+def find_server():
+    """The server to use, not started yet."""
+    if address := os.environ.get("CB_TEST_KAFKA"):
+        return GivenServer(address)
+    if docker_answers():
+        return DockerServer()
+    if shutil.which("java") and shutil.which("mvn"):
+        return JavaServer(fetched_jars())
+    raise KafkaMissing(ADVICE)
+
+
+class GivenServer:
+    """One that somebody else runs."""
+
+    def __init__(self, address: str) -> None:
+        self.settings = BrokerSettings(bootstrap=address)
+
+    def start(self) -> None:
+        wait_until_it_answers(self.settings.bootstrap)
+
+    def stop(self) -> None:
+        raise KafkaMissing(f"the Kafka at {self.settings.bootstrap} (CB_TEST_KAFKA) cannot be stopped by a test")
+
+    def close(self) -> None: ...
+
+
+class JavaServer:
+    """One KRaft node, broker and controller at once. Keeps port and data when it is stopped and started again."""
+
+    def __init__(self, jars: Path) -> None:
+        self._jars = jars
+        self._directory = Path(tempfile.mkdtemp(prefix="cb-test-kafka-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        port, controller = free_ports(2)
+        self.settings = BrokerSettings(bootstrap=f"127.0.0.1:{port}")
+        self._configuration = self._directory / "server.properties"
+        self._configuration.write_text(node_properties(port, controller, self._directory / "data"))
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(self._configuration)).wait(30)
+
+    def start(self) -> None:
+        self._process = self._java("kafka.Kafka", str(self._configuration))
+        wait_until_it_answers(self.settings.bootstrap, self._process, self._directory / "output")
+
+    def stop(self) -> None:
+        """As if the machine had lost power."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
+        command = ["java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{self._jars}/*", *arguments]
+        if setpriv := shutil.which("setpriv"):
+            command = [setpriv, "--pdeathsig", "KILL", *command]
+        with (self._directory / "output").open("ab") as output:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+class DockerServer:
+    """The official image, on a fixed port of this machine, so that it can be stopped and started again."""
+
+    def __init__(self) -> None:
+        from testcontainers.core.container import DockerContainer
+
+        port, controller = free_ports(2)
+        self.settings = BrokerSettings(bootstrap=f"127.0.0.1:{port}")
+        self._started = False
+        self._container = DockerContainer(IMAGE).with_kwargs(network_mode="host")
+        for line in node_properties(port, controller, Path("/tmp/kafka-data")).splitlines():
+            name, value = line.split("=", 1)
+            self._container.with_env("KAFKA_" + name.replace(".", "_").upper(), value)
+
+    def start(self) -> None:
+        if self._started:
+            self._container.get_wrapped_container().start()
+        else:
+            self._container.start()
+            self._started = True
+        wait_until_it_answers(self.settings.bootstrap)
+
+    def stop(self) -> None:
+        self._container.get_wrapped_container().kill()
+
+    def close(self) -> None:
+        self._container.stop()
+
+
+def docker_answers() -> bool:
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
+
+
+def fetched_jars() -> Path:
+    """The jars of Kafka in the user's cache; fetched into a folder beside it and renamed, so never half there."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloud-builder"
+    jars = cache / f"kafka-{VERSION}"
+    if jars.is_dir():
+        return jars
+    cache.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="kafka-", dir=cache))
+    maven = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
+    done = subprocess.run([*maven, f"-DoutputDirectory={fresh}"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        shutil.rmtree(fresh)
+        raise KafkaMissing(f"Maven could not fetch Kafka {VERSION}:\n{(done.stdout + done.stderr)[-2000:]}\n{ADVICE}")
+    try:
+        fresh.rename(jars)
+    except OSError:  # another test run was faster
+        shutil.rmtree(fresh)
+    return jars
+
+
+def node_properties(port: int, controller: int, data: Path) -> str:
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": str(data),
+        "offsets.topic.num.partitions": "1",
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "auto.create.topics.enable": "false",
+        "broker.session.timeout.ms": "2000",
+        "broker.heartbeat.interval.ms": "500",
+        "log.retention.check.interval.ms": "1000",
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def cluster_id() -> str:
+    from base64 import urlsafe_b64encode
+
+    return urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+
+
+def free_ports(number: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def wait_until_it_answers(
+    address: str, process: subprocess.Popen[bytes] | None = None, output: Path | None = None
+) -> None:
+    until = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=1.0)
+            return
+        except KafkaException as error:
+            ended = process is not None and process.poll() is not None
+            if ended or time.monotonic() > until:
+                said = output.read_text(errors="replace")[-2000:] if output else ""
+                raise KafkaMissing(f"Kafka at {address} does not answer: {error}\n{said}") from None
