@@ -99,7 +99,8 @@ class _Stage:
             self.log(piece)
 
         confinement = Confinement(
-            binds=(Bind(self.place, str(self.place), writable=True), *binds),
+            # The place comes last: a mend that hides /var/tmp must not hide what lies below it.
+            binds=(*binds, Bind(self.place, str(self.place), writable=True)),
             network=True,
             directory=str(self.work),
             environment={"PATH": _PATH, "LC_ALL": "C.UTF-8", **_proxies(), **environment},
