@@ -26,6 +26,8 @@ FIRST_DELAY = 0.5
 MOST_DELAY = 30.0
 HEALTHY_AFTER = 30.0
 """Seconds of life after which a death is no longer held against a child."""
+BELIEVED_AFTER = 3.0
+"""Seconds after which a child that was started again is taken for alive."""
 STOP_WITHIN = 10.0
 LOG_BYTES = 16 * 1024 * 1024
 
@@ -72,6 +74,10 @@ class Child:
             self.start(now)
             return True
         return False
+
+    def is_well(self, now: float) -> bool:
+        """Alive, and if it has died before, for long enough to believe it."""
+        return self.process is not None and (self.deaths == 0 or now - self.born > BELIEVED_AFTER)
 
     def _died(self, status: int, now: float) -> None:
         self.deaths = 1 if now - self.born > HEALTHY_AFTER else self.deaths + 1

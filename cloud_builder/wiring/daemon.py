@@ -69,6 +69,9 @@ def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
     except CloudBuilderError as error:
         sys.stderr.write(f"cb-{name}: {error}\n")
         return error.exit_code
+    except Exception:
+        _LOG.exception("ended by a bug of ours, please report it")
+        return ExitCode.INFRASTRUCTURE
     return ExitCode.SUCCESS
 
 

@@ -86,7 +86,7 @@ class Supervisor:
 
             embedded = EmbeddedBroker()
             stack.callback(embedded.close)
-            return embedded.settings
+            return embedded.start()
         probe = connect.broker(self._plan.broker)
         try:
             probe.incarnation()
@@ -120,10 +120,16 @@ class Supervisor:
                 changed = [child.tend(time.monotonic()) for child in self._children]
                 if any(changed):
                     self._write()
-                if self._stage and (missing := asking.missing(self._plan.runners)) != self._stage:
+                if self._stage and (missing := self._unwell() or asking.missing(self._plan.runners)) != self._stage:
                     self._say(missing)
                 stop.wait(TEND_EVERY)
         self._say("stopping")
+
+    def _unwell(self) -> str:
+        """Names daemons that have died and have not lived for a while since."""
+        now = time.monotonic()
+        names = [child.name for child in self._children if not child.is_well(now)]
+        return f"waiting for {', '.join(names)}, which died" if names else ""
 
     def _say(self, stage: str) -> None:
         self._stage = stage

@@ -1,0 +1,74 @@
+"""Each daemon's flow with its adapters: the one place where ports meet what fulfils them.
+
+What must be closed at the end goes onto the stack. Imports stand in the functions: a daemon loads what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloud_builder.model.settings import Settings
+from cloud_builder.ports.mesh import Flow
+from cloud_builder.ports.store import ObjectStore
+
+if TYPE_CHECKING:
+    from cloud_builder.flow.runner.pipeline import PackageBuilder
+
+
+def scheduler(settings: Settings, stack: ExitStack) -> Flow:
+    from cloud_builder.flow.scheduler import SchedulerFlow
+
+    return SchedulerFlow(settings.scheduler, objects_url(settings))
+
+
+def runner(settings: Settings, stack: ExitStack) -> Flow:
+    from cloud_builder.adapters.store.directory import DirectoryStore
+    from cloud_builder.flow.runner.daemon import RunnerFlow
+
+    hands = builder(settings, settings.runner_work, DirectoryStore(settings.store_path), settings.runner.id)
+    return RunnerFlow(settings.runner, hands, platform.machine(), time.time())
+
+
+def info(settings: Settings, stack: ExitStack) -> Flow:
+    from cloud_builder.flow.info import InfoFlow
+
+    return InfoFlow(objects_url(settings))
+
+
+def objects_url(settings: Settings) -> str:
+    """A file of sha256 D is at `<this>/D`: cb-collector serves the object store."""
+    return f"{settings.collector.url}/objects"
+
+
+def repositories_url(settings: Settings) -> str:
+    """Repository R is at `<this>/R`."""
+    return f"{settings.collector.url}/repositories"
+
+
+def builder(settings: Settings, work: Path, store: ObjectStore, name: str) -> PackageBuilder:
+    """What builds packages on this machine: for cb-runner, and for `cb-ctl build` without any mesh."""
+    from cloud_builder.adapters.deb.recipe import DebRecipe
+    from cloud_builder.adapters.git.mirror import GitMirror
+    from cloud_builder.adapters.kiwi.root import KiwiRoots
+    from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
+    from cloud_builder.adapters.store.directory import DirectoryStore
+    from cloud_builder.flow.runner.buildroot import Buildroots
+    from cloud_builder.flow.runner.pipeline import PackageBuilder
+
+    sandbox = NamespaceSandbox(work / "scratch")
+    roots = Buildroots(KiwiRoots(sandbox), sandbox, DirectoryStore(settings.buildroot_store_path), work)
+    return PackageBuilder(
+        runner_id=name,
+        mirror=GitMirror(settings.cache / "mirrors"),
+        roots=roots,
+        sandbox=sandbox,
+        recipe=DebRecipe(),
+        store=store,
+        work=work,
+        cores=max(1, (os.cpu_count() or 1) // settings.runner.slots),
+    )
