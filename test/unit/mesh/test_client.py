@@ -1,0 +1,86 @@
+"""Asking cb-info over the broker."""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Thread
+
+import pytest
+
+from cloud_builder.adapters.memory.broker import MemoryBroker
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.errors import Retryable
+from cloud_builder.mesh.client import Client
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.model.events import InfoAnswered
+from cloud_builder.model.outcome import Role
+
+
+class Echo:
+    """Answers every question with the question."""
+
+    role = Role.INFO
+    instance = ""
+    asked = 0
+
+    def restore(self, state): ...
+
+    def resume(self, work): ...
+
+    def handle(self, event, work):
+        self.asked += 1
+        question = event.payload
+        work.emit(InfoAnswered(query_id=question.query_id, data={"what": question.what, **question.args}))
+
+    def tick(self, work): ...
+
+    def patience(self):
+        return 0.05
+
+    def stop(self, work): ...
+
+
+@pytest.fixture
+def broker():
+    return MemoryBroker()
+
+
+@pytest.fixture
+def info(broker):
+    flow, stop, ready, state = Echo(), Event(), Event(), MemoryState()
+    flow.tick = lambda work: ready.set()
+    thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
+    thread.start()
+    assert ready.wait(5)
+    yield flow
+    stop.set()
+    thread.join(5)
+    state.close()
+
+
+def test_a_question_gets_its_own_answer(broker, info):
+    client, other = Client(broker, "one"), Client(broker, "two")
+    assert client.ask("units", {"source": "s"}).data == {"what": "units", "source": "s"}
+    assert other.ask("jobs").data == {"what": "jobs"}
+    assert client.ask("again").data == {"what": "again"}
+    assert info.asked == 3
+
+
+def test_without_cb_info_the_question_ends_in_time_and_says_what_to_look_at(broker):
+    begin = time.monotonic()
+    with pytest.raises(Retryable, match="no answer from cb-info") as caught:
+        Client(broker).ask("units", timeout=0.2)
+    assert caught.value.code == "no-answer"
+    assert time.monotonic() - begin < 2
+
+
+def test_questions_from_before_its_first_start_are_not_answered(broker):
+    with pytest.raises(Retryable):
+        Client(broker).ask("old", timeout=0.05)
+    flow, state = Echo(), MemoryState()
+    loop = Loop(flow, broker, state)
+    assert loop.start(Event())
+    loop.step(Event())
+    loop.finish()
+    state.close()
+    assert flow.asked == 0
