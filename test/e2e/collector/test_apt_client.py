@@ -1,0 +1,164 @@
+"""Real apt against a served repository: with a state directory of its own, never the machine's."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from cloud_builder.adapters import process
+from cloud_builder.adapters.http import Server, serve
+from cloud_builder.adapters.process import Finished
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.ids import RepositoryName
+from cloud_builder.model.repository import Listing
+
+NAME = RepositoryName("demo-bookworm")
+START = 1_790_000_000
+
+CONFIGURATION = """\
+Dir "{path}";
+Dir::State "{path}/state";
+Dir::State::status "{path}/state/status";
+Dir::Cache "{path}/cache";
+Dir::Etc "{path}/etc";
+Dir::Log "{path}/log";
+Dir::Bin::methods "/usr/lib/apt/methods";
+APT::Architecture "amd64";
+APT::Architectures "amd64";
+APT::Sandbox::User "";
+Acquire::Languages "none";
+Acquire::Retries "0";
+"""
+
+
+class Apt:
+    """An apt that sees nothing but `path` and the one source it was given."""
+
+    def __init__(self, path: Path, sources: bytes) -> None:
+        for directory in ("state/lists/partial", "cache/archives/partial", "etc/sources.list.d", "etc/preferences.d"):
+            (path / directory).mkdir(parents=True)
+        for directory in ("etc/apt.conf.d", "etc/trusted.gpg.d", "log"):
+            (path / directory).mkdir(parents=True)
+        (path / "state/status").touch()
+        (path / "etc/sources.list.d/demo.sources").write_bytes(sources)
+        (path / "apt.conf").write_text(CONFIGURATION.format(path=path))
+        self.path = path
+
+    def run(self, program: str, *arguments: str, fine: Any = (0,)) -> Finished:
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(self.path / "apt.conf")}
+        return process.run(
+            [program, *arguments], cwd=self.path, env={**environment, "LC_ALL": "C.UTF-8"}, timeout=60.0, fine=fine
+        )
+
+    def update(self) -> Finished:
+        return self.run("apt-get", "update", "--error-on=any", fine=(0, 100))
+
+
+@pytest.fixture
+def server(warehouse: Any) -> Iterator[Server]:
+    server = serve("127.0.0.1", 0, warehouse.root, warehouse.store)
+    yield server
+    server.close()
+
+
+def publish(warehouse: Any, *packages: Artifact, at: float = START) -> None:
+    warehouse.repositories.publish(Listing(NAME, "bookworm", {"amd64": packages}), at=at)
+
+
+@pytest.fixture
+def apt(warehouse: Any, server: Server, tmp_path: Path) -> Apt:
+    publish(warehouse, warehouse.deb("a", "1"), warehouse.deb("data", "1", "all"))
+    sources = (warehouse.root / NAME / f"{NAME}.sources").read_text()
+    return Apt(tmp_path / "apt", sources.replace("http://127.0.0.1/", f"{server.url}/").encode())
+
+
+def test_apt_updates_and_downloads_with_the_key_of_the_snippet(apt: Apt) -> None:
+    update = apt.update()
+    assert update.status == 0, update.last_lines()
+    policy = apt.run("apt-cache", "policy", "a").text
+    assert "Candidate: 1\n" in policy
+    apt.run("apt-get", "download", "a", "data")
+    assert sorted(file.name for file in apt.path.glob("*.deb")) == ["a_1_amd64.deb", "data_1_all.deb"]
+    apt.run("apt-get", "install", "--download-only", "--yes", "a")
+    assert [file.name for file in (apt.path / "cache/archives").glob("*.deb")] == ["a_1_amd64.deb"]
+
+
+def test_apt_sees_each_new_snapshot_and_asks_in_vain_for_an_unchanged_one(apt: Apt, warehouse: Any) -> None:
+    assert apt.update().status == 0
+    assert "Hit:1" in apt.update().text
+    for version in ("2", "3", "2"):
+        publish(warehouse, warehouse.deb("a", version))
+        assert apt.update().status == 0
+        assert f"Candidate: {version}\n" in apt.run("apt-cache", "policy", "a").text
+
+
+def test_apt_trusts_no_other_key(apt: Apt, warehouse: Any, tmp_path: Path) -> None:
+    source = apt.path / "etc/sources.list.d/demo.sources"
+    text = source.read_text().partition("Signed-By:")[0]
+    source.write_text(text + "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n")
+    update = apt.update()
+    assert update.status == 100
+    assert "NO_PUBKEY" in update.last_lines()
+
+
+def test_apt_refuses_a_changed_release(apt: Apt, warehouse: Any) -> None:
+    release = warehouse.root / NAME / "dists/bookworm/InRelease"
+    release.write_text(release.read_text().replace("Label: demo", "Label: evil"))
+    update = apt.update()
+    assert update.status == 100
+    assert "BADSIG" in update.last_lines()
+
+
+def test_apt_refuses_a_changed_index(apt: Apt, warehouse: Any) -> None:
+    for index in (warehouse.root / NAME / "by-hash/SHA256").iterdir():
+        content = index.read_bytes()
+        compressed = content.startswith(b"\x1f\x8b")
+        text = (gzip.decompress(content) if compressed else content).replace(b"Version: 1", b"Version: 9")
+        index.write_bytes(gzip.compress(text) if compressed else text)
+    update = apt.update()
+    assert update.status == 100
+    assert "Hash Sum mismatch" in update.text + update.last_lines() or "unexpected size" in update.last_lines()
+
+
+def test_apt_refuses_a_changed_package(apt: Apt, warehouse: Any) -> None:
+    assert apt.update().status == 0
+    (package,) = (warehouse.root / NAME / "pool").rglob("a_1_amd64.deb")
+    content = bytearray(package.read_bytes())
+    content[-1] ^= 1
+    package.unlink()
+    package.write_bytes(content)
+    download = apt.run("apt-get", "download", "a", fine=(100,))
+    assert "Hash Sum mismatch" in download.last_lines()
+    assert list(apt.path.glob("*.deb")) == []
+
+
+def test_apt_never_misses_a_file_while_we_publish(apt: Apt, warehouse: Any) -> None:
+    kept, stop = warehouse.deb("kept", "1"), Event()
+    debs = [warehouse.deb("a", str(version)) for version in range(2, 12)]
+    published: list[int] = []
+    publish(warehouse, kept, debs[0])
+
+    def publisher() -> None:
+        while not stop.is_set():
+            number = len(published)
+            publish(warehouse, kept, debs[number % len(debs)], at=START + number)
+            published.append(number)
+
+    thread = Thread(target=publisher)
+    thread.start()
+    try:
+        for _ in range(8):
+            update = apt.update()
+            assert update.status == 0, update.text + update.last_lines()
+            for file in apt.path.glob("*.deb"):
+                file.unlink()
+            apt.run("apt-get", "download", "a", "kept")
+    finally:
+        stop.set()
+        thread.join()
+    assert len(published) > 8
