@@ -1,0 +1,145 @@
+"""What cb-request remembers, in the daemon's own state: each collection as a typed value.
+
+source     what is followed, by name                        tip   what was announced as its branch's tip
+wish       wishes that wait for git's answer                announced   the last commit announced, by source
+request    every request by id: how it was answered, and whether it is still open
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from cloud_builder.model.events import BuildRequested, RequestAccepted
+from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.ids import Digest, RequestId, Revision, SourceName, TreeId, UnitPath
+from cloud_builder.ports.state import Documents
+
+REMEMBER = 30 * 86400.0
+"""Seconds that a request id is remembered."""
+
+
+class Followed(Lenient):
+    """A source. `branch` empty: its default branch."""
+
+    url: str
+    branch: str = ""
+
+
+class Tip(Lenient):
+    """The tip of the followed branch as it was announced. `is_announced` False: the broker has forgotten it."""
+
+    url: str
+    branch: str
+    revision: Revision
+    digest: Digest
+    trees: dict[UnitPath, TreeId]
+    is_announced: bool = True
+
+
+class Announced(Lenient):
+    """The commit of a source that its readers know last."""
+
+    revision: Revision
+    digest: Digest
+    followed: bool
+
+
+class Wish(Lenient):
+    """A wish that waits. `accepted`: it was answered in an earlier life of the broker, and is told again as it was."""
+
+    request_id: RequestId
+    source: SourceName
+    ref: str
+    since: float
+    next_at: float
+    tries: int = 0
+    wanted: BuildRequested | None = None
+    accepted: RequestAccepted | None = None
+
+
+class Standing(StrEnum):
+    """What became of a request."""
+
+    WAITING = "waiting"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FINISHED = "finished"
+
+
+class Request(Lenient):
+    """A request by its id. `wanted` is None for a push; `at`: when it was last touched."""
+
+    standing: Standing
+    at: float
+    wanted: BuildRequested | None = None
+    accepted: RequestAccepted | None = None
+
+
+class Book:
+    """Reads and writes in one transaction's documents."""
+
+    def __init__(self, state: Documents) -> None:
+        self._state = state
+
+    def sources(self) -> dict[SourceName, Followed]:
+        return {SourceName(name): Followed.model_validate(body) for name, body in self._state.find("source")}
+
+    def put_source(self, name: SourceName, source: Followed) -> None:
+        self._state.put("source", name, source.model_dump(mode="json"))
+
+    def forget_source(self, name: SourceName) -> None:
+        for collection in ("source", "tip", "announced"):
+            self._state.delete(collection, name)
+
+    def tip(self, name: SourceName) -> Tip | None:
+        body = self._state.get("tip", name)
+        return None if body is None else Tip.model_validate(body)
+
+    def put_tip(self, name: SourceName, tip: Tip) -> None:
+        self._state.put("tip", name, tip.model_dump(mode="json"))
+
+    def announced(self, name: SourceName) -> Announced | None:
+        body = self._state.get("announced", name)
+        return None if body is None else Announced.model_validate(body)
+
+    def put_announced(self, name: SourceName, announced: Announced) -> None:
+        self._state.put("announced", name, announced.model_dump(mode="json"))
+
+    def wishes(self, source: SourceName | None = None) -> Iterator[Wish]:
+        """In the order they came."""
+        for _, body in list(self._state.find("wish", parent=source)):
+            yield Wish.model_validate(body)
+
+    def put_wish(self, wish: Wish) -> None:
+        body = wish.model_dump(mode="json")
+        self._state.put("wish", wish.request_id, body, parent=wish.source, rank=wish.since)
+
+    def drop_wish(self, request_id: RequestId) -> None:
+        self._state.delete("wish", request_id)
+
+    def request(self, request_id: RequestId) -> Request | None:
+        body = self._state.get("request", request_id)
+        return None if body is None else Request.model_validate(body)
+
+    def put_request(self, request_id: RequestId, request: Request) -> None:
+        self._state.put("request", request_id, request.model_dump(mode="json"), rank=request.at)
+
+    def open_requests(self) -> list[RequestAccepted]:
+        """Accepted and not finished, in the order they were accepted."""
+        requests = (Request.model_validate(body) for _, body in self._state.find("request"))
+        return [one.accepted for one in requests if one.standing is Standing.ACCEPTED and one.accepted is not None]
+
+    def forget_requests(self, before: float) -> None:
+        """Forgets at most a thousand requests that were last touched before that time."""
+        for request_id, body in list(self._state.find("request", most=1000)):
+            if Request.model_validate(body).at >= before:
+                return
+            self._state.delete("request", request_id)
+
+    def forget_announcements(self) -> None:
+        """The broker has lost its memory: nothing counts as announced."""
+        for name, _ in list(self._state.find("announced")):
+            self._state.delete("announced", name)
+        for name, body in list(self._state.find("tip")):
+            self.put_tip(SourceName(name), Tip.model_validate(body).model_copy(update={"is_announced": False}))
