@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from cloud_builder.flow.runner.pipeline import PackageBuilder
 
 
+def request(settings: Settings, stack: ExitStack) -> Flow:
+    from cloud_builder.adapters.deb.control import DebMetadata
+    from cloud_builder.adapters.deb.release import ReleaseStates
+    from cloud_builder.adapters.git.mirror import GitMirror
+    from cloud_builder.flow.request import RequestFlow
+
+    states = ReleaseStates(settings.cache / "repository-states.json", settings.request.repository_state_max_age)
+    mirror = GitMirror(settings.cache / "mirrors")
+    return RequestFlow(settings.request, settings.sources, mirror, [DebMetadata()], states)
+
+
 def scheduler(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.scheduler import SchedulerFlow
 
@@ -32,6 +43,25 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
 
     hands = builder(settings, settings.runner_work, DirectoryStore(settings.store_path), settings.runner.id)
     return RunnerFlow(settings.runner, hands, platform.machine(), time.time())
+
+
+def collector(settings: Settings, stack: ExitStack) -> Flow:
+    """With the web server that shows what it publishes."""
+    from cloud_builder.adapters.deb.repository import AptRepositories
+    from cloud_builder.adapters.http.server import serve
+    from cloud_builder.adapters.signing.gnupg import GnupgSigner
+    from cloud_builder.adapters.store.directory import DirectoryStore
+    from cloud_builder.flow.collector import CollectorFlow
+
+    said = settings.collector
+    home = settings.home / "collector"
+    store = DirectoryStore(settings.store_path)
+    signer = GnupgSigner(home / "gnupg", said.key_name)
+    stack.callback(signer.close)
+    shelves = home / "repositories"
+    repositories = AptRepositories(shelves, store, signer, url=repositories_url(settings), keep=said.keep_snapshots)
+    stack.callback(serve(said.host, said.port, shelves, store).close)
+    return CollectorFlow(said, store, repositories, signer)
 
 
 def info(settings: Settings, stack: ExitStack) -> Flow:
