@@ -76,6 +76,7 @@ class RequestFlow:
 
     def resume(self, work: Work) -> None:
         """Tips are announced again, and open requests told again as they were, when git has been asked once more."""
+        self._adopt(work)
         book = Book(work.state)
         book.forget_announcements()
         self._due.clear()
@@ -96,6 +97,7 @@ class RequestFlow:
                 Desk(work).reject(wish, self._unknown(accepted.source))
 
     def handle(self, event: Received, work: Work) -> None:
+        self._adopt(work)
         match event.payload:
             case BuildRequested() as wish:
                 self._wanted(wish, work)

@@ -1,0 +1,489 @@
+"""The front door: what is accepted, what is rejected and how, what a push leads to, what survives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.adapters.memory.source import MemorySource
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.errors import Rejected
+from cloud_builder.flow.request import RequestFlow
+from cloud_builder.flow.request.flow import GIVE_UP
+from cloud_builder.model.events import (
+    BuildRequested,
+    Payload,
+    RequestAccepted,
+    RequestFinished,
+    RequestRejected,
+    SourceAddRequested,
+    SourceRemoved,
+    SourceRemoveRequested,
+    SourceRevised,
+)
+from cloud_builder.model.ids import Digest, EventId, RequestId, SourceName
+from cloud_builder.model.outcome import RequestOutcome
+from cloud_builder.model.settings import RequestSettings, SourceSettings
+
+DEMO = SourceName("demo")
+URL = "memory:demo"
+
+
+def package(name: str, depends: str = "", targets: str = "{dist: bookworm, arch: x86_64}") -> dict[str, bytes]:
+    top = f"projects/packages/{name}"
+    control = f"Source: {name}\nBuild-Depends: debhelper{depends}\n\nPackage: {name}\nArchitecture: any\n"
+    return {
+        f"{top}/.cb/cloud_builder.yml": f"schema_version: 1.0\nname: {name}\ndistributions: [{targets}]\n".encode(),
+        f"{top}/.cb/build_root.kiwi": b"<image/>",
+        f"{top}/debian/control": control.encode(),
+    }
+
+
+FILES = package("libgreet") | package("hello", ", libgreet") | package("tool", ", hello")
+BROKEN = {"projects/packages/bad/.cb/cloud_builder.yml": b"schema_version: 1.0\nname: bad\ndistribution: []\n"}
+
+
+class States:
+    """Repository states by hand."""
+
+    value = "one"
+
+    def state(self, build_root: bytes, profiles: Collection[str]) -> Digest:
+        return Digest(sha256(self.value.encode()).hexdigest())
+
+
+@dataclass
+class Event:
+    payload: Payload
+    id: EventId = field(default=EventId("e"))
+    time: float = 0.0
+
+
+@dataclass
+class Work:
+    state: MemoryState
+    now: float
+    caught_up: bool = True
+    broker_seen: float = 0.0
+    emitted: list[Payload] = field(default_factory=list)
+
+    def new_id(self) -> str:
+        return "abcdefgh"
+
+    def emit(self, payload: Payload) -> None:
+        self.emitted.append(payload)
+
+    def emit_live(self, payload: Payload) -> None:
+        raise AssertionError(payload)
+
+
+class Daemon:
+    """The flow with the loop's manners; the clock is moved by hand."""
+
+    def __init__(self, mirror: MemorySource, sources: dict[str, SourceSettings] | None = None, **settings: Any) -> None:
+        self.mirror = mirror
+        self.states = States()
+        self.state = MemoryState()
+        self.settings = RequestSettings(repository_state_max_age=0.0, **settings)
+        self.sources = {DEMO: SourceSettings(url=URL)} if sources is None else sources
+        self.now = 1000.0
+        self.told: list[Payload] = []
+        self.flow = self.start()
+
+    def start(self) -> RequestFlow:
+        self.flow = RequestFlow(self.settings, self.sources, self.mirror, [DebMetadata()], self.states)
+        self.flow.restore(self.state)
+        return self.flow
+
+    def do(self, step: Callable[[Work], object]) -> list[Payload]:
+        work = Work(self.state, self.now)
+        with self.state.transaction():
+            step(work)
+        self.told += work.emitted
+        return work.emitted
+
+    def send(self, payload: Payload) -> None:
+        self.do(lambda work: self.flow.handle(Event(payload), work))
+
+    def settle(self) -> list[Payload]:
+        """Ticks until git has answered everything that is asked now; returns what was told."""
+        before = len(self.told)
+        deadline = time.monotonic() + 10
+        self.do(self.flow.tick)
+        while self.flow._lookout.is_busy and time.monotonic() < deadline:
+            self.do(self.flow.tick)
+            time.sleep(0.001)
+        assert not self.flow._lookout.is_busy
+        return self.told[before:]
+
+    def later(self, seconds: float) -> list[Payload]:
+        self.now += seconds
+        return self.settle()
+
+    def ask(self, **wish: Any) -> Payload:
+        """A wish's answer."""
+        body = {"source": "demo", "request_id": "r-1", **wish}
+        self.send(BuildRequested.model_validate(body))
+        self.settle()
+        answers = [event for event in self.told if getattr(event, "request_id", "") == body["request_id"]]
+        return answers[-1] if answers else self.told[-1]
+
+
+@pytest.fixture
+def mirror() -> MemorySource:
+    mirror = MemorySource()
+    mirror.repository(URL).commit(FILES)
+    return mirror
+
+
+@pytest.fixture
+def daemon(mirror: MemorySource) -> Iterator[Daemon]:
+    daemon = Daemon(mirror)
+    yield daemon
+    daemon.state.close()
+
+
+def test_source_of_the_settings_is_announced_and_not_built(daemon: Daemon) -> None:
+    (revised,) = daemon.settle()
+    assert isinstance(revised, SourceRevised)
+    assert (revised.source, revised.branch, revised.followed, revised.parts) == ("demo", "main", True, 1)
+    assert [unit.path for unit in revised.units] == ["packages/hello", "packages/libgreet", "packages/tool"]
+    hello = revised.units[0]
+    assert (hello.directory, hello.provides, hello.build_depends) == (
+        "projects/packages/hello",
+        ("hello",),
+        "debhelper, libgreet",
+    )
+    assert hello.buildroot == sha256(b"<image/>").hexdigest()
+    assert daemon.later(60) == []
+
+
+def test_accepted_request_is_pinned_after_its_snapshot(daemon: Daemon) -> None:
+    accepted = daemon.ask(units=["packages/hello"], requester="me")
+    assert isinstance(accepted, RequestAccepted)
+    revised = daemon.told[-2]
+    assert isinstance(revised, SourceRevised) and revised.revision == accepted.revision
+    assert (accepted.units, accepted.ref, accepted.publish, accepted.dependants) == (
+        ("packages/hello",),
+        "main",
+        True,
+        False,
+    )
+
+
+@pytest.mark.parametrize("name", ["packages/hello", "projects/packages/hello", "hello", "./packages/hello/"])
+def test_unit_may_be_named_by_path_directory_or_name(daemon: Daemon, name: str) -> None:
+    accepted = daemon.ask(units=[name, "packages/hello"])
+    assert isinstance(accepted, RequestAccepted)
+    assert accepted.units == ("packages/hello",)
+
+
+def test_commit_off_the_branch_is_built_and_not_published(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    off = mirror.repository(URL).commit(FILES | {"README": b"x"}, "feature")
+    accepted = daemon.ask(ref="feature", units=["hello"])
+    assert isinstance(accepted, RequestAccepted)
+    assert (accepted.revision, accepted.publish, accepted.ref) == (off, False, "feature")
+    revised = daemon.told[-2]
+    assert isinstance(revised, SourceRevised) and not revised.followed
+    back = daemon.ask(units=["hello"], request_id="r-2")
+    assert isinstance(back, RequestAccepted) and back.publish
+    again = daemon.told[-2]
+    assert isinstance(again, SourceRevised) and again.followed, "readers keep one commit a source"
+
+
+REJECTIONS = [
+    ({"source": "dmo", "all": True}, "unknown-source", 'no source "dmo"', "Did you mean demo?"),
+    ({"ref": "mian", "all": True}, "unknown-ref", '"mian"', "Did you mean main?"),
+    ({"ref": "0123456789", "all": True}, "unknown-ref", '"0123456789"', ""),
+    ({"units": ["packages/helo"]}, "unknown-unit", 'no unit "packages/helo"', "Did you mean packages/hello?"),
+    ({"units": ["hello", "zzz"]}, "unknown-unit", 'no unit "zzz"', "Known: packages/bad, packages/hello"),
+    ({"units": ["hello"], "targets": ["bookwrm.x86_64"]}, "unknown-target", '"bookwrm.x86_64"', "bookworm.x86_64?"),
+    ({"units": ["hello"], "targets": ["trixie.x86_64"]}, "unknown-target", "trixie.x86_64", "bookworm.x86_64"),
+    ({"all": True, "targets": ["nowhere"]}, "unknown-target", '"nowhere"', "bookworm.x86_64"),
+    (
+        {"units": ["packages/bad"]},
+        "broken-manifest",
+        "projects/packages/bad/.cb/cloud_builder.yml:3: unknown key distribution",
+        "Did you mean distributions?",
+    ),
+    ({"units": ["bad"]}, "broken-manifest", "cloud_builder.yml:3: unknown key", "Did you mean distributions?"),
+]
+
+
+@pytest.mark.parametrize(("wish", "code", "message", "hint"), REJECTIONS)
+def test_rejection_names_thing_cause_and_nearest_name(
+    daemon: Daemon, wish: dict[str, Any], code: str, message: str, hint: str
+) -> None:
+    daemon.mirror.repository(URL).commit(FILES | BROKEN)
+    rejected = daemon.ask(**wish, requester="me")
+    assert isinstance(rejected, RequestRejected)
+    assert rejected.code == code
+    assert message in rejected.message
+    assert hint in rejected.hint
+    assert (rejected.request_id, rejected.requester) == ("r-1", "me")
+
+
+def test_broken_unit_never_hides_the_healthy_ones(daemon: Daemon, mirror: MemorySource) -> None:
+    mirror.repository(URL).commit(FILES | BROKEN)
+    accepted = daemon.ask(all=True)
+    assert isinstance(accepted, RequestAccepted)
+    assert len(accepted.units) == 3
+    revised = daemon.told[-2]
+    assert isinstance(revised, SourceRevised)
+    assert [(problem.path, problem.line) for problem in revised.problems] == [("packages/bad", 3)]
+
+
+def test_ambiguous_name(daemon: Daemon, mirror: MemorySource) -> None:
+    twice = {path.replace("packages", "other"): content for path, content in package("hello").items()}
+    mirror.repository(URL).commit(FILES | twice)
+    rejected = daemon.ask(units=["hello"])
+    assert isinstance(rejected, RequestRejected)
+    assert (rejected.code, rejected.hint) == ("ambiguous-unit", "Say which: other/hello, packages/hello")
+
+
+@pytest.mark.parametrize("targets", [["bookworm.x86_64"], ["sid.x86_64"]])
+def test_all_takes_the_units_that_have_the_target(daemon: Daemon, mirror: MemorySource, targets: list[str]) -> None:
+    both = package("both", targets="{dist: bookworm, arch: x86_64}, {dist: sid, arch: x86_64}")
+    mirror.repository(URL).commit(both | package("one"))
+    accepted = daemon.ask(all=True, targets=targets)
+    assert isinstance(accepted, RequestAccepted)
+    assert accepted.units == (("packages/both",) if "sid.x86_64" in targets else ("packages/both", "packages/one"))
+
+
+# --- pushes
+
+
+def test_push_builds_what_changed_and_their_dependants_once(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    changed = FILES | {"projects/packages/libgreet/new.c": b"int x;"} | package("fresh")
+    revision = mirror.repository(URL).commit(changed)
+    revised, accepted = daemon.later(daemon.settings.poll_interval)
+    assert isinstance(revised, SourceRevised) and revised.followed
+    assert isinstance(accepted, RequestAccepted)
+    assert accepted.units == ("packages/fresh", "packages/libgreet")
+    assert (accepted.origin, accepted.requester, accepted.dependants) == ("push", "push", True)
+    assert accepted.request_id == f"push-demo-{revision[:10]}"
+    assert daemon.later(60) == []
+    daemon.start()
+    assert daemon.later(60) == []
+
+
+@pytest.mark.parametrize(
+    "files",
+    [FILES | {"README": b"x"}, {path: content for path, content in FILES.items() if "tool" not in path}],
+    ids=["outside of units", "unit removed"],
+)
+def test_push_that_changes_no_unit_builds_nothing(
+    daemon: Daemon, mirror: MemorySource, files: dict[str, bytes]
+) -> None:
+    daemon.settle()
+    mirror.repository(URL).commit(files)
+    told = daemon.later(20)
+    assert [type(event) for event in told] == [SourceRevised]
+
+
+def test_push_may_be_switched_off(mirror: MemorySource) -> None:
+    daemon = Daemon(mirror, build_on_push=False)
+    daemon.settle()
+    mirror.repository(URL).commit(package("hello"))
+    assert [type(event) for event in daemon.later(20)] == [SourceRevised]
+
+
+def test_push_while_the_daemon_was_down_is_noticed(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    mirror.repository(URL).commit(FILES | {"projects/packages/tool/x": b"x"})
+    daemon.start()
+    assert [type(event) for event in daemon.settle()] == [SourceRevised, RequestAccepted]
+
+
+def test_forced_push_back_and_forth_has_ids_of_its_own(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    repository = mirror.repository(URL)
+    first = repository.branches["main"]
+    second = repository.commit(FILES | {"projects/packages/tool/x": b"x"})
+    ids = []
+    for revision in (second, first, second):
+        repository.branches["main"] = revision
+        told = daemon.later(20)
+        assert isinstance(told[-1], RequestAccepted)
+        ids.append(told[-1].request_id)
+    assert len(set(ids)) == 3
+
+
+def test_unit_that_was_mended_is_built(daemon: Daemon, mirror: MemorySource) -> None:
+    mirror.repository(URL).commit(FILES | BROKEN)
+    daemon.settle()
+    mirror.repository(URL).commit(FILES | package("bad"))
+    told = daemon.later(20)
+    assert isinstance(told[-1], RequestAccepted)
+    assert told[-1].units == ("packages/bad",)
+
+
+def test_other_state_of_package_repositories_is_announced_and_builds_nothing(daemon: Daemon) -> None:
+    daemon.settle()
+    daemon.states.value = "two"
+    told = daemon.later(20)
+    assert [type(event) for event in told] == [SourceRevised]
+
+
+def test_large_source_comes_in_parts(mirror: MemorySource) -> None:
+    files = {path: content for n in range(450) for path, content in package(f"unit{n}").items()}
+    mirror.repository(URL).commit(files)
+    told = Daemon(mirror).settle()
+    assert [(part.part, part.parts, len(part.units)) for part in told if isinstance(part, SourceRevised)] == [
+        (0, 3, 200),
+        (1, 3, 200),
+        (2, 3, 50),
+    ]
+
+
+# --- sources by event
+
+
+def test_source_comes_and_goes_by_events(mirror: MemorySource) -> None:
+    daemon = Daemon(mirror, {})
+    daemon.send(SourceAddRequested(source=DEMO, url=URL))
+    assert [type(event) for event in daemon.settle()] == [SourceRevised]
+    daemon.send(SourceAddRequested(source=DEMO, url=URL))
+    assert daemon.settle() == []
+    daemon.start()
+    assert daemon.settle() == []
+    daemon.send(SourceRemoveRequested(source=DEMO))
+    assert [type(event) for event in daemon.told[1:]] == [SourceRemoved]
+    assert isinstance(daemon.ask(all=True), RequestRejected)
+    with pytest.raises(Rejected) as caught:
+        daemon.send(SourceRemoveRequested(source=DEMO))
+    assert caught.value.code == "unknown-source"
+
+
+def test_other_url_or_branch_is_a_first_sight(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    mirror.repository(URL).commit(package("hello"), "next")
+    daemon.send(SourceAddRequested(source=DEMO, url=URL, branch="next"))
+    (revised,) = daemon.settle()
+    assert isinstance(revised, SourceRevised) and revised.branch == "next"
+
+
+# --- ids, patience, survival
+
+
+def test_repeated_request_is_told_once_and_another_under_its_id_is_refused(daemon: Daemon) -> None:
+    daemon.ask(units=["hello"])
+    told = len(daemon.told)
+    daemon.ask(units=["hello"])
+    assert len(daemon.told) == told
+    with pytest.raises(Rejected) as caught:
+        daemon.ask(units=["tool"])
+    assert caught.value.code == "request-id-taken"
+    daemon.send(
+        RequestFinished(request_id=RequestId("r-1"), source=DEMO, outcome=RequestOutcome.SUCCESS, finished_at=1.0)
+    )
+    daemon.ask(units=["hello"])
+    assert len(daemon.told) == told
+
+
+def test_rejected_request_may_be_sent_again(daemon: Daemon, mirror: MemorySource) -> None:
+    assert isinstance(daemon.ask(units=["fresh"]), RequestRejected)
+    mirror.repository(URL).commit(FILES | package("fresh"))
+    assert isinstance(daemon.ask(units=["fresh"]), RequestAccepted)
+
+
+def test_request_sees_what_was_pushed_before_it(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    revision = mirror.repository(URL).commit(FILES | {"README": b"new"})
+    accepted = daemon.ask(units=["hello"])
+    assert isinstance(accepted, RequestAccepted) and accepted.revision == revision
+
+
+def test_unreachable_source_lets_a_wish_wait_then_rejects_it(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    mirror.is_reachable = False
+    assert not isinstance(daemon.ask(units=["hello"]), RequestRejected)
+    assert daemon.later(5) == []
+    daemon.start()
+    mirror.is_reachable = True
+    assert isinstance(daemon.later(10)[-1], RequestAccepted)
+    mirror.is_reachable = False
+    daemon.ask(units=["hello"], request_id="r-2")
+    daemon.later(5)
+    rejected = daemon.later(GIVE_UP)[-1]
+    assert isinstance(rejected, RequestRejected)
+    assert (rejected.code, rejected.request_id) == ("source-unreachable", "r-2")
+
+
+def test_unreachable_source_does_not_hold_up_the_others(mirror: MemorySource) -> None:
+    sources = {"demo": SourceSettings(url=URL), "gone": SourceSettings(url="memory:gone")}
+    daemon = Daemon(mirror, sources)
+    daemon.send(BuildRequested(source=SourceName("gone"), all=True, request_id=RequestId("r-0")))
+    assert isinstance(daemon.ask(units=["hello"]), RequestAccepted)
+
+
+def test_new_broker_is_told_everything_that_is_open(daemon: Daemon, mirror: MemorySource) -> None:
+    off = mirror.repository(URL).commit(FILES | {"README": b"x"}, "feature")
+    first = daemon.ask(ref=off, units=["hello"])
+    second = daemon.ask(units=["tool"], request_id="r-2")
+    done = daemon.ask(units=["libgreet"], request_id="r-3")
+    assert isinstance(done, RequestAccepted)
+    daemon.send(
+        RequestFinished(request_id=done.request_id, source=DEMO, outcome=RequestOutcome.SUCCESS, finished_at=1.0)
+    )
+    daemon.start()
+    daemon.do(daemon.flow.resume)
+    told = daemon.settle()
+    assert [event for event in told if isinstance(event, RequestAccepted)] == [first, second]
+    known = None
+    for event in told:
+        if isinstance(event, SourceRevised):
+            known = event.revision
+        elif isinstance(event, RequestAccepted):
+            assert event.revision == known, "a snapshot goes before what is pinned to it"
+
+
+def test_rolled_back_transaction_loses_nothing(daemon: Daemon) -> None:
+    daemon.settle()
+    daemon.send(BuildRequested(source=DEMO, units=("hello",), request_id=RequestId("r-1")))
+    with pytest.raises(ZeroDivisionError), daemon.state.transaction():
+        work = Work(daemon.state, daemon.now)
+        daemon.flow.tick(work)
+        deadline = time.monotonic() + 10
+        while not work.emitted and time.monotonic() < deadline:
+            daemon.flow.tick(work)
+        raise ZeroDivisionError
+    daemon.flow.restore(daemon.state)
+    assert isinstance(daemon.settle()[-1], RequestAccepted)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "request_id"),
+    [
+        (b'{"request_id": "ci-7", "source": "demo"}', "build.requested: name the units", "ci-7"),
+        (b'{"request_id": 7}', "build.requested: source: missing", None),
+        (b"{", "build.requested: not valid JSON", None),
+        (b"[1]", "build.requested: not an object", None),
+        (b"\xff", "header ce_id: missing", None),
+        (None, "build.requested: the message has no body", None),
+        (b"[" * 100_000, "build.requested: nested too deeply", None),
+    ],
+)
+def test_malformed_message_is_answered(
+    daemon: Daemon, value: bytes | None, reason: str, request_id: str | None
+) -> None:
+    told = daemon.do(lambda work: daemon.flow.reject(value, reason, work))
+    (rejected,) = told
+    assert isinstance(rejected, RequestRejected)
+    assert (rejected.code, rejected.message) == ("malformed", reason)
+    assert rejected.request_id == request_id if request_id else rejected.request_id.startswith("malformed-")
+    assert '"units"' in rejected.hint
+
+
+def test_malformed_message_never_speaks_for_another_request(daemon: Daemon) -> None:
+    daemon.ask(units=["hello"])
+    assert daemon.do(lambda work: daemon.flow.reject(b'{"request_id": "r-1"}', "build.requested: x", work)) == []
+    assert daemon.do(lambda work: daemon.flow.reject(b"{}", "source.add-requested: url: missing", work)) == []
