@@ -37,6 +37,7 @@ class Snapshots:
         for place in (self.path, self._snapshots, self.path / BY_HASH):
             for leftover in place.glob(".*"):
                 _remove(leftover)
+        self._symlink("dists", "current/dists")
         needed = self._needed(self.names())
         pool = (str(file.relative_to(self.path)) for file in self.path.glob("pool/*/*/*"))
         self._drop(set(pool) - needed)
@@ -88,7 +89,6 @@ class Snapshots:
     def point_at(self, snapshot: str) -> None:
         """Makes a snapshot live, in one step."""
         self._symlink("current", f"snapshots/{snapshot}")
-        self._symlink("dists", "current/dists")
         sync_directory(self.path)
 
     def date(self, snapshot: str) -> int:

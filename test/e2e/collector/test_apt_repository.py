@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -197,6 +199,42 @@ def test_killed_at_any_step_old_or_new_is_live_and_the_next_start_goes_on(
     snapshot = reopened(warehouse).publish(listing(old, new), at=START + 2)
     assert warehouse.repositories.live(NAME) == snapshot
     assert read_all(path) == {"a", "b"}
+    assert list(path.rglob(".*")) == []
+
+
+PUBLISHER = """
+import sys
+from itertools import count
+from pathlib import Path
+from cloud_builder.adapters.deb.repository import AptRepositories
+from cloud_builder.adapters.memory.signer import MemorySigner
+from cloud_builder.adapters.store.directory import DirectoryStore
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.repository import Listing
+root, store, *debs = sys.argv[1:]
+debs = [Artifact.model_validate_json(deb) for deb in debs]
+writer = AptRepositories(Path(root), DirectoryStore(Path(store)), MemorySigner(), url="http://x", keep=3, grace=0)
+for number in count():
+    listed = (debs[0], debs[1 + number % (len(debs) - 1)])
+    writer.publish(Listing("demo-bookworm", "bookworm", {"amd64": listed}), at=1_790_000_000 + number * 1000)
+"""
+
+
+@pytest.mark.parametrize("published", [1, 2, 7, 20])
+def test_killed_for_real_it_goes_on_from_what_is_live(warehouse: Any, tmp_path: Path, published: int) -> None:
+    debs = [warehouse.deb(name, version) for name, version in (("kept", "1"), ("a", "1"), ("a", "2"), ("a", "3"))]
+    texts = [deb.model_dump_json() for deb in debs]
+    path, deadline = warehouse.root / NAME, time.monotonic() + 60
+    child = process.spawn([sys.executable, "-c", PUBLISHER, warehouse.root, tmp_path / "store", *texts])
+    with child:
+        while snapshots.number(warehouse.repositories.live(NAME)) < published and time.monotonic() < deadline:
+            assert child.poll() is None, child.stdout and child.stdout.read()
+        child.kill()
+    assert read_all(path) == {"kept", "a"}
+    number = snapshots.number(warehouse.repositories.live(NAME))
+    snapshot = reopened(warehouse).publish(listing(debs[0]), at=START + 1e6)
+    assert snapshots.number(snapshot) in (number + 1, number + 2)
+    assert read_all(path) == {"kept"}
     assert list(path.rglob(".*")) == []
 
 
