@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from threading import Event
 
 from cloud_builder.errors import CloudBuilderError, Retryable
-from cloud_builder.model.topics import DEAD_LETTER
-from cloud_builder.ports.broker import Outgoing
-from cloud_builder.ports.mesh import Flow
+from cloud_builder.model.topics import BARE_EVENT, DEAD_LETTER
+from cloud_builder.ports.broker import Outgoing, Record
+from cloud_builder.ports.mesh import Flow, FrontDoor
 from cloud_builder.ports.state import StateStore
 
 from .deadletter import dead
@@ -95,11 +95,17 @@ class Handling:
         event = delivered.content
         if isinstance(event, Undecodable):
             self._bury(delivered, event, work)
+            self._answer(delivered.record, event, work)
         elif event is not None and not self._state.has_seen(event.id):
             self._state.mark_seen(event.id, work.now)
             work.caused_by(event)
             self._flow.handle(event, work)
             work.caused_by(None)
+
+    def _answer(self, record: Record, error: Undecodable, work: Transaction) -> None:
+        """Where plain JSON is taken, a person may be waiting."""
+        if isinstance(self._flow, FrontDoor) and record.partition.topic in BARE_EVENT:
+            self._flow.reject(record.value, " ".join(filter(None, (error.message, error.hint))), work)
 
     # --- the slow way -----------------------------------------------------------------------------------------
 

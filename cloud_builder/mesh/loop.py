@@ -133,11 +133,11 @@ class Loop:
 
     def _send(self) -> None:
         try:
-            self._relay.pump(_SEND_TIMEOUT)
+            if self._relay.pump(_SEND_TIMEOUT):
+                self._handling.broker_seen = self._clock()
         except Retryable as error:
             self._outage.goes_on(error)
         else:
-            self._handling.broker_seen = self._clock()
             self._outage.is_over()
 
     def _send_last(self, until: float) -> None:

@@ -26,14 +26,17 @@ class Relay:
         self._confirmed = 0
         self.pending = True
 
-    def pump(self, timeout: float) -> None:
-        """Sends all there is; Retryable when the broker does not take it within `timeout` seconds a piece."""
+    def pump(self, timeout: float) -> bool:
+        """Sends all there is; True when there was something. Retryable when the broker does not take it within
+        `timeout` seconds a piece."""
+        before = self._sent
         while self.pending:
             found = self._state.outbox(_MOST, after=self._sent)
             if found:
                 self._send([record for _, record in found], timeout)
                 self._sent = found[-1][0]
             self.pending = len(found) == _MOST
+        return self._sent > before
 
     def settle(self) -> None:
         """Inside a transaction: takes what was sent out of the outbox."""

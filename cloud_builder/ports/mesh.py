@@ -6,7 +6,7 @@ emitted after the commit. A flow never sees Kafka.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cloud_builder.model.events import Payload
 from cloud_builder.model.ids import EventId
@@ -82,3 +82,11 @@ class Flow(Protocol):
 
     def stop(self, work: Work) -> None:
         """The daemon ends: hand over. Must return within 3 s; what is emitted is still sent."""
+
+
+@runtime_checkable
+class FrontDoor(Protocol):
+    """A flow that answers people also when what they sent cannot be read (it goes to the dead letters all the same)."""
+
+    def reject(self, value: bytes | None, reason: str, work: Work) -> bool:
+        """`value`: the message as it came. True when whoever sent it can learn of the rejection."""

@@ -207,6 +207,22 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_with_its_bytes(broker, sta
     assert flow.handled == ["a"]
 
 
+def test_whoever_sent_what_cannot_be_read_gets_an_answer_from_the_front_door(broker, state):
+    flow = Counting()
+
+    def reject(value, reason, work):
+        work.emit(RequestRejected(request_id="malformed", code="malformed", message=reason, rejected_at=work.now))
+        return True
+
+    flow.reject = reject
+    broker.producer().send([Outgoing("cb.request", None, b'{"sauce": "s", "all": true}')], 1.0)
+    broker.producer().send([Outgoing("cb.result", None, b"not for people")], 1.0)
+    steps(started(flow, broker, state))
+
+    assert answers(broker) == [("malformed", "malformed")]
+    assert len(list_dead(broker)) == 2
+
+
 def test_a_retryable_event_waits_and_keeps_its_place(broker, state):
     tries = []
 

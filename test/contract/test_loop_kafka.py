@@ -1,0 +1,131 @@
+"""The loop on a real Kafka that goes away and comes back."""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Thread
+
+import pytest
+
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.adapters.sqlite.state import SqliteState
+from cloud_builder.errors import Retryable
+from cloud_builder.mesh.client import Client
+from cloud_builder.mesh.codec import decode
+from cloud_builder.mesh.deadletter import list_dead, retry
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.model.events import BuildRequested, RequestRejected
+from cloud_builder.model.outcome import Role
+from cloud_builder.ports.broker import Outgoing
+
+
+class Counting:
+    """Answers each request with a rejection."""
+
+    role = Role.REQUEST
+    instance = ""
+
+    def __init__(self):
+        self.handled, self.ticks, self.broken = [], 0, False
+
+    def restore(self, state): ...
+
+    def resume(self, work): ...
+
+    def handle(self, event, work):
+        if self.broken:
+            raise ValueError("broken")
+        self.handled.append(event.payload.request_id)
+        work.emit(RequestRejected(request_id=event.payload.request_id, code="x", message="no", rejected_at=work.now))
+
+    def tick(self, work):
+        self.ticks += 1
+
+    def patience(self):
+        return 0.1
+
+    def stop(self, work):
+        work.emit(RequestRejected(request_id="last", code="x", message="bye", rejected_at=work.now))
+
+
+@pytest.fixture
+def daemon(own_kafka_server, tmp_path):
+    flow, stop = Counting(), Event()
+    broker, state = KafkaBroker(own_kafka_server.settings), SqliteState(tmp_path / "state.sqlite")
+    thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
+    thread.start()
+    wait_for(lambda: flow.ticks)
+    yield flow, stop, thread
+    stop.set()
+    thread.join(10)
+    state.close()
+
+
+def wait_for(condition, seconds: float = 30.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)
+
+
+def answers(broker) -> list[str]:
+    oldest = {place: low for place, (low, _) in broker.watermarks(["cb.intake"]).items()}
+    consumer, found = broker.consumer(oldest), []
+    while not consumer.is_at_end():
+        found += [decode(record, "").payload.request_id for record in consumer.poll(500, 0.2)]
+    consumer.close()
+    return found
+
+
+def test_a_daemon_lives_through_poison_and_an_outage_and_hands_over(daemon, own_kafka_server, caplog):
+    caplog.set_level("INFO", logger="cb.mesh")
+    flow, stop, thread = daemon
+    broker = KafkaBroker(own_kafka_server.settings)
+    client = Client(broker, "test")
+
+    client.send(BuildRequested(source="s", all=True, request_id="a"))
+    wait_for(lambda: flow.handled == ["a"])
+
+    flow.broken = True
+    client.send(BuildRequested(source="s", all=True, request_id="b"))
+    wait_for(lambda: list_dead(broker))
+    flow.broken = False
+    (letter,) = list_dead(broker)
+    assert letter.reason == "ValueError: broken"
+    retry(broker, letter.dead_id)
+    wait_for(lambda: flow.handled == ["a", "b"])
+
+    own_kafka_server.stop()
+    wait_for(lambda: any(record.message.startswith("broker unreachable") for record in caplog.records))
+    ticks = flow.ticks
+    wait_for(lambda: flow.ticks > ticks + 3)
+    own_kafka_server.start()
+    wait_for(lambda: sent(client, BuildRequested(source="s", all=True, request_id="c")))
+    wait_for(lambda: flow.handled == ["a", "b", "c"])
+    assert [record.message for record in caplog.records].count("broker unreachable, waiting") == 1
+
+    begin = time.monotonic()
+    stop.set()
+    thread.join(10)
+    assert time.monotonic() - begin < 5
+    assert list(dict.fromkeys(answers(broker))) == ["a", "b", "c", "last"]
+
+
+def test_plain_json_of_any_client_is_taken_and_broken_json_is_kept(daemon, own_kafka_server):
+    flow, _, _ = daemon
+    broker = KafkaBroker(own_kafka_server.settings)
+    producer = broker.producer()
+    producer.send([Outgoing("cb.request", None, b"{")], 10)
+    producer.send([Outgoing("cb.request", None, b'{"source": "s", "units": ["a"], "request_id": "ci-1"}')], 10)
+    wait_for(lambda: flow.handled == ["ci-1"])
+    (letter,) = list_dead(broker)
+    assert "not valid JSON" in letter.reason
+    producer.close()
+
+
+def sent(client, payload) -> bool:
+    try:
+        client.send(payload, timeout=1)
+    except Retryable:
+        return False
+    return True
