@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
@@ -49,7 +50,10 @@ if [ -s /layer/Packages ]; then
     apt-get update -o Dir::Etc::SourceList="$list" -o Dir::Etc::SourceParts=/dev/null -o APT::Get::List-Cleanup=0
 fi
 apt-get build-dep /layer/source || {{
-    apt-get --simulate build-dep /layer/source >/dev/null 2>&1 || exit 1
+    if ! apt-get --simulate build-dep /layer/source >/dev/null 2>&1; then
+        apt-cache policy $(cat /layer/wanted)
+        exit 1
+    fi
     echo 'The lists of packages may be older than the mirror: reading them again.'
     apt-get update && apt-get build-dep /layer/source
 }}
@@ -76,6 +80,8 @@ _ENVIRONMENT = {
 _LISTED = ("dpkg-query", "-W", "-f", r"${Package} ${Version} ${Architecture}\n")
 
 _UNMET = re.compile(r"^ *builddeps:.* : (?P<first>.*)|^ +(?P<next>(?:Pre-)?Depends: .*|Conflicts: .*)")
+_WANTED = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
+_CANDIDATE = re.compile(r"^  Candidate: (?P<version>\S+)")
 _REASON = re.compile(r"(?:Pre-)?(?P<kind>Depends|Conflicts): (?P<what>.+?)(?: but (?P<why>.*))?$")
 _MIRROR = re.compile(
     r"Failed to fetch|Could not (resolve|connect)|Temporary failure|Unable to (fetch|connect)|Hash Sum mismatch"
@@ -87,6 +93,7 @@ def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cac
     """See ports.recipe.Recipe.install."""
     (workspace / "source" / "debian").mkdir(parents=True)
     (workspace / "source" / "debian" / "control").write_text(_control(source), encoding="utf-8")
+    (workspace / "wanted").write_text(" ".join(_wanted(source)), encoding="utf-8")
     (workspace / "apt.conf").write_text(_APT, encoding="utf-8")
     (workspace / "pin").write_text(_PIN, encoding="utf-8")
     _index(offered, workspace)
@@ -109,6 +116,11 @@ def _control(source: PackageSource) -> str:
     fields = dict(source.build_depends)
     fields["Build-Depends"] = ", ".join(filter(None, (fields.get("Build-Depends"), NEEDED)))
     return "".join(f"{field}: {value}\n" for field, value in (("Source", source.name), *fields.items()))
+
+
+def _wanted(source: PackageSource) -> list[str]:
+    """Names of packages that the relations speak of, for the question which versions there are."""
+    return sorted({name for _, value in source.build_depends for name in _WANTED.findall(value)})
 
 
 def _index(offered: Sequence[Path], workspace: Path) -> None:
@@ -144,24 +156,37 @@ def explain(source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
 
 
 def _unmet(said: Sequence[str]) -> list[str]:
-    """What of Build-Depends cannot be satisfied, each with apt's reason."""
+    """What of Build-Depends cannot be satisfied, each with the reason."""
     found: list[str] = []
+    candidates = _candidates(said)
     for line in said:
         match = _UNMET.match(line)
-        if match is None:
-            if found:
-                break
-            continue
-        if match["next"] and not found:
+        if match is None and found:
+            break
+        if match is None or (match["next"] and not found):
             continue
         relation = _REASON.match(match["first"] or match["next"])
         if relation:
             field = "Build-Depends" if relation["kind"] == "Depends" else "Build-Conflicts"
-            found.append(f"{field}: {relation['what']} cannot be satisfied: {_why(relation['why'] or '')}")
+            why = _why(relation["what"], relation["why"] or "", candidates)
+            found.append(f"{field}: {relation['what']} cannot be satisfied: {why}")
     return found
 
 
-def _why(reason: str) -> str:
-    if "not installable" in reason:
+def _candidates(said: Sequence[str]) -> dict[str, str]:
+    """What `apt-cache policy` printed: the version of each package that apt would take."""
+    found = {}
+    for name, line in pairwise(line for line in said if not line.startswith("  Installed: ")):
+        version = _CANDIDATE.match(line)
+        if version and version["version"] != "(none)":
+            found[name.rstrip(":")] = version["version"]
+    return found
+
+
+def _why(relation: str, reason: str, candidates: Mapping[str, str]) -> str:
+    name = re.split(r"[ :]", relation)[0]
+    if "not installable" in reason or ("|" not in relation and candidates and name not in candidates):
         return "no such package in the repositories of the build root or in the mesh"
+    if "(" in relation and name in candidates and "|" not in relation:
+        return f"there is {candidates[name]}"
     return f"apt says: {reason}" if reason else "apt gives no reason"

@@ -30,13 +30,15 @@ def test_a_missing_build_dependency_is_named(workshop) -> None:
     assert finished.hint
 
 
-def test_a_version_that_is_too_old_is_told_with_apts_reason(workshop, unit, libgreet) -> None:
+def test_a_version_that_is_too_old_is_told_with_what_there_is(workshop, unit, libgreet) -> None:
     control = unit / "debian" / "control"
     control.write_text(control.read_text().replace("(= 13)", "(= 13), libgreet-dev (>= 7), make (>= 99)"))
     finished = workshop.build("broken", libgreet)
     assert finished.outcome is Outcome.FAILURE
-    assert "libgreet-dev (>= 7) cannot be satisfied" in finished.message
-    assert "1.0.0 is to be installed" in finished.message
+    assert finished.message.startswith(
+        "Build-Depends: libgreet-dev (>= 7) cannot be satisfied: there is 1.0.0; "
+        "Build-Depends: make (>= 99) cannot be satisfied: there is 4.3-"
+    )
 
 
 def test_a_failing_test_is_the_cause(workshop, unit) -> None:
@@ -54,7 +56,7 @@ def test_a_compilers_error_is_the_cause(workshop, unit) -> None:
     source = unit / "greet.c"
     source.write_text(source.read_text().replace("return NULL;\n}", "return NULL\n}", 1))
     finished = workshop.build("broken")
-    assert "greet.c:26:20: error: expected ‘;’ before ‘}’ token" in finished.message.splitlines()[0]
+    assert "greet.c:26:1: error: expected ‘;’ before ‘}’ token" in finished.message.splitlines()[0]
 
 
 def test_a_build_has_no_network_no_rights_and_a_fixed_world(workshop, unit) -> None:
@@ -144,9 +146,11 @@ def test_a_canceled_build_ends_within_two_seconds(workshop, unit, libgreet) -> N
     cancel, begun = threading.Event(), threading.Event()
     order = workshop.order("broken", Limits(), ())
     ended: list = []
+    said = bytearray()
 
     def log(piece: bytes) -> None:
-        if b"\nnow" in piece:
+        said.extend(piece)
+        if b"\nnow\n" in said:
             begun.set()
 
     thread = threading.Thread(target=lambda: ended.append(workshop.builder.build(order, log, cancel)))

@@ -30,6 +30,7 @@ E: Unable to correct problems, you have held broken packages.
 
 def test_the_layer_is_asked_for_relations_and_nothing_else_of_the_source(tmp_path: Path) -> None:
     action = install(SOURCE, [], tmp_path / "workspace", tmp_path / "cache")
+    assert (tmp_path / "workspace" / "wanted").read_text() == "autoconf2.13 libgreet-dev"
     control = (tmp_path / "workspace" / "source" / "debian" / "control").read_text()
     assert control == (
         "Source: greet\n"
@@ -50,6 +51,28 @@ def test_a_missing_build_dependency_is_a_failure_that_names_it() -> None:
         "Build-Depends: libm17n-dev (>= 99) cannot be satisfied: apt says: 1.8.0 is to be installed"
     )
     assert "debian/control" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("relation", "candidate", "told"),
+    [
+        ("libgreet-dev (>= 7) but it is not going to be installed", "1.0.0", "there is 1.0.0"),
+        ("libgreet-dev (>= 7)", "1.0.0", "there is 1.0.0"),
+        ("libgreet-dev", "(none)", "no such package in the repositories of the build root or in the mesh"),
+        ("libgreet-dev but it is not going to be installed", "1.0.0", "apt says: it is not going to be installed"),
+    ],
+)
+def test_apts_reason_is_made_clear_by_the_versions_there_are(relation: str, candidate: str, told: str) -> None:
+    said = [
+        f" builddeps:/layer/source : Depends: {relation}",
+        "make:",
+        "  Installed: 4.3-4.1",
+        "  Candidate: 4.3-4.1",
+        "libgreet-dev:",
+        "  Installed: (none)",
+        f"  Candidate: {candidate}",
+    ]
+    assert explain(SOURCE, said).message.endswith(told)
 
 
 @pytest.mark.parametrize(
