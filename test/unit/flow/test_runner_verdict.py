@@ -1,0 +1,100 @@
+"""How a build's log becomes a cause, and an error an outcome."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.errors import Bug, Permanent, Rejected, Retryable
+from cloud_builder.flow.runner.progress import Canceled, Progress
+from cloud_builder.flow.runner.verdict import build_failed, check, verdict_on
+from cloud_builder.model.limits import MIB, Limits
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.ports.recipe import PackageSource
+from cloud_builder.ports.sandbox import Ended, EndedBy
+
+SOURCE = PackageSource("greet", "1.2", Path("/unit"), "tree")
+
+
+def rank(line: str) -> int:
+    return 9 if "error:" in line else 3 if "***" in line else 0
+
+
+@pytest.fixture
+def progress(tmp_path: Path) -> Progress:
+    return Progress(tmp_path / "log", lambda _: None, rank, MIB)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "code"),
+    [
+        (Permanent("no", code="source"), Outcome.FAILURE, "source"),
+        (Rejected("no", code="unknown-path"), Outcome.FAILURE, "unknown-path"),
+        (Retryable("later", code="mirror"), Outcome.ERROR, "mirror"),
+        (Bug("oops", code="tree"), Outcome.ERROR, "tree"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), Outcome.ERROR, "machine"),
+        (KeyError("x"), Outcome.ERROR, "bug"),
+        (Canceled(), Outcome.CANCELED, "canceled"),
+    ],
+)
+def test_each_error_is_an_outcome_with_a_message(error: Exception, outcome: Outcome, code: str) -> None:
+    verdict = verdict_on(error, canceled=False)
+    assert (verdict.outcome, verdict.code) == (outcome, code)
+    assert verdict.message
+    assert verdict_on(error, canceled=True).outcome is Outcome.CANCELED
+
+
+@pytest.mark.parametrize("ended_by", [EndedBy.TIME, EndedBy.SILENCE, EndedBy.MEMORY, EndedBy.DISK, EndedBy.LOG])
+def test_a_limit_is_named_with_its_value(ended_by: EndedBy) -> None:
+    limits = Limits(time=11.0, silence=12.0, memory=13 * MIB, disk=14 * MIB, log=15 * MIB)
+    with pytest.raises(Permanent, match=rf"^build: .* the limit `{ended_by.value}`, 1[1-5] ") as error:
+        check(Ended(-9, ended_by), "build", limits)
+    assert error.value.code == f"limit-{ended_by.value}"
+
+
+def test_what_somebody_else_killed_is_tried_again() -> None:
+    with pytest.raises(Retryable, match="killed"):
+        check(Ended(-9), "build", Limits())
+    check(Ended(2), "build", Limits())
+
+
+def test_the_cause_comes_first_and_the_last_lines_after_it(progress: Progress) -> None:
+    with progress.during("build"):
+        progress.write(b"compiling\n\x1b[31ma.c:1: err")
+        progress.write(b"or: first\x1b[0m\r\nb.c:2: error: second\n\n*** Error 1\ngiven up")
+        failure = build_failed(SOURCE, "build", 2, progress)
+    assert failure.message.splitlines() == [
+        "greet 1.2 does not build: a.c:1: error: first",
+        "  | compiling",
+        "  | b.c:2: error: second",
+        "  | *** Error 1",
+        "  | given up",
+    ]
+
+
+def test_without_a_cause_the_last_line_speaks(progress: Progress) -> None:
+    with progress.during("build"):
+        progress.write(b"one\ntwo\n")
+        assert build_failed(SOURCE, "build", 2, progress).message.startswith("greet 1.2 does not build: two\n")
+    with progress.during("build"):
+        assert build_failed(SOURCE, "build", 2, progress).message == "greet 1.2 does not build: exit status 2"
+
+
+def test_the_log_has_every_byte_up_to_its_limit(tmp_path: Path) -> None:
+    live = bytearray()
+    progress = Progress(tmp_path / "log", live.extend, rank, 40)
+    with progress.during("build"):
+        for _ in range(10):
+            progress.write(b"0123456789\n")
+    progress.close()
+    assert (tmp_path / "log").read_bytes() == bytes(live) == (b"==> build\n" + b"0123456789\n" * 3)[:40]
+    assert list(progress.timings) == ["build"]
+
+
+def test_a_line_without_an_end_costs_no_memory(progress: Progress) -> None:
+    with progress.during("build"):
+        for _ in range(100):
+            progress.write(b"x" * 65536)
+        assert [len(line) for line in progress.lines()] == [2000]
