@@ -11,11 +11,10 @@ import logging
 from collections.abc import Collection
 
 from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
-from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import JobFinished, PublishFailed, RepositoryPublished, SourceRevised
 from cloud_builder.model.ids import JobId, RepositoryName
 from cloud_builder.model.outcome import Role
-from cloud_builder.model.repository import Holding, Slot
+from cloud_builder.model.repository import Listing, Slot
 from cloud_builder.model.settings import CollectorSettings
 from cloud_builder.planning.publish import is_newer, is_same, listing
 from cloud_builder.ports.mesh import Received, Work
@@ -26,6 +25,7 @@ from cloud_builder.ports.store import ObjectStore
 
 from .shelves import Shelf, Shelves
 from .tips import Tips
+from .verify import verified
 
 SPACING = 1.0
 """Seconds between two snapshots of a repository: apt tells them apart by whole seconds."""
@@ -85,7 +85,7 @@ class CollectorFlow:
             return
         try:
             shelf = self._shelf(job, job.repository)
-            holding = self._verified(job)
+            holding = verified(job, self._store, self._repositories)
         except Permanent as error:
             self._fail(work, job.repository, [job.job_id], error)
             return
@@ -109,23 +109,6 @@ class CollectorFlow:
             )
         return shelf
 
-    def _verified(self, job: JobFinished) -> Holding:
-        """Every file that the request's result will name can be fetched, and packages are what they say."""
-        for artifact in (*job.artifacts, *([job.log] if job.log else [])):
-            self._store.verify(artifact.sha256)
-        debs = (artifact for artifact in job.artifacts if artifact.kind is ArtifactKind.DEB)
-        return Holding(
-            unit=job.unit,
-            target=job.target.name,
-            arch=job.target.arch,
-            sequence=job.sequence,
-            job_id=job.job_id,
-            packages=tuple(self._described(artifact) for artifact in debs),
-        )
-
-    def _described(self, artifact: Artifact) -> Artifact:
-        return artifact.model_copy(update={"package": self._repositories.inspect(artifact)})
-
     def _compare_with_tip(self, event: SourceRevised, work: Work) -> None:
         for shelf in list(self._shelves.known.values()):
             if shelf.source == event.source:
@@ -140,17 +123,15 @@ class CollectorFlow:
 
     def _tend(self, name: RepositoryName, work: Work) -> None:
         self._check(name, work)
-        gone = self._gone(name)
-        if work.caught_up and gone:
-            self._shelves.drop(work, name, gone)
-            gone = set()
-            ready = list(self._shelves.waiting[name])
-        else:
-            ready = [job for job, slot in self._shelves.waiting[name].items() if slot not in gone]
-        if self._shelves.known[name].stale and self._may_publish(name, work):
-            self._publish(name, work, gone, ready)
-        elif not self._shelves.known[name].stale and ready:
-            shelf = self._shelves.known[name]
+        hidden = self._gone(name)
+        if hidden and work.caught_up:
+            self._shelves.drop(work, name, hidden)
+            hidden = set()
+        shelf = self._shelves.known[name]
+        ready = [job for job, slot in self._shelves.waiting[name].items() if slot not in hidden]
+        if shelf.stale and self._may_publish(shelf, work):
+            self._publish(name, work, hidden, ready)
+        elif ready and not shelf.stale:
             self._shelves.answered(work, name, ready, well=True)
             self._announce(work, shelf, shelf.snapshot, ready)
 
@@ -166,9 +147,9 @@ class CollectorFlow:
             shelf = self._shelves.known[name]
             self._touch(work, shelf, stale=self._repositories.live(name) != shelf.snapshot)
 
-    def _may_publish(self, name: RepositoryName, work: Work) -> bool:
-        since = work.now - self._shelves.known[name].published_at
-        return work.now >= self._not_before.get(name, 0.0) and not 0.0 <= since < SPACING
+    def _may_publish(self, shelf: Shelf, work: Work) -> bool:
+        is_too_soon = 0.0 <= work.now - shelf.published_at < SPACING
+        return work.now >= self._not_before.get(shelf.repository, 0.0) and not is_too_soon
 
     def _publish(self, name: RepositoryName, work: Work, hidden: Collection[Slot], jobs: Collection[JobId]) -> None:
         shelf = self._shelves.known[name]
@@ -179,24 +160,15 @@ class CollectorFlow:
         except Retryable as error:
             self._not_before[name] = work.now + error.delay
             _LOG.warning("publishing has to wait", extra={"repository": name, "reason": error.message})
-            return
         except Permanent as error:
             self._not_before[name] = NEVER  # until something new comes in
             self._fail(work, name, jobs, error)
-            return
-        after = shelf.model_copy(
-            update={
-                "snapshot": snapshot,
-                "published_at": work.now if snapshot != shelf.snapshot else shelf.published_at,
-                "architectures": tuple(offered.packages),
-                "packages": offered.size,
-                "stale": False,
-            }
-        )
-        self._shelves.save(work, after)
-        self._shelves.answered(work, name, jobs, well=True)
-        if jobs or snapshot != shelf.snapshot:
-            self._announce(work, after, shelf.snapshot, jobs, warnings)
+        else:
+            after = _published(shelf, snapshot, offered, work.now)
+            self._shelves.save(work, after)
+            self._shelves.answered(work, name, jobs, well=True)
+            if jobs or snapshot != shelf.snapshot:
+                self._announce(work, after, shelf.snapshot, jobs, warnings)
 
     def _announce(
         self, work: Work, shelf: Shelf, previous: str, jobs: Collection[JobId], warnings: tuple[str, ...] = ()
@@ -226,3 +198,15 @@ class CollectorFlow:
             work.emit(
                 PublishFailed(repository=name, jobs=tuple(jobs), message=error.message, hint=error.hint, at=work.now)
             )
+
+
+def _published(shelf: Shelf, snapshot: str, offered: Listing, now: float) -> Shelf:
+    """The shelf with that snapshot live."""
+    changed = {
+        "snapshot": snapshot,
+        "published_at": now if snapshot != shelf.snapshot else shelf.published_at,
+        "architectures": tuple(offered.packages),
+        "packages": offered.size,
+        "stale": False,
+    }
+    return shelf.model_copy(update=changed)
