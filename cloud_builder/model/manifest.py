@@ -87,7 +87,7 @@ def _check(tree: Tree, name: str) -> tuple[Manifest | None, list[Fault]]:
     try:
         manifest = model.model_validate(tree.value)
     except ValidationError as error:
-        return None, faults + [_told(details, tree, model) for details in error.errors(include_url=False)]
+        return None, faults + [_told(details, tree, model) for details in _own(error.errors(include_url=False))]
     return manifest, faults + list(_wrong_sections(manifest, tree))
 
 
@@ -118,6 +118,16 @@ def _repeated(tree: Tree, key: str, names: list[str]) -> Iterator[Fault]:
             first, second = [number for number, other in enumerate(names) if other == name][:2]
             hint = f"It is in line {tree.line((key, first))} already."
             yield Fault(tree.line((key, second)), f"the target {name} is here a second time", hint)
+
+
+def _own(found: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without those that only follow from another: a list whose entries are all wrong is also called empty."""
+    places = [details["loc"] for details in found]
+    return [
+        details
+        for details, place in zip(found, places, strict=True)
+        if details["type"] != "too_short" or not any(other[: len(place)] == place != other for other in places)
+    ]
 
 
 def _told(details: ErrorDetails, tree: Tree, model: type[Manifest]) -> Fault:

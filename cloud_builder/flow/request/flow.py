@@ -115,7 +115,8 @@ class RequestFlow:
             return False
         rejected = malformed.answer(value, reason, work.now)
         book = Book(work.state)
-        if book.request(rejected.request_id) is not None:
+        known = book.request(rejected.request_id)
+        if known is not None and known.standing is not Standing.REJECTED:
             return False
         book.put_request(rejected.request_id, Request(standing=Standing.REJECTED, at=work.now))
         work.emit(rejected)

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import UnitPath
-from cloud_builder.model.unit import Unit
+from cloud_builder.model.unit import Problem, Unit
 from cloud_builder.planning.nearest import did_you_mean, nearest
 
 from .discover import Snapshot
+
+_MOST_SHOWN = 5
 
 
 def select(snapshot: Snapshot, names: Sequence[str], targets: Sequence[str], *, where: str) -> tuple[Unit, ...]:
@@ -55,10 +57,14 @@ def _unit(snapshot: Snapshot, name: str, where: str) -> Unit:
             raise Rejected(f'{where}: more than one unit "{name}"', code="ambiguous-unit", hint=f"Say which: {paths}")
         broken = [problem for problem in snapshot.problems if problem.path.rpartition("/")[2] == wanted]
     if broken:
-        message = "\n".join(f"{problem.file}:{problem.line}: {problem.message}" for problem in broken[:5])
-        raise Rejected(message.replace(":0: ", ": "), code="broken-manifest", hint=broken[0].hint)
+        message = "\n".join(str(problem.model_copy(update={"hint": ""})) for problem in broken[:_MOST_SHOWN])
+        raise Rejected(message, code="broken-manifest", hint=_hints(broken))
     known = {*(unit.path for unit in snapshot.units), *(UnitPath(problem.path) for problem in snapshot.problems)}
     raise Rejected(f'{where}: no unit "{name}"', code="unknown-unit", hint=did_you_mean(wanted, known))
+
+
+def _hints(problems: Sequence[Problem]) -> str:
+    return " ".join(dict.fromkeys(problem.hint for problem in problems[:_MOST_SHOWN] if problem.hint))
 
 
 def _check_target(units: Iterable[Unit], target: str) -> None:

@@ -153,6 +153,12 @@ def test_all_problems_are_told_at_once_by_line() -> None:
     assert [p.line for p in caught.value.problems] == [1, 2, 5]
 
 
+def test_wrong_entries_are_told_and_nothing_that_only_follows_from_them() -> None:
+    with pytest.raises(ManifestError) as caught:
+        parse("schema_version: 1.0\nname: hello\ndistributions: [{dist: sid, arch: amd64}]\n", FILE)
+    assert len(caught.value.problems) == 1
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n"
     for before, after in zip("abcdefgh", "bcdefghi", strict=True)

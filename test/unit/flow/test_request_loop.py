@@ -1,0 +1,138 @@
+"""The front door behind the mesh loop and a real git repository: bytes on cb.request in, events on cb.intake out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.adapters.git import GitMirror
+from cloud_builder.adapters.memory.broker import MemoryBroker
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.flow.request import RequestFlow
+from cloud_builder.mesh.codec import decode
+from cloud_builder.mesh.deadletter import list_dead
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.model.events import Payload, RequestAccepted, RequestRejected, SourceRevised
+from cloud_builder.model.settings import RequestSettings, SourceSettings
+from cloud_builder.ports.broker import Outgoing, Partition
+
+CONTROL = "Source: hello\nBuild-Depends: debhelper-compat (= 13)\n\nPackage: hello\nArchitecture: any\n"
+MANIFEST = "schema_version: 0.1\nname: hello\ndistributions:\n  - {dist: bookworm, arch: x86_64}\n"
+
+
+def git(at: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+    return subprocess.run(command, cwd=at, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    unit = tmp_path / "origin/projects/packages/hello"
+    for file, text in {"debian/control": CONTROL, ".cb/cloud_builder.yml": MANIFEST, ".cb/build_root.kiwi": ""}.items():
+        (unit / file).parent.mkdir(parents=True, exist_ok=True)
+        (unit / file).write_text(text)
+    git(tmp_path, "init", "-q", "-b", "main", "origin")
+    return commit(tmp_path / "origin") and tmp_path / "origin"
+
+
+def commit(tree: Path) -> str:
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "change")
+    return git(tree, "rev-parse", "HEAD")
+
+
+class Mesh:
+    def __init__(self, tree: Path, cache: Path) -> None:
+        self.broker = MemoryBroker()
+        self.state = MemoryState()
+        self.mirror = GitMirror(cache)
+        settings = RequestSettings(poll_interval=0.1)
+        sources = {"demo": SourceSettings(url=str(tree))}
+        flow = RequestFlow(settings, sources, self.mirror, [DebMetadata()], None)
+        self.loop = Loop(flow, self.broker, self.state)
+        assert self.loop.start(Event())
+
+    def send(self, value: bytes) -> None:
+        self.broker.producer().send([Outgoing("cb.request", None, value)], 1.0)
+
+    def told(self) -> list[Payload]:
+        consumer = self.broker.consumer({Partition("cb.intake", 0): 0})
+        return [decode(record, "").payload for record in consumer.poll(1000, 0.0)]
+
+    def until(self, condition: Callable[[Payload], bool]) -> Payload:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            self.loop.step(Event())
+            if found := [event for event in self.told() if condition(event)]:
+                return found[0]
+        raise AssertionError(self.told())
+
+    def close(self) -> None:
+        self.loop.finish()
+        self.state.close()
+        self.mirror.close()
+
+
+@pytest.fixture
+def mesh(tree: Path, tmp_path: Path) -> Iterator[Mesh]:
+    mesh = Mesh(tree, tmp_path / "cache")
+    yield mesh
+    mesh.close()
+
+
+def test_plain_json_of_a_ci_job_is_accepted(mesh: Mesh, tree: Path) -> None:
+    mesh.send(json.dumps({"source": "demo", "ref": "main", "units": ["packages/hello"], "request_id": "ci-1"}).encode())
+    accepted = mesh.until(lambda event: isinstance(event, RequestAccepted))
+    assert isinstance(accepted, RequestAccepted)
+    assert (accepted.request_id, accepted.units) == ("ci-1", ("packages/hello",))
+    assert accepted.revision == git(tree, "rev-parse", "HEAD")
+    revised = mesh.told()[0]
+    assert isinstance(revised, SourceRevised)
+    assert revised.units[0].tree == git(tree, "rev-parse", "HEAD:projects/packages/hello")
+    assert revised.units[0].build_depends == "debhelper-compat (= 13)"
+
+
+def test_push_is_noticed(mesh: Mesh, tree: Path) -> None:
+    mesh.until(lambda event: isinstance(event, SourceRevised))
+    (tree / "projects/packages/hello/new").write_text("x")
+    revision = commit(tree)
+    accepted = mesh.until(lambda event: isinstance(event, RequestAccepted))
+    assert isinstance(accepted, RequestAccepted)
+    assert (accepted.origin, accepted.revision, accepted.units) == ("push", revision, ("packages/hello",))
+
+
+@pytest.mark.parametrize(
+    ("value", "request_id", "message"),
+    [
+        (b'{"source": "demo", "request_id": "ci-2"}', "ci-2", "name the units to build"),
+        (b'{"sauce": "demo", "all": true, "request_id": "ci-3"}', "ci-3", 'source: missing (is "sauce" meant'),
+        (b"{not json", "", "not valid JSON"),
+    ],
+)
+def test_malformed_message_is_answered_and_kept(mesh: Mesh, value: bytes, request_id: str, message: str) -> None:
+    mesh.send(value)
+    rejected = mesh.until(lambda event: isinstance(event, RequestRejected))
+    assert isinstance(rejected, RequestRejected)
+    assert rejected.code == "malformed"
+    assert message in rejected.message
+    assert not request_id or rejected.request_id == request_id
+    assert len(list_dead(mesh.broker)) == 1
+
+
+def test_file_line_and_cause_of_a_broken_manifest(mesh: Mesh, tree: Path) -> None:
+    (tree / "projects/packages/hello/.cb/cloud_builder.yml").write_text(MANIFEST.replace("x86_64", "amd64"))
+    commit(tree)
+    mesh.send(b'{"source": "demo", "units": ["hello"]}')
+    rejected = mesh.until(lambda event: isinstance(event, RequestRejected))
+    assert isinstance(rejected, RequestRejected)
+    assert rejected.message.startswith(
+        "projects/packages/hello/.cb/cloud_builder.yml:4: distributions[0].arch: unknown"
+    )
+    assert (rejected.code, rejected.hint) == ("broken-manifest", "Did you mean x86_64?")
