@@ -94,3 +94,6 @@ class Sandbox(Protocol):
 
     def unpack(self, archive: Path, root: Path) -> None:
         """The reverse, into a new directory."""
+
+    def sweep(self) -> None:
+        """At start: deletes what runs of a killed process left on disk."""

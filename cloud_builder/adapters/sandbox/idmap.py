@@ -7,8 +7,8 @@ An ordinary user: its lines in /etc/subuid and /etc/subgid, written by newuidmap
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def of_this_user() -> IdMap:
     if root and (uids is None or gids is None):
         uids, gids = (_free(Path(f"/proc/self/{name}_map")) for name in ("uid", "gid"))
     if uids is None or gids is None or min(uids.count, gids.count) < LEAST:
-        raise no_ids(getpass.getuser())
+        raise no_ids(_user())
     return IdMap(_cut(uids), _cut(gids), by_kernel=root)
 
 
@@ -81,11 +81,12 @@ def parse_granted(text: str, names: Iterable[str]) -> Iterator[Range]:
 
 def free_in(text: str) -> Range | None:
     """Where root takes its ids from, by the text of /proc/self/uid_map (user_namespaces(7)): its own namespace's
-    ids from 100001 on if there are enough, else as many as follow on 0."""
+    ids from 100001 on if there are enough, else the largest range that is there, as it is. One range: the kernel
+    maps no others."""
     mapped = [Range(int(line.split()[0]), int(line.split()[2])) for line in text.splitlines()]
     if any(one.first <= _FIRST_OF_ROOT and one.end >= _FIRST_OF_ROOT + IDS for one in mapped):
         return Range(_FIRST_OF_ROOT, IDS)
-    return next((Range(1, one.count - 1) for one in mapped if one.first == 0), None)
+    return _largest([Range(max(one.first, 1), one.end - max(one.first, 1)) for one in mapped])
 
 
 def _granted(file: Path) -> list[Range]:
@@ -93,7 +94,15 @@ def _granted(file: Path) -> list[Range]:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    return list(parse_granted(text, (getpass.getuser(), str(os.getuid()))))
+    return list(parse_granted(text, (_user(), str(os.getuid()))))
+
+
+def _user() -> str:
+    """Our login, and not what the environment says it is."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _largest(ranges: list[Range]) -> Range | None:
@@ -112,4 +121,4 @@ def _by_tool(command: list[str]) -> None:
     try:
         run(command, error=Retryable, code="sandbox")
     except CloudBuilderError as cause:
-        raise (no_uidmap_tools() if cause.code == "tool-missing" else no_ids(getpass.getuser(), str(cause))) from cause
+        raise (no_uidmap_tools() if cause.code == "tool-missing" else no_ids(_user(), str(cause))) from cause

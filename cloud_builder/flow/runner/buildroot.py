@@ -63,6 +63,7 @@ class Buildroots:
 
     def sweep(self) -> None:
         """Removes what a killed process left half made."""
+        self._sandbox.sweep()
         for directory in place.abandoned(self._path, ".new-*"):
             self._sandbox.remove(directory)
 

@@ -1,0 +1,34 @@
+"""A root maker without a distribution: the root is a directory with the description in it. Counts what it made."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Lock
+
+from cloud_builder.errors import CloudBuilderError
+
+
+class MemoryRoots:
+    """See ports.buildroot.RootMaker. `error`: raised by every preparation while it is set."""
+
+    recipe = "memory-1"
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        """The profiles that were prepared, in order."""
+        self.error: CloudBuilderError | None = None
+        self._lock = Lock()
+
+    def prepare(
+        self, description: Path, profile: str, root: Path, *, log: Callable[[bytes], None], cancel: Event
+    ) -> None:
+        with self._lock:
+            self.made.append(profile)
+        log(f"preparing {profile}\n".encode())
+        root.mkdir()
+        if self.error is not None:
+            raise self.error
+        shutil.copyfile(description, root / "description")
+        (root / "profile").write_text(profile, encoding="utf-8")

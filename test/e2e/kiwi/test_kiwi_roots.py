@@ -1,0 +1,87 @@
+"""KIWI really runs: what it says of a wrong description reaches the user, and stopping it leaves nothing.
+
+That it makes good roots is shown by every test that builds a package.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from cloud_builder.adapters.kiwi.root import KiwiRoots
+from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
+from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
+
+EXAMPLE = Path(__file__).parents[3] / "sources-example/projects/packages/libgreet/.cb/build_root.kiwi"
+PROFILE = "bookworm.x86_64"
+
+
+class Preparation:
+    def __init__(self, place: Path, text: str) -> None:
+        self.place, self.cancel, self.log = place, Event(), bytearray()
+        self.sandbox = NamespaceSandbox(place / "scratch")
+        self.description = place / "build_root.kiwi"
+        self.description.write_text(text)
+
+    def run(self) -> None:
+        maker = KiwiRoots(self.sandbox)
+        maker.prepare(self.description, PROFILE, self.place / "root", log=self.log.extend, cancel=self.cancel)
+
+    def fails(self) -> CloudBuilderError:
+        with pytest.raises(CloudBuilderError) as caught:
+            self.run()
+        return caught.value
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    made = []
+
+    def make(old: str = "", new: str = "") -> Preparation:
+        text = EXAMPLE.read_text()
+        assert old in text
+        made.append(Preparation(tmp_path, text.replace(old, new)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.sandbox.remove(tmp_path / "root")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "told"),
+    [
+        ("</packages>", "</packagez>", Permanent, "not well-formed"),
+        ('<package name="gpgv"/>', "<package/>", Permanent, '"name"'),
+        ('<package name="gpgv"/>', '<package name="gpgvvv"/>', Permanent, "gpgvvv"),
+        ('distribution="bookworm"', 'distribution="bookwurm"', Permanent, "404"),
+        ("http://deb.debian.org/debian", "http://127.0.0.1:9/debian", Retryable, "127.0.0.1"),
+    ],
+    ids=["no XML", "schema", "package", "distribution", "unreachable"],
+)
+def test_a_wrong_description_is_told_with_its_cause(prepare, old, new, error, told):
+    preparation = prepare(old, new)
+    failed = preparation.fails()
+    assert isinstance(failed, error), (failed, bytes(preparation.log).decode())
+    assert told in failed.message
+    assert not list(preparation.place.glob(".root.kiwi-*"))
+
+
+def test_cancel_ends_it_at_once(prepare):
+    preparation = prepare()
+    failed: list[CloudBuilderError] = []
+    thread = threading.Thread(target=lambda: failed.append(preparation.fails()))
+    thread.start()
+    while b"Installing bootstrap packages" not in preparation.log:
+        assert thread.is_alive(), bytes(preparation.log).decode()
+        thread.join(0.05)
+    preparation.cancel.set()
+    started = time.monotonic()
+    thread.join(20)
+    assert time.monotonic() - started < 2
+    assert failed[0].code == "canceled"
+    assert {path.name for path in preparation.place.iterdir()} <= {"build_root.kiwi", "root", "scratch"}

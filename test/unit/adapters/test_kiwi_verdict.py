@@ -1,0 +1,53 @@
+"""Whose fault a failed preparation is, by what KIWI and apt really said."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloud_builder.adapters.kiwi.verdict import verdict
+from cloud_builder.errors import Permanent, Retryable
+
+PROGRESS = "[ INFO    ]: Processing: [      ] 0%\r[ INFO    ]: Processing: [####] 100%\n"
+SCHEMA = """\
+[ INFO    ]: 11:03:32 | RelaxNG validation failed. See jing report:
+[ INFO    ]: 11:03:32 | --> jing: , stdout: /var/tmp/kiwi_xslt-jb9:22:54: error: value of attribute "type" is invalid
+[ ERROR   ]: 11:03:32 | KiwiDescriptionInvalid: Failed to validate schema and/or schematron rules.
+"""
+UNKNOWN = """\
+[ ERROR   ]: 11:04:10 | KiwiInstallPhaseFailed:
+System package installation failed: E: Unable to locate package fakeroooot
+"""
+NO_SUITE = """\
+[ ERROR   ]: 11:03:35 | KiwiDebianBootstrapError: KiwiCommandError: apt-get: stderr: W: unsandboxed
+E: Failed to fetch http://deb.debian.org/debian/dists/bokworm/Release  404  Not Found [IP: 203.0.113.80 80]
+"""
+REFUSED = """\
+[ ERROR   ]: 11:03:45 | KiwiDebianBootstrapError: KiwiCommandError: apt-get: stderr: E: Failed to fetch \
+http://127.0.0.1:9/debian/dists/bookworm/InRelease  Could not connect to 127.0.0.1:9 (Connection refused)
+E: Some index files failed to download. They have been ignored, or old ones used instead.
+"""
+NO_NAME = "E: Failed to fetch http://nosuch.invalid/debian/dists/x/InRelease  Could not resolve 'nosuch.invalid'\n"
+MOVED_ON = "E: Failed to fetch http://m/pool/a/a_1_amd64.deb  404  Not Found [IP: 203.0.113.80 80]\n"
+FULL = "dpkg: error: cannot write: No space left on device\n[ ERROR   ]: 11:00:00 | KiwiInstallPhaseFailed: x\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "code", "told"),
+    [
+        (SCHEMA, Permanent, "root", 'value of attribute "type" is invalid'),
+        (PROGRESS + UNKNOWN, Permanent, "root", "Unable to locate package fakeroooot"),
+        (NO_SUITE, Permanent, "root", "404  Not Found"),
+        (REFUSED, Retryable, "repository", "Could not connect"),
+        (NO_NAME, Retryable, "repository", "Could not resolve"),
+        (MOVED_ON, Retryable, "repository", "a_1_amd64.deb"),
+        (FULL, Retryable, "disk-full", "KiwiInstallPhaseFailed"),
+        ("something unheard of\n", Permanent, "root", "something unheard of"),
+        ("", Permanent, "root", "did not say why"),
+    ],
+)
+def test_the_verdict_names_the_cause(said, error, code, told):
+    judged = verdict("build_root.kiwi", said)
+    assert type(judged) is error
+    assert judged.code == code
+    assert told in judged.message
+    assert judged.hint

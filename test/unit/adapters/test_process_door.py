@@ -1,0 +1,54 @@
+"""The one door to programs: what they said comes back, and every way to fail has its error."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from cloud_builder.adapters.process import run, spawn
+from cloud_builder.errors import Permanent, Retryable
+
+
+def test_output_status_and_input():
+    finished = run(["sh", "-c", "cat; echo said >&2; exit 3"], stdin=b"given", fine=(0, 3))
+    assert (finished.status, finished.stdout, finished.stderr) == (3, b"given", b"said\n")
+
+
+def test_environment_and_directory_are_the_given_ones(tmp_path):
+    finished = run(["sh", "-c", "pwd; env"], cwd=tmp_path, env={"PATH": os.environ["PATH"], "ONE": "1"})
+    place, *variables = finished.text.splitlines()
+    assert place == str(tmp_path)
+    assert {line.split("=")[0] for line in variables} <= {"PATH", "ONE", "PWD", "OLDPWD", "SHLVL", "_"}
+
+
+@pytest.mark.parametrize("error", [Permanent, Retryable])
+def test_failure_names_the_command_and_its_last_words(error):
+    with pytest.raises(error, match="exit status 4") as caught:
+        run(["sh", "-c", "echo first; echo the cause >&2; exit 4"], error=error, code="mine", hint="do that")
+    assert "the cause" in caught.value.message
+    assert (caught.value.code, caught.value.hint) == ("mine", "do that")
+
+
+def test_a_missing_program_names_its_package():
+    with pytest.raises(Retryable) as caught:
+        run(["newuidmap"], env={"PATH": "/nowhere"})
+    assert caught.value.code == "tool-missing"
+    assert caught.value.hint == "apt-get install uidmap"
+
+
+def test_time_out_ends_the_program_and_its_children():
+    started = time.monotonic()
+    with pytest.raises(Retryable) as caught:
+        run(["sh", "-c", "sleep 60 & sleep 60"], timeout=0.2)
+    assert caught.value.code == "timeout"
+    assert time.monotonic() - started < 5
+
+
+def test_spawned_output_is_read_as_it_comes():
+    child = spawn(["sh", "-c", "echo one; echo two >&2"])
+    assert child.stdout is not None
+    with child.stdout:
+        assert child.stdout.read().splitlines() == [b"one", b"two"]
+    assert child.wait() == 0
