@@ -37,7 +37,8 @@ class Confinement:
     binds: tuple[Bind, ...] = ()
     network: bool = False
     uid: int = 0
-    """User and group id inside; 0 is root inside its own user namespace, and nobody outside of it."""
+    """User and group id inside. 0 is root in its own user namespace, with what installing packages takes, and the
+    runner's own user outside, so that what the runner wrote is its own inside; all others are nobody outside."""
     hostname: str = "localhost"
     directory: str = "/"
     environment: Mapping[str, str] = field(default_factory=dict)
