@@ -81,8 +81,7 @@ def _of_dsc(text: str, file: str) -> Metadata:
     description = Dsc(text.splitlines())
     if "Source" not in description:
         raise BrokenMetadata("no Source field", file=file, line=1, hint="Take the *.dsc that dpkg-source wrote.")
-    listed = str(description.get("Package-List", "")).splitlines()
-    names = [line.split()[0] for line in listed if line.strip()]
+    names = [str(entry["package"]) for entry in description.get("Package-List", ())]
     names = names or [name.strip() for name in str(description.get("Binary", "")).split(",") if name.strip()]
     if not names:
         raise BrokenMetadata("no binary package", file=file, hint="Take the *.dsc that dpkg-source wrote.")

@@ -1,0 +1,139 @@
+"""What Debian packaging says of itself, and what is said when it cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.errors import Rejected
+from cloud_builder.ports.metadata import BrokenMetadata, Metadata
+
+CONTROL = """\
+# made by hand
+Source: hello
+Section: misc
+Build-Depends: debhelper-compat (= 13),
+# a comment in between
+               libgreet-dev (>= 1.0~) [linux-any] <!nocheck>,
+               foo:native | bar,
+Build-Depends-Indep: python3
+Build-Conflicts: evil
+
+Package: hello
+Architecture: any
+Provides: greeter, greeter-1 (= 1.0), ${python3:Provides}
+Description: x
+ .
+ more
+
+Package: hello-doc
+Architecture: all
+"""
+DSC = """\
+-----BEGIN PGP SIGNED MESSAGE-----
+Hash: SHA512
+
+Format: 3.0 (quilt)
+Source: hello
+Binary: hello, hello-doc
+Version: 1.0-1
+Build-Depends: debhelper (>= 9)
+Build-Depends-Arch: libgreet-dev
+Package-List:
+ hello deb misc optional arch=any
+ hello-doc deb doc optional arch=all
+Files:
+ d41d8cd98f00b204e9800998ecf8427e 0 hello_1.0.orig.tar.gz
+
+-----BEGIN PGP SIGNATURE-----
+
+iQIzBAEBCgAdFiEE
+-----END PGP SIGNATURE-----
+"""
+
+
+def read(**files: str | bytes) -> Metadata:
+    named = {name.replace("__", "/").replace("_dsc", ".dsc"): content for name, content in files.items()}
+
+    def content(path: str) -> bytes:
+        if path not in named:
+            raise Rejected(f"no file {path}", code="unknown-path")
+        text = named[path]
+        return text if isinstance(text, bytes) else text.encode()
+
+    names = sorted({name.split("/")[0] for name in named})
+    assert DebMetadata().applies(names)
+    return DebMetadata().read(names, content)
+
+
+def test_control() -> None:
+    found = read(debian__control=CONTROL)
+    assert found.provides == ("hello", "hello-doc", "greeter", "greeter-1")
+    relations = found.build_depends.split(", ")
+    assert relations == [
+        "debhelper-compat (= 13)",
+        "libgreet-dev (>= 1.0~) [linux-any] <!nocheck>",
+        "foo:native | bar",
+        "python3",
+    ]
+
+
+def test_signed_dsc_goes_before_debian() -> None:
+    found = read(hello_dsc=DSC, debian__control="nonsense")
+    assert found.provides == ("hello", "hello-doc")
+    assert found.build_depends == "debhelper (>= 9), libgreet-dev"
+
+
+def test_dsc_without_package_list() -> None:
+    lines = [line for line in DSC.splitlines() if "optional" not in line and not line.startswith("Package-List")]
+    assert read(hello_dsc="\n".join(lines)).provides == ("hello", "hello-doc")
+
+
+@pytest.mark.parametrize("names", [["hello.spec"], [], ["README"]])
+def test_other_formats_are_left_to_other_readers(names: list[str]) -> None:
+    assert not DebMetadata().applies(names)
+
+
+@pytest.mark.parametrize(
+    ("files", "file", "line", "message"),
+    [
+        ({"debian__control.in": "x"}, "debian/control", 0, "missing"),
+        ({"debian__control": ""}, "debian/control", 1, "no Source"),
+        ({"debian__control": "Source: a\nnonsense\n"}, "debian/control", 2, "not a field: nonsense"),
+        ({"debian__control": "Package: a\n"}, "debian/control", 1, "no Source"),
+        ({"debian__control": "Source: a\n"}, "debian/control", 0, "no binary package"),
+        ({"debian__control": "Source: a\n\nArchitecture: any\n"}, "debian/control", 0, "without Package"),
+        ({"debian__control": "Source: a\n\nPackage: A B\n"}, "debian/control", 0, '"A B" is no package name'),
+        ({"debian__control": b"Source: a\nX: \xff\n"}, "debian/control", 2, "not UTF-8"),
+        (
+            {"debian__control": "Source: aa\nBuild-Depends: bb,\n cc (1.0)\n\nPackage: aa\n"},
+            "debian/control",
+            3,
+            'Build-Depends: "cc (1.0)" is not a package',
+        ),
+        ({"a_dsc": "x"}, "a.dsc", 1, "no Source"),
+        ({"a_dsc": DSC, "b_dsc": DSC}, "b.dsc", 0, "more than one source: a.dsc, b.dsc"),
+    ],
+)
+def test_broken_packaging_names_file_line_and_cause(files: dict[str, str], file: str, line: int, message: str) -> None:
+    with pytest.raises(BrokenMetadata) as caught:
+        read(**files)
+    assert (caught.value.file, caught.value.line) == (file, line)
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+LINES = st.sampled_from(
+    ["Source: a", "Package: b", "Build-Depends: c, d (>= 1)", " e", "", "#", "x", "Provides:", " ."]
+)
+
+
+@given(st.lists(LINES | st.text(max_size=20)).map("\n".join) | st.binary())
+def test_never_raises_anything_else(text: str | bytes) -> None:
+    for name in ("debian__control", "a_dsc"):
+        with contextlib.suppress(BrokenMetadata):
+            read(**{name: text.encode(errors="replace") if isinstance(text, str) else text})
