@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloud_builder.errors import CloudBuilderError, ExitCode, Retryable
+from cloud_builder.errors import CloudBuilderError, ExitCode, Rejected, Retryable
 
 from .options import global_options, home_option, json_option, said
 from .output import show_json
@@ -40,7 +41,7 @@ LOOK_EVERY = 0.1
     "--source", "sources", multiple=True, metavar="NAME=URL", help="Follow a git repository; may be repeated."
 )
 @click.option("--slots", type=click.IntRange(1, 256), metavar="N", help="Jobs at the same time, a runner.")
-@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Where repositories are served [8480].")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Of the repositories [8480; 0: any free one].")
 @home_option
 @json_option
 def up(
@@ -126,8 +127,33 @@ def _plan(
         options = named.options if named else {}
         named = parse_broker(broker).model_copy(update={"options": options})
     flags = {"CB_RUNNER__SLOTS": slots, "CB_COLLECTOR__PORT": port, "CB_CACHE": mesh.settings.cache}
+    if port == 0:
+        flags["CB_COLLECTOR__PORT"] = _free_port()
+    else:
+        _check_port(loaded.settings.collector.host, port or loaded.settings.collector.port)
     environment = {name: str(value) for name, value in flags.items() if value is not None}
     return Plan(home, runners, named, environment, parent=0 if detach else os.getpid())
+
+
+def _free_port() -> int:
+    """Every daemon must know the port, so that it is chosen here."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _check_port(host: str, port: int) -> None:
+    """Rejected when the repositories could not be served: better now than from the log of a daemon."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as taken:
+            raise Rejected(
+                f"repositories cannot be served at {host}:{port}: {taken.strerror}",
+                code="cannot-listen",
+                hint="Choose another with --port N (0: any free one).",
+            ) from None
 
 
 def _start(plan: Plan) -> Popen[bytes]:

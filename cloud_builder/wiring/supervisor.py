@@ -16,9 +16,12 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from threading import Event
 from types import FrameType
+from urllib.request import ProxyHandler, build_opener
 
 from cloud_builder.errors import CloudBuilderError, ExitCode, Rejected, Retryable
 from cloud_builder.mesh import logs
@@ -27,6 +30,7 @@ from cloud_builder.model.settings import BrokerSettings
 
 from . import connect, lifeline, rundir
 from .children import Child, stop_in_order
+from .settings import load
 
 STOP_ORDER = ("request", "runner", "scheduler", "collector", "info")
 """Runners before the scheduler: what they hand back is heard, even when the broker forgets everything at its end."""
@@ -113,9 +117,14 @@ class Supervisor:
         broker = self._broker.model_dump_json()
         return {**os.environ, **self._plan.environment, "CB_BROKER": broker, "PYTHONUNBUFFERED": "1"}
 
+    def _health_url(self) -> str:
+        said = load(self._plan.home, environ=self._environment()).collector
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(said.host, said.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{said.port}/health"
+
     def _tend_until(self, stop: Event) -> None:
         with ExitStack() as stack:
-            asking = Asking(self._broker, stack)
+            asking = Asking(self._broker, stack, self._health_url())
             while not stop.is_set():
                 changed = [child.tend(time.monotonic()) for child in self._children]
                 if any(changed):
@@ -147,7 +156,8 @@ class Supervisor:
 class Asking:
     """Whether the mesh is whole, as cb-info sees it."""
 
-    def __init__(self, broker: BrokerSettings, stack: ExitStack) -> None:
+    def __init__(self, broker: BrokerSettings, stack: ExitStack, health_url: str) -> None:
+        self._health_url = health_url
         connection = connect.broker(broker)
         stack.callback(connection.close)
         self._client = Client(connection, "cb-up")
@@ -161,7 +171,16 @@ class Asking:
             return "waiting for cb-info to answer"
         rows = answer.data["items"] if answer.data else []
         online = sum(row["state"] == "online" for row in rows)
-        return "" if online >= runners else f"waiting for runners ({online} of {runners})"
+        if online < runners:
+            return f"waiting for runners ({online} of {runners})"
+        return "" if self._is_serving() else f"waiting for cb-collector at {self._health_url}"
+
+    def _is_serving(self) -> bool:
+        try:
+            with build_opener(ProxyHandler({})).open(self._health_url, timeout=ASK_WITHIN) as answer:
+                return bool(answer.status == HTTPStatus.OK)
+        except (OSError, HTTPException):
+            return False
 
 
 def only_one(home: Path) -> ExitStack:

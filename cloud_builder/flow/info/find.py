@@ -42,7 +42,10 @@ def job_of(word: str, state: Documents) -> Document:
             hint = f"Name one of its jobs, for example {jobs[0]['job_id']}."
             raise Rejected(f"request {word} has more than one job", code="ambiguous", hint=hint)
         raise Rejected(f"request {word} has no job yet", code="not-found", hint=f"cb-ctl status {word}")
-    return one("job", word, state)
+    try:
+        return one("job", word, state)
+    except Rejected as unknown:
+        raise _better(unknown, word, state) from None
 
 
 def thing(word: str, state: Documents) -> tuple[str, str]:
@@ -61,7 +64,7 @@ def thing(word: str, state: Documents) -> tuple[str, str]:
             raise Rejected(
                 f"{word!r}: {len(begun)} {collection}s begin so", code="ambiguous", hint=", ".join(begun[:5])
             )
-    raise missing("job or request", word, [*keys["request"], *keys["job"]])
+    raise _better(missing("job or request", word, [*keys["request"], *keys["job"]]), word, state)
 
 
 def missing(what: str, word: str, known: Iterable[str]) -> Rejected:
@@ -69,6 +72,13 @@ def missing(what: str, word: str, known: Iterable[str]) -> Rejected:
     listed = "requests" if "request" in what else f"{what}s"
     hint = f"Did you mean {close}?" if close else f"cb-ctl list {listed}"
     return Rejected(f"{what} {word!r}: not known", code="not-found", hint=hint)
+
+
+def _better(unknown: Rejected, word: str, state: Documents) -> Rejected:
+    """People name jobs by their unit: the nearest unit, when no id was near."""
+    units = {body["path"] for _, body in state.find("unit")}
+    close = nearest(word, units) if "Did you mean" not in unknown.hint and unknown.code == "not-found" else None
+    return Rejected(unknown.message, code=unknown.code, hint=f"Did you mean {close}?") if close else unknown
 
 
 def newest_keys(collection: str, state: Documents) -> list[str]:

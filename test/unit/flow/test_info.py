@@ -193,6 +193,8 @@ def test_a_rejected_request_says_why() -> None:
         ("jobs", {"most": "x"}, "bad-argument", "1 to"),
         ("log", {"job": "r-1.1", "offset": "x"}, "bad-argument", ""),
         ("resolve", {"id": "nothing-like-it"}, "not-found", "list requests"),
+        ("resolve", {"id": "helo"}, "not-found", "packages/hello"),
+        ("log", {"job": "helo"}, "not-found", "packages/hello"),
     ],
 )
 def test_what_is_unknown_gets_the_nearest_name(what: str, args: dict[str, Any], code: str, hint: str) -> None:
