@@ -19,20 +19,23 @@ log = logging.getLogger("cb.scheduler")
 
 
 def hear(world: World, work: Work, event: RunnerSeen, policy: RetryPolicy, lease: float) -> None:
-    """A heartbeat: what the runner holds by its own word, joined with what we ordered and it may not have read yet."""
+    """A heartbeat: what the runner holds by its own word, joined with what we ordered.
+
+    What it does not list it has not read yet, or it has ended and the report is on its way (another topic, any order):
+    only after a lease is it lost. What an earlier life of the runner held is lost at once."""
     known = world.runners.get(event.runner_id)
     if known is None or known.started_at != event.started_at:
         log.info("runner-here", extra={"runner": event.runner_id, "slots": event.slots, "group": event.runner_group})
     listed = {(held.job_id, held.attempt) for held in event.attempts}
-    ordered = set()
-    for job_id in tuple(world.held[event.runner_id]):
+    ordered = {(job_id, world.jobs[job_id].attempt) for job_id in world.held[event.runner_id]} - listed
+    for held in listed:
+        world.unlisted.pop(held, None)
+    for job_id, attempt in tuple(ordered):
         job = world.jobs[job_id]
-        if (job_id, job.attempt) in listed:
-            continue
-        if job.life != event.started_at or work.now - job.assigned_at > lease:
+        since = world.unlisted.setdefault((job_id, attempt), work.now)
+        if job.life != event.started_at or work.now - since > lease:
+            ordered.discard((job_id, attempt))
             lose(world, work, job, f"runner {event.runner_id} no longer has it", policy)
-        else:
-            ordered.add((job_id, job.attempt))
     world.runners[event.runner_id] = RunnerRecord(
         runner_id=event.runner_id,
         runner_group=event.runner_group,
@@ -51,6 +54,7 @@ def drain(world: World, event: RunnerDraining) -> None:
 
 def let_go(world: World, runner_id: RunnerId, job_id: JobId, attempt: int) -> None:
     """The runner's slot is free again."""
+    world.unlisted.pop((job_id, attempt), None)
     runner = world.runners.get(runner_id)
     if runner is not None:
         world.runners[runner_id] = runner.model_copy(update={"attempts": runner.attempts - {(job_id, attempt)}})
@@ -58,6 +62,7 @@ def let_go(world: World, runner_id: RunnerId, job_id: JobId, attempt: int) -> No
 
 def lose(world: World, work: Work, job: JobRecord, reason: str, policy: RetryPolicy) -> None:
     """An attempt is given up. Whoever still works on it is told, and its result will not count."""
+    world.unlisted.pop((job.job_id, job.attempt), None)
     log.warning("lost", extra={"job": job.job_id, "attempt": job.attempt, "runner": job.runner_id, "why": reason})
     revoke(work, job, reason)
     put_back(world, work, advance.again(job, reason, policy, work.now))

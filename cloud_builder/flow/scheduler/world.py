@@ -38,6 +38,8 @@ class World:
         self.delayed: list[tuple[float, JobId]] = []
         self.building: dict[InputKey, JobId] = {}
         self.held: dict[RunnerId, set[JobId]] = defaultdict(set)
+        self.unlisted: dict[tuple[JobId, int], float] = {}
+        """Attempts that their runner did not list in its last heartbeat, and since when."""
         self.waiters: dict[JobId, set[JobId]] = defaultdict(set)
         self.concluded: deque[JobId] = deque()
         self.to_finish: set[RequestId] = set()

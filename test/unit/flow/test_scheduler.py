@@ -91,6 +91,26 @@ def test_a_runner_that_came_back_without_the_job_loses_it_at_once():
     assert bench.starts == [("q.1", 1), ("q.1", 2)]
 
 
+def test_a_heartbeat_that_overtakes_the_report_of_a_long_build_costs_nothing():
+    bench = started(Bench(), wanted=("lib",))
+    bench.wait(60)
+    report = bench.report(bench.holding["r1"].pop())
+    bench.deliver(*bench.heartbeats())
+    bench.deliver(report)
+    assert bench.outcomes() == {"p/lib": "success"}
+    assert bench.starts == [("q.1", 1)]
+
+
+def test_an_order_that_its_runner_never_lists_is_lost_after_a_lease():
+    bench = started(Bench(runners=("r1", "r2")), wanted=("lib",))
+    [name] = [name for name, orders in bench.holding.items() if orders]
+    bench.holding[name].clear()
+    bench.wait(11)
+    assert len(bench.starts) == 1
+    bench.wait(5)
+    assert [attempt for _, attempt in bench.starts] == [1, 2]
+
+
 def test_a_runner_told_to_stop_hands_back_without_an_error():
     bench = started(Bench(runners=("r1", "r2")), wanted=("lib",))
     for _ in range(5):
