@@ -32,11 +32,11 @@ def show_ending(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any
     outcome = str(request.get("outcome"))
     took = duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
     click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}")
-    if request.get("message"):
-        click.echo(f"  {request['message']}", err=outcome != "success")
-    if request.get("hint"):
-        click.echo(f"  {request['hint']}", err=outcome != "success")
-    for job in [job for job in jobs if job.get("outcome") in ("failure", "error")][:SHOWN_FAILURES]:
+    failed = [job for job in jobs if job.get("outcome") in ("failure", "error")][:SHOWN_FAILURES]
+    for text in (request.get("message"), request.get("hint")) if not failed else ():
+        for line in str(text or "").splitlines():
+            click.echo(f"  {line}", err=outcome != "success")
+    for job in failed:
         _show_failure(mesh, job)
     for repository in request.get("repositories") or []:
         _show_repository(repository)
@@ -56,16 +56,20 @@ def _counts(jobs: list[dict[str, Any]]) -> str:
 def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
     step = f" in step {job['step']}" if job.get("step") else ""
     click.echo(f"\n{job['unit']} {job['target']}: {styled(str(job['outcome']))}{step}", err=True)
-    for text in (job.get("message"), job.get("hint")):
-        for line in str(text or "").splitlines():
-            click.echo(f"  {line}", err=True)
-    try:
-        lines = tail_of(mesh, job["job_id"], LAST_LINES)
-    except CloudBuilderError as unread:
-        lines = [f"(its log cannot be read: {unread.message})"]
-    for line in lines:
+    message = str(job.get("message") or "").splitlines()
+    for line in [*message, *str(job.get("hint") or "").splitlines()]:
+        click.echo(f"  {line}", err=True)
+    for line in _last_lines(mesh, job) if len(message) < 2 else ():
         click.echo(f"  | {line}", err=True)
     click.echo(f"  whole log:  cb-ctl logs {job['job_id']}", err=True)
+
+
+def _last_lines(mesh: Session, job: dict[str, Any]) -> list[str]:
+    """Of a log whose end the message does not tell already."""
+    try:
+        return tail_of(mesh, job["job_id"], LAST_LINES)
+    except CloudBuilderError as unread:
+        return [f"(its log cannot be read: {unread.message})"]
 
 
 def _show_repository(repository: dict[str, Any]) -> None:
