@@ -14,6 +14,7 @@ from threading import Event
 
 from cloud_builder.adapters.deb import fragment
 from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.adapters.deb.release import OfflineStates
 from cloud_builder.adapters.store.directory import DirectoryStore
 from cloud_builder.errors import Rejected
 from cloud_builder.flow.request import check_tree
@@ -50,7 +51,7 @@ class BrokenUnit(Rejected):
 
 def check(root: Path) -> tuple[tuple[Unit, ...], tuple[Problem, ...]]:
     """Units and problems of a tree; asks no network."""
-    return check_tree(root, [DebMetadata()])
+    return check_tree(root, [DebMetadata()], OfflineStates())
 
 
 def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[Step]:

@@ -123,6 +123,14 @@ class ReleaseStates:
         new.replace(self._file)
 
 
+class OfflineStates:
+    """The same without any network, for `cb-ctl check`: only the description is read, and refused when broken."""
+
+    def state(self, build_root: bytes, profiles: Collection[str]) -> Digest:
+        described = [repr(parse(build_root, profile)) for profile in sorted(profiles)]
+        return Digest(sha256("\n".join(described).encode()).hexdigest())
+
+
 def _places(description: Description, repository: Repository) -> tuple[str, ...]:
     """Where the repository's metadata may lie, the best first."""
     top = repository.uri.rstrip("/")

@@ -1,0 +1,185 @@
+"""Units are found in a commit as in a directory; what is wrong with one is told with its file, and hides no other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.adapters.deb.release import OfflineStates
+from cloud_builder.adapters.git import GitMirror
+from cloud_builder.flow.request import check_tree
+from cloud_builder.flow.request.discover import Discovery, Snapshot
+from cloud_builder.flow.request.tree import CommitTree
+from cloud_builder.model.ids import SourceName
+from cloud_builder.model.outcome import Kind
+
+KIWI = '<image><profiles><profile name="sid.x86_64"/></profiles></image>'
+CONTROL = "Source: {0}\nBuild-Depends: debhelper\n\nPackage: {0}\nArchitecture: any\n"
+MANIFEST = "schema_version: 1.0\nname: {}\ndistributions: [{{dist: sid, arch: x86_64}}]\n"
+IMAGE = "schema_version: 0.1\nname: {}\nimages: [{{arch: x86_64, selection: {{name: standard}}}}]\n"
+
+
+def unit(root: Path, path: str, manifest: str = MANIFEST) -> Path:
+    directory = root / path
+    (directory / ".cb").mkdir(parents=True)
+    (directory / "debian").mkdir()
+    (directory / ".cb/cloud_builder.yml").write_text(manifest.format(directory.name))
+    (directory / ".cb/build_root.kiwi").write_text(KIWI)
+    (directory / "debian/control").write_text(CONTROL.format(directory.name))
+    return directory
+
+
+def commit(root: Path) -> str:
+    who = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
+    subprocess.run([*who, "add", "-A"], cwd=root, check=True)
+    subprocess.run([*who, "commit", "-q", "-m", "x"], cwd=root, check=True)
+    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+Look = Callable[[], Snapshot]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    unit(root, "projects/packages/hello")
+    return root
+
+
+@pytest.fixture(params=["commit", "directory"])
+def look(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator[Look]:
+    """Discovers what lies in `root` now."""
+    mirror = GitMirror(tmp_path / "cache")
+    demo = SourceName("demo")
+
+    def in_commit() -> Snapshot:
+        commit(root)
+        mirror.refresh(demo, str(root))
+        tree = CommitTree(mirror, demo, mirror.resolve(demo, "main"))
+        return Discovery([DebMetadata()], OfflineStates(), 1 << 20).snapshot(tree)
+
+    def in_directory() -> Snapshot:
+        return Snapshot(*check_tree(root, [DebMetadata()], OfflineStates()))
+
+    yield in_commit if request.param == "commit" else in_directory
+    mirror.close()
+
+
+def test_units_lie_anywhere(root: Path, look: Look) -> None:
+    unit(root, "deep/er/still/tool")
+    unit(root, "projects/images/standard", IMAGE)
+    found = look()
+    assert [(one.path, one.directory, one.kind) for one in found.units] == [
+        ("deep/er/still/tool", "deep/er/still/tool", Kind.PACKAGE),
+        ("images/standard", "projects/images/standard", Kind.IMAGE),
+        ("packages/hello", "projects/packages/hello", Kind.PACKAGE),
+    ]
+    assert found.problems == ()
+    assert found.units[1].buildroot is None
+
+
+def test_a_file_that_only_ends_like_a_manifest_is_none(root: Path, look: Look) -> None:
+    (root / "x.cb").mkdir()
+    (root / "x.cb/cloud_builder.yml").write_text("nonsense")
+    assert look().problems == ()
+
+
+def remove(path: str) -> Callable[[Path], object]:
+    return lambda directory: (directory / path).unlink()
+
+
+def write(path: str, text: str) -> Callable[[Path], object]:
+    return lambda directory: (directory / path).write_text(text)
+
+
+def link(path: str, to: str) -> Callable[[Path], object]:
+    def make(directory: Path) -> None:
+        (directory / path).unlink()
+        (directory / path).symlink_to(to)
+
+    return make
+
+
+def no_packaging(directory: Path) -> None:
+    (directory / "debian/control").unlink()
+    (directory / "debian").rmdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "place", "message", "hint"),
+    [
+        (remove(".cb/build_root.kiwi"), ".cb/build_root.kiwi:0", "the file is missing", "KIWI description"),
+        (write(".cb/build_root.kiwi", "<image"), ".cb/build_root.kiwi:0", "not well-formed", ""),
+        (write(".cb/build_root.kiwi", KIWI.replace("sid", "sit")), ".cb/build_root.kiwi:0", "no profile sid", "sit"),
+        (write(".cb/build_root.kiwi", "x" * (1 << 21)), ".cb/build_root.kiwi:0", "are allowed", ""),
+        (link(".cb/build_root.kiwi", "nowhere"), ".cb/build_root.kiwi:0", "missing", ""),
+        (write("debian/control", "x"), "debian/control:1", "not a field", "Name: value"),
+        (no_packaging, ":0", "nothing here says how the package is built", "debian/control or a *.dsc"),
+        (write(".cb/cloud_builder.yml", "- x"), ".cb/cloud_builder.yml:1", "keys and values", ""),
+        (
+            write(".cb/cloud_builder.yml", MANIFEST.format("bad") + "depends:\n  - packages/helo\n"),
+            ".cb/cloud_builder.yml:5",
+            'depends on "packages/helo"',
+            "Did you mean packages/hello?",
+        ),
+        (
+            write(".cb/cloud_builder.yml", MANIFEST.format("bad") + "depends: [packages/bad]\n"),
+            ".cb/cloud_builder.yml:4",
+            "depends on itself",
+            "",
+        ),
+    ],
+)
+def test_problem_is_told_and_the_healthy_unit_found(
+    look: Look, damage: Callable[[Path], object], place: str, message: str, hint: str, *, root: Path
+) -> None:
+    damage(unit(root, "projects/packages/bad"))
+    found = look()
+    assert [one.path for one in found.units] == ["packages/hello"]
+    (problem,) = found.problems
+    assert problem.path == "packages/bad"
+    assert f"{problem.file}:{problem.line}" == f"projects/packages/bad/{place}".replace("/:", ":")
+    assert message in problem.message
+    assert hint in problem.hint
+
+
+def test_depends_on_a_known_unit_is_fine(root: Path, look: Look) -> None:
+    unit(root, "projects/packages/tool", MANIFEST + "depends: [packages/hello]\n")
+    assert look().units[1].depends == ("packages/hello",)
+
+
+def test_two_directories_for_one_path(root: Path, look: Look) -> None:
+    unit(root, "packages/hello")
+    found = look()
+    assert [one.directory for one in found.units] == ["packages/hello"]
+    assert [problem.message for problem in found.problems] == ["the unit path is taken"]
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"with space", b"new\nline"])
+def test_paths_that_no_unit_can_have(root: Path, look: Look, name: bytes) -> None:
+    unit(root, "projects/other").rename(root / "projects" / os.fsdecode(name))
+    found = look()
+    assert [one.path for one in found.units] == ["packages/hello"]
+    (problem,) = found.problems
+    assert problem.model_dump_json()
+    assert "characters" in problem.message
+
+
+def test_build_root_may_be_shared_by_a_link(root: Path, look: Look) -> None:
+    (root / "projects/shared.kiwi").write_text(KIWI)
+    link(".cb/build_root.kiwi", "../../../shared.kiwi")(root / "projects/packages/hello")
+    found = look()
+    assert found.problems == ()
+    assert found.units[0].buildroot is not None
+
+
+def test_unit_itself_may_be_checked(root: Path) -> None:
+    units, problems = check_tree(root / "projects/packages/hello", [DebMetadata()])
+    assert [(one.path, one.name) for one in units] == [(".", "hello")]
+    assert problems == ()
