@@ -32,12 +32,12 @@ Acquire::Retries "3";
 Acquire::http::Timeout "30";
 Acquire::https::Timeout "30";
 Acquire::Languages "none";
-Dir::Cache::pkgcache "";
-Dir::Cache::srcpkgcache "";
 Debug::NoLocking "true";
 Dpkg::Use-Pty "false";
 DPkg::Options { "--force-unsafe-io"; "--force-confnew"; };
 """
+_NO_CACHE = 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
+"""apt's cache in the root fits its own repositories alone; another one would be 70 MB in every layer."""
 _PIN = 'Package: *\nPin: origin ""\nPin-Priority: 1001\n'
 _INSTALL = f"""
 set -eu; umask 022
@@ -64,7 +64,7 @@ while read -r name arch version; do
     case $have in "installed $version") ;; installed*) newer="$newer $name=$version" ;; esac
 done < /layer/names
 [ -z "$newer" ] || apt-get install $newer
-rm -f "$list" "$pin" /var/lib/apt/lists/_layer_*
+rm -f "$list" "$pin" /var/lib/apt/lists/_layer_* /var/cache/apt/*.bin
 getent group {BUILDER} >/dev/null || echo 'builder:x:{BUILDER}:' >> /etc/group
 getent passwd {BUILDER} >/dev/null || echo 'builder:x:{BUILDER}:{BUILDER}::/nonexistent:/bin/sh' >> /etc/passwd
 mkdir -p /build; chown {BUILDER}:{BUILDER} /build
@@ -94,7 +94,7 @@ def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cac
     (workspace / "source" / "debian").mkdir(parents=True)
     (workspace / "source" / "debian" / "control").write_text(_control(source), encoding="utf-8")
     (workspace / "wanted").write_text(" ".join(_wanted(source)), encoding="utf-8")
-    (workspace / "apt.conf").write_text(_APT, encoding="utf-8")
+    (workspace / "apt.conf").write_text(_APT + (_NO_CACHE if offered else ""), encoding="utf-8")
     (workspace / "pin").write_text(_PIN, encoding="utf-8")
     _index(offered, workspace)
     (cache / "partial").mkdir(parents=True, exist_ok=True)
