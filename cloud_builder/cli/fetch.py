@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.errors import Retryable
 
 from .session import Session
 
@@ -24,7 +24,7 @@ TAIL = 64 * 1024
 def download(artifact: dict[str, Any], directory: Path) -> Path:
     """Fetches an artifact into a directory unless it is there already; returns its path.
 
-    Retryable when the server does not answer, Permanent when what it sends is not what was built."""
+    Retryable when the server does not answer, or sends what was not built."""
     path: Path = directory / artifact["name"]
     if path.is_file() and path.stat().st_size == artifact["size"] and _digest(path) == artifact["sha256"]:
         return path
@@ -37,7 +37,7 @@ def download(artifact: dict[str, Any], directory: Path) -> Path:
                 seen.update(piece)
                 file.write(piece)
         if seen.hexdigest() != artifact["sha256"]:
-            raise Permanent(
+            raise Retryable(
                 f"{artifact['name']}: {artifact['url']} is not what was built (sha256 {seen.hexdigest()[:12]}…, "
                 f"not {artifact['sha256'][:12]}…)",
                 code="object-corrupt",

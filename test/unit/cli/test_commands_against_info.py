@@ -1,0 +1,286 @@
+"""cb-ctl against a real cb-info over the broker in memory: what is shown, and the exit code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from cloud_builder.adapters.http.server import serve
+from cloud_builder.adapters.memory.broker import MemoryBroker
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.adapters.store.directory import DirectoryStore
+from cloud_builder.cli import request as request_module
+from cloud_builder.cli.main import run
+from cloud_builder.errors import ExitCode, Retryable
+from cloud_builder.flow.info import InfoFlow
+from cloud_builder.mesh.client import Client
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.outcome import Kind, Outcome, RequestOutcome
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.wiring import connect
+
+REVISION, TREE = "a" * 40, "b" * 40
+TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+
+
+class Mesh:
+    """A broker with cb-info, and what the other daemons would have said."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.broker = MemoryBroker()
+        self.store = DirectoryStore(tmp_path / "store")
+        self.server = serve("127.0.0.1", 0, tmp_path / "repositories", self.store)
+        self.client = Client(self.broker, "test")
+        self._files = tmp_path
+        self._stop = Event()
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+        while not self._answers():
+            pass
+
+    def _answers(self) -> bool:
+        """A new cb-info reads questions from when it is there."""
+        try:
+            return bool(self.client.ask("status", {}, timeout=0.2).data)
+        except Retryable:
+            return False
+
+    def _run(self) -> None:
+        state = MemoryState()
+        Loop(InfoFlow(f"{self.server.url}/objects"), self.broker, state).run(self._stop)
+        state.close()
+
+    def close(self) -> None:
+        self._stop.set()
+        self.client.send(e.InfoAsked(query_id="q-last", what="status"))
+        self._thread.join()
+        self.client.close()
+        self.server.close()
+
+    def stored(self, name: str, content: bytes, kind: ArtifactKind) -> Artifact:
+        path = self._files / name
+        path.write_bytes(content)
+        digest, size = self.store.put(path)
+        return Artifact(name=name, sha256=digest, size=size, kind=kind)
+
+    def tell(self, *payloads: e.Payload) -> None:
+        for payload in payloads:
+            self.client.send(payload)
+        self.client.ask("status", {})
+
+    def follow(self, source: str = "demo") -> None:
+        unit = Unit(
+            path="packages/hello", directory="projects/packages/hello", name="hello", kind=Kind.PACKAGE, tree=TREE,
+            targets=(TARGET,),
+        )  # fmt: skip
+        self.tell(
+            e.SourceRevised(source=source, url="/srv", branch="main", revision=REVISION, followed=True, units=(unit,))
+        )
+
+    def accept(self, request: str = "r-1") -> None:
+        self.tell(
+            e.RequestAccepted(
+                request_id=request, source="demo", ref="main", revision=REVISION, units=("packages/hello",),
+                accepted_at=1000.0,
+            )
+        )  # fmt: skip
+
+    def job(self, event: type[e.JobEvent], **more: Any) -> None:
+        about = {"job_id": "r-1.1", "request_id": "r-1", "source": "demo", "revision": REVISION, "at": 1001.0}
+        self.tell(event(**{**about, "unit": "packages/hello", "target": TARGET, **more}))
+
+    def finish(self, outcome: RequestOutcome, job: Outcome, **more: Any) -> None:
+        self.accept()
+        self.job(e.JobRunning, attempt=1, runner_id="runner-1")
+        self.job(e.JobFinished, outcome=job, attempt=1, runner_id="runner-1", at=1005.0, **more)
+        state = e.RepositoryState(repository="demo-bookworm", snapshot="1", url="http://r/repositories/demo-bookworm")
+        self.tell(
+            e.RequestFinished(
+                request_id="r-1", source="demo", outcome=outcome, accepted_at=1000.0, finished_at=1006.0,
+                repositories=(state,) if outcome is RequestOutcome.SUCCESS else (),
+            )
+        )  # fmt: skip
+
+
+@pytest.fixture
+def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mesh]:
+    monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CB_BROKER", "memory:1")
+    made = Mesh(tmp_path)
+    monkeypatch.setattr(connect, "broker", lambda _: made.broker)
+    yield made
+    made.close()
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str, code: ExitCode = ExitCode.SUCCESS) -> Any:
+    capsys.readouterr()
+    assert run([*words, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: ExitCode = ExitCode.SUCCESS) -> str:
+    capsys.readouterr()
+    assert run(list(words)) == code
+    both = capsys.readouterr()
+    return both.out + both.err
+
+
+def test_lists_are_arrays_of_objects(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.follow()
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
+    keys = {"sources": "source", "units": "path", "requests": "request_id", "jobs": "job_id"}
+    for what, key in keys.items():
+        assert [key in row for row in shown(capsys, "list", what)] == [True], what
+        assert len(said(capsys, "list", what).splitlines()) == 2, what
+    assert shown(capsys, "list", "runners") == []
+    assert shown(capsys, "status")["jobs"] == {"success": 1}
+
+
+def test_status_of_a_thing(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build")
+    found = shown(capsys, "status", "r-1")
+    assert [job["outcome"] for job in found["jobs"]] == ["failure"]
+    assert shown(capsys, "status", "hello")["job_id"] == "r-1.1"
+    assert "does not build" in said(capsys, "status", "r-1.1")
+    assert "Did you mean r-1" in said(capsys, "status", "r-2", code=ExitCode.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "job", "code"),
+    [
+        (RequestOutcome.SUCCESS, Outcome.SUCCESS, ExitCode.SUCCESS),
+        (RequestOutcome.FAILURE, Outcome.FAILURE, ExitCode.FAILED),
+        (RequestOutcome.ERROR, Outcome.ERROR, ExitCode.INFRASTRUCTURE),
+        (RequestOutcome.CANCELED, Outcome.CANCELED, ExitCode.FAILED),
+        (RequestOutcome.REJECTED, Outcome.CANCELED, ExitCode.REJECTED),
+    ],
+)
+def test_watching_ends_with_the_code_of_the_outcome(
+    mesh: Mesh, capsys: pytest.CaptureFixture[str], outcome: RequestOutcome, job: Outcome, code: ExitCode
+) -> None:
+    mesh.finish(outcome, job, message="a cause")
+    found = shown(capsys, "watch", "r-1", code=code)
+    assert (found["request"]["outcome"], found["jobs"][0]["outcome"]) == (outcome, job)
+    text = said(capsys, "watch", "r-1", code=code)
+    assert f"r-1: {outcome}" in text
+    assert ("demo-bookworm.sources" in text) == (code is ExitCode.SUCCESS)
+    assert ("cb-ctl get r-1" in text) == (code is ExitCode.SUCCESS)
+
+
+def test_a_failure_shows_the_end_of_its_log(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    log = mesh.stored("hello.log", b"one\n" * 50 + b"hello.c:3: error\n", ArtifactKind.LOG)
+    mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build", log=log)
+    text = said(capsys, "watch", "r-1", code=ExitCode.FAILED)
+    assert "hello.c:3: error" in text
+    assert "cb-ctl logs r-1.1" in text
+
+
+def test_watching_gives_up_in_time(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.accept()
+    text = said(capsys, "watch", "r-1", "--timeout", "0.1", code=ExitCode.INFRASTRUCTURE)
+    assert "cb-ctl cancel r-1" in text
+
+
+def test_a_request_that_is_accepted_says_how_to_go_on(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.follow()
+    mesh.accept("r-mine")
+    assert "cb-ctl watch r-mine" in said(capsys, "request", "packages/hello", "--id", "r-mine")
+    assert shown(capsys, "request", "--all", "--id", "r-mine")["request_id"] == "r-mine"
+
+
+def test_a_request_that_is_rejected_says_why(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.follow()
+    mesh.tell(
+        e.RequestRejected(
+            request_id="r-no",
+            code="unknown-unit",
+            message='no unit "helo"',
+            hint="Did you mean hello?",
+            rejected_at=1.0,
+        )
+    )
+    text = said(capsys, "request", "helo", "--id", "r-no", code=ExitCode.REJECTED)
+    assert 'no unit "helo"' in text
+    assert "Did you mean hello?" in text
+
+
+def test_without_cb_request_nobody_waits_long(
+    mesh: Mesh, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_module, "ACCEPTED_WITHIN", 0.2)
+    mesh.follow()
+    assert "cb-request does not answer" in said(capsys, "request", "--all", code=ExitCode.INFRASTRUCTURE)
+
+
+@pytest.mark.parametrize(("sources", "hint"), [((), "cb-ctl source add"), (("one", "two"), "--source one")])
+def test_the_source_may_be_left_out_only_when_it_is_the_only_one(
+    mesh: Mesh, capsys: pytest.CaptureFixture[str], sources: tuple[str, ...], hint: str
+) -> None:
+    for source in sources:
+        mesh.follow(source)
+    assert hint in said(capsys, "request", "--all", code=ExitCode.REJECTED)
+
+
+def test_logs_are_live_and_then_whole(mesh: Mesh, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    mesh.accept()
+    mesh.job(e.JobRunning, attempt=1, runner_id="runner-1")
+    mesh.tell(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text="live\n"))
+    assert run(["logs", "hello"]) == ExitCode.SUCCESS
+    assert capfdbinary.readouterr().out == b"live\n"
+    log = mesh.stored("hello.log", b"live\nwhole\n", ArtifactKind.LOG)
+    mesh.job(e.JobFinished, outcome=Outcome.FAILURE, attempt=1, log=log)
+    assert run(["logs", "r-1", "--follow"]) == ExitCode.FAILED
+    assert capfdbinary.readouterr().out == b"live\nwhole\n"
+
+
+def test_get_downloads_and_verifies(mesh: Mesh, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, artifacts=(deb,))
+    [got] = shown(capsys, "get", "r-1", "-o", str(tmp_path / "out"))
+    content = Path(got["path"]).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == got["sha256"] == deb.sha256
+    assert shown(capsys, "get", "hello", "-o", str(tmp_path / "out")) == [got]
+
+
+def test_get_keeps_nothing_that_is_not_what_was_built(
+    mesh: Mesh, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, artifacts=(deb,))
+    [stored] = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and path.name in deb.sha256]
+    stored.chmod(0o644)
+    stored.write_bytes(b"b package")
+    text = said(capsys, "get", "r-1", "-o", str(tmp_path / "out"), code=ExitCode.INFRASTRUCTURE)
+    assert "is not what was built" in text
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_get_of_what_built_nothing_is_rejected(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE)
+    assert "cb-ctl status r-1" in said(capsys, "get", "r-1", code=ExitCode.REJECTED)
+
+
+def test_cancel_of_what_has_ended_is_rejected(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
+    assert "ended already" in said(capsys, "cancel", "r-1", code=ExitCode.REJECTED)
+
+
+def test_dead_letters_are_listed_shown_and_sent_again(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.tell(
+        e.MessageDead(
+            dead_id="d-1", daemon="cb-request", topic="cb.request", partition=0, offset=3, key=None,
+            value="bm90IGpzb24=", reason="not JSON", at=1.0,
+        )
+    )  # fmt: skip
+    assert [row["dead_id"] for row in shown(capsys, "dead-letter", "list")] == ["d-1"]
+    assert "not json" in said(capsys, "dead-letter", "show", "d-1")
+    assert shown(capsys, "dead-letter", "retry", "d-1") == {"sent": "d-1", "topic": "cb.request"}
+    assert "d-1" in said(capsys, "dead-letter", "show", "d-2", code=ExitCode.REJECTED)

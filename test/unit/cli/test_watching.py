@@ -1,0 +1,70 @@
+"""The live view of a request: which jobs are shown, and what is said of each."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cloud_builder.cli.output import duration, size
+from cloud_builder.cli.watching import Course, remark, table
+
+
+def job(number: int, state: str = "running", **more: Any) -> dict[str, Any]:
+    return {
+        "job_id": f"r-1.{number}",
+        "unit": f"packages/p{number}",
+        "target": "bookworm.x86_64",
+        "state": state,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (job(1, "blocked", waiting_for=["r-1.2"]), "waits for r-1.2"),
+        (job(1, "blocked", reason="no runner for arm64"), "no runner for arm64"),
+        (job(1, "running", last_line="make all"), "make all"),
+        (job(1, "queued", reason="again in 2 s"), "again in 2 s"),
+        (job(1, "finished", outcome="failure", message="first\nsecond", last_line="x"), "first"),
+        (job(1, "finished", outcome="success"), ""),
+    ],
+)
+def test_a_job_says_why_it_waits_what_it_does_or_how_it_ended(row: dict[str, Any], said: str) -> None:
+    assert remark(row) == said
+
+
+def drawn(jobs: list[dict[str, Any]], room: int) -> list[str]:
+    out = StringIO()
+    Console(file=out, width=100).print(table(Course({"state": "running"}, jobs), 1010.0, room))
+    return out.getvalue().splitlines()
+
+
+def test_the_liveliest_jobs_are_shown_when_there_is_no_room_for_all() -> None:
+    jobs = [job(number, "finished", outcome="success") for number in range(50)]
+    jobs += [job(98, "running", started_at=1000.0), job(99, "finished", outcome="failure")]
+    lines = drawn(jobs, 10)
+    assert len(lines) <= 10
+    assert "p98" in lines[0]
+    assert "10s" in lines[0]
+    assert "p99" in lines[1]
+    assert "43 more jobs" in lines[-1]
+
+
+def test_before_there_are_jobs_the_view_says_who_is_awaited() -> None:
+    assert "cb-scheduler" in drawn([], 10)[0]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.4, "0s"), (59, "59s"), (61, "1m01s"), (3660, "1h01m"), (-3, "0s")])
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(5, "5 B"), (2048, "2.0 KiB"), (5 * 1024**2, "5.0 MiB"), (3 * 1024**3, "3.0 GiB")]
+)
+def test_sizes(count: int, said: str) -> None:
+    assert size(count) == said
