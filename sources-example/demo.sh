@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 top=$PWD/build/demo
 source=$top/source
-export CB_HOME=$top/home CB_CACHE=$PWD/build/cache CB_REQUEST__POLL_INTERVAL=2
+export CB_HOME=$top/home CB_CACHE=$PWD/build/cache CB_RUNNER__WORK=$PWD/build/cache/work CB_REQUEST__POLL_INTERVAL=2
 export PATH=$PWD/.venv/bin:$PATH
 export GIT_AUTHOR_NAME=Demo GIT_AUTHOR_EMAIL=demo@localhost GIT_COMMITTER_NAME=Demo GIT_COMMITTER_EMAIL=demo@localhost
 
@@ -66,7 +66,7 @@ ls "$source/projects/packages"
 
 say 'Five daemons on this machine, talking over the broker inside the confluent-kafka wheel.'
 up=yes
-run cb-ctl up --detach --runners 1 --broker embedded --source "example=$source"
+run cb-ctl up --detach --runners 1 --broker embedded --port 0 --source "example=$source"
 
 say 'Build everything, in the right order. The first time, KIWI prepares a build root: about half a minute.'
 run cb-ctl request --all --watch
@@ -90,7 +90,7 @@ cd - >/dev/null
 run git -C "$source" --no-pager diff --stat
 run git -C "$source" commit --quiet --all --message 'libgreet 1.0.1: afternoons are lovely'
 
-say 'cb-request notices. What did not change is reused.'
+say 'cb-request notices, and what builds with libgreet is built again.'
 push=$(request_of_push)
 run cb-ctl list requests
 run cb-ctl watch "$push"
