@@ -20,8 +20,7 @@ from .output import show_json
 from .session import Session, session
 
 if TYPE_CHECKING:
-    from subprocess import Popen
-
+    from cloud_builder.adapters.process import Popen
     from cloud_builder.wiring.rundir import Up
     from cloud_builder.wiring.supervisor import Plan
 

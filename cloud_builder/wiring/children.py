@@ -20,7 +20,7 @@ from cloud_builder.adapters.process import spawn
 from . import rundir
 
 if TYPE_CHECKING:
-    from subprocess import Popen
+    from cloud_builder.adapters.process import Popen
 
 FIRST_DELAY = 0.5
 MOST_DELAY = 30.0

@@ -1,0 +1,86 @@
+"""Children of the supervisor: restarted with back-off, stopped in order, and never mistaken for a later process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.process import spawn
+from cloud_builder.wiring import rundir
+from cloud_builder.wiring.children import FIRST_DELAY, HEALTHY_AFTER, MOST_DELAY, Child, stop_in_order
+
+
+def child(tmp_path: Path, name: str = "bogus", daemon: str = "bogus") -> Child:
+    return Child(name, daemon, (), dict(os.environ), tmp_path / "log" / f"{name}.log")
+
+
+def ended(one: Child) -> None:
+    assert one.process is not None
+    one.process.wait(20)
+
+
+def test_a_child_that_dies_at_once_is_started_again_later_and_later(tmp_path: Path) -> None:
+    one, now, delays = child(tmp_path), 0.0, []
+    one.start(now)
+    for _ in range(9):
+        ended(one)
+        assert one.tend(now)
+        delays.append(one.due - now)
+        assert not one.tend(one.due - 0.01)
+        one.process, now = spawn(["true"]), one.due
+        one.born = now
+    assert delays == [min(MOST_DELAY, FIRST_DELAY * 2**times) for times in range(9)]
+    assert one.last_status == 0
+    assert "usage" in one.log.read_text()
+
+
+def test_a_death_after_a_healthy_life_costs_the_first_delay_only(tmp_path: Path) -> None:
+    one = child(tmp_path)
+    one.deaths, one.process, one.born = 5, spawn(["true"]), 0.0
+    ended(one)
+    one.tend(HEALTHY_AFTER + 1)
+    assert one.due - (HEALTHY_AFTER + 1) == FIRST_DELAY
+
+
+@pytest.mark.parametrize(("deaths", "age", "well"), [(0, 0.1, True), (1, 0.1, False), (1, 5.0, True)])
+def test_a_child_that_was_started_again_is_believed_after_a_while(
+    tmp_path: Path, deaths: int, age: float, well: bool
+) -> None:
+    one = child(tmp_path)
+    one.process, one.deaths, one.born = spawn(["sleep", "60"]), deaths, 100.0
+    assert one.is_well(100.0 + age) is well
+    one.process.kill()
+    one.process.wait()
+
+
+def test_groups_stop_one_after_another(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    script = (
+        "import signal, sys, time\n"
+        f"def end(*_):\n    open({str(told)!r}, 'a').write(sys.argv[1] + '\\n'); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end); print('ready', flush=True)\n"
+        "while True: time.sleep(60)"
+    )
+    children = []
+    for name, daemon in [("info", "info"), ("runner-1", "runner"), ("request", "request")]:
+        one = child(tmp_path, name, daemon)
+        one.process = spawn([sys.executable, "-c", script, name])
+        assert one.process.stdout is not None
+        assert one.process.stdout.readline() == b"ready\n"
+        children.append(one)
+    stop_in_order(children, ("request", "runner", "info"))
+    assert told.read_text().split() == ["request", "runner-1", "info"]
+
+
+def test_what_a_killed_supervisor_has_left_is_no_running_mesh(tmp_path: Path) -> None:
+    me = rundir.process("supervisor", os.getpid())
+    rundir.write_up(tmp_path, rundir.Up(me, (me,), "embedded", "starting"))
+    assert rundir.up_of(tmp_path) == rundir.written_up(tmp_path) == rundir.Up(me, (me,), "embedded", "starting")
+    other = rundir.Process("supervisor", me.pid, me.started - 1)
+    rundir.write_up(tmp_path, rundir.Up(other))
+    assert rundir.up_of(tmp_path) is None
+    rundir.up_file(tmp_path).write_text("{")
+    assert rundir.written_up(tmp_path) is None
