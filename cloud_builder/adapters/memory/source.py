@@ -24,6 +24,8 @@ class MemoryRepository:
     parents: dict[Revision, Revision | None] = field(default_factory=dict)
     branches: dict[str, Revision] = field(default_factory=dict)
     tags: dict[str, Revision] = field(default_factory=dict)
+    head: str = "main"
+    """The default branch, while there is one of that name."""
 
     def commit(self, files: Files, branch: str = "main", *, onto: Revision | None = None) -> Revision:
         """A commit with exactly these files, on the branch's tip (or on `onto`: a forced push)."""
@@ -54,14 +56,15 @@ class MemorySource:
         now = self.repositories[url]
         before = self._mirrored.get(source, MemoryRepository())
         self._mirrored[source] = MemoryRepository(
-            before.commits | now.commits, before.parents | now.parents, dict(now.branches), dict(now.tags)
+            before.commits | now.commits, before.parents | now.parents, dict(now.branches), dict(now.tags), now.head
         )
 
     def default_branch(self, source: SourceName, url: str) -> str:
-        branches = self._of(source).branches
+        repository = self._of(source)
+        branches = repository.branches
         if not branches:
             raise Rejected(f"{url}: has no commits yet", code="unknown-ref", hint="Push a branch to it.")
-        return "main" if "main" in branches else sorted(branches)[0]
+        return repository.head if repository.head in branches else sorted(branches)[0]
 
     def resolve(self, source: SourceName, ref: str) -> Revision:
         known = self._of(source)

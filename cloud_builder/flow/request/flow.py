@@ -226,7 +226,9 @@ class RequestFlow:
             ready = [wish for wish in wishes if wish.source == name and wish.next_at <= work.now]
             if ready or work.now >= self._due.get(name, 0.0):
                 refs = tuple(dict.fromkeys(wish.ref for wish in ready))
-                self._lookout.ask(Question(name, source.url, source.branch, refs, work.now))
+                tip = Book(work.state).tip(name)
+                first = tip.branch if tip is not None and tip.url == source.url else ""
+                self._lookout.ask(Question(name, source.url, source.branch, refs, work.now, first))
                 self._due[name] = work.now + self._settings.poll_interval
         asleep = [wish.next_at for wish in wishes if wish.next_at > work.now or self._lookout.is_asking(wish.source)]
         self._next_wish = min(asleep, default=None)

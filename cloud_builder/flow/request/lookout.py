@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
-from cloud_builder.errors import Bug, CloudBuilderError
+from cloud_builder.errors import Bug, CloudBuilderError, Rejected
 from cloud_builder.model.ids import Digest, Revision, SourceName
 from cloud_builder.ports.source import SourceMirror
 
@@ -26,7 +27,8 @@ _SNAPSHOTS_KEPT = 16
 
 @dataclass(frozen=True)
 class Question:
-    """`branch` empty: the repository's default. `refs`: what wishes name; empty text is the followed branch.
+    """`branch` empty: the repository's default as it was at first sight (`first_branch`), while that exists: checking
+    out another branch in a repository is no reason to follow it. `refs`: what wishes name; empty: the followed branch.
 
     `asked_at`: wishes that came later need a newer answer, because of a push in between."""
 
@@ -35,6 +37,7 @@ class Question:
     branch: str
     refs: tuple[str, ...] = ()
     asked_at: float = 0.0
+    first_branch: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,19 @@ class Lookout:
     def _look(self, question: Question) -> Answer:
         source = question.source
         self._mirror.refresh(source, question.url)
-        branch = question.branch
         try:
-            branch = branch or self._mirror.default_branch(source, question.url)
+            branch = self._followed(question)
         except CloudBuilderError as error:
             return Answer(question, tip=error, refs=dict.fromkeys(question.refs, error))
         seen = {ref: self._seen(source, branch, ref) for ref in dict.fromkeys(("", *question.refs))}
         return Answer(question, branch=branch, tip=seen[""], refs=seen)
+
+    def _followed(self, question: Question) -> str:
+        if question.first_branch and not question.branch:
+            with suppress(Rejected):
+                self._mirror.resolve(question.source, question.first_branch)
+                return question.first_branch
+        return question.branch or self._mirror.default_branch(question.source, question.url)
 
     def _seen(self, source: SourceName, branch: str, ref: str) -> Sight | CloudBuilderError:
         try:

@@ -275,6 +275,26 @@ def test_push_builds_what_changed_and_their_dependants_once(daemon: Daemon, mirr
     assert daemon.later(60) == []
 
 
+def test_another_branch_checked_out_in_the_repository_is_not_followed(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    repository = mirror.repository(URL)
+    repository.commit(FILES | package("trial"), "topic")
+    repository.head = "topic"
+    assert daemon.later(20) == []
+    repository.commit(FILES | package("fresh"))
+    assert [type(event) for event in daemon.later(20)] == [SourceRevised, RequestAccepted]
+
+
+def test_a_default_branch_that_is_gone_is_followed_no_more(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    repository = mirror.repository(URL)
+    repository.commit(FILES, "trunk")
+    repository.head = "trunk"
+    del repository.branches["main"]
+    (revised,) = daemon.later(20)
+    assert isinstance(revised, SourceRevised) and revised.branch == "trunk"
+
+
 @pytest.mark.parametrize(
     "files",
     [FILES | {"README": b"x"}, {path: content for path, content in FILES.items() if "tool" not in path}],
