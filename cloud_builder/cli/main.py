@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from typing import Any
 
 import click
 
 from cloud_builder import __version__
-from cloud_builder.errors import CloudBuilderError, ExitCode
+from cloud_builder.errors import Bug, CloudBuilderError, ExitCode, Retryable
 
 from .lazy import LazyGroup
 from .options import Said, global_options
@@ -82,6 +83,12 @@ def run(args: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SUCCESS
+    except OSError as error:
+        return _explain(Retryable(str(error), code="system", hint="See --home and the rights of its files."), said.json)
+    except Exception as error:
+        traceback.print_exc()
+        hint = "This is a mistake of ours: please report it with the lines above."
+        return _explain(Bug(f"{type(error).__name__}: {error}", hint=hint), said.json)
 
 
 def _explain(error: CloudBuilderError, as_json: bool) -> int:

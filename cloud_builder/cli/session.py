@@ -73,7 +73,7 @@ class Session:
         from cloud_builder.wiring.settings import BrokerFrom
 
         home = self.settings.home
-        down = self.settings.broker.embedded and up_of(home) is None
+        down = self._loaded.broker_from is BrokerFrom.HOME and up_of(home) is None
         if down or self._loaded.broker_from is BrokerFrom.NOBODY:
             raise Retryable(
                 f"no mesh is running at {home}",

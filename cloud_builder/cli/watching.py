@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 INTERVAL = 0.4
-"""Seconds between questions."""
+"""Seconds between questions; more when an answer takes long, so that watching never is most of what cb-info does."""
 PATIENCE = 60.0
 """cb-info may be silent for so long (it is being restarted, the broker is away)."""
 QUIET = 10.0
@@ -56,6 +56,7 @@ def follow(mesh: Session, name: str, timeout: float | None) -> int:
 def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[Course]:
     heard = time.monotonic()
     while True:
+        asked = time.monotonic()
         try:
             course = _course(mesh, name)
             heard = time.monotonic()
@@ -68,7 +69,7 @@ def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[Cours
         if deadline and time.monotonic() > deadline:
             hint = f"It goes on: cb-ctl watch {name}, or cb-ctl cancel {name}."
             raise Retryable(f"request {name}: not finished in time", code="timeout", hint=hint)
-        time.sleep(INTERVAL)
+        time.sleep(max(INTERVAL, 4 * (time.monotonic() - asked)))
 
 
 def _course(mesh: Session, name: str) -> Course:

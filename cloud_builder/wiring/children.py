@@ -81,7 +81,7 @@ class Child:
 
     def _died(self, status: int, now: float) -> None:
         self.deaths = 1 if now - self.born > HEALTHY_AFTER else self.deaths + 1
-        delay = min(MOST_DELAY, FIRST_DELAY * 2 ** (self.deaths - 1))
+        delay = min(MOST_DELAY, FIRST_DELAY * 2 ** min(self.deaths - 1, 16))
         _LOG.warning("died", extra={"daemon": self.name, "status": status, "again_in": delay, "log": self.log})
         self.process, self.last_status, self.due = None, status, now + delay
 

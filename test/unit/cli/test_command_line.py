@@ -104,6 +104,12 @@ def test_a_bad_setting_is_rejected(capsys: pytest.CaptureFixture[str], monkeypat
     assert run(["status", "--broker", "nowhere"]) == ExitCode.REJECTED
 
 
+def test_a_home_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(["up", "--detach", "--port", "0", "--home", str(tmp_path / "file" / "home")]) == ExitCode.INFRASTRUCTURE
+    assert "--home" in capsys.readouterr().err
+
+
 def test_down_without_a_mesh_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["down", "--json"]) == ExitCode.SUCCESS
     assert json.loads(capsys.readouterr().out) == {"stopped": []}

@@ -1,0 +1,78 @@
+"""The five programs as a service manager sees them: usage, settings, signals, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SERVICES = Path(__file__).parents[3] / "services"
+NAMES = ("request", "scheduler", "runner", "collector", "info")
+
+
+def command(name: str, *words: str) -> list[str]:
+    return [sys.executable, str(SERVICES / f"cb-{name}"), *words]
+
+
+def environment(tmp_path: Path, **more: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("CB_")}
+    return {**kept, "CB_HOME": str(tmp_path / "home"), "CB_CACHE": str(tmp_path / "cache"), **more}
+
+
+def test_each_daemon_has_its_program() -> None:
+    assert {path.name for path in SERVICES.iterdir() if path.is_file()} == {f"cb-{name}" for name in NAMES}
+    assert all(os.access(SERVICES / f"cb-{name}", os.X_OK) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "status", "said"),
+    [
+        (["--help"], {}, 0, "cb-runner: the hands"),
+        (["--version"], {}, 0, "cb-runner"),
+        (["--slotz", "2"], {}, 2, "--slotz"),
+        ([], {"CB_RUNNER__SLOTS": "0"}, 3, "CB_RUNNER__SLOTS"),
+        (["--broker", "kafka"], {}, 3, "not HOST:PORT"),
+    ],
+)
+def test_what_is_wrong_is_said_with_an_exit_code(
+    tmp_path: Path, words: list[str], variables: dict[str, str], status: int, said: str
+) -> None:
+    ended = subprocess.run(
+        command("runner", *words), env=environment(tmp_path, **variables), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == status
+    assert said in ended.stdout + ended.stderr
+
+
+def test_a_daemon_waits_for_its_broker_says_so_once_and_stops_when_told(tmp_path: Path) -> None:
+    daemon = subprocess.Popen(
+        command("info", "--broker", "127.0.0.1:1"), env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    )
+    assert daemon.stderr is not None
+    for line in daemon.stderr:
+        if "unreachable" in line:
+            break
+    daemon.send_signal(signal.SIGTERM)
+    rest = daemon.stderr.read()
+    assert daemon.wait(5) == 0
+    assert "unreachable" not in rest
+    daemon.stderr.close()
+
+
+def test_a_second_daemon_of_the_same_home_is_refused(tmp_path: Path) -> None:
+    first = subprocess.Popen(
+        command("info", "--broker", "127.0.0.1:1"), env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    )
+    assert first.stderr is not None
+    assert "ready" in first.stderr.readline()
+    second = subprocess.run(
+        command("info", "--broker", "127.0.0.1:1"),
+        env=environment(tmp_path), capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    first.terminate()
+    first.communicate()
+    assert second.returncode == 3, second
