@@ -62,7 +62,7 @@ export SOURCE_DATE_EPOCH
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)
 """
 _BUILD = _ENTER + "exec dpkg-buildpackage -b -us -uc\n"
-_SHELL = _ENTER + "exec bash --norc -i\n"
+_SHELL = _ENTER + "export PS1='[\\u \\w]\\$ '; set +eu; exec bash --norc -i\n"
 
 
 def tree_of(source: PackageSource) -> PurePosixPath:
@@ -98,9 +98,8 @@ def build(source: PackageSource, cores: int) -> Action:
 
 
 def shell(source: PackageSource, cores: int) -> Action:
-    prompt = {"PS1": r"[\u \w]\$ ", "TERM": "xterm", "HOME": str(BUILD)}
     return Action(
         command=("bash", "-c", _PRELUDE + _SHELL, "shell"),
         directory=str(tree_of(source)),
-        environment={**ENVIRONMENT, "DEB_BUILD_OPTIONS": f"parallel={cores}", **prompt},
+        environment={**ENVIRONMENT, "DEB_BUILD_OPTIONS": f"parallel={cores}", "TERM": "xterm"},
     )

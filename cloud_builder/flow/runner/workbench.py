@@ -79,7 +79,7 @@ class Workbench:
                 try:
                     self._build(bench)
                 except Permanent as failure:
-                    progress.say(str(failure))
+                    progress.say(failure.message)
                 else:
                     return 0
             else:

@@ -1,0 +1,100 @@
+"""`shell`: a terminal in the root, layer and unpacked source of a unit, also where its build failed."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CHILD = """
+import sys; sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from threading import Event
+from conftest import TARGET, Workshop
+shop = Workshop(Path(sys.argv[2]), Path(sys.argv[3]))
+write = lambda piece: (sys.stdout.buffer.write(piece), sys.stdout.buffer.flush())
+after = sys.argv[4] == "after"
+sys.exit(shop.builder.shell(shop.unit("broken"), TARGET, log=write, cancel=Event(), after_failure=after))
+"""
+
+
+class Terminal:
+    """A child on a terminal of its own; its output so far."""
+
+    def __init__(self, *command: str) -> None:
+        self.said = ""
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.execv(command[0], command)
+
+    def wait_for(self, text: str, seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while text not in self.said and time.monotonic() < deadline:
+            if select.select([self._terminal], [], [], 0.2)[0]:
+                try:
+                    self.said += os.read(self._terminal, 65536).decode(errors="replace")
+                except OSError:
+                    break
+        assert text in self.said, self.said
+
+    def type(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def ended(self) -> int:
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.pid = 0
+        return status
+
+    def end(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._terminal)
+
+
+@pytest.fixture
+def open_shell(workshop, unit, libgreet, own_cache):
+    opened = []
+
+    def start(how: str) -> Terminal:
+        here = str(Path(__file__).parent)
+        opened.append(Terminal(sys.executable, "-c", CHILD, here, str(workshop.home), str(own_cache / "package"), how))
+        return opened[0]
+
+    yield start
+    for terminal in opened:
+        terminal.end()
+    workshop.builder.sweep()
+
+
+def test_a_shell_stands_in_the_unpacked_source(open_shell) -> None:
+    terminal = open_shell("now")
+    terminal.wait_for("/build/libgreet-1.0.0]$ ")
+    terminal.type("echo $((6*7)) $(id -un) $(dpkg-query -f '${Status}' -W debhelper); test -t 0 && echo on a tty\n")
+    terminal.wait_for("42 builder install ok installed")
+    terminal.wait_for("on a tty\r\n")
+    terminal.type("exit 7\n")
+    assert terminal.ended() == 7
+
+
+def test_a_shell_after_a_failure_finds_what_the_build_left(open_shell, unit: Path) -> None:
+    source = unit / "greet.c"
+    source.write_text(source.read_text().replace('"Good morning"', '"Bad morning"'))
+    terminal = open_shell("after")
+    terminal.wait_for("does not build: FAIL: 8 is morning")
+    terminal.wait_for("/build/libgreet-1.0.0]$ ")
+    terminal.type("LD_LIBRARY_PATH=. ./test_greet; exit\n")
+    terminal.wait_for("FAIL: 8 is morning\r\nFAIL: the length is told\r\n")
+    assert terminal.ended() == 1
+
+
+def test_without_a_failure_there_is_no_shell(open_shell) -> None:
+    terminal = open_shell("after")
+    terminal.wait_for("dpkg-buildpackage: info: binary-only upload")
+    assert terminal.ended() == 0
