@@ -69,26 +69,38 @@ def run(args: list[str]) -> int:
     try:
         code = cli.main(args, prog_name="cb-ctl", standalone_mode=False, obj=said)
         sys.stdout.flush()
-        return code if isinstance(code, int) else ExitCode.SUCCESS
-    except CloudBuilderError as error:
-        return _explain(error, said.json)
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as wrong:
-        wrong.show()
-        return ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.SUCCESS
-    except OSError as error:
-        return _explain(Retryable(str(error), code="system", hint="See --home and the rights of its files."), said.json)
     except Exception as error:
-        traceback.print_exc()
-        hint = "This is a mistake of ours: please report it with the lines above."
-        return _explain(Bug(f"{type(error).__name__}: {error}", hint=hint), said.json)
+        return _code_of(error, said.json)
+    except KeyboardInterrupt:
+        return _code_of(click.Abort(), said.json)
+    return code if isinstance(code, int) else ExitCode.SUCCESS
+
+
+def _code_of(error: Exception, as_json: bool) -> int:
+    """Says what went wrong; the exit code that follows."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.ClickException():
+            error.show()
+            return ExitCode.USAGE
+        case click.Abort():
+            click.echo("interrupted", err=True)
+            return ExitCode.INTERRUPTED
+        case BrokenPipeError():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.SUCCESS
+    return _explain(_as_ours(error), as_json)
+
+
+def _as_ours(error: Exception) -> CloudBuilderError:
+    if isinstance(error, CloudBuilderError):
+        return error
+    if isinstance(error, OSError):
+        return Retryable(str(error), code="system", hint="Look at --home and the rights of its files.")
+    traceback.print_exception(error)
+    hint = "This is a mistake of ours: please report it with the lines above."
+    return Bug(f"{type(error).__name__}: {error}", hint=hint)
 
 
 def _explain(error: CloudBuilderError, as_json: bool) -> int:

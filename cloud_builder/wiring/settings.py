@@ -121,7 +121,7 @@ def _from_file(named: Path | None, home: Path) -> tuple[Tree, Origin]:
     path = named or home / FILE_NAME
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if named is None:
             return {}, Origin(path, {})
         raise _bad(f"{path}: no such settings file", f"create it, or unset {FILE_VARIABLE}") from None
