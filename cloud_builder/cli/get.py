@@ -9,6 +9,7 @@ import click
 
 from cloud_builder.errors import Rejected
 
+from .complete import THINGS
 from .fetch import download
 from .options import global_options
 from .output import show_json, size
@@ -16,7 +17,7 @@ from .session import Session, session
 
 
 @click.command()
-@click.argument("what", metavar="JOB|REQUEST")
+@click.argument("what", metavar="JOB|REQUEST", shell_complete=THINGS)
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to [here]."
 )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from .complete import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
 from .output import duration, moment, show_json, show_table
@@ -30,7 +31,7 @@ TABLE = {
 most_option = click.option(
     "-n", "--most", type=click.IntRange(min=1), metavar="N", help="At most so many rows.", default=50, show_default=True
 )
-source_option = click.option("--source", metavar="NAME", help="Only of this source.")
+source_option = click.option("--source", metavar="NAME", shell_complete=SOURCES, help="Only of this source.")
 
 
 @click.group("list", cls=LazyGroup, table=TABLE, no_args_is_help=True)

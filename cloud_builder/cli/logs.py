@@ -10,6 +10,7 @@ import click
 
 from cloud_builder.errors import ExitCode
 
+from .complete import THINGS
 from .ending import exit_code
 from .fetch import whole
 from .options import global_options
@@ -20,7 +21,7 @@ INTERVAL = 0.3
 
 
 @click.command()
-@click.argument("job", metavar="JOB")
+@click.argument("job", metavar="JOB", shell_complete=THINGS)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended; the exit code tells how.")
 @global_options
 def logs(job: str, follow: bool) -> int:

@@ -10,6 +10,7 @@ import click
 
 from cloud_builder.errors import ExitCode, Rejected, Retryable
 
+from .complete import REQUESTS, SOURCES, UNITS
 from .options import global_options
 from .output import show_json
 from .session import Session, session
@@ -21,9 +22,9 @@ LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 @click.command()
-@click.argument("units", nargs=-1, metavar="[UNIT]…")
+@click.argument("units", nargs=-1, metavar="[UNIT]…", shell_complete=UNITS)
 @click.option("--all", "every", is_flag=True, help="Every unit of the source.")
-@click.option("--source", metavar="NAME", help="The git repository [the only one].")
+@click.option("--source", metavar="NAME", shell_complete=SOURCES, help="The git repository [the only one].")
 @click.option("--ref", default="", metavar="REF", help="Branch, tag or commit [the branch the source follows].")
 @click.option("--target", "targets", multiple=True, metavar="DIST.ARCH", help="Only this target; may be repeated.")
 @click.option("--id", "wanted_id", metavar="ID", help="The request's id [made up].")
@@ -60,7 +61,7 @@ def request(
 
 
 @click.command()
-@click.argument("request")
+@click.argument("request", shell_complete=REQUESTS)
 @click.option("--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop watching after this time.")
 @global_options
 def watch(request: str, timeout: float | None) -> int:
@@ -71,7 +72,7 @@ def watch(request: str, timeout: float | None) -> int:
 
 
 @click.command()
-@click.argument("request")
+@click.argument("request", shell_complete=REQUESTS)
 @global_options
 def cancel(request: str) -> None:
     """Stop REQUEST: nothing more of it is started, what runs is ended."""

@@ -12,6 +12,7 @@ import click
 from cloud_builder.errors import CloudBuilderError, Rejected, Retryable
 from cloud_builder.model.nearest import did_you_mean
 
+from .complete import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
 from .output import show_json, show_table
@@ -52,7 +53,7 @@ def add(name: str, url: str, branch: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=SOURCES)
 @global_options
 def remove(name: str) -> None:
     """Follow the source NAME no longer. What was built from it stays published."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from .complete import THINGS
 from .options import global_options
 from .output import duration, moment, show_json, show_table, size, styled
 from .session import Session, session
@@ -14,7 +15,7 @@ from .watching import job_line
 
 
 @click.command()
-@click.argument("what", required=False, metavar="[REQUEST|JOB]")
+@click.argument("what", required=False, metavar="[REQUEST|JOB]", shell_complete=THINGS)
 @global_options
 def status(what: str | None) -> None:
     """How the mesh is doing; or a REQUEST with its jobs; or a JOB (also by its unit's name) with its attempts."""

@@ -10,13 +10,15 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from click.shell_completion import ShellComplete
 
 from cloud_builder.adapters.http.server import serve
 from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.adapters.store.directory import DirectoryStore
 from cloud_builder.cli import request as request_module
-from cloud_builder.cli.main import run
+from cloud_builder.cli.main import cli, run
+from cloud_builder.cli.options import Said
 from cloud_builder.errors import ExitCode, Retryable
 from cloud_builder.flow.info import InfoFlow
 from cloud_builder.mesh.client import Client
@@ -271,6 +273,25 @@ def test_get_of_what_built_nothing_is_rejected(mesh: Mesh, capsys: pytest.Captur
 def test_cancel_of_what_has_ended_is_rejected(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
     assert "ended already" in said(capsys, "cancel", "r-1", code=ExitCode.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["request", "pack"], ["packages/hello"]),
+        (["request", "--source", ""], ["demo"]),
+        (["watch", "r"], ["r-1"]),
+        (["logs", "r-1."], ["r-1.1"]),
+        (["source", "remove", "x"], []),
+    ],
+)
+def test_tab_offers_what_the_mesh_knows(
+    mesh: Mesh, typed: list[str], offered: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mesh.follow()
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
+    completer = ShellComplete(cli, {"obj": Said()}, "cb-ctl", "_CB_CTL_COMPLETE")
+    assert [found.value for found in completer.get_completions(typed[:-1], typed[-1])] == offered
 
 
 def test_dead_letters_are_listed_shown_and_sent_again(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
