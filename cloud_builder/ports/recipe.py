@@ -72,6 +72,10 @@ class Recipe(Protocol):
     def is_offered(self, artifact: Artifact) -> bool:
         """True for artifacts that can be installed into a build root."""
 
+    def foreign(self, source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
+        """The source with only those build dependencies that nothing on offer has a hand in: what stays the same
+        when the offer changes."""
+
     def install(self, source: PackageSource, offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
         """Installs the build dependencies, and makes the place to build in. Writes what it needs (an index of the
         `offered` packages, files of `workspace`) into `workspace`; `cache` keeps downloads between layers."""

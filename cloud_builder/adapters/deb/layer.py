@@ -18,6 +18,7 @@ from cloud_builder.ports.recipe import BUILDER, Action, PackageSource
 from cloud_builder.ports.sandbox import Bind
 
 from . import fragment
+from .relations import wanted
 from .unpack import PATH
 
 NEEDED = "build-essential, dpkg-dev, fakeroot"
@@ -80,7 +81,6 @@ _ENVIRONMENT = {
 _LISTED = ("dpkg-query", "-W", "-f", r"${Package} ${Version} ${Architecture}\n")
 
 _UNMET = re.compile(r"^ *builddeps:.* : (?P<first>.*)|^ +(?P<next>(?:Pre-)?Depends: .*|Conflicts: .*)")
-_WANTED = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
 _CANDIDATE = re.compile(r"^  Candidate: (?P<version>\S+)")
 _REASON = re.compile(r"(?:Pre-)?(?P<kind>Depends|Conflicts): (?P<what>.+?)(?: but (?P<why>.*))?$")
 _MIRROR = re.compile(
@@ -93,7 +93,7 @@ def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cac
     """See ports.recipe.Recipe.install."""
     (workspace / "source" / "debian").mkdir(parents=True)
     (workspace / "source" / "debian" / "control").write_text(_control(source), encoding="utf-8")
-    (workspace / "wanted").write_text(" ".join(_wanted(source)), encoding="utf-8")
+    (workspace / "wanted").write_text(" ".join(wanted(source)), encoding="utf-8")
     (workspace / "apt.conf").write_text(_APT + (_NO_CACHE if offered else ""), encoding="utf-8")
     (workspace / "pin").write_text(_PIN, encoding="utf-8")
     _index(offered, workspace)
@@ -116,11 +116,6 @@ def _control(source: PackageSource) -> str:
     fields = dict(source.build_depends)
     fields["Build-Depends"] = ", ".join(filter(None, (fields.get("Build-Depends"), NEEDED)))
     return "".join(f"{field}: {value}\n" for field, value in (("Source", source.name), *fields.items()))
-
-
-def _wanted(source: PackageSource) -> list[str]:
-    """Names of packages that the relations speak of, for the question which versions there are."""
-    return sorted({name for _, value in source.build_depends for name in _WANTED.findall(value)})
 
 
 def _index(offered: Sequence[Path], workspace: Path) -> None:

@@ -9,7 +9,7 @@ from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.ports.recipe import Action, Output, PackageSource
 
-from . import cause, layer, outputs, source, unpack
+from . import cause, layer, outputs, relations, source, unpack
 
 DEBUG_SYMBOLS = "-dbgsym"
 
@@ -17,7 +17,7 @@ DEBUG_SYMBOLS = "-dbgsym"
 class DebRecipe:
     """See the port. Stateless."""
 
-    version = "deb-1"
+    version = "deb-2"
 
     def read(self, directory: Path) -> PackageSource:
         return source.read_source(directory)
@@ -27,6 +27,9 @@ class DebRecipe:
         if artifact.kind is not ArtifactKind.DEB:
             return False
         return artifact.package is None or not artifact.package.name.endswith(DEBUG_SYMBOLS)
+
+    def foreign(self, source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
+        return relations.foreign(source, offered)
 
     def install(self, source: PackageSource, offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
         return layer.install(source, offered, workspace, cache)

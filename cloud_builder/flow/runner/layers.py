@@ -1,9 +1,11 @@
 """Build-dependency layers: what a source needs on top of its build root, made once per solved set and kept.
 
-In come a build root, a source and the artifacts of ours that it may use; out goes a directory to stack on the root.
-A layer that is there costs a look at a directory: no apt, no network. The least recently used ones go first.
+In come a build root, a source and the artifacts of ours that it may use; out go directories to stack on the root: one
+with what only others provide, which many sources share and a rebuild finds again, and above it one with ours. A layer
+that is there costs a look at a directory: no apt, no network. The least recently used ones go first.
 
-    layers/<key>/upper      the layer          layers/<key>/packages   what is installed in root and layer
+    layers/<key>/upper      the layer          layers/<key>/packages   what is installed down to the root
+    layers/<key>/id         of this making     layers/<key>/below      the id of what it was made on
     layers/.new-…           being made         layers/.downloads       what was fetched, for the next layer
 """
 
@@ -12,13 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
+from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.limits import Limits
 from cloud_builder.ports.buildroot import Buildroot
@@ -28,6 +31,7 @@ from cloud_builder.ports.store import ObjectStore
 
 from . import place
 from .progress import Canceled, Progress
+from .verdict import install_ended
 
 KEEP = 24
 DOWNLOADS = 2 * 1024**3
@@ -36,11 +40,12 @@ DOWNLOADS = 2 * 1024**3
 
 @dataclass(frozen=True)
 class Layer:
-    """`upper`: to be stacked on the root; `packages`: what is installed in both, one `name version arch` a line."""
+    """`uppers`: to be stacked on the root, lowest first; `packages`: what is installed in all, one
+    `name version arch` a line; `id`: of this making of it."""
 
-    key: str
-    upper: Path
+    uppers: tuple[Path, ...]
     packages: Path
+    id: str
 
 
 @dataclass(frozen=True)
@@ -66,46 +71,59 @@ class Layers:
     def ready(self, needs: Needs) -> Iterator[Layer]:
         """The layer, for the time of the block. Permanent when a build dependency cannot be had; Canceled."""
         offered = [artifact for artifact in needs.dependencies if self._recipe.is_offered(artifact)]
+        with ExitStack() as held:
+            below = None
+            if offered:
+                foreign = replace(needs, source=self._recipe.foreign(needs.source, offered))
+                below = held.enter_context(self._one(foreign, (), None))
+            yield held.enter_context(self._one(needs, offered, below))
+
+    @contextmanager
+    def _one(self, needs: Needs, offered: Sequence[Artifact], below: Layer | None) -> Iterator[Layer]:
         key = layer_key(self._recipe.version, needs.root.key, needs.arch, needs.source, offered)
-        layer = Layer(key, self._path / key / "upper", self._path / key / "packages")
+        path = self._path / key
         while True:
-            with place.shared(self._path / key) as there:
-                if there:
-                    os.utime(self._path / key)
+            with place.shared(path) as there:
+                if there and _below(path) == (below.id if below else ""):
+                    os.utime(path)
                     needs.progress.say(f"layer {key[:12]} is ready")
-                    yield layer
+                    uppers = (*(below.uppers if below else ()), path / "upper")
+                    yield Layer(uppers, path / "packages", _word(path / "id"))
                     return
             with place.exclusive(self._path / ".lock", needs.cancel):
-                if not layer.packages.exists():
-                    self._make(key, needs, offered)
+                if _below(path) != (below.id if below else ""):
+                    self._drop(path)
+                    self._make(key, needs, offered, below)
 
     def sweep(self) -> None:
         """Removes layers that were being made when their maker died."""
         for directory in place.abandoned(self._path, ".new-*"):
             self._sandbox.remove(directory)
 
-    def _make(self, key: str, needs: Needs, offered: Sequence[Artifact]) -> None:
+    def _make(self, key: str, needs: Needs, offered: Sequence[Artifact], below: Layer | None) -> None:
         needs.progress.say(f"layer {key[:12]} is made, with {len(offered)} packages of ours on offer")
         fresh = self._path / f".new-{key}"
         self._sandbox.remove(fresh)
         try:
             with place.owned(fresh):
-                self._fill(needs, offered, fresh)
+                (fresh / "id").write_text(uuid.uuid4().hex)
+                (fresh / "below").write_text(below.id if below else "")
+                self._fill(needs, offered, fresh, below.uppers if below else ())
             fresh.rename(self._path / key)
         finally:
             self._sandbox.remove(fresh)
         self._evict()
         _trim(self._path / ".downloads")
 
-    def _fill(self, needs: Needs, offered: Sequence[Artifact], fresh: Path) -> None:
-        workspace = fresh / "workspace"
+    def _fill(self, needs: Needs, offered: Sequence[Artifact], fresh: Path, below: tuple[Path, ...]) -> None:
+        workspace, layers = fresh / "workspace", (needs.root.path, *below)
         files = [self._fetched(artifact, workspace) for artifact in offered]
         action = self._recipe.install(needs.source, files, workspace, self._path / ".downloads")
-        ended = self._run(needs, action, fresh, needs.progress.write)
+        ended = self._run(needs, action, layers, fresh / "upper", needs.progress.write)
         if ended.status != 0:
-            raise _why_not(self._recipe, needs, ended)
+            raise install_ended(ended) or self._recipe.explain_install(needs.source, needs.progress.lines())
         said = bytearray()
-        listed = self._run(needs, self._recipe.installed(), fresh, said.extend)
+        listed = self._run(needs, self._recipe.installed(), layers, fresh / "upper", said.extend)
         if listed.status != 0:
             raise Permanent(f"{action.command[0]}: the installed packages cannot be listed", code="build-dependency")
         (fresh / "packages").write_bytes(b"".join(sorted(bytes(said).splitlines(keepends=True))))
@@ -117,8 +135,10 @@ class Layers:
         self._store.fetch(artifact.sha256, path)
         return path
 
-    def _run(self, needs: Needs, action: Action, fresh: Path, output: Callable[[bytes], None]) -> Ended:
-        confinement = confined(action, (needs.root.path,), fresh / "upper", needs.limits)
+    def _run(
+        self, needs: Needs, action: Action, layers: tuple[Path, ...], upper: Path, output: Callable[[bytes], None]
+    ) -> Ended:
+        confinement = confined(action, layers, upper, needs.limits)
         ended = self._sandbox.run(action.command, confinement, output=output, cancel=needs.cancel)
         if ended.ended_by is EndedBy.CANCEL:
             raise Canceled
@@ -126,12 +146,27 @@ class Layers:
 
     def _evict(self) -> None:
         kept = [path for path in self._path.iterdir() if not path.name.startswith(".")]
-        oldest = sorted(kept, key=lambda path: path.stat().st_mtime)[: -self._keep or None]
-        for path in oldest:
-            for directory in place.abandoned(self._path, path.name):
-                gone = self._path / f".new-gone-{path.name}"
-                directory.rename(gone)
-                self._sandbox.remove(gone)
+        for path in sorted(kept, key=lambda path: path.stat().st_mtime)[: -self._keep or None]:
+            self._drop(path)
+
+    def _drop(self, path: Path) -> None:
+        """Deletes a layer that nobody uses."""
+        for directory in place.abandoned(path.parent, path.name):
+            gone = self._path / f".new-gone-{uuid.uuid4().hex[:8]}"
+            directory.rename(gone)
+            self._sandbox.remove(gone)
+
+
+def _below(path: Path) -> str | None:
+    """The id of what a layer was made on, empty for the root itself; None when there is no such layer."""
+    try:
+        return _word(path / "below")
+    except FileNotFoundError:
+        return None
+
+
+def _word(file: Path) -> str:
+    return file.read_text(encoding="ascii")
 
 
 def layer_key(recipe: str, root: str, arch: str, source: PackageSource, offered: Sequence[Artifact]) -> str:
@@ -153,13 +188,6 @@ def confined(action: Action, layers: tuple[Path, ...], upper: Path, limits: Limi
         environment=action.environment,
         limits=limits,
     )
-
-
-def _why_not(recipe: Recipe, needs: Needs, ended: Ended) -> CloudBuilderError:
-    if ended.ended_by is not EndedBy.ITSELF:
-        message = f"installing the build dependencies reached the limit {ended.ended_by.value}"
-        return Retryable(message, code=f"limit-{ended.ended_by.value}", hint="Is the mirror slow, or the disk full?")
-    return recipe.explain_install(needs.source, needs.progress.lines())
 
 
 def _trim(downloads: Path) -> None:

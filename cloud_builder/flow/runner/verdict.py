@@ -64,6 +64,14 @@ def check(ended: Ended, step: str, limits: Limits) -> None:
             raise Permanent(f"{step}: {_reached(limit, limits)}", code=f"limit-{limit.value}", hint=hint)
 
 
+def install_ended(ended: Ended) -> Retryable | None:
+    """The error of an installation that did not end by itself."""
+    if ended.ended_by is EndedBy.ITSELF:
+        return None
+    message = f"installing the build dependencies reached the limit {ended.ended_by.value}"
+    return Retryable(message, code=f"limit-{ended.ended_by.value}", hint="Is the mirror slow, or the disk full?")
+
+
 def build_failed(source: PackageSource, step: str, status: int, progress: Progress) -> Permanent:
     """With the line that looks like the cause first, and the last lines of the log after it."""
     last = [line for line in progress.lines() if line.strip()][-LAST_LINES:]

@@ -23,7 +23,7 @@ from cloud_builder.ports.recipe import Action, Output, PackageSource, Recipe
 from cloud_builder.ports.sandbox import Ended, Sandbox
 
 from .buildroot import Buildroots
-from .layers import Layers, Needs, confined
+from .layers import Layer, Layers, Needs, confined
 from .progress import Progress
 from .verdict import build_failed, check
 
@@ -51,8 +51,7 @@ class Bench:
     commission: Commission
     source: PackageSource
     root: Buildroot
-    layer: Path
-    packages: Path
+    layer: Layer
     progress: Progress
     cancel: Event
 
@@ -109,7 +108,7 @@ class Workbench:
                         )
                     )
                 )
-            yield Bench(commission, source, root, layer.upper, layer.packages, progress, cancel)
+            yield Bench(commission, source, root, layer, progress, cancel)
 
     def _root(self, commission: Commission, progress: Progress, cancel: Event) -> Buildroot:
         description = commission.source / DESCRIPTION
@@ -134,7 +133,7 @@ class Workbench:
 
     def _run(self, bench: Bench, action: Action, stdin: int | None = None) -> Ended:
         limits = None if stdin == 0 else bench.commission.limits
-        confinement = confined(action, (bench.root.path, bench.layer), _upper(bench), limits)
+        confinement = confined(action, (bench.root.path, *bench.layer.uppers), _upper(bench), limits)
         ended = self._sandbox.run(
             action.command, confinement, output=bench.progress.write, cancel=bench.cancel, stdin=stdin
         )
@@ -154,5 +153,5 @@ def _installed(bench: Bench) -> Output:
     """The list of installed packages, copied: the layer may go once we let go of it."""
     version = bench.source.version.rpartition(":")[2]
     path = bench.commission.place / f"{bench.source.name}_{version}_{bench.commission.target.arch}.packages"
-    shutil.copyfile(bench.packages, path)
+    shutil.copyfile(bench.layer.packages, path)
     return Output(path, ArtifactKind.PACKAGES)

@@ -1,0 +1,34 @@
+"""Which packages a source's build dependencies speak of. Pure; syntax: Debian policy 7.1."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.ports.recipe import PackageSource
+
+_NAME = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
+
+
+def names(value: str) -> list[str]:
+    """Every package that a relation field names, alternatives too."""
+    return _NAME.findall(value)
+
+
+def wanted(source: PackageSource) -> list[str]:
+    """Every package that the source's relations name, once."""
+    return sorted({name for _, value in source.build_depends for name in names(value)})
+
+
+def foreign(source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
+    """See ports.recipe.Recipe.foreign. Conflicts concern the whole set, so they are left out."""
+    ours = {name for artifact in offered if artifact.package for name in names(artifact.package.provides)}
+    ours |= {artifact.package.name for artifact in offered if artifact.package}
+    fields = []
+    for field, value in source.build_depends:
+        kept = [relation for relation in value.split(",") if ours.isdisjoint(names(relation))]
+        if kept and not field.startswith("Build-Conflicts"):
+            fields.append((field, ",".join(kept).strip()))
+    return replace(source, build_depends=tuple(fields))

@@ -1,0 +1,47 @@
+"""Which build dependencies an offer has a hand in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.deb.relations import foreign, wanted
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.ids import Digest
+from cloud_builder.ports.recipe import PackageSource
+
+
+def source(*fields: tuple[str, str]) -> PackageSource:
+    return PackageSource("greet", "1.2", Path("/unit"), "tree", build_depends=fields)
+
+
+def offer(name: str, provides: str = "") -> Artifact:
+    package = BinaryPackage(name=name, version="1", architecture="all", provides=provides)
+    return Artifact(name=f"{name}.deb", sha256=Digest("a" * 64), size=1, kind=ArtifactKind.DEB, package=package)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("debhelper-compat (= 13), libgreet-dev (>= 1.0)", "debhelper-compat (= 13)"),
+        ("libgreet-dev", None),
+        ("libgreet-dev:native [amd64] <!nocheck>, make", "make"),
+        ("other | libgreet-dev (= 1), libother-dev | libthird-dev", "libother-dev | libthird-dev"),
+        ("greeting-dev, libgreet-dev-extra", "libgreet-dev-extra"),
+    ],
+)
+def test_only_what_nothing_of_ours_provides_is_foreign(value: str, kept: str | None) -> None:
+    offered = [offer("libgreet-dev", provides="greeting-dev (= 1), greetings"), offer("libgreet1")]
+    expected = (("Build-Depends", kept),) if kept else ()
+    assert foreign(source(("Build-Depends", value)), offered).build_depends == expected
+
+
+def test_conflicts_concern_the_whole_set() -> None:
+    fields = (("Build-Depends-Indep", "a, b"), ("Build-Conflicts", "c"))
+    assert foreign(source(*fields), []).build_depends == fields[:1]
+
+
+def test_all_names_of_the_relations_are_wanted_once() -> None:
+    fields = (("Build-Depends", "b (>= 1) | a:any, c [amd64] <!x>"), ("Build-Conflicts", "a"))
+    assert wanted(source(*fields)) == ["a", "b", "c"]
