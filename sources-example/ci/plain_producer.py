@@ -52,5 +52,5 @@ for job in result["jobs"]:
     print(f"{job['outcome']:10} {job['unit']} {job['target']} {job['message']}".rstrip())
 for repository in result["repositories"]:
     print(f"published  {repository['repository']}: {repository['url']}")
-print(" ".join(filter(None, [result["outcome"], result["message"], result["hint"]])))
+print("\n".join(filter(None, [result["outcome"], result["message"], result["hint"]])))
 sys.exit(EXIT.get(result["outcome"], 4))
