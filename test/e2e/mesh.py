@@ -161,6 +161,10 @@ class Mesh:
         children = json.loads((self.home / "run" / "up.json").read_text())["children"]
         return next(int(child["pid"]) for child in children if child["name"] == daemon)
 
+    @property
+    def bootstrap(self) -> str:
+        return str(json.loads((self.home / "run" / "broker.json").read_text())["bootstrap"])
+
     def logs(self) -> str:
         tails = [f"== {log.name}\n{log.read_text()[-3000:]}" for log in sorted((self.home / "log").glob("*.log"))]
         return "\n".join(tails)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -133,16 +133,36 @@ def test_a_push_is_noticed_and_built(built):
 
 def test_five_lines_of_a_plain_producer_are_enough(built):
     mesh, _, _ = built
-    broker = json.loads((mesh.home / "run" / "broker.json").read_text())["bootstrap"]
-    example = Path(__file__).parents[2] / "sources-example" / "ci" / "plain_producer.py"
-    import subprocess
+    five_lines = """
+import json, sys
+from confluent_kafka import Producer
+producer = Producer({"bootstrap.servers": sys.argv[1]})
+producer.produce("cb.request", json.dumps({"source": "example", "ref": "main", "units": ["packages/libgreet"]}))
+producer.flush()
+"""
+    known = {row["request_id"] for row in mesh.rows("requests")}
+    subprocess.run([sys.executable, "-c", five_lines, mesh.bootstrap], check=True, timeout=60)
 
-    ended = subprocess.run(
-        [sys.executable, str(example), broker, "example", *UNITS],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended
-    assert "success" in ended.stdout
+    def its_result():
+        rows = [row for row in mesh.rows("requests") if row["request_id"] not in known]
+        return rows and rows[0]["state"] == "finished" and rows[0]
+
+    assert mesh.until(its_result, "the bare message is built")["outcome"] == "success"
+
+
+def test_the_ci_example_waits_for_its_result_on_the_topic(built):
+    mesh, _, _ = built
+    example = Path(__file__).parents[2] / "sources-example" / "ci" / "plain_producer.py"
+    environment = {**os.environ, "CB_BROKER": mesh.bootstrap}
+
+    def run(*units):
+        command = [sys.executable, str(example), "example", *units]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    good, bad = run("packages/libgreet"), run("packages/libgret")
+    assert (good.returncode, bad.returncode) == (0, 3), (good, bad)
+    assert "reused     packages/libgreet bookworm.x86_64" in good.stdout
+    assert "packages/libgreet" in bad.stdout
 
 
 def test_a_runner_killed_in_mid_build_costs_one_attempt(built):
@@ -186,5 +206,5 @@ def test_a_scheduler_killed_between_two_jobs_loses_nothing(built):
 def test_nothing_of_a_build_is_left_behind(built):
     mesh, _, _ = built
     work = mesh.home / "runner-1" / "work"
-    assert [path for path in (work / "jobs").glob("*")] == []
+    assert list((work / "jobs").glob("*")) == []
     assert str(work) not in Path("/proc/self/mountinfo").read_text()

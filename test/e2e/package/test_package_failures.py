@@ -127,7 +127,7 @@ def test_a_unit_without_a_root_description_is_a_failure(workshop, unit) -> None:
         ("sleep 60", Limits(silence=1.0), "printed nothing for the limit `silence`, 1 s"),
         ("while :; do echo .; sleep 0.1; done", Limits(time=3.0), "took longer than the limit `time`, 3 s"),
         ("exec yes", Limits(log=MIB), "printed more than the limit `log`, 1 MiB"),
-        ("exec head -c 900M /dev/zero > x; sleep 60", Limits(disk=100 * MIB), "wrote more than the limit `disk`"),
+        ("head -c 900M /dev/zero > x; sleep 60", Limits(disk=100 * MIB), "wrote more than the limit `disk`"),
     ],
     ids=["silence", "time", "log", "disk"],
 )
