@@ -17,8 +17,8 @@ from .lazy import LazyGroup
 from .options import Said, global_options
 
 COMMANDS = {
-    "up": ("cloud_builder.cli.mesh", "up", "Start the whole mesh on this machine."),
-    "down": ("cloud_builder.cli.mesh", "down", "Stop the mesh of this machine; its state stays."),
+    "up": ("cloud_builder.cli.up", "up", "Start the whole mesh on this machine."),
+    "down": ("cloud_builder.cli.down", "down", "Stop the mesh of this machine; its state stays."),
     "source": ("cloud_builder.cli.source", "source", "Add, list and remove the git repositories to build from."),
     "request": ("cloud_builder.cli.request", "request", "Ask for units to be built."),
     "watch": ("cloud_builder.cli.request", "watch", "Follow a request to its end."),

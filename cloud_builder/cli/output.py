@@ -33,6 +33,14 @@ def show_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def say(as_json: bool, data: Any, text: str) -> None:
+    """The same for programs or for people."""
+    if as_json:
+        show_json(data)
+    else:
+        click.echo(text)
+
+
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "") -> None:
     """Columns under headings. Without rows: `empty`, on stderr, so that scripts read nothing."""
     if not rows:

@@ -1,0 +1,133 @@
+"""`cb-ctl up`: the whole mesh on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloud_builder.errors import ExitCode, Retryable
+
+from .options import home_option, json_option, said
+from .output import say
+from .session import Session, session
+from .startup import make_plan, start, wait_until_up
+
+if TYPE_CHECKING:
+    from cloud_builder.adapters.process import Popen
+    from cloud_builder.wiring.rundir import Up
+
+
+@click.command()
+@click.option("--detach", "-d", is_flag=True, help="Return when the mesh answers; it runs on.")
+@click.option(
+    "--runners", type=click.IntRange(0, 64), default=1, show_default=True, metavar="N", help="How many build."
+)
+@click.option("--broker", metavar="embedded|HOST:PORT,…", help="Kafka to use [the settings', else embedded].")
+@click.option(
+    "--source", "sources", multiple=True, metavar="NAME=URL", help="Follow a git repository; may be repeated."
+)
+@click.option("--slots", type=click.IntRange(1, 256), metavar="N", help="Jobs at the same time, a runner.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Of the repositories [8480; 0: any free one].")
+@home_option
+@json_option
+def up(
+    *,
+    detach: bool,
+    runners: int,
+    broker: str | None,
+    sources: tuple[str, ...],
+    slots: int | None,
+    port: int | None,
+) -> int:
+    """Start the whole mesh on this machine: a broker, the five daemons, N runners.
+
+    Without --detach it runs until Ctrl-C. State is kept in --home, so that `down` and `up` lose nothing."""
+    from cloud_builder.wiring.rundir import up_of
+
+    wanted = dict(_named(source) for source in sources)
+    with session() as mesh:
+        home = mesh.settings.home
+        if running := up_of(home):
+            _say_running(mesh, running)
+            _add_sources(mesh, wanted)
+            return ExitCode.SUCCESS
+        plan = make_plan(
+            mesh, runners, broker or said(click.get_current_context()).broker, slots=slots, port=port, detach=detach
+        )
+        supervisor = start(plan)
+        try:
+            wait_until_up(supervisor, mesh)
+        except KeyboardInterrupt:
+            supervisor.terminate()
+            supervisor.wait()
+            raise
+    with session() as mesh:
+        _add_sources(mesh, wanted)
+        _say_up(mesh, detach)
+        return ExitCode.SUCCESS if detach else _stay(supervisor)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, url = text.partition("=")
+    if not (name and equals and url):
+        raise click.BadParameter(f"{text!r} is not NAME=URL", param_hint="--source")
+    return name, url
+
+
+def _add_sources(mesh: Session, wanted: dict[str, str]) -> None:
+    from .source import absolute_url, problem_line, send_source, wait_for_source
+
+    for name, url in wanted.items():
+        send_source(mesh, name, url)
+    for name, url in wanted.items():
+        try:
+            row = wait_for_source(mesh, name, absolute_url(url))
+        except Retryable as unread:
+            click.echo(f"warning: {unread}", err=True)
+            continue
+        click.echo(f"source {name}: {row['units']} units at {row['revision'][:12]} on {row['branch']}", err=True)
+        for problem in row["problems"]:
+            click.echo(f"  {problem_line(problem)}", err=True)
+
+
+def _say_up(mesh: Session, detach: bool) -> None:
+    found = _description(mesh)
+    ways = "cb-ctl status, cb-ctl request --all --watch, cb-ctl down" if detach else "Ctrl-C stops it"
+    say(mesh.json, found, f"up: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}\n  {ways}")
+
+
+def _say_running(mesh: Session, running: Up) -> None:
+    found = _description(mesh)
+    stage = f" ({running.stage})" if running.stage else ""
+    say(
+        mesh.json,
+        found,
+        f"already up{stage}: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}",
+    )
+
+
+def _description(mesh: Session) -> dict[str, Any]:
+    from cloud_builder.wiring.rundir import broker_of, up_of
+
+    home = mesh.settings.home
+    running, broker = up_of(home), broker_of(home)
+    kind = "the embedded broker " if broker and broker.embedded else "Kafka "
+    return {
+        "home": str(home),
+        "broker": kind + (broker.bootstrap if broker else "?"),
+        "daemons": [child.name for child in running.children] if running else [],
+        "pid": running.supervisor.pid if running else 0,
+    }
+
+
+def _stay(supervisor: Popen[bytes]) -> int:
+    """Until Ctrl-C, or until the supervisor ends by itself (`cb-ctl down` elsewhere)."""
+    try:
+        supervisor.wait()
+    except KeyboardInterrupt:
+        click.echo("stopping …", err=True)
+        supervisor.terminate()
+        supervisor.wait()
+        return ExitCode.INTERRUPTED
+    return ExitCode.SUCCESS if supervisor.returncode == 0 else ExitCode.INFRASTRUCTURE
