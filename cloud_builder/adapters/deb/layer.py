@@ -80,6 +80,7 @@ _ENVIRONMENT = {
 }
 _LISTED = ("dpkg-query", "-W", "-f", r"${Package} ${Version} ${Architecture}\n")
 
+_HEADING = "The following packages have unmet dependencies"
 _UNMET = re.compile(r"^ *builddeps:.* : (?P<first>.*)|^ +(?P<next>(?:Pre-)?Depends: .*|Conflicts: .*)")
 _CANDIDATE = re.compile(r"^  Candidate: (?P<version>\S+)")
 _REASON = re.compile(r"(?:Pre-)?(?P<kind>Depends|Conflicts): (?P<what>.+?)(?: but (?P<why>.*))?$")
@@ -151,10 +152,11 @@ def explain(source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
 
 
 def _unmet(said: Sequence[str]) -> list[str]:
-    """What of Build-Depends cannot be satisfied, each with the reason."""
+    """What of Build-Depends cannot be satisfied, each with the reason: as apt told at last."""
     found: list[str] = []
     candidates = _candidates(said)
-    for line in said:
+    told = max((number for number, line in enumerate(said) if line.startswith(_HEADING)), default=0)
+    for line in said[told:]:
         match = _UNMET.match(line)
         if match is None and found:
             break

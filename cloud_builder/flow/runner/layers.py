@@ -16,7 +16,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -40,8 +40,7 @@ DOWNLOADS = 2 * 1024**3
 
 @dataclass(frozen=True)
 class Layer:
-    """`uppers`: to be stacked on the root, lowest first; `packages`: what is installed in all, one
-    `name version arch` a line; `id`: of this making of it."""
+    """`uppers`: to be stacked on the root, lowest first; `packages`: file with what is in all, `id`: of this making."""
 
     uppers: tuple[Path, ...]
     packages: Path
@@ -75,7 +74,8 @@ class Layers:
             below = None
             if offered:
                 foreign = replace(needs, source=self._recipe.foreign(needs.source, offered))
-                below = held.enter_context(self._one(foreign, (), None))
+                with suppress(Permanent):  # Alone they cannot be had; the whole set may, or tells all that is missing.
+                    below = held.enter_context(self._one(foreign, (), None))
             yield held.enter_context(self._one(needs, offered, below))
 
     @contextmanager

@@ -38,10 +38,10 @@ def test_only_what_nothing_of_ours_provides_is_foreign(value: str, kept: str | N
 
 
 def test_conflicts_concern_the_whole_set() -> None:
-    fields = (("Build-Depends-Indep", "a, b"), ("Build-Conflicts", "c"))
+    fields = (("Build-Depends-Indep", "aa, bb"), ("Build-Conflicts", "cc"))
     assert foreign(source(*fields), []).build_depends == fields[:1]
 
 
 def test_all_names_of_the_relations_are_wanted_once() -> None:
-    fields = (("Build-Depends", "b (>= 1) | a:any, c [amd64] <!x>"), ("Build-Conflicts", "a"))
-    assert wanted(source(*fields)) == ["a", "b", "c"]
+    fields = (("Build-Depends", "bb (>= 1) | aa:any, cc [amd64] <!x>"), ("Build-Conflicts", "aa"))
+    assert wanted(source(*fields)) == ["aa", "bb", "cc"]
