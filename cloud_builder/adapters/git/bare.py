@@ -22,6 +22,7 @@ from .command import FETCH_SECONDS, Repository, without_secrets
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 _FILTER = "blob:limit=1m"
+_FILTER_OFFERED = re.compile(rb"< fetch=[^\n]*\bfilter\b")
 _SSH_ADDRESS = re.compile(r"^[^/]+:")
 _BROKEN = re.compile(r"corrupt|is empty|bad object|\.lock': File exists|not a git repository: '", re.IGNORECASE)
 _QUIETLY = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
@@ -75,7 +76,7 @@ class Bare:
 
     def need_files(self, url: str, tree: str) -> None:
         """In a partial mirror: gets every missing file of a tree in one go, instead of one by one when read."""
-        if self.repository.tried("config", "--bool", "remote.origin.promisor").text.strip() != "true":
+        if not self._is_partial():
             return
         listed = self.repository.git("rev-list", "--objects", "--missing=print", "--no-object-names", tree).text
         missing = "\n".join(identity[1:] for identity in listed.split() if identity.startswith("?"))
@@ -106,17 +107,29 @@ class Bare:
         config = self.path / "config"
         if config.exists() and f"url = {address}\n" in config.read_text(errors="replace"):
             return
+        if self.path.exists():
+            shutil.rmtree(self.path)  # of another URL, or never finished
         self.repository.git("init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(self.path))
-        is_partial = str("://" in address or not address.startswith("/")).lower()
-        for key, value in (
-            ("remote.origin.promisor", is_partial),
-            ("remote.origin.partialclonefilter", _FILTER),
-            ("gc.autoDetach", "false"),
-            ("http.lowSpeedLimit", "1000"),
-            ("http.lowSpeedTime", "30"),
-            ("remote.origin.url", address),  # last: it marks the mirror as made
-        ):
+        settings = {"gc.autoDetach": "false", "http.lowSpeedLimit": "1000", "http.lowSpeedTime": "30"}
+        if self._can_filter(url):
+            settings |= {"remote.origin.promisor": "true", "remote.origin.partialclonefilter": _FILTER}
+        settings["remote.origin.url"] = address  # last: it marks the mirror as made
+        for key, value in settings.items():
             self.repository.git("config", key, value)
+
+    def _is_partial(self) -> bool:
+        return self.repository.tried("config", "--bool", "remote.origin.promisor").text.strip() == "true"
+
+    def _can_filter(self, url: str) -> bool:
+        """True when the server says that it can leave large files out.
+
+        Has to be asked: towards one that cannot even say so (a plain web server), git would fetch each missing object
+        by another fetch, without end. The only place where git tells is its packet trace."""
+        address = _address(url)
+        if address.startswith("/"):
+            return False
+        said = self.repository.ask(url, "ls-remote", "--", address, "HEAD", extra={"GIT_TRACE_PACKET": "2"})
+        return _FILTER_OFFERED.search(said.stderr) is not None
 
     def _remote_refs(self, url: str) -> tuple[str, dict[str, str]]:
         """What the remote has now: its HEAD's branch, and refs as `refs` gives them."""
@@ -135,14 +148,19 @@ class Bare:
         self.repository.ask(url, "fetch", *_QUIETLY, "--prune", "--force", "origin", *refspecs, seconds=FETCH_SECONDS)
 
     def _fetch_or_start_anew(self, url: str) -> None:
+        if self._is_partial() and not self._can_filter(url):
+            self._start_anew(url)
         try:
             self._fetch(url)
         except Retryable as error:
             if not _BROKEN.search(error.message):
                 raise
-            shutil.rmtree(self.path)  # killed in mid-fetch, or a bad disk
-            self._make(url)
+            self._start_anew(url)  # killed in mid-fetch, or a bad disk
             self._fetch(url)
+
+    def _start_anew(self, url: str) -> None:
+        shutil.rmtree(self.path)
+        self._make(url)
 
     def _has_commit(self, revision: str) -> bool:
         return self.is_filled() and self.repository.tried("cat-file", "-e", f"{revision}^{{commit}}").status == 0

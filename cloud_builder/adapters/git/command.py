@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from cloud_builder.adapters.process import Finished, run
 from cloud_builder.errors import Bug, Retryable
@@ -17,6 +18,8 @@ from cloud_builder.errors import Bug, Retryable
 LOCAL_SECONDS = 120.0
 ASK_SECONDS = 30.0
 FETCH_SECONDS = 900.0
+NOTHING: Mapping[str, str] = MappingProxyType({})
+_ANY_STATUS = range(-64, 256)
 
 _NOT_OURS = frozenset(
     f"GIT_{name}"
@@ -37,6 +40,10 @@ _HINTS = (
     ("Could not resolve host", "Look at the name in the URL, and at the network."),
     ("not found", "Look at the URL: git ls-remote {url}"),
     ("transport", "URLs may be a path, file://, http(s):// or ssh://."),
+)  # fmt: skip
+_SAYS_NOTHING = (
+    "Could not read from remote", "Please make sure", "and the repository exists", "To add an exception", "git config",
+    "warning:", "**",
 )  # fmt: skip
 _SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -75,20 +82,23 @@ class Repository:
         return finished
 
     def tried(
+        self, *arguments: str, stdin: bytes = b"", seconds: float = LOCAL_SECONDS, extra: Mapping[str, str] = NOTHING
+    ) -> Finished:
+        """Runs a command; the caller looks at its status. `extra` goes into the environment."""
+        command = ("git", "--git-dir", str(self.path), *arguments)
+        return run(command, env={**environment(), **extra}, stdin=stdin, timeout=seconds, fine=_ANY_STATUS)
+
+    def ask(
         self,
+        url: str,
         *arguments: str,
         stdin: bytes = b"",
-        seconds: float = LOCAL_SECONDS,
-        fine: Collection[int] = range(-64, 256),
+        seconds: float = ASK_SECONDS,
+        extra: Mapping[str, str] = NOTHING,
     ) -> Finished:
-        """Runs a command; the caller looks at its status."""
-        command = ("git", "--git-dir", str(self.path), *arguments)
-        return run(command, env=environment(), stdin=stdin, timeout=seconds, fine=fine)
-
-    def ask(self, url: str, *arguments: str, stdin: bytes = b"", seconds: float = ASK_SECONDS) -> Finished:
         """Runs a command that talks to the remote; raises Retryable(code="source-unreachable")."""
         try:
-            finished = self.tried(*arguments, stdin=stdin, seconds=seconds)
+            finished = self.tried(*arguments, stdin=stdin, seconds=seconds, extra=extra)
         except Retryable as error:
             if error.code != "timeout":
                 raise
@@ -105,5 +115,8 @@ def unreachable(url: str, said: str) -> Retryable:
     hint = next((hint for words, hint in _HINTS if words in said), "Try it by hand: git ls-remote {url}")
     path = re.search(r"repository at '([^']+)'", said)
     hint = hint.format(url=shown, path=path[1] if path else shown)
-    lines = [line.removeprefix("fatal: ") for line in said.splitlines() if line.strip()]
-    return Retryable(f"{shown}: {'; '.join(lines[:3])}", code="source-unreachable", hint=hint, delay=5.0)
+    lines = [line.strip().removeprefix("fatal: ") for line in said.splitlines()]
+    telling = [line for line in lines if line and not line.startswith(_SAYS_NOTHING)]
+    return Retryable(
+        f"{shown}: {'; '.join(telling[:2]) or 'git gives no reason'}", code="source-unreachable", hint=hint, delay=5.0
+    )

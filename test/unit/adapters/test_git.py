@@ -7,6 +7,8 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,35 @@ def test_partial_mirror_gets_large_files_only_when_exported(mirror: GitMirror, t
     mirror.export(DEMO, url, revision, UNIT, tmp_path / "out")
     assert (tmp_path / "out/one").read_bytes() == (tree / UNIT / "one").read_bytes()
     assert size() > 6 << 20
+
+
+def test_server_that_cannot_leave_files_out_is_mirrored_whole(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    url = f"file://{tree}"
+    mirror.refresh(DEMO, url)
+    mirror.export(DEMO, url, mirror.resolve(DEMO, "main"), UNIT, tmp_path / "out")
+    assert "partialclonefilter" not in (mirror._path(DEMO) / "config").read_text()
+
+
+def test_plain_web_server_is_mirrored_whole(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", "--bare", str(tree), "served.git")
+    git(tmp_path / "served.git", "update-server-info")
+    handler = partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/served.git"
+            mirror.refresh(DEMO, url)
+            mirror.export(DEMO, url, mirror.resolve(DEMO, "main"), UNIT, tmp_path / "out")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (tmp_path / "out/run.sh").read_text() == "echo\n"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 def test_killed_fetch_leaves_a_mirror_that_mends_itself(mirror: GitMirror, tree: Path) -> None:
