@@ -58,5 +58,6 @@ lock: setup  ## Pin the Python packages that are installed now (.ci/constraints.
 	@.ci/lock
 
 clean:  ## Remove build/ and caches; keep .venv
-	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf build 2>/dev/null || unshare --map-auto --map-root-user rm -rf build  # build roots belong to subordinate ids
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0r rm -rf

@@ -13,12 +13,12 @@ from threading import Event
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from cloud_builder.adapters.deb.trial import trial
+from cloud_builder.adapters.deb.trial import NOT_INSTALLED, trial
 from cloud_builder.adapters.git.mirror import GitMirror
 from cloud_builder.adapters.kiwi.root import KiwiRoots
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.adapters.store.directory import DirectoryStore
-from cloud_builder.errors import Retryable
+from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.flow.runner.buildroot import Buildroots
 from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.settings import Settings
@@ -71,7 +71,11 @@ def run(settings: Settings, wanted: Trial, output: Callable[[bytes], None]) -> i
             environment=action.environment,
         )
         terminal = None if wanted.command else 0
-        return sandbox.run(action.command, confinement, output=output, cancel=Event(), stdin=terminal).status
+        status = sandbox.run(action.command, confinement, output=output, cancel=Event(), stdin=terminal).status
+        if status == NOT_INSTALLED:
+            what = f"{', '.join(wanted.packages)} from {wanted.repository}"
+            raise Permanent(f"apt could not install {what}", code="not-installed", hint="Its own words are above.")
+        return status
 
 
 def _described(settings: Settings, root: Root, workspace: Path) -> Path:
