@@ -68,7 +68,7 @@ def test_a_warm_root_and_layer_cost_next_to_nothing(workshop, libgreet) -> None:
     assert again.outcome is Outcome.SUCCESS
     assert "apt" not in workshop.said().partition("==> build")[0]
     around = again.finished_at - again.started_at - again.timings["build"]
-    assert around < 1.0, again.timings
+    assert around < 2.0, again.timings  # 0.1 on an idle machine
 
 
 def test_two_homes_make_the_same_packages_to_the_bit(new_workshop, workshop, libgreet, greet, card) -> None:
