@@ -1,12 +1,15 @@
 #!/bin/bash
-# The tour of `make demo`: what a new user would type, typed for you. Everything lies in build/demo (made anew each time)
-# and build/cache (kept, so that the next time is quick). Ends with 0 only when every step did what it says.
+# The tour of `make demo`: what a new user would type, typed for you. Ends with 0 only when every step did what it says.
+#
+#   CB_DEMO    where it happens, made anew each time (default: build/demo)
+#   CB_CACHE   kept, so that the next time is quick (default: build/cache)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-top=$PWD/build/demo
+top=${CB_DEMO:-$PWD/build/demo}
 source=$top/source
-export CB_HOME=$top/home CB_CACHE=$PWD/build/cache CB_RUNNER__WORK=$PWD/build/cache/work CB_REQUEST__POLL_INTERVAL=2
+export CB_HOME=$top/home CB_CACHE=${CB_CACHE:-$PWD/build/cache} CB_REQUEST__POLL_INTERVAL=2
+export CB_RUNNER__WORK=$CB_CACHE/work
 export PATH=$PWD/.venv/bin:$PATH
 export GIT_AUTHOR_NAME=Demo GIT_AUTHOR_EMAIL=demo@localhost GIT_COMMITTER_NAME=Demo GIT_COMMITTER_EMAIL=demo@localhost
 
@@ -100,4 +103,4 @@ installs_and_says 'A lovely afternoon, Ada!'
 
 run cb-ctl down
 up=
-say "From a git commit to apt install, in $SECONDS s. Everything is in build/demo."
+say "From a git commit to apt install, in $SECONDS s. Everything is in ${top#"$PWD/"}."

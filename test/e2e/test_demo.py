@@ -1,0 +1,33 @@
+"""`make demo` does what it says, beside whatever else runs on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_demo_installs_what_was_built_and_then_what_was_pushed(own_cache: Path, own_home: Path) -> None:
+    environment = {
+        **os.environ,
+        "CB_DEMO": str(own_home / "demo"),
+        "CB_CACHE": str(own_cache),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    demo = subprocess.run(
+        [str(ROOT / "sources-example" / "demo.sh")],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=540,
+        check=False,
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    first, second = demo.stdout.split("# Change the lowest package")
+    assert "| Good afternoon, Ada! |" in first
+    assert "| A lovely afternoon, Ada! |" in second
+    assert "stopped: " in second
