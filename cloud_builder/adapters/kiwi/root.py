@@ -34,6 +34,7 @@ mkdir -p "$root/build"; chown 1000:1000 "$root/build"
 for place in proc sys dev run tmp; do mkdir -p "$root/$place"; done; chmod 1777 "$root/tmp"
 printf '127.0.0.1 localhost\n::1 localhost\n' > "$root/etc/hosts"
 """
+_FRESH = ("/tmp", "/var/tmp", "/run")
 _KEPT = 64 * 1024
 """Bytes at the end of the output that a verdict is made from."""
 
@@ -99,8 +100,8 @@ class _Stage:
             self.log(piece)
 
         confinement = Confinement(
-            # The place comes last: a mend that hides /var/tmp must not hide what lies below it.
-            binds=(*binds, Bind(self.place, str(self.place), writable=True)),
+            # These come last: what hides /var/tmp must not hide what lies below it.
+            binds=(*binds, *_python(), Bind(self.place, str(self.place), writable=True)),
             network=True,
             directory=str(self.work),
             environment={"PATH": _PATH, "LC_ALL": "C.UTF-8", **_proxies(), **environment},
@@ -110,6 +111,12 @@ class _Stage:
             raise Retryable("the preparation of the build root was canceled", code="canceled")
         if ended.status != 0:
             raise verdict(self.file, bytes(said).decode(errors="replace"))
+
+
+def _python() -> list[Bind]:
+    """Our Python environment, where it lies below a directory that the sandbox shows fresh."""
+    places = dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix)))
+    return [Bind(place, str(place)) for place in places if any(place.is_relative_to(fresh) for fresh in _FRESH)]
 
 
 def _proxies() -> dict[str, str]:
