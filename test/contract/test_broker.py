@@ -138,14 +138,15 @@ def test_the_watermarks_are_the_oldest_and_the_next_offset(topic, producer, brok
     assert sum(end - low for low, end in broker.watermarks([topic]).values()) == 4
 
 
+def nothing_comes_and_is_at_end(consumer):
+    assert consumer.poll(10, 0.05) == []
+    return consumer.is_at_end()
+
+
 def test_an_empty_topic_is_at_its_end(topic, open_consumer):
     consumer = open_consumer(topic)
 
-    def at_end():
-        assert consumer.poll(10, 0.05) == []
-        return consumer.is_at_end()
-
-    wait_for(at_end)
+    wait_for(lambda: nothing_comes_and_is_at_end(consumer))
 
 
 def test_the_end_is_reached_when_all_has_been_returned_and_not_before(topic, producer, open_consumer):
@@ -154,7 +155,8 @@ def test_the_end_is_reached_when_all_has_been_returned_and_not_before(topic, pro
     assert len(read(consumer, 9)) == 9
     assert not consumer.is_at_end()
     read(consumer, 1)
-    assert consumer.is_at_end()
+
+    wait_for(lambda: nothing_comes_and_is_at_end(consumer))
 
 
 def test_nothing_is_read_at_its_end_before_the_first_look(topic, producer, open_consumer):

@@ -74,7 +74,9 @@ class JavaServer:
         self.settings = BrokerSettings(bootstrap=f"127.0.0.1:{port}")
         self._configuration = self._directory / "server.properties"
         self._configuration.write_text(node_properties(port, controller, self._directory / "data"))
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(self._configuration)).wait(30)
+        # With "=", because an id may begin with a dash.
+        identity = f"--cluster-id={cluster_id()}"
+        self._java("kafka.tools.StorageTool", "format", identity, "-c", str(self._configuration)).wait(30)
 
     def start(self) -> None:
         self._process = self._java("kafka.Kafka", str(self._configuration))
