@@ -115,7 +115,9 @@ class Mesh:
         self.home, self.account = home, account or Account()
         self._broker, self._runners = broker, runners
         self._port = _free_port()
-        self._environment = self.account.environment(CB_HOME=str(home), CB_CACHE=str(cache))
+        self._environment = self.account.environment(
+            CB_HOME=str(home), CB_CACHE=str(cache), CB_REQUEST__POLL_INTERVAL="2"
+        )
         home.mkdir(parents=True, exist_ok=True)
         self.account.own(home)
 

@@ -167,7 +167,7 @@ def test_the_ci_example_waits_for_its_result_on_the_topic(built):
 
 def test_a_runner_killed_in_mid_build_costs_one_attempt(built):
     mesh, source, _ = built
-    slow = "\noverride_dh_auto_configure:\n\tsleep 20\n\tdh_auto_configure\n"
+    slow = "\noverride_dh_auto_configure:\n\tsleep 6\n\tdh_auto_configure\n"
     source.git("checkout", "-q", "-b", "slow")
     source.edit("projects/packages/libgreet/debian/rules", lambda text: text + slow)
     source.commit("slow")
