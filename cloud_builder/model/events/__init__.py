@@ -1,0 +1,55 @@
+"""Every event that travels between the daemons, as its JSON body.
+
+Each class names its wire type (`job.assigned`) and version. Readers ignore unknown fields; a breaking change is a new
+version beside the old one. Times are seconds since the epoch (float, UTC). Who writes an event, where, and by which
+key: `cloud_builder/model/topics.py`.
+
+One file a subject; this page lists them all.
+"""
+
+from .dead import MessageDead
+from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised
+from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, StateChanged
+from .order import JobAssigned, JobRevoked
+from .payload import REQUEST_ID, SOURCE_NAME, Payload
+from .question import InfoAnswered, InfoAsked
+from .repository import PublishFailed, RepositoryPublished
+from .result import JobResult, RepositoryState, RequestFinished
+from .runner import AttemptFinished, AttemptStarted, LogAppended, RunnerDraining, RunnerSeen, RunningAttempt
+from .wish import BuildCancelRequested, BuildRequested, SourceAddRequested, SourceRemoveRequested
+
+__all__ = [
+    "REQUEST_ID",
+    "SOURCE_NAME",
+    "AttemptFinished",
+    "AttemptStarted",
+    "BuildCancelRequested",
+    "BuildRequested",
+    "InfoAnswered",
+    "InfoAsked",
+    "JobAssigned",
+    "JobBlocked",
+    "JobEvent",
+    "JobFinished",
+    "JobQueued",
+    "JobResult",
+    "JobRevoked",
+    "JobRunning",
+    "LogAppended",
+    "MessageDead",
+    "Payload",
+    "PublishFailed",
+    "RepositoryPublished",
+    "RepositoryState",
+    "RequestAccepted",
+    "RequestFinished",
+    "RequestRejected",
+    "RunnerDraining",
+    "RunnerSeen",
+    "RunningAttempt",
+    "SourceAddRequested",
+    "SourceRemoveRequested",
+    "SourceRemoved",
+    "SourceRevised",
+    "StateChanged",
+]

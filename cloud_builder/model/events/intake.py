@@ -1,0 +1,78 @@
+"""What cb-request made of wishes and of git (cb.intake)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from cloud_builder.model.ids import (
+    RequestId,
+    Revision,
+    SourceName,
+    UnitPath,
+)
+from cloud_builder.model.unit import Problem, Unit
+
+from .payload import Payload
+
+
+class SourceRevised(Payload):
+    """The units of a source at one commit. Large sources come in several parts, in order, on one partition.
+
+    `followed` says that the commit is the tip of the branch the source follows, and not one that a request named."""
+
+    type: ClassVar[str] = "source.revised"
+
+    source: SourceName
+    url: str
+    branch: str
+    revision: Revision
+    followed: bool
+    units: tuple[Unit, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    part: int = 0
+    parts: int = 1
+
+
+class SourceRemoved(Payload):
+    """A source is no longer followed."""
+
+    type: ClassVar[str] = "source.removed"
+
+    source: SourceName
+
+
+class RequestAccepted(Payload):
+    """A wish, pinned to a commit whose `source.revised` went before it on the same partition.
+
+    `publish`: the commit belongs to the branch that the source follows, so its packages go to the repositories.
+    `dependants`: build what build-depends on these units, too (a push)."""
+
+    type: ClassVar[str] = "request.accepted"
+
+    request_id: RequestId
+    source: SourceName
+    ref: str
+    revision: Revision
+    units: tuple[UnitPath, ...]
+    targets: tuple[str, ...] = ()
+    requester: str = ""
+    origin: str = "client"
+    """client | push"""
+    dependants: bool = False
+    publish: bool = True
+    accepted_at: float
+
+
+class RequestRejected(Payload):
+    """A wish that cannot be fulfilled, with the cause and the nearest valid name."""
+
+    type: ClassVar[str] = "request.rejected"
+
+    request_id: RequestId
+    source: SourceName = SourceName("")
+    ref: str = ""
+    code: str
+    message: str
+    hint: str = ""
+    requester: str = ""
+    rejected_at: float

@@ -1,0 +1,101 @@
+"""The state of jobs, as told by its only writer (cb.job), and the changelog of that writer (cb.state)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.ids import (
+    InputKey,
+    JobId,
+    RepositoryName,
+    RequestId,
+    Revision,
+    RunnerId,
+    SourceName,
+    UnitPath,
+)
+from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.model.unit import Target
+
+from .payload import Payload
+
+
+class JobEvent(Payload):
+    """What every event about a job tells."""
+
+    job_id: JobId
+    request_id: RequestId
+    source: SourceName
+    revision: Revision
+    unit: UnitPath
+    target: Target
+    state: JobState
+    at: float
+
+
+class JobBlocked(JobEvent):
+    """Waits for other jobs, or for a runner that does not exist."""
+
+    type: ClassVar[str] = "job.blocked"
+
+    state: JobState = JobState.BLOCKED
+    waiting_for: tuple[JobId, ...] = ()
+    reason: str = ""
+
+
+class JobQueued(JobEvent):
+    """Could start now, waits for a slot. `not_before`: a retry waits at least until then."""
+
+    type: ClassVar[str] = "job.queued"
+
+    state: JobState = JobState.QUEUED
+    input_key: InputKey
+    attempt: int = 0
+    """The attempt that ended in error, when this is a retry."""
+    not_before: float = 0.0
+    reason: str = ""
+
+
+class JobRunning(JobEvent):
+    """A runner has started the attempt."""
+
+    type: ClassVar[str] = "job.running"
+
+    state: JobState = JobState.RUNNING
+    attempt: int
+    runner_id: RunnerId
+
+
+class JobFinished(JobEvent):
+    """The verdict on a job. `published`: the collector puts the artifacts into `repository`.
+
+    `sequence` orders verdicts on the same unit and target: a repository never goes back to a lower one."""
+
+    type: ClassVar[str] = "job.finished"
+
+    state: JobState = JobState.FINISHED
+    outcome: Outcome
+    attempt: int = 0
+    runner_id: RunnerId | None = None
+    input_key: InputKey | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    log: Artifact | None = None
+    message: str = ""
+    hint: str = ""
+    step: str = ""
+    reused_from: JobId | None = None
+    timings: dict[str, float] = {}
+    publish: bool = False
+    repository: RepositoryName | None = None
+    sequence: int = 0
+
+
+class StateChanged(Payload):
+    """The new value of one entity of the scheduler; `body` None: gone. Compacted by `entity` + id."""
+
+    type: ClassVar[str] = "state.changed"
+
+    entity_id: str
+    """`<collection>/<id>`"""
+    body: dict[str, Any] | None

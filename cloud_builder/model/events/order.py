@@ -1,0 +1,67 @@
+"""Orders to runners (cb.assignment)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.ids import (
+    Digest,
+    InputKey,
+    JobId,
+    RequestId,
+    Revision,
+    RunnerId,
+    SourceName,
+    TreeId,
+    UnitPath,
+)
+from cloud_builder.model.limits import Limits
+from cloud_builder.model.outcome import Kind
+from cloud_builder.model.unit import Target
+
+from .payload import Payload
+
+
+class JobAssigned(Payload):
+    """Do this attempt. Self-contained: a runner needs nothing else to build.
+
+    `dependencies` are the exact artifacts of ours that the build may use; they are in the object store already."""
+
+    type: ClassVar[str] = "job.assigned"
+
+    job_id: JobId
+    attempt: int = Field(ge=1)
+    runner_id: RunnerId
+    request_id: RequestId
+    source: SourceName
+    url: str
+    revision: Revision
+    unit: UnitPath
+    directory: str
+    name: str
+    kind: Kind
+    tree: TreeId
+    target: Target
+    input_key: InputKey
+    buildroot: Digest | None = None
+    """sha256 of the unit's build_root.kiwi."""
+    repositories: Digest | None = None
+    """State of the package repositories that the build root is made from (see Unit)."""
+    dependencies: tuple[Artifact, ...] = ()
+    limits: Limits = Limits()
+    lease: float = 12.0
+    """Seconds the runner may be out of touch before it must stop the attempt by itself."""
+
+
+class JobRevoked(Payload):
+    """Stop this attempt; its result counts no more."""
+
+    type: ClassVar[str] = "job.revoked"
+
+    job_id: JobId
+    attempt: int
+    runner_id: RunnerId
+    reason: str

@@ -1,0 +1,61 @@
+"""The end of requests: what CI waits for (cb.result)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.ids import (
+    JobId,
+    RepositoryName,
+    RequestId,
+    Revision,
+    SourceName,
+    UnitPath,
+)
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+
+from .payload import Payload
+
+
+class JobResult(Lenient):
+    """One line of a finished request."""
+
+    job_id: JobId
+    unit: UnitPath
+    target: str
+    outcome: Outcome
+    message: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    log: Artifact | None = None
+
+
+class RepositoryState(Lenient):
+    """A published repository: `url` is what apt is pointed at."""
+
+    repository: RepositoryName
+    snapshot: str
+    url: str
+
+
+class RequestFinished(Payload):
+    """The end of a request, sent when everything it names can be fetched.
+
+    A file of sha256 `D` is at `<objects_url>/D`."""
+
+    type: ClassVar[str] = "request.finished"
+
+    request_id: RequestId
+    source: SourceName
+    ref: str = ""
+    revision: Revision | None = None
+    outcome: RequestOutcome
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    jobs: tuple[JobResult, ...] = ()
+    repositories: tuple[RepositoryState, ...] = ()
+    objects_url: str = ""
+    accepted_at: float = 0.0
+    finished_at: float

@@ -1,0 +1,64 @@
+"""What people and CI jobs wish (cb.request)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from cloud_builder.model.ids import (
+    RequestId,
+    SourceName,
+)
+
+from .payload import REQUEST_ID, SOURCE_NAME, Payload
+
+
+class BuildRequested(Payload):
+    """Build these units. The only field a CI job must send is `source`, and either `units` or `all`."""
+
+    type: ClassVar[str] = "build.requested"
+
+    source: SourceName
+    units: tuple[str, ...] = ()
+    all: bool = False
+    ref: str = ""
+    """Branch, tag or commit; empty: the branch that the source follows."""
+    targets: tuple[str, ...] = ()
+    """Only these targets (`bookworm.x86_64`); empty: every target of each unit."""
+    request_id: RequestId | None = Field(default=None, pattern=REQUEST_ID)
+    requester: str = ""
+
+    @model_validator(mode="after")
+    def _names_something(self) -> BuildRequested:
+        if bool(self.units) == self.all:
+            raise ValueError('name the units to build in "units", or say "all": true (one of the two)')
+        return self
+
+
+class BuildCancelRequested(Payload):
+    """Stop a request: nothing more of it is started, what runs is ended."""
+
+    type: ClassVar[str] = "build.cancel-requested"
+
+    request_id: RequestId
+    requester: str = ""
+
+
+class SourceAddRequested(Payload):
+    """Follow a git repository under a name. Naming a known one again changes its URL or branch."""
+
+    type: ClassVar[str] = "source.add-requested"
+
+    source: SourceName = Field(pattern=SOURCE_NAME)
+    url: str
+    branch: str = ""
+    """Empty: the default branch of the repository."""
+
+
+class SourceRemoveRequested(Payload):
+    """Forget a source. What was built from it stays published."""
+
+    type: ClassVar[str] = "source.remove-requested"
+
+    source: SourceName
