@@ -96,8 +96,14 @@ class Blobs:
 
     def _answer(self, ask, identity: str):  # type: ignore[no-untyped-def]  # GitPython's answers are tuples of its own
         try:
+            return self._asked(ask, identity)
+        except Retryable:  # the reading process had ended; a new one is asked once
+            return self._asked(ask, identity)
+
+    def _asked(self, ask, identity: str):  # type: ignore[no-untyped-def]
+        try:
             return ask(identity)
         except (ValueError, OSError) as error:
-            self._git.clear_cache()  # the process may have ended; the next question starts another
+            self._git.clear_cache()
             hint = "The mirror will be refreshed; when this stays, delete it."
             raise Retryable(f"git object {identity}: {error}", code="object-unreadable", hint=hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 import threading
@@ -206,6 +207,24 @@ def test_killed_fetch_leaves_a_mirror_that_mends_itself(mirror: GitMirror, tree:
     mirror.refresh(DEMO, str(tree))
     assert mirror.resolve(DEMO, "main") == revision
     assert mirror.read(DEMO, revision, "more", 9) == b"x"
+
+
+def test_reading_goes_on_when_its_git_was_killed(mirror: GitMirror, tree: Path) -> None:
+    (tree / "file").write_text("content")
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    assert mirror.read(DEMO, revision, "file", 100) == b"content"
+    for process in _git_children():
+        os.kill(process, signal.SIGKILL)
+    assert mirror.read(DEMO, revision, "file", 100) == b"content"
+
+
+def _git_children() -> list[int]:
+    tasks = Path("/proc/self/task").glob("*/children")
+    found = [int(child) for task in tasks for child in task.read_text().split()]
+    git = [child for child in found if b"cat-file" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    assert git
+    return git
 
 
 def test_many_threads_share_one_mirror(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
