@@ -18,6 +18,7 @@ from cloud_builder.ports.broker import Outgoing, Record
 from cloud_builder.ports.mesh import Flow, FrontDoor
 from cloud_builder.ports.state import StateStore
 
+from .codec import Envelope
 from .deadletter import dead
 from .reader import Delivered
 from .relay import Relay
@@ -93,14 +94,27 @@ class Handling:
 
     def _handle(self, delivered: Delivered, work: Transaction) -> None:
         event = delivered.content
+        if event is None or self._is_done(delivered, event):
+            return
         if isinstance(event, Undecodable):
             self._bury(delivered, event, work)
             self._answer(delivered.record, event, work)
-        elif event is not None and not self._state.has_seen(event.id):
+        else:
             self._state.mark_seen(event.id, work.now)
             work.caused_by(event)
             self._flow.handle(event, work)
             work.caused_by(None)
+
+    def _is_done(self, delivered: Delivered, event: Envelope | Undecodable) -> bool:
+        """Handled, or a dead letter, which stays dead when it is read again from here: what it asked for may have
+        become possible since, and later events have gone by. Sent again it lies elsewhere, and is tried again."""
+        if isinstance(event, Envelope) and self._state.has_seen(event.id):
+            return True
+        return self._state.has_seen(self._grave(delivered.record))
+
+    def _grave(self, record: Record) -> str:
+        place = record.partition
+        return f"dead {self._incarnation}/{place.topic}/{place.number}/{record.offset}"
 
     def _answer(self, record: Record, error: Undecodable, work: Transaction) -> None:
         """Where plain JSON is taken, a person may be waiting."""
@@ -139,6 +153,7 @@ class Handling:
                 _LOG.debug("handler failed", exc_info=error)
 
     def _bury(self, delivered: Delivered, error: Exception, work: Transaction) -> None:
+        self._state.mark_seen(self._grave(delivered.record), work.now)
         letter = dead(delivered.record, error, daemon=self._source, incarnation=self._incarnation, at=work.now)
         if letter.topic != DEAD_LETTER.name:
             work.emit(letter)

@@ -1,0 +1,294 @@
+"""The whole mesh in one process: the five real daemons and their loops, over ports in memory and a clock moved by hand.
+
+The test says what happens and when: a daemon is killed (before, in the middle of, or after sending), the broker loses
+its memory or cannot be reached, records of different topics come in any order. Only git's and the builds' threads live
+in real time; a round in which nothing happens waits a millisecond for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from random import Random
+from threading import Event
+
+from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.adapters.memory.broker import MemoryBroker
+from cloud_builder.adapters.memory.builder import Build, MemoryBuilder
+from cloud_builder.adapters.memory.repository import MemoryRepositories
+from cloud_builder.adapters.memory.signer import MemorySigner
+from cloud_builder.adapters.memory.source import MemorySource
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.adapters.memory.store import MemoryStore
+from cloud_builder.flow.collector import CollectorFlow
+from cloud_builder.flow.info import InfoFlow
+from cloud_builder.flow.request import RequestFlow
+from cloud_builder.flow.runner.daemon import RunnerFlow
+from cloud_builder.flow.scheduler import SchedulerFlow
+from cloud_builder.mesh.codec import Envelope, decode, encode
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.settings import (
+    CollectorSettings,
+    RequestSettings,
+    RunnerSettings,
+    SchedulerSettings,
+    SourceSettings,
+)
+from cloud_builder.model.topics import TOPICS
+from cloud_builder.ports.broker import Outgoing, Partition, Record
+from cloud_builder.ports.mesh import Flow
+
+URL = "memory:demo"
+TICK = 0.1
+"""Seconds by the mesh's clock from one round to the next."""
+_RUNAWAY = 20.0
+
+
+def unit(name: str, *needs: str, content: str = "") -> dict[str, bytes]:
+    """The files of a package that build-depends on others of ours."""
+    top = f"projects/packages/{name}"
+    depends = ", ".join(("debhelper", *needs))
+    control = f"Source: {name}\nBuild-Depends: {depends}\n\nPackage: {name}\nArchitecture: any\n"
+    manifest = f"schema_version: 1.0\nname: {name}\ndistributions: [{{dist: bookworm, arch: x86_64}}]\n"
+    return {
+        f"{top}/.cb/cloud_builder.yml": manifest.encode(),
+        f"{top}/.cb/build_root.kiwi": b"<image/>",
+        f"{top}/debian/control": control.encode(),
+        f"{top}/content": content.encode(),
+    }
+
+
+class Killed(BaseException):
+    """kill -9."""
+
+
+class Line:
+    """One daemon's connection: `cut_after` records of the next send have arrived, the daemon dies."""
+
+    def __init__(self, mesh: MemoryMesh) -> None:
+        self._mesh, self._broker = mesh, mesh.broker
+        self.cut_after: int | None = None
+        for name in ("incarnation", "ensure_topics", "watermarks", "close"):
+            setattr(self, name, getattr(self._broker, name))
+
+    def consumer(self, positions: Mapping[Partition, int]) -> Shuffled:
+        return Shuffled(self._broker, positions, self._mesh.random)
+
+    def producer(self) -> Line:
+        return self
+
+    def send(self, records: list[Outgoing], timeout: float) -> None:
+        if self.cut_after is not None:
+            self._broker.append(records[: self.cut_after])
+            raise Killed
+        self._broker.append(records)
+
+    def send_soon(self, record: Outgoing) -> None:
+        with suppress(Exception):
+            self._broker.append([record])
+
+
+class Shuffled:
+    """A consumer that gives each time what one topic has, any number of its records: no order between topics."""
+
+    def __init__(self, broker: MemoryBroker, positions: Mapping[Partition, int], random: Random | None) -> None:
+        self._broker, self._random = broker, random
+        self._parts = [broker.consumer({place: start}) for place, start in positions.items()]
+
+    def poll(self, most: int, timeout: float) -> list[Record]:
+        self._broker.reach()
+        ready = [part for part in self._parts if not part.is_at_end()]
+        if not ready:
+            return []
+        if self._random is None:
+            return [record for part in ready for record in part.poll(most, 0.0)]
+        return self._random.choice(ready).poll(self._random.randint(1, 20), 0.0)
+
+    def is_at_end(self) -> bool:
+        return all(part.is_at_end() for part in self._parts)
+
+    def close(self) -> None: ...
+
+
+class StoreBuilder(MemoryBuilder):
+    """Leaves a package and a log in the store, the same for the same inputs."""
+
+    def __init__(self, store: MemoryStore, build: Build) -> None:
+        super().__init__(self._say)
+        self.says, self._store = build, store
+        self.orders: list[e.JobAssigned] = []
+
+    def _say(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+        return self.says(order, log, cancel)
+
+    def build(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> e.AttemptFinished:
+        self.orders.append(order)
+        log(f"building {order.name}\n".encode())
+        report = super().build(order, log, cancel)
+        if report.outcome is not Outcome.SUCCESS:
+            return report
+        package = BinaryPackage(name=order.name, version="1", architecture="amd64")
+        deb = self._put(f"{order.name}_1_amd64.deb", f"{order.name} 1 amd64 {order.input_key}", package=package)
+        return report.model_copy(update={"artifacts": (deb,), "log": self._put("log.txt", f"built {order.name}")})
+
+    def _put(self, name: str, content: str, package: BinaryPackage | None = None) -> Artifact:
+        digest = sha256(content.encode()).hexdigest()
+        self._store.objects[digest] = content.encode()
+        kind = ArtifactKind.DEB if package else ArtifactKind.LOG
+        return Artifact(name=name, sha256=digest, size=len(content), kind=kind, package=package)
+
+
+@dataclass
+class Daemon:
+    """`state` outlives the process, `loop` and `line` are the process; None: it is dead."""
+
+    state: MemoryState
+    start: Callable[[], Flow]
+    loop: Loop | None = None
+    line: Line | None = None
+
+
+def _nothing(order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+    return Outcome.SUCCESS
+
+
+class MemoryMesh:
+    """`files`: the demo source. `build`: what building is. `random`: shuffles what comes in; None: in order."""
+
+    def __init__(
+        self, files: dict[str, bytes], *, runners: int = 1, slots: int = 1, build: Build = _nothing,
+        random: Random | None = None, sources: Iterable[str] = ("demo",),
+    ) -> None:  # fmt: skip
+        self.now, self.random, self.running = 1000.0, random, Event()
+        self.git, self.store = MemorySource(), MemoryStore()
+        self.git.repository(URL).commit(files)
+        self.repositories, self.builder = MemoryRepositories(self.store), StoreBuilder(self.store, build)
+        self.past: list[MemoryBroker] = []
+        self.broker = MemoryBroker(self._clock)
+        names = {name: SourceSettings(url=URL) for name in sources}
+        starts: dict[str, Callable[[], Flow]] = {
+            "request": lambda: RequestFlow(RequestSettings(), names, self.git, [DebMetadata()], None),
+            "scheduler": lambda: SchedulerFlow(SchedulerSettings(max_errors=1000), "http://here/objects"),
+            "collector": lambda: CollectorFlow(CollectorSettings(), self.store, self.repositories, MemorySigner()),
+            "info": InfoFlow,
+        }
+        for number in range(1, runners + 1):
+            starts[f"r{number}"] = lambda id=f"r{number}": RunnerFlow(
+                RunnerSettings(id=id, slots=slots), self.builder, "x86_64", self.now
+            )
+        self.daemons = {name: Daemon(MemoryState(), start) for name, start in starts.items()}
+        self.start(*self.daemons)
+
+    def _clock(self) -> float:
+        return self.now
+
+    # --- processes ------------------------------------------------------------------------------------------------
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            daemon = self.daemons[name]
+            flow = daemon.start()
+            flow.patience = lambda: 0.0  # type: ignore[method-assign]
+            daemon.line = Line(self)
+            daemon.loop = Loop(flow, daemon.line, daemon.state, clock=self._clock)
+            assert daemon.loop.start(self.running)
+
+    def kill(self, *names: str) -> None:
+        for name in names or tuple(self.daemons):
+            self.daemons[name].loop = self.daemons[name].line = None
+
+    def stop(self, name: str) -> None:
+        """SIGTERM."""
+        if (loop := self.daemons[name].loop) is not None:
+            loop.finish()
+        self.kill(name)
+
+    def replace_broker(self) -> None:
+        """The broker dies and a new one, without memory, takes its place; every daemon starts again."""
+        self.past.append(self.broker)
+        self.broker = MemoryBroker(self._clock)
+        self.kill()
+        self.start(*self.daemons)
+
+    def rewind(self) -> None:
+        """Every daemon starts again, and reads everything from offset 0."""
+        self.kill()
+        for daemon in self.daemons.values():
+            with daemon.state.transaction():
+                places = self.broker.watermarks(topic.name for topic in TOPICS)
+                daemon.state.save_positions(self.broker.incarnation(), dict.fromkeys(places, 0))
+        self.start(*self.daemons)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def round(self) -> None:
+        """One step of every live daemon; those that are cut off while sending die."""
+        before = self.size()
+        self.now += TICK
+        for daemon in self.daemons.values():
+            if daemon.loop is not None:
+                try:
+                    daemon.loop.step(self.running)
+                except Killed:
+                    daemon.loop = None
+        if self.size() == before:
+            time.sleep(0.001)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + _RUNAWAY
+        while not condition():
+            assert time.monotonic() < deadline, f"never came: {[type(event).__name__ for event in self.told()[-20:]]}"
+            self.round()
+
+    def wait(self, seconds: float) -> None:
+        until = self.now + seconds
+        while self.now < until:
+            self.round()
+
+    # --- what is said ---------------------------------------------------------------------------------------------
+
+    def send(self, *payloads: e.Payload) -> None:
+        for payload in payloads:
+            self.broker.append(
+                [encode(payload, source="test", id=sha256(repr(payload).encode()).hexdigest(), time=self.now)]
+            )
+
+    def ask(self, *units: str, id: str = "q", source: str = "demo", **more: object) -> None:
+        self.send(e.BuildRequested.model_validate({"source": source, "units": units, "request_id": id, **more}))
+
+    def size(self) -> int:
+        return sum(len(log) for log in self.broker.logs.values())
+
+    def sizes(self) -> dict[str, int]:
+        """How many records each partition has; heartbeats are not counted."""
+        return {str(place): len(log) for place, log in self.broker.logs.items() if place.topic != "cb.runner"}
+
+    def envelopes(self) -> Iterator[Envelope]:
+        """Each event of all brokers once, by topic."""
+        seen = set()
+        for broker in (*self.past, self.broker):
+            for place in sorted(broker.logs):
+                for record in broker.logs[place]:
+                    with suppress(Exception):
+                        event = decode(record, broker.incarnation())
+                        if event.id not in seen:
+                            seen.add(event.id)
+                            yield event
+
+    def told(self, *kinds: type[e.Payload]) -> list:
+        return [event.payload for event in self.envelopes() if not kinds or isinstance(event.payload, kinds)]
+
+    def is_finished(self, request: str = "q") -> bool:
+        log = self.broker.logs.get(Partition("cb.result", 0), [])
+        return any(record.key == request.encode() for record in log)
+
+    def finished(self, request: str = "q") -> e.RequestFinished:
+        """The result of a request, after it has come."""
+        self.until(lambda: self.is_finished(request))
+        return [event for event in self.told(e.RequestFinished) if event.request_id == request][-1]

@@ -1,0 +1,80 @@
+"""The whole mesh in memory: the way of a request, and that nothing happens twice when everything is read again."""
+
+import pytest
+from memory_mesh import MemoryMesh, unit
+
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.ports.broker import Outgoing
+
+CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
+
+
+@pytest.fixture
+def mesh():
+    return MemoryMesh(CHAIN, runners=2)
+
+
+def test_a_request_is_built_in_order_published_and_known(mesh):
+    mesh.ask("card")
+    finished = mesh.finished()
+    assert [(job.unit, job.outcome) for job in finished.jobs] == [
+        ("packages/lib", Outcome.SUCCESS),
+        ("packages/tool", Outcome.SUCCESS),
+        ("packages/card", Outcome.SUCCESS),
+    ]
+    assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card"]
+    [repository] = finished.repositories
+    listed = mesh.repositories.snapshots["demo-bookworm"][repository.snapshot].packages["amd64"]
+    assert sorted(artifact.package.name for artifact in listed) == ["card", "lib", "tool"]
+    mesh.round()
+    mesh.send(e.InfoAsked(query_id="a", what="request", args={"id": "q"}))
+    mesh.until(lambda: mesh.told(e.InfoAnswered))
+
+
+def test_a_push_builds_what_it_changes_and_what_builds_with_it(mesh):
+    mesh.ask("card")
+    mesh.finished()
+    mesh.git.repository("memory:demo").commit(CHAIN | unit("tool", "lib", content="new"))
+    mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 2)
+    assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card", "tool", "card"]
+
+
+@pytest.fixture
+def eventful(mesh):
+    """Builds that failed, worked and were reused; rejections, pushes, sources that came, went and came, rubbish."""
+    outcome = {"tool": Outcome.FAILURE}
+    mesh.builder.says = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.ask("card")
+    mesh.finished()
+    outcome.clear()
+    mesh.ask("card", id="again")
+    mesh.ask("nothing", id="unknown-unit")
+    mesh.ask("lib", id="unknown-source", source="unknown")
+    mesh.send(e.BuildCancelRequested(request_id="never"), e.SourceRemoveRequested(source="later"))
+    for id in ("again", "unknown-unit", "unknown-source"):
+        mesh.finished(id)
+    mesh.send(e.SourceAddRequested(source="later", url="memory:demo"))
+    mesh.until(lambda: [event for event in mesh.told(e.SourceRevised) if event.source == "later"])
+    for value in (b"{", b'{"sauce": 1}', b'{"source": "demo", "units": ["lib"], "request_id": "bare"}'):
+        mesh.broker.append([Outgoing("cb.request", None, value)])
+    mesh.broker.append([Outgoing("cb.job", b"x", b"rubbish")])
+    mesh.finished("bare")
+    mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content="new"))
+    mesh.until(lambda: any(request.origin == "push" for request in mesh.told(e.RequestAccepted)))
+    mesh.send(e.InfoAsked(query_id="a", what="requests"))
+    mesh.wait(30)
+    return mesh
+
+
+def test_reading_everything_again_starts_nothing_and_says_nothing(eventful):
+    before, built, sources = eventful.sizes(), len(eventful.builder.orders), followed(eventful)
+    eventful.rewind()
+    eventful.wait(30)
+    assert eventful.sizes() == before
+    assert len(eventful.builder.orders) == built
+    assert followed(eventful) == sources == ["demo", "later"]
+
+
+def followed(mesh):
+    return sorted(name for name, _ in mesh.daemons["request"].state.find("source"))
