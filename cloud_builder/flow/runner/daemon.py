@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import platform
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
@@ -18,12 +19,12 @@ from cloud_builder.model import events as e
 from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.model.outcome import Outcome, Role
 from cloud_builder.model.settings import RunnerSettings
-from cloud_builder.planning.advance import HANDED_BACK
 from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
 
 from .livelog import LiveLog
+from .report import as_told, died, ended, handed_back
 
 log = logging.getLogger("cb.runner")
 
@@ -57,13 +58,19 @@ class RunnerFlow:
         self._slots: dict[JobId, Slot] = {}
         self._waiting: list[e.JobAssigned] = []
         self._reports: SimpleQueue[e.AttemptFinished] = SimpleQueue()
+        self._told: list[tuple[Slot, e.AttemptFinished]] = []
         self._next_heartbeat = 0.0
         self._left_behind: list[e.JobAssigned] | None = None
 
     def restore(self, state: Documents) -> None:
+        """Builds go on when a transaction is rolled back; what was reported in it is to be told again."""
         if self._left_behind is None:
             self._builder.sweep()
             self._left_behind = [e.JobAssigned.model_validate(body) for _, body in state.find("held")]
+        for slot, report in self._told:
+            self._slots[report.job_id] = slot
+            self._reports.put(report)
+        self._told.clear()
 
     def resume(self, work: Work) -> None:
         """Heartbeats say all there is to say."""
@@ -71,25 +78,34 @@ class RunnerFlow:
     # --- orders ---------------------------------------------------------------------------------------------------
 
     def handle(self, event: Received, work: Work) -> None:
+        self._told.clear()
         match event.payload:
             case e.JobAssigned() as order if order.runner_id == self.instance:
                 self._take(order, work)
             case e.JobRevoked() as revoked if revoked.runner_id == self.instance:
-                self._stop_attempt(revoked.job_id, revoked.attempt, revoked.reason)
+                self._revoke(revoked, work)
 
     def _take(self, order: e.JobAssigned, work: Work) -> None:
-        known = work.state.get("done", order.job_id) or work.state.get("held", order.job_id)
-        if known is not None and known["attempt"] >= order.attempt:
+        known = (work.state.get("done", order.job_id), work.state.get("held", order.job_id))
+        if any(body["attempt"] >= order.attempt for body in known if body is not None):
             return
         work.state.put("held", order.job_id, order.model_dump(mode="json"), rank=work.now)
-        self._waiting.append(order)
+        if order.attempt not in (held.attempt for held in self._held() if held.job_id == order.job_id):
+            self._waiting.append(order)
 
-    def _stop_attempt(self, job_id: JobId, attempt: int, reason: str) -> None:
-        slot = self._slots.get(job_id)
-        if slot is not None and slot.order.attempt <= attempt:
-            log.info("revoked", extra={"job": job_id, "attempt": attempt, "why": reason})
+    def _held(self) -> list[e.JobAssigned]:
+        return [*(slot.order for slot in self._slots.values()), *self._waiting]
+
+    def _revoke(self, event: e.JobRevoked, work: Work) -> None:
+        slot = self._slots.get(event.job_id)
+        if slot is not None and slot.order.attempt <= event.attempt:
+            log.info("revoked", extra={"job": event.job_id, "attempt": event.attempt, "why": event.reason})
             slot.why = slot.why or "revoked"
             slot.cancel.set()
+        for order in tuple(self._waiting):
+            if order.job_id == event.job_id and order.attempt <= event.attempt:
+                self._waiting.remove(order)
+                self._finish(work, ended(order, work.now, "revoked", event.reason, Outcome.CANCELED))
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -111,16 +127,17 @@ class RunnerFlow:
         """Ends the builds and hands their jobs back: they count no error and go to another runner at once."""
         self._stop_all("stopped")
         unheard = {job_id: slot.order for job_id, slot in self._slots.items()}
+        until = time.monotonic() + STOP_SECONDS
         while unheard:
             try:
-                report = self._reports.get(timeout=STOP_SECONDS)
+                report = self._reports.get(timeout=max(0.0, until - time.monotonic()))
             except Empty:
                 break
             order = unheard.pop(report.job_id)
             canceled = report.outcome is Outcome.CANCELED
-            self._finish(work, _handed_back(order, work.now) if canceled else report)
+            self._finish(work, handed_back(order, work.now) if canceled else report)
         for order in [*unheard.values(), *self._waiting]:
-            self._finish(work, _handed_back(order, work.now))
+            self._finish(work, handed_back(order, work.now))
         self._slots.clear()
         self._waiting.clear()
         work.emit(e.RunnerDraining(runner_id=RunnerId(self.instance), reason="told to stop", at=work.now))
@@ -131,17 +148,17 @@ class RunnerFlow:
         """What an earlier life of this runner held is lost; saying so is quicker than a lease."""
         lost, self._left_behind = self._left_behind or [], []
         for order in lost:
-            self._finish(work, _died(order, work.now))
-        for job_id, body in list(work.state.find("done", most=100)) if lost else ():
-            if body["at"] < work.now - REMEMBER_SECONDS:
-                work.state.delete("done", job_id)
+            self._finish(work, died(order, work.now))
         return bool(lost)
 
     def _fill_slots(self, work: Work) -> bool:
+        """A new attempt waits until the one before it, of the same job, has ended."""
         taken = False
-        while self._waiting and len(self._slots) < self._settings.slots:
-            self._begin(self._waiting.pop(0), work)
-            taken = True
+        for order in tuple(self._waiting):
+            if len(self._slots) < self._settings.slots and order.job_id not in self._slots:
+                self._waiting.remove(order)
+                self._begin(order, work)
+                taken = True
         return taken
 
     def _begin(self, order: e.JobAssigned, work: Work) -> None:
@@ -157,23 +174,28 @@ class RunnerFlow:
         thread.start()
 
     def _report(self, work: Work) -> bool:
-        any_report = False
+        self._told.clear()
         while not self._reports.empty():
             report = self._reports.get()
             slot = self._slots.pop(report.job_id)
+            self._told.append((slot, report))
             for piece in slot.log.rest(report.job_id, report.attempt):
                 work.emit_live(piece)
-            self._finish(work, _as_told(report, slot.why))
-            any_report = True
-        return any_report
+            self._finish(work, as_told(report, slot.why))
+        return bool(self._told)
 
     def _finish(self, work: Work, report: e.AttemptFinished) -> None:
         log.info(
             "ended",
             extra={"job": report.job_id, "attempt": report.attempt, "outcome": report.outcome, "why": report.message},
         )
-        work.state.delete("held", report.job_id)
+        held = work.state.get("held", report.job_id)
+        if held is not None and held["attempt"] <= report.attempt:
+            work.state.delete("held", report.job_id)
         work.state.put("done", report.job_id, {"attempt": report.attempt, "at": work.now}, rank=work.now)
+        for oldest, body in work.state.find("done", most=2):
+            if body["at"] < work.now - REMEMBER_SECONDS:
+                work.state.delete("done", oldest)
         work.emit(report)
 
     def _stop_all(self, why: str) -> None:
@@ -187,13 +209,12 @@ class RunnerFlow:
         return min((slot.order.lease for slot in self._slots.values()), default=self._settings.heartbeat)
 
     def _heartbeat(self, now: float) -> e.RunnerSeen:
-        held = [*(slot.order for slot in self._slots.values()), *self._waiting]
         return e.RunnerSeen(
             runner_id=RunnerId(self.instance),
             runner_group=self._settings.group,
             arch=self._arch,
             slots=self._settings.slots,
-            attempts=tuple(e.RunningAttempt(job_id=order.job_id, attempt=order.attempt) for order in held),
+            attempts=tuple(e.RunningAttempt(job_id=order.job_id, attempt=order.attempt) for order in self._held()),
             buildroots=self._builder.buildroots(),
             host=platform.node(),
             software=__version__,
@@ -208,34 +229,4 @@ def _work(builder: Builder, order: e.JobAssigned, slot: Slot, report: Callable[[
         report(builder.build(order, slot.log.write, slot.cancel))
     except Exception as error:
         log.exception("builder-bug", extra={"job": order.job_id})
-        report(_ended(order, order.limits.time, "bug", f"{type(error).__name__}: {error}"))
-
-
-def _as_told(report: e.AttemptFinished, why: str) -> e.AttemptFinished:
-    """A build that we stopped ourselves for want of a broker is nobody's cancel: another runner shall try."""
-    if report.outcome is Outcome.CANCELED and why == "lost-broker":
-        return report.model_copy(
-            update={"outcome": Outcome.ERROR, "code": why, "message": "the runner could not reach the broker"}
-        )
-    return report
-
-
-def _handed_back(order: e.JobAssigned, now: float) -> e.AttemptFinished:
-    return _ended(order, now, HANDED_BACK, f"runner {order.runner_id} was told to stop")
-
-
-def _died(order: e.JobAssigned, now: float) -> e.AttemptFinished:
-    return _ended(order, now, "runner-restarted", f"runner {order.runner_id} died while it built this")
-
-
-def _ended(order: e.JobAssigned, now: float, code: str, message: str) -> e.AttemptFinished:
-    return e.AttemptFinished(
-        job_id=order.job_id,
-        attempt=order.attempt,
-        runner_id=order.runner_id,
-        outcome=Outcome.ERROR,
-        code=code,
-        message=message,
-        started_at=now,
-        finished_at=now,
-    )
+        report(ended(order, time.time(), "bug", f"{type(error).__name__}: {error}"))

@@ -70,6 +70,18 @@ class Desk:
             self.flow.tick(work)
         self.told += work.emitted
 
+    def roll_back(self, *payloads):
+        """A transaction that cannot be committed."""
+        try:
+            with self.state.transaction():
+                work = Transaction(self.now, self.state, broker_seen=self.now)
+                for payload in payloads:
+                    self.flow.handle(Event(payload), work)
+                self.flow.tick(work)
+                raise OSError("disk full")
+        except OSError:
+            self.flow.restore(self.state)
+
     def stop(self):
         with self.state.transaction():
             work = Transaction(self.now, self.state, broker_seen=self.now)
@@ -196,3 +208,65 @@ def test_a_log_faster_than_its_readers_loses_its_middle_and_says_where():
     assert first.text.startswith("b")
     rest = "".join(piece.text for piece in log.rest("j", 1))
     assert len(first.text) + len(rest) == BACKLOG
+
+
+def test_an_order_revoked_before_it_began_never_begins():
+    desk = Desk()
+    desk.deliver(order(), e.JobRevoked(job_id="q.1", attempt=1, runner_id="r1", reason="canceled"))
+    desk.deliver()
+    [report] = desk.of(e.AttemptFinished)
+    assert (report.outcome, desk.of(e.AttemptStarted)) == (Outcome.CANCELED, [])
+    assert desk.of(e.RunnerSeen)[-1].attempts == ()
+
+
+def test_a_new_attempt_waits_for_the_end_of_the_old_one_of_the_same_job():
+    let_go = Flag()
+    build = Until(let_go)
+    stubborn = MemoryBuilder(lambda order, log, cancel: build(order, log, Flag()))
+    desk = Desk(slots=2)
+    desk.flow._builder = stubborn
+    desk.deliver(order())
+    desk.deliver(e.JobRevoked(job_id="q.1", attempt=1, runner_id="r1", reason="silent"), order(attempt=2))
+    assert [started.attempt for started in desk.of(e.AttemptStarted)] == [1]
+    let_go.set()
+    assert [report.attempt for report in desk.until(e.AttemptFinished, 2)] == [1, 2]
+    desk.deliver(order(attempt=2))
+    assert len(desk.of(e.AttemptStarted)) == 2
+    assert list(desk.state.find("held")) == []
+
+
+def test_the_order_of_a_running_second_attempt_read_again_starts_nothing():
+    desk = Desk(slots=2)
+    desk.deliver(order())
+    desk.until(e.AttemptFinished)
+    desk.flow._builder = MemoryBuilder(Until(Flag()))
+    desk.deliver(order(attempt=2))
+    desk.deliver(order(attempt=2))
+    assert [started.attempt for started in desk.of(e.AttemptStarted)] == [1, 2]
+    assert len(desk.of(e.RunnerSeen)[-1].attempts) == 1
+    desk.stop()
+
+
+def test_a_transaction_that_is_done_again_starts_and_loses_nothing():
+    go = Flag()
+    desk = Desk(Until(go), slots=2)
+    desk.roll_back(order())
+    desk.deliver(order())
+    assert len(desk.flow._slots) == 1
+    go.set()
+    while desk.flow._reports.empty():
+        time.sleep(0.001)
+    desk.roll_back()
+    desk.deliver()
+    assert [report.outcome for report in desk.of(e.AttemptFinished)] == [Outcome.SUCCESS]
+    desk.deliver()
+    assert len(desk.of(e.AttemptFinished)) == 1
+
+
+def test_what_is_done_is_forgotten_after_some_time():
+    desk = Desk()
+    for number in range(3):
+        desk.deliver(order(number))
+        desk.until(e.AttemptFinished, number + 1)
+        desk.now += 30 * 86400
+    assert len(list(desk.state.find("done"))) == 1
