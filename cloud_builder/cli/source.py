@@ -96,6 +96,8 @@ def show_sources() -> None:
         columns = ["source", "branch", "revision", "units", "problems", "url"]
         show_table(columns, cells, empty="no sources yet: cb-ctl source add NAME URL")
         for row in rows:
+            if trouble := row.get("trouble"):
+                click.echo(f"{row['source']}: cannot be read: {trouble['message']}\n  {trouble['hint']}", err=True)
             for problem in row["problems"]:
                 click.echo(f"{row['source']}: {problem_line(problem)}", err=True)
 
@@ -115,11 +117,14 @@ def send_source(mesh: Session, name: str, url: str, branch: str = "") -> None:
 
 
 def wait_for_source(mesh: Session, name: str, url: str, branch: str = "") -> dict[str, Any]:
-    """The source as cb-request has read it."""
-    deadline = time.monotonic() + SEEN_WITHIN
-    while time.monotonic() < deadline:
-        for row in mesh.pages("sources"):
-            if row["source"] == name and row["url"] == url and (not branch or row["branch"] == branch):
+    """The source as cb-request has read it. Retryable with the cause when it cannot; cb-request goes on trying."""
+    started = time.time()
+    while time.time() - started < SEEN_WITHIN:
+        for row in [row for row in mesh.pages("sources") if row["source"] == name]:
+            trouble = row.get("trouble")
+            if trouble and trouble["at"] > started - 1.0:
+                raise Retryable(f"source {name}: {trouble['message']}", code=trouble["code"], hint=trouble["hint"])
+            if row["revision"] and row["url"] == url and (not branch or row["branch"] == branch):
                 return row
         time.sleep(0.2)
     raise Retryable(

@@ -62,6 +62,7 @@ ROUTES: tuple[Route, ...] = (
     _route(e.SourceAddRequested, REQUEST_TOPIC, "source", REQUEST),
     _route(e.SourceRemoveRequested, REQUEST_TOPIC, "source", REQUEST),
     _route(e.SourceRevised, INTAKE, "source", SCHEDULER, COLLECTOR, INFO),
+    _route(e.SourceTroubled, INTAKE, "source", INFO),
     _route(e.SourceRemoved, INTAKE, "source", SCHEDULER, INFO),
     _route(e.RequestAccepted, INTAKE, "source", SCHEDULER, INFO),
     _route(e.RequestRejected, INTAKE, "source", SCHEDULER, INFO),

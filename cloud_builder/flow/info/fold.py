@@ -1,7 +1,7 @@
 """Events → documents. Each event is folded so that its repetition changes nothing, and so that events of different
 topics (whose order among each other nobody promises) come to the same end.
 
-    source      name                   the followed commit, with the problems of its units
+    source      name                   the followed commit, with the problems of its units, and why it cannot be read
     unit        source:path            parent: source
     request     id                     by time of acceptance
     job         id                     parent: request; by time of first mention
@@ -57,12 +57,19 @@ def _source_revised(event: e.SourceRevised, state: Documents) -> None:
     if event.part == event.parts - 1:
         _drop_units(event.source, state, but=event.revision)
     head["units"] = state.count("unit", parent=event.source)
+    head["trouble"] = old.get("trouble")
     state.put("source", event.source, head)
 
 
 def _drop_units(source: str, state: Documents, but: str = "") -> None:
     for key in [key for key, unit in state.find("unit", parent=source) if unit["revision"] != but]:
         state.delete("unit", key)
+
+
+def _source_troubled(event: e.SourceTroubled, state: Documents) -> None:
+    unread = {"source": event.source, "url": event.url, "branch": "", "revision": "", "problems": [], "units": 0}
+    trouble = event.model_dump(include={"code", "message", "hint", "at"}) if event.message else None
+    state.put("source", event.source, {**unread, **(state.get("source", event.source) or {}), "trouble": trouble})
 
 
 def _source_removed(event: e.SourceRemoved, state: Documents) -> None:
@@ -179,6 +186,7 @@ def _dead(event: e.MessageDead, state: Documents) -> None:
 
 _ACTIONS: dict[type[e.Payload], Callable[[Any, Documents], None]] = {
     e.SourceRevised: _source_revised,
+    e.SourceTroubled: _source_troubled,
     e.SourceRemoved: _source_removed,
     e.RequestAccepted: _accepted,
     e.RequestRejected: _rejected,

@@ -2,6 +2,7 @@
 
 source     what is followed, by name                        tip   what was announced as its branch's tip
 wish       wishes that wait for git's answer                announced   the last commit announced, by source
+complaint  why a source cannot be read, as it was told last
 request    every request by id: how it was answered, and whether it is still open
 """
 
@@ -89,8 +90,20 @@ class Book:
         self._state.put("source", name, source.model_dump(mode="json"))
 
     def forget_source(self, name: SourceName) -> None:
-        for collection in ("source", "tip", "announced"):
+        for collection in ("source", "tip", "announced", "complaint"):
             self._state.delete(collection, name)
+
+    def complaint(self, name: SourceName) -> str:
+        """What kept the source from being read when it was looked at last; empty when nothing did."""
+        return str((self._state.get("complaint", name) or {"message": ""})["message"])
+
+    def put_complaint(self, name: SourceName, message: str) -> None:
+        self._state.put("complaint", name, {"message": message})
+
+    def doubt(self, name: SourceName) -> None:
+        """Someone asks anew about a source that could not be read: whatever is found is told again."""
+        if self.complaint(name):
+            self.put_complaint(name, "?")
 
     def tip(self, name: SourceName) -> Tip | None:
         body = self._state.get("tip", name)

@@ -16,6 +16,7 @@ from cloud_builder.model.events import (
     SourceAddRequested,
     SourceRemoved,
     SourceRemoveRequested,
+    SourceTroubled,
 )
 from cloud_builder.model.ids import RequestId, SourceName
 from cloud_builder.model.outcome import Role
@@ -61,7 +62,6 @@ class RequestFlow:
         self._is_adopted = False
         self._removed: set[SourceName] = set()
         self._due: dict[SourceName, float] = {}
-        self._complaints: dict[SourceName, str] = {}
         self._next_wish: float | None = None
         self._now = 0.0
         self._pruned_at = 0.0
@@ -156,6 +156,7 @@ class RequestFlow:
         if not source.url.strip():
             raise Rejected(f"source {name}: the URL is empty", code="malformed", hint="Give a path or a URL of git.")
         self._due[name] = work.now
+        Book(work.state).doubt(name)
         if self._sources.get(name) == source:
             return
         self._sources[name] = source
@@ -241,7 +242,7 @@ class RequestFlow:
         desk = Desk(work)
         if isinstance(answer.tip, Sight):
             desk.follow(name, source, answer.branch, answer.tip, is_built=self._settings.build_on_push)
-        self._complain(name, answer.error or answer.tip)
+        self._complain(name, source.url, answer.error or answer.tip, work)
         for wish in Book(work.state).wishes(name):
             found = answer.to(wish.ref, wish.next_at)
             if isinstance(found, Sight):
@@ -256,10 +257,15 @@ class RequestFlow:
         Book(work.state).put_wish(wish.model_copy(update={"next_at": work.now + pause, "tries": wish.tries + 1}))
         self._next_wish = work.now + pause
 
-    def _complain(self, name: SourceName, trouble: object) -> None:
+    def _complain(self, name: SourceName, url: str, trouble: object, work: Work) -> None:
         """Once, until it changes."""
-        said = trouble.message if isinstance(trouble, CloudBuilderError) else ""
-        if said != self._complaints.get(name, ""):
-            self._complaints[name] = said
-            extra = {"source": name, "cause": said}
-            _LOG.warning("source does not answer", extra=extra) if said else _LOG.info("source answers", extra=extra)
+        error = trouble if isinstance(trouble, CloudBuilderError) else Rejected("", code="well")
+        book = Book(work.state)
+        if error.message == book.complaint(name):
+            return
+        book.put_complaint(name, error.message)
+        code = error.code if error.message else ""
+        event = SourceTroubled(source=name, url=url, code=code, message=error.message, hint=error.hint, at=work.now)
+        work.emit(event)
+        extra = {"source": name, "cause": error.message}
+        _LOG.warning("source does not answer", extra=extra) if code else _LOG.info("source answers", extra=extra)

@@ -8,7 +8,7 @@ One file a subject; this page lists them all.
 """
 
 from .dead import MessageDead
-from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised
+from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised, SourceTroubled
 from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, StateChanged
 from .order import JobAssigned, JobRevoked
 from .payload import REQUEST_ID, SOURCE_NAME, Payload
@@ -51,5 +51,6 @@ __all__ = [
     "SourceRemoveRequested",
     "SourceRemoved",
     "SourceRevised",
+    "SourceTroubled",
     "StateChanged",
 ]

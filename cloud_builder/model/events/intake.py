@@ -33,6 +33,19 @@ class SourceRevised(Payload):
     parts: int = 1
 
 
+class SourceTroubled(Payload):
+    """A source cannot be read, and why; with an empty `message` it can be read again. Told at each change."""
+
+    type: ClassVar[str] = "source.troubled"
+
+    source: SourceName
+    url: str
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    at: float
+
+
 class SourceRemoved(Payload):
     """A source is no longer followed."""
 

@@ -176,6 +176,17 @@ def test_units_that_left_the_commit_are_gone_when_its_last_part_is_there() -> No
     assert desk.tell(e.SourceRemoved(source="demo")).ask("units")["items"] == []
 
 
+def test_a_source_that_cannot_be_read_says_why_until_it_can() -> None:
+    trouble = e.SourceTroubled(source="demo", url="https://x", code="source-unreachable", message="no route", at=1)
+    desk = Desk().tell(trouble)
+    [row] = desk.ask("sources")["items"]
+    assert (row["url"], row["revision"], row["trouble"]["message"]) == ("https://x", "", "no route")
+    [row] = desk.tell(revised("packages/a")).ask("sources")["items"]
+    assert (row["units"], row["trouble"]["message"]) == (1, "no route")
+    [row] = desk.tell(trouble.model_copy(update={"message": "", "code": ""})).ask("sources")["items"]
+    assert row["trouble"] is None
+
+
 def test_a_rejected_request_says_why() -> None:
     told = e.RequestRejected(request_id="r-9", code="unknown-unit", message="no", hint="Did you mean x?", rejected_at=5)
     row = Desk().tell(told).ask("request", request="r-9")["request"]

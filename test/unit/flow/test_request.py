@@ -26,6 +26,7 @@ from cloud_builder.model.events import (
     SourceRemoved,
     SourceRemoveRequested,
     SourceRevised,
+    SourceTroubled,
 )
 from cloud_builder.model.ids import Digest, EventId, RequestId, SourceName
 from cloud_builder.model.outcome import RequestOutcome
@@ -436,6 +437,19 @@ def test_unreachable_source_lets_a_wish_wait_then_rejects_it(daemon: Daemon, mir
     rejected = daemon.later(GIVE_UP)[-1]
     assert isinstance(rejected, RequestRejected)
     assert (rejected.code, rejected.request_id) == ("source-unreachable", "r-2")
+
+
+def test_source_that_cannot_be_read_says_why_and_when_it_can_again(daemon: Daemon, mirror: MemorySource) -> None:
+    daemon.settle()
+    mirror.is_reachable = False
+    told = [*daemon.later(60), *daemon.later(60)]
+    [trouble] = [event for event in told if isinstance(event, SourceTroubled)]
+    assert (trouble.source, trouble.code, bool(trouble.message)) == ("demo", "source-unreachable", True)
+    daemon.send(SourceAddRequested(source=SourceName("demo"), url=URL))
+    assert [event.message for event in daemon.settle() if isinstance(event, SourceTroubled)] == [trouble.message]
+    mirror.is_reachable = True
+    assert [event.message for event in daemon.later(60) if isinstance(event, SourceTroubled)] == [""]
+    assert daemon.later(60) == []
 
 
 def test_unreachable_source_does_not_hold_up_the_others(mirror: MemorySource) -> None:
