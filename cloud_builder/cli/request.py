@@ -48,7 +48,7 @@ def request(
     with session() as mesh:
         wish = _wish(mesh, units=units, every=every, source=source, ref=ref, targets=targets, wanted_id=wanted_id)
         mesh.send(wish)
-        answer = _answered(mesh, wish.request_id or "")
+        answer = _answered(mesh, wish.request_id or "", wish.source)
         if not mesh.json:
             click.echo(_accepted_line(answer))
         if watching or timeout:
@@ -139,8 +139,8 @@ def _requester() -> str:
         return socket.gethostname()
 
 
-def _answered(mesh: Session, name: str) -> dict[str, Any]:
-    """The request as accepted; Rejected with its cause when it was not."""
+def _answered(mesh: Session, name: str, source: str) -> dict[str, Any]:
+    """The request as accepted; Rejected with its cause when it was not, Retryable when nobody could tell."""
     deadline = time.monotonic() + ACCEPTED_WITHIN
     while time.monotonic() < deadline:
         found = _known(mesh, name)
@@ -149,6 +149,10 @@ def _answered(mesh: Session, name: str) -> dict[str, Any]:
         if found and "accepted_at" in found:
             return found
         time.sleep(0.1)
+    for row in mesh.pages("sources"):
+        if row["source"] == source and (trouble := row.get("trouble")):
+            hint = f"{trouble['hint']}\n  Request {name} waits for it a little longer: cb-ctl watch {name}"
+            raise Retryable(f"source {source} cannot be read: {trouble['message']}", code=trouble["code"], hint=hint)
     raise silent_request(mesh)
 
 
