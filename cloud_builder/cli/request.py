@@ -151,7 +151,7 @@ def _answered(mesh: Session, name: str, source: str) -> dict[str, Any]:
         time.sleep(0.1)
     for row in mesh.pages("sources"):
         if row["source"] == source and (trouble := row.get("trouble")):
-            hint = f"{trouble['hint']}\n  Request {name} waits for it a little longer: cb-ctl watch {name}"
+            hint = f"{trouble['hint']}\n  Request {name} is rejected when the source stays silent for a minute."
             raise Retryable(f"source {source} cannot be read: {trouble['message']}", code=trouble["code"], hint=hint)
     raise silent_request(mesh)
 
