@@ -20,6 +20,7 @@ from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.topics import DEAD_LETTER, TOPICS
 from cloud_builder.ports.broker import Broker, Producer
 from cloud_builder.ports.mesh import Flow
+from cloud_builder.ports.pulse import Pulse, Unwatched
 from cloud_builder.ports.state import StateStore
 
 from .handling import Handling
@@ -33,17 +34,24 @@ _LOG = logging.getLogger("cb.mesh")
 
 
 class Loop:
-    """Runs one flow. Broker and state belong to the caller, who closes them.
+    """Runs one flow. Broker and state belong to the caller, who closes them. `pulse` hears of every round.
 
     `run` is `start`, `step` until stopped, `finish`; tests may step by themselves."""
 
     def __init__(
-        self, flow: Flow, broker: Broker, state: StateStore, *, clock: Callable[[], float] = time.time
+        self,
+        flow: Flow,
+        broker: Broker,
+        state: StateStore,
+        *,
+        clock: Callable[[], float] = time.time,
+        pulse: Pulse | None = None,
     ) -> None:
         self._flow = flow
         self._broker = broker
         self._state = state
         self._clock = clock
+        self._pulse = pulse or Unwatched()
         self._outage = Outage()
         self._producer: Producer | None = None
         self._reader: Reader
@@ -66,9 +74,11 @@ class Loop:
                 self._connect()
             except Retryable as error:
                 self._outage.goes_on(error)
+                self._pulse.beat(f"waiting: {error.message}")
                 stop.wait(self._outage.delay)
             else:
                 self._outage.is_over()
+                self._pulse.ready()
                 return True
         return False
 
@@ -88,6 +98,7 @@ class Loop:
     def finish(self) -> None:
         """Hands over: the flow's last transaction, the rest of the outbox, the connections."""
         until = time.monotonic() + _LAST_WORDS
+        self._pulse.stopping()
         try:
             with self._handling.transaction() as work:
                 self._flow.stop(work)
@@ -128,7 +139,8 @@ class Loop:
         _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
 
     def _patience(self) -> float:
-        """No sleep while the outbox waits for a broker that has just come back."""
+        """No sleep while the outbox waits for a broker that has just come back. Asked all the time while we wait."""
+        self._pulse.beat("broker unreachable, waiting" if self._outage else "at work")
         return self._outage.delay if self._relay.pending else self._flow.patience()
 
     def _send(self) -> None:

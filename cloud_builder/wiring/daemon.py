@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -77,6 +78,7 @@ def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
 
 def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Event) -> None:
     from cloud_builder.adapters.sqlite.state import SqliteState
+    from cloud_builder.adapters.systemd import notify
 
     directory = settings.home / instance
     directory.mkdir(parents=True, exist_ok=True)
@@ -87,7 +89,7 @@ def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Eve
         stack.callback(broker.close)
         flow = assemble_flow(settings, stack)
         _LOG.info("ready", extra={"home": settings.home, "broker": settings.broker.bootstrap, "version": __version__})
-        Loop(flow, broker, state).run(stop)
+        Loop(flow, broker, state, pulse=notify.of_environment(os.environ)).run(stop)
 
 
 def _stop_on_signals() -> Event:
