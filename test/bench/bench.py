@@ -1,0 +1,65 @@
+"""`make bench`: every figure of ours beside its baseline, measured in the same run.
+
+    bench.py [PART…] [--scale F]    parts: dispatch package root cli footprint load
+
+Prints a table and writes build/bench/latest.json. A part that cannot run here says so in a line and is left out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+from figures import Figure, table, write
+from processes import Skipped
+
+PARTS = ("cli", "footprint", "dispatch", "load", "root", "package")
+LATEST = Path(__file__).parents[2] / "build" / "bench" / "latest.json"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of jobs and samples (default 1)")
+    said = parser.parse_args()
+    if unknown := set(said.parts) - set(PARTS):
+        parser.error(f"not a part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    figures, failed = [], []
+    for part in PARTS if not said.parts else said.parts:
+        found = _measure(part, said.scale)
+        figures += found or []
+        failed += [part] if found is None else []
+    print(table(figures))
+    write(LATEST, figures)
+    print(f"\nwritten to {LATEST.relative_to(Path.cwd()) if LATEST.is_relative_to(Path.cwd()) else LATEST}")
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _measure(part: str, scale: float) -> list[Figure] | None:
+    """None: it broke. What was measured before it broke is lost with it."""
+
+    def say(text: str) -> None:
+        print(f"{part}: {text}", file=sys.stderr, flush=True)
+
+    started = time.monotonic()
+    figures: list[Figure] = []
+    try:
+        for one in import_module(f"{part}").measure(say, scale):
+            say(f"{one.name} {one.value:.4g} {one.unit}")
+            figures.append(one)
+    except Skipped as why:
+        say(f"left out: {why}")
+    except Exception:
+        traceback.print_exc()
+        return None
+    say(f"took {time.monotonic() - started:.0f} s")
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""dispatch.*: no-op jobs from an accepted request through scheduler and runners to its end, on a real Kafka.
+
+Beside the same messages in bare confluent-kafka loops (what the broker and the client library allow at all), and the
+same number of no-op tasks in dramatiq and Celery on Redis (what a user might pick instead)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import bare_loop
+import task_queues
+from figures import Figure, figure, percentile
+from mesh import Mesh, running
+from processes import Skipped
+
+from cloud_builder.model import events as e
+
+RUNNERS, SLOTS = 4, 100
+
+
+def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+    """`scale`: of the usual numbers of jobs and samples; below 1 for a try."""
+    jobs, samples, runs = max(50, int(5000 * scale)), max(20, int(200 * scale)), 3
+    say(f"{runs} x {jobs} no-op jobs, {RUNNERS} runners with {SLOTS} slots; {samples} single jobs")
+    with running(RUNNERS, SLOTS) as mesh:
+        throughput(mesh, max(50, jobs // 5))
+        latencies = latency(mesh, samples)
+        rates = [throughput(mesh, jobs) for _ in range(runs)]
+    bare_rates, bare_latencies = bare_loop.measure(RUNNERS, SLOTS, jobs, samples, runs)
+    yield figure("dispatch.throughput", rates, "1/s", bare_rates, "bare confluent-kafka loop")
+    for name, part in (("p50", 0.50), ("p99", 0.99)):
+        value, base = percentile(latencies, part), percentile(bare_latencies, part)
+        yield figure(f"dispatch.latency_{name}", [value], "s", [base], "bare confluent-kafka loop")
+    for queue in (task_queues.dramatiq, task_queues.celery):
+        try:
+            found = queue(jobs, samples, runs)
+        except Skipped as why:
+            say(f"left out: {queue.__name__} on Redis: {why}")
+            continue
+        yield figure(f"dispatch.throughput/{queue.__name__}", rates, "1/s", found.rates, f"{queue.__name__} on Redis")
+        for name, part in (("p50", 0.50), ("p99", 0.99)):
+            value, base = percentile(latencies, part), percentile(found.latencies, part)
+            yield figure(
+                f"dispatch.latency_{name}/{queue.__name__}", [value], "s", [base], f"{queue.__name__} on Redis"
+            )
+
+
+def throughput(mesh: Mesh, jobs: int) -> float:
+    """Jobs per second from the moment a request with so many is sent to the moment its end is read."""
+    units = mesh.announce(jobs)
+    watch = mesh.watch("cb.result")
+    started = time.monotonic()
+    finished = watch.until_finished(mesh.accept(*units), 120.0)
+    seconds = time.monotonic() - started
+    watch.close()
+    good = sum(job.outcome.is_good for job in finished.jobs)
+    if good != jobs:
+        raise RuntimeError(f"{good} of {jobs} jobs succeeded")
+    return jobs / seconds
+
+
+def latency(mesh: Mesh, samples: int) -> list[float]:
+    """Seconds from sending an accepted request to reading that its job was started, one at a time on an idle mesh."""
+    units = mesh.announce(samples)
+    watch, results = mesh.watch("cb.attempt"), mesh.watch("cb.result")
+    found = []
+    for unit in units:
+        started = time.monotonic()
+        name = mesh.accept(unit)
+        while not any(
+            isinstance(event, e.AttemptStarted) and event.job_id.startswith(f"{name}.") for event in watch.next(20.0)
+        ):
+            pass
+        found.append(time.monotonic() - started)
+        results.until_finished(name, 20.0)
+    watch.close()
+    results.close()
+    return found

@@ -1,0 +1,185 @@
+"""The mesh under load: real daemons, durable state, a real Kafka; this process stands in for cb-request."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from processes import Program, python
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "kafka"))
+
+from kafka_server import KafkaMissing, find_server
+from processes import Skipped, directory
+
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.mesh.codec import Undecodable, decode, encode
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Kind
+from cloud_builder.model.settings import BrokerSettings
+from cloud_builder.model.topics import TOPICS
+from cloud_builder.model.unit import Target, Unit
+
+TARGET = Target(name=f"bookworm.{platform.machine()}", dist="bookworm", arch=platform.machine())
+SOURCE = "bench"
+
+
+@contextmanager
+def kafka() -> Iterator[BrokerSettings]:
+    """A Kafka of our own, empty."""
+    try:
+        server = find_server()
+        server.start()
+    except KafkaMissing as missing:
+        raise Skipped(str(missing)) from None
+    try:
+        yield server.settings
+    finally:
+        server.close()
+
+
+class Mesh:
+    """Daemons in a home of their own. `settings` go to them as CB_* variables."""
+
+    def __init__(self, home: Path, broker: BrokerSettings, **settings: str) -> None:
+        self.home, self._broker, self._settings = home, broker, settings
+        self.programs: dict[str, Program] = {}
+        self._kafka = KafkaBroker(broker)
+        self._kafka.ensure_topics(TOPICS)
+        self._producer = self._kafka.producer()
+        self._sent = 0
+
+    def start(self, name: str, *flags: str, **settings: str) -> Program:
+        """`name`: scheduler, info, …, or runner-N."""
+        role = name.partition("-")[0]
+        own = ["--home", str(self.home), "--broker", self._broker.bootstrap, *flags]
+        command = python(str(Path(__file__).with_name("daemon.py")), role, *own)
+        self.programs[name] = Program(name, command, self.home, **self._settings, **settings)
+        return self.programs[name]
+
+    def start_runners(self, number: int, slots: int) -> None:
+        watch = self.watch("cb.runner")
+        for one in range(1, number + 1):
+            self.start(f"runner-{one}", "--id", f"runner-{one}", "--slots", str(slots))
+        missing = {f"runner-{one}" for one in range(1, number + 1)}
+        while missing:
+            missing -= {event.runner_id for event in watch.next(30.0) if isinstance(event, e.RunnerSeen)}
+        watch.close()
+
+    def announce(self, units: int) -> list[str]:
+        """A snapshot with so many new units; the paths."""
+        life = uuid4().hex[:8]
+        self.revision = uuid4().hex + uuid4().hex[:8]
+        made = tuple(_unit(f"u{life}-{number}") for number in range(units))
+        parts = [made[at : at + 1000] for at in range(0, units, 1000)]
+        for number, part in enumerate(parts):
+            self.send(
+                e.SourceRevised(
+                    source=SOURCE,
+                    url="file:///nowhere",
+                    branch="main",
+                    revision=self.revision,
+                    followed=False,
+                    units=part,
+                    part=number,
+                    parts=len(parts),
+                )
+            )
+        return [unit.path for unit in made]
+
+    def accept(self, *units: str) -> str:
+        """A request for these units; its id."""
+        name = f"r-{uuid4().hex[:10]}"
+        self.send(
+            e.RequestAccepted(
+                request_id=name,
+                source=SOURCE,
+                ref="main",
+                revision=self.revision,
+                units=units,
+                publish=False,
+                accepted_at=time.time(),
+            )
+        )
+        return name
+
+    def send(self, *payloads: e.Payload) -> None:
+        records = [encode(payload, source="bench", id=str(uuid4()), time=time.time()) for payload in payloads]
+        self._producer.send(records, 10.0)
+
+    def watch(self, topic: str) -> Watch:
+        return Watch(self, self._kafka, topic)
+
+    def check(self) -> None:
+        for program in self.programs.values():
+            program.check()
+
+    def close(self) -> None:
+        self._producer.close()
+        for program in self.programs.values():
+            program.end()
+
+
+class Watch:
+    """What comes on a topic from now on."""
+
+    def __init__(self, mesh: Mesh, broker: KafkaBroker, topic: str) -> None:
+        ends = {place: end for place, (_, end) in broker.watermarks([topic]).items()}
+        self._mesh, self._consumer = mesh, broker.consumer(ends)
+        self._consumer.poll(1, 0.2)
+
+    def next(self, timeout: float) -> list[e.Payload]:
+        """At least one event; RuntimeError when none comes in time or a daemon ended."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            if records := self._consumer.poll(500, 0.5):
+                try:
+                    return [decode(record, "").payload for record in records]
+                except Undecodable:
+                    continue
+            self._mesh.check()
+        raise RuntimeError(f"nothing came within {timeout:g} s")
+
+    def until_finished(self, request_id: str, timeout: float) -> e.RequestFinished:
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            for event in self.next(timeout):
+                if isinstance(event, e.RequestFinished) and event.request_id == request_id:
+                    return event
+        raise RuntimeError(f"{request_id} did not end within {timeout:g} s")
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+@contextmanager
+def running(runners: int, slots: int, **settings: str) -> Iterator[Mesh]:
+    """A scheduler and runners that build nothing, on a Kafka of their own."""
+    with ExitStack() as stack:
+        broker = stack.enter_context(kafka())
+        mesh = Mesh(stack.enter_context(directory("mesh")), broker, **settings)
+        stack.callback(mesh.close)
+        mesh.start("scheduler")
+        mesh.start_runners(runners, slots)
+        yield mesh
+
+
+def _unit(name: str) -> Unit:
+    tree = uuid4().hex + "0" * 8
+    return Unit(
+        path=f"packages/{name}",
+        directory=f"projects/packages/{name}",
+        name=name,
+        kind=Kind.PACKAGE,
+        tree=tree,
+        targets=(TARGET,),
+        provides=(name,),
+        build_depends="debhelper-compat (= 13)",
+        buildroot="0" * 64,
+        repositories="1" * 64,
+    )
