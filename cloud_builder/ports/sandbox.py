@@ -57,16 +57,20 @@ class EndedBy(StrEnum):
     MEMORY = "memory"
     DISK = "disk"
     LOG = "log"
+    PROCESSES = "processes"
 
 
 @dataclass(frozen=True)
 class Ended:
-    """`status`: exit code, or minus the signal. `peak_memory` in bytes, `seconds` of wall time."""
+    """`status`: exit code, or minus the signal. `peak_memory` in bytes, `seconds` of wall time.
+
+    `starved`: the machine itself ran out of memory meanwhile, and its kernel killed somebody."""
 
     status: int
     ended_by: EndedBy = EndedBy.ITSELF
     seconds: float = 0.0
     peak_memory: int = 0
+    starved: bool = False
 
 
 class Sandbox(Protocol):

@@ -22,15 +22,18 @@ from cloud_builder.adapters.process import DEVNULL, Popen, spawn
 from cloud_builder.model.limits import Limits
 from cloud_builder.ports.sandbox import Ended, EndedBy
 
+from . import use
+from .groups import Group
 from .idmap import IdMap
 from .lacks import killed_from_outside, refused
-from .stage.spec import DISK, KILL, MAPPED, Said, Spec
-from .watch import Watch, memory_of_tree
+from .stage.spec import DISK, KILL, MAPPED, SHARED, Said, Spec
+from .watch import Watch
 
 _TICK = 0.1
 """Seconds: how soon a cancel is noticed."""
 _SAMPLE = 0.25
 _PIECE = 65536
+_FILE = 4096
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
     "from cloud_builder.adapters.sandbox.stage.launch import main; main(int(sys.argv[2]))"
@@ -41,10 +44,13 @@ _OURS = Path(cloud_builder.__file__).parent.parent
 class Conversation:
     """`hold` is called once and returns when nothing of the run is left."""
 
-    def __init__(self, spec: Spec, ids: IdMap, limits: Limits | None, output: Callable[[bytes], None]) -> None:
-        self._spec, self._ids, self._output = spec, ids, output
+    def __init__(
+        self, spec: Spec, ids: IdMap, limits: Limits | None, group: Group | None, output: Callable[[bytes], None]
+    ) -> None:
+        self._spec, self._ids, self._group, self._output = spec, ids, group, output
         started = time.monotonic()
-        self._watch = Watch(limits, started, self._free())
+        self._watch = Watch(limits, started, self._free(), use.shared_memory())
+        self._killed_before = use.out_of_memory_kills()
         self._sampled = started
         self._stage = self._init = 0
         self._pipe = -1
@@ -102,13 +108,22 @@ class Conversation:
             self._end(EndedBy.CANCEL)
         now = time.monotonic()
         if now - self._sampled >= _SAMPLE and self._init:
-            self._sampled = now
-            self._watch.memory(memory_of_tree(self._init))
-            self._watch.clock(now)
-            if self._watch.wants_disk(now, self._free()):
-                self._send(DISK)
+            self._sample(now)
+            self._sampled = time.monotonic()
         if self._watch.verdict and self._ended_by is None:
             self._end(self._watch.verdict)
+
+    def _sample(self, now: float) -> None:
+        used = use.of_tree(self._init)
+        self._watch.memory(used.memory)
+        self._watch.processes(used.tasks)
+        self._watch.clock(now)
+        if self._watch.wants_disk(now, self._free()):
+            self._send(DISK)
+        if self._watch.limits and self._watch.wants_shared(now, use.shared_memory()):
+            self._send(SHARED)
+        if self._ended_by is None and self._group and self._group.ran_out_of_processes():
+            self._end(EndedBy.PROCESSES)
 
     def _carry(self) -> bool:
         piece = os.read(self._pipe, _PIECE)
@@ -133,6 +148,8 @@ class Conversation:
         self._status = said.get("status", self._status)
         self._rss = said.get("rss", self._rss)
         self._watch.disk(said.get("disk", 0))
+        if "shared" in said:
+            self._watch.shared(said["shared"])
         if "error" in said:
             self._refusal = (said["error"], said["errno"])
 
@@ -143,13 +160,23 @@ class Conversation:
     def _ended(self) -> Ended:
         seconds = time.monotonic() - self._watch.started
         peak = max(self._watch.peak_memory, self._rss)
-        if self._ended_by is not None:
-            return Ended(-signal.SIGKILL, self._ended_by, seconds, peak)
+        reached = self._ended_by or self._reached_in_group()
+        if reached is not None:
+            return Ended(-signal.SIGKILL, reached, seconds, peak)
         if self._refusal is not None:
             raise refused(*self._refusal)
         if self._status is None:
             raise killed_from_outside()
-        return Ended(self._status, EndedBy.ITSELF, seconds, peak)
+        starved = use.out_of_memory_kills() > self._killed_before
+        return Ended(self._status, EndedBy.ITSELF, seconds, peak, starved)
+
+    def _reached_in_group(self) -> EndedBy | None:
+        """The limit that the kernel enforced, when the program did not succeed in spite of it."""
+        if self._group is None or self._status == 0:
+            return None
+        if self._group.ran_out_of_memory():
+            return EndedBy.MEMORY
+        return EndedBy.PROCESSES if self._group.ran_out_of_processes() else None
 
     def _send(self, order: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -162,8 +189,9 @@ class Conversation:
             return b""
 
     def _free(self) -> int:
+        """In bytes; every file counts as a block, so that empty ones count, too."""
         file_system = os.statvfs(self._spec["side"])
-        return file_system.f_bavail * file_system.f_frsize
+        return file_system.f_bavail * file_system.f_frsize + file_system.f_ffree * _FILE
 
 
 def _take_terminal_back() -> None:

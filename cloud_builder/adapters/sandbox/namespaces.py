@@ -20,6 +20,7 @@ from cloud_builder.ports.sandbox import Bind, Confinement, Ended
 
 from . import idmap, scratch
 from .conversation import Conversation
+from .groups import Group, Groups
 from .lacks import no_program
 from .stage.spec import Spec
 
@@ -36,6 +37,7 @@ class NamespaceSandbox:
     def __init__(self, work: Path | None = None) -> None:
         self._work = work or scratch.default_place()
         self._turn = count()
+        self._groups = Groups()
 
     def run(
         self,
@@ -47,9 +49,13 @@ class NamespaceSandbox:
         stdin: int | None = None,
     ) -> Ended:
         ids = idmap.of_this_user()
-        with scratch.side_directory(*self._place(confinement.upper)) as side:
-            spec = self._spec(command, confinement, side, terminal=stdin == 0)
-            return Conversation(spec, ids, confinement.limits, output).hold(cancel, stdin)
+        limits = confinement.limits
+        with (
+            scratch.side_directory(*self._place(confinement.upper)) as side,
+            self._groups.one(side.name.lstrip("."), limits) as group,
+        ):
+            spec = self._spec(command, confinement, side, group, terminal=stdin == 0)
+            return Conversation(spec, ids, limits, group, output).hold(cancel, stdin)
 
     def remove(self, path: Path) -> None:
         if path.is_symlink() or path.exists():
@@ -80,7 +86,9 @@ class NamespaceSandbox:
             upper.chmod(0o755)
         return upper.parent, f".{upper.name}.run-"
 
-    def _spec(self, command: Sequence[str], confinement: Confinement, side: Path, *, terminal: bool) -> Spec:
+    def _spec(
+        self, command: Sequence[str], confinement: Confinement, side: Path, group: Group | None, *, terminal: bool
+    ) -> Spec:
         limits = confinement.limits
         return Spec(
             parent=os.getpid(),
@@ -100,6 +108,7 @@ class NamespaceSandbox:
             terminal=terminal,
             memory=limits.memory if limits else 0,
             processes=limits.processes if limits else 0,
+            group=str(group.path) if group else "",
             cpus=self._cpus(limits.cpu if limits else 0),
         )
 

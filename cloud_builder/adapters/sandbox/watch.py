@@ -7,7 +7,6 @@ reached first, and when to measure the disk.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cloud_builder.model.limits import Limits
 from cloud_builder.ports.sandbox import EndedBy
@@ -15,24 +14,32 @@ from cloud_builder.ports.sandbox import EndedBy
 _MEASURE_AFTER = 2.0
 """Seconds between two measurements of the disk at least."""
 _MEASURE_ALWAYS = 30.0
-_PAGE = 4096
+_MEASURE_SHARED_AFTER = 0.5
+_LITTLE_SHARED = 16 * 1024 * 1024
+"""Bytes that are not worth a measurement."""
 
 
 @dataclass
 class Watch:
-    """`now` of every call: seconds of one steady clock. `free`: bytes free on the file system of the changes."""
+    """`now` of every call: seconds of one steady clock. `free`: bytes free on the file system of the changes.
+
+    `shared_at_start`: bytes of memory in files and segments on the whole machine."""
 
     limits: Limits | None
     started: float
     free_at_start: int
+    shared_at_start: int = 0
     logged: int = 0
     peak_memory: int = 0
     _last_output: float = field(init=False)
     _last_measured: float = field(init=False)
+    _last_shared: float = field(init=False)
+    _shared: int = field(init=False, default=0)
+    _shared_growth: int = field(init=False, default=0)
     _verdict: EndedBy | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._last_output = self._last_measured = self.started
+        self._last_output = self._last_measured = self._last_shared = self.started
 
     @property
     def verdict(self) -> EndedBy | None:
@@ -46,9 +53,20 @@ class Watch:
             self._say(EndedBy.LOG)
 
     def memory(self, used: int) -> None:
-        self.peak_memory = max(self.peak_memory, used)
-        if self.limits and used > self.limits.memory:
+        total = used + self._shared
+        self.peak_memory = max(self.peak_memory, total)
+        if self.limits and total > self.limits.memory:
             self._say(EndedBy.MEMORY)
+
+    def shared(self, used: int) -> None:
+        """Memory in files and segments; counts with all samples of `memory` until it is measured again.
+
+        The measure counts what two processes share twice; more than the whole machine has got since cannot be ours."""
+        self._shared = min(used, self._shared_growth)
+
+    def processes(self, tasks: int) -> None:
+        if self.limits and tasks > self.limits.processes:
+            self._say(EndedBy.PROCESSES)
 
     def disk(self, used: int) -> None:
         if self.limits and used > self.limits.disk:
@@ -70,20 +88,16 @@ class Watch:
             self._last_measured = now
         return due
 
+    def wants_shared(self, now: float, shared: int) -> bool:
+        """True when memory in files and segments is to be measured now; `shared`: bytes of the whole machine."""
+        self._shared_growth = max(0, shared - self.shared_at_start)
+        if self._shared_growth < _LITTLE_SHARED:
+            self._shared = 0
+            return False
+        due = now - self._last_shared > _MEASURE_SHARED_AFTER
+        if due:
+            self._last_shared = now
+        return due
+
     def _say(self, limit: EndedBy) -> None:
         self._verdict = self._verdict or limit
-
-
-def memory_of_tree(pid: int) -> int:
-    """Bytes of memory of a process and all its descendants that no file backs. Processes come and go meanwhile."""
-    total, left = 0, [pid]
-    while left:
-        one = Path(f"/proc/{left.pop()}")
-        try:
-            _, resident, shared, *_ = (one / "statm").read_text(encoding="ascii").split()
-            total += max(0, int(resident) - int(shared)) * _PAGE
-            for task in (one / "task").iterdir():
-                left += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
-        except (OSError, ValueError):
-            continue
-    return total

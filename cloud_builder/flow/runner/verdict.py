@@ -5,6 +5,7 @@ failure: the source or a limit said no. error: something around it is unwell, or
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from cloud_builder.errors import CloudBuilderError, Permanent, Rejected, Retryable
@@ -17,6 +18,20 @@ from .progress import Canceled, Progress
 
 LAST_LINES = 6
 _KILLED = -9
+_MEANINGS = (
+    (
+        r"Cannot allocate memory|MemoryError|bad_alloc|[Oo]ut of memory|memory exhausted",
+        "One program of a build gets twice the limit `memory` ({memory} MiB), and all together no more than that.",
+    ),
+    (
+        r"[Cc]annot fork|fork: .*Resource temporarily|can't start new thread|Resource temporarily unavailable",
+        "A build may have {limits.processes} processes and threads (the limit `processes`).",
+    ),
+    (
+        r"Network is unreachable|name resolution|[Cc]ould not resolve|Name or service not known",
+        "Builds have no network: what they need must be in the source or in Build-Depends.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -54,14 +69,27 @@ def check(ended: Ended, step: str, limits: Limits) -> None:
     """Raises when the program did not end by itself."""
     match ended.ended_by:
         case EndedBy.ITSELF:
+            if ended.starved and ended.status != 0:
+                hint = "Give the machine more memory, the runner fewer slots, or builds a lower limit `memory`."
+                raise Retryable(f"{step}: the runner's machine ran out of memory", code="machine-memory", hint=hint)
             if ended.status == _KILLED:
-                message = f"{step}: something on the runner's machine killed it"
-                raise Retryable(message, code="killed", hint="Was the machine out of memory (dmesg)?")
+                hint = (
+                    "Does it kill all processes (kill -9 -1)? Neither a limit nor the machine's memory was the cause."
+                )
+                raise Permanent(f"{step}: it was killed by SIGKILL, and not by the runner", code="killed", hint=hint)
         case EndedBy.CANCEL:
             raise Canceled
         case limit:
             hint = "Make the build smaller, or raise the limit in the runner's settings (limits)."
             raise Permanent(f"{step}: {_reached(limit, limits)}", code=f"limit-{limit.value}", hint=hint)
+
+
+def check_size(outputs: int, limits: Limits) -> None:
+    """Holes of a sparse file take no disk in the build, but they do where the file goes."""
+    if outputs > limits.disk:
+        told = f"its files are {outputs // MIB} MiB, more than the limit `disk`, {limits.disk // MIB} MiB"
+        hint = "Make the packages smaller, or raise the limit in the runner's settings (limits)."
+        raise Permanent(f"collect: {told}", code="limit-disk", hint=hint)
 
 
 def install_ended(ended: Ended) -> Retryable | None:
@@ -72,14 +100,22 @@ def install_ended(ended: Ended) -> Retryable | None:
     return Retryable(message, code=f"limit-{ended.ended_by.value}", hint="Is the mirror slow, or the disk full?")
 
 
-def build_failed(source: PackageSource, step: str, status: int, progress: Progress) -> Permanent:
+def build_failed(source: PackageSource, step: str, status: int, progress: Progress, limits: Limits) -> Permanent:
     """With the line that looks like the cause first, and the last lines of the log after it."""
     last = [line for line in progress.lines() if line.strip()][-LAST_LINES:]
     cause = progress.cause() or (last[-1].strip() if last else f"exit status {status}")
     told = "".join(f"\n  | {line}" for line in last if line.strip() != cause)
     verb = "does not unpack" if step == "unpack" else "does not build"
-    hint = "`cb-ctl shell DIR --after-failure` opens a shell where it failed."
+    hint = _meaning(cause, limits) + "`cb-ctl shell DIR --after-failure` opens a shell where it failed."
     return Permanent(f"{source.name} {source.version} {verb}: {cause}{told}", code=f"{step}-failed", hint=hint)
+
+
+def _meaning(cause: str, limits: Limits) -> str:
+    """What a word of the kernel stands for in a build; empty: nothing that we know."""
+    for pattern, meaning in _MEANINGS:
+        if re.search(pattern, cause):
+            return meaning.format(limits=limits, memory=limits.memory // MIB) + " "
+    return ""
 
 
 def _reached(limit: EndedBy, limits: Limits) -> str:
@@ -91,5 +127,7 @@ def _reached(limit: EndedBy, limits: Limits) -> str:
         case EndedBy.MEMORY:
             return f"used more than the limit `memory`, {limits.memory // MIB} MiB"
         case EndedBy.DISK:
-            return f"wrote more than the limit `disk`, {limits.disk // MIB} MiB"
+            return f"wrote more than the limit `disk`, {limits.disk // MIB} MiB (every file counts 4 KiB at least)"
+        case EndedBy.PROCESSES:
+            return f"started more than the limit `processes`, {limits.processes}"
     return f"printed more than the limit `log`, {limits.log // MIB} MiB"

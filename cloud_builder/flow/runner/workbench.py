@@ -25,7 +25,7 @@ from cloud_builder.ports.sandbox import Ended, Sandbox
 from .buildroot import Buildroots
 from .layers import Layer, Layers, Needs, confined
 from .progress import Progress
-from .verdict import build_failed, check
+from .verdict import build_failed, check, check_size
 
 DESCRIPTION = Path(".cb/build_root.kiwi")
 
@@ -68,6 +68,7 @@ class Workbench:
             self._build(bench)
             with progress.during("collect"):
                 outputs = self._recipe.collect(bench.source, _upper(bench))
+                check_size(sum(output.path.stat().st_size for output in outputs), bench.commission.limits)
                 return (*outputs, _installed(bench))
 
     def shell(self, commission: Commission, progress: Progress, cancel: Event, *, after_failure: bool) -> int:
@@ -123,13 +124,13 @@ class Workbench:
         with bench.progress.during("build"):
             ended = self._run(bench, self._recipe.build(bench.source, self._jobs(bench)))
             if ended.status != 0:
-                raise build_failed(bench.source, "build", ended.status, bench.progress)
+                raise build_failed(bench.source, "build", ended.status, bench.progress, bench.commission.limits)
 
     def _unpack(self, bench: Bench) -> None:
         with bench.progress.during("unpack"):
             ended = self._run(bench, self._recipe.unpack(bench.source))
             if ended.status != 0:
-                raise build_failed(bench.source, "unpack", ended.status, bench.progress)
+                raise build_failed(bench.source, "unpack", ended.status, bench.progress, bench.commission.limits)
 
     def _run(self, bench: Bench, action: Action, stdin: int | None = None) -> Ended:
         limits = None if stdin == 0 else bench.commission.limits

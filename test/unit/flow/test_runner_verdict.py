@@ -9,7 +9,7 @@ import pytest
 
 from cloud_builder.errors import Bug, Permanent, Rejected, Retryable
 from cloud_builder.flow.runner.progress import Canceled, Progress
-from cloud_builder.flow.runner.verdict import build_failed, check, verdict_on
+from cloud_builder.flow.runner.verdict import build_failed, check, check_size, verdict_on
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.recipe import PackageSource
@@ -46,17 +46,20 @@ def test_each_error_is_an_outcome_with_a_message(error: Exception, outcome: Outc
     assert verdict_on(error, canceled=True).outcome is Outcome.CANCELED
 
 
-@pytest.mark.parametrize("ended_by", [EndedBy.TIME, EndedBy.SILENCE, EndedBy.MEMORY, EndedBy.DISK, EndedBy.LOG])
+@pytest.mark.parametrize("ended_by", [one for one in EndedBy if one not in (EndedBy.ITSELF, EndedBy.CANCEL)])
 def test_a_limit_is_named_with_its_value(ended_by: EndedBy) -> None:
-    limits = Limits(time=11.0, silence=12.0, memory=13 * MIB, disk=14 * MIB, log=15 * MIB)
-    with pytest.raises(Permanent, match=rf"^build: .* the limit `{ended_by.value}`, 1[1-5] ") as error:
+    limits = Limits(time=11.0, silence=12.0, memory=13 * MIB, disk=14 * MIB, log=15 * MIB, processes=16)
+    with pytest.raises(Permanent, match=rf"^build: .* the limit `{ended_by.value}`, 1[1-6]") as error:
         check(Ended(-9, ended_by), "build", limits)
     assert error.value.code == f"limit-{ended_by.value}"
 
 
-def test_what_somebody_else_killed_is_tried_again() -> None:
-    with pytest.raises(Retryable, match="killed"):
+def test_what_a_starving_machine_killed_is_tried_again_and_what_killed_itself_is_not() -> None:
+    with pytest.raises(Retryable, match="out of memory"):
+        check(Ended(-9, starved=True), "build", Limits())
+    with pytest.raises(Permanent, match="killed by SIGKILL, and not by the runner"):
         check(Ended(-9), "build", Limits())
+    check(Ended(0, starved=True), "build", Limits())
     check(Ended(2), "build", Limits())
 
 
@@ -64,7 +67,7 @@ def test_the_cause_comes_first_and_the_last_lines_after_it(progress: Progress) -
     with progress.during("build"):
         progress.write(b"compiling\n\x1b[31ma.c:1: err")
         progress.write(b"or: first\x1b[0m\r\nb.c:2: error: second\n\n*** Error 1\ngiven up")
-        failure = build_failed(SOURCE, "build", 2, progress)
+        failure = build_failed(SOURCE, "build", 2, progress, Limits())
     assert failure.message.splitlines() == [
         "greet 1.2 does not build: a.c:1: error: first",
         "  | compiling",
@@ -77,9 +80,31 @@ def test_the_cause_comes_first_and_the_last_lines_after_it(progress: Progress) -
 def test_without_a_cause_the_last_line_speaks(progress: Progress) -> None:
     with progress.during("build"):
         progress.write(b"one\ntwo\n")
-        assert build_failed(SOURCE, "build", 2, progress).message.startswith("greet 1.2 does not build: two\n")
+        failure = build_failed(SOURCE, "build", 2, progress, Limits())
+        assert failure.message.startswith("greet 1.2 does not build: two\n")
     with progress.during("build"):
-        assert build_failed(SOURCE, "build", 2, progress).message == "greet 1.2 does not build: exit status 2"
+        assert build_failed(SOURCE, "build", 2, progress, Limits()).message == "greet 1.2 does not build: exit status 2"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("error: fork: retry: Resource temporarily unavailable", "the limit `processes`"),
+        ("error: cc1plus: Cannot allocate memory", "the limit `memory` (4096 MiB)"),
+        ("error: Could not resolve host: example.org", "Builds have no network"),
+        ("error: something else", "`cb-ctl shell"),
+    ],
+)
+def test_a_word_of_the_kernel_is_explained(progress: Progress, said: str, meant: str) -> None:
+    with progress.during("build"):
+        progress.write(said.encode() + b"\n")
+        assert meant in build_failed(SOURCE, "build", 2, progress, Limits()).hint
+
+
+def test_files_with_holes_are_counted_whole() -> None:
+    check_size(14 * MIB, Limits(disk=14 * MIB))
+    with pytest.raises(Permanent, match="15 MiB, more than the limit `disk`, 14 MiB"):
+        check_size(15 * MIB, Limits(disk=14 * MIB))
 
 
 def test_the_log_has_every_byte_up_to_its_limit(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import sys
 from typing import NoReturn
 
 from .mounts import build_root
+from .seccomp import refuse_system_calls
 from .spec import Said, Spec
 from .syscalls import (
     NEWNS,
@@ -35,6 +36,8 @@ _OF_ROOT = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 18, 29, 31})
 """What installing packages takes: chown, dac_override, dac_read_search, fowner, fsetid, kill, setgid, setuid, setpcap,
 net_bind_service, sys_chroot, audit_write, setfcap. Not among them: everything that mounts or reconfigures."""
 _FILES = 65536
+_SPARE = 16
+"""So many processes more than the limit can be started: the watch has to see that it is passed."""
 _CANNOT_RUN, _NOT_FOUND = 126, 127
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
@@ -46,12 +49,15 @@ def say(control: int, said: Said) -> None:
 def be_init(spec: Spec, control: int, leash: int) -> NoReturn:
     """Never returns. `leash`: readable when the launcher is gone."""
     try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # pid 1 gets no signal that it has no handler for
         _die_with(leash)
+        _join(spec["group"])
         unshare(NEWNS)
         set_hostname(spec["hostname"])
         if not spec["network"]:
             _raise_loopback()
         build_root(spec)
+        refuse_system_calls(build=bool(spec["layers"]))
         if spec["layers"]:
             bound_capabilities(_OF_ROOT)
             hold_capabilities(_OF_ROOT)
@@ -82,6 +88,7 @@ def _become(spec: Spec, control: int) -> NoReturn:
         _take_terminal(spec["terminal"])
         _limit(spec)
         if spec["uid"]:
+            _hand_over_outputs(spec)
             _give_up_root(spec["uid"])
         die_with_parent()
         os.umask(0o022)
@@ -100,6 +107,12 @@ def _become(spec: Spec, control: int) -> NoReturn:
         os._exit(_NOT_FOUND if cause.errno == errno.ENOENT else _CANNOT_RUN)
 
 
+def _hand_over_outputs(spec: Spec) -> None:
+    """Whose pipe it is may open it by name: `echo > /dev/stderr`."""
+    if not spec["terminal"]:
+        os.fchown(1, spec["uid"], spec["uid"])
+
+
 def _give_up_root(uid: int) -> None:
     bound_capabilities(frozenset())
     os.setgroups([])
@@ -112,7 +125,7 @@ def _limit(spec: Spec) -> None:
     """The watch ends what is too big by name; these stop what is too fast for it."""
     bounds = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES)]
     if spec["processes"]:
-        bounds.append((resource.RLIMIT_NPROC, spec["processes"]))
+        bounds.append((resource.RLIMIT_NPROC, spec["processes"] + max(_SPARE, spec["processes"] // 8)))
     if spec["memory"]:
         bounds.append((resource.RLIMIT_DATA, 2 * spec["memory"]))
     for what, bound in bounds:
@@ -138,6 +151,13 @@ def _die_with(leash: int) -> None:
     die_with_parent()
     if select.select([leash], [], [], 0)[0]:
         os._exit(1)
+
+
+def _join(group: str) -> None:
+    """Into the control group, before anything can be used up. Empty: there is none."""
+    if group:
+        with open(f"{group}/cgroup.procs", "w", encoding="ascii") as processes:
+            processes.write("0")
 
 
 def _raise_loopback() -> None:

@@ -14,11 +14,11 @@ import signal
 from typing import NoReturn
 
 from .inside import be_init, say
-from .spec import DISK, KILL, MAPPED, Spec
+from .measure import disk_used, shared_used
+from .spec import DISK, KILL, MAPPED, SHARED, Spec
 from .syscalls import NEWIPC, NEWNET, NEWPID, NEWUSER, NEWUTS, die_with_parent, unshare
 
 _RM = "/bin/rm"
-_BLOCK = 512
 
 
 def main(control: int) -> NoReturn:
@@ -30,7 +30,7 @@ def main(control: int) -> NoReturn:
         if os.getppid() != spec["parent"]:
             os._exit(1)
         _offer_to_oom_killer()
-        if _own_ids(control):
+        if _own_ids(spec, control):
             _run(spec, control)
     except OSError as cause:
         say(control, {"error": f"{cause.filename or 'system call'}: {cause.strerror}", "errno": cause.errno or 0})
@@ -54,7 +54,7 @@ def _read_spec(control: int) -> Spec:
     return spec
 
 
-def _own_ids(control: int) -> bool:
+def _own_ids(spec: Spec, control: int) -> bool:
     """A user namespace in which the runner has mapped the ids, and we are root. False: it does not want to go on."""
     unshare(NEWUSER)
     say(control, {"unshared": True})
@@ -64,7 +64,15 @@ def _own_ids(control: int) -> bool:
     os.setgroups([])
     os.setresuid(0, 0, 0)
     die_with_parent()
+    if spec["layers"]:
+        _forbid_user_namespaces()
     return True
+
+
+def _forbid_user_namespaces() -> None:
+    """Where /proc/sys can be written to; the filter of system calls says the same."""
+    with contextlib.suppress(OSError), open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as most:
+        most.write("0")
 
 
 def _run(spec: Spec, control: int) -> None:
@@ -82,6 +90,10 @@ def _run(spec: Spec, control: int) -> None:
 
 def _obey(spec: Spec, control: int, init: int) -> None:
     ended = os.pidfd_open(init)
+
+    def hurry() -> bool:
+        return bool(select.select([control, ended], [], [], 0)[0])
+
     poll = select.poll()
     for descriptor in (control, ended):
         poll.register(descriptor, select.POLLIN)
@@ -96,7 +108,9 @@ def _obey(spec: Spec, control: int, init: int) -> None:
             os.waitpid(init, 0)
             return
         if order == DISK:
-            say(control, {"disk": _disk_used(spec, control)})
+            say(control, {"disk": disk_used([spec["upper"], f"{spec['side']}/tmp"], hurry)})
+        if order == SHARED:
+            say(control, {"shared": shared_used(init, hurry)})
 
 
 def _order(control: int) -> bytes:
@@ -109,21 +123,6 @@ def _order(control: int) -> bytes:
 def _kill(init: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(init, signal.SIGKILL)
-
-
-def _disk_used(spec: Spec, control: int) -> int:
-    """Bytes of everything the run wrote; cut short when there is a new order."""
-    used, left = 0, [path for path in (spec["upper"], f"{spec['side']}/tmp") if path]
-    while left and not select.select([control], [], [], 0)[0]:
-        try:
-            with os.scandir(left.pop()) as entries:
-                for entry in entries:
-                    used += entry.stat(follow_symlinks=False).st_blocks * _BLOCK
-                    if entry.is_dir(follow_symlinks=False):
-                        left.append(entry.path)
-        except FileNotFoundError:
-            continue
-    return used
 
 
 def _clean_up(side: str) -> NoReturn:

@@ -17,6 +17,7 @@ from .syscalls import (
     MS_PRIVATE,
     MS_REC,
     enter_root,
+    ignore_setuid,
     leave_old_root,
     make_read_only,
     mount,
@@ -27,6 +28,8 @@ _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "f
 _KERNEL_SWITCHES = ("/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/sysrq-trigger")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts")
 _SMALL = 64 * 1024 * 1024
+_FEW, _MANY = 4096, 65536
+"""Files in a memory file system: each takes a kilobyte of the kernel's memory, which no size of it counts."""
 
 
 def build_root(spec: Spec) -> None:
@@ -53,6 +56,8 @@ def build_root(spec: Spec) -> None:
     if spec["layers"]:
         _protect_kernel()
     leave_old_root(old_root)
+    if spec["uid"]:
+        ignore_setuid("/")
 
 
 def _overlay(spec: Spec, new_root: str) -> None:
@@ -63,7 +68,7 @@ def _overlay(spec: Spec, new_root: str) -> None:
     lower = ":".join(f"/proc/self/fd/{_open(layer)}" for layer in reversed(spec["layers"]))
     upper, work = _open(spec["upper"]), _open(f"{spec['side']}/work")
     data = f"lowerdir={lower},upperdir=/proc/self/fd/{upper},workdir=/proc/self/fd/{work},userxattr,volatile"
-    mount("overlay", new_root, "overlay", data=data)
+    mount("overlay", new_root, "overlay", MS_NODEV, data)
 
 
 def _binds(spec: Spec) -> list[BindSpec]:
@@ -77,7 +82,7 @@ def _binds(spec: Spec) -> list[BindSpec]:
 
 def _dev(devices: list[tuple[str, int]], memory: int) -> None:
     _directory("/dev")
-    mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, f"mode=755,size={_SMALL}")
+    mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, f"mode=755,size={_SMALL},nr_inodes={_FEW}")
     for name, descriptor in devices:
         _file(f"/dev/{name}")
         mount(f"/proc/self/fd/{descriptor}", f"/dev/{name}", flags=MS_BIND)
@@ -87,7 +92,7 @@ def _dev(devices: list[tuple[str, int]], memory: int) -> None:
     mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
     os.mkdir("/dev/shm")
     size = f",size={memory}" if memory else ""
-    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=1777{size}")
+    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=1777,nr_inodes={_MANY}{size}")
 
 
 def _fresh(scratch: int) -> None:
@@ -95,7 +100,7 @@ def _fresh(scratch: int) -> None:
     _directory("/tmp")
     mount(f"/proc/self/fd/{scratch}", "/tmp", flags=MS_BIND | MS_REC)
     _directory("/run")
-    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=755,size={_SMALL}")
+    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=755,size={_SMALL},nr_inodes={_FEW}")
     os.mkdir("/run/lock")
     os.chmod("/run/lock", 0o1777)
 

@@ -1,6 +1,7 @@
 """What the runner tells the stage, and what it hears back, over one socket.
 
-Runner → stage: one JSON line (the `Spec`), then single bytes: MAPPED, DISK (how much is used?), KILL. The end of the
+Runner → stage: one JSON line (the `Spec`), then single bytes: MAPPED, DISK (how much is used?), SHARED
+(how much memory is in files and segments?), KILL. The end of the
 stream means KILL. Stage → runner: JSON lines with one of the keys in `Said`.
 """
 
@@ -10,6 +11,7 @@ from typing import TypedDict
 
 MAPPED = b"m"
 DISK = b"d"
+SHARED = b"s"
 KILL = b"k"
 
 
@@ -20,7 +22,9 @@ class BindSpec(TypedDict):
 
 
 class Spec(TypedDict):
-    """All paths are absolute. `side` is a directory of the run's own, deleted with everything in it at the end."""
+    """All paths are absolute. `side` is a directory of the run's own, deleted with everything in it at the end.
+
+    `group`: directory of a control group to join, or empty."""
 
     parent: int
     command: list[str]
@@ -36,18 +40,20 @@ class Spec(TypedDict):
     terminal: bool
     memory: int
     processes: int
+    group: str
     cpus: list[int]
 
 
 class Said(TypedDict, total=False):
     """`unshared`: write the id maps now. `init`: the pid of the confined pid 1. `status`: how the program ended (exit
-    code, or minus the signal), with `rss` of its largest process in bytes. `disk`: bytes used. `error`: the step that
-    the kernel refused, with its `errno`."""
+    code, or minus the signal), with `rss` of its largest process in bytes. `disk`, `shared`: bytes used. `error`: the
+    step that the kernel refused, with its `errno`."""
 
     unshared: bool
     init: int
     status: int
     rss: int
     disk: int
+    shared: int
     error: str
     errno: int

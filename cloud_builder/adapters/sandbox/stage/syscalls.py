@@ -10,7 +10,7 @@ import struct
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
 _MNT_DETACH = 2
-_ATTR_RDONLY = 1
+_ATTR_RDONLY, _ATTR_NOSUID = 1, 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 _SIGKILL = 9
@@ -44,7 +44,16 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 def make_read_only(target: str) -> None:
     """The mount at `target` and all below it. Needs Linux 5.12."""
-    attributes = struct.pack("QQQQ", _ATTR_RDONLY, 0, 0, 0)
+    _set_attribute(target, _ATTR_RDONLY)
+
+
+def ignore_setuid(target: str) -> None:
+    """On the mount at `target` and all below it, setuid programs and file capabilities have no effect."""
+    _set_attribute(target, _ATTR_NOSUID)
+
+
+def _set_attribute(target: str, attribute: int) -> None:
+    attributes = struct.pack("QQQQ", attribute, 0, 0, 0)
     result = _libc.syscall(
         ctypes.c_long(_MOUNT_SETATTR),
         ctypes.c_int(_AT_FDCWD),

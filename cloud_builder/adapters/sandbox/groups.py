@@ -1,0 +1,152 @@
+"""Control groups (cgroup v2), where the machine has delegated one to us: exact limits on memory and processes.
+
+systemd delegates with `Delegate=yes`, a container with a writable cgroup namespace. Comes in: limits. Goes out: a group
+for one run, and what the kernel refused in it. Without delegation there are none, and the watch does what it can.
+Must never touch a group outside of our own, or leave one behind. cgroups(7), Documentation/admin-guide/cgroup-v2.rst.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloud_builder.model.limits import Limits
+
+MOUNT = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
+_NEEDED = frozenset({"memory", "pids"})
+_LEAF = "cb-runner"
+"""Where we ourselves go: a group with controllers for its children must have no process of its own."""
+_PREFIX = "cb-build-"
+_REMOVED_WITHIN = 2.0
+_PERIOD = 100_000
+"""Microseconds, of cpu.max."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Of one run. `path` is its directory: whoever writes 0 to cgroup.procs in it joins."""
+
+    path: Path
+
+    def ran_out_of_memory(self) -> bool:
+        """True when the kernel ended it at the limit `memory`."""
+        return self._count("memory.events", "oom_kill") > 0
+
+    def ran_out_of_processes(self) -> bool:
+        """True when the kernel refused it a process at the limit `processes`."""
+        return self._count("pids.events", "max") > 0
+
+    def _count(self, file: str, key: str) -> int:
+        try:
+            lines = (self.path / file).read_text(encoding="ascii").splitlines()
+        except FileNotFoundError:
+            return 0
+        return next((int(line.split()[1]) for line in lines if line.split()[0] == key), 0)
+
+
+class Groups:
+    """Thread-safe. `mount` and `own` are the kernel's, but for tests."""
+
+    def __init__(self, mount: Path = MOUNT, own: Path = _OWN) -> None:
+        self._mount, self._own = mount, own
+        self._lock = threading.Lock()
+        self._looked, self._base = False, None
+
+    _base: Path | None
+
+    def base(self) -> Path | None:
+        """The group that our runs' groups are made in; None: nothing is delegated to us. Moves us into a leaf of it."""
+        with self._lock:
+            if not self._looked:
+                self._base, self._looked = self._find(), True
+            return self._base
+
+    @contextlib.contextmanager
+    def one(self, name: str, limits: Limits | None) -> Iterator[Group | None]:
+        """A group for one run with its limits, gone at the end; None where there are no groups."""
+        base = self.base()
+        if base is None or limits is None:
+            yield None
+            return
+        group = Group(base / f"{_PREFIX}{name}")
+        group.path.mkdir()
+        try:
+            for file, value in _settings(limits).items():
+                with contextlib.suppress(FileNotFoundError):
+                    (group.path / file).write_text(value, encoding="ascii")
+            yield group
+        finally:
+            _remove(group.path)
+
+    def _find(self) -> Path | None:
+        try:
+            lines = self._own.read_text(encoding="ascii").splitlines()
+            path = next(line.removeprefix("0::") for line in lines if line.startswith("0::"))
+            own = self._mount / path.lstrip("/")
+            base = own.parent if own.name == _LEAF else own
+            if not _words(base / "cgroup.controllers") >= _NEEDED or not _ours(base):
+                return None
+            if not _words(base / "cgroup.subtree_control") >= _NEEDED:
+                _settle(base)
+        except (OSError, StopIteration):
+            return None
+        for left in base.glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError):  # In use by a living runner.
+                left.rmdir()
+        return base
+
+
+def _settings(limits: Limits) -> dict[str, str]:
+    settings = {
+        "memory.max": str(limits.memory),
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "pids.max": str(limits.processes + 1),  # and pid 1, which is ours
+    }
+    if limits.cpu:
+        settings["cpu.max"] = f"{limits.cpu * _PERIOD} {_PERIOD}"
+    return settings
+
+
+def _ours(base: Path) -> bool:
+    return all(os.access(path, os.W_OK) for path in (base, base / "cgroup.procs", base / "cgroup.subtree_control"))
+
+
+def _settle(base: Path) -> None:
+    """Moves us into a leaf and hands controllers down. OSError, and all as it was, when others live in the group."""
+    leaf, us = base / _LEAF, str(os.getpid())
+    leaf.mkdir(exist_ok=True)
+    (leaf / "cgroup.procs").write_text(us, encoding="ascii")
+    try:
+        (base / "cgroup.subtree_control").write_text("+memory +pids", encoding="ascii")
+    except OSError:
+        (base / "cgroup.procs").write_text(us, encoding="ascii")
+        with contextlib.suppress(OSError):
+            leaf.rmdir()
+        raise
+    with contextlib.suppress(OSError):
+        (base / "cgroup.subtree_control").write_text("+cpu", encoding="ascii")
+
+
+def _words(file: Path) -> frozenset[str]:
+    return frozenset(file.read_text(encoding="ascii").split())
+
+
+def _remove(path: Path) -> None:
+    """The kernel lets go of a group a moment after its last process."""
+    with contextlib.suppress(OSError):
+        (path / "cgroup.kill").write_text("1", encoding="ascii")
+    deadline = time.monotonic() + _REMOVED_WITHIN
+    while path.exists():
+        try:
+            path.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.002)
