@@ -129,6 +129,8 @@ class CollectorFlow:
             hidden = set()
         shelf = self._shelves.known[name]
         ready = [job for job, slot in self._shelves.waiting[name].items() if slot not in hidden]
+        if ready and self._not_before.get(name) == NEVER:
+            del self._not_before[name]  # they waited for the tip of their source, and are to be answered, too
         if shelf.stale and self._may_publish(shelf, work):
             self._publish(name, work, hidden, ready)
         elif ready and not shelf.stale:

@@ -248,6 +248,16 @@ def test_a_verdict_on_a_unit_not_heard_of_waits_for_the_source(bench: Bench) -> 
     assert bench.names() == ["a_1_amd64.deb", "new_2_amd64.deb"]
 
 
+def test_a_verdict_that_waited_for_its_source_is_answered_though_publishing_has_failed_meanwhile(bench: Bench) -> None:
+    bench.step(bench.verdict(1, "a"), revised("a"))
+    bench.repositories.error = Permanent("no such suite", hint="Rename it.")
+    (failed,) = bench.step(bench.verdict(2, "a"), bench.verdict(2, "new"), caught_up=False)
+    assert failed.jobs == ("r2.a",)
+    (failed,) = bench.step()
+    assert failed.jobs == ("r2.new",)
+    assert bench.step() == []
+
+
 def test_a_verdict_on_a_unit_that_is_gone_is_answered_and_not_listed(bench: Bench) -> None:
     bench.step(bench.verdict(1, "a"), bench.verdict(1, "b"), revised("a"))
     (told,) = bench.step(bench.verdict(2, "b"))
