@@ -104,6 +104,19 @@ def _finished(event: e.RequestFinished, state: Documents) -> None:
         told["accepted_at"] = old.get("accepted_at") or event.finished_at
     kept = {key: value for key, value in told.items() if value or key not in old}
     _put_request({**old, **kept, "state": "rejected" if event.outcome == "rejected" else "finished"}, state)
+    for job in event.jobs:
+        _job_result(job, event, state)
+
+
+def _job_result(job: e.JobResult, event: e.RequestFinished, state: Documents) -> None:
+    """A job whose own verdict was not heard (yet): the broker may have lost it."""
+    old = state.get("job", job.job_id) or {"first_at": event.finished_at, "attempt": 0, "runner_id": None}
+    if old.get("state") == JobState.FINISHED:
+        return
+    told = job.model_dump(mode="json") | {"target": old.get("target") or {"name": job.target}}
+    ended = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at, "waiting_for": []}
+    of = {"request_id": event.request_id, "source": event.source, "revision": event.revision, "reason": ""}
+    _put_job({**old, **told, **of, **ended}, state)
 
 
 def _put_request(body: Document, state: Documents) -> None:
@@ -118,16 +131,20 @@ def _job(event: e.JobEvent, state: Documents) -> None:
         _request_runs(event.request_id, state)
     if isinstance(event, e.JobFinished):
         body["finished_at"] = event.at
-        if event.log is not None:
-            livelog.drop(event.job_id, state)
     else:
         body["outcome"] = None
     if not isinstance(event, e.JobQueued | e.JobBlocked):
         body.update(waiting_for=[], reason="")
-    state.put("job", event.job_id, body, parent=event.request_id, rank=body["first_at"])
-    state.put("job-state", event.job_id, {}, parent=body.get("outcome") or event.state, rank=body["first_at"])
-    if not old:
-        state.put("job-name", event.job_id, {}, parent=event.unit.rsplit("/", 1)[-1], rank=event.at)
+    _put_job(body, state)
+
+
+def _put_job(body: Document, state: Documents) -> None:
+    job, at = body["job_id"], body["first_at"]
+    if body.get("outcome") and body.get("log"):
+        livelog.drop(job, state)
+    state.put("job", job, body, parent=body["request_id"], rank=at)
+    state.put("job-state", job, {}, parent=body.get("outcome") or body["state"], rank=at)
+    state.put("job-name", job, {}, parent=body["unit"].rsplit("/", 1)[-1], rank=at)
 
 
 def _request_runs(request_id: str, state: Documents) -> None:

@@ -30,6 +30,9 @@ def hear(world: World, work: Work, event: RunnerSeen, policy: RetryPolicy, lease
     ordered = {(job_id, world.jobs[job_id].attempt) for job_id in world.held[event.runner_id]} - listed
     for held in listed:
         world.unlisted.pop(held, None)
+        job = world.jobs.get(held[0])
+        if job is not None and advance.is_current(job, held[1]) and job.life != event.started_at:
+            world.save_job(work, job.model_copy(update={"life": event.started_at}))
     for job_id, attempt in tuple(ordered):
         job = world.jobs[job_id]
         since = world.unlisted.setdefault((job_id, attempt), work.now)
@@ -109,17 +112,18 @@ def hand_out(world: World, work: Work, lease: float) -> None:
         log.info("assigned", extra={"job": job.job_id, "attempt": job.attempt, "runner": runner.runner_id})
 
 
-def say_who_is_missing(world: World, work: Work, told: set[Pool]) -> None:
+def say_who_is_missing(world: World, work: Work, told: dict[Pool, set[JobId]]) -> None:
     """A job that no live runner can take says so, once, instead of waiting without a cause."""
-    for pool in [pool for pool, places in world.queues.items() if places]:
+    for pool in tuple(world.queues):
         if any(pool.takes(runner) for runner in world.runners.values()):
-            told.discard(pool)
-        elif pool not in told:
-            told.add(pool)
-            group = f" of group {pool.group}" if pool.group else ""
-            reason = f"no live runner{group} for {pool.arch}; start one: cb-runner, or cb-ctl up --runners 1"
-            for job in world.queued(pool):
-                work.emit(about(JobBlocked, job, work.now, reason=reason))
+            told.pop(pool, None)
+            continue
+        group = f" of group {pool.group}" if pool.group else ""
+        reason = f"no live runner{group} for {pool.arch}; start one: cb-runner, or cb-ctl up --runners 1"
+        waiting = {job.job_id: job for job in world.queued(pool)}
+        known, told[pool] = told.get(pool, set()), set(waiting)
+        for job in [job for job_id, job in waiting.items() if job_id not in known]:
+            work.emit(about(JobBlocked, job, work.now, reason=reason))
 
 
 def _order(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:

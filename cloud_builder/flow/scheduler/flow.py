@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cloud_builder.errors import Rejected
 from cloud_builder.model import events as e
-from cloud_builder.model.outcome import RequestOutcome, Role
+from cloud_builder.model.ids import JobId
+from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import SchedulerSettings
 from cloud_builder.planning.advance import RetryPolicy
 from cloud_builder.planning.match import Pool
@@ -27,7 +27,7 @@ class SchedulerFlow:
         self._objects_url = objects_url
         self._world: World | None = None
         self._listening_since: float | None = None
-        self._told: set[Pool] = set()
+        self._told: dict[Pool, set[JobId]] = {}
 
     @property
     def world(self) -> World:
@@ -40,11 +40,10 @@ class SchedulerFlow:
         self._world.runners.update(runners)
 
     def resume(self, work: Work) -> None:
-        """The broker forgot everything: tell the open verdicts again, so that the collector publishes what it missed.
+        """The broker forgot everything: the collector publishes what it missed, and clients learn of their results.
 
         Orders that were lost come back by themselves: their runner does not list them."""
-        for job_id in progress.unpublished(self.world):
-            work.emit(intake.verdict_of(self.world.jobs[job_id], work.now))
+        progress.tell_again(self.world, work)
 
     def handle(self, event: Received, work: Work) -> None:
         world = self.world
@@ -54,8 +53,7 @@ class SchedulerFlow:
             case e.RequestAccepted() as payload:
                 intake.accept(world, work, payload, self._objects_url)
             case e.RequestRejected() as payload:
-                error = Rejected(payload.message, code=payload.code, hint=payload.hint)
-                intake.refuse(work, payload, RequestOutcome.REJECTED, error, self._objects_url)
+                intake.rejected(work, payload, self._objects_url)
             case e.BuildCancelRequested() as payload:
                 intake.cancel(world, work, payload)
             case e.RunnerSeen() as payload:

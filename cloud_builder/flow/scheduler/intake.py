@@ -7,9 +7,6 @@ import logging
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import (
     BuildCancelRequested,
-    JobBlocked,
-    JobFinished,
-    JobQueued,
     JobRevoked,
     RequestAccepted,
     RequestFinished,
@@ -26,7 +23,8 @@ from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecor
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
-from .world import World, about
+from .telling import last_word, tell
+from .world import World
 
 log = logging.getLogger("cb.scheduler")
 
@@ -82,10 +80,18 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str) -
         world.save_job(work, job)
     for job in jobs:
         if job.needs:
-            work.emit(about(JobBlocked, job, work.now, waiting_for=job.needs, reason="waits for what it builds with"))
+            tell(work, job)
         else:
             make_ready(world, work, job)
     settle(world, work)
+
+
+def rejected(work: Work, event: RequestRejected, objects_url: str) -> None:
+    """Whoever waits on cb.result learns it. A request that we have goes on all the same: cb-request could not tell it
+    again to a new broker, because its source was gone."""
+    if work.state.get("requests", event.request_id) is None:
+        error = Rejected(event.message, code=event.code, hint=event.hint)
+        refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
 
 
 def refuse(
@@ -104,7 +110,7 @@ def refuse(
         objects_url=objects_url,
         finished_at=work.now,
     )
-    work.emit(finished)
+    last_word(work, finished)
 
 
 def make_ready(world: World, work: Work, job: JobRecord) -> None:
@@ -126,8 +132,9 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
     if built is not None:
         conclude(world, work, advance.reuse(job, Built.model_validate(built)))
     elif (twin := world.building.get(key)) is not None:
-        world.save_job(work, job.model_copy(update={"twin": twin}))
-        work.emit(about(JobBlocked, job, work.now, waiting_for=(twin,), reason="the same inputs are being built"))
+        job = job.model_copy(update={"twin": twin})
+        world.save_job(work, job)
+        tell(work, job)
     else:
         queue(world, work, job)
 
@@ -138,27 +145,16 @@ def _offer(state: Documents, target: str, name: str) -> Offer | None:
 
 
 def queue(world: World, work: Work, job: JobRecord, reason: str = "") -> None:
-    assert job.input_key is not None
     job = job.model_copy(update={"state": JobState.QUEUED})
     world.save_job(work, job)
-    work.emit(
-        about(
-            JobQueued,
-            job,
-            work.now,
-            input_key=job.input_key,
-            attempt=job.attempt,
-            not_before=job.not_before,
-            reason=reason,
-        )
-    )
+    tell(work, job, reason)
 
 
 def conclude(world: World, work: Work, job: JobRecord) -> None:
     """A job has its outcome: tell it, remember what the key led to, and go on with those that waited for it."""
     world.save_job(work, job)
     log.info("finished", extra={"job": job.job_id, "attempt": job.attempt, "outcome": job.outcome, "why": job.message})
-    work.emit(verdict_of(job, work.now))
+    tell(work, job)
     if job.outcome is not None and job.outcome.is_good:
         _remember(world, work, job)
     world.concluded.append(job.job_id)
@@ -185,29 +181,6 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
             known = _offer(work.state, job.target.name, artifact.package.name)
             if known is None or known.sequence <= job.sequence:
                 world.save_offer(work, job.target.name, offer)
-
-
-def verdict_of(job: JobRecord, now: float) -> JobFinished:
-    """The outcome of a job, as the others are told."""
-    return about(
-        JobFinished,
-        job,
-        now,
-        outcome=job.outcome,
-        attempt=job.attempt,
-        runner_id=job.runner_id,
-        input_key=job.input_key,
-        artifacts=job.artifacts,
-        log=job.log,
-        message=job.message,
-        hint=job.hint,
-        step=job.step,
-        reused_from=job.reused_from,
-        timings=job.timings,
-        publish=job.publish,
-        repository=job.repository,
-        sequence=job.sequence,
-    )
 
 
 def cancel(world: World, work: Work, event: BuildCancelRequested) -> None:

@@ -7,12 +7,11 @@ import logging
 from cloud_builder.model.events import (
     AttemptFinished,
     AttemptStarted,
-    JobRunning,
     PublishFailed,
     RepositoryPublished,
     RepositoryState,
+    RequestFinished,
 )
-from cloud_builder.model.ids import JobId
 from cloud_builder.planning import advance, verdict
 from cloud_builder.planning.advance import RetryPolicy
 from cloud_builder.planning.records import RequestRecord
@@ -20,7 +19,8 @@ from cloud_builder.ports.mesh import Work
 
 from .dispatch import let_go, put_back
 from .intake import conclude, settle
-from .world import World, about
+from .telling import last_word, tell
+from .world import World
 
 log = logging.getLogger("cb.scheduler")
 
@@ -29,8 +29,9 @@ def started(world: World, work: Work, event: AttemptStarted) -> None:
     job = world.jobs.get(event.job_id)
     if job is None or not advance.is_current(job, event.attempt):
         return
-    world.save_job(work, advance.start(job))
-    work.emit(about(JobRunning, job, work.now, attempt=event.attempt, runner_id=event.runner_id))
+    job = advance.start(job)
+    world.save_job(work, job)
+    tell(work, job)
 
 
 def ended(world: World, work: Work, event: AttemptFinished, policy: RetryPolicy) -> None:
@@ -73,9 +74,12 @@ def not_published(world: World, work: Work, event: PublishFailed) -> None:
         world.save_request(work, request.model_copy(update={"failure": message}))
 
 
-def unpublished(world: World) -> list[JobId]:
-    """Jobs whose publication the scheduler waits for."""
-    return [job.job_id for job in world.jobs.values() if job.waits_for_publication]
+def tell_again(world: World, work: Work) -> None:
+    """To a broker that has lost its memory: where every open job stands, and the results told last."""
+    for job in world.jobs.values():
+        tell(work, job)
+    for _, body in work.state.find("ended"):
+        work.emit(RequestFinished.model_validate(body))
 
 
 def finish_requests(world: World, work: Work, objects_url: str) -> None:
@@ -90,5 +94,5 @@ def finish_requests(world: World, work: Work, objects_url: str) -> None:
 def _finish(world: World, work: Work, request: RequestRecord, objects_url: str) -> None:
     event = verdict.finished(request, world.jobs_of(request), objects_url, work.now)
     log.info("request-finished", extra={"request": request.request_id, "outcome": event.outcome, "why": event.message})
-    work.emit(event)
+    last_word(work, event)
     world.close_request(work, request)

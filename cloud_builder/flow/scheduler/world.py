@@ -78,6 +78,7 @@ class World:
         _put(work, "jobs", job.job_id, job, parent=job.request_id, rank=job.number)
         if job.is_finished:
             self.to_finish.add(job.request_id)
+            self.unlisted.pop((job.job_id, job.attempt), None)
 
     def save_built(self, work: Work, key: InputKey, built: Built) -> None:
         _put(work, "built", key, built)

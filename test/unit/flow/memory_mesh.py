@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
 from threading import Event
+from uuid import uuid4
 
 from cloud_builder.adapters.deb.control import DebMetadata
 from cloud_builder.adapters.memory.broker import MemoryBroker
@@ -74,7 +75,7 @@ class Line:
     def __init__(self, mesh: MemoryMesh) -> None:
         self._mesh, self._broker = mesh, mesh.broker
         self.cut_after: int | None = None
-        for name in ("incarnation", "ensure_topics", "watermarks", "close"):
+        for name in ("incarnation", "ensure_topics", "watermarks"):
             setattr(self, name, getattr(self._broker, name))
 
     def consumer(self, positions: Mapping[Partition, int]) -> Shuffled:
@@ -92,6 +93,8 @@ class Line:
     def send_soon(self, record: Outgoing) -> None:
         with suppress(Exception):
             self._broker.append([record])
+
+    def close(self, timeout: float = 0.0) -> None: ...
 
 
 class Shuffled:
@@ -206,7 +209,8 @@ class MemoryMesh:
     def stop(self, name: str) -> None:
         """SIGTERM."""
         if (loop := self.daemons[name].loop) is not None:
-            loop.finish()
+            with suppress(Killed):
+                loop.finish()
         self.kill(name)
 
     def replace_broker(self) -> None:
@@ -215,6 +219,16 @@ class MemoryMesh:
         self.broker = MemoryBroker(self._clock)
         self.kill()
         self.start(*self.daemons)
+
+    def unplug(self) -> None:
+        self.broker.unplug()
+
+    def plug(self) -> None:
+        """The network is back; what daemons wait for before they try again is real time, and skipped."""
+        self.broker.plug()
+        for daemon in self.daemons.values():
+            if daemon.loop is not None:
+                daemon.loop._outage.delay = 0.0
 
     def rewind(self) -> None:
         """Every daemon starts again, and reads everything from offset 0."""
@@ -254,10 +268,8 @@ class MemoryMesh:
     # --- what is said ---------------------------------------------------------------------------------------------
 
     def send(self, *payloads: e.Payload) -> None:
-        for payload in payloads:
-            self.broker.append(
-                [encode(payload, source="test", id=sha256(repr(payload).encode()).hexdigest(), time=self.now)]
-            )
+        """As a client does: sent again it is another event."""
+        self.broker.append([encode(one, source="test", id=str(uuid4()), time=self.now) for one in payloads])
 
     def ask(self, *units: str, id: str = "q", source: str = "demo", **more: object) -> None:
         self.send(e.BuildRequested.model_validate({"source": source, "units": units, "request_id": id, **more}))

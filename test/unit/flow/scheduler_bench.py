@@ -101,6 +101,13 @@ class Bench:
                 self.starts.append((payload.job_id, payload.attempt))
         return work.emitted
 
+    def resume(self) -> list[e.Payload]:
+        """The broker has lost its memory."""
+        work = Transaction(self.now, self.state)
+        with self.state.transaction():
+            self.flow.resume(work)
+        return work.emitted
+
     def wait(self, seconds: float) -> list[e.Payload]:
         """Time passes, with every live runner's heartbeat each second."""
         told: list[e.Payload] = []

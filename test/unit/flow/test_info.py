@@ -313,3 +313,15 @@ def test_a_runner_that_hands_over_is_draining_and_one_long_silent_is_forgotten()
     desk.now = 1000.0 + 2 * 86400
     InfoFlow().tick(desk)
     assert desk.ask("runners")["items"] == []
+
+
+@pytest.mark.parametrize("heard", [(), (QUEUED,), (QUEUED, RUNNING, appended("one\n", 0)), (QUEUED, RUNNING, FINISHED)])
+def test_the_result_of_a_request_ends_jobs_whose_own_verdict_was_lost(heard: tuple[e.Payload, ...]) -> None:
+    result = e.JobResult(
+        job_id="r-1.1", unit="packages/hello", target=TARGET.name, outcome=Outcome.SUCCESS, artifacts=(DEB,), log=LOG
+    )
+    desk = Desk().tell(accepted(), *heard, ENDED.model_copy(update={"jobs": (result,)}))
+    [row] = desk.ask("jobs", request="r-1")["items"]
+    assert (row["state"], row["outcome"], row["target"]) == ("finished", "success", "bookworm.x86_64")
+    assert desk.ask("log", job="r-1.1")["log"]["sha256"] == DIGEST
+    assert desk.state.count("log-piece") == 0

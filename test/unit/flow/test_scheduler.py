@@ -290,3 +290,45 @@ def test_a_request_whose_snapshot_is_not_there_is_told_so(missing):
         bench.deliver(bench.snapshot(*CHAIN).model_copy(update={"parts": 2}))
     bench.deliver(bench.request("card"))
     assert bench.result().code == "snapshot-missing"
+
+
+def test_a_late_rejection_of_a_request_that_is_being_built_changes_nothing():
+    bench = started(Bench())
+    bench.deliver(e.RequestRejected(request_id="q", code="source-unreachable", message="offline", rejected_at=1))
+    assert bench.of(e.RequestFinished) == []
+    bench.work_off()
+    assert bench.result().outcome is RequestOutcome.SUCCESS
+
+
+def test_a_job_that_the_next_life_of_its_runner_took_over_is_not_lost_with_the_life_before():
+    bench = started(Bench(), wanted=("lib",))
+    bench.lives["r1"] = 2.0
+    bench.deliver(*bench.heartbeats())
+    report = bench.report(bench.holding["r1"].pop())
+    bench.deliver(*bench.heartbeats())
+    bench.deliver(report)
+    assert bench.outcomes() == {"p/lib": "success"}
+    assert bench.starts == [("q.1", 1)]
+
+
+def test_every_job_that_no_live_runner_can_take_says_so_once():
+    bench = Bench(runners=())
+    started(bench, wanted=("lib",))
+    bench.wait(15)
+    bench.deliver(bench.request("tool", id="later", revision="a"), bench.request("card", id="last", publish=True))
+    bench.deliver(bench.snapshot(unit("other"), revision="b"), bench.request("other", id="more", revision="b"))
+    bench.wait(15)
+    said = [event.job_id for event in bench.of(e.JobBlocked) if "no live runner" in event.reason]
+    assert said == ["q.1", "more.1"]
+
+
+def test_a_new_broker_is_told_where_every_job_stands_and_the_last_results():
+    bench = started(Bench(), wanted=("lib",))
+    bench.work_off()
+    bench.deliver(bench.snapshot(unit("lib", tree="1"), *CHAIN[1:], revision="b"))
+    bench.deliver(bench.request("card", id="open", revision="b"))
+    before = bench.result()
+    bench.boot()
+    told = bench.resume()
+    assert [type(event) for event in told] == [e.JobQueued, e.JobBlocked, e.JobBlocked, e.RequestFinished]
+    assert told[-1] == before

@@ -1,0 +1,59 @@
+"""What the others are told of jobs and requests."""
+
+from __future__ import annotations
+
+from cloud_builder.model.events import JobBlocked, JobFinished, JobQueued, JobRunning, RequestFinished
+from cloud_builder.model.outcome import JobState
+from cloud_builder.planning.records import JobRecord
+from cloud_builder.ports.mesh import Work
+
+from .world import about
+
+RECENT = 50
+"""Results that are told again to a broker without memory."""
+
+
+def tell(work: Work, job: JobRecord, reason: str = "") -> None:
+    """Where a job stands."""
+    if job.is_finished:
+        work.emit(verdict_of(job, work.now))
+    elif job.state is JobState.RUNNING:
+        assert job.runner_id is not None
+        work.emit(about(JobRunning, job, work.now, attempt=job.attempt, runner_id=job.runner_id))
+    elif job.state is JobState.BLOCKED and job.twin:
+        work.emit(about(JobBlocked, job, work.now, waiting_for=(job.twin,), reason="the same inputs are being built"))
+    elif job.state is JobState.BLOCKED:
+        work.emit(about(JobBlocked, job, work.now, waiting_for=job.needs, reason="waits for what it builds with"))
+    else:
+        told = {"input_key": job.input_key, "attempt": job.attempt, "not_before": job.not_before}
+        work.emit(about(JobQueued, job, work.now, **told, reason=reason))
+
+
+def verdict_of(job: JobRecord, now: float) -> JobFinished:
+    return about(
+        JobFinished,
+        job,
+        now,
+        outcome=job.outcome,
+        attempt=job.attempt,
+        runner_id=job.runner_id,
+        input_key=job.input_key,
+        artifacts=job.artifacts,
+        log=job.log,
+        message=job.message,
+        hint=job.hint,
+        step=job.step,
+        reused_from=job.reused_from,
+        timings=job.timings,
+        publish=job.publish,
+        repository=job.repository,
+        sequence=job.sequence,
+    )
+
+
+def last_word(work: Work, finished: RequestFinished) -> None:
+    """The end of a request; those told last are kept, for a broker that loses its memory before all have read it."""
+    work.emit(finished)
+    work.state.put("ended", finished.request_id, finished.model_dump(mode="json"), rank=finished.finished_at)
+    for oldest, _ in list(work.state.find("ended", most=max(0, work.state.count("ended") - RECENT))):
+        work.state.delete("ended", oldest)

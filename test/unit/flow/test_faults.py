@@ -1,0 +1,138 @@
+"""Whatever dies, is cut off or forgotten: every request ends, every job has one result that counts, nothing is left."""
+
+from collections import defaultdict
+from random import Random
+
+import pytest
+from memory_mesh import URL, MemoryMesh, unit
+
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome
+
+UNITS = ("base", "lib", "tool", "card", "suite")
+SEEDS = range(6)
+
+
+def tree(random, content):
+    """Units in layers, each needing some of those before it."""
+    files = {}
+    for number, name in enumerate(UNITS):
+        files |= unit(name, *random.sample(UNITS[:number], min(number, 2)), content=content.get(name, ""))
+    return files
+
+
+class Chaos:
+    """A mesh to which something bad happens now and then. All chance comes from `seed`."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.shape, self.content = seed, {}
+        self.mesh = MemoryMesh(self.files(), runners=2, slots=2, build=self.build, random=self.random)
+        self.asked: list[str] = []
+        self.dead: list[str] = []
+        self.is_calm = False
+
+    def files(self):
+        return tree(Random(self.shape), self.content)
+
+    def build(self, order, log, cancel):
+        for _ in range(Random(order.input_key).randint(0, 8)):
+            if cancel.wait(0.001):
+                return Outcome.CANCELED
+        if not self.is_calm and Random(f"{order.job_id}{order.attempt}").random() < 0.2:
+            return Outcome.ERROR
+        return Outcome.FAILURE if order.input_key[0] == "0" else Outcome.SUCCESS
+
+    def happen(self) -> None:
+        mesh, random = self.mesh, self.random
+        [what] = random.choices(
+            ["nothing", "ask", "cancel", "push", "kill", "cut", "revive", "stop", "unplug", "forget"],
+            [60, 6, 1, 1, 3, 4, 12, 1, 1, 0.7],
+        )
+        name = random.choice(list(mesh.daemons))
+        live = mesh.daemons[name].loop is not None
+        if not mesh.broker.reachable:
+            if random.random() < 0.1:
+                mesh.plug()
+        elif what == "ask":
+            self.asked.append(f"q{len(self.asked)}")
+            self.ask(self.asked[-1])
+        elif what == "cancel" and self.asked:
+            mesh.send(e.BuildCancelRequested(request_id=random.choice(self.asked)))
+        elif what == "push":
+            self.content[random.choice(UNITS)] = str(mesh.now)
+            mesh.git.repository(URL).commit(self.files())
+        elif what == "kill":
+            mesh.kill(name)
+        elif what == "cut" and live:
+            mesh.daemons[name].line.cut_after = random.randint(0, 3)
+        elif what == "stop" and live:
+            mesh.stop(name)
+        elif what == "revive":
+            self.revive()
+        elif what == "unplug":
+            mesh.unplug()
+        elif what == "forget":
+            mesh.replace_broker()
+
+    def ask(self, id: str) -> None:
+        random = Random(id)
+        self.mesh.ask(*random.sample(UNITS, random.randint(1, 3)), id=id)
+
+    def revive(self) -> None:
+        self.mesh.start(*(name for name, daemon in self.mesh.daemons.items() if daemon.loop is None))
+
+    def calm(self) -> None:
+        """Nothing bad happens any more, and clients whose message the broker forgot send it again."""
+        self.is_calm = True
+        self.mesh.plug()
+        self.revive()
+        for daemon in self.mesh.daemons.values():
+            daemon.line.cut_after = None
+        for id in self.asked:
+            self.ask(id)
+        self.mesh.until(lambda: all(self.mesh.is_finished(id) for id in self.asked))
+        self.mesh.wait(120)
+
+
+@pytest.fixture(params=SEEDS, scope="module")
+def mesh(request):
+    chaos = Chaos(request.param)
+    for _ in range(300):
+        chaos.happen()
+        chaos.mesh.round()
+    chaos.calm()
+    return chaos.mesh
+
+
+def test_every_request_has_ended_and_every_job_has_one_result(mesh):
+    ends, verdicts = defaultdict(set), defaultdict(set)
+    for event in mesh.told(e.RequestFinished):
+        assert event.outcome != "rejected"
+        ends[event.request_id].add(event.model_dump_json())
+    for event in mesh.told(e.JobFinished):
+        verdicts[event.job_id].add(event.model_dump_json(exclude={"at"}))
+    accepted = {event.request_id for event in mesh.told(e.RequestAccepted)}
+    assert ends.keys() >= accepted
+    assert {id: told for id, told in ends.items() if len(told) != 1} == {}
+    assert {id: told for id, told in verdicts.items() if len(told) != 1} == {}
+
+
+def test_nothing_is_kept_of_what_is_over(mesh):
+    world = mesh.daemons["scheduler"].loop._flow.world
+    assert (world.requests, world.jobs, world.building, world.unlisted) == ({}, {}, {}, {})
+    left = [waiting for index in (world.waiters, world.held, world.queues) for waiting in index.values() if waiting]
+    assert left == []
+    assert list(mesh.daemons["collector"].state.find("waiting")) == []
+    for runner in ("r1", "r2"):
+        assert list(mesh.daemons[runner].state.find("held")) == []
+
+
+def test_cb_info_knows_how_everything_ended(mesh):
+    state = mesh.daemons["info"].state
+    results = {event.request_id: event for event in mesh.told(e.RequestFinished)}
+    for id, request in state.find("request"):
+        assert (id, request["state"]) in [(id, "finished"), (id, "rejected")]
+        assert (id, request["outcome"]) == (id, results[id].outcome)
+    outcomes = {job.job_id: job.outcome for result in results.values() for job in result.jobs}
+    assert {id: job["outcome"] for id, job in state.find("job")} == outcomes
