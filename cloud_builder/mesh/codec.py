@@ -10,6 +10,7 @@ Source of the header names: https://github.com/cloudevents/spec (kafka-protocol-
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b32encode
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from functools import cache
 from uuid import UUID, uuid5
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from cloud_builder.model.events import BuildRequested, Payload
 from cloud_builder.model.ids import EventId, RequestId
@@ -25,14 +27,16 @@ from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.topics import BARE_EVENT, ROUTES, Route, route_of
 from cloud_builder.ports.broker import Outgoing, Record
 
-from .undecodable import Undecodable, because
+from .undecodable import Undecodable, because, refuse_ambiguous
 
 __all__ = ["Envelope", "Head", "Undecodable", "body_of", "decode", "encode", "head_of"]
 
 _NAMESPACE = UUID("6f2b7a52-5d0e-4f53-9d0c-6b1a3b0f1c11")
 _SPECVERSION = "1.0"
 _PREFIX = "ce_"
-_SCHEMA_VERSION = re.compile(r"-(\d{1,9})\.json$")
+_SCHEMA_VERSION = re.compile(r"-([^-/]*)\.json$")
+_LONGEST_HEADER = 1000
+"""Bytes. An id or a source is written down for each event that is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def encode(payload: Payload, *, source: str, id: str, time: float, traceparent: 
     return Outgoing(
         topic=route.topic.name,
         key=None if key is None else str(key).encode(),
-        value=payload.model_dump_json().encode(),
+        value=_json(payload),
         headers=headers,
     )
 
@@ -106,6 +110,8 @@ def body_of(record: Record, head: Head) -> Envelope:
     if record.value is None:
         raise Undecodable(f"{head.event.type}: the message has no body")
     try:
+        if _is_written_by_hand(record):
+            refuse_ambiguous(head.event, record.value)
         payload = head.event.model_validate_json(record.value)
     except ValidationError as error:
         raise because(error, head.event, record.value) from None
@@ -123,6 +129,30 @@ def body_of(record: Record, head: Head) -> Envelope:
         traceparent=head.traceparent,
         payload=payload,
     )
+
+
+def _json(payload: Payload) -> bytes:
+    """Half of a surrogate pair (a file name that is not UTF-8) has no bytes: the text of its escape is sent instead."""
+    try:
+        return payload.model_dump_json().encode()
+    except PydanticSerializationError:
+        return json.dumps(_utf8(payload.model_dump()), ensure_ascii=False, default=str).encode()
+
+
+def _utf8(value: object) -> object:
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_utf8(key): _utf8(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_utf8(inner) for inner in value]
+    return value
+
+
+def _is_written_by_hand(record: Record) -> bool:
+    """People and scripts write here: what is ambiguous is a mistake that nobody else will find."""
+    return record.partition.topic in BARE_EVENT
 
 
 def _route(event: type[Payload]) -> Route:
@@ -160,6 +190,8 @@ def _text_headers(record: Record) -> dict[str, str]:
         name = raw_name.lower()
         if name in headers and (name.startswith(_PREFIX) or name == "traceparent"):
             raise Undecodable(f"header {name}: more than once")
+        if name.startswith(_PREFIX) and len(value) > _LONGEST_HEADER:
+            raise Undecodable(f"header {name[:100]}: {len(value)} bytes, {_LONGEST_HEADER} are allowed")
         try:
             headers[name] = value.decode()
         except UnicodeDecodeError:
@@ -182,9 +214,9 @@ def _event(record: Record, wire_type: str, schema: str) -> type[Payload]:
     if route.topic.name != record.partition.topic:
         raise Undecodable(f"{wire_type} does not belong on {record.partition.topic}, only on {route.topic.name}")
     found = _SCHEMA_VERSION.search(schema)
-    version = int(found[1]) if found else route.event.version
-    if version != route.event.version:
-        raise Undecodable(f"{wire_type}: version {version} is not known, only {route.event.version}")
+    if found and found[1] != str(route.event.version):
+        hint = "Bring the reading daemon up to date, or write the version it knows."
+        raise Undecodable(f"{wire_type}: version {found[1]} is not known, only {route.event.version}", hint=hint)
     return route.event
 
 

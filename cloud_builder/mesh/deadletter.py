@@ -1,6 +1,7 @@
-"""Messages that a daemon could not read or handle: kept whole on cb.dead-letter, listed, shown and sent again.
+"""Messages that a daemon could not read or handle: kept on cb.dead-letter, listed, shown and sent again.
 
-In goes a record and the reason, out goes `message.dead`. A message on cb.dead-letter itself is never made one.
+In goes a record and the reason, out goes `message.dead`, which fits into a message of any broker: of a large record it
+holds the beginning, and the whole is read from where it lies. A message on cb.dead-letter itself is never made one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.events import MessageDead
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.topics import DEAD_LETTER
-from cloud_builder.ports.broker import Broker, Outgoing, Record
+from cloud_builder.ports.broker import Broker, Outgoing, Partition, Record
 
 from .codec import Undecodable, decode
 
@@ -22,6 +23,11 @@ _NAMESPACE = UUID("2f7a3c0e-9a44-4c39-8f0b-2c6a7d1f5e02")
 _TIMEOUT = 10.0
 _SLICE = 0.1
 _MOST = 500
+_MOST_VALUE = 384 * 1024
+"""Bytes of a value in a letter: with base64 (4/3) well below 1 MiB, which is what a Kafka takes by default."""
+_MOST_KEY = 4 * 1024
+_MOST_HEADERS = 64 * 1024
+_MOST_REASON = 2000
 
 
 def dead(record: Record, error: Exception, *, daemon: str, incarnation: str, at: float) -> MessageDead:
@@ -35,12 +41,38 @@ def dead(record: Record, error: Exception, *, daemon: str, incarnation: str, at:
         topic=record.partition.topic,
         partition=record.partition.number,
         offset=record.offset,
-        key=_text(record.key),
-        value=_text(record.value),
-        headers=tuple((name, b64encode(value).decode()) for name, value in record.headers),
-        reason=str(error) if isinstance(error, Undecodable) else f"{type(error).__name__}: {error}",
+        key=_text(record.key, _MOST_KEY),
+        value=_text(record.value, _MOST_VALUE),
+        headers=_kept_headers(record),
+        whole_size=size if (size := _size(record)) > _kept_size(record) else None,
+        reason=_short(str(error) if isinstance(error, Undecodable) else f"{type(error).__name__}: {error}"),
         at=at,
     )
+
+
+def _size(record: Record) -> int:
+    headers = sum(len(name.encode(errors="replace")) + len(value) for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
+
+
+def _kept_size(record: Record) -> int:
+    headers = _size(Record(record.partition, record.offset, None, None, record.headers))
+    return (
+        min(len(record.key or b""), _MOST_KEY)
+        + min(len(record.value or b""), _MOST_VALUE)
+        + (headers if headers <= _MOST_HEADERS else 0)
+    )
+
+
+def _kept_headers(record: Record) -> tuple[tuple[str, str], ...]:
+    """All of them, or none: half of them would be another message."""
+    if _size(Record(record.partition, record.offset, None, None, record.headers)) > _MOST_HEADERS:
+        return ()
+    return tuple((name, b64encode(value).decode()) for name, value in record.headers)
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}… ({len(reason)} characters)"
 
 
 def list_dead(broker: Broker, *, timeout: float = _TIMEOUT) -> list[MessageDead]:
@@ -62,8 +94,12 @@ def show(broker: Broker, dead_id: str) -> MessageDead:
     return letters[dead_id]
 
 
-def original(letter: MessageDead) -> Outgoing:
-    """The message as it was, for the topic it was on."""
+def original(broker: Broker, letter: MessageDead, *, timeout: float = _TIMEOUT) -> Outgoing:
+    """The message as it was, for the topic it was on. One that was cut is read from where it lies: Rejected when it
+    lies there no more."""
+    if letter.whole_size is not None:
+        record = _lying_there(broker, letter, timeout)
+        return Outgoing(letter.topic, record.key, record.value or b"", record.headers)
     return Outgoing(
         topic=letter.topic,
         key=_bytes(letter.key),
@@ -77,10 +113,31 @@ def retry(broker: Broker, dead_id: str, *, timeout: float = _TIMEOUT) -> Message
     letter = show(broker, dead_id)
     producer = broker.producer()
     try:
-        producer.send([original(letter)], timeout)
+        producer.send([original(broker, letter, timeout=timeout)], timeout)
     finally:
         producer.close()
     return letter
+
+
+def _lying_there(broker: Broker, letter: MessageDead, timeout: float) -> Record:
+    place = Partition(letter.topic, letter.partition)
+    consumer = broker.consumer({place: letter.offset})
+    until = time.monotonic() + timeout
+    try:
+        while (left := until - time.monotonic()) > 0:
+            found = consumer.poll(1, min(_SLICE, left))
+            if found and found[0].offset == letter.offset and _size(found[0]) == letter.whole_size:
+                return found[0]
+            if found or consumer.is_at_end():
+                break
+    finally:
+        consumer.close()
+    raise Rejected(
+        f"{letter.dead_id}: its message of {letter.whole_size} bytes was too large for a dead letter, and "
+        f"{letter.topic}/{letter.partition} no longer has it at {letter.offset}",
+        code="dead-letter-cut",
+        hint="Have it sent again by whoever wrote it; what is left of it: cb-ctl dead-letter show",
+    )
 
 
 def _whole_topic(broker: Broker, timeout: float) -> Iterator[Record]:
@@ -107,8 +164,8 @@ def _add(letters: dict[str, MessageDead], record: Record, incarnation: str) -> N
         letters.setdefault(payload.dead_id, payload)
 
 
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else b64encode(value).decode()
+def _text(value: bytes | None, most: int) -> str | None:
+    return None if value is None else b64encode(value[:most]).decode()
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -40,6 +40,31 @@ def because(error: ValidationError, event: type[Payload], body: bytes) -> Undeco
     return Undecodable(f"{event.type}: {'; '.join(said)}")
 
 
+def refuse_ambiguous(event: type[Payload], body: bytes) -> None:
+    """Raises Undecodable for JSON that readers understand differently: a key twice, NaN, Infinity.
+
+    Anything else that is wrong is left to the parser proper."""
+    try:
+        json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_number)
+    except Undecodable as error:
+        raise Undecodable(f"{event.type}: {error.message}", hint=error.hint) from None
+    except (ValueError, RecursionError):
+        return
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise Undecodable(f"the key {_short(key)} is there more than once", hint="Which one is meant? Keep one.")
+        found[key] = value
+    return found
+
+
+def _no_number(word: str) -> object:
+    raise Undecodable(f"{word} is no JSON", hint="Write a number, or leave the key out.")
+
+
 def _one(detail: ErrorDetails, meant: dict[str, str]) -> str:
     text = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "json_invalid":

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from cloud_builder.errors import Rejected
 
+from . import lfs
 from .ids import UnitPath
 from .manifest_schema import KIND_OF_SECTION, VERSIONS, Manifest, Manifest01, Manifest10
 from .manifest_yaml import Fault, Path, Tree, read
@@ -55,6 +56,9 @@ def parse(text: bytes | str, file: str, *, name: str = "") -> Manifest:
 
     `name`: what the unit's directory is called; empty: as `file` says, and anything when the unit is the top.
     Raises ManifestError with all problems."""
+    raw = text.encode() if isinstance(text, str) else text
+    if lfs.is_pointer(raw):
+        raise ManifestError(tuple(_problems([Fault(1, lfs.complaint(file), lfs.HINT)], file)))
     tree = read(text)
     faults = list(tree.faults)
     manifest = None
@@ -69,7 +73,7 @@ def _problems(faults: list[Fault], file: str) -> Iterator[Problem]:
     path = unit_path(directory_of(file))
     ordered = sorted(faults, key=lambda fault: fault.line)
     for fault in ordered[:_MOST_PROBLEMS]:
-        yield Problem(path=path, file=file, line=fault.line, message=fault.message[:500], hint=fault.hint)
+        yield Problem(path=path, file=file, line=fault.line, message=fault.message[:500], hint=fault.hint[:500])
     if len(ordered) > _MOST_PROBLEMS:
         yield Problem(path=path, file=file, message=f"and {len(ordered) - _MOST_PROBLEMS} more problems")
 

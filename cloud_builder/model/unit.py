@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import field_validator
+
 from .frozen import Lenient
 from .ids import Digest, TreeId, UnitPath
 from .outcome import Kind
@@ -48,6 +50,12 @@ class Problem(Lenient):
     line: int = 0
     message: str
     hint: str = ""
+
+    @field_validator("path", "file", "message", "hint")
+    @classmethod
+    def _as_utf8(cls, text: str) -> str:
+        """Names of files that are not UTF-8 come with surrogates, which no event can carry."""
+        return text.encode(errors="backslashreplace").decode()
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file or self.path, self.line) if part)

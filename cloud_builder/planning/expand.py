@@ -69,9 +69,8 @@ def reachable(start: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> se
 
 def chosen(request: RequestAccepted, graph: Graph) -> set[Node]:
     """What the request means: its units and targets, their dependants if asked, and all that these need."""
-    wanted = {
-        node for node in graph.units if node[0] in request.units and (not request.targets or node[1] in request.targets)
-    }
+    units, targets = frozenset(request.units), frozenset(request.targets)
+    wanted = {node for node in graph.units if node[0] in units and (not targets or node[1] in targets)}
     if request.dependants:
         wanted = reachable(wanted, graph.dependants())
     return reachable(wanted, graph.needs)
@@ -107,7 +106,7 @@ def expand(request: RequestAccepted, url: str, units: Sequence[Unit], sequence: 
     order = in_order(chosen(request, whole), whole)
     if not order:
         raise Rejected(
-            f"nothing to build: none of {', '.join(request.units)} is in {request.source} at {request.revision[:10]}",
+            f"nothing to build: none of {_some(request.units)} is in {request.source} at {request.revision[:10]}",
             code="nothing-to-build",
             hint="cb-ctl list units shows what can be built",
         )
@@ -118,6 +117,11 @@ def expand(request: RequestAccepted, url: str, units: Sequence[Unit], sequence: 
         )
         for number, node in enumerate(order, 1)
     ]
+
+
+def _some(units: Sequence[UnitPath]) -> str:
+    """The first few of perhaps very many."""
+    return ", ".join(units[:5]) + (f" and {len(units) - 5} more" if len(units) > 5 else "")
 
 
 def _job(request: RequestAccepted, url: str, unit: Unit, target: Target, *, number: int, sequence: int) -> JobRecord:

@@ -36,7 +36,7 @@ def needed(relations: str, machine: str) -> tuple[Alternatives, ...]:
         return ()
     arch = ARCHITECTURES.get(machine, machine)
     groups = []
-    for group in PkgRelation.parse_relations(relations):
+    for group in PkgRelation.parse_relations(" ".join(relations.split())):  # its time grows by the square of spaces
         names = tuple(str(item["name"]) for item in group if _counts(item, arch))
         if names:
             groups.append(names)

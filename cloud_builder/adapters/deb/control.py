@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
 
 from debian.deb822 import Deb822, Dsc
 
 from cloud_builder.errors import Rejected
+from cloud_builder.model import lfs
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
 
 CONTROL = "debian/control"
@@ -52,6 +54,8 @@ def _text(read: Read, file: str) -> str:
             raise BrokenMetadata(error.message, file=file, hint=error.hint) from error
         hint = "A generated debian/control (from control.in) must be committed, too."
         raise BrokenMetadata("the file is missing", file=file, hint=hint) from error
+    if lfs.is_pointer(content):
+        raise BrokenMetadata(lfs.complaint(PurePosixPath(file).name), file=file, hint=lfs.HINT)
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ paragraph, so that a crafted control file cannot smuggle a second stanza or a fa
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from debian.deb822 import Deb822
@@ -15,6 +16,7 @@ from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import BinaryPackage
 
 _OURS = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512")
+_AGAIN = "Build the package again."
 _NEEDED = ("Package", "Version", "Architecture")
 
 
@@ -29,6 +31,13 @@ def read(path: Path) -> str:
     control = finished.text.strip() + "\n"
     _parsed(control)
     return control
+
+
+_MOST = 256 * 1024
+"""Characters of a control paragraph: what the build made may be anything."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,200}")
+_VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,200}")
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 
 
 def binary_package(control: str) -> BinaryPackage:
@@ -55,10 +64,19 @@ def packages_entry(control: str, filename: str, size: int, sha256: str) -> str:
 
 
 def _parsed(control: str) -> Deb822:
-    fields = Deb822(control)
+    if len(control) > _MOST:
+        message = f"control file of {len(control)} characters, {_MOST} are allowed"
+        raise Permanent(message, code="not-a-deb", hint="Look at debian/control, and at what generates it.")
+    try:
+        fields = Deb822(control)
+    except (ValueError, TypeError, KeyError) as cause:
+        raise Permanent(f"control file that cannot be read: {cause}", code="not-a-deb", hint=_AGAIN) from cause
     missing = [name for name in _NEEDED if not fields.get(name)]
     if missing:
-        raise Permanent(f"control file without {', '.join(missing)}", code="not-a-deb", hint="Build the package again.")
+        raise Permanent(f"control file without {', '.join(missing)}", code="not-a-deb", hint=_AGAIN)
+    for name, allowed in (("Package", _NAME), ("Version", _VERSION), ("Architecture", _ARCHITECTURE)):
+        if not allowed.fullmatch(fields[name]):
+            raise Permanent(f"control file with {name} {fields[name][:80]!r}", code="not-a-deb", hint=_AGAIN)
     return fields
 
 

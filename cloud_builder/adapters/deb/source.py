@@ -16,6 +16,7 @@ from debian.changelog import Changelog, ChangelogParseError
 from debian.deb822 import Deb822, Dsc
 
 from cloud_builder.errors import Permanent
+from cloud_builder.model import lfs
 from cloud_builder.ports.recipe import PackageSource
 
 DSC, TREE, ORIG = "dsc", "tree", "orig"
@@ -84,6 +85,9 @@ def _tarballs(directory: Path, name: str, version: str) -> tuple[str, ...]:
     if not any(file.startswith(stem + ".") for file in ours):
         hint = f"Put {stem}.tar.xz (or .gz, .bz2) here, or correct the version in debian/changelog."
         raise _broken(directory, f"{version} needs {stem}.tar.*, but here is {', '.join(found)}", hint)
+    for file in ours:
+        if not (directory / file).is_symlink():
+            _refuse_pointer(directory, directory / file)
     others = [p.name for p in directory.iterdir() if p.name not in ("debian", *found) and not _BESIDE.fullmatch(p.name)]
     if others:
         message = f"{ours[0]} lies beside files that would be left out: {', '.join(sorted(others)[:5])}"
@@ -106,10 +110,18 @@ def _read_dsc(path: Path) -> PackageSource:
     return PackageSource(name, version, path.parent, DSC, files, _relations(dsc))
 
 
+def _refuse_pointer(where: Path, file: Path) -> None:
+    """Git LFS leaves a few lines of text where the file should be."""
+    with file.open("rb") as content:
+        if lfs.is_pointer(content.read(lfs.MOST_BYTES)):
+            raise _broken(where, lfs.complaint(file.name), lfs.HINT)
+
+
 def _verify(dsc: Path, name: str, size: int, sha256: str) -> None:
     file = dsc.parent / name
     if not _FILE.fullmatch(name) or file.is_symlink() or not file.is_file():
         raise _broken(dsc, f"it lists {name}, which is not here", "Put all files of the .dsc into the directory.")
+    _refuse_pointer(dsc, file)
     with file.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != sha256 or file.stat().st_size != size:
@@ -156,6 +168,7 @@ def _text(directory: Path, name: str) -> str:
         raise _broken(directory, f"{name} is missing", "A source package needs it.")
     if file.stat().st_size > TEXT_LIMIT:
         raise _broken(directory, f"{name} is larger than {TEXT_LIMIT} bytes", "")
+    _refuse_pointer(directory, file)
     return file.read_text(encoding="utf-8", errors="replace")
 
 

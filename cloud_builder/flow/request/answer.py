@@ -63,17 +63,21 @@ def push_id(source: SourceName, revision: Revision, number: int) -> RequestId:
 def reject(
     request_id: RequestId, error: CloudBuilderError, *, source: str, ref: str = "", requester: str = "", at: float
 ) -> RequestRejected:
-    """Long texts are cut: they may hold whatever the client sent."""
+    """Long texts are cut: they may hold whatever the client sent, and names of files that are not UTF-8."""
     return RequestRejected(
         request_id=request_id,
         source=SourceName(source[:100]),
         ref=ref[:250],
         code=error.code,
-        message=error.message[:_MOST_TEXT],
-        hint=error.hint[:_MOST_TEXT],
+        message=_utf8(error.message[:_MOST_TEXT]),
+        hint=_utf8(error.hint[:_MOST_TEXT]),
         requester=requester[:250],
         rejected_at=at,
     )
+
+
+def _utf8(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _shown(ref: str, revision: Revision) -> str:

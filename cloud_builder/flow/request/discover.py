@@ -75,10 +75,12 @@ class Discovery:
     def _unit(self, tree: Tree, file: str, paths: set[UnitPath]) -> Unit:
         directory = directory_of(file)
         path = unit_path(directory)
-        if not path.isprintable() or " " in path:
+        if not path.isprintable() or " " in path or {".", "..", ".git"} & set(directory.split("/")):
             shown = path.encode("ascii", "backslashreplace").decode()
             hint = "Use letters, digits and . _ + - in the names of directories."
-            raise _Broken(Problem(path=shown, message="the path has characters that a unit's path must not", hint=hint))
+            raise _Broken(
+                Problem(path=shown, message="the path has parts or characters that a unit's path must not", hint=hint)
+            )
         manifest, text = self._manifest(tree, file, directory)
         _check_depends(manifest, text, path, file, paths)
         metadata, build_root, repositories = Metadata((), ""), None, None

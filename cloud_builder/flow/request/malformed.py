@@ -21,11 +21,16 @@ def answer(value: bytes | None, reason: str, at: float) -> RequestRejected:
     body = _object(value)
     given = body.get("request_id")
     digest = sha256(value or b"").hexdigest()[:10]
-    is_given = isinstance(given, str) and re.match(REQUEST_ID, given) is not None
+    is_given = isinstance(given, str) and re.fullmatch(REQUEST_ID, given) is not None and given.isprintable()
     request_id = RequestId(str(given) if is_given else f"malformed-{digest}")
     error = Rejected(reason, code="malformed", hint=_HINT)
-    text = {key: found for key in ("source", "ref", "requester") if isinstance(found := body.get(key), str)}
+    text = {key: _utf8(found) for key in ("source", "ref", "requester") if isinstance(found := body.get(key), str)}
     return reject(request_id, error, **{"source": "", **text}, at=at)
+
+
+def _utf8(text: str) -> str:
+    """JSON may name halves of surrogate pairs, which cannot be written again."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def is_wish(reason: str) -> bool:

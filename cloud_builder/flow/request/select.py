@@ -18,8 +18,9 @@ def select(snapshot: Snapshot, names: Sequence[str], targets: Sequence[str], *, 
     """`names` empty: every healthy unit. `where`: source and commit, for messages."""
     if not names:
         return _all(snapshot, targets, where)
-    found = [_unit(snapshot, name, where) for name in names]
-    units = tuple(dict.fromkeys(found))
+    placed = {place: unit for unit in snapshot.units for place in (unit.directory, unit.path)}
+    found = [placed.get(_wanted(name)) or _unit(snapshot, name, where) for name in dict.fromkeys(names)]
+    units = tuple({unit.path: unit for unit in found}.values())
     for target in targets:
         _check_target(units, target)
     for unit in units:
@@ -42,11 +43,8 @@ def _all(snapshot: Snapshot, targets: Sequence[str], where: str) -> tuple[Unit, 
 
 
 def _unit(snapshot: Snapshot, name: str, where: str) -> Unit:
-    """By path, by directory, or by its bare name when only one unit has it."""
-    wanted = name.strip("/").removeprefix("./") or "."
-    for unit in snapshot.units:
-        if wanted in (unit.path, unit.directory):
-            return unit
+    """One that is not meant by its path or directory: by its bare name when only one unit has it."""
+    wanted = _wanted(name)
     broken = [problem for problem in snapshot.problems if wanted in (problem.path, f"projects/{problem.path}")]
     if not broken:
         named = [unit for unit in snapshot.units if unit.name == wanted]
@@ -61,6 +59,10 @@ def _unit(snapshot: Snapshot, name: str, where: str) -> Unit:
         raise Rejected(message, code="broken-manifest", hint=_hints(broken))
     known = {*(unit.path for unit in snapshot.units), *(UnitPath(problem.path) for problem in snapshot.problems)}
     raise Rejected(f'{where}: no unit "{name}"', code="unknown-unit", hint=did_you_mean(wanted, known))
+
+
+def _wanted(name: str) -> str:
+    return name.strip("/").removeprefix("./") or "."
 
 
 def _hints(problems: Sequence[Problem]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -13,21 +13,27 @@ from cloud_builder.model.ids import (
 
 from .payload import REQUEST_ID, SOURCE_NAME, Payload
 
+MOST_UNITS = 20_000
+"""Names in one request; whoever wants more says `all`."""
+
+Word = Annotated[str, Field(max_length=1000)]
+"""A name, a path, a URL or a person: longer is a mistake or an attack."""
+
 
 class BuildRequested(Payload):
     """Build these units. The only field a CI job must send is `source`, and either `units` or `all`."""
 
     type: ClassVar[str] = "build.requested"
 
-    source: SourceName
-    units: tuple[str, ...] = ()
+    source: SourceName = Field(max_length=1000)
+    units: tuple[Word, ...] = Field(default=(), max_length=MOST_UNITS)
     all: bool = False
-    ref: str = ""
+    ref: Word = ""
     """Branch, tag or commit; empty: the branch that the source follows."""
-    targets: tuple[str, ...] = ()
+    targets: tuple[Word, ...] = Field(default=(), max_length=1000)
     """Only these targets (`bookworm.x86_64`); empty: every target of each unit."""
     request_id: RequestId | None = Field(default=None, pattern=REQUEST_ID)
-    requester: str = ""
+    requester: Word = ""
 
     @model_validator(mode="after")
     def _names_something(self) -> BuildRequested:
@@ -41,8 +47,8 @@ class BuildCancelRequested(Payload):
 
     type: ClassVar[str] = "build.cancel-requested"
 
-    request_id: RequestId
-    requester: str = ""
+    request_id: RequestId = Field(max_length=1000)
+    requester: Word = ""
 
 
 class SourceAddRequested(Payload):
@@ -51,8 +57,8 @@ class SourceAddRequested(Payload):
     type: ClassVar[str] = "source.add-requested"
 
     source: SourceName = Field(pattern=SOURCE_NAME)
-    url: str
-    branch: str = ""
+    url: Word
+    branch: Word = ""
     """Empty: the default branch of the repository."""
 
 
@@ -61,4 +67,4 @@ class SourceRemoveRequested(Payload):
 
     type: ClassVar[str] = "source.remove-requested"
 
-    source: SourceName
+    source: SourceName = Field(max_length=1000)
