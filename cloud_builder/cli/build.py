@@ -17,6 +17,7 @@ from cloud_builder.errors import ExitCode
 from .options import home_option, json_option
 from .output import duration, show_json, size, styled
 from .session import Session, session
+from .terminal import Log, plain
 
 if TYPE_CHECKING:
     from cloud_builder.model.events import AttemptFinished
@@ -119,9 +120,11 @@ def _cancel_on_interrupt() -> Event:
 
 
 def _log(here: Session) -> Callable[[bytes], None]:
+    shown = Log()
+
     def write(piece: bytes) -> None:
         if not here.json:
-            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.write(shown.feed(piece))
             sys.stdout.buffer.flush()
 
     return write
@@ -157,6 +160,6 @@ def _tail(here: Session, result: dict[str, Any], ended: AttemptFinished) -> None
     click.echo(f"{result['unit']} {result['target']}: {styled(result['outcome'])} after {took}")
     for word in ("message", "hint"):
         for line in str(result[word]).splitlines():
-            click.echo(f"  {line}", err=True)
+            click.echo(f"  {plain(line)}", err=True)
     for file in result["files"]:
         click.echo(f"  {file}  {size(Path(file).stat().st_size)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,13 @@ from .lazy import LazyGroup
 from .options import global_options
 from .output import moment, show_json, show_table
 from .session import session
+from .terminal import plain
 
+if TYPE_CHECKING:
+    from cloud_builder.model.events import MessageDead
+
+_MOST_SHOWN = 16 * 1024
+"""Bytes of a body on a terminal."""
 _HERE = "cloud_builder.cli.deadletter"
 TABLE = {
     "list": (_HERE, "list_letters", "All of them, oldest first."),
@@ -56,10 +63,20 @@ def show_letter(letter: str) -> None:
             show_json(found.model_dump(mode="json"))
             return
         click.echo(f"{found.dead_id}  {found.topic}/{found.partition} at {found.offset}, {found.daemon}")
-        click.echo(f"  reason: {found.reason}")
+        click.echo(f"  reason: {plain(found.reason)}")
         for name, value in found.headers:
-            click.echo(f"  {name}: {b64decode(value).decode(errors='replace')}")
-        click.echo(b64decode(found.value or "").decode(errors="replace"))
+            click.echo(f"  {plain(name)}: {plain(b64decode(value).decode(errors='replace'))}")
+        _show_body(b64decode(found.value or ""), found)
+
+
+def _show_body(body: bytes, letter: MessageDead) -> None:
+    click.echo(plain(body[:_MOST_SHOWN].decode(errors="replace")))
+    whole = letter.whole_size or len(body)
+    if len(body) > _MOST_SHOWN:
+        click.echo(f"… {len(body) - _MOST_SHOWN} bytes more (--json shows all that the letter holds)", err=True)
+    if letter.whole_size is not None:
+        place = f"{letter.topic}/{letter.partition} at {letter.offset}"
+        click.echo(f"the letter holds the beginning of a message of {whole} bytes, which lies at {place}", err=True)
 
 
 @click.command("retry")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from cloud_builder.errors import Retryable
 
 from .session import Session
+from .terminal import plain
 
 TIMEOUT = 30.0
 PIECE = 256 * 1024
@@ -66,7 +67,7 @@ def tail_of(mesh: Session, job: str, most: int) -> list[str]:
         text = b"".join(whole(found["log"], first)).decode(errors="replace")
     else:
         text = str(mesh.ask("log", job=job)["text"])
-    return [line.rstrip() for line in text.splitlines()][-most:]
+    return [plain(line.rstrip()) for line in text.splitlines()][-most:]
 
 
 def _pieces(url: str) -> Iterator[bytes]:

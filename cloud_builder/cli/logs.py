@@ -16,6 +16,7 @@ from .fetch import whole
 from .options import global_options
 from .output import show_json
 from .session import Session, session
+from .terminal import Log
 
 INTERVAL = 0.3
 
@@ -23,28 +24,35 @@ INTERVAL = 0.3
 @click.command()
 @click.argument("job", metavar="JOB", shell_complete=THINGS)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended; the exit code tells how.")
+@click.option("--raw", is_flag=True, help="Every byte as the build printed it, also what a terminal would obey.")
 @global_options
-def logs(job: str, follow: bool) -> int:
-    """Show the log of JOB: its id, a unit (its newest job), or a request with a single job."""
+def logs(job: str, follow: bool, raw: bool) -> int:
+    """Show the log of JOB: its id, a unit (its newest job), or a request with a single job.
+
+    Colours are shown; other control sequences are left out, because a build may print anything."""
     with session() as mesh:
         name = mesh.ask("job", job=job)["job_id"]
         if mesh.json:
             show_json(mesh.ask("log", job=name))
             return ExitCode.SUCCESS
-        return _show(mesh, name, follow)
+        shown = None if raw else Log()
+        try:
+            return _show(mesh, name, follow, shown)
+        finally:
+            _write(shown.end() if shown else b"", None)
 
 
-def _show(mesh: Session, job: str, follow: bool) -> int:
+def _show(mesh: Session, job: str, follow: bool, shown: Log | None) -> int:
     offset, attempt = 0, 0
     while True:
         piece = mesh.ask("log", job=job, offset=offset, attempt=attempt)
         if piece["log"] and piece["log"]["url"] and piece["done"]:
             same = attempt in (0, piece["job"].get("attempt"))
-            _write_whole(piece["log"], offset if same else 0)
+            _write_whole(piece["log"], offset if same else 0, shown)
             return _verdict(piece["job"], follow)
         if piece["text"]:
             _announce_gap(piece, offset, attempt)
-            _write(piece["text"].encode())
+            _write(piece["text"].encode(), shown)
             offset, attempt = piece["next"], piece["attempt"]
         elif piece["done"] or not follow:
             _say_if_empty(piece, offset)
@@ -53,13 +61,13 @@ def _show(mesh: Session, job: str, follow: bool) -> int:
             time.sleep(INTERVAL)
 
 
-def _write_whole(log: dict[str, Any], offset: int) -> None:
+def _write_whole(log: dict[str, Any], offset: int, shown: Log | None) -> None:
     for piece in whole(log, offset):
-        _write(piece)
+        _write(piece, shown)
 
 
-def _write(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
+def _write(data: bytes, shown: Log | None) -> None:
+    sys.stdout.buffer.write(shown.feed(data) if shown else data)
     sys.stdout.buffer.flush()
 
 

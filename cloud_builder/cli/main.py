@@ -15,6 +15,7 @@ from cloud_builder.errors import Bug, CloudBuilderError, ExitCode, Retryable
 
 from .lazy import LazyGroup
 from .options import Said, global_options
+from .terminal import plain
 
 COMMANDS = {
     "up": ("cloud_builder.cli.up", "up", "Start the whole mesh on this machine."),
@@ -108,7 +109,7 @@ def _explain(error: CloudBuilderError, as_json: bool) -> int:
         body: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
         click.echo(json.dumps({"error": body}), err=True)
         return error.exit_code
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {plain(error.message)}", err=True)
     for line in error.hint.splitlines():
-        click.echo(f"  {line}", err=True)
+        click.echo(f"  {plain(line)}", err=True)
     return error.exit_code

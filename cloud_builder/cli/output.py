@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .terminal import escaped, plain
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -30,7 +32,7 @@ def is_terminal() -> bool:
 
 
 def show_json(data: Any) -> None:
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    click.echo(escaped(json.dumps(data, indent=2, ensure_ascii=False)))
 
 
 def say(as_json: bool, data: Any, text: str) -> None:
@@ -47,7 +49,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str
         if empty:
             click.echo(empty, err=True)
         return
-    words = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    words = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
     if is_terminal():
         _rich_table(columns, words)
         return

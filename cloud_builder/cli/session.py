@@ -13,6 +13,7 @@ import click
 from cloud_builder.errors import Rejected, Retryable
 
 from .options import Said, said
+from .terminal import plainly
 
 if TYPE_CHECKING:
     from cloud_builder.mesh.client import Client
@@ -86,7 +87,9 @@ class Session:
         self.client.send(payload)
 
     def ask(self, what: str, timeout: float = ANSWER_WITHIN, **args: Any) -> Any:
-        """The data of the answer. Rejected for what cb-info does not know, Retryable when it does not answer."""
+        """The data of the answer; for people without control characters, but a log as it is.
+
+        Rejected for what cb-info does not know, Retryable when it does not answer."""
         client = self.client
         try:
             answer = client.ask(what, {key: value for key, value in args.items() if value}, timeout)
@@ -94,7 +97,7 @@ class Session:
             raise self._unanswered(silent) from silent
         if answer.code:
             raise Rejected(answer.message, code=answer.code, hint=answer.hint)
-        return answer.data
+        return answer.data if self.json or what == "log" else plainly(answer.data)
 
     def pages(self, what: str, most: int = 0, **args: Any) -> list[dict[str, Any]]:
         """All rows of a list view, or the first `most`."""
