@@ -65,6 +65,9 @@ class RunnerSettings(Strict):
     limits: Limits = Limits()
     work: Path | None = None
     """Buildroots, layers and overlays; on a file system with room. Default: <home>/<runner id>/work."""
+    pretend: float = Field(default=0.0, ge=0)
+    """For load and fault tests only. Above 0: builds nothing, takes so many seconds a job, and uploads a tiny package
+    that depends only on the job's inputs."""
 
 
 class CollectorSettings(Strict):

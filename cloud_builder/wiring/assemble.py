@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud_builder.model.settings import Settings
+from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.store import ObjectStore
 
@@ -41,8 +42,15 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.adapters.store.directory import DirectoryStore
     from cloud_builder.flow.runner.daemon import RunnerFlow
 
-    hands = builder(settings, settings.runner_work, DirectoryStore(settings.store_path), settings.runner.id)
-    return RunnerFlow(settings.runner, hands, platform.machine(), time.time())
+    said, store = settings.runner, DirectoryStore(settings.store_path)
+    hands: Builder
+    if said.pretend:
+        from cloud_builder.adapters.pretend.builder import PretendBuilder
+
+        hands = PretendBuilder(store, settings.runner_work, said.pretend)
+    else:
+        hands = builder(settings, settings.runner_work, store, said.id)
+    return RunnerFlow(said, hands, platform.machine(), time.time())
 
 
 def collector(settings: Settings, stack: ExitStack) -> Flow:

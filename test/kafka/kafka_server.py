@@ -15,7 +15,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 from confluent_kafka import KafkaException
@@ -66,14 +68,16 @@ class GivenServer:
 class JavaServer:
     """One KRaft node, broker and controller at once. Keeps port and data when it is stopped and started again."""
 
-    def __init__(self, jars: Path) -> None:
+    def __init__(self, jars: Path, links: Mapping[str, tuple[int, int]] | None = None) -> None:
+        """`links`: further listeners by name, each with its port and the port that clients are told instead of it
+        (that of a proxy in between)."""
         self._jars = jars
         self._directory = Path(tempfile.mkdtemp(prefix="cb-test-kafka-"))
         self._process: subprocess.Popen[bytes] | None = None
         port, controller = free_ports(2)
         self.settings = BrokerSettings(bootstrap=f"127.0.0.1:{port}")
         self._configuration = self._directory / "server.properties"
-        self._configuration.write_text(node_properties(port, controller, self._directory / "data"))
+        self._configuration.write_text(node_properties(port, controller, self._directory / "data", links or {}))
         # With "=", because an id may begin with a dash.
         identity = f"--cluster-id={cluster_id()}"
         self._java("kafka.tools.StorageTool", "format", identity, "-c", str(self._configuration)).wait(30)
@@ -88,6 +92,11 @@ class JavaServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def signal(self, number: int) -> None:
+        """For SIGSTOP and SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def close(self) -> None:
         self.stop()
@@ -155,14 +164,19 @@ def fetched_jars() -> Path:
     return jars
 
 
-def node_properties(port: int, controller: int, data: Path) -> str:
+def node_properties(
+    port: int, controller: int, data: Path, links: Mapping[str, tuple[int, int]] = MappingProxyType({})
+) -> str:
+    heard = "".join(f",{name}://127.0.0.1:{own}" for name, (own, _) in links.items())
+    told = "".join(f",{name}://127.0.0.1:{other}" for name, (_, other) in links.items())
+    plain = "".join(f",{name}:PLAINTEXT" for name in links)
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{heard}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}{told}",
+        "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{plain}",
         "controller.listener.names": "CONTROLLER",
         "log.dirs": str(data),
         "offsets.topic.num.partitions": "1",
