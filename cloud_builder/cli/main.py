@@ -32,6 +32,7 @@ COMMANDS = {
     "build": ("cloud_builder.cli.build", "build", "Build a unit's directory here, without any mesh."),
     "shell": ("cloud_builder.cli.build", "shell", "Open a shell in the buildroot of a unit's directory."),
     "check": ("cloud_builder.cli.check", "check", "Validate the manifests of a tree."),
+    "doctor": ("cloud_builder.cli.doctor", "doctor", "Say what this machine lacks, and how to mend it."),
     "dead-letter": ("cloud_builder.cli.deadletter", "dead_letter", "List, show and retry messages nobody could read."),
     "completion": ("cloud_builder.cli.completion", "completion", "Print the completion script for a shell."),
 }

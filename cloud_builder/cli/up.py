@@ -8,6 +8,7 @@ import click
 
 from cloud_builder.errors import ExitCode, Retryable
 
+from .doctor import refuse_what_cannot_work
 from .options import home_option, json_option, said
 from .output import say
 from .session import Session, session
@@ -50,8 +51,10 @@ def up(
         home = mesh.settings.home
         if running := up_of(home):
             _say_running(mesh, running)
+            _say_ignored({"--broker": broker, "--slots": slots, "--port": port})
             _add_sources(mesh, wanted)
             return ExitCode.SUCCESS
+        refuse_what_cannot_work(mesh.settings, runners)
         plan = make_plan(
             mesh, runners, broker or said(click.get_current_context()).broker, slots=slots, port=port, detach=detach
         )
@@ -105,6 +108,12 @@ def _say_running(mesh: Session, running: Up) -> None:
         found,
         f"already up{stage}: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}",
     )
+
+
+def _say_ignored(options: dict[str, object]) -> None:
+    """A mesh that is up stays as it was started."""
+    if given := [name for name, value in options.items() if value is not None]:
+        click.echo(f"warning: {', '.join(given)}: not applied; cb-ctl down first", err=True)
 
 
 def _description(mesh: Session) -> dict[str, Any]:

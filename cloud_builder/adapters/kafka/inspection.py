@@ -1,0 +1,91 @@
+"""A cluster as `cb-ctl doctor` sees it: reachable, its topics with their settings, its clock. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+
+from cloud_builder.errors import CloudBuilderError
+from cloud_builder.model.settings import BrokerSettings
+from cloud_builder.model.topics import RUNNERS, TOPICS, Topic
+from cloud_builder.planning.doctor import BrokerFacts, Refusal, TopicFacts
+
+from .broker import KafkaBroker
+from .connection import Connection
+from .topics import new_topic
+
+_TIMEOUT = 3.0
+_CHECKED = ("cleanup.policy", "retention.ms", "max.message.bytes")
+
+
+def inspect(settings: BrokerSettings) -> BrokerFacts:
+    """Never raises: what went wrong is `refusal`. The embedded broker has no topic settings to look at."""
+    broker = KafkaBroker(settings)
+    try:
+        broker.incarnation()
+        topics = () if settings.embedded else _topics(settings)
+        return BrokerFacts(settings.bootstrap, settings.embedded, None, topics, _ahead(broker))
+    except CloudBuilderError as error:
+        return BrokerFacts(settings.bootstrap, settings.embedded, Refusal(error.message, error.hint))
+    finally:
+        broker.close()
+
+
+def _topics(settings: BrokerSettings) -> tuple[tuple[TopicFacts, TopicFacts], ...]:
+    connection = Connection(settings)
+    admin = AdminClient(connection.options())
+    try:
+        known = admin.list_topics(timeout=_TIMEOUT).topics
+    except KafkaException as error:
+        raise connection.unreachable(error.args[0]) from None
+    configured = _configured(admin, [topic for topic in TOPICS if topic.name in known])
+    return tuple(
+        (
+            _wanted(topic),
+            TopicFacts(
+                topic.name,
+                len(known[topic.name].partitions) if topic.name in known else 0,
+                configured.get(topic.name, {}),
+                exists=topic.name in known,
+            ),
+        )
+        for topic in TOPICS
+    )
+
+
+def _wanted(topic: Topic) -> TopicFacts:
+    config: dict[str, str] = dict(new_topic(topic, 1).config or {})
+    return TopicFacts(topic.name, topic.partitions, {name: config[name] for name in _CHECKED})
+
+
+def _configured(admin: AdminClient, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
+    """Settings by topic; a topic whose settings we may not read is left out."""
+    if not topics:
+        return {}
+    asked = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
+    found: dict[str, dict[str, str]] = {}
+    for resource, future in admin.describe_configs(asked, request_timeout=_TIMEOUT).items():
+        try:
+            entries = future.result()
+        except KafkaException:
+            continue
+        found[resource.name] = {name: str(entries[name].value) for name in _CHECKED if name in entries}
+    return found
+
+
+def _ahead(broker: KafkaBroker) -> float | None:
+    """How far the newest heartbeat of a runner is from the future; None: there is none that is."""
+    marks = broker.watermarks([RUNNERS.name])
+    last = {place: end - 1 for place, (oldest, end) in marks.items() if end > oldest}
+    if not last:
+        return None
+    consumer = broker.consumer(last)
+    try:
+        records = consumer.poll(len(last), _TIMEOUT)
+    finally:
+        consumer.close()
+    ahead = max((record.timestamp for record in records), default=0.0) - time.time()
+    return ahead if ahead > 0 else None

@@ -1,0 +1,43 @@
+"""The signing key at rest: who may read it, and when it expires. Makes no key, changes nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cloud_builder.adapters import process
+from cloud_builder.errors import CloudBuilderError
+from cloud_builder.planning.doctor import Key
+
+_TIMEOUT = 20.0
+_OTHERS = 0o077
+
+
+def key(home: Path, name: str) -> Key | None:
+    """None when there is none yet: the collector makes it at its first start."""
+    try:
+        secrets = sorted((home / "private-keys-v1.d").glob("*.key"))
+        if not secrets:
+            return None
+        foreign = home.stat().st_uid != os.getuid()
+        if foreign and os.getuid():
+            return Key(str(home), foreign=True)
+        opened = tuple(str(path) for path in (home, *secrets) if path.stat().st_mode & _OTHERS)
+    except PermissionError:
+        return Key(str(home), foreign=True)
+    except OSError:
+        return None
+    try:
+        return Key(str(home), opened, foreign, _expires(home, name))
+    except CloudBuilderError as cause:
+        return Key(str(home), opened, foreign, trouble=str(cause))
+
+
+def _expires(home: Path, name: str) -> float:
+    """Field 7 of the public key's line (GnuPG, doc/DETAILS)."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "GNUPGHOME": str(home), "LC_ALL": "C.UTF-8"}
+    options = ["--batch", "--no-tty", "--quiet", "--no-auto-check-trustdb", "--no-autostart", "--with-colons"]
+    command = ["gpg", *options, "--list-keys", f"={name}"]
+    listed = process.run(command, env=environment, timeout=_TIMEOUT).text
+    line = next(line for line in listed.splitlines() if line.startswith("pub:"))
+    return float(line.split(":")[6] or 0)

@@ -1,0 +1,61 @@
+"""Which probes look at what, by the settings: facts for planning.doctor. The quick ones are run by `cb-ctl up`, too."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from cloud_builder.adapters.machine import host
+from cloud_builder.model.settings import BrokerSettings, Settings
+from cloud_builder.planning.doctor import BrokerFacts, Facts, Place
+
+
+def quick(settings: Settings, *, builds: bool = True) -> Facts:
+    """What a mesh on this machine cannot do without: nothing but this machine is asked. `builds`: also what only a
+    runner needs."""
+    return Facts(
+        user=host.user(),
+        now=time.time(),
+        kernel=os.uname().release,
+        python=tuple(sys.version_info[:3]),
+        missing=host.missing_programs(),
+        kiwi=host.kiwi(),
+        trial=host.trial(settings.runner_work) if builds else None,
+        tried=builds,
+        places=_places(settings, builds=builds),
+    )
+
+
+def whole(settings: Settings, broker: BrokerSettings | None, *, is_up: bool) -> Facts:
+    """Everything. `broker` None: there is none to ask. `is_up`: a mesh of this home runs, its port is its own."""
+    from dataclasses import replace
+
+    from cloud_builder.adapters.machine.key import key
+
+    said = settings.collector
+    port = None if is_up else (f"{said.host}:{said.port}", host.port(said.host, said.port))
+    return replace(
+        quick(settings),
+        seccomp=host.seccomp(),
+        cgroup_controllers=host.delegated(),
+        key=key(settings.home / "collector" / "gnupg", said.key_name),
+        port=port,
+        broker=_broker(broker),
+    )
+
+
+def _broker(settings: BrokerSettings | None) -> BrokerFacts | None:
+    from cloud_builder.adapters.kafka.inspection import inspect
+
+    return inspect(settings) if settings is not None else None
+
+
+def _places(settings: Settings, *, builds: bool) -> tuple[Place, ...]:
+    places = (
+        host.place("home", settings.home, "home"),
+        host.place("store", settings.store_path, "store"),
+        host.place("cache", settings.cache, "cache"),
+    )
+    work = (host.place("work", settings.runner_work, "runner.work", builds=True),) if builds else ()
+    return (*places, *work)
