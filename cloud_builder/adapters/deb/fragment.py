@@ -17,13 +17,15 @@ from cloud_builder.model.artifact import BinaryPackage
 
 _OURS = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512")
 _AGAIN = "Build the package again."
+_BOUNDED = ("prlimit", "--fsize=67108864", "--cpu=60", "--core=0")
+"""dpkg-deb unpacks the control archive on this machine, and a small one may explode."""
 _NEEDED = ("Package", "Version", "Architecture")
 
 
 def read(path: Path) -> str:
     """The control paragraph of a .deb. Permanent(code="not-a-deb") when it has none."""
     finished = process.run(
-        ["dpkg-deb", "--field", path],
+        [*_BOUNDED, "dpkg-deb", "--field", path],
         timeout=120.0,
         code="not-a-deb",
         hint="The file is damaged or is no Debian binary package.",

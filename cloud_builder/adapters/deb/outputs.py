@@ -6,6 +6,7 @@ only plain files directly in the build's directory count.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -31,7 +32,7 @@ def collect(source: PackageSource, root: Path) -> tuple[Output, ...]:
     if len(changes) != 1:
         raise _wrong(f"{source.name} left {len(changes)} .changes files instead of one")
     listed = [Output(_plain(directory, changes[0]), ArtifactKind.CHANGES)]
-    listed += [_output(directory, name) for name in _files_of(directory / changes[0])]
+    listed += [_output(directory, *entry) for entry in _files_of(directory / changes[0])]
     if not any(output.kind is ArtifactKind.DEB for output in listed):
         raise _wrong(f"{source.name} made no .deb")
     return tuple(listed)
@@ -43,17 +44,31 @@ def _names(directory: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(directory))
 
 
-def _files_of(changes: Path) -> list[str]:
+def _files_of(changes: Path) -> list[tuple[str, str]]:
+    """Names and sha256 sums."""
     with changes.open("rb") as file:
         text = file.read(_CHANGES_LIMIT).decode(errors="replace")
-    return [entry["name"] for entry in Changes(text).get("Checksums-Sha256", ())]
+    try:
+        return [(entry["name"], entry["sha256"]) for entry in Changes(text).get("Checksums-Sha256", ())]
+    except (ValueError, KeyError, TypeError) as cause:
+        raise _wrong(f"{changes.name} cannot be read: {cause!r}") from cause
 
 
-def _output(directory: Path, name: str) -> Output:
+def _output(directory: Path, name: str, sha256: str) -> Output:
     path = _plain(directory, name)
+    if _sha256(path) != sha256:
+        raise _wrong(f"{name} is not what the .changes says: its checksum is another one")
     kind = _KINDS.get(path.suffix, ArtifactKind.OTHER)
     package = fragment.binary_package(fragment.read(path)) if kind is ArtifactKind.DEB else None
     return Output(path, kind, package)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError as cause:
+        raise _wrong(f"{path.name} cannot be read") from cause
 
 
 def _plain(directory: Path, name: str) -> Path:

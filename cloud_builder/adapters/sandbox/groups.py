@@ -77,9 +77,10 @@ class Groups:
         group = Group(base / f"{_PREFIX}{name}")
         group.path.mkdir()
         try:
-            for file, value in _settings(limits).items():
-                with contextlib.suppress(FileNotFoundError):
-                    (group.path / file).write_text(value, encoding="ascii")
+            for file, value in _settings(limits, cpu="cpu" in _words(base / "cgroup.subtree_control")).items():
+                (group.path / file).write_text(value, encoding="ascii")
+            with contextlib.suppress(OSError):  # A kernel without swap has no such file.
+                (group.path / "memory.swap.max").write_text("0", encoding="ascii")
             yield group
         finally:
             _remove(group.path)
@@ -102,14 +103,13 @@ class Groups:
         return base
 
 
-def _settings(limits: Limits) -> dict[str, str]:
+def _settings(limits: Limits, *, cpu: bool) -> dict[str, str]:
     settings = {
         "memory.max": str(limits.memory),
-        "memory.swap.max": "0",
         "memory.oom.group": "1",
         "pids.max": str(limits.processes + 1),  # and pid 1, which is ours
     }
-    if limits.cpu:
+    if limits.cpu and cpu:
         settings["cpu.max"] = f"{limits.cpu * _PERIOD} {_PERIOD}"
     return settings
 
@@ -140,8 +140,8 @@ def _words(file: Path) -> frozenset[str]:
 
 def _remove(path: Path) -> None:
     """The kernel lets go of a group a moment after its last process."""
-    with contextlib.suppress(OSError):
-        (path / "cgroup.kill").write_text("1", encoding="ascii")
+    with contextlib.suppress(OSError), (path / "cgroup.kill").open("r+") as kill:
+        kill.write("1")
     deadline = time.monotonic() + _REMOVED_WITHIN
     while path.exists():
         try:

@@ -16,7 +16,10 @@ from pathlib import Path
 LINE_LIMIT = 2000
 """Characters of a line that are looked at; the log has all of it."""
 _LINES = 5000
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+"""Colours, titles, and characters that would move the cursor or turn the direction of what a person reads."""
 
 
 class Canceled(Exception):

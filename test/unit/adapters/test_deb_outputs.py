@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -37,8 +38,12 @@ def root(tmp_path: Path, deb: bytes) -> Path:
 
 
 def changes(build: Path, *names: str, file: str = "hello_1.0_amd64.changes") -> None:
-    listed = "".join(f" {'0' * 64} 1 {name}\n" for name in names)
+    listed = "".join(f" {checksum(build / name)} 1 {name}\n" for name in names)
     (build / file).write_text(f"Format: 1.8\nSource: hello\nChecksums-Sha256:\n{listed}")
+
+
+def checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
 
 
 def test_the_changes_file_and_all_that_it_lists(root: Path) -> None:
@@ -65,6 +70,14 @@ def linked_directory(build: Path) -> None:
 
 def path_out(build: Path) -> None:
     changes(build, "../../etc/passwd")
+
+
+def changed_afterwards(build: Path) -> None:
+    (build / "hello_1.0_amd64.buildinfo").write_text("Format: 1.0\nBuild-Origin: Elsewhere\n")
+
+
+def half_a_line(build: Path) -> None:
+    (build / "hello_1.0_amd64.changes").write_text("Checksums-Sha256:\n 0\n")
 
 
 def no_deb(build: Path) -> None:
@@ -96,6 +109,8 @@ def pipe(build: Path) -> None:
         (two_changes, "left 2 .changes files"),
         (no_changes, "left 0 .changes files"),
         (pipe, "is no plain file"),
+        (changed_afterwards, "buildinfo is not what the .changes says"),
+        (half_a_line, "cannot be read"),
     ],
 )
 def test_anything_else_is_refused(root: Path, harm, told: str) -> None:

@@ -8,7 +8,7 @@ from cloud_builder.adapters.sandbox.watch import Watch
 from cloud_builder.model.limits import Limits
 from cloud_builder.ports.sandbox import EndedBy
 
-LIMITS = Limits(time=100, silence=10, log=1000, memory=1000, disk=1000)
+LIMITS = Limits(time=100, silence=10, log=1000, memory=1000, disk=1000, processes=10)
 
 
 def watch(limits: Limits | None = LIMITS) -> Watch:
@@ -28,6 +28,8 @@ def watch(limits: Limits | None = LIMITS) -> Watch:
         ([("memory", 1000)], None),
         ([("memory", 1001)], EndedBy.MEMORY),
         ([("disk", 1001)], EndedBy.DISK),
+        ([("processes", 10)], None),
+        ([("processes", 11)], EndedBy.PROCESSES),
         ([("memory", 2000), ("disk", 2000), ("clock", 200.0)], EndedBy.MEMORY),
     ],
 )
@@ -36,6 +38,31 @@ def test_the_first_limit_reached_is_named(seen, verdict):
     for name, *arguments in seen:
         getattr(one, name)(*arguments)
     assert one.verdict is verdict
+
+
+MIB = 2**20
+
+
+def test_memory_in_files_counts_with_the_rest_but_no_more_than_the_machine_has_got_since():
+    one = Watch(Limits(memory=100 * MIB), started=0.0, free_at_start=0, shared_at_start=50 * MIB)
+    assert not one.wants_shared(10.0, 60 * MIB), "too little"
+    assert one.wants_shared(10.0, 100 * MIB)
+    assert not one.wants_shared(10.1, 100 * MIB), "just measured"
+    one.shared(900 * MIB)
+    one.memory(40 * MIB)
+    assert one.verdict is None
+    assert one.peak_memory == 90 * MIB
+    one.memory(51 * MIB)
+    assert one.verdict is EndedBy.MEMORY
+
+
+def test_memory_in_files_that_is_gone_counts_no_more():
+    one = Watch(Limits(memory=100 * MIB), started=0.0, free_at_start=0)
+    assert one.wants_shared(10.0, 90 * MIB)
+    one.shared(90 * MIB)
+    assert not one.wants_shared(11.0, 0)
+    one.memory(50 * MIB)
+    assert one.verdict is None
 
 
 def test_without_limits_nothing_ends_it():

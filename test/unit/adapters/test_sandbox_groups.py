@@ -1,0 +1,113 @@
+"""Control groups: which one is ours to use, what is written into it, and what is read from it.
+
+The directories here are shaped like the kernel's, so that the machine's own set-up does not matter."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.sandbox.groups import Groups
+from cloud_builder.model.limits import MIB, Limits
+
+LIMITS = Limits(memory=100 * MIB, processes=50, cpu=2)
+
+
+class Tree:
+    """A file system of groups with one that is ours."""
+
+    def __init__(self, root: Path, controllers: str = "cpu memory pids", *, path: str = "/service") -> None:
+        self.mount, self.own = root / "mount", root / "own"
+        self.base = self.mount / "service"
+        self.base.mkdir(parents=True)
+        self.own.write_text(f"3:name=systemd:/x\n0::{path}\n")
+        for name, text in (("controllers", controllers), ("subtree_control", controllers), ("procs", "")):
+            (self.base / f"cgroup.{name}").write_text(text)
+
+    def groups(self) -> Groups:
+        return Groups(self.mount, self.own)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def removable(path: Path) -> None:
+    """The kernel's files go with their directory; ours do not."""
+    for file in path.iterdir():
+        file.unlink()
+
+
+def test_a_run_gets_its_limits_in_a_group_of_its_own(tree: Tree) -> None:
+    with tree.groups().one("run-1", LIMITS) as group:
+        assert group is not None
+        assert group.path == tree.base / "cb-build-run-1"
+        written = {file.name: file.read_text() for file in group.path.iterdir()}
+        removable(group.path)
+    assert written == {
+        "memory.max": str(100 * MIB),
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "pids.max": "51",
+        "cpu.max": "200000 100000",
+    }
+    assert not group.path.exists()
+
+
+def test_what_the_kernel_refused_is_read(tree: Tree) -> None:
+    with tree.groups().one("run-1", LIMITS) as group:
+        assert group is not None
+        assert not group.ran_out_of_memory() and not group.ran_out_of_processes()
+        (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 3\noom_group_kill 1\n")
+        (group.path / "pids.events").write_text("max 4\n")
+        assert group.ran_out_of_memory() and group.ran_out_of_processes()
+        removable(group.path)
+
+
+@pytest.mark.parametrize("controllers", ["", "cpu io", "memory cpu", "hugetlb"])
+def test_without_the_controllers_there_are_no_groups(tmp_path: Path, controllers: str) -> None:
+    with Tree(tmp_path, controllers).groups().one("run-1", LIMITS) as group:
+        assert group is None
+
+
+def test_without_cgroup_v2_there_are_no_groups(tree: Tree) -> None:
+    tree.own.write_text("8:pids:/\n4:memory:/x\n")
+    assert tree.groups().base() is None
+    tree.own.unlink()
+    assert tree.groups().base() is None
+
+
+def test_without_limits_no_group_is_made(tree: Tree) -> None:
+    with tree.groups().one("run-1", None) as group:
+        assert group is None
+
+
+def test_we_move_into_a_leaf_so_that_controllers_can_be_handed_down(tree: Tree) -> None:
+    (tree.base / "cgroup.subtree_control").write_text("")
+    assert tree.groups().base() == tree.base
+    assert (tree.base / "cb-runner" / "cgroup.procs").read_text() == str(os.getpid())
+    tree.own.write_text("0::/service/cb-runner\n")
+    assert tree.groups().base() == tree.base
+
+
+def test_a_group_that_others_live_in_is_left_as_it_was(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    control, write = tree.base / "cgroup.subtree_control", Path.write_text
+    control.write_text("")
+
+    def busy(self: Path, text: str, **more: str) -> int:
+        if self == control:
+            raise OSError(16, "Device or resource busy")
+        return write(self, text, **more)
+
+    monkeypatch.setattr(Path, "write_text", busy)
+    assert tree.groups().base() is None
+    assert (tree.base / "cgroup.procs").read_text() == str(os.getpid())
+
+
+def test_groups_of_a_dead_runner_are_removed(tree: Tree) -> None:
+    (tree.base / "cb-build-old").mkdir()
+    tree.groups().base()
+    assert not (tree.base / "cb-build-old").exists()
