@@ -16,8 +16,10 @@ LEAST_YEAR = 1_735_689_600.0
 """2025-01-01 in seconds since the epoch: a clock before that was never set."""
 MOST_SKEW = 30.0
 WORST_SKEW = 600.0
-LITTLE_ROOM, NO_ROOM = 5 * GIB, GIB // 2
-FEW_INODES = 50_000
+MIB = 1024**2
+NO_ROOM = 64 * MIB
+LITTLE_ROOM, LITTLE_ROOM_TO_BUILD = GIB, 5 * GIB
+NO_INODES, FEW_INODES, FEW_INODES_TO_BUILD = 200, 5_000, 50_000
 LONG_LIVED = 30 * 86400.0
 _NO_UPPER = frozenset({"overlay", "nfs", "nfs4", "cifs", "vfat", "exfat", "fuse", "fuseblk", "9p"})
 
@@ -192,15 +194,15 @@ def _place(place: Place, user: str) -> Iterator[Finding]:
     if not place.writable:
         mend = f"chown {user} {place.path}, or {elsewhere}"
         yield Finding(place.name, Level.ERROR, f"{place.path} cannot be written by user {user}", mend)
-    if place.free < LITTLE_ROOM:
+    wanted, files = (LITTLE_ROOM_TO_BUILD, FEW_INODES_TO_BUILD) if place.builds else (LITTLE_ROOM, FEW_INODES)
+    if place.free < wanted:
         level = Level.ERROR if place.free < NO_ROOM else Level.WARNING
-        message = (
-            f"{place.path} has {place.free / GIB:.2f} GiB left; a base root and its builds want {LITTLE_ROOM // GIB}"
-        )
+        message = f"{place.path} has {place.free // MIB} MiB left; it wants at least {wanted // GIB} GiB"
         yield Finding(place.name, level, message, f"make room there (df -h {place.path}), or {elsewhere}")
-    if place.inodes is not None and place.inodes < FEW_INODES:
-        message = f"{place.path} has {place.inodes} inodes left; a base root alone has 20,000 files"
-        yield Finding(place.name, Level.ERROR, message, f"make room there (df -i {place.path}), or {elsewhere}")
+    if place.inodes is not None and place.inodes < files:
+        level = Level.ERROR if place.inodes < NO_INODES else Level.WARNING
+        message = f"{place.path} has room for {place.inodes} files; it wants at least {files}"
+        yield Finding(place.name, level, message, f"make room there (df -i {place.path}), or {elsewhere}")
     if place.builds:
         yield from _build_place(place, elsewhere)
 

@@ -52,10 +52,8 @@ def _broker(settings: BrokerSettings | None) -> BrokerFacts | None:
 
 
 def _places(settings: Settings, *, builds: bool) -> tuple[Place, ...]:
-    places = (
-        host.place("home", settings.home, "home"),
-        host.place("store", settings.store_path, "store"),
-        host.place("cache", settings.cache, "cache"),
-    )
+    """What lies beside the home is said once."""
+    home = host.place("home", settings.home, "home")
+    others = (host.place("store", settings.store_path, "store"), host.place("cache", settings.cache, "cache"))
     work = (host.place("work", settings.runner_work, "runner.work", builds=True),) if builds else ()
-    return (*places, *work)
+    return (home, *(place for place in others if place.path != home.path), *work)

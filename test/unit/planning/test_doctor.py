@@ -1,0 +1,128 @@
+"""What doctor makes of facts: each lack with its level, its cause and the command that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cloud_builder.planning.doctor import (
+    GIB,
+    BrokerFacts,
+    Facts,
+    Finding,
+    Key,
+    Level,
+    Place,
+    Refusal,
+    TopicFacts,
+    errors,
+    judge,
+)
+
+NOW = 1_800_000_000.0
+WORK = Place("work", "/w", "ext4", 50 * GIB, 10**6, True, frozenset({"rw"}), builds=True, setting="runner.work")
+HOME = replace(WORK, name="home", path="/h", builds=False, setting="home")
+WANTED = TopicFacts(
+    "cb.job", 1, {"cleanup.policy": "compact,delete", "max.message.bytes": "8388608", "retention.ms": "604800000"}
+)
+BROKER = BrokerFacts("k:9092", topics=((WANTED, WANTED),))
+WELL = Facts(
+    user="builder",
+    now=NOW,
+    kernel="6.1.0",
+    python=(3, 11, 2),
+    tried=True,
+    cgroup_controllers=frozenset({"memory", "pids", "cpu"}),
+    places=(HOME, WORK),
+    key=Key("/h/gnupg", expires=0.0),
+    port=("127.0.0.1:8480", None),
+    broker=BROKER,
+)
+
+
+def topic(**changed: object) -> BrokerFacts:
+    return replace(BROKER, topics=((WANTED, replace(WANTED, **changed)),))
+
+
+def configured(**settings: str) -> BrokerFacts:
+    return topic(settings={**WANTED.settings, **{name.replace("_", "."): value for name, value in settings.items()}})
+
+
+LACKS: list[tuple[str, dict[str, object], str, str, str]] = [
+    ("old python", {"python": (3, 9, 1)}, "error", "Python 3.9.1 is too old", "apt-get install python3"),
+    ("no kiwi", {"kiwi": Refusal("not there")}, "error", "KIWI cannot be loaded", "pip install"),
+    ("no git", {"missing": (("git", "git", True),)}, "error", "git is not installed", "apt-get install git"),
+    ("no jing", {"missing": (("jing", "jing", False),)}, "warning", "jing is not", "apt-get install jing"),
+    ("no subuid", {"trial": Refusal("no range", "usermod -x")}, "error", "no range", "usermod -x"),
+    ("no seccomp", {"seccomp": False}, "warning", "no seccomp", "CONFIG_SECCOMP_FILTER"),
+    ("no cgroup", {"cgroup_controllers": frozenset()}, "warning", "watchdog", "Delegate=yes"),
+    ("no pids", {"cgroup_controllers": frozenset({"memory"})}, "warning", "with pids", "Delegate=yes"),
+    ("foreign home", {"places": (replace(HOME, writable=False),)}, "error", "/h cannot be", "chown builder /h"),
+    ("little room", {"places": (replace(HOME, free=GIB // 2),)}, "warning", "512 MiB left", "df -h /h"),
+    ("no room", {"places": (replace(WORK, free=1),)}, "error", "0 MiB left", "runner.work"),
+    ("few inodes", {"places": (replace(WORK, inodes=9000),)}, "warning", "9000 files", "df -i /w"),
+    ("no inodes", {"places": (replace(WORK, inodes=10),)}, "error", "10 files", "df -i /w"),
+    ("overlay", {"places": (replace(WORK, file_system="overlay"),)}, "error", "on overlay", "runner.work"),
+    ("nfs", {"places": (replace(WORK, file_system="nfs4"),)}, "error", "on nfs4", "ext4"),
+    ("noexec", {"places": (replace(WORK, options=frozenset({"noexec"})),)}, "error", "noexec", "remount,exec"),
+    ("nosuid", {"places": (replace(WORK, options=frozenset({"nosuid"})),)}, "warning", "nosuid", "remount,suid"),
+    ("clock unset", {"now": 86400.0}, "error", "never set", "timedatectl"),
+    ("clock behind", {"broker": replace(BROKER, ahead=99.0)}, "warning", "99 s from the future", "timedatectl"),
+    ("clock far behind", {"broker": replace(BROKER, ahead=9999.0)}, "error", "9999 s", "timedatectl"),
+    ("open key", {"key": Key("/k", ("/k/a.key",), expires=0.0)}, "error", "/k/a.key", "chmod go= /k/a.key"),
+    ("foreign key", {"key": Key("/k", foreign=True, expires=0.0)}, "error", "does not belong", "chown -R builder /k"),
+    ("broken key", {"key": Key("/k", trouble="bad")}, "error", "bad", "gpg --homedir /k -K"),
+    ("old key", {"key": Key("/k", expires=NOW - 1)}, "error", "has expired", "--quick-set-expire"),
+    ("ageing key", {"key": Key("/k", expires=NOW + 5 * 86400)}, "warning", "in 5 days", "--quick-set-expire"),
+    ("port taken", {"port": ("h:1", Refusal("Address already in use"))}, "error", "already in use", "--port N"),
+    ("no broker", {"broker": BrokerFacts("k", refusal=Refusal("gone", "start it"))}, "error", "gone", "start it"),
+    ("no topic", {"broker": topic(exists=False)}, "warning", "does not exist", "schemas/topics.sh"),
+    (
+        "policy",
+        {"broker": configured(cleanup_policy="delete")},
+        "error",
+        "cleanup.policy=delete, not compact,delete",
+        "kafka-configs.sh --bootstrap-server k:9092 --alter --topic cb.job --add-config "
+        "'cleanup.policy=[compact,delete]'",
+    ),
+    ("small messages", {"broker": configured(max_message_bytes="1000")}, "error", "=1000", "max.message.bytes"),
+    ("short memory", {"broker": configured(retention_ms="1000")}, "warning", "=1000", "retention.ms"),
+]
+
+
+def wrong(facts: Facts) -> list[Finding]:
+    return [finding for finding in judge(facts) if finding.level is not Level.OK]
+
+
+def test_a_machine_that_has_all_has_nothing_to_mend():
+    assert wrong(WELL) == []
+    assert {finding.check for finding in judge(WELL)} >= {"python", "sandbox", "limits", "work", "key", "broker"}
+
+
+@pytest.mark.parametrize(("changed", "level", "message", "mend"), [row[1:] for row in LACKS], ids=[r[0] for r in LACKS])
+def test_one_lack_is_one_finding(changed, level, message, mend):
+    [finding] = wrong(replace(WELL, **changed))
+    assert finding.level == level
+    assert message in finding.message
+    assert mend in finding.mend
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        configured(cleanup_policy="delete,compact"),
+        configured(max_message_bytes="99999999"),
+        configured(retention_ms="-1"),
+        topic(settings={}),
+        topic(partitions=4),
+    ],
+)
+def test_more_than_is_wanted_is_fine(broker):
+    assert wrong(replace(WELL, broker=broker)) == []
+
+
+def test_what_was_not_looked_at_is_not_judged():
+    bare = Facts(user="u", now=NOW)
+    assert {finding.check for finding in judge(bare)} == {"python", "programs", "clock"}
+    assert errors(judge(bare)) == ()
