@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: help setup setup-run demo test test-fast test-unit test-e2e lint format types contracts schemas check-schemas docs lock clean
+.PHONY: help setup setup-run demo test test-fast test-unit test-e2e chaos lint format types contracts schemas check-schemas docs lock clean
 
 help:  ## Show this
 	@echo 'Cloud Builder: from a git commit to `apt install`'
@@ -24,9 +24,13 @@ setup-run:  ## Install only what running needs (no Java, no test tools)
 demo: setup-run  ## Build three packages from git, install the top one with apt, change the lowest, see it rebuilt
 	@sources-example/demo.sh
 
-test: setup  ## Run all tests: unit and contract, then end to end with real builds and a real Kafka
+test: setup  ## Run all tests: unit and contract, then end to end with real builds and a real Kafka, then under fire
 	@$(PYTEST) test/unit test/contract
 	@$(PYTEST) test/e2e
+	@$(BIN)/python test/chaos --seeds 2
+
+chaos: setup  ## Kill, freeze and cut everything at random, and check: SEEDS=50, JOBS=20, or SEED=7 to replay
+	@$(BIN)/python test/chaos --jobs $(or $(JOBS),20) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),3))
 
 test-fast: setup  ## Run the tests that need no Kafka, no network and no build
 	@$(PYTEST) test/unit

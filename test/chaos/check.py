@@ -1,0 +1,162 @@
+"""What must hold when all has healed and every wish is answered. Each function yields what is wrong, in words."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ear import Ear
+from stage import RUNNERS, Stage
+
+from cloud_builder.model.events import JobFinished, MessageDead, RequestAccepted, RequestFinished
+from cloud_builder.model.outcome import RequestOutcome
+
+Made = dict[str, tuple[str, ...]]
+"""Input key → sha256 of the artifacts."""
+
+
+def unanswered(ear: Ear, asked: set[str]) -> set[str]:
+    """Wishes and accepted requests (pushes make some, too) that have not ended."""
+    accepted = {event.request_id for event in ear.of(RequestAccepted)}
+    return (asked | accepted) - {event.request_id for event in ear.of(RequestFinished)}
+
+
+def made(ear: Ear) -> Made:
+    good = [job for job in ear.of(JobFinished) if job.outcome.is_good]
+    return {str(job.input_key): tuple(sorted(one.sha256 for one in job.artifacts)) for job in good}
+
+
+def results(ear: Ear, asked: set[str], quiet: Made | None) -> Iterator[str]:
+    for request in unanswered(ear, asked):
+        yield f"request {request} was never finished"
+    for event in ear.of(RequestFinished):
+        if event.outcome is not RequestOutcome.SUCCESS:
+            yield f"request {event.request_id} ended in {event.outcome}: {event.message}"
+    yield from _doubles("request.finished", Counter(event.request_id for event in ear.of(RequestFinished)))
+    yield from _doubles("job.finished", Counter(event.job_id for event in ear.of(JobFinished)))
+    counted = {job.job_id for job in ear.of(JobFinished)}
+    for event in ear.of(RequestFinished):
+        yield from (f"job {job.job_id} has no job.finished" for job in event.jobs if job.job_id not in counted)
+    yield from (f"unreadable: {what}" for what in ear.unreadable)
+    for letter in ear.of(MessageDead):
+        yield f"dead letter of {letter.daemon}: {letter.topic}@{letter.offset}: {letter.reason}"
+    yield from _differences(ear, quiet)
+
+
+def _doubles(what: str, counts: Counter[str]) -> Iterator[str]:
+    yield from (f"{number} times {what} for {key}" for key, number in counts.items() if number > 1)
+
+
+def _differences(ear: Ear, quiet: Made | None) -> Iterator[str]:
+    ours: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for job in ear.of(JobFinished):
+        if job.outcome.is_good:
+            ours[str(job.input_key)].add(tuple(sorted(one.sha256 for one in job.artifacts)))
+    for key, outputs in ours.items():
+        if len(outputs) > 1:
+            yield f"input key {key[:12]} led to different artifacts"
+        if quiet is not None and outputs != {quiet.get(key)}:
+            yield f"input key {key[:12]} led to other artifacts than in a quiet run"
+
+
+def artifacts(ear: Ear, stage: Stage) -> Iterator[str]:
+    """Everything that a result names is in the store, and is what it says."""
+    for digest in {
+        one.sha256 for job in ear.of(JobFinished) for one in (*job.artifacts, *([job.log] if job.log else []))
+    }:
+        file = stage.home / "store" / "objects" / digest[:2] / digest
+        if not file.is_file():
+            yield f"artifact {digest[:12]} is not in the store"
+        elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            yield f"artifact {digest[:12]} is damaged in the store"
+
+
+def repositories(ear: Ear, stage: Stage, units: int) -> Iterator[str]:
+    """Over HTTP, as apt would: InRelease is signed, each index and each package it names is there and whole."""
+    latest = {where.repository: where.url for event in ear.of(RequestFinished) for where in event.repositories}
+    if not latest:
+        yield "no repository was published"
+    for name, url in latest.items():
+        try:
+            yield from _repository(name, url, units)
+        except (urllib.error.URLError, OSError) as error:
+            yield f"repository {name}: {error}"
+
+
+def _repository(name: str, url: str, units: int) -> Iterator[str]:
+    release = _get(f"{url}/dists/bookworm/InRelease")
+    yield from _signature(name, release, _get(f"{url}/key.gpg"))
+    packages = 0
+    for path, digest in _listed(release.decode()).items():
+        index = _get(f"{url}/dists/bookworm/{path}")
+        by_hash = f"{url}/dists/bookworm/{path.rpartition('/')[0]}/by-hash/SHA256/{digest}"
+        if hashlib.sha256(index).hexdigest() != digest or _get(by_hash) != index:
+            yield f"repository {name}: {path} is not what InRelease says"
+        if path.endswith("/Packages"):
+            for stanza in filter(None, index.decode().split("\n\n")):
+                fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line)
+                packages += 1
+                if hashlib.sha256(_get(f"{url}/{fields['Filename']}")).hexdigest() != fields["SHA256"]:
+                    yield f"repository {name}: {fields['Filename']} is not what Packages says"
+    if packages < units:
+        yield f"repository {name} has {packages} packages, and {units} units were built"
+
+
+def _signature(name: str, release: bytes, key: bytes) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "key.gpg").write_bytes(key)
+        (Path(place) / "InRelease").write_bytes(release)
+        command = ["gpgv", "--keyring", f"{place}/key.gpg", f"{place}/InRelease"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+    if said.returncode:
+        yield f"repository {name}: InRelease does not verify: {said.stderr.strip()}"
+
+
+def _listed(release: str) -> Mapping[str, str]:
+    """Path → sha256."""
+    block = release.partition("\nSHA256:\n")[2]
+    lines = [line.split() for line in block.splitlines() if line.startswith(" ")]
+    return {path: digest for digest, _, path in lines}
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
+        return bytes(answer.read())
+
+
+def left_behind(stage: Stage) -> Iterator[str]:
+    """After all daemons were told to stop: no process, no mount, no directory of a build, nothing half written."""
+    for pid in Path("/proc").glob("[0-9]*"):
+        if _belongs_to(pid, stage.home):
+            yield f"process {pid.name} is left: {_read(pid / 'cmdline').replace(chr(0), ' ')[:200]}"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        place = line.split()[4]
+        if place.startswith(f"{stage.home}/") and place not in stage.mounts:
+            yield f"mount {place} is left"
+    for runner in RUNNERS:
+        jobs = stage.home / runner / "work" / "jobs"
+        yield from (f"directory {job} is left" for job in (jobs.iterdir() if jobs.is_dir() else ()))
+    yield from _half_written(stage)
+
+
+def _half_written(stage: Stage) -> Iterator[str]:
+    """In the store a killed writer's leftovers go after a day: they are no fault as long as nobody can see them."""
+    for place in (stage.home / "collector").rglob(".inspect-*"):
+        yield f"directory {place} is left"
+
+
+def _belongs_to(pid: Path, home: Path) -> bool:
+    return f"CB_HOME={home}\0" in _read(pid / "environ")
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""

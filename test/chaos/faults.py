@@ -1,0 +1,71 @@
+"""What happens in a run, and when: a list that a seed determines. Pure; stage.py carries it out."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stage import DAEMONS, STORE, Abilities
+from tree import VARIANTS
+
+
+class Kind(StrEnum):
+    KILL = "kill"
+    FREEZE = "freeze"
+    CUT = "cut"
+    SILENT = "silent"
+    SLOW = "slow"
+    FULL = "full"
+    CLOCK = "clock"
+    ASK = "ask"
+    PUSH = "push"
+
+
+BROKER = "broker"
+
+
+@dataclass(frozen=True, order=True)
+class Act:
+    """At `at` seconds something happens to `what`, for `lasts` seconds. `value`: of the clock; of a wish or push."""
+
+    at: float
+    kind: Kind
+    what: str = ""
+    lasts: float = 0.0
+    value: str = ""
+
+    def __str__(self) -> str:
+        lasts = f" for {self.lasts:4.1f} s" if self.lasts else ""
+        return f"{self.at:5.1f} s  {self.kind.value:<7} {self.what}{lasts} {self.value}".rstrip()
+
+
+LEASE = 12.0
+
+
+def schedule(seed: int, abilities: Abilities, seconds: float) -> list[Act]:
+    """The whole schedule of a seed: wishes and pushes spread over `seconds`, faults all through it."""
+    chance = random.Random(seed)
+    kinds = [Kind.KILL] * 4 + [Kind.FREEZE] * 3 + [Kind.CUT] * 2 + [Kind.SILENT] * 2 + [Kind.SLOW]
+    kinds += [Kind.CLOCK] * 2 + [Kind.FULL] * 2 * abilities.disks
+    acts = [Act(0.0, Kind.ASK, "main")]
+    acts += [Act(_when(chance, seconds), Kind.ASK, chance.choice(VARIANTS)) for _ in range(3)]
+    acts += [Act(_when(chance, seconds), Kind.PUSH, chance.choice(VARIANTS[1:]))]
+    acts += [_fault(chance, chance.choice(kinds), seconds) for _ in range(chance.randint(5, 9))]
+    return sorted(acts)
+
+
+def _fault(chance: random.Random, kind: Kind, seconds: float) -> Act:
+    at, short, long = _when(chance, seconds), chance.uniform(0.5, 5.0), chance.uniform(LEASE + 2, LEASE + 6)
+    lasts = round(long if chance.random() < 0.25 else short, 1)
+    what = chance.choice((*DAEMONS, BROKER) if kind in (Kind.KILL, Kind.FREEZE) else DAEMONS)
+    if what == BROKER:
+        lasts = round(short, 1)
+    if kind is Kind.FULL:
+        what = chance.choice((*DAEMONS, STORE))
+    jump = str(chance.choice((-3600, -60, -5, 5, 60, 3600))) if kind is Kind.CLOCK else ""
+    return Act(at, kind, what, lasts, jump)
+
+
+def _when(chance: random.Random, seconds: float) -> float:
+    return round(chance.uniform(0.3, seconds), 1)

@@ -1,0 +1,189 @@
+"""One run: the mesh is started, its schedule carried out, everything healed, every wish awaited, and all checked.
+
+At the end stands one more act, in quiet: a runner is killed for good in mid-build, and we measure how long its job
+takes to run elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import check
+from confluent_kafka import Producer
+from ear import Ear
+from faults import BROKER, Act, Kind
+from proxy import Line
+from stage import RUNNERS, Stage
+from tree import RECOVERY, SOURCE, Tree
+
+from cloud_builder.model.events import JobFinished, JobRunning, RunnerSeen
+
+PRETEND_SECONDS = 0.6
+SETTLE_SECONDS = 90.0
+READY_SECONDS = 30.0
+_LINES = {Kind.CUT: Line.CUT, Kind.SILENT: Line.SILENT, Kind.SLOW: Line.SLOW}
+
+
+@dataclass
+class Report:
+    """What a run showed. `recovery`: seconds until a killed runner's job ran elsewhere."""
+
+    wrong: list[str] = field(default_factory=list)
+    made: check.Made = field(default_factory=dict)
+    jobs: int = 0
+    attempts: int = 0
+    recovery: float = 0.0
+    logs: str = ""
+
+
+def settings(tree: Tree) -> dict[str, str]:
+    """Of the daemons. Errors of infrastructure are what this is about: they may not use up a job's tries."""
+    return {
+        "CB_SOURCES": json.dumps({SOURCE: {"url": str(tree.path), "branch": "main"}}),
+        "CB_RUNNER__PRETEND": str(PRETEND_SECONDS),
+        "CB_SCHEDULER__MAX_ERRORS": "50",
+        "CB_SCHEDULER__RETRY_DELAY": "0.2",
+        "CB_REQUEST__POLL_INTERVAL": "2",
+    }
+
+
+class Run:
+    """`acts`: empty for a quiet run of all variants."""
+
+    def __init__(self, stage: Stage, tree: Tree, acts: list[Act], quiet: check.Made | None) -> None:
+        self._stage, self._tree, self._acts, self._quiet = stage, tree, acts, quiet
+        self._ear: Ear
+        self._asked: set[str] = set()
+        self._producer: Producer
+        self._begun = 0.0
+
+    def go(self, wishes: tuple[str, ...] = ()) -> Report:
+        """`wishes`: variants asked for at once, beside the schedule."""
+        report = Report()
+        self._tree.start()
+        self._stage.start()
+        self._producer = Producer({"bootstrap.servers": self._stage.kafka.settings.bootstrap, "log_level": 0})
+        self._ear = Ear(self._stage.kafka.settings)
+        try:
+            self._await(self._is_ready, READY_SECONDS, "the mesh is up", report)
+            if report.wrong:
+                report.logs = self._stage.keep_logs()
+                return report
+            for variant in wishes:
+                self._ask(variant)
+            self._play()
+            self._stage.heal()
+            self._await(self._is_over, SETTLE_SECONDS, "all is healed and every wish answered", report)
+            if self._acts and not report.wrong:
+                report.recovery = self._recover(report)
+            self._judge(report)
+        finally:
+            self._ear.close()
+        return report
+
+    def _play(self) -> None:
+        self._begun = time.monotonic()
+        moments = sorted((moment for act in self._acts for moment in self._moments(act)), key=lambda moment: moment[0])
+        for at, happen in moments:
+            while (left := self._begun + at - time.monotonic()) > 0:
+                self._look(min(left, 0.1))
+            happen()
+
+    def _moments(self, act: Act) -> Iterator[tuple[float, Callable[[], None]]]:
+        """When an act begins, and when it ends."""
+        stage, over = self._stage, act.at + act.lasts
+        match act.kind:
+            case Kind.ASK:
+                yield act.at, lambda: self._ask(act.what)
+            case Kind.PUSH:
+                yield act.at, lambda: self._tree.push(act.what)
+            case Kind.KILL if act.what == BROKER:
+                yield act.at, stage.kafka.stop
+                yield over, stage.kafka.start
+            case Kind.KILL:
+                yield act.at, lambda: stage.daemons[act.what].kill(act.lasts)
+            case Kind.FREEZE:
+                yield act.at, lambda: stage.freeze(act.what, True)
+                yield over, lambda: stage.freeze(act.what, False)
+            case Kind.FULL:
+                yield act.at, lambda: stage.fill(act.what, True)
+                yield over, lambda: stage.fill(act.what, False)
+            case Kind.CLOCK:
+                yield act.at, lambda: stage.set_clock(act.what, int(act.value))
+                yield over, lambda: stage.set_clock(act.what, 0)
+            case _:
+                yield act.at, lambda: stage.lines[act.what].be(_LINES[act.kind])
+                yield over, lambda: stage.lines[act.what].be(Line.WELL)
+
+    def _ask(self, variant: str) -> None:
+        """Plain JSON, as a CI job would send it; librdkafka goes on trying while the broker is away."""
+        request = f"wish-{len(self._asked) + 1}"
+        self._asked.add(request)
+        wish = {"source": SOURCE, "ref": variant, "all": True, "request_id": request}
+        self._producer.produce("cb.request", json.dumps(wish).encode())
+
+    # --- waiting --------------------------------------------------------------------------------------------------
+
+    def _look(self, seconds: float) -> None:
+        started = time.monotonic()
+        self._stage.tend()
+        self._producer.poll(0)
+        self._ear.listen(seconds)
+        time.sleep(max(0.0, seconds - (time.monotonic() - started)) if seconds < 0.2 else 0.0)
+
+    def _await(self, happened: Callable[[], bool], seconds: float, what: str, report: Report) -> None:
+        until = time.monotonic() + seconds
+        while not happened():
+            if time.monotonic() > until:
+                report.wrong.append(f"not within {seconds:g} s: {what}")
+                return
+            self._look(0.1)
+
+    def _is_ready(self) -> bool:
+        return {event.runner_id for event in self._ear.of(RunnerSeen)} == set(RUNNERS)
+
+    def _is_over(self) -> bool:
+        return not check.unanswered(self._ear, self._asked)
+
+    # --- the last act -----------------------------------------------------------------------------------------------
+
+    def _recover(self, report: Report) -> float:
+        before = len(self._ear.of(JobRunning))
+        self._ask(RECOVERY)
+        self._await(lambda: len(self._ear.of(JobRunning)) > before, 20, "a job runs, to be killed", report)
+        if report.wrong:
+            return 0.0
+        victim = self._ear.of(JobRunning)[-1]
+        self._stage.daemons[victim.runner_id].wanted = False
+        self._stage.daemons[victim.runner_id].kill(0)
+        killed = time.monotonic()
+        self._await(lambda: self._runs_again(victim), 30, f"job {victim.job_id} runs again elsewhere", report)
+        took = time.monotonic() - killed
+        self._stage.daemons[victim.runner_id].wanted = True
+        self._await(self._is_over, SETTLE_SECONDS, "the last wish is answered", report)
+        return took
+
+    def _runs_again(self, victim: JobRunning) -> bool:
+        later = (event for event in self._ear.of(JobRunning) if event.job_id == victim.job_id)
+        return any(event.attempt > victim.attempt for event in later)
+
+    # --- the verdict ------------------------------------------------------------------------------------------------
+
+    def _judge(self, report: Report) -> None:
+        self._look(1.0)
+        quiet = self._quiet
+        report.wrong += check.results(self._ear, self._asked, quiet)
+        report.wrong += check.artifacts(self._ear, self._stage)
+        report.wrong += check.repositories(self._ear, self._stage, len(self._tree.units))
+        report.wrong += [f"{name} did not stop within 10 s" for name in self._stage.stop_daemons()]
+        report.wrong += check.left_behind(self._stage)
+        for name, daemon in self._stage.daemons.items():
+            report.wrong += [f"{name} ended by itself with status {status}" for status in daemon.deaths if status > 0]
+        report.made = check.made(self._ear)
+        report.jobs = len(self._ear.of(JobFinished))
+        report.attempts = sum(job.attempt for job in self._ear.of(JobFinished))
+        if report.wrong:
+            report.logs = self._stage.keep_logs()

@@ -1,0 +1,232 @@
+"""The stage of one run: a broker, the daemons as real processes in a home of their own, and what can be done to them.
+
+Each daemon has its own line to the broker (proxy.py), a clock of its own (skewed.py), and, when we may mount one,
+a small file system of its own. Must leave nothing behind, however a run ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kafka_server import JavaServer, fetched_jars, free_ports
+from proxy import Line, Proxies, Proxy
+
+RUNNERS = ("runner-1", "runner-2")
+DAEMONS = ("request", "scheduler", "collector", "info", *RUNNERS)
+SKEWED = Path(__file__).with_name("skewed.py")
+DISK_BYTES = 48 * 1024 * 1024
+STORE = "store"
+"""No daemon: the object store, a disk of its own that several of them use."""
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What this machine lets us do."""
+
+    disks: bool
+
+    @classmethod
+    def found(cls) -> Abilities:
+        return cls(_can_mount())
+
+    def missing(self) -> list[str]:
+        return [] if self.disks else ["full disks: small file systems can only be mounted by root"]
+
+
+@dataclass
+class Daemon:
+    """One daemon as a process. `wanted`: it is started again when it dies, as `cb-ctl up` would."""
+
+    name: str
+    environment: Mapping[str, str]
+    log: Path
+    clock: Path
+    """Says how many seconds its clock is ahead."""
+    process: subprocess.Popen[bytes] | None = None
+    wanted: bool = True
+    due: float = 0.0
+    deaths: list[int] = field(default_factory=list)
+    """Statuses of the ends that we did not bring about."""
+
+    def start(self) -> None:
+        role = "runner" if self.name in RUNNERS else self.name
+        words = [sys.executable, str(SKEWED), str(self.clock), role]
+        words += ["--id", self.name] if role == "runner" else []
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                words, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def tend(self, now: float) -> None:
+        if self.process is not None and (status := self.process.poll()) is not None:
+            self.process = None
+            self.deaths.append(status)
+            self.due = now + 0.5
+        if self.process is None and self.wanted and now >= self.due:
+            self.start()
+
+    def kill(self, back_after: float) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        self.due = time.monotonic() + back_after
+
+    def signal(self, number: int) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+
+class Stage:
+    """`environment`: CB_* settings of all daemons."""
+
+    def __init__(self, abilities: Abilities, environment: Mapping[str, str]) -> None:
+        self.abilities = abilities
+        self.home = Path(tempfile.mkdtemp(prefix="cb-chaos-", dir="/var/tmp"))
+        self._proxies = Proxies()
+        self.port, *ports = free_ports(2 * len(DAEMONS) + 1)
+        own, other = ports[: len(DAEMONS)], ports[len(DAEMONS) :]
+        links = {_link(name): (own[at], other[at]) for at, name in enumerate(DAEMONS)}
+        self.kafka = JavaServer(fetched_jars(), links)
+        self.lines: dict[str, Proxy] = {
+            name: self._proxies.open(links[_link(name)][1], links[_link(name)][0]) for name in DAEMONS
+        }
+        self.mounts: list[str] = []
+        for name in (*DAEMONS, STORE) if abilities.disks else ():
+            self._mount(self.home / name)
+        (self.home / "log").mkdir()
+        self.daemons = {
+            name: Daemon(
+                name, self._environment(links[_link(name)][1], environment), self.log_of(name), self._clock(name)
+            )
+            for name in DAEMONS
+        }
+
+    def log_of(self, name: str) -> Path:
+        return self.home / "log" / f"{name}.log"
+
+    def start(self) -> None:
+        self.kafka.start()
+        for daemon in self.daemons.values():
+            daemon.start()
+
+    def tend(self) -> None:
+        for daemon in self.daemons.values():
+            daemon.tend(time.monotonic())
+
+    # --- what can be done ---------------------------------------------------------------------------------------
+
+    def freeze(self, name: str, frozen: bool) -> None:
+        number = signal.SIGSTOP if frozen else signal.SIGCONT
+        (self.kafka if name == "broker" else self.daemons[name]).signal(number)
+
+    def fill(self, disk: str, full: bool) -> None:
+        ballast = self.home / disk / ".ballast"
+        if not full:
+            ballast.unlink(missing_ok=True)
+            return
+        try:
+            with ballast.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(65536))
+        except OSError:
+            return
+
+    def set_clock(self, name: str, offset: int) -> None:
+        """Seconds ahead of the true time."""
+        file = self._clock(name)
+        temporary = file.with_suffix(".new")
+        temporary.write_text(f"{offset:+d}")
+        temporary.rename(file)
+
+    def heal(self) -> None:
+        """Undoes everything: all run, all lines are well, clocks are right, disks have room."""
+        self.freeze("broker", False)
+        for name, daemon in self.daemons.items():
+            self.freeze(name, False)
+            self.lines[name].be(Line.WELL)
+            self.set_clock(name, 0)
+            daemon.wanted = True
+        for disk in (*DAEMONS, STORE) if self.abilities.disks else ():
+            self.fill(disk, False)
+
+    def stop_daemons(self) -> list[str]:
+        """SIGTERM to all; names those that did not end within 10 s."""
+        for daemon in self.daemons.values():
+            daemon.wanted = False
+            daemon.signal(signal.SIGTERM)
+        late, until = [], time.monotonic() + 10
+        for name, daemon in self.daemons.items():
+            if daemon.process is None:
+                continue
+            try:
+                daemon.process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                late.append(name)
+                daemon.kill(0)
+        return late
+
+    def keep_logs(self) -> str:
+        """Copies the logs to a place that stays; returns it."""
+        kept = Path(tempfile.mkdtemp(prefix="cb-chaos-logs-"))
+        shutil.copytree(self.home / "log", kept, dirs_exist_ok=True)
+        return str(kept)
+
+    def close(self) -> None:
+        self.heal()
+        for daemon in self.daemons.values():
+            daemon.wanted = False
+            daemon.kill(0)
+        self.kafka.close()
+        for proxy in self.lines.values():
+            proxy.close()
+        self._proxies.close()
+        for mount in self.mounts:
+            subprocess.run(["umount", "-l", mount], check=False)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _environment(self, port: int, more: Mapping[str, str]) -> dict[str, str]:
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        return {
+            **kept,
+            "CB_HOME": str(self.home),
+            "CB_CACHE": str(self.home / "cache"),
+            "CB_BROKER": f"127.0.0.1:{port}",
+            "CB_COLLECTOR__PORT": str(self.port),
+            "PYTHONUNBUFFERED": "1",
+            **more,
+        }
+
+    def _clock(self, name: str) -> Path:
+        return self.home / f"clock-{name}"
+
+    def _mount(self, place: Path) -> None:
+        place.mkdir()
+        options = f"size={DISK_BYTES},mode=0755"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "cb-chaos", str(place)], check=True)
+        self.mounts.append(str(place))
+
+
+def _link(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+def _can_mount() -> bool:
+    if os.geteuid() != 0:
+        return False
+    with tempfile.TemporaryDirectory() as place:
+        if subprocess.run(["mount", "-t", "tmpfs", "none", place], capture_output=True, check=False).returncode:
+            return False
+        subprocess.run(["umount", place], check=True)
+    return True
