@@ -63,10 +63,10 @@ def _all_needs(job: JobRecord, jobs: Mapping[JobId, JobRecord]) -> list[JobRecor
     seen: dict[JobId, JobRecord] = {}
     todo = list(job.needs)
     while todo:
-        need = jobs[todo.pop()]
-        if need.job_id not in seen:
-            seen[need.job_id] = need
-            todo.extend(need.needs)
+        key = todo.pop()
+        if key not in seen:
+            seen[key] = need = jobs[key]
+            todo += need.needs
     return [seen[key] for key in sorted(seen)]
 
 

@@ -6,7 +6,7 @@ sees all of them. Planning only asks which of our units could be meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 from debian.deb822 import PkgRelation
@@ -67,14 +67,11 @@ def provided(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
     virtual: dict[str, Artifact] = {}
     real: dict[str, Artifact] = {}
     for artifact in artifacts:
-        if artifact.package is not None:
-            real[artifact.package.name] = artifact
-            virtual.update((name, artifact) for group in _groups(artifact.package.provides) for name in group)
+        if (package := artifact.package) is not None:
+            real[package.name] = artifact
+            if package.provides:
+                virtual.update((name, artifact) for group in needed(package.provides, "") for name in group)
     return {**virtual, **real}
-
-
-def _groups(relations: str) -> Iterator[Alternatives]:
-    yield from needed(relations, "")
 
 
 def closure(relations: str, machine: str, find: Callable[[str], Artifact | None]) -> tuple[Artifact, ...]:
