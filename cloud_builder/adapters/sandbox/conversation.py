@@ -147,6 +147,8 @@ class Conversation:
         self._init = said.get("init", self._init)
         self._status = said.get("status", self._status)
         self._rss = said.get("rss", self._rss)
+        if self._status:
+            self._watch.processes(said.get("left", 0))  # It may have failed for that, faster than a sample.
         self._watch.disk(said.get("disk", 0))
         if "shared" in said:
             self._watch.shared(said["shared"])
@@ -160,7 +162,7 @@ class Conversation:
     def _ended(self) -> Ended:
         seconds = time.monotonic() - self._watch.started
         peak = max(self._watch.peak_memory, self._rss)
-        reached = self._ended_by or self._reached_in_group()
+        reached = self._ended_by or self._reached_in_group() or (self._watch.verdict if self._status else None)
         if reached is not None:
             return Ended(-signal.SIGKILL, reached, seconds, peak)
         if self._refusal is not None:

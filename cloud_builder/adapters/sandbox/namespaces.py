@@ -34,10 +34,10 @@ _SAID = 4000
 class NamespaceSandbox:
     """Thread-safe. `work`: where thrown-away changes lie while a run lasts; default: /var/tmp/cloud-builder-<uid>."""
 
-    def __init__(self, work: Path | None = None) -> None:
+    def __init__(self, work: Path | None = None, groups: Groups | None = None) -> None:
         self._work = work or scratch.default_place()
         self._turn = count()
-        self._groups = Groups()
+        self._groups = groups or Groups()
 
     def run(
         self,

@@ -7,6 +7,7 @@ root with the programs of the machine bound into it: they are there, and a shell
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from cloud_builder.adapters.sandbox.groups import Groups
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.ports.sandbox import Bind, Confinement, Ended, EndedBy
@@ -265,6 +267,7 @@ LIMITED = {
     EndedBy.SILENCE: ("echo x; sleep 60", Limits(silence=0.5)),
     EndedBy.LOG: ("yes", Limits(log=MIB)),
     EndedBy.MEMORY: ("head -c 150M /dev/zero | tail | sleep 60", Limits(memory=100 * MIB)),
+    EndedBy.PROCESSES: ("for i in $(seq 60); do sleep 60 & done; wait", Limits(processes=30)),
     EndedBy.DISK: ("head -c 150M /dev/zero > /var/tmp/x; sleep 60", Limits(disk=100 * MIB)),
 }
 
@@ -279,7 +282,53 @@ def limits_end_it_by_name(trial: Trial) -> None:
 
 def processes_are_counted(trial: Trial) -> None:
     many = "for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; wait"
-    assert trial.run(many, uid=BUILDER, limits=Limits(processes=4)).status != 0
+    assert trial.run(many, uid=BUILDER, limits=Limits(processes=4)).ended_by is EndedBy.PROCESSES
+
+
+def a_group_of_its_own_limits_it_exactly(trial: Trial) -> None:
+    """Where groups are delegated. The directory stands for the kernel's: it is joined, read, and gone at the end."""
+    base = trial.place / "groups"
+    base.mkdir()
+    for name in ("controllers", "subtree_control"):
+        (base / f"cgroup.{name}").write_text("memory pids")
+    (base / "cgroup.procs").write_text("")
+    (trial.place / "own").write_text("0::/groups\n")
+    trial.sandbox = NamespaceSandbox(trial.place / "work", Groups(trial.place, trial.place / "own"))
+    for file, text, reason in (
+        ("memory.events", "oom_kill 1\n", EndedBy.MEMORY),
+        ("pids.events", "max 1\n", EndedBy.PROCESSES),
+    ):
+        written: dict[str, str] = {}
+
+        def kernel(said: bytes, file: str = file, text: str = text, written: dict[str, str] = written) -> None:
+            (group,) = base.glob("cb-build-*")
+            written.update({one.name: one.read_text() for one in group.iterdir()})
+            for one in group.iterdir():
+                one.unlink()
+            (group / file).write_text(text)
+
+        confinement = trial.confined(uid=BUILDER, limits=Limits(memory=100 * MIB, processes=50))
+        shell = ["/bin/sh", "-c", "echo now; sleep 1; exit 1"]
+        ended = trial.sandbox.run(shell, confinement, output=kernel, cancel=trial.cancel)
+        assert ended.ended_by is reason, ended
+        assert (written["cgroup.procs"], written["memory.max"], written["pids.max"]) == ("0", str(100 * MIB), "51")
+        shutil.rmtree(base / next(base.glob("cb-build-*")))
+
+
+def system_calls_that_no_build_needs_are_refused(trial: Trial) -> None:
+    for uid in (0, BUILDER):
+        assert trial.says("grep Seccomp: /proc/self/status | cut -f2", uid=uid) == "2"
+        assert trial.run("unshare -U true", uid=uid).status != 0
+        assert trial.run("mount -t tmpfs none /srv", uid=uid).status != 0
+
+
+def standard_streams_can_be_opened_by_name(trial: Trial) -> None:
+    assert trial.says("echo out > /dev/stdout; echo err > /dev/stderr", uid=BUILDER).split() == ["out", "err"]
+
+
+def setuid_has_no_effect(trial: Trial) -> None:
+    assert trial.says("grep ' / / ' /proc/self/mountinfo | grep -c nosuid", uid=BUILDER) == "1"
+    assert trial.says("cp /usr/bin/id /tmp/i; chmod 6755 /tmp/i; /tmp/i -u", uid=BUILDER) == str(BUILDER)
 
 
 def peak_memory_is_told(trial: Trial) -> None:
@@ -322,6 +371,10 @@ CASES = (
     death_of_the_runner_ends_all,
     limits_end_it_by_name,
     processes_are_counted,
+    a_group_of_its_own_limits_it_exactly,
+    system_calls_that_no_build_needs_are_refused,
+    standard_streams_can_be_opened_by_name,
+    setuid_has_no_effect,
     peak_memory_is_told,
     many_run_at_once,
 )

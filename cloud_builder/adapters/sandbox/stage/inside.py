@@ -78,7 +78,8 @@ def _reap(program: int, control: int) -> None:
         pid, status = os.waitpid(-1, 0)
         if pid == program:
             rss = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-            say(control, {"status": os.waitstatus_to_exitcode(status), "rss": rss})
+            left = sum(name.isdigit() for name in os.listdir("/proc")) - 1
+            say(control, {"status": os.waitstatus_to_exitcode(status), "rss": rss, "left": left})
             return
 
 

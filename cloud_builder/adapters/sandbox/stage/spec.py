@@ -46,13 +46,14 @@ class Spec(TypedDict):
 
 class Said(TypedDict, total=False):
     """`unshared`: write the id maps now. `init`: the pid of the confined pid 1. `status`: how the program ended (exit
-    code, or minus the signal), with `rss` of its largest process in bytes. `disk`, `shared`: bytes used. `error`: the
-    step that the kernel refused, with its `errno`."""
+    code, or minus the signal), with `rss` of its largest process in bytes, and how many processes it `left`. `disk`,
+    `shared`: bytes used. `error`: the step that the kernel refused, with its `errno`."""
 
     unshared: bool
     init: int
     status: int
     rss: int
+    left: int
     disk: int
     shared: int
     error: str
