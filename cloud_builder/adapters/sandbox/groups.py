@@ -119,19 +119,41 @@ def _ours(base: Path) -> bool:
 
 
 def _settle(base: Path) -> None:
-    """Moves us into a leaf and hands controllers down. OSError, and all as it was, when others live in the group."""
+    """Moves us into a leaf and hands controllers down. OSError, and all as it was, when others live in the group that
+    we may not move."""
     leaf, us = base / _LEAF, str(os.getpid())
     leaf.mkdir(exist_ok=True)
-    (leaf / "cgroup.procs").write_text(us, encoding="ascii")
+    _write(leaf / "cgroup.procs", us)
     try:
-        (base / "cgroup.subtree_control").write_text("+memory +pids", encoding="ascii")
+        if _is_delegated(base):
+            _move_all(base / "cgroup.procs", leaf / "cgroup.procs")
+        _write(base / "cgroup.subtree_control", "+memory +pids")
     except OSError:
-        (base / "cgroup.procs").write_text(us, encoding="ascii")
+        _write(base / "cgroup.procs", us)
         with contextlib.suppress(OSError):
             leaf.rmdir()
         raise
     with contextlib.suppress(OSError):
-        (base / "cgroup.subtree_control").write_text("+cpu", encoding="ascii")
+        _write(base / "cgroup.subtree_control", "+cpu")
+
+
+def _is_delegated(base: Path) -> bool:
+    """What an ordinary user may write to was given to it; root may write to all, and systemd marks what it gives."""
+    if os.geteuid() != 0:
+        return True
+    with contextlib.suppress(OSError):
+        return os.getxattr(base, "trusted.delegate") == b"1"
+    return False
+
+
+def _move_all(source: Path, target: Path) -> None:
+    for pid in source.read_text(encoding="ascii").split():
+        with contextlib.suppress(ProcessLookupError):
+            _write(target, pid)
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="ascii")
 
 
 def _words(file: Path) -> frozenset[str]:

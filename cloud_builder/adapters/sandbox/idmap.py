@@ -23,6 +23,7 @@ IDS = 65535
 LEAST = 1001
 """With fewer there is no build user."""
 _FIRST_OF_ROOT = 100001
+_FIRST_GIVEN = 100000
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def of_this_user() -> IdMap:
     if root and (uids is None or gids is None):
         uids, gids = (_free(Path(f"/proc/self/{name}_map")) for name in ("uid", "gid"))
     if uids is None or gids is None or min(uids.count, gids.count) < LEAST:
-        raise no_ids(_user())
+        raise no_ids(_user(), first=first_unused(*(_text(Path(f"/etc/{name}")) for name in ("subuid", "subgid"))))
     return IdMap(_cut(uids), _cut(gids), by_kernel=root)
 
 
@@ -89,12 +90,22 @@ def free_in(text: str) -> Range | None:
     return _largest([Range(max(one.first, 1), one.end - max(one.first, 1)) for one in mapped])
 
 
+def first_unused(*texts: str) -> int:
+    """The first id behind all that files like /etc/subuid give away, 100000 at least: where useradd would go on."""
+    lines = [line.split(":") for text in texts for line in text.splitlines()]
+    ends = [int(line[1]) + int(line[2]) for line in lines if len(line) == 3 and line[1].isdigit() and line[2].isdigit()]
+    return max([_FIRST_GIVEN, *ends])
+
+
 def _granted(file: Path) -> list[Range]:
+    return list(parse_granted(_text(file), (_user(), str(os.getuid()))))
+
+
+def _text(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return []
-    return list(parse_granted(text, (_user(), str(os.getuid()))))
+        return ""
 
 
 def _user() -> str:

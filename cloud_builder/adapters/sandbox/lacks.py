@@ -20,9 +20,10 @@ _FORBIDDING = {
 _OVERLAY_ON_OVERLAY = "put the work directory on a file system that overlayfs can write to (ext4, xfs, btrfs, tmpfs)"
 
 
-def no_ids(user: str, cause: str = "") -> Retryable:
-    """`cause`: what newuidmap said."""
-    command = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
+def no_ids(user: str, cause: str = "", first: int = 100000) -> Retryable:
+    """`cause`: what newuidmap said. `first`: the first of 65,536 ids that nobody else has."""
+    ids = f"{first}-{first + 65535}"
+    command = f"usermod --add-subuids {ids} --add-subgids {ids} {user}"
     told = f": {cause}" if cause else ""
     return _lack(f"user {user} has no range of subordinate ids in /etc/subuid and /etc/subgid{told}", command)
 
