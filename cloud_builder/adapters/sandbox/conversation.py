@@ -92,7 +92,9 @@ class Conversation:
         )
 
     def _talk(self, cancel: Event) -> None:
-        """Until both streams have ended."""
+        """Until both streams have ended. The stage joins the group while its interpreter starts: that is slow."""
+        if self._group:
+            self._group.add(self._stage)
         self._send(json.dumps(self._spec).encode() + b"\n")
         with selectors.DefaultSelector() as streams:
             streams.register(self._pipe, selectors.EVENT_READ, self._carry)
@@ -122,8 +124,8 @@ class Conversation:
             self._send(DISK)
         if self._watch.limits and self._watch.wants_shared(now, use.shared_memory()):
             self._send(SHARED)
-        if self._ended_by is None and self._group and self._group.ran_out_of_processes():
-            self._end(EndedBy.PROCESSES)
+        if self._ended_by is None and self._group and (reached := self._group.reached()):
+            self._end(reached)
 
     def _carry(self) -> bool:
         piece = os.read(self._pipe, _PIECE)
@@ -162,7 +164,9 @@ class Conversation:
     def _ended(self) -> Ended:
         seconds = time.monotonic() - self._watch.started
         peak = max(self._watch.peak_memory, self._rss)
-        reached = self._ended_by or self._reached_in_group() or (self._watch.verdict if self._status else None)
+        reached = self._ended_by
+        if self._status != 0:  # Else it succeeded in spite of what it reached.
+            reached = reached or (self._group and self._group.reached()) or self._watch.verdict
         if reached is not None:
             return Ended(-signal.SIGKILL, reached, seconds, peak)
         if self._refusal is not None:
@@ -171,14 +175,6 @@ class Conversation:
             raise killed_from_outside()
         starved = use.out_of_memory_kills() > self._killed_before
         return Ended(self._status, EndedBy.ITSELF, seconds, peak, starved)
-
-    def _reached_in_group(self) -> EndedBy | None:
-        """The limit that the kernel enforced, when the program did not succeed in spite of it."""
-        if self._group is None or self._status == 0:
-            return None
-        if self._group.ran_out_of_memory():
-            return EndedBy.MEMORY
-        return EndedBy.PROCESSES if self._group.ran_out_of_processes() else None
 
     def _send(self, order: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloud_builder.model.limits import Limits
+from cloud_builder.ports.sandbox import EndedBy
 
 MOUNT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
@@ -23,6 +24,8 @@ _NEEDED = frozenset({"memory", "pids"})
 _LEAF = "cb-runner"
 """Where we ourselves go: a group with controllers for its children must have no process of its own."""
 _PREFIX = "cb-build-"
+_STAGE = 2
+"""Processes that are ours: the launcher and pid 1."""
 _REMOVED_WITHIN = 2.0
 _PERIOD = 100_000
 """Microseconds, of cpu.max."""
@@ -30,17 +33,20 @@ _PERIOD = 100_000
 
 @dataclass(frozen=True)
 class Group:
-    """Of one run. `path` is its directory: whoever writes 0 to cgroup.procs in it joins."""
+    """Of one run. `path` is its directory."""
 
     path: Path
 
-    def ran_out_of_memory(self) -> bool:
-        """True when the kernel ended it at the limit `memory`."""
-        return self._count("memory.events", "oom_kill") > 0
+    def add(self, pid: int) -> None:
+        """A process and, from now on, all that it starts. Nothing happens when it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            _write(self.path / "cgroup.procs", str(pid))
 
-    def ran_out_of_processes(self) -> bool:
-        """True when the kernel refused it a process at the limit `processes`."""
-        return self._count("pids.events", "max") > 0
+    def reached(self) -> EndedBy | None:
+        """The limit at which the kernel has killed one of its processes, or refused it one."""
+        if self._count("memory.events", "oom_kill"):
+            return EndedBy.MEMORY
+        return EndedBy.PROCESSES if self._count("pids.events", "max") else None
 
     def _count(self, file: str, key: str) -> int:
         try:
@@ -106,8 +112,7 @@ class Groups:
 def _settings(limits: Limits, *, cpu: bool) -> dict[str, str]:
     settings = {
         "memory.max": str(limits.memory),
-        "memory.oom.group": "1",
-        "pids.max": str(limits.processes + 1),  # and pid 1, which is ours
+        "pids.max": str(limits.processes + _STAGE),
     }
     if limits.cpu and cpu:
         settings["cpu.max"] = f"{limits.cpu * _PERIOD} {_PERIOD}"

@@ -20,7 +20,7 @@ from cloud_builder.ports.sandbox import Bind, Confinement, Ended
 
 from . import idmap, scratch
 from .conversation import Conversation
-from .groups import Group, Groups
+from .groups import Groups
 from .lacks import no_program
 from .stage.spec import Spec
 
@@ -54,7 +54,7 @@ class NamespaceSandbox:
             scratch.side_directory(*self._place(confinement.upper)) as side,
             self._groups.one(side.name.lstrip("."), limits) as group,
         ):
-            spec = self._spec(command, confinement, side, group, terminal=stdin == 0)
+            spec = self._spec(command, confinement, side, terminal=stdin == 0)
             return Conversation(spec, ids, limits, group, output).hold(cancel, stdin)
 
     def remove(self, path: Path) -> None:
@@ -86,9 +86,7 @@ class NamespaceSandbox:
             upper.chmod(0o755)
         return upper.parent, f".{upper.name}.run-"
 
-    def _spec(
-        self, command: Sequence[str], confinement: Confinement, side: Path, group: Group | None, *, terminal: bool
-    ) -> Spec:
+    def _spec(self, command: Sequence[str], confinement: Confinement, side: Path, *, terminal: bool) -> Spec:
         limits = confinement.limits
         return Spec(
             parent=os.getpid(),
@@ -108,7 +106,6 @@ class NamespaceSandbox:
             terminal=terminal,
             memory=limits.memory if limits else 0,
             processes=limits.processes if limits else 0,
-            group=str(group.path) if group else "",
             cpus=self._cpus(limits.cpu if limits else 0),
         )
 

@@ -311,7 +311,7 @@ def a_group_of_its_own_limits_it_exactly(trial: Trial) -> None:
         shell = ["/bin/sh", "-c", "echo now; sleep 1; exit 1"]
         ended = trial.sandbox.run(shell, confinement, output=kernel, cancel=trial.cancel)
         assert ended.ended_by is reason, ended
-        assert (written["cgroup.procs"], written["memory.max"], written["pids.max"]) == ("0", str(100 * MIB), "51")
+        assert (written["cgroup.procs"].isdigit(), written["memory.max"]) == (True, str(100 * MIB))
         shutil.rmtree(base / next(base.glob("cb-build-*")))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from cloud_builder.adapters.sandbox.groups import Groups
 from cloud_builder.model.limits import MIB, Limits
+from cloud_builder.ports.sandbox import EndedBy
 
 LIMITS = Limits(memory=100 * MIB, processes=50, cpu=2)
 
@@ -50,8 +51,7 @@ def test_a_run_gets_its_limits_in_a_group_of_its_own(tree: Tree) -> None:
     assert written == {
         "memory.max": str(100 * MIB),
         "memory.swap.max": "0",
-        "memory.oom.group": "1",
-        "pids.max": "51",
+        "pids.max": "52",
         "cpu.max": "200000 100000",
     }
     assert not group.path.exists()
@@ -60,10 +60,13 @@ def test_a_run_gets_its_limits_in_a_group_of_its_own(tree: Tree) -> None:
 def test_what_the_kernel_refused_is_read(tree: Tree) -> None:
     with tree.groups().one("run-1", LIMITS) as group:
         assert group is not None
-        assert not group.ran_out_of_memory() and not group.ran_out_of_processes()
-        (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 3\noom_group_kill 1\n")
+        assert group.reached() is None
+        (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 0\n")
+        assert group.reached() is None
         (group.path / "pids.events").write_text("max 4\n")
-        assert group.ran_out_of_memory() and group.ran_out_of_processes()
+        assert group.reached() is EndedBy.PROCESSES
+        (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 3\n")
+        assert group.reached() is EndedBy.MEMORY
         removable(group.path)
 
 

@@ -51,7 +51,6 @@ def be_init(spec: Spec, control: int, leash: int) -> NoReturn:
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # pid 1 gets no signal that it has no handler for
         _die_with(leash)
-        _join(spec["group"])
         unshare(NEWNS)
         set_hostname(spec["hostname"])
         if not spec["network"]:
@@ -152,13 +151,6 @@ def _die_with(leash: int) -> None:
     die_with_parent()
     if select.select([leash], [], [], 0)[0]:
         os._exit(1)
-
-
-def _join(group: str) -> None:
-    """Into the control group, before anything can be used up. Empty: there is none."""
-    if group:
-        with open(f"{group}/cgroup.procs", "w", encoding="ascii") as processes:
-            processes.write("0")
 
 
 def _raise_loopback() -> None:

@@ -22,9 +22,7 @@ class BindSpec(TypedDict):
 
 
 class Spec(TypedDict):
-    """All paths are absolute. `side` is a directory of the run's own, deleted with everything in it at the end.
-
-    `group`: directory of a control group to join, or empty."""
+    """All paths are absolute. `side` is a directory of the run's own, deleted with everything in it at the end."""
 
     parent: int
     command: list[str]
@@ -40,7 +38,6 @@ class Spec(TypedDict):
     terminal: bool
     memory: int
     processes: int
-    group: str
     cpus: list[int]
 
 
