@@ -15,7 +15,7 @@ import re
 from base64 import b32encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from uuid import UUID, uuid5
 
 from pydantic import ValidationError
@@ -172,7 +172,9 @@ def _constant_headers(event: type[Payload]) -> tuple[tuple[str, bytes], ...]:
     )
 
 
+@lru_cache(maxsize=8)
 def _rfc3339(time: float) -> str:
+    """The events of one transaction have one time."""
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

@@ -58,6 +58,8 @@ class Handling:
         self._source = f"{flow.role}/{flow.instance}" if flow.instance else str(flow.role)
         self._complaint = ""
         self._pruned_at = 0.0
+        self._seen: set[str] = set()
+        self._marked: list[str] = []
         self.broker_seen = 0.0
 
     def work_through(self, batch: Sequence[Delivered], is_at_end: Callable[[], bool], stop: Event) -> None:
@@ -81,16 +83,19 @@ class Handling:
             self._state, source=self._source, now=self._clock(), broker_seen=self.broker_seen, live=self._live
         )
         with self._state.transaction():
+            self._seen, self._marked = self._seen_of(batch), []
             yield work
             if batch:
                 positions = {delivered.record.partition: delivered.record.offset + 1 for delivered in batch}
                 self._state.save_positions(self._incarnation, positions)
-            if work.emitted:
-                self._state.outbox_add(work.emitted)
+            self._state.mark_seen(self._marked, work.now)
+            said = work.close()
+            number = self._state.outbox_add(said) if said else 0
             self._relay.settle()
             self._prune(work.now)
         self._relay.settled()
-        self._relay.pending = self._relay.pending or bool(work.emitted)
+        if said:
+            self._relay.add(number, said)
 
     def _handle(self, delivered: Delivered, work: Transaction) -> None:
         event = delivered.content
@@ -100,7 +105,7 @@ class Handling:
             self._bury(delivered, event, work)
             self._answer(delivered.record, event, work)
         else:
-            self._state.mark_seen(event.id, work.now)
+            self._mark(event.id)
             work.caused_by(event)
             self._flow.handle(event, work)
             work.caused_by(None)
@@ -108,9 +113,19 @@ class Handling:
     def _is_done(self, delivered: Delivered, event: Envelope | Undecodable) -> bool:
         """Handled, or a dead letter, which stays dead when it is read again from here: what it asked for may have
         become possible since, and later events have gone by. Sent again it lies elsewhere, and is tried again."""
-        if isinstance(event, Envelope) and self._state.has_seen(event.id):
+        if isinstance(event, Envelope) and event.id in self._seen:
             return True
-        return self._state.has_seen(self._grave(delivered.record))
+        return self._grave(delivered.record) in self._seen
+
+    def _mark(self, event_id: str) -> None:
+        self._seen.add(event_id)
+        self._marked.append(event_id)
+
+    def _seen_of(self, batch: Sequence[Delivered]) -> set[str]:
+        events = [delivered for delivered in batch if delivered.content is not None]
+        ids = [event.content.id for event in events if isinstance(event.content, Envelope)]
+        graves = [self._grave(event.record) for event in events]
+        return self._state.seen_of([*ids, *graves]) if events else set()
 
     def _grave(self, record: Record) -> str:
         place = record.partition
@@ -153,7 +168,7 @@ class Handling:
                 _LOG.debug("handler failed", exc_info=error)
 
     def _bury(self, delivered: Delivered, error: Exception, work: Transaction) -> None:
-        self._state.mark_seen(self._grave(delivered.record), work.now)
+        self._mark(self._grave(delivered.record))
         letter = dead(delivered.record, error, daemon=self._source, incarnation=self._incarnation, at=work.now)
         if letter.topic != DEAD_LETTER.name:
             work.emit(letter)

@@ -135,7 +135,7 @@ class Loop:
             if previous not in (None, incarnation):
                 self._flow.resume(work)
             self._state.save_positions(incarnation, positions)
-        self._reader = Reader(self._broker, role, incarnation, positions)
+        self._reader = Reader(self._broker, role, self._flow.instance, incarnation, positions)
         _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
 
     def _patience(self) -> float:

@@ -55,11 +55,16 @@ def first_positions(broker: Broker, role: Role, kept: Mapping[Partition, int]) -
 
 
 class Reader:
-    """Reads one daemon's topics. Retryable from `poll` while the broker cannot be reached."""
+    """Reads one daemon's topics. Retryable from `poll` while the broker cannot be reached.
 
-    def __init__(self, broker: Broker, role: Role, incarnation: str, positions: Mapping[Partition, int]) -> None:
+    `instance` is the runner that reads: orders with another key are for others, and not even decoded."""
+
+    def __init__(
+        self, broker: Broker, role: Role, instance: str, incarnation: str, positions: Mapping[Partition, int]
+    ) -> None:
         self._consumer = broker.consumer(positions)
         self._incarnation = incarnation
+        self._mine = instance.encode() if role is Role.RUNNER else None
         self._wanted = frozenset(route.event for route in ROUTES if role in route.readers)
 
     def poll(self, patience: Callable[[], float], stop: Event) -> list[Delivered]:
@@ -82,6 +87,8 @@ class Reader:
         return [Delivered(record, self._content(record)) for record in records]
 
     def _content(self, record: Record) -> Envelope | Undecodable | None:
+        if self._mine is not None and record.key != self._mine and record.partition.topic == ASSIGNMENT.name:
+            return None
         try:
             head = head_of(record, self._incarnation)
             return body_of(record, head) if head.event in self._wanted else None

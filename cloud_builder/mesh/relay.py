@@ -1,5 +1,7 @@
 """Sends what transactions left in the outbox, in order, and remembers how far it got.
 
+A packet (all that one transaction says) comes here when it is committed, and is sent from memory; the outbox is read
+after a crash, and when more waits for the broker than should lie in memory.
 A confirmation is not a transaction of its own: it waits for the next one (`settle`). A crash in between sends a few
 events twice, which every reader expects.
 """
@@ -7,13 +9,17 @@ events twice, which every reader expects.
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Sequence
 
 from cloud_builder.errors import Rejected
 from cloud_builder.ports.broker import Outgoing, Producer
 from cloud_builder.ports.state import StateStore
 
-_MOST = 2000
+_MOST = 100
+"""Packets sent in one go."""
 _LOG = logging.getLogger("cb.mesh")
+Packet = tuple[int, Sequence[Outgoing]]
 
 
 class Relay:
@@ -24,18 +30,32 @@ class Relay:
         self._producer = producer
         self._sent = 0
         self._confirmed = 0
-        self.pending = True
+        self._fresh: deque[Packet] = deque()
+        self._all_in_memory = False
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._fresh) or not self._all_in_memory
+
+    def add(self, number: int, records: Sequence[Outgoing]) -> None:
+        """A packet that was just committed."""
+        if self._all_in_memory and len(self._fresh) < _MOST:
+            self._fresh.append((number, records))
+        else:
+            self._fresh.clear()
+            self._all_in_memory = False
 
     def pump(self, timeout: float) -> bool:
         """Sends all there is; True when there was something. Retryable when the broker does not take it within
         `timeout` seconds a piece."""
         before = self._sent
         while self.pending:
-            found = self._state.outbox(_MOST, after=self._sent)
-            if found:
-                self._send([record for _, record in found], timeout)
-                self._sent = found[-1][0]
-            self.pending = len(found) == _MOST
+            packets = list(self._fresh) if self._all_in_memory else self._state.outbox(_MOST, after=self._sent)
+            if packets:
+                self._send([record for _, records in packets for record in records], timeout)
+                self._sent = packets[-1][0]
+            self._fresh.clear()
+            self._all_in_memory = self._all_in_memory or len(packets) < _MOST
         return self._sent > before
 
     def settle(self) -> None:

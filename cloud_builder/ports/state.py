@@ -4,13 +4,25 @@ input positions and its outgoing messages (outbox pattern).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from cloud_builder.model.frozen import Lenient
 
 from .broker import Outgoing, Partition
 
 Document = dict[str, Any]
+
+
+class Put(NamedTuple):
+    """A document to be written. A frozen value may stand for its JSON."""
+
+    collection: str
+    key: str
+    body: Document | Lenient
+    parent: str = ""
+    rank: float = 0.0
 
 
 class Documents(Protocol):
@@ -18,8 +30,8 @@ class Documents(Protocol):
 
     def get(self, collection: str, key: str) -> Document | None: ...
 
-    def put(self, collection: str, key: str, body: Document, *, parent: str = "", rank: float = 0.0) -> None:
-        """Inserts or replaces."""
+    def put(self, collection: str, key: str, body: Document | Lenient, *, parent: str = "", rank: float = 0.0) -> None:
+        """Inserts or replaces. A frozen value stands for its JSON; a dict must not be changed afterwards."""
 
     def delete(self, collection: str, key: str) -> None: ...
 
@@ -43,9 +55,12 @@ class StateStore(Documents, Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """All or nothing for everything inside; an exception rolls back. Not nested."""
 
-    def has_seen(self, event_id: str) -> bool: ...
+    def put_all(self, documents: Iterable[Put]) -> None: ...
 
-    def mark_seen(self, event_id: str, at: float) -> None: ...
+    def seen_of(self, event_ids: Collection[str]) -> set[str]:
+        """Those of them that were marked."""
+
+    def mark_seen(self, event_ids: Iterable[str], at: float) -> None: ...
 
     def forget_seen(self, before: float) -> int:
         """Forgets event ids marked before that time; returns how many."""
@@ -58,10 +73,11 @@ class StateStore(Documents, Protocol):
     def incarnation(self) -> str | None:
         """The incarnation whose positions were saved last."""
 
-    def outbox_add(self, records: Iterable[Outgoing]) -> None: ...
+    def outbox_add(self, records: Sequence[Outgoing]) -> int:
+        """What one transaction says is one packet; its number, which is above all before."""
 
-    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Outgoing]]:
-        """The oldest records not yet confirmed whose number is above `after`, in the order they were added."""
+    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Sequence[Outgoing]]]:
+        """The oldest packets not yet confirmed whose number is above `after`, in the order they were added."""
 
     def outbox_confirm(self, up_to: int) -> None:
         """The broker has everything up to this number."""

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.adapters.sqlite.schema import TABLES
 from cloud_builder.adapters.sqlite.state import SqliteState
 from cloud_builder.errors import Rejected
 from cloud_builder.ports.broker import Outgoing, Partition
@@ -95,30 +96,30 @@ def test_an_exception_takes_back_everything(state):
     with pytest.raises(ZeroDivisionError), state.transaction():
         state.put("jobs", "1", {"n": 2})
         state.put("jobs", "2", {})
-        state.mark_seen("e", 1.0)
+        state.mark_seen(["e"], 1.0)
         state.save_positions("life", {A: 5})
         state.outbox_add(messages(2))
         raise ZeroDivisionError
     assert state.get("jobs", "1") == {"n": 1}
     assert state.get("jobs", "2") is None
-    assert not state.has_seen("e")
+    assert state.seen_of(["e"]) == set()
     assert (state.positions("life"), state.incarnation(), list(state.outbox(10))) == ({}, None, [])
 
 
 def test_inside_a_transaction_its_own_changes_are_seen(state):
     with state.transaction():
         state.put("jobs", "1", {"n": 1})
-        state.mark_seen("e", 1.0)
+        state.mark_seen(["e"], 1.0)
         assert state.get("jobs", "1") == {"n": 1}
-        assert state.has_seen("e")
+        assert state.seen_of(["e", "f"]) == {"e"}
 
 
 def test_events_are_forgotten_by_age(state):
     for number in range(5):
-        state.mark_seen(f"e{number}", float(number))
-    state.mark_seen("e0", 10.0)
+        state.mark_seen([f"e{number}"], float(number))
+    state.mark_seen(["e0"], 10.0)
     assert state.forget_seen(3.0) == 2
-    assert [state.has_seen(f"e{number}") for number in range(5)] == [True, False, False, True, True]
+    assert state.seen_of([f"e{number}" for number in range(5)]) == {"e0", "e3", "e4"}
 
 
 def test_positions_belong_to_one_life_of_the_broker(state):
@@ -133,13 +134,14 @@ def test_positions_belong_to_one_life_of_the_broker(state):
 
 def test_the_outbox_keeps_order_and_bytes_until_confirmed(state):
     record = Outgoing("cb.job", None, b"\xff\x00", (("a", b"\xfe"), ("a", b""), ("ä", b"1")))
-    state.outbox_add([record, *messages(3)])
-    (first, found), *others = state.outbox(10)
-    assert found == record
-    assert [message.value for _, message in others] == [b"m0", b"m1", b"m2"]
-    assert [number for number, _ in state.outbox(2, after=first)] == [others[0][0], others[1][0]]
-    state.outbox_confirm(others[0][0])
-    assert [message.value for _, message in state.outbox(10)] == [b"m1", b"m2"]
+    numbers = [state.outbox_add(packet) for packet in ([record], messages(3), messages(1))]
+    packets = state.outbox(10)
+    assert [number for number, _ in packets] == numbers == sorted(numbers)
+    assert packets[0][1] == [record]
+    assert [message.value for message in packets[1][1]] == [b"m0", b"m1", b"m2"]
+    assert [number for number, _ in state.outbox(1, after=numbers[0])] == [numbers[1]]
+    state.outbox_confirm(numbers[1])
+    assert [number for number, _ in state.outbox(10)] == [numbers[2]]
 
 
 def test_numbers_of_the_outbox_are_never_used_again(state):
@@ -189,6 +191,7 @@ def test_a_file_keeps_everything(tmp_path):
 
 HOLDER = """
 import sys, time
+from cloud_builder.adapters.sqlite.schema import TABLES
 from cloud_builder.adapters.sqlite.state import SqliteState
 state = SqliteState(sys.argv[1])
 with state.transaction():
@@ -220,6 +223,23 @@ def test_the_same_process_is_refused_too(tmp_path):
         SqliteState(tmp_path / "state.sqlite")
     state.close()
     SqliteState(tmp_path / "state.sqlite").close()
+
+
+def test_an_outbox_of_version_1_is_still_sent(tmp_path):
+    database = sqlite3.connect(tmp_path / "state.db")
+    database.executescript(TABLES)
+    database.executescript(
+        "DROP TABLE outbox; CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
+        " key BLOB, value BLOB NOT NULL, headers TEXT NOT NULL); PRAGMA user_version = 1"
+    )
+    row = ("cb.job", None, b"\xff\x00", '[["a", "\u00fe"]]')
+    database.execute("INSERT INTO outbox VALUES (7, ?, ?, ?, ?)", row)
+    database.commit()
+    database.close()
+    state = SqliteState(tmp_path / "state.db")
+    assert state.outbox(10) == [(7, [Outgoing("cb.job", None, b"\xff\x00", (("a", b"\xfe"),))])]
+    assert state.outbox_add(messages(1)) == 8
+    state.close()
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path):

@@ -6,7 +6,9 @@ import sqlite3
 
 from cloud_builder.errors import Rejected
 
-VERSION = 1
+from .packet import packet_1
+
+VERSION = 2
 
 TABLES = """
 CREATE TABLE document (
@@ -22,10 +24,16 @@ CREATE TABLE position (
     PRIMARY KEY (incarnation, topic, number)
 ) WITHOUT ROWID;
 CREATE TABLE life (only INTEGER PRIMARY KEY CHECK (only = 1), incarnation TEXT NOT NULL);
-CREATE TABLE outbox (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key BLOB, value BLOB NOT NULL, headers TEXT NOT NULL
-);
+CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, packet TEXT NOT NULL);
 """
+
+FROM_1 = """
+ALTER TABLE outbox RENAME TO outbox_1;
+CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, packet TEXT NOT NULL);
+INSERT INTO outbox SELECT number, packet_1(topic, key, value, headers) FROM outbox_1 ORDER BY number;
+DROP TABLE outbox_1;
+"""
+"""The outbox had a row for each record; now it has one for what a transaction says."""
 
 
 def prepare(database: sqlite3.Connection, name: str) -> None:
@@ -39,3 +47,6 @@ def prepare(database: sqlite3.Connection, name: str) -> None:
         )
     if version == 0:
         database.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    if version == 1:
+        database.create_function("packet_1", 4, packet_1)
+        database.executescript(f"BEGIN; {FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")

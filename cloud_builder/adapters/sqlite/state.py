@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.model.frozen import Lenient
 from cloud_builder.ports.broker import Outgoing, Partition
-from cloud_builder.ports.state import Document
+from cloud_builder.ports.state import Document, Put
 
 from .lock import Lock
+from .packet import pack, unpack
 from .schema import prepare
 
 MEMORY = ":memory:"
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 class SqliteState:
@@ -85,11 +87,14 @@ class SqliteState:
         found = row.fetchone()
         return None if found is None else json.loads(found[0])
 
-    def put(self, collection: str, key: str, body: Document, *, parent: str = "", rank: float = 0.0) -> None:
-        self._db.execute(
+    def put(self, collection: str, key: str, body: Document | Lenient, *, parent: str = "", rank: float = 0.0) -> None:
+        self.put_all([Put(collection, key, body, parent, rank)])
+
+    def put_all(self, documents: Iterable[Put]) -> None:
+        self._db.executemany(
             "INSERT INTO document (collection, key, parent, rank, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
             " SET parent = excluded.parent, rank = excluded.rank, body = excluded.body",
-            (collection, key, parent, rank, _dump(body)),
+            [(collection, key, parent, rank, _json(body)) for collection, key, body, parent, rank in documents],
         )
 
     def delete(self, collection: str, key: str) -> None:
@@ -122,11 +127,13 @@ class SqliteState:
 
     # --- seen events ------------------------------------------------------------------------------------------
 
-    def has_seen(self, event_id: str) -> bool:
-        return self._db.execute("SELECT 1 FROM seen WHERE id = ?", (event_id,)).fetchone() is not None
+    def seen_of(self, event_ids: Collection[str]) -> set[str]:
+        asked = "SELECT seen.id FROM json_each(?) AS asked CROSS JOIN seen ON seen.id = asked.value"
+        return {event_id for (event_id,) in self._db.execute(asked, (_dump(list(event_ids)),))}
 
-    def mark_seen(self, event_id: str, at: float) -> None:
-        self._db.execute("INSERT OR REPLACE INTO seen (id, at) VALUES (?, ?)", (event_id, at))
+    def mark_seen(self, event_ids: Iterable[str], at: float) -> None:
+        rows = [(event_id, at) for event_id in event_ids]
+        self._db.executemany("INSERT OR REPLACE INTO seen (id, at) VALUES (?, ?)", rows)
 
     def forget_seen(self, before: float) -> int:
         return self._db.execute("DELETE FROM seen WHERE at < ?", (before,)).rowcount
@@ -150,18 +157,15 @@ class SqliteState:
 
     # --- outbox -----------------------------------------------------------------------------------------------
 
-    def outbox_add(self, records: Iterable[Outgoing]) -> None:
-        self._db.executemany(
-            "INSERT INTO outbox (topic, key, value, headers) VALUES (?, ?, ?, ?)",
-            [(record.topic, record.key, record.value, _pack(record.headers)) for record in records],
-        )
+    def outbox_add(self, records: Sequence[Outgoing]) -> int:
+        added = self._db.execute("INSERT INTO outbox (packet) VALUES (?)", (pack(records),))
+        return int(added.lastrowid or 0)
 
-    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Outgoing]]:
+    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Sequence[Outgoing]]]:
         rows = self._db.execute(
-            "SELECT number, topic, key, value, headers FROM outbox WHERE number > ? ORDER BY number LIMIT ?",
-            (after, most),
+            "SELECT number, packet FROM outbox WHERE number > ? ORDER BY number LIMIT ?", (after, most)
         ).fetchall()
-        return [(number, Outgoing(topic, key, value, _unpack(headers))) for number, topic, key, value, headers in rows]
+        return [(number, unpack(packet)) for number, packet in rows]
 
     def outbox_confirm(self, up_to: int) -> None:
         self._db.execute("DELETE FROM outbox WHERE number <= ?", (up_to,))
@@ -173,10 +177,5 @@ def _where(collection: str, parent: str | None) -> tuple[str, list[Any]]:
     return "collection = ? AND parent = ?", [collection, parent]
 
 
-def _pack(headers: tuple[tuple[str, bytes], ...]) -> str:
-    """Latin-1 maps each byte to the character of the same number, so any bytes survive."""
-    return _dump([(name, value.decode("latin-1")) for name, value in headers])
-
-
-def _unpack(text: str) -> tuple[tuple[str, bytes], ...]:
-    return tuple((name, value.encode("latin-1")) for name, value in json.loads(text))
+def _json(body: Document | Lenient) -> str:
+    return body.model_dump_json() if isinstance(body, Lenient) else _dump(body)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
+
+from pydantic import PlainSerializer
 
 from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.frozen import Lenient
 from cloud_builder.model.ids import (
     InputKey,
     JobId,
@@ -98,4 +101,9 @@ class StateChanged(Payload):
 
     entity_id: str
     """`<collection>/<id>`"""
-    body: dict[str, Any] | None
+    body: Annotated[dict[str, Any] | None, PlainSerializer(lambda body: body)]
+
+    @classmethod
+    def of(cls, entity_id: str, body: Lenient) -> StateChanged:
+        """Made of a frozen value, which becomes JSON only when the event is sent."""
+        return cls.model_construct(entity_id=entity_id, body=cast("dict[str, Any]", body))

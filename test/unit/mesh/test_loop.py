@@ -333,7 +333,7 @@ def test_when_told_to_stop_without_a_broker_it_ends_within_five_seconds(broker, 
     thread.join(6)
 
     assert time.monotonic() - begin < 5
-    assert state.outbox(10)[-1][1].topic == "cb.intake", "kept for the next start"
+    assert state.outbox(10)[-1][1][-1].topic == "cb.intake", "kept for the next start"
     state.close()
 
 

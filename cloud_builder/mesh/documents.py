@@ -1,0 +1,66 @@
+"""Documents as a flow sees them inside one transaction: what it writes waits in memory until the commit.
+
+A job that is queued, assigned and told about in one batch is written once, with its last value. What is read is what
+was written, so a flow cannot tell the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+
+from cloud_builder.model.frozen import Lenient
+from cloud_builder.ports.state import Document, Documents, Put, StateStore
+
+
+class Pending(Documents):
+    """Nothing reaches the state before `flush`, but for the sake of `find` and `count`."""
+
+    def __init__(self, state: StateStore) -> None:
+        self._state = state
+        self._changes: dict[tuple[str, str], Put | None] = {}
+
+    def get(self, collection: str, key: str) -> Document | None:
+        try:
+            change = self._changes[collection, key]
+        except KeyError:
+            return self._state.get(collection, key)
+        return None if change is None else _copy(change.body)
+
+    def put(self, collection: str, key: str, body: Document | Lenient, *, parent: str = "", rank: float = 0.0) -> None:
+        self._changes[collection, key] = Put(collection, key, body, parent, rank)
+
+    def delete(self, collection: str, key: str) -> None:
+        self._changes[collection, key] = None
+
+    def find(
+        self,
+        collection: str,
+        *,
+        parent: str | None = None,
+        newest: bool = False,
+        most: int | None = None,
+        after: float | None = None,
+    ) -> Iterator[tuple[str, Document]]:
+        self._flush_for(collection)
+        return self._state.find(collection, parent=parent, newest=newest, most=most, after=after)
+
+    def count(self, collection: str, *, parent: str | None = None) -> int:
+        self._flush_for(collection)
+        return self._state.count(collection, parent=parent)
+
+    def flush(self) -> None:
+        """Writes what waits; belongs inside the transaction."""
+        changes, self._changes = self._changes, {}
+        for (collection, key), change in changes.items():
+            if change is None:
+                self._state.delete(collection, key)
+        self._state.put_all([change for change in changes.values() if change is not None])
+
+    def _flush_for(self, collection: str) -> None:
+        if any(changed == collection for changed, _ in self._changes):
+            self.flush()
+
+
+def _copy(body: Document | Lenient) -> Document:
+    return body.model_dump(mode="json") if isinstance(body, Lenient) else deepcopy(body)
