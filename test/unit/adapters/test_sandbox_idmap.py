@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.adapters.sandbox.idmap import Range, free_in, parse_granted
+from cloud_builder.adapters.sandbox.idmap import Range, first_unused, free_in, parse_granted
 
 GRANTED = "alice:100000:65536\n1001:300000:1000\n# a comment\nbob:200000:65536\nbroken:x:y\nalice:500000:10\n"
 
@@ -34,3 +34,9 @@ def test_ranges_of_a_user_by_name_or_number(names, ranges):
 )
 def test_root_takes_ids_that_its_namespace_has(text, chosen):
     assert free_in(text) == chosen
+
+
+def test_ids_to_give_come_after_all_that_are_given():
+    assert first_unused("", "") == 100000
+    assert first_unused("a:100000:65536\nb:165536:65536\n", "a:300000:10\n# odd\n") == 300010
+    assert first_unused("root:1000:10") == 100000

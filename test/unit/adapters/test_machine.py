@@ -1,0 +1,71 @@
+"""Probes of the machine: what they see of files and places made for them."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.machine import host
+from cloud_builder.adapters.machine.key import key
+from cloud_builder.adapters.signing.gnupg import GnupgSigner
+
+NAME = "Tester"
+
+
+@pytest.fixture(scope="module")
+def key_home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("key") / "gnupg"
+    GnupgSigner(home, NAME).close()
+    return home
+
+
+def test_a_key_as_we_make_it_is_ours_alone_and_never_expires(key_home):
+    found = key(key_home, NAME)
+    assert found is not None
+    assert (found.open_files, found.foreign, found.expires, found.trouble) == ((), False, 0.0, "")
+
+
+def test_a_key_that_others_may_read_is_seen(key_home):
+    [secret] = (key_home / "private-keys-v1.d").glob("*.key")
+    secret.chmod(0o644)
+    found = key(key_home, NAME)
+    secret.chmod(0o600)
+    assert found is not None
+    assert found.open_files == (str(secret),)
+
+
+def test_a_key_of_another_name_is_trouble_and_no_key_is_none(key_home, tmp_path):
+    assert getattr(key(key_home, "Somebody"), "trouble", "")
+    assert key(tmp_path, NAME) is None
+
+
+def test_a_place_that_does_not_exist_is_judged_by_what_it_will_lie_on(tmp_path):
+    place = host.place("home", tmp_path / "not" / "yet", "home")
+    assert (place.path, place.writable) == (str(tmp_path), True)
+    assert place.free > 0
+    assert place.file_system
+
+
+def test_the_file_system_is_that_of_the_nearest_mount():
+    assert host.place("home", Path("/proc/self"), "home").file_system == "proc"
+
+
+def test_a_port_in_use_says_so():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refusal = host.port("127.0.0.1", taken.getsockname()[1])
+    assert refusal is not None
+    assert "in use" in refusal.message
+
+
+def test_a_missing_program_comes_with_its_package(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert {("dpkg-deb", "dpkg", True), ("jing", "jing", False)} <= set(host.missing_programs())
+
+
+def test_a_trial_leaves_nothing_behind(tmp_path):
+    assert host.trial(tmp_path / "work") is None
+    assert list(tmp_path.iterdir()) == []
