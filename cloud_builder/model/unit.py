@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import field_validator
 
 from .frozen import Lenient
 from .ids import Digest, TreeId, UnitPath
 from .outcome import Kind
+
+_UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Target(Lenient):
@@ -53,9 +57,10 @@ class Problem(Lenient):
 
     @field_validator("path", "file", "message", "hint")
     @classmethod
-    def _as_utf8(cls, text: str) -> str:
-        """Names of files that are not UTF-8 come with surrogates, which no event can carry."""
-        return text.encode(errors="backslashreplace").decode()
+    def _is_readable(cls, text: str) -> str:
+        """A repository may hold anything: control characters are named, and halves of surrogate pairs (file names that
+        are not UTF-8), which no event can carry."""
+        return _UNREADABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file or self.path, self.line) if part)

@@ -31,15 +31,17 @@ Link = Callable[[str], str]
 def write_directory(listing: Listing, directory: str, into: Path, *, copy: Copy, link: Link, time: int) -> None:
     """Writes what lies below `directory` to the new or empty directory `into`. `time`: seconds since the epoch.
 
-    A submodule becomes an empty directory. A link in `.cb/` that leaves the unit becomes the file it points at, so
-    that units may share one build_root.kiwi; every other link is written as it is."""
+    A link in `.cb/` that leaves the unit becomes the file it points at, so that units may share one build_root.kiwi;
+    every other link is written as it is. Rejected(code="submodule") for one: what lies in it is not in the commit."""
     into.mkdir(parents=True, exist_ok=True)
     directories = [into]
     try:
         for path, entry in listing.below(directory):
             _refuse_unsafe(path)
             target = into / path
-            if entry.is_directory or entry.mode == SUBMODULE:
+            if entry.mode == SUBMODULE:
+                raise _is_elsewhere(path, entry)
+            if entry.is_directory:
                 target.mkdir()
                 directories.append(target)
                 continue
@@ -60,6 +62,12 @@ def _write_entry(entry: Entry, target: Path, copy: Copy, link: Link) -> None:
     with os.fdopen(os.open(target, _NEW, mode), "wb") as file:
         os.fchmod(file.fileno(), mode)
         copy(entry.id, file)
+
+
+def _is_elsewhere(path: str, entry: Entry) -> Rejected:
+    message = f"{path} is a git submodule (at {entry.id[:10]}): its files lie in another repository"
+    hint = "Cloud Builder reads one repository a source: commit the files themselves, e.g. by git subtree add."
+    return Rejected(message, code="submodule", hint=hint)
 
 
 def _refuse_unsafe(path: str) -> None:

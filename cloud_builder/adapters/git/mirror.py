@@ -20,6 +20,8 @@ from .export import FILES, LINK, follow, write_directory
 from .objects import Blobs, Listing, list_tree
 
 _LISTINGS_KEPT = 8
+_ENTRIES_KEPT = 200_000
+"""Of all listings together: some 400 bytes each."""
 _COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
 
 
@@ -80,6 +82,10 @@ class GitMirror:
         listing = self._listing(source, revision)
         blobs = self._opened(source)
         found = follow(listing, path, blobs.link)
+        if found is None and (entry := listing.entries.get(path)) and entry.mode == LINK:
+            to = _shown(blobs.link(entry.id))
+            hint = "A link may lead to any file of the same commit; put the file itself there."
+            raise Rejected(f"{path} is a link to {to}, which is no file of this commit", code="broken-link", hint=hint)
         if found is None:
             raise Rejected(
                 f"source {source}: no file {path}", code="unknown-path", hint=did_you_mean(path, listing.entries)
@@ -132,10 +138,14 @@ class GitMirror:
             raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
         listing = list_tree(repository, tree.text.strip())
         with self._lock:
-            while len(self._listings) >= _LISTINGS_KEPT:
+            while self._listings and self._is_full(len(listing.entries)):
                 self._listings.pop(next(iter(self._listings)))
             self._listings[key] = listing
         return listing
+
+    def _is_full(self, more: int) -> bool:
+        entries = sum(len(kept.entries) for kept in self._listings.values())
+        return len(self._listings) >= _LISTINGS_KEPT or entries + more > _ENTRIES_KEPT
 
     def _tree(self, source: SourceName, listing: Listing, directory: str) -> Entry:
         entry = listing.entries.get(directory)
@@ -144,3 +154,7 @@ class GitMirror:
             hint = did_you_mean(directory, directories)
             raise Rejected(f"source {source}: no directory {directory}", code="unknown-path", hint=hint)
         return entry
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 200 else f"{name[:200]}…"

@@ -84,6 +84,9 @@ class DirectoryTree:
 
     def read(self, path: str, most: int) -> bytes:
         file = (self._root / path).resolve()
+        if not file.is_file() and (self._root / path).is_symlink():
+            to = (self._root / path).readlink()
+            raise Rejected(f"{path} is a link to {to}, which is no file here", code="broken-link")
         if not file.is_file():
             raise Rejected(f"no file {path}", code="unknown-path")
         with file.open("rb") as opened:

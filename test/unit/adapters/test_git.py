@@ -90,7 +90,7 @@ def test_link_that_leads_nowhere_in_the_commit_is_no_file(mirror: GitMirror, tre
     mirror.refresh(DEMO, str(tree))
     with pytest.raises(Rejected) as caught:
         mirror.read(DEMO, revision, f"{UNIT}/loop", 100)
-    assert caught.value.code == "unknown-path"
+    assert caught.value.code == "broken-link"
 
 
 def test_names_that_are_not_utf8(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
@@ -103,13 +103,14 @@ def test_names_that_are_not_utf8(mirror: GitMirror, tree: Path, tmp_path: Path) 
     assert mirror.read(DEMO, revision, found[0], 10) == b"x"
 
 
-def test_submodule_is_an_empty_directory(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+def test_submodule_is_refused_by_name(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
     head = git(tree, "rev-parse", "HEAD")
     git(tree, "update-index", "--add", "--cacheinfo", f"160000,{head},{UNIT}/sub")
     git(tree, "commit", "-q", "-m", "submodule")
     revision = Revision(git(tree, "rev-parse", "HEAD"))
-    mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "out")
-    assert list((tmp_path / "out/sub").iterdir()) == []
+    with pytest.raises(Rejected, match=f"sub is a git submodule .at {head[:10]}.: its files lie in another") as caught:
+        mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "out")
+    assert caught.value.code == "submodule"
     assert mirror.find_files(DEMO, revision, "/sub") == []
 
 

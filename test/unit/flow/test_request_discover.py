@@ -118,7 +118,7 @@ def no_packaging(directory: Path) -> None:
         (write(".cb/build_root.kiwi", "<image"), ".cb/build_root.kiwi:0", "not well-formed", ""),
         (write(".cb/build_root.kiwi", KIWI.replace("sid", "sit")), ".cb/build_root.kiwi:0", "no profile sid", "sit"),
         (write(".cb/build_root.kiwi", "x" * (1 << 21)), ".cb/build_root.kiwi:0", "are allowed", ""),
-        (link(".cb/build_root.kiwi", "nowhere"), ".cb/build_root.kiwi:0", "missing", ""),
+        (link(".cb/build_root.kiwi", "nowhere"), ".cb/build_root.kiwi:0", "is a link to nowhere", ""),
         (write("debian/control", "x"), "debian/control:1", "not a field", "Name: value"),
         (no_packaging, ":0", "nothing here says how the package is built", "debian/control or a *.dsc"),
         (write(".cb/cloud_builder.yml", "- x"), ".cb/cloud_builder.yml:1", "keys and values", ""),

@@ -1,0 +1,214 @@
+"""What a repository may hold that nobody can build: each is a problem of its unit, by name, and hides no other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.adapters.deb.release import OfflineStates
+from cloud_builder.adapters.deb.source import read_source
+from cloud_builder.adapters.git import GitMirror
+from cloud_builder.errors import Permanent, Rejected
+from cloud_builder.flow.request.answer import accept
+from cloud_builder.flow.request.discover import Discovery, Snapshot
+from cloud_builder.flow.request.lookout import Sight
+from cloud_builder.flow.request.tree import CommitTree
+from cloud_builder.model.events import BuildRequested, SourceRevised
+from cloud_builder.model.ids import SourceName
+from cloud_builder.model.manifest import ManifestError, parse
+from cloud_builder.model.outcome import Kind
+from cloud_builder.model.unit import Target, Unit
+
+DEMO = SourceName("demo")
+KIWI = '<image><profiles><profile name="sid.x86_64"/></profiles></image>'
+MANIFEST = "schema_version: 1.0\nname: {}\ndistributions: [{{dist: sid, arch: x86_64}}]\n"
+CONTROL = "Source: {0}\nBuild-Depends: debhelper\n\nPackage: {0}\nArchitecture: any\n"
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 123456\n"
+
+
+def git(at: Path, *words: str, stdin: bytes = b"") -> str:
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words]
+    return subprocess.run(command, cwd=at, input=stdin, check=True, capture_output=True).stdout.decode().strip()
+
+
+def unit(root: Path, name: str) -> Path:
+    directory = root / "projects/packages" / name
+    (directory / ".cb").mkdir(parents=True)
+    (directory / "debian").mkdir()
+    (directory / ".cb/cloud_builder.yml").write_text(MANIFEST.format(name))
+    (directory / ".cb/build_root.kiwi").write_text(KIWI)
+    (directory / "debian/control").write_text(CONTROL.format(name))
+    return directory
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    unit(root, "good")
+    unit(root, "bad")
+    git(root, "init", "-q", "-b", "main")
+    return root
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[GitMirror]:
+    mirror = GitMirror(tmp_path / "cache")
+    yield mirror
+    mirror.close()
+
+
+def discovered(root: Path, mirror: GitMirror, ref: str = "main") -> Snapshot:
+    mirror.refresh(DEMO, str(root))
+    tree = CommitTree(mirror, DEMO, mirror.resolve(DEMO, ref))
+    return Discovery([DebMetadata()], OfflineStates(), 1 << 20).snapshot(tree)
+
+
+def commit(root: Path) -> None:
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "x")
+
+
+def write(name: str, content: str | bytes):
+    def change(bad: Path) -> None:
+        (bad / name).unlink(missing_ok=True)
+        (bad / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return change
+
+
+def link(name: str, to: str):
+    def change(bad: Path) -> None:
+        (bad / name).unlink(missing_ok=True)
+        (bad / name).symlink_to(to)
+
+    return change
+
+
+def undecodable_dsc(bad: Path) -> None:
+    Path(os.fsdecode(os.fsencode(bad) + b"/caf\xe9.dsc")).write_text("no field\n")
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+RELATED = "Source: bad\nBuild-Depends: {}\n\nPackage: bad\nArchitecture: any\n"
+
+BAD = {
+    "a manifest of 10 MB": (write(".cb/cloud_builder.yml", "#" * 10_000_000), "10000000 bytes, 1048576 are allowed"),
+    "a manifest that is no text": (write(".cb/cloud_builder.yml", b"\xff\xfe\x00"), "not UTF-8"),
+    "aliases that explode": (write(".cb/cloud_builder.yml", BOMB), "aliases that expand to too much"),
+    "10,000 levels": (write(".cb/cloud_builder.yml", "[" * 10_000), "more than 20 levels"),
+    "a tag that makes objects": (write(".cb/cloud_builder.yml", "a: !!python/object:os.system {}"), "is not allowed"),
+    "a null byte": (write(".cb/cloud_builder.yml", "name: a\0b\n"), "a character that YAML does not allow"),
+    "a manifest in LFS": (write(".cb/cloud_builder.yml", POINTER), "cloud_builder.yml is a Git LFS pointer"),
+    "a manifest outside": (link(".cb/cloud_builder.yml", "/etc/passwd"), "is a link to /etc/passwd, which is no file"),
+    "a build root outside": (link(".cb/build_root.kiwi", "../../../../../x"), "is a link to ../../../../../x, which"),
+    "a control outside": (link("debian/control", "/etc/passwd"), "is a link to /etc/passwd, which is no file"),
+    "a control in LFS": (write("debian/control", POINTER), "control is a Git LFS pointer, not the file itself"),
+    "a control of 10 MB": (write("debian/control", b"x" * 10_000_000), "10000000 bytes, 1048576 are allowed"),
+    "a dsc in LFS": (write("bad_1.dsc", POINTER), "bad_1.dsc is a Git LFS pointer, not the file itself"),
+    "a name that is not UTF-8": (undecodable_dsc, "no Source field"),
+    "nonsense to build with": (write("debian/control", RELATED.format("((a || [[")), '"((a" is not a package'),
+    "a null byte to build with": (write("debian/control", RELATED.format("a\0b")), "is not a package"),
+    "an escape to build with": (write("debian/control", RELATED.format("a\x1b[31m")), "is not a package"),
+    "more than anyone needs": (write("debian/control", RELATED.format("a, " * 60_000)), "of more than 100000 char"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), BAD.values(), ids=BAD)
+def test_a_bad_unit_is_a_problem_by_name_and_hides_no_other(root, mirror, change, said):
+    change(root / "projects/packages/bad")
+    commit(root)
+    started = time.monotonic()
+    found = discovered(root, mirror)
+    assert time.monotonic() - started < 5
+
+    assert [one.path for one in found.units] == ["packages/good"]
+    assert said in "\n".join(map(str, found.problems))
+    assert all(problem.path == "packages/bad" and problem.message.isprintable() for problem in found.problems)
+    event = SourceRevised(
+        source=DEMO, url="u", branch="main", revision="0" * 40, followed=True, problems=found.problems
+    )
+    assert len(event.model_dump_json()) < 20_000
+
+
+def test_a_path_that_climbs_is_no_unit(root, mirror):
+    commit(root)
+    tree = git(root, "rev-parse", "HEAD:projects/packages/good")
+    entry = b"40000 ..\0" + bytes.fromhex(tree)
+    hostile = git(root, "hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=entry)
+    git(root, "update-ref", "refs/heads/hostile", git(root, "commit-tree", hostile, "-m", "x"))
+    found = discovered(root, mirror, "hostile")
+    assert not found.units
+    assert "parts or characters" in found.problems[0].message
+
+
+def test_a_tag_object_a_deleted_branch_and_a_commit_that_was_pushed_away(root, mirror, tmp_path):
+    commit(root)
+    first = git(root, "rev-parse", "HEAD")
+    git(root, "tag", "-a", "v1", "-m", "a tag object")
+    git(root, "branch", "short-lived")
+    git(root, "commit", "-q", "--allow-empty", "-m", "to be forgotten")
+    away = git(root, "rev-parse", "HEAD")
+    mirror.refresh(DEMO, str(root))
+    assert mirror.resolve(DEMO, "v1") == first
+
+    git(root, "branch", "-D", "short-lived")
+    git(root, "reset", "-q", "--hard", first)
+    git(root, "reflog", "expire", "--expire=now", "--all")
+    git(root, "gc", "--quiet", "--prune=now")
+    mirror.refresh(DEMO, str(root))
+    with pytest.raises(Rejected, match='no branch, tag or commit "short-lived"'):
+        mirror.resolve(DEMO, "short-lived")
+    fresh = GitMirror(tmp_path / "another")
+    with pytest.raises(Rejected, match=f"no commit {away}") as caught:
+        fresh.export(DEMO, str(root), away, "projects/packages/good", tmp_path / "out")
+    fresh.close()
+    assert "forced push" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "ref", ["..", "-x", "--upload-pack=id", "a..b", "@{-1}", "\x1b[31m", "x" * 1000, "\0", "caf\udce9"]
+)
+def test_a_ref_that_is_none_is_refused(root, mirror, ref):
+    commit(root)
+    mirror.refresh(DEMO, str(root))
+    with pytest.raises(Rejected, match="no branch, tag or commit"):
+        mirror.resolve(DEMO, ref)
+
+
+def test_a_tarball_in_lfs_is_named(tmp_path):
+    (tmp_path / "xx_1.orig.tar.gz").write_text(POINTER)
+    files = f"Checksums-Sha256:\n {'0' * 64} 5 xx_1.orig.tar.gz\n"
+    (tmp_path / "xx_1-1.dsc").write_text(f"Format: 3.0 (quilt)\nSource: xx\nVersion: 1-1\n{files}")
+    with pytest.raises(Permanent, match=r"xx_1\.orig\.tar\.gz is a Git LFS pointer, not the file itself") as caught:
+        read_source(tmp_path)
+    assert "git lfs migrate export" in caught.value.hint
+
+
+def test_ten_thousand_names_in_a_request_are_found_in_a_moment():
+    paths = [f"packages/u{number}" for number in range(10_000)]
+    units = tuple(
+        Unit(
+            path=path, directory=f"projects/{path}", name=path, kind=Kind.PACKAGE, tree="t", targets=(Target(name="t"),)
+        )
+        for path in paths
+    )
+    sight = Sight("0" * 40, Snapshot(units, ()), "d", True)
+    started = time.monotonic()
+    wish = BuildRequested(source=DEMO, units=(*paths, *paths), request_id="r")
+    accepted = accept(wish, "r", sight, branch="main", at=1.0)
+    assert accepted.units == tuple(paths)
+    assert time.monotonic() - started < 2
+
+
+def test_a_manifest_error_never_says_more_than_is_readable():
+    with pytest.raises(ManifestError) as caught:
+        parse("\n".join(f"k{number}{'x' * 300}: 1" for number in range(1000)), ".cb/cloud_builder.yml")
+    assert len(str(caught.value)) < 60_000
