@@ -140,10 +140,14 @@ class Loop:
 
     def _patience(self) -> float:
         """No sleep while the outbox waits for a broker that has just come back. Asked all the time while we wait."""
-        self._pulse.beat("broker unreachable, waiting" if self._outage else "at work")
+        self._beat()
         return self._outage.delay if self._relay.pending else self._flow.patience()
 
+    def _beat(self) -> None:
+        self._pulse.beat("broker unreachable, waiting" if self._outage else "at work")
+
     def _send(self) -> None:
+        self._beat()
         try:
             if self._relay.pump(_SEND_TIMEOUT):
                 self._handling.broker_seen = self._clock()
