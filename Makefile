@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: help setup setup-run demo test test-fast test-unit test-e2e chaos lint format types contracts schemas check-schemas docs lock clean
+.PHONY: bench help setup setup-run demo test test-fast test-unit test-e2e chaos lint format types contracts schemas check-schemas docs lock clean
 
 help:  ## Show this
 	@echo 'Cloud Builder: from a git commit to `apt install`'
@@ -54,6 +54,9 @@ schemas: setup  ## Generate schemas/ and the reference pages from the model
 
 check-schemas: setup  ## Fail when what `make schemas` generates is stale
 	@$(BIN)/python -m cloud_builder.wiring.schemas --check schemas --pages doc/reference
+
+bench: setup  ## Measure against baselines (12 minutes); ONLY=dispatch for one part, SCALE=0.1 for a try
+	@$(BIN)/python test/bench/bench.py $(ONLY) $(if $(SCALE),--scale $(SCALE))
 
 docs: setup  ## Build the documentation into build/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

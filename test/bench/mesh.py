@@ -47,7 +47,7 @@ class Mesh:
     """Daemons in a home of their own. `settings` go to them as CB_* variables."""
 
     def __init__(self, home: Path, broker: BrokerSettings, **settings: str) -> None:
-        self.home, self._broker, self._settings = home, broker, settings
+        self.home, self.broker, self._settings = home, broker, settings
         self.programs: dict[str, Program] = {}
         self._kafka = KafkaBroker(broker)
         self._kafka.ensure_topics(TOPICS)
@@ -57,7 +57,7 @@ class Mesh:
     def start(self, name: str, *flags: str, **settings: str) -> Program:
         """`name`: scheduler, info, …, or runner-N."""
         role = name.partition("-")[0]
-        own = ["--home", str(self.home), "--broker", self._broker.bootstrap, *flags]
+        own = ["--home", str(self.home), "--broker", self.broker.bootstrap, *flags]
         command = python(str(Path(__file__).with_name("daemon.py")), role, *own)
         self.programs[name] = Program(name, command, self.home, **self._settings, **settings)
         return self.programs[name]

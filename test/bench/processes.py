@@ -46,10 +46,17 @@ class Program:
 
     def rss(self) -> float:
         """Resident memory in MB."""
+        return self._memory("VmRSS:")
+
+    def largest_rss(self) -> float:
+        """The most it ever was, in MB."""
+        return self._memory("VmHWM:")
+
+    def _memory(self, field: str) -> float:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(field):
                 return int(line.split()[1]) * 1024 / MB
-        return 0.0
+        raise RuntimeError(f"{self.name} has ended:\n{self.said()}")
 
     def cpu(self) -> float:
         """Seconds of CPU used so far, with those of waited-for children."""

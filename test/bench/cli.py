@@ -1,0 +1,44 @@
+"""cli.*: how long a person waits for cb-ctl, beside the bare interpreter that it cannot be faster than."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from figures import Figure, figure
+from mesh import running
+
+CTL = str(Path(sys.executable).with_name("cb-ctl"))
+BARE = "python -c pass"
+
+
+def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+    runs = max(3, int(15 * scale))
+    bare = [_seconds([sys.executable, "-c", "pass"]) for _ in range(runs)]
+    yield figure("cli.help", [_seconds([CTL, "--help"]) for _ in range(runs)], "s", bare, BARE)
+    with running(1, 1) as mesh:
+        info = mesh.start("info")
+        name = mesh.accept(*mesh.announce(1))
+        status = [CTL, "--broker", mesh.broker.bootstrap, "--home", str(mesh.home), "status", name]
+        _until_it_answers(status, info)
+        yield figure("cli.status", [_seconds(status) for _ in range(runs)], "s", bare, BARE)
+
+
+def _seconds(command: list[str]) -> float:
+    started = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return time.monotonic() - started
+
+
+def _until_it_answers(command: list[str], info) -> None:
+    until = time.monotonic() + 20
+    while True:
+        info.check()
+        done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode == 0:
+            return
+        if time.monotonic() > until:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
