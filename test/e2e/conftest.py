@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,25 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mesh import Account
-
-ORDINARY_USER = "cb-test"
-
-
-def user_cache(account: Account) -> Path:
-    """The cache folder of whoever builds, as the product itself would choose it."""
-    environment = account.environment()
-    base = environment.get("XDG_CACHE_HOME") or str(Path(environment["HOME"]) / ".cache")
-    return Path(base) / "cloud-builder" / "test"
-
-
-def ordinary_account() -> Account:
-    """An ordinary user with a subordinate id range, made when we are root."""
-    try:
-        pwd.getpwnam(ORDINARY_USER)
-    except KeyError:
-        subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", ORDINARY_USER], check=True)
-    return Account(ORDINARY_USER)
+from mesh import Account, ordinary_account, user_cache
 
 
 def accounts() -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 EXAMPLE = Path(__file__).parents[2] / "sources-example" / "projects"
+ORDINARY_USER = "cb-test"
 UNITS = ("packages/libgreet", "packages/greet", "packages/greeting-card")
 
 
@@ -76,6 +77,22 @@ class Account:
     def own_alone(self, path: Path) -> None:
         if self._entry is not None:
             os.chown(path, self._entry.pw_uid, self._entry.pw_gid, follow_symlinks=False)
+
+
+def user_cache(account: Account) -> Path:
+    """The cache folder of whoever builds, as the product itself would choose it."""
+    environment = account.environment()
+    base = environment.get("XDG_CACHE_HOME") or str(Path(environment["HOME"]) / ".cache")
+    return Path(base) / "cloud-builder" / "test"
+
+
+def ordinary_account() -> Account:
+    """An ordinary user with a subordinate id range, made when we are root."""
+    try:
+        pwd.getpwnam(ORDINARY_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", ORDINARY_USER], check=True)
+    return Account(ORDINARY_USER)
 
 
 class Source:

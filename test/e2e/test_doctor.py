@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
-from conftest import ordinary_account
-from mesh import Account, Mesh, Result
+from mesh import Account, Mesh, Result, ordinary_account
 
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.model.topics import QUERY, TOPICS
