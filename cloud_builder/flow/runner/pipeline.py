@@ -144,7 +144,7 @@ class PackageBuilder:
             verdict, step = verdict_on(error, canceled=cancel.is_set()), progress.step
             if verdict.code == "bug":
                 progress.say(traceback.format_exc())
-        progress.say(f"==> {verdict.outcome.value}" + (f": {verdict.message}" if verdict.message else ""))
+        progress.say(": ".join([f"==> {verdict.outcome.value}", *verdict.message.splitlines()[:1]]))
         progress.close()
         log = self._upload(Output(progress.log, ArtifactKind.LOG))
         finished = self._finished(task, verdict, started)

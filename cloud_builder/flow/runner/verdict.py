@@ -17,6 +17,7 @@ from cloud_builder.ports.sandbox import Ended, EndedBy
 from .progress import Canceled, Progress
 
 LAST_LINES = 6
+"""Of the log, in a message."""
 _KILLED = -9
 _MEANINGS = (
     (
@@ -101,13 +102,19 @@ def install_ended(ended: Ended) -> Retryable | None:
 
 
 def build_failed(source: PackageSource, step: str, status: int, progress: Progress, limits: Limits) -> Permanent:
-    """With the line that looks like the cause first, and the last lines of the log after it."""
-    last = [line for line in progress.lines() if line.strip()][-LAST_LINES:]
-    cause = progress.cause() or (last[-1].strip() if last else f"exit status {status}")
-    told = "".join(f"\n  | {line}" for line in last if line.strip() != cause)
+    """With the line that looks like the cause first, and after it what was printed next; without one the last lines."""
+    lines = [line for line in progress.lines() if line.strip()]
+    cause = progress.cause() or (lines[-1].strip() if lines else f"exit status {status}")
+    told = "".join(f"\n  | {line}" for line in _around(cause, lines) if line.strip() != cause)
     verb = "does not unpack" if step == "unpack" else "does not build"
     hint = _meaning(cause, limits) + "`cb-ctl shell DIR --after-failure` opens a shell where it failed."
     return Permanent(f"{source.name} {source.version} {verb}: {cause}{told}", code=f"{step}-failed", hint=hint)
+
+
+def _around(cause: str, lines: list[str]) -> list[str]:
+    """What follows the cause, and not the epilogue of every tool that called another; the last lines without one."""
+    at = next((number for number, line in enumerate(lines) if line.strip() == cause), len(lines))
+    return lines[at : at + LAST_LINES] if at < len(lines) - 1 else lines[-LAST_LINES:]
 
 
 def _meaning(cause: str, limits: Limits) -> str:

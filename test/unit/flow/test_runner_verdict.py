@@ -63,14 +63,13 @@ def test_what_a_starving_machine_killed_is_tried_again_and_what_killed_itself_is
     check(Ended(2), "build", Limits())
 
 
-def test_the_cause_comes_first_and_the_last_lines_after_it(progress: Progress) -> None:
+def test_the_cause_comes_first_and_what_follows_it_after(progress: Progress) -> None:
     with progress.during("build"):
         progress.write(b"compiling\n\x1b[31ma.c:1: err")
         progress.write(b"or: first\x1b[0m\r\nb.c:2: error: second\n\n*** Error 1\ngiven up")
         failure = build_failed(SOURCE, "build", 2, progress, Limits())
     assert failure.message.splitlines() == [
         "greet 1.2 does not build: a.c:1: error: first",
-        "  | compiling",
         "  | b.c:2: error: second",
         "  | *** Error 1",
         "  | given up",
