@@ -145,15 +145,15 @@ def explain(source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
         hint = (
             "Correct debian/control, add a unit that provides it, or add a repository that has it to build_root.kiwi."
         )
-        return Permanent("; ".join(unmet), code="build-dependency", hint=hint)
+        return Permanent(unmet, code="build-dependency", hint=hint)
     cause = next((line for line in said if line.startswith(("E: ", "dpkg: error"))), "apt failed")
     hint = "The log has all that apt said; `cb-ctl shell` opens the same root."
     return Permanent(f"the build dependencies cannot be installed: {cause}", code="build-dependency", hint=hint)
 
 
-def _unmet(said: Sequence[str]) -> list[str]:
-    """What of Build-Depends cannot be satisfied, each with the reason: as apt told at last."""
-    found: list[str] = []
+def _unmet(said: Sequence[str]) -> str:
+    """What of Build-Depends cannot be satisfied, by reason: as apt told at last."""
+    found: dict[tuple[str, str], list[str]] = {}
     candidates = _candidates(said)
     told = max((number for number, line in enumerate(said) if line.startswith(_HEADING)), default=0)
     for line in said[told:]:
@@ -166,8 +166,8 @@ def _unmet(said: Sequence[str]) -> list[str]:
         if relation:
             field = "Build-Depends" if relation["kind"] == "Depends" else "Build-Conflicts"
             why = _why(relation["what"], relation["why"] or "", candidates)
-            found.append(f"{field}: {relation['what']} cannot be satisfied: {why}")
-    return found
+            found.setdefault((field, why), []).append(relation["what"])
+    return "; ".join(f"{field}: {', '.join(what)} cannot be satisfied: {why}" for (field, why), what in found.items())
 
 
 def _candidates(said: Sequence[str]) -> dict[str, str]:

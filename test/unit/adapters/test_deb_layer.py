@@ -75,6 +75,17 @@ def test_apts_reason_is_made_clear_by_the_versions_there_are(relation: str, cand
     assert explain(SOURCE, said).message.endswith(told)
 
 
+def test_what_is_missing_for_the_same_reason_is_told_together() -> None:
+    said = [
+        " builddeps:/layer/source : Depends: liba-dev but it is not installable",
+        "                            Depends: libb-dev (>= 3) but it is not installable",
+    ]
+    assert explain(SOURCE, said).message == (
+        "Build-Depends: liba-dev, libb-dev (>= 3) cannot be satisfied: "
+        "no such package in the repositories of the build root or in the mesh"
+    )
+
+
 @pytest.mark.parametrize(
     "line",
     [
