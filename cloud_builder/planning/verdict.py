@@ -45,10 +45,13 @@ def finished(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str
 
 
 def _first_cause(jobs: Sequence[JobRecord]) -> str:
-    for job in jobs:
-        if job.outcome in (Outcome.FAILURE, Outcome.ERROR):
-            return f"{job.unit} for {job.target.name}: {job.message}"
-    return ""
+    """A line: each job tells the whole of its own."""
+    failed = [job for job in jobs if job.outcome in (Outcome.FAILURE, Outcome.ERROR)]
+    if not failed:
+        return ""
+    cause = next(iter(failed[0].message.splitlines()), failed[0].outcome)
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return f"{failed[0].unit} for {failed[0].target.name}: {cause}{more}"
 
 
 def _result(job: JobRecord) -> JobResult:

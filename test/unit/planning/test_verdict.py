@@ -1,0 +1,29 @@
+"""The last word on a request."""
+
+from __future__ import annotations
+
+from cloud_builder.model.events import RequestAccepted
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning import verdict
+from cloud_builder.planning.expand import expand
+from cloud_builder.planning.records import RequestRecord
+
+TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+
+
+def unit(name: str) -> Unit:
+    return Unit(path=f"p/{name}", directory=f"p/{name}", name=name, kind=Kind.PACKAGE, tree="0" * 40, targets=(TARGET,))
+
+
+def test_a_request_tells_one_line_of_its_first_failure_and_how_many_more_there_are() -> None:
+    units = [unit("one"), unit("two")]
+    accepted = RequestAccepted(
+        request_id="r-1", source="s", ref="main", revision="a" * 40, units=("p/one", "p/two"), accepted_at=1.0
+    )
+    failed = {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "message": "a.c:1: error: no\n  | context"}
+    jobs = [job.model_copy(update=failed) for job in expand(accepted, "file:///s", units, 1)]
+    request = RequestRecord.model_validate({**accepted.model_dump(), "url": "file:///s", "sequence": 1})
+    told = verdict.finished(request, jobs, "", 2.0)
+    assert told.message == "p/one for bookworm.x86_64: a.c:1: error: no (and 1 more)"
+    assert told.jobs[0].message == failed["message"]
