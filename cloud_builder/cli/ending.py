@@ -14,6 +14,8 @@ from .session import Session
 
 SHOWN_FAILURES = 3
 LAST_LINES = 15
+TELLING_STEPS = ("fetch", "source", "dependencies")
+"""Their messages name the cause; the log's last lines add nothing to it."""
 
 _CODES = {
     "success": ExitCode.SUCCESS,
@@ -59,7 +61,7 @@ def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
     message = str(job.get("message") or "").splitlines()
     for line in [*message, *str(job.get("hint") or "").splitlines()]:
         click.echo(f"  {line}", err=True)
-    for line in _last_lines(mesh, job) if len(message) < 2 else ():
+    for line in _last_lines(mesh, job) if len(message) < 2 and job.get("step") not in TELLING_STEPS else ():
         click.echo(f"  | {line}", err=True)
     click.echo(f"  whole log:  cb-ctl logs {job['job_id']}", err=True)
 

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from cloud_builder.model.outcome import JobState, Outcome
+
 from .complete import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
@@ -64,7 +66,7 @@ def units(source: str | None) -> None:
 @click.command()
 @source_option
 @most_option
-@click.option("--state", metavar="STATE", help="Only those: accepted, running, finished, rejected.")
+@click.option("--state", type=click.Choice(["accepted", "running", "finished", "rejected"]), help="Only those.")
 @global_options
 def requests(source: str | None, most: int, state: str | None) -> None:
     """What was asked for, newest first."""
@@ -73,14 +75,14 @@ def requests(source: str | None, most: int, state: str | None) -> None:
         if mesh.json:
             show_json(rows)
         else:
-            show_requests(rows)
+            show_requests(rows, empty="no such requests" if source or state else "no requests yet")
 
 
 @click.command()
 @click.option("--request", metavar="REQUEST", help="Only of this request.")
 @click.option("--unit", metavar="UNIT", help="Only of this unit.")
-@click.option("--state", metavar="STATE", help="Only those: blocked, queued, running, finished.")
-@click.option("--outcome", metavar="OUTCOME", help="Only those: success, failure, error, reused, canceled, …")
+@click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only those.")
+@click.option("--outcome", type=click.Choice([outcome.value for outcome in Outcome]), help="Only those.")
 @source_option
 @most_option
 @global_options
@@ -95,7 +97,8 @@ def jobs(most: int, **filters: str | None) -> None:
             [row["job_id"], state_of(row), row["unit"], row["target"], row.get("runner_id"), _took(row), remark(row)]
             for row in rows
         ]
-        show_table(["job", "state", "unit", "target", "runner", "took", ""], cells, empty="no jobs yet")
+        empty = "no such jobs" if any(filters.values()) else "no jobs yet"
+        show_table(["job", "state", "unit", "target", "runner", "took", ""], cells, empty=empty)
 
 
 def _took(job: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from .options import global_options
 from .output import duration, moment, show_json, show_table, size, styled
 from .session import Session, session
 from .source import problem_line
-from .watching import job_line
+from .watching import first_line, job_line, state_of
 
 
 @click.command()
@@ -58,20 +59,25 @@ def _runners(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def show_requests(rows: list[dict[str, Any]]) -> None:
+def show_requests(rows: list[dict[str, Any]], empty: str = "no requests yet") -> None:
     cells = [
         [
             row["request_id"],
             row.get("outcome") or row["state"],
             row["source"],
-            row.get("ref"),
+            _short_ref(row.get("ref") or ""),
             _some(row.get("units") or []),
             moment(row.get("accepted_at")),
             duration(row["finished_at"] - row["accepted_at"]) if row.get("finished_at") else "",
+            first_line(row.get("message")),
         ]
         for row in rows
     ]
-    show_table(["request", "state", "source", "ref", "units", "since", "took"], cells, empty="no requests yet")
+    show_table(["request", "state", "source", "ref", "units", "since", "took", ""], cells, empty=empty)
+
+
+def _short_ref(ref: str) -> str:
+    return ref[:12] if re.fullmatch("[0-9a-f]{40}", ref) else ref
 
 
 def _some(units: list[str]) -> str:
@@ -88,9 +94,9 @@ def _request(mesh: Session, name: str) -> None:
     revision = (found.get("revision") or "")[:12]
     click.echo(f"{found['request_id']}  {styled(state)}  {found['source']} {found.get('ref', '')} {revision}".rstrip())
     click.echo(f"  {moment(found.get('accepted_at'))}, by {found.get('requester') or found.get('origin') or 'unknown'}")
-    for word in ("message", "hint"):
-        if found.get(word):
-            click.echo(f"  {found[word]}")
+    for word in ("message", "hint") if not jobs else ():
+        for line in str(found.get(word) or "").splitlines():
+            click.echo(f"  {line}")
     for job in jobs:
         click.echo(f"  {job_line(job)}")
     for repository in found.get("repositories") or []:
@@ -102,12 +108,13 @@ def _job(mesh: Session, name: str) -> None:
     if mesh.json:
         show_json(job)
         return
-    click.echo(job_line(job))
+    click.echo(f"{styled(state_of(job))}  {job['job_id']}  {job['unit']}  {job['target']}")
     for label, value in _facts(job):
         if value:
-            click.echo(f"  {label + ':':12} {value}")
+            click.echo(f"  {label + ':':12} " + value.replace("\n", "\n" + " " * 15))
     for attempt in job["attempts"]:
-        click.echo(f"  {'attempt ' + str(attempt['attempt']) + ':':12} {_attempt(attempt)}")
+        told = "" if attempt.get("message") == job.get("message") else first_line(attempt.get("message"))
+        click.echo(f"  {'attempt ' + str(attempt['attempt']) + ':':12} {_attempt(attempt, told)}")
     for artifact in job["artifacts"]:
         click.echo(
             f"  {artifact['kind'] + ':':12} {artifact['name']} ({size(artifact['size'])}, {artifact['sha256'][:12]})"
@@ -121,15 +128,14 @@ def _facts(job: dict[str, Any]) -> list[tuple[str, str]]:
         ("message", str(job.get("message") or "")),
         ("next", str(job.get("hint") or "")),
         ("step", str(job.get("step") or "")),
-        ("waits for", ", ".join(job.get("waiting_for") or [])),
+        ("waits for", ", ".join(job.get("waiting_units") or job.get("waiting_for") or [])),
         ("reused from", str(job.get("reused_from") or "")),
         ("revision", str(job.get("revision") or "")[:12]),
         ("timings", timings),
     ]
 
 
-def _attempt(attempt: dict[str, Any]) -> str:
+def _attempt(attempt: dict[str, Any], message: str) -> str:
     outcome = attempt.get("outcome")
-    message = str(attempt.get("message") or "").split("\n")[0]
     took = duration(attempt["finished_at"] - attempt["started_at"]) if attempt.get("finished_at") else "running"
     return "  ".join(word for word in (styled(outcome) if outcome else "", attempt["runner_id"], took, message) if word)

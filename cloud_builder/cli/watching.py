@@ -122,11 +122,16 @@ def state_of(job: Job) -> str:
 def remark(job: Job) -> str:
     """What there is to say of a job's state: why it waits, what it does, how it ended."""
     if job.get("outcome"):
-        return str(job.get("message") or "").split("\n")[0]
+        return first_line(job.get("message"))
     if job["state"] == "blocked":
-        waiting = ", ".join(job.get("waiting_for") or [])
-        return str(job.get("reason") or "") or (f"waits for {waiting}" if waiting else "")
+        units = [unit for unit in job.get("waiting_units") or [] if unit != job["unit"]]
+        waiting = ", ".join(units) or ("" if job.get("reason") else ", ".join(job.get("waiting_for") or []))
+        return f"waits for {waiting}" if waiting else str(job.get("reason") or "")
     return str(job.get("reason") or job.get("last_line") or "")
+
+
+def first_line(text: str | None) -> str:
+    return next(iter(str(text or "").splitlines()), "")
 
 
 def _live(courses: Iterator[Course]) -> Course:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.state import Document, Documents
 
 from . import livelog
@@ -47,9 +50,16 @@ def job(body: Document, state: Documents) -> dict[str, Any]:
     """A row a job; with the last line of its live log while there is one."""
     row = _only(body, _JOB)
     row["target"] = body["target"]["name"]
+    row["waiting_units"] = list(islice(_units_of(row.get("waiting_for", []), state), _WAITING_SHOWN))
     row["waiting_for"] = row.get("waiting_for", [])[:_WAITING_SHOWN]
     row["last_line"] = livelog.last_line(body["job_id"], state)
     return row
+
+
+def _units_of(jobs: list[str], state: Documents) -> Iterator[str]:
+    """Of those that have not ended: what a job still waits for, by the names that people know."""
+    waited = (body for body in (state.get("job", job) for job in jobs) if body is not None)
+    return (body["unit"] for body in waited if body["state"] != JobState.FINISHED)
 
 
 def job_in_full(body: Document, state: Documents, objects_url: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def job(number: int, state: str = "running", **more: Any) -> dict[str, Any]:
     ("row", "said"),
     [
         (job(1, "blocked", waiting_for=["r-1.2"]), "waits for r-1.2"),
+        (job(1, "blocked", reason="waits", waiting_for=["r-1.2"], waiting_units=["p/lib"]), "waits for p/lib"),
         (job(1, "blocked", reason="no runner for arm64"), "no runner for arm64"),
         (job(1, "running", last_line="make all"), "make all"),
         (job(1, "queued", reason="again in 2 s"), "again in 2 s"),
