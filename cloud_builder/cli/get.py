@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cloud_builder.errors import Rejected
+from cloud_builder.errors import Rejected, Retryable
 
 from .complete import THINGS
 from .fetch import download
@@ -36,12 +36,20 @@ def get(what: str, output: Path, with_logs: bool) -> None:
             )
         got = []
         for artifact, directory in wanted:
-            path = download(artifact, directory)
+            path = _download(artifact, directory)
             got.append({"path": str(path), "sha256": artifact["sha256"], "size": artifact["size"]})
             if not mesh.json:
                 click.echo(f"{path}  {size(artifact['size'])}")
         if mesh.json:
             show_json(got)
+
+
+def _download(artifact: dict[str, Any], directory: Path) -> Path:
+    try:
+        return download(artifact, directory)
+    except OSError as no:
+        message = f"{directory}: {artifact['name']} cannot be written there: {no.strerror or no}"
+        raise Retryable(message, code="cannot-write", hint="Choose another directory with -o DIR.") from no
 
 
 def _jobs(mesh: Session, what: str) -> list[dict[str, Any]]:

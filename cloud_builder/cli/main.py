@@ -61,6 +61,12 @@ def cli() -> None:
     """
 
 
+class Misused(CloudBuilderError):
+    """The command line cannot be understood."""
+
+    exit_code = ExitCode.USAGE
+
+
 def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
@@ -83,6 +89,8 @@ def _code_of(error: Exception, as_json: bool) -> int:
     match error:
         case click.exceptions.Exit():
             return error.exit_code
+        case click.ClickException() if as_json:
+            return _explain(Misused(error.format_message(), code="usage"), as_json)
         case click.ClickException():
             error.show()
             return ExitCode.USAGE
@@ -99,7 +107,9 @@ def _as_ours(error: Exception) -> CloudBuilderError:
     if isinstance(error, CloudBuilderError):
         return error
     if isinstance(error, OSError):
-        return Retryable(str(error), code="system", hint="Look at --home and the rights of its files.")
+        where = f"{error.filename}: " if error.filename else ""
+        told = f"{where}{error.strerror or error}"
+        return Retryable(told, code="system", hint="Look at --home and the rights of its files.")
     traceback.print_exception(error)
     hint = "This is a mistake of ours: please report it with the lines above."
     return Bug(f"{type(error).__name__}: {error}", hint=hint)

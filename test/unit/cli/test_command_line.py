@@ -126,3 +126,9 @@ def test_completion_completes() -> None:
     command = [sys.executable, "-c", "from cloud_builder.cli.main import main; main()"]
     said = subprocess.run(command, capture_output=True, text=True, env=env, check=False).stdout
     assert said.strip() == "plain,status"
+
+
+def test_wrong_usage_is_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--json", "list", "job"]) == ExitCode.USAGE
+    told = json.loads(capsys.readouterr().err)["error"]
+    assert (told["code"], told["message"]) == ("usage", "No such command 'job'. Did you mean jobs?")
