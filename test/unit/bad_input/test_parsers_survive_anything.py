@@ -1,0 +1,119 @@
+"""Properties: whatever text comes in, a parser answers or refuses in its own words; nothing else is ever raised."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import string
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_builder.adapters.deb import fragment
+from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.adapters.deb.source import read_source
+from cloud_builder.errors import Permanent, Rejected
+from cloud_builder.flow.request import malformed
+from cloud_builder.mesh.codec import Undecodable, decode, encode
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.manifest import ManifestError, parse
+from cloud_builder.model.topics import ROUTES
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.expand import graph
+from cloud_builder.planning.relations import closure, needed, provided
+from cloud_builder.ports.broker import Partition, Record
+
+RELATIONS = st.text("ab1|,()[]<>!:=.~ ${}\n\t\0é-+", max_size=60) | st.text(max_size=40)
+YAML = st.text("abn:-[]{}&*!#'\"|>%@ \n\t0.~?,\\\0\x85\ufeff", max_size=80) | st.text(max_size=80)
+FIELDS = ("Source", "Package", "Version", "Architecture", "Provides", "Depends", "Build-Depends", "Package-List",
+          "Binary", "Checksums-Sha256", "Files")  # fmt: skip
+LINE = st.one_of(
+    st.tuples(st.sampled_from(FIELDS), st.sampled_from([": ", ":", " :"]), RELATIONS).map("".join),
+    st.just(""),
+    RELATIONS.map(lambda text: f" {text}"),
+    st.sampled_from(["-----BEGIN PGP SIGNED MESSAGE-----", "-----BEGIN PGP SIGNATURE-----", "#", "."]),
+)
+GOOD_BINARY = "Package: aa\nVersion: 1\nArchitecture: all\n"
+GOOD_SOURCE = "Source: aa\nBuild-Depends: {}\n\nPackage: aa\nProvides: {}\n"
+CONTROL = st.lists(LINE, max_size=12).map("\n".join) | st.text(max_size=80)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(string.ascii_lowercase, max_size=8), inner),
+    max_leaves=8,
+)
+
+
+def _json(body: object) -> bytes:
+    return json.dumps(body).encode()
+
+
+@given(YAML)
+def test_manifest(text):
+    with contextlib.suppress(ManifestError):
+        parse(text, "projects/packages/x/.cb/cloud_builder.yml")
+
+
+@given(st.binary(max_size=100))
+def test_manifest_of_bytes(data):
+    with contextlib.suppress(ManifestError):
+        parse(data, ".cb/cloud_builder.yml")
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(ROUTES), st.binary(max_size=60) | JSON.map(_json), st.booleans())
+def test_event(route, value, is_bare):
+    names = {"ce_specversion": b"1.0", "ce_id": b"e", "ce_type": route.event.type.encode(), "ce_source": b"s"}
+    record = Record(Partition(route.topic.name, 0), 1, None, value, () if is_bare else tuple(names.items()), 1.0)
+    try:
+        decode(record, "life")
+    except Undecodable as error:
+        assert error.message
+        encode(malformed.answer(value, error.message, 1.0), source="s", id="i", time=1.0)
+
+
+@given(CONTROL, st.sampled_from(["debian", "x.dsc"]))
+def test_source_metadata_that_is_accepted_can_be_planned_with(text, name):
+    _plan(text, name)
+
+
+@given(RELATIONS, RELATIONS)
+def test_relations_that_intake_accepts_can_be_planned_with(needs, provides):
+    _plan(GOOD_SOURCE.format(needs, provides), "debian")
+
+
+def _plan(text: str, name: str) -> None:
+    with contextlib.suppress(Rejected):
+        found = DebMetadata().read([name], lambda _: text.encode())
+        target = Target(name="t", arch="x86_64")
+        unit = Unit(path="u", directory="u", name="u", kind="package", tree="t", targets=(target,),
+                    provides=found.provides, build_depends=found.build_depends)  # fmt: skip
+        graph([unit, unit.model_copy(update={"path": "other"})])
+
+
+@given(CONTROL | CONTROL.map(GOOD_BINARY.__add__))
+def test_binary_control_that_is_accepted_can_be_planned_with(text):
+    with contextlib.suppress(Permanent):
+        package = fragment.binary_package(text)
+        deb = Artifact(name="x.deb", sha256="0" * 64, size=1, kind=ArtifactKind.DEB, package=package)
+        found = provided([deb])
+        closure(package.name, "x86_64", found.get)
+        entry = fragment.packages_entry(text, "pool/x.deb", 1, "0" * 64)
+        assert "\n\n" not in entry
+        assert fragment.binary_package(entry).name == package.name
+
+
+@given(RELATIONS)
+def test_relations_that_reach_the_scheduler_in_any_way(text):
+    needed(text, "x86_64")
+
+
+@settings(max_examples=50, deadline=None)
+@given(CONTROL, CONTROL)
+def test_source_of_a_build(tmp_path_factory, control, changelog):
+    for name, text in (("debian/control", control), ("xx.dsc", control)):
+        directory = tmp_path_factory.mktemp("s")
+        (directory / "debian").mkdir()
+        (directory / "debian/changelog").write_text(changelog, errors="replace")
+        (directory / name).write_text(text, errors="replace")
+        with contextlib.suppress(Permanent):
+            read_source(directory)
