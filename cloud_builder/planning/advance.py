@@ -19,16 +19,20 @@ from .records import Built, JobRecord
 HANDED_BACK = "runner-stopped"
 """Code of an `error` that is nobody's fault: a runner was told to stop. Does not count as an error of the job."""
 
+LONGEST_WAIT = 60.0
+"""Seconds: what is unwell for so long is asked again once a minute."""
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """`max_errors`: with so many the job stays in error. `delay`: seconds before the second try, doubling."""
+    """`max_errors`: with so many the job stays in error. `delay`: seconds before the second try, doubling up to
+    LONGEST_WAIT."""
 
     max_errors: int
     delay: float
 
     def wait(self, errors: int) -> float:
-        return float(self.delay * 2 ** max(0, errors - 1))
+        return min(LONGEST_WAIT, self.delay * 2.0 ** max(0, min(errors, 50) - 1))
 
 
 def is_current(job: JobRecord | None, attempt: int) -> bool:

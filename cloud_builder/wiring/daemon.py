@@ -19,6 +19,7 @@ from types import FrameType
 from cloud_builder import __version__
 from cloud_builder.errors import CloudBuilderError, ExitCode
 from cloud_builder.mesh import logs
+from cloud_builder.mesh.clock import SteadyClock
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
@@ -89,7 +90,7 @@ def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Eve
         stack.callback(broker.close)
         flow = assemble_flow(settings, stack)
         _LOG.info("ready", extra={"home": settings.home, "broker": settings.broker.bootstrap, "version": __version__})
-        Loop(flow, broker, state, pulse=notify.of_environment(os.environ)).run(stop)
+        Loop(flow, broker, state, clock=SteadyClock(), pulse=notify.of_environment(os.environ)).run(stop)
 
 
 def _stop_on_signals() -> Event:

@@ -220,7 +220,7 @@ class RequestFlow:
     # --- questions and answers
 
     def _ask(self, work: Work) -> None:
-        wishes = list(Book(work.state).wishes()) if self._next_wish is not None else []
+        wishes = [_set_right(wish, work) for wish in Book(work.state).wishes()] if self._next_wish is not None else []
         for name, source in self._sources.items():
             if self._lookout.is_asking(name):
                 continue
@@ -269,3 +269,12 @@ class RequestFlow:
         work.emit(event)
         extra = {"source": name, "cause": error.message}
         _LOG.warning("source does not answer", extra=extra) if code else _LOG.info("source answers", extra=extra)
+
+
+def _set_right(wish: Wish, work: Work) -> Wish:
+    """A wish is never put off for so long: the clock was ahead when it was written down."""
+    if wish.next_at <= work.now + _LONGEST_PAUSE:
+        return wish
+    right = wish.model_copy(update={"next_at": work.now, "since": work.now})
+    Book(work.state).put_wish(right)
+    return right

@@ -89,7 +89,7 @@ def check_leases(world: World, work: Work, policy: RetryPolicy, lease: float, si
         silent = work.now - max(runner.last_seen if runner else 0.0, since)
         for job_id in tuple(held) if silent > lease else ():
             job = world.jobs[job_id]
-            if work.now - job.assigned_at > lease:
+            if not 0 <= work.now - job.assigned_at <= lease:  # in the future: the clock was ahead
                 lose(world, work, job, f"runner {runner_id} was silent for {silent:.0f} s", policy)
     for runner_id, runner in list(world.runners.items()):
         if work.now - max(runner.last_seen, since) > lease:

@@ -16,6 +16,7 @@ from cloud_builder.model.events import JobEvent, StateChanged
 from cloud_builder.model.frozen import Lenient
 from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId
 from cloud_builder.model.outcome import JobState
+from cloud_builder.planning.advance import LONGEST_WAIT
 from cloud_builder.planning.match import Pool, pool_of
 from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord, RunnerRecord
 from cloud_builder.ports.mesh import Work
@@ -105,11 +106,12 @@ class World:
         return (self.jobs[job_id] for _, _, job_id in self.queues[pool])
 
     def due(self, now: float) -> None:
-        """Moves retries whose delay is over into their queue."""
-        while self.delayed and self.delayed[0][0] <= now:
+        """Moves retries whose delay is over into their queue; and those that no retry delays so long: the clock was
+        ahead when they were written down."""
+        while self.delayed and not now < self.delayed[0][0] <= now + LONGEST_WAIT:
             _, job_id = heapq.heappop(self.delayed)
             job = self.jobs.get(job_id)
-            if job is not None and job.state is JobState.QUEUED and job.not_before <= now:
+            if job is not None and job.state is JobState.QUEUED and not now < job.not_before <= now + LONGEST_WAIT:
                 self._enqueue(job)
 
     # --- indexes --------------------------------------------------------------------------------------------------
