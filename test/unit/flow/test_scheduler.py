@@ -68,6 +68,16 @@ def test_an_error_is_retried_elsewhere_and_ends_after_three():
     assert [attempt for _, attempt in bench.starts] == [1, 2, 3]
 
 
+def test_a_retry_written_down_while_the_clock_was_ahead_is_not_put_off():
+    bench = started(Bench(), wanted=("lib",))
+    bench.now += 3600
+    bench.deliver(bench.seen("r1"), bench.report(bench.holding["r1"].pop(), Outcome.ERROR, message="disk is gone"))
+    bench.now -= 3600
+    bench.boot()
+    bench.wait(3)
+    assert [attempt for _, attempt in bench.starts] == [1, 2]
+
+
 def test_a_silent_runner_loses_its_job_and_its_late_result_does_not_count():
     bench = started(Bench(runners=("r1", "r2")), wanted=("lib",))
     [lost] = [name for name, orders in bench.holding.items() if orders]

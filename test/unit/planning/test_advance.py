@@ -69,6 +69,11 @@ def test_errors_are_retried_with_growing_delay_and_end_with_the_cause():
     assert "disk is gone" in state.message
 
 
+def test_the_delay_stops_growing():
+    policy = advance.RetryPolicy(max_errors=10_000, delay=2.0)
+    assert [policy.wait(errors) for errors in (1, 5, 6, 9_999)] == [2.0, 32.0, 60.0, 60.0]
+
+
 def test_a_job_handed_back_goes_again_at_once_and_counts_no_error():
     after = advance.finish(held(), report(held(), Outcome.ERROR, code=HANDED_BACK), POLICY, 50.0)
     assert (after.state, after.errors, after.not_before) == (JobState.QUEUED, 0, 50.0)
