@@ -23,8 +23,6 @@ from stage import Abilities, Stage
 from tree import ALL, Tree
 
 RECOVERY_LIMIT = 15.0
-SECONDS = 20.0
-"""Of faults in a run; then all heals."""
 
 
 def main() -> int:
@@ -38,7 +36,7 @@ def main() -> int:
         seeds = [said.seed] if said.seed is not None else range(said.first, said.first + said.seeds)
         bad, recoveries = [], []
         for seed in seeds:
-            report = _seed(seed, tree, abilities, quiet)
+            report = _seed(seed, tree, abilities, quiet, said.seconds)
             recoveries += [report.recovery] if report.recovery else []
             bad += [seed] if report.wrong else []
     _sum_up(len(list(seeds)), bad, recoveries)
@@ -55,9 +53,9 @@ def _quiet(tree: Tree, abilities: Abilities) -> Made:
     return report.made
 
 
-def _seed(seed: int, tree: Tree, abilities: Abilities, quiet: Made) -> Report:
+def _seed(seed: int, tree: Tree, abilities: Abilities, quiet: Made, seconds: float) -> Report:
     started = time.monotonic()
-    acts = schedule(seed, abilities, SECONDS)
+    acts = schedule(seed, abilities, seconds)
     report = _played(tree, abilities, acts, quiet)
     if report.recovery > RECOVERY_LIMIT:
         report.wrong.append(f"recovery took {report.recovery:.1f} s")
@@ -70,7 +68,7 @@ def _seed(seed: int, tree: Tree, abilities: Abilities, quiet: Made) -> Report:
     if report.wrong:
         print("".join(f"    {act}\n" for act in acts), end="")
         _tell(report)
-        print(f"  again: make chaos SEED={seed} JOBS={len(tree.units)}", flush=True)
+        print(f"  again: make chaos SEED={seed} JOBS={len(tree.units)} DURATION={seconds:g}", flush=True)
     return report
 
 
@@ -106,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--jobs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=20.0)
     return parser
 
 

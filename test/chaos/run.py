@@ -21,7 +21,7 @@ from tree import RECOVERY, SOURCE, Tree
 
 from cloud_builder.model.events import JobFinished, JobRunning, RunnerSeen
 
-PRETEND_SECONDS = 0.6
+PRETEND_SECONDS = 0.4
 SETTLE_SECONDS = 90.0
 READY_SECONDS = 30.0
 _LINES = {Kind.CUT: Line.CUT, Kind.SILENT: Line.SILENT, Kind.SLOW: Line.SLOW}
