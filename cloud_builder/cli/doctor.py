@@ -9,7 +9,7 @@ import click
 from cloud_builder.errors import ExitCode, Retryable
 
 from .options import global_options
-from .output import show_json
+from .output import painted, show_json
 from .session import Session, session
 
 if TYPE_CHECKING:
@@ -64,6 +64,6 @@ def _broker(mesh: Session) -> BrokerSettings | None:
 
 def _show(finding: Finding) -> None:
     word, colour = _MARKS[finding.level]
-    click.echo(f"{click.style(f'{word:<8}', fg=colour)} {finding.check:<9} {finding.message}")
+    click.echo(f"{painted(f'{word:<8}', colour)} {finding.check:<9} {finding.message}")
     for line in finding.mend.splitlines():
         click.echo(f"{'':<18} → {line}")

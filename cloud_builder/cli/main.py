@@ -15,6 +15,7 @@ from cloud_builder.errors import Bug, CloudBuilderError, ExitCode, Retryable
 
 from .lazy import LazyGroup
 from .options import Said, global_options
+from .output import painted
 from .terminal import plain
 
 COMMANDS = {
@@ -78,7 +79,7 @@ def run(args: list[str]) -> int:
         code = cli.main(args, prog_name="cb-ctl", standalone_mode=False, obj=said)
         sys.stdout.flush()
     except Exception as error:
-        return _code_of(error, said.json)
+        return _code_of(error, said.json or "--json" in args[: (*args, "--").index("--")])
     except KeyboardInterrupt:
         return _code_of(click.Abort(), said.json)
     return code if isinstance(code, int) else ExitCode.SUCCESS
@@ -120,7 +121,7 @@ def _explain(error: CloudBuilderError, as_json: bool) -> int:
         body: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
         click.echo(json.dumps({"error": body}), err=True)
         return error.exit_code
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {plain(error.message)}", err=True)
+    click.echo(f"{painted('error:', 'red', bold=True)} {plain(error.message)}", err=True)
     for line in error.hint.splitlines():
         click.echo(f"  {plain(line)}", err=True)
     return error.exit_code

@@ -26,6 +26,10 @@ COLOURS = {
     "canceled": "magenta", "superseded": "magenta", "skipped": "magenta", "draining": "yellow",
 }  # fmt: skip
 
+SHORTENED = ("", "units", "reason")
+"""Columns whose text a narrow terminal may cut: another command shows the whole of it."""
+GAP, LEAST = 2, 12
+
 
 def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
@@ -62,12 +66,31 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(highlight=False)
+    widths = [max(len(line[at]) for line in [columns, *rows]) for at in range(len(columns))]
+    widths = fit(widths, [at for at, name in enumerate(columns) if name in SHORTENED], console.width)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="ellipsis" if name in SHORTENED else "fold")
     for row in rows:
-        table.add_row(*(coloured(cell) for cell in row))
-    Console(highlight=False).print(table)
+        cells = [coloured(cell) for cell in row]
+        for cell, name, width in zip(cells, columns, widths, strict=True):
+            if name in SHORTENED:
+                cell.truncate(width, overflow="ellipsis")
+        table.add_row(*cells)
+    console.print(table)
+
+
+def fit(widths: Sequence[int], shortened: Sequence[int], room: int) -> list[int]:
+    """Widths of columns with GAP between them in `room` characters: the widest of those that may be shortened gives
+    first, down to LEAST."""
+    found = list(widths)
+    while sum(found) + GAP * (len(found) - 1) > room:
+        widest = max(shortened, key=lambda at: found[at], default=None)
+        if widest is None or found[widest] <= LEAST:
+            break
+        found[widest] -= 1
+    return found
 
 
 def coloured(word: str) -> Text:
@@ -78,8 +101,14 @@ def coloured(word: str) -> Text:
 
 def styled(word: str) -> str:
     """A state in its colour, for `click.echo` (which drops colours where there is no terminal)."""
-    colour = {"magenta": "magenta"}.get(COLOURS.get(word, ""), COLOURS.get(word))
-    return click.style(word, fg=colour) if colour and "NO_COLOR" not in os.environ else word
+    return painted(word, COLOURS.get(word))
+
+
+def painted(text: str, colour: str | None, *, bold: bool = False) -> str:
+    """For `click.echo`; without the colour where NO_COLOR is set."""
+    if os.environ.get("NO_COLOR"):
+        colour = None
+    return click.style(text, fg=colour, bold=bold or None) if colour or bold else text
 
 
 def moment(seconds: float | None) -> str:

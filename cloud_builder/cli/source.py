@@ -123,7 +123,7 @@ def wait_for_source(mesh: Session, name: str, url: str, branch: str = "") -> dic
         for row in [row for row in mesh.pages("sources") if row["source"] == name]:
             trouble = row.get("trouble")
             if trouble and trouble["at"] > started - 1.0:
-                raise Retryable(f"source {name}: {trouble['message']}", code=trouble["code"], hint=trouble["hint"])
+                raise _unread(name, trouble)
             if row["revision"] and row["url"] == url and (not branch or row["branch"] == branch):
                 return row
         time.sleep(0.2)
@@ -132,6 +132,13 @@ def wait_for_source(mesh: Session, name: str, url: str, branch: str = "") -> dic
         code="source-unreachable",
         hint=_why_unread(mesh),
     )
+
+
+def _unread(name: str, trouble: dict[str, Any]) -> CloudBuilderError:
+    """A branch that is not there is a slip of who typed it; anything else may get well by itself."""
+    told = str(trouble["message"]).removeprefix(f"source {name}: ")
+    kind = Rejected if trouble["code"] == "unknown-ref" else Retryable
+    return kind(f"source {name}: {told}", code=trouble["code"], hint=trouble["hint"])
 
 
 def _why_unread(mesh: Session) -> str:

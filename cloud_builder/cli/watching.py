@@ -12,7 +12,7 @@ import click
 from cloud_builder.errors import Retryable
 
 from .ending import exit_code, show_ending
-from .output import coloured, duration, is_terminal, show_json, styled
+from .output import coloured, duration, fit, is_terminal, show_json, styled
 from .session import Session
 
 if TYPE_CHECKING:
@@ -143,29 +143,36 @@ def _live(courses: Iterator[Course]) -> Course:
     with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="ellipsis") as live:
         for course in courses:
             last = course
-            live.update(table(course, time.time(), live.console.height - 3), refresh=True)
+            room = live.console.width, live.console.height - 3
+            live.update(table(course, time.time(), *room), refresh=True)
     assert last is not None
     return last
 
 
-def table(course: Course, now: float, room: int) -> Table:
-    """As many jobs as there is room for, those that something happens to first."""
+def table(course: Course, now: float, width: int, height: int) -> Table:
+    """As many jobs as there is room for, those that something happens to first. Remarks are cut, and a target that
+    all have is left out, before anything else gives way."""
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(box=None, pad_edge=False, show_header=False)
-    for name in ("state", "unit", "target", "runner", "time"):
-        shown.add_column(name, no_wrap=True)
-    shown.add_column("remark", no_wrap=True, overflow="ellipsis", ratio=1)
-    jobs = course.jobs if len(course.jobs) <= room else _liveliest(course.jobs)[: max(1, room - 1)]
-    for job in jobs:
-        cells = [job["unit"], job["target"], job.get("runner_id") or "", _elapsed(job, now)]
-        shown.add_row(coloured(state_of(job)), *cells, Text(remark(job), style="dim"))
+    jobs = course.jobs if len(course.jobs) <= height else _liveliest(course.jobs)[: max(1, height - 1)]
+    rows = [_cells(job, now, several=len({job["target"] for job in jobs}) > 1) for job in jobs]
+    widths = fit([max(len(row[at]) for row in rows) for at in range(len(rows[0]))], [-1], width) if rows else []
+    for row in rows:
+        words = Text(row[-1], style="dim")
+        words.truncate(widths[-1], overflow="ellipsis")
+        shown.add_row(coloured(row[0]), *row[1:-1], words)
     hidden = len(course.jobs) - len(jobs)
     if hidden or not jobs:
         word = f"and {hidden} more jobs" if hidden else "waiting for cb-scheduler"
         shown.add_row(Text("…", style="dim"), Text(word, style="dim"))
     return shown
+
+
+def _cells(job: Job, now: float, *, several: bool) -> list[str]:
+    target = [job["target"]] if several else []
+    return [state_of(job), job["unit"], *target, job.get("runner_id") or "", _elapsed(job, now), remark(job)]
 
 
 _ORDER = ("running", "assigned", "failure", "error", "queued", "blocked")

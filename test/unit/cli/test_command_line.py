@@ -129,6 +129,6 @@ def test_completion_completes() -> None:
 
 
 def test_wrong_usage_is_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--json", "list", "job"]) == ExitCode.USAGE
+    assert run(["list", "job", "--json"]) == ExitCode.USAGE
     told = json.loads(capsys.readouterr().err)["error"]
     assert (told["code"], told["message"]) == ("usage", "No such command 'job'. Did you mean jobs?")

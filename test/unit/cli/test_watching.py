@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cloud_builder.cli.output import duration, size
+from cloud_builder.cli.output import LEAST, duration, fit, size
 from cloud_builder.cli.watching import Course, remark, table
 
 
@@ -40,7 +40,7 @@ def test_a_job_says_why_it_waits_what_it_does_or_how_it_ended(row: dict[str, Any
 
 def drawn(jobs: list[dict[str, Any]], room: int) -> list[str]:
     out = StringIO()
-    Console(file=out, width=100).print(table(Course({"state": "running"}, jobs), 1010.0, room))
+    Console(file=out, width=100).print(table(Course({"state": "running"}, jobs), 1010.0, 100, room))
     return out.getvalue().splitlines()
 
 
@@ -53,6 +53,18 @@ def test_the_liveliest_jobs_are_shown_when_there_is_no_room_for_all() -> None:
     assert "10s" in lines[0]
     assert "p99" in lines[1]
     assert "43 more jobs" in lines[-1]
+
+
+def test_a_long_remark_leaves_state_unit_and_time_whole() -> None:
+    lines = drawn([job(1, "running", started_at=1000.0, runner_id="runner-1", last_line="x" * 500)], 10)
+    assert len(lines) == 1
+    assert all(word in lines[0] for word in ("running", "p1", "runner-1", "10s", "xxx…"))
+
+
+def test_on_a_narrow_terminal_the_widest_of_what_may_be_cut_gives_first() -> None:
+    assert fit([8, 40, 60], [1, 2], 80) == [8, 34, 34]
+    assert fit([8, 40, 60], [2], 80) == [8, 40, LEAST + 16]
+    assert fit([90, 40], [1], 80) == [90, LEAST]
 
 
 def test_before_there_are_jobs_the_view_says_who_is_awaited() -> None:
