@@ -6,7 +6,7 @@
     CB_TIMEOUT=SECONDS          default: 3600
     CB_KAFKA_OPTIONS=JSON       further librdkafka settings, e.g. {"security.protocol": "SASL_SSL", …}
 
-Exit codes: 0 success, 1 a build failed, 3 rejected, 4 infrastructure or time-out.
+Exit codes: 0 success, 1 a build failed, 2 wrong usage, 3 rejected, 4 infrastructure or time-out.
 """
 
 import json
@@ -19,7 +19,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 EXIT = {"success": 0, "failure": 1, "canceled": 1, "rejected": 3, "error": 4}
 
-source, *units = sys.argv[1:] or sys.exit(__doc__)
+if not sys.argv[1:] or "CB_BROKER" not in os.environ:
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
+source, *units = sys.argv[1:]
 broker = {"bootstrap.servers": os.environ["CB_BROKER"], **json.loads(os.environ.get("CB_KAFKA_OPTIONS", "{}"))}
 wish = {"source": source, "ref": os.environ.get("CB_REF", ""), "request_id": f"ci-{uuid.uuid4().hex[:12]}"}
 wish |= {"units": units} if units else {"all": True}
@@ -35,7 +38,8 @@ results.assign(parts)
 producer = Producer(broker)
 producer.produce("cb.request", json.dumps(wish))
 if producer.flush(30):
-    sys.exit(f"the broker {os.environ['CB_BROKER']} did not take the request within 30 s")
+    print(f"the broker {os.environ['CB_BROKER']} did not take the request within 30 s", file=sys.stderr)
+    sys.exit(4)
 print(f"request {wish['request_id']}", flush=True)
 
 deadline = time.monotonic() + float(os.environ.get("CB_TIMEOUT", "3600"))
@@ -49,7 +53,7 @@ else:
     sys.exit(4)
 
 for job in result["jobs"]:
-    print(f"{job['outcome']:10} {job['unit']} {job['target']} {job['message']}".rstrip())
+    print(f"{job['outcome']:10} {job['unit']} {job['target']} {job['message'].partition(chr(10))[0]}".rstrip())
 for repository in result["repositories"]:
     print(f"published  {repository['repository']}: {repository['url']}")
 print("\n".join(filter(None, [result["outcome"], result["message"], result["hint"]])))
