@@ -6,8 +6,10 @@ sees all of them. Planning only asks which of our units could be meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import cast
 
 from debian.deb822 import PkgRelation
 
@@ -24,6 +26,7 @@ ARCHITECTURES: Mapping[str, str] = {
 }
 """`platform.machine()` → Debian architecture (dpkg's cputable)."""
 
+_NAME = re.compile(r"(?:^|\|)\s*([a-z0-9][a-z0-9+.-]*)")
 Alternatives = tuple[str, ...]
 
 
@@ -36,11 +39,23 @@ def needed(relations: str, machine: str) -> tuple[Alternatives, ...]:
         return ()
     arch = ARCHITECTURES.get(machine, machine)
     groups = []
-    for group in PkgRelation.parse_relations(" ".join(relations.split())):  # its time grows by the square of spaces
-        names = tuple(str(item["name"]) for item in group if _counts(item, arch))
-        if names:
-            groups.append(names)
+    for relation in " ".join(relations.split()).split(","):  # python-debian's time grows by the square of spaces
+        for group in _parsed(relation):
+            names = tuple(str(item["name"]) for item in group if _counts(item, arch))
+            if names:
+                groups.append(names)
     return tuple(groups)
+
+
+def _parsed(relation: str) -> Sequence[Sequence[Mapping[str, object]]]:
+    """The alternatives of one relation. What python-debian stumbles over (`a [ ]`) counts on every machine: a
+    dependency too many costs an order, one too few a wrong build. A planner must survive whatever packages say."""
+    if not relation.strip():
+        return []
+    try:
+        return cast(Sequence[Sequence[Mapping[str, object]]], PkgRelation.parse_relations(relation))
+    except (IndexError, KeyError, ValueError, TypeError, AttributeError):
+        return [[{"name": name} for name in _NAME.findall(relation)]]
 
 
 def _counts(item: Mapping[str, object], arch: str) -> bool:

@@ -23,8 +23,8 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9+.-]+$")
 _RELATION = re.compile(
     r"^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?"
     r"(\s*\(\s*(<<|<=|=|>=|>>)\s*[^\s()]+\s*\))?"
-    r"(\s*\[[^\[\]]*\])?"
-    r"(\s*<[^<>]*>)*$"
+    r"(\s*\[\s*!?[a-z0-9-]+(\s+!?[a-z0-9-]+)*\s*\])?"
+    r"(\s*<\s*!?[a-z0-9.+-]+(\s+!?[a-z0-9.+-]+)*\s*>)*$"
 )
 
 
@@ -85,7 +85,11 @@ def _of_dsc(text: str, file: str) -> Metadata:
     description = Dsc(text.splitlines())
     if "Source" not in description:
         raise BrokenMetadata("no Source field", file=file, line=1, hint="Take the *.dsc that dpkg-source wrote.")
-    names = [str(entry["package"]) for entry in description.get("Package-List", ())]
+    listed = description.get("Package-List", ())
+    if not isinstance(listed, list | tuple):
+        hint = "Each package stands on a line of its own, a space before it: take the *.dsc that dpkg-source wrote."
+        raise BrokenMetadata("Package-List is no list", file=file, line=_line_of(text, "Package-List", ""), hint=hint)
+    names = [str(entry["package"]) for entry in listed]
     names = names or [name.strip() for name in str(description.get("Binary", "")).split(",") if name.strip()]
     if not names:
         raise BrokenMetadata("no binary package", file=file, hint="Take the *.dsc that dpkg-source wrote.")

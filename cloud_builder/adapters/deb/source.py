@@ -32,6 +32,7 @@ TEXT_LIMIT = 16 * 1024 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _VERSION = re.compile(r"[A-Za-z0-9.+:~-]+")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_%-]*")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _BESIDE = re.compile(r"\..*|README.*|.*\.asc")
 """What may lie beside debian/ and a pristine tarball without being a part of the source."""
 
@@ -102,9 +103,11 @@ def _read_dsc(path: Path) -> PackageSource:
     if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
         raise _broken(path, "no valid Source and Version", "Make it anew with `dpkg-source -b`.")
     sums = dsc.get("Checksums-Sha256", ())
-    if not sums:
+    if not sums or not isinstance(sums, list):
         raise _broken(path, "no Checksums-Sha256", "Make it anew with a dpkg of this decade: `dpkg-source -b`.")
     for entry in sums:
+        if not {"name", "size", "sha256"} <= entry.keys() or not _NUMBER.fullmatch(entry["size"]):
+            raise _broken(path, "Checksums-Sha256 is not as it should be", "Make it anew with `dpkg-source -b`.")
         _verify(path, entry["name"], int(entry["size"]), entry["sha256"])
     files = (path.name, *(entry["name"] for entry in sums))
     return PackageSource(name, version, path.parent, DSC, files, _relations(dsc))

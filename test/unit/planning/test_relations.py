@@ -17,6 +17,7 @@ from cloud_builder.planning.relations import closure, needed, provided
         ("a [amd64] | b [arm64]", "aarch64", (("b",),)),
         ("a <!nocheck>, b <stage1>, c <!cross> <stage1>", "x86_64", (("a",), ("c",))),
         ("python3:any, perl:native", "x86_64", (("python3",), ("perl",))),
+        ("a [ ], b | c [ ] <!x>", "x86_64", (("a",), ("b", "c"))),
     ],
 )
 def test_only_relations_that_count_on_this_machine_are_needed(relations, machine, groups):
