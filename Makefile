@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: bench help setup setup-run demo test test-fast test-unit test-e2e chaos lint format types contracts schemas check-schemas docs lock clean
+.PHONY: bench help setup setup-run demo test test-fast test-unit test-e2e chaos fuzz lint format types contracts schemas check-schemas docs lock clean
 
 help:  ## Show this
 	@echo 'Cloud Builder: from a git commit to `apt install`'
@@ -34,6 +34,14 @@ chaos: setup  ## Kill, freeze and cut everything at random, and check: SEEDS=50,
 
 test-fast: setup  ## Run the tests that need no Kafka, no network and no build
 	@$(PYTEST) test/unit
+
+fuzz: setup  ## Fuzz every parser that reads what others wrote; SECONDS_EACH=10 (installs atheris)
+	@$(BIN)/pip install --quiet 'atheris>=2.3'
+	@for parser in $$(ls test/fuzz/corpus); do \
+	    echo "== $$parser"; mkdir -p build/fuzz/$$parser; \
+	    $(BIN)/python test/fuzz/fuzz_parsers.py $$parser build/fuzz/$$parser test/fuzz/corpus/$$parser \
+	        -max_total_time=$(or $(SECONDS_EACH),10) -artifact_prefix=build/fuzz/ -verbosity=0 -print_final_stats=0; \
+	done
 
 lint: setup  ## Check style and format (ruff)
 	@$(BIN)/ruff check .
