@@ -1,7 +1,7 @@
 """load.*: many runners on one machine, and daemons that have worked for long.
 
-    load.runners_20   jobs per second with 20 runners of one slot beside 4 with 100: placement and heartbeats cost
-    load.<daemon>.rss_after_100000   memory after 100,000 no-op jobs beside that after 10,000: it shall not grow"""
+load.runners_20   jobs per second with 20 runners of one slot beside 4 with 100: placement and heartbeats cost
+load.<daemon>.rss_after_100000   memory after 100,000 no-op jobs beside that after 10,000: it shall not grow"""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
     say(f"{late} jobs in requests of {block}")
     with running(dispatch.RUNNERS, dispatch.SLOTS) as mesh:
         yield figure(
-            "load.runners_20", crowd, "1/s", [dispatch.throughput(mesh, few) for _ in range(2)], "4 runners with 100 slots"
+            "load.runners_20",
+            crowd,
+            "1/s",
+            [dispatch.throughput(mesh, few) for _ in range(2)],
+            "4 runners with 100 slots",
         )
         before = _memory_after(mesh, max(0, early - 2 * few), block)
         after = _memory_after(mesh, late - early, block)
