@@ -160,9 +160,8 @@ def _place(job: JobRecord) -> Place:
 
 
 def _put(work: Work, collection: str, key: str, value: Lenient, *, parent: str = "", rank: float = 0.0) -> None:
-    body = value.model_dump(mode="json")
-    work.state.put(collection, key, body, parent=parent, rank=rank)
-    work.emit(StateChanged(entity_id=f"{collection}/{key}", body=body))
+    work.state.put(collection, key, value, parent=parent, rank=rank)
+    work.emit(StateChanged.of(f"{collection}/{key}", value))
 
 
 def about(event: type[E], job: JobRecord, now: float, **more: Any) -> E:
