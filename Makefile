@@ -27,7 +27,7 @@ demo: setup-run  ## Build three packages from git, install the top one with apt,
 test: setup  ## Run all tests: unit and contract, then end to end with real builds and a real Kafka, then under fire
 	@$(PYTEST) test/unit test/contract
 	@$(PYTEST) test/e2e
-	@$(BIN)/python test/chaos --seeds 2 --seconds 10
+	@$(BIN)/python test/chaos --seeds 2 --jobs 12 --seconds 8
 
 chaos: setup  ## Kill, freeze and cut everything at random, and check: SEEDS=50, JOBS=20, or SEED=7 to replay
 	@$(BIN)/python test/chaos --jobs $(or $(JOBS),20) --seconds $(or $(DURATION),20) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),3))
