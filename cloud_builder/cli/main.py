@@ -78,6 +78,10 @@ def run(args: list[str]) -> int:
     try:
         code = cli.main(args, prog_name="cb-ctl", standalone_mode=False, obj=said)
         sys.stdout.flush()
+    except SystemExit:
+        return (
+            ExitCode.SUCCESS
+        )  # click's own answer to a reader that went away (| head): it raises this for nothing else
     except Exception as error:
         return _code_of(error, said.json or "--json" in args[: (*args, "--").index("--")])
     except KeyboardInterrupt:

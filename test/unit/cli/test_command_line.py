@@ -132,3 +132,13 @@ def test_wrong_usage_is_json_for_programs(capsys: pytest.CaptureFixture[str]) ->
     assert run(["list", "job", "--json"]) == ExitCode.USAGE
     told = json.loads(capsys.readouterr().err)["error"]
     assert (told["code"], told["message"]) == ("usage", "No such command 'job'. Did you mean jobs?")
+
+
+def test_a_reader_that_goes_away_is_no_failed_build() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    code = "import sys; from cloud_builder.cli.main import run; sys.exit(run(['completion', 'bash']))"
+    try:
+        assert subprocess.run([sys.executable, "-c", code], stdout=write, check=False).returncode == ExitCode.SUCCESS
+    finally:
+        os.close(write)
