@@ -7,7 +7,6 @@ was written, so a flow cannot tell the difference.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 
 from cloud_builder.model.frozen import Lenient
 from cloud_builder.ports.state import Document, Documents, Put, StateStore
@@ -63,4 +62,4 @@ class Pending(Documents):
 
 
 def _copy(body: Document | Lenient) -> Document:
-    return body.model_dump(mode="json") if isinstance(body, Lenient) else deepcopy(body)
+    return body.model_dump(mode="json") if isinstance(body, Lenient) else dict(body)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 ROOT = "cb"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _FIRST = ("request", "job", "attempt")
-_QUOTED = frozenset(' "=\n\t\\')
+_QUOTED = re.compile(r'[ "=\n\t\\]')
 
 
 def configure(daemon: str, level: str = "info", *, as_json: bool = False) -> None:
@@ -69,7 +71,12 @@ class JsonLines(logging.Formatter):
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).replace(tzinfo=None).isoformat()
 
 
 def _flat(text: str) -> str:
@@ -78,4 +85,4 @@ def _flat(text: str) -> str:
 
 def _value(value: object) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return json.dumps(text, ensure_ascii=False) if not text or _QUOTED & set(text) else text
+    return json.dumps(text, ensure_ascii=False) if not text or _QUOTED.search(text) else text

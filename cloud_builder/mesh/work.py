@@ -11,7 +11,6 @@ import random
 import time
 from base64 import b32encode
 from collections.abc import Callable
-from uuid import UUID
 
 from cloud_builder.model.events import Payload
 from cloud_builder.model.topics import ROUTES
@@ -72,7 +71,7 @@ class Transaction:
 
     def _encode(self, payload: Payload, trace: str | None) -> Outgoing:
         self._ids += 1
-        traceparent = None if trace is None else child(trace)
+        traceparent = None if trace is None else child(trace, self._ids)
         return encode(payload, source=self._source, id=_uuid(self._ids), time=self.now, traceparent=traceparent)
 
 
@@ -86,4 +85,5 @@ def _first_id() -> int:
 
 
 def _uuid(number: int) -> str:
-    return str(UUID(int=number))
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

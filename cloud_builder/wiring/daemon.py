@@ -6,6 +6,7 @@ Exit codes: 0 told to stop, 2 wrong usage, 3 settings or rights that someone mus
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -90,7 +91,15 @@ def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Eve
         stack.callback(broker.close)
         flow = assemble_flow(settings, stack)
         _LOG.info("ready", extra={"home": settings.home, "broker": settings.broker.bootstrap, "version": __version__})
+        _spare_the_collector()
         Loop(flow, broker, state, clock=SteadyClock(), pulse=notify.of_environment(os.environ)).run(stop)
+
+
+def _spare_the_collector() -> None:
+    """What is loaded stays; and frozen values make no cycles, so looking for some after each 700 new ones, as is the
+    default, took a quarter of the scheduler's time under load."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _stop_on_signals() -> Event:

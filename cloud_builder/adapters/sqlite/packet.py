@@ -1,45 +1,57 @@
-"""Records of the outbox as text: all that one transaction says is one row.
+"""Records of the outbox as bytes: all that one transaction says is one row.
 
-Latin-1 maps each byte to the character of the same number, so any bytes survive JSON.
+number of records · number of parts of each · size of each part · the parts
+parts of a record: topic, key ("" for none, else "=" and the key), value, then name and content of each header
 """
 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Sequence
 
 from cloud_builder.ports.broker import Outgoing
 
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
-Row = tuple[str, str | None, str, list[tuple[str, str]]]
+_FIXED = 3
 
 
-def pack(records: Sequence[Outgoing]) -> str:
-    return _dump([_row(record) for record in records])
+def pack(records: Sequence[Outgoing]) -> bytes:
+    counts, parts = [], []
+    for record in records:
+        key = b"" if record.key is None else b"=" + record.key
+        own = [record.topic.encode(), key, record.value]
+        for name, content in record.headers:
+            own += (name.encode(), content)
+        counts.append(len(own))
+        parts += own
+    head = struct.pack(f"<{1 + len(counts) + len(parts)}I", len(counts), *counts, *map(len, parts))
+    return head + b"".join(parts)
 
 
-def unpack(text: str) -> list[Outgoing]:
-    rows: list[Row] = json.loads(text)
-    return [
-        Outgoing(
-            topic,
-            None if key is None else key.encode("latin-1"),
-            value.encode("latin-1"),
-            tuple((name, content.encode("latin-1")) for name, content in headers),
-        )
-        for topic, key, value, headers in rows
-    ]
+def unpack(packet: bytes) -> list[Outgoing]:
+    (records,) = struct.unpack_from("<I", packet)
+    counts = struct.unpack_from(f"<{records}I", packet, 4)
+    sizes = struct.unpack_from(f"<{sum(counts)}I", packet, 4 * (1 + records))
+    at, parts = 4 * (1 + records + len(sizes)), []
+    for size in sizes:
+        parts.append(packet[at : at + size])
+        at += size
+    found, first = [], 0
+    for count in counts:
+        found.append(_record(parts[first : first + count]))
+        first += count
+    return found
 
 
-def packet_1(topic: str, key: bytes | None, value: bytes, headers: str) -> str:
+def packet_1(topic: str, key: bytes | None, value: bytes, headers: str) -> bytes:
     """A packet with the one record of a row of state version 1."""
-    return _dump([(topic, _text(key), value.decode("latin-1"), json.loads(headers))])
+    pairs = tuple((name, content.encode("latin-1")) for name, content in json.loads(headers))
+    return pack([Outgoing(topic, key, value, pairs)])
 
 
-def _row(record: Outgoing) -> Row:
-    headers = [(name, content.decode("latin-1")) for name, content in record.headers]
-    return record.topic, _text(record.key), record.value.decode("latin-1"), headers
-
-
-def _text(key: bytes | None) -> str | None:
-    return None if key is None else key.decode("latin-1")
+def _record(parts: Sequence[bytes]) -> Outgoing:
+    topic, key, value = parts[:_FIXED]
+    headers = zip(parts[_FIXED::2], parts[_FIXED + 1 :: 2], strict=True)
+    return Outgoing(
+        topic.decode(), key[1:] if key else None, value, tuple((name.decode(), content) for name, content in headers)
+    )

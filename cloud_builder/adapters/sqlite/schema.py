@@ -24,12 +24,12 @@ CREATE TABLE position (
     PRIMARY KEY (incarnation, topic, number)
 ) WITHOUT ROWID;
 CREATE TABLE life (only INTEGER PRIMARY KEY CHECK (only = 1), incarnation TEXT NOT NULL);
-CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, packet TEXT NOT NULL);
+CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, packet BLOB NOT NULL);
 """
 
 FROM_1 = """
 ALTER TABLE outbox RENAME TO outbox_1;
-CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, packet TEXT NOT NULL);
+CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, packet BLOB NOT NULL);
 INSERT INTO outbox SELECT number, packet_1(topic, key, value, headers) FROM outbox_1 ORDER BY number;
 DROP TABLE outbox_1;
 """

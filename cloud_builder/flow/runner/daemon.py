@@ -12,6 +12,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from cloud_builder import __version__
@@ -23,6 +24,7 @@ from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
 
+from .hands import Hands
 from .livelog import LiveLog
 from .report import as_told, died, ended, handed_back
 
@@ -31,6 +33,8 @@ log = logging.getLogger("cb.runner")
 BUSY_PATIENCE = 0.01
 STOP_SECONDS = 2.5
 REMEMBER_SECONDS = 7 * 86400.0
+HEARTBEAT_PAUSE = 0.002
+FEW = 8
 
 
 class Slot:
@@ -59,7 +63,9 @@ class RunnerFlow:
         self._waiting: list[e.JobAssigned] = []
         self._reports: SimpleQueue[e.AttemptFinished] = SimpleQueue()
         self._told: list[tuple[Slot, e.AttemptFinished]] = []
-        self._next_heartbeat = 0.0
+        self._hands = Hands()
+        self._last_heartbeat = 0.0
+        self._changed = False
         self._left_behind: list[e.JobAssigned] | None = None
 
     def restore(self, state: Documents) -> None:
@@ -89,8 +95,10 @@ class RunnerFlow:
         known = (work.state.get("done", order.job_id), work.state.get("held", order.job_id))
         if any(body["attempt"] >= order.attempt for body in known if body is not None):
             return
-        work.state.put("held", order.job_id, order.model_dump(mode="json"), rank=work.now)
-        if order.attempt not in (held.attempt for held in self._held() if held.job_id == order.job_id):
+        work.state.put("held", order.job_id, order, rank=work.now)
+        slot = self._slots.get(order.job_id)
+        mine = [slot.order] if slot is not None else []
+        if all(held.attempt != order.attempt for held in [*mine, *self._waiting] if held.job_id == order.job_id):
             self._waiting.append(order)
 
     def _held(self) -> list[e.JobAssigned]:
@@ -110,18 +118,25 @@ class RunnerFlow:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def tick(self, work: Work) -> None:
-        changed = self._confess(work) | self._report(work) | self._fill_slots(work)
+        self._changed |= self._confess(work) | self._report(work) | self._fill_slots(work)
         for job_id, slot in self._slots.items():
             for piece in slot.log.take(job_id, slot.order.attempt):
                 work.emit_live(piece)
         if work.now - work.broker_seen > self._lease():
             self._stop_all("lost-broker")
-        elif changed or work.now >= self._next_heartbeat:
-            self._next_heartbeat = work.now + self._settings.heartbeat
+        elif work.now - self._last_heartbeat >= (self._pause() if self._changed else self._settings.heartbeat):
+            self._last_heartbeat = work.now
+            self._changed = False
             work.emit(self._heartbeat(work.now))
+            self._forget(work)
 
     def patience(self) -> float:
-        return BUSY_PATIENCE if self._slots else self._settings.heartbeat / 4
+        return BUSY_PATIENCE if self._slots or self._changed else self._settings.heartbeat / 4
+
+    def _pause(self) -> float:
+        """A heartbeat lists all that is held. Where that is much and changes all the time, some changes are told
+        together; orders and reports tell each of them anyway."""
+        return min(self._settings.heartbeat, HEARTBEAT_PAUSE * max(0, len(self._slots) - FEW))
 
     def stop(self, work: Work) -> None:
         """Ends the builds and hands their jobs back: they count no error and go to another runner at once."""
@@ -168,10 +183,7 @@ class RunnerFlow:
             e.AttemptStarted(job_id=order.job_id, attempt=order.attempt, runner_id=order.runner_id, started_at=work.now)
         )
         mine = order.model_copy(update={"limits": self._settings.limits})
-        thread = threading.Thread(
-            target=_work, args=(self._builder, mine, slot, self._reports.put), name=order.job_id, daemon=True
-        )
-        thread.start()
+        self._hands.do(partial(_work, self._builder, mine, slot, self._reports.put), len(self._slots))
 
     def _report(self, work: Work) -> bool:
         self._told.clear()
@@ -193,10 +205,13 @@ class RunnerFlow:
         if held is not None and held["attempt"] <= report.attempt:
             work.state.delete("held", report.job_id)
         work.state.put("done", report.job_id, {"attempt": report.attempt, "at": work.now}, rank=work.now)
-        for oldest, body in work.state.find("done", most=2):
+        work.emit(report)
+
+    def _forget(self, work: Work) -> None:
+        """Of what was done long ago, more than can have been added since the last heartbeat."""
+        for oldest, body in list(work.state.find("done", most=100)):
             if body["at"] < work.now - REMEMBER_SECONDS:
                 work.state.delete("done", oldest)
-        work.emit(report)
 
     def _stop_all(self, why: str) -> None:
         for job_id, slot in self._slots.items():
