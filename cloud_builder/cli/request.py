@@ -47,10 +47,11 @@ def request(
         raise click.UsageError("Name the units to build, or say --all (one of the two).")
     with session() as mesh:
         wish = _wish(mesh, units=units, every=every, source=source, ref=ref, targets=targets, wanted_id=wanted_id)
+        asked = time.time()
         mesh.send(wish)
         answer = _answered(mesh, wish.request_id or "", wish.source)
         if not mesh.json:
-            click.echo(_accepted_line(answer))
+            click.echo(_accepted_line(answer, asked))
         if watching or timeout:
             return _watch(mesh, answer["request_id"], timeout)
         if mesh.json:
@@ -175,10 +176,14 @@ def _ended(mesh: Session, name: str) -> dict[str, Any]:
     return found
 
 
-def _accepted_line(found: dict[str, Any]) -> str:
+def _accepted_line(found: dict[str, Any], asked: float) -> str:
+    """The same wish under the same id is the same request: it may be over already."""
+    is_over = bool(found.get("finished_at")) and found["finished_at"] < asked
+    word = f"known already, {found['outcome']}" if is_over else "accepted"
     units = found.get("units", [])
     what = ", ".join(units) if len(units) <= 3 else f"{len(units)} units"
-    return f"{found['request_id']}: accepted, {what} of {found['source']} {found['ref']} ({found['revision'][:12]})"
+    where = f"{found['source']} {found['ref']} ({found['revision'][:12]})"
+    return f"{found['request_id']}: {word}, {what} of {where}"
 
 
 def _watch(mesh: Session, name: str, timeout: float | None) -> int:
