@@ -134,7 +134,7 @@ def body_of(record: Record, head: Head) -> Envelope:
 def _json(payload: Payload) -> bytes:
     """Half of a surrogate pair (a file name that is not UTF-8) has no bytes: the text of its escape is sent instead."""
     try:
-        return payload.model_dump_json().encode()
+        return payload.__pydantic_serializer__.to_json(payload)
     except PydanticSerializationError:
         return json.dumps(_utf8(payload.model_dump()), ensure_ascii=False, default=str).encode()
 

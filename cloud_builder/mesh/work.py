@@ -1,7 +1,7 @@
 """One transaction as a flow sees it (ports.mesh.Work): the clock stands still, what it writes and emits is collected.
 
-On a compacted topic only the last word on a key counts, so only that is sent: a job that went through four states in
-one batch is one record of the changelog.
+On a topic that tells states (model.topics) only the last word on a key counts, so only that is sent: a job that went
+through four states in one batch is one record of the changelog.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .codec import Envelope, encode
 from .documents import Pending
 from .trace import child, trace_id
 
-_LAST_WORD_COUNTS = {route.event.type: (route.topic.name, route.key) for route in ROUTES if route.topic.compacted}
+_LAST_WORD_COUNTS = {route.event.type: (route.topic.name, route.key) for route in ROUTES if route.topic.tells_states}
 
 
 class Transaction:

@@ -17,13 +17,21 @@ RUNNER, COLLECTOR, INFO = Role.RUNNER, Role.COLLECTOR, Role.INFO
 
 @dataclass(frozen=True)
 class Topic:
-    """A Kafka topic. `retention`: seconds, 0 for ever (compacted topics only)."""
+    """A Kafka topic. `retention`: seconds, 0 for ever (compacted topics only).
+
+    `tells_states`: its events say where a thing stands, so of several that one transaction has on the same key only
+    the last is sent."""
 
     name: str
     writer: Role
     partitions: int = 1
     compacted: bool = False
     retention: float = 7 * 86400.0
+    states: bool = False
+
+    @property
+    def tells_states(self) -> bool:
+        return self.states or self.compacted
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Route:
 REQUEST_TOPIC = Topic("cb.request", CLIENT)
 INTAKE = Topic("cb.intake", REQUEST)
 ASSIGNMENT = Topic("cb.assignment", SCHEDULER, retention=86400.0)
-JOB = Topic("cb.job", SCHEDULER)
+JOB = Topic("cb.job", SCHEDULER, states=True)
 RESULT = Topic("cb.result", SCHEDULER, compacted=True)
 STATE = Topic("cb.state", SCHEDULER, compacted=True, retention=0.0)
 RUNNERS = Topic("cb.runner", RUNNER, compacted=True, retention=86400.0)

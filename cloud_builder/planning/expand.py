@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.ids import UnitPath, job_id
+from cloud_builder.model.ids import JobId, UnitPath, job_id
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target, Unit
 
@@ -112,8 +112,13 @@ def expand(request: RequestAccepted, url: str, units: Sequence[Unit], sequence: 
         )
     ids = {node: job_id(request.request_id, number) for number, node in enumerate(order, 1)}
     return [
-        _job(request, url, *whole.units[node], number=number, sequence=sequence).model_copy(
-            update={"needs": tuple(sorted(ids[need] for need in whole.needs[node]))}
+        _job(
+            request,
+            url,
+            *whole.units[node],
+            number=number,
+            sequence=sequence,
+            needs=tuple(sorted(ids[need] for need in whole.needs[node])),
         )
         for number, node in enumerate(order, 1)
     ]
@@ -124,12 +129,22 @@ def _some(units: Sequence[UnitPath]) -> str:
     return ", ".join(units[:5]) + (f" and {len(units) - 5} more" if len(units) > 5 else "")
 
 
-def _job(request: RequestAccepted, url: str, unit: Unit, target: Target, *, number: int, sequence: int) -> JobRecord:
+def _job(
+    request: RequestAccepted,
+    url: str,
+    unit: Unit,
+    target: Target,
+    *,
+    number: int,
+    sequence: int,
+    needs: tuple[JobId, ...],
+) -> JobRecord:
     return JobRecord(
         job_id=job_id(request.request_id, number),
         request_id=request.request_id,
         number=number,
         sequence=sequence,
+        needs=needs,
         source=request.source,
         url=url,
         revision=request.revision,

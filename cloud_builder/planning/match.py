@@ -38,19 +38,22 @@ def match(queues: Mapping[Pool, Iterable[JobRecord]], runners: Iterable[RunnerRe
     assignments: list[Assignment] = []
     for pool, queue in queues.items():
         able = [runner_id for runner_id, runner in sorted(live.items()) if pool.takes(runner)]
-        if not any(free[runner_id] for runner_id in able):
-            continue
-        for job in queue:
+        room = sum(free[runner_id] for runner_id in able)
+        for job in queue if room else ():
             runner_id = _choose(job, able, free)
             if runner_id is not None:
                 free[runner_id] -= 1
+                room -= 1
                 assignments.append(Assignment(job.job_id, runner_id))
-            if not any(free[runner_id] for runner_id in able):
+            if not room:
                 break
     return assignments
 
 
 def _choose(job: JobRecord, able: list[RunnerId], free: Mapping[RunnerId, int]) -> RunnerId | None:
+    if not job.tried:
+        best = max(able, key=free.__getitem__)
+        return best if free[best] else None
     untried = [runner_id for runner_id in able if runner_id not in job.tried]
     candidates = [runner_id for runner_id in untried or able if free[runner_id]]
     return max(candidates, key=lambda runner_id: free[runner_id], default=None)

@@ -78,6 +78,11 @@ class JobRecord(Lenient):
         return self.state is JobState.FINISHED
 
     @property
+    def is_over(self) -> bool:
+        """It has its outcome, and what it made can be fetched."""
+        return self.is_finished and not self.waits_for_publication
+
+    @property
     def is_held(self) -> bool:
         """A runner has it."""
         return self.state in (JobState.ASSIGNED, JobState.RUNNING)

@@ -10,11 +10,6 @@ from cloud_builder.model.outcome import Outcome, RequestOutcome
 from .records import JobRecord, RequestRecord
 
 
-def is_over(jobs: Sequence[JobRecord]) -> bool:
-    """Every job has its outcome, and what they made can be fetched."""
-    return all(job.is_finished and not job.waits_for_publication for job in jobs)
-
-
 def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome:
     """The worst of its jobs; a cancel says more than what it stopped."""
     found = {job.outcome for job in jobs}

@@ -23,6 +23,8 @@ from .packet import pack, unpack
 from .schema import prepare
 
 MEMORY = ":memory:"
+_CHECKPOINT = 8000
+"""Pages of 4 KiB in the log before they are moved, with two waits for the disk, into the file."""
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
@@ -48,6 +50,7 @@ class SqliteState:
             )
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
             prepare(database, self._name)
         except sqlite3.OperationalError as error:
             raise Retryable(f"{self._name}: {error}", code="state", hint="Is the disk full or read-only?") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 
 from cloud_builder.model.events import JobAssigned, JobBlocked, RunnerDraining, RunnerSeen
 from cloud_builder.model.ids import JobId, RunnerId
@@ -101,15 +102,17 @@ def hand_out(world: World, work: Work, lease: float) -> None:
     """Gives waiting jobs to free slots."""
     world.due(work.now)
     queues = {pool: world.queued(pool) for pool, places in world.queues.items() if places}
+    taken: dict[RunnerId, set[tuple[JobId, int]]] = defaultdict(set)
     for assignment in match(queues, world.runners.values()) if queues else ():
         runner = world.runners[assignment.runner_id]
         job = advance.assign(world.jobs[assignment.job_id], runner.runner_id, runner.started_at, work.now)
-        world.runners[runner.runner_id] = runner.model_copy(
-            update={"attempts": runner.attempts | {(job.job_id, job.attempt)}}
-        )
+        taken[runner.runner_id].add((job.job_id, job.attempt))
         world.save_job(work, job)
         work.emit(_order(job, runner.runner_id, lease))
         log.info("assigned", extra={"job": job.job_id, "attempt": job.attempt, "runner": runner.runner_id})
+    for runner_id, attempts in taken.items():
+        runner = world.runners[runner_id]
+        world.runners[runner_id] = runner.model_copy(update={"attempts": runner.attempts | attempts})
 
 
 def say_who_is_missing(world: World, work: Work, told: dict[Pool, set[JobId]]) -> None:

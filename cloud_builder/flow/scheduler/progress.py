@@ -86,7 +86,7 @@ def finish_requests(world: World, work: Work, objects_url: str) -> None:
     """Ends each request whose jobs are all over."""
     for request_id in tuple(world.to_finish):
         request = world.requests.get(request_id)
-        if request is not None and verdict.is_over(world.jobs_of(request)):
+        if request is not None and not world.open_jobs[request_id]:
             _finish(world, work, request, objects_url)
     world.to_finish.clear()
 

@@ -43,6 +43,8 @@ class World:
         """Attempts that their runner did not list in its last heartbeat, and since when."""
         self.waiters: dict[JobId, set[JobId]] = defaultdict(set)
         self.concluded: deque[JobId] = deque()
+        self.open_jobs: dict[RequestId, set[JobId]] = defaultdict(set)
+        """What each open request still waits for."""
         self.to_finish: set[RequestId] = set()
         for _, body in state.find("requests", parent="open"):
             self._open(RequestRecord.model_validate(body), state)
@@ -54,6 +56,7 @@ class World:
             job = JobRecord.model_validate(body)
             self.jobs[job.job_id] = job
             self._index(job)
+            self._count(job)
 
     # --- saving ---------------------------------------------------------------------------------------------------
 
@@ -66,6 +69,7 @@ class World:
         _put(work, "requests", request.request_id, request, parent="done", rank=request.sequence)
         self.requests.pop(request.request_id)
         self.to_finish.discard(request.request_id)
+        self.open_jobs.pop(request.request_id, None)
         for job_id in request.jobs:
             self.jobs.pop(job_id, None)
             self.waiters.pop(job_id, None)
@@ -76,6 +80,7 @@ class World:
             self._unindex(old)
         self.jobs[job.job_id] = job
         self._index(job)
+        self._count(job)
         _put(work, "jobs", job.job_id, job, parent=job.request_id, rank=job.number)
         if job.is_finished:
             self.to_finish.add(job.request_id)
@@ -128,6 +133,10 @@ class World:
                 heapq.heappush(self.delayed, (job.not_before, job.job_id))
             else:
                 self._enqueue(job)
+
+    def _count(self, job: JobRecord) -> None:
+        jobs = self.open_jobs[job.request_id]
+        (jobs.discard if job.is_over else jobs.add)(job.job_id)
 
     def _enqueue(self, job: JobRecord) -> None:
         queue, place = self.queues[pool_of(job)], _place(job)
