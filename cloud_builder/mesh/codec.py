@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b32encode
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -34,6 +35,9 @@ __all__ = ["Envelope", "Head", "Undecodable", "body_of", "decode", "encode", "he
 _NAMESPACE = UUID("6f2b7a52-5d0e-4f53-9d0c-6b1a3b0f1c11")
 _SPECVERSION = "1.0"
 _PREFIX = "ce_"
+_OURS = frozenset(
+    {"ce_specversion", "ce_type", "ce_dataschema", "ce_id", "ce_source", "ce_time", "content-type", "traceparent"}
+)
 _SCHEMA_VERSION = re.compile(r"-([^-/]*)\.json$")
 _LONGEST_HEADER = 1000
 """Bytes. An id or a source is written down for each event that is seen."""
@@ -134,7 +138,7 @@ def body_of(record: Record, head: Head) -> Envelope:
 def _json(payload: Payload) -> bytes:
     """Half of a surrogate pair (a file name that is not UTF-8) has no bytes: the text of its escape is sent instead."""
     try:
-        return payload.__pydantic_serializer__.to_json(payload)
+        return payload.wire()
     except PydanticSerializationError:
         return json.dumps(_utf8(payload.model_dump()), ensure_ascii=False, default=str).encode()
 
@@ -187,6 +191,19 @@ def _time(text: str) -> float:
 
 
 def _text_headers(record: Record) -> dict[str, str]:
+    raw = dict(record.headers)
+    if (
+        raw.keys() <= _OURS
+        and len(raw) == len(record.headers)
+        and max(map(len, raw.values()), default=0) <= _LONGEST_HEADER
+    ):
+        with suppress(UnicodeDecodeError):
+            return {name: value.decode() for name, value in raw.items()}
+    return _foreign_headers(record)
+
+
+def _foreign_headers(record: Record) -> dict[str, str]:
+    """Of writers that name some of their own, in whatever case."""
     headers: dict[str, str] = {}
     for raw_name, value in record.headers:
         name = raw_name.lower()

@@ -6,9 +6,11 @@ was written, so a flow cannot tell the difference.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import Dumped
 from cloud_builder.ports.state import Document, Documents, Put, StateStore
 
 
@@ -26,7 +28,9 @@ class Pending(Documents):
             return self._state.get(collection, key)
         return None if change is None else _copy(change.body)
 
-    def put(self, collection: str, key: str, body: Document | Lenient, *, parent: str = "", rank: float = 0.0) -> None:
+    def put(
+        self, collection: str, key: str, body: Document | Dumped[Any], *, parent: str = "", rank: float = 0.0
+    ) -> None:
         self._changes[collection, key] = Put(collection, key, body, parent, rank)
 
     def delete(self, collection: str, key: str) -> None:
@@ -61,5 +65,5 @@ class Pending(Documents):
             self.flush()
 
 
-def _copy(body: Document | Lenient) -> Document:
-    return body.model_dump(mode="json") if isinstance(body, Lenient) else dict(body)
+def _copy(body: Document | Dumped[Any]) -> Document:
+    return json.loads(body.json) if isinstance(body, Dumped) else dict(body)

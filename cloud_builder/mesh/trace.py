@@ -7,8 +7,9 @@ Source of the format: https://www.w3.org/TR/trace-context/
 from __future__ import annotations
 
 import re
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import NAMESPACE_OID, uuid5
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SPAN = (1 << 64) - 1
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -18,10 +19,7 @@ def trace_id(traceparent: str | None, event_id: str) -> str:
     found = _TRACEPARENT.fullmatch(traceparent or "")
     if found:
         return found[1]
-    try:
-        return UUID(event_id).hex
-    except ValueError:
-        return uuid5(NAMESPACE_OID, event_id).hex
+    return event_id.replace("-", "") if _UUID.fullmatch(event_id) else uuid5(NAMESPACE_OID, event_id).hex
 
 
 def child(trace: str, event: int) -> str:

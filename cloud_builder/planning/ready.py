@@ -22,6 +22,9 @@ RECIPE_VERSION = 1
 """Raise it when a runner would make other bytes of the same inputs."""
 
 
+_canonical = json.JSONEncoder(sort_keys=True).encode
+
+
 class Readiness(StrEnum):
     """What the needs of a job allow."""
 
@@ -81,4 +84,4 @@ def input_key(job: JobRecord, artifacts: Iterable[Artifact]) -> InputKey:
         "repositories": job.repositories,
         "dependencies": sorted(artifact.sha256 for artifact in artifacts),
     }
-    return InputKey(hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest())
+    return InputKey(hashlib.sha256(_canonical(inputs).encode()).hexdigest())

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import Dumped
 
 from .broker import Outgoing, Partition
 
@@ -16,11 +16,11 @@ Document = dict[str, Any]
 
 
 class Put(NamedTuple):
-    """A document to be written. A frozen value may stand for its JSON."""
+    """A document to be written. A frozen value may stand for it."""
 
     collection: str
     key: str
-    body: Document | Lenient
+    body: Document | Dumped[Any]
     parent: str = ""
     rank: float = 0.0
 
@@ -30,8 +30,10 @@ class Documents(Protocol):
 
     def get(self, collection: str, key: str) -> Document | None: ...
 
-    def put(self, collection: str, key: str, body: Document | Lenient, *, parent: str = "", rank: float = 0.0) -> None:
-        """Inserts or replaces. A frozen value stands for its JSON; a dict must not be changed afterwards."""
+    def put(
+        self, collection: str, key: str, body: Document | Dumped[Any], *, parent: str = "", rank: float = 0.0
+    ) -> None:
+        """Inserts or replaces. A dict must not be changed afterwards."""
 
     def delete(self, collection: str, key: str) -> None: ...
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud_builder.errors import Rejected, Retryable
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import Dumped
 from cloud_builder.ports.broker import Outgoing, Partition
 from cloud_builder.ports.state import Document, Put
 
@@ -90,7 +90,9 @@ class SqliteState:
         found = row.fetchone()
         return None if found is None else json.loads(found[0])
 
-    def put(self, collection: str, key: str, body: Document | Lenient, *, parent: str = "", rank: float = 0.0) -> None:
+    def put(
+        self, collection: str, key: str, body: Document | Dumped[Any], *, parent: str = "", rank: float = 0.0
+    ) -> None:
         self.put_all([Put(collection, key, body, parent, rank)])
 
     def put_all(self, documents: Iterable[Put]) -> None:
@@ -180,5 +182,5 @@ def _where(collection: str, parent: str | None) -> tuple[str, list[Any]]:
     return "collection = ? AND parent = ?", [collection, parent]
 
 
-def _json(body: Document | Lenient) -> str:
-    return body.model_dump_json() if isinstance(body, Lenient) else _dump(body)
+def _json(body: Document | Dumped[Any]) -> str:
+    return body.json if isinstance(body, Dumped) else _dump(body)

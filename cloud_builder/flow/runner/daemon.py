@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 
 from cloud_builder import __version__
 from cloud_builder.model import events as e
+from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.model.outcome import Outcome, Role
 from cloud_builder.model.settings import RunnerSettings
@@ -95,7 +96,7 @@ class RunnerFlow:
         known = (work.state.get("done", order.job_id), work.state.get("held", order.job_id))
         if any(body["attempt"] >= order.attempt for body in known if body is not None):
             return
-        work.state.put("held", order.job_id, order, rank=work.now)
+        work.state.put("held", order.job_id, Dumped(order), rank=work.now)
         slot = self._slots.get(order.job_id)
         mine = [slot.order] if slot is not None else []
         if all(held.attempt != order.attempt for held in [*mine, *self._waiting] if held.job_id == order.job_id):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from cloud_builder.model.events import JobEvent, StateChanged
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import Dumped, Lenient
 from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId
 from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.advance import LONGEST_WAIT
@@ -169,8 +169,9 @@ def _place(job: JobRecord) -> Place:
 
 
 def _put(work: Work, collection: str, key: str, value: Lenient, *, parent: str = "", rank: float = 0.0) -> None:
-    work.state.put(collection, key, value, parent=parent, rank=rank)
-    work.emit(StateChanged.of(f"{collection}/{key}", value))
+    body = Dumped(value)
+    work.state.put(collection, key, body, parent=parent, rank=rank)
+    work.emit(StateChanged.of(f"{collection}/{key}", body))
 
 
 def about(event: type[E], job: JobRecord, now: float, **more: Any) -> E:

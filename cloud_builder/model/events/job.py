@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, cast
-
-from pydantic import PlainSerializer
+import json
+from typing import Any, ClassVar, cast
 
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import (
     InputKey,
     JobId,
@@ -101,9 +100,14 @@ class StateChanged(Payload):
 
     entity_id: str
     """`<collection>/<id>`"""
-    body: Annotated[dict[str, Any] | None, PlainSerializer(lambda body: body)]
+    body: dict[str, Any] | None
 
     @classmethod
-    def of(cls, entity_id: str, body: Lenient) -> StateChanged:
-        """Made of a frozen value, which becomes JSON only when the event is sent."""
+    def of(cls, entity_id: str, body: Dumped[Any]) -> StateChanged:
+        """Made of a frozen value, which becomes JSON only when the event is sent, or written down."""
         return cls.model_construct(entity_id=entity_id, body=cast("dict[str, Any]", body))
+
+    def wire(self) -> bytes:
+        if isinstance(self.body, Dumped):
+            return f'{{"entity_id":{json.dumps(self.entity_id)},"body":{self.body.json}}}'.encode()
+        return super().wire()

@@ -15,3 +15,7 @@ class Payload(Lenient):
 
     type: ClassVar[str]
     version: ClassVar[int] = 1
+
+    def wire(self) -> bytes:
+        """The JSON as it travels. PydanticSerializationError for text that has no UTF-8."""
+        return self.__pydantic_serializer__.to_json(self)
