@@ -28,6 +28,8 @@ def configure(daemon: str, level: str = "info", *, as_json: bool = False) -> Non
     logger.handlers = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+    # What no line of ours shows need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:

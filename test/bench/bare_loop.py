@@ -34,7 +34,7 @@ def measure(runners: int, slots: int, jobs: int, samples: int, runs: int) -> tup
         try:
             driver = Driver(broker.bootstrap, runners)
             driver.wait_for_runners()
-            driver.run(max(50, jobs // 5), slots)
+            driver.run(jobs, slots)
             latencies = [driver.once() for _ in range(samples)]
             return [jobs / driver.run(jobs, slots) for _ in range(runs)], latencies
         finally:

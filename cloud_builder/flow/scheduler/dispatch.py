@@ -109,7 +109,7 @@ def hand_out(world: World, work: Work, lease: float) -> None:
         taken[runner.runner_id].add((job.job_id, job.attempt))
         world.save_job(work, job)
         work.emit(_order(job, runner.runner_id, lease))
-        log.info("assigned", extra={"job": job.job_id, "attempt": job.attempt, "runner": runner.runner_id})
+        log.debug("assigned", extra={"job": job.job_id, "attempt": job.attempt, "runner": runner.runner_id})
     for runner_id, attempts in taken.items():
         runner = world.runners[runner_id]
         world.runners[runner_id] = runner.model_copy(update={"attempts": runner.attempts | attempts})

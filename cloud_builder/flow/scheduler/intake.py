@@ -153,7 +153,8 @@ def queue(world: World, work: Work, job: JobRecord, reason: str = "") -> None:
 def conclude(world: World, work: Work, job: JobRecord) -> None:
     """A job has its outcome: tell it, remember what the key led to, and go on with those that waited for it."""
     world.save_job(work, job)
-    log.info("finished", extra={"job": job.job_id, "attempt": job.attempt, "outcome": job.outcome, "why": job.message})
+    said = {"outcome": job.outcome, "runner": job.runner_id, "why": job.message}
+    log.info("finished", extra={"job": job.job_id, "attempt": job.attempt, **said})
     tell(work, job)
     if job.outcome is not None and job.outcome.is_good:
         _remember(world, work, job)
