@@ -28,7 +28,7 @@ def request(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.request import RequestFlow
 
     states = ReleaseStates(settings.cache / "repository-states.json", settings.request.repository_state_max_age)
-    mirror = GitMirror(settings.cache / "mirrors")
+    mirror = GitMirror(settings.home / "mirrors")
     return RequestFlow(settings.request, settings.sources, mirror, [DebMetadata()], states)
 
 
@@ -102,7 +102,7 @@ def builder(settings: Settings, work: Path, store: ObjectStore, name: str) -> Pa
     roots = Buildroots(KiwiRoots(sandbox), sandbox, DirectoryStore(settings.buildroot_store_path), work)
     return PackageBuilder(
         runner_id=name,
-        mirror=GitMirror(settings.cache / "mirrors"),
+        mirror=GitMirror(settings.home / "mirrors"),
         roots=roots,
         sandbox=sandbox,
         recipe=DebRecipe(),
