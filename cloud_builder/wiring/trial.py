@@ -79,7 +79,7 @@ def run(settings: Settings, wanted: Trial, output: Callable[[bytes], None]) -> i
 
 
 def _described(settings: Settings, root: Root, workspace: Path) -> Path:
-    mirror = GitMirror(settings.cache / "mirrors")
+    mirror = GitMirror(settings.home / "mirrors")
     mirror.refresh(root.source, root.url)
     file = workspace / Path(DESCRIPTION).name
     file.write_bytes(mirror.read(root.source, root.revision, f"{root.directory}/{DESCRIPTION}", _MOST))
