@@ -29,6 +29,7 @@ class RequestOutcome(StrEnum):
     FAILURE = "failure"
     ERROR = "error"
     CANCELED = "canceled"
+    SUPERSEDED = "superseded"
     REJECTED = "rejected"
 
 

@@ -6,6 +6,7 @@ import re
 
 from pydantic import field_validator
 
+from .capacity import Capacity
 from .frozen import Lenient
 from .ids import Digest, TreeId, UnitPath
 from .outcome import Kind
@@ -42,8 +43,21 @@ class Unit(Lenient):
     build_depends: str = ""
     depends: tuple[UnitPath, ...] = ()
     """What the manifest adds by hand to the dependencies its metadata names."""
+    constraints: Capacity = Capacity()
+    """What a runner must have (the manifest's `constraints`)."""
     buildroot: Digest | None = None
     repositories: Digest | None = None
+
+
+class Change(Lenient):
+    """Which files of a unit a push changed: paths in the unit, at most MOST_FILES of them, and how many more."""
+
+    path: UnitPath
+    files: tuple[str, ...]
+    more: int = 0
+
+
+MOST_FILES = 20
 
 
 class Problem(Lenient):

@@ -6,6 +6,7 @@ A change is a new value (`model_copy`); who holds the old one still has the old 
 from __future__ import annotations
 
 from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.events import RepositoryState
 from cloud_builder.model.frozen import Lenient
 from cloud_builder.model.ids import (
@@ -20,7 +21,9 @@ from cloud_builder.model.ids import (
     TreeId,
     UnitPath,
 )
+from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
 
 
@@ -50,13 +53,28 @@ class JobRecord(Lenient):
     repositories: Digest | None = None
     needs: tuple[JobId, ...] = ()
     publish: bool = False
+    wanted: bool = True
+    """The request names it; False: drawn in, because a named one needs it or is needed by it."""
+    priority: Priority = Priority.NORMAL
+    constraints: Capacity = Capacity()
+    profiles: tuple[str, ...] = ()
+    """Build profiles that break a cycle."""
+    round: int = 0
+    """Of a member of a dependency cycle: which time it is built, from 1; the highest one counts. 0: not in a cycle."""
+    expected: float = 0.0
+    """Seconds its unit and target took last; 0: never built."""
+    path: float = 0.0
+    """Seconds from its start to the end of the longest chain of jobs that wait for it."""
 
     state: JobState = JobState.BLOCKED
     input_key: InputKey | None = None
+    inputs: Inputs | None = None
     dependencies: tuple[Artifact, ...] = ()
     twin: JobId | None = None
     attempt: int = 0
     errors: int = 0
+    deaths: int = 0
+    """How often a runner died of it, as far as can be told."""
     tried: tuple[RunnerId, ...] = ()
     not_before: float = 0.0
     runner_id: RunnerId | None = None
@@ -64,6 +82,7 @@ class JobRecord(Lenient):
     assigned_at: float = 0.0
 
     outcome: Outcome | None = None
+    code: str = ""
     message: str = ""
     hint: str = ""
     step: str = ""
@@ -76,6 +95,13 @@ class JobRecord(Lenient):
     @property
     def is_finished(self) -> bool:
         return self.state is JobState.FINISHED
+
+    @property
+    def is_good(self) -> bool:
+        """What it makes exists and may be used: built, reused, or not touched because nothing had changed."""
+        if self.outcome is Outcome.SKIPPED:
+            return self.reused_from is not None
+        return self.outcome is not None and self.outcome.is_good
 
     @property
     def is_over(self) -> bool:
@@ -96,8 +122,7 @@ class JobRecord(Lenient):
 
     @property
     def waits_for_publication(self) -> bool:
-        good = self.outcome is not None and self.outcome.is_good
-        return good and self.repository is not None and not self.published
+        return self.is_good and self.repository is not None and not self.published
 
 
 class RequestRecord(Lenient):
@@ -111,6 +136,9 @@ class RequestRecord(Lenient):
     requester: str = ""
     origin: str = "client"
     accepted_at: float
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None
+    """Seconds from `accepted_at`."""
     jobs: tuple[JobId, ...] = ()
     canceled: bool = False
     repositories: dict[str, RepositoryState] = {}
@@ -129,6 +157,10 @@ class RunnerRecord(Lenient):
     last_seen: float
     attempts: frozenset[tuple[JobId, int]] = frozenset()
     """What it holds by its own word and by our orders."""
+    capacity: Capacity = Capacity()
+    buildroots: frozenset[str] = frozenset()
+    layers: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
 
     @property
     def free(self) -> int:
@@ -141,6 +173,8 @@ class Built(Lenient):
     job_id: JobId
     artifacts: tuple[Artifact, ...]
     log: Artifact | None = None
+    seconds: float = 0.0
+    """How long the build took."""
 
 
 class Offer(Lenient):

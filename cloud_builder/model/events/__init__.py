@@ -14,7 +14,7 @@ from .order import JobAssigned, JobRevoked
 from .payload import REQUEST_ID, SOURCE_NAME, Payload
 from .question import InfoAnswered, InfoAsked
 from .repository import PublishFailed, RepositoryPublished
-from .result import JobResult, RepositoryState, RequestFinished
+from .result import JobResult, RepositoryState, RequestFinished, Summary
 from .runner import AttemptFinished, AttemptStarted, LogAppended, RunnerDraining, RunnerSeen, RunningAttempt
 from .wish import BuildCancelRequested, BuildRequested, SourceAddRequested, SourceRemoveRequested
 
@@ -53,4 +53,5 @@ __all__ = [
     "SourceRevised",
     "SourceTroubled",
     "StateChanged",
+    "Summary",
 ]

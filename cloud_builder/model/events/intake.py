@@ -10,7 +10,8 @@ from cloud_builder.model.ids import (
     SourceName,
     UnitPath,
 )
-from cloud_builder.model.unit import Problem, Unit
+from cloud_builder.model.priority import Priority
+from cloud_builder.model.unit import Change, Problem, Unit
 
 from .payload import Payload
 
@@ -29,6 +30,9 @@ class SourceRevised(Payload):
     followed: bool
     units: tuple[Unit, ...] = ()
     problems: tuple[Problem, ...] = ()
+    since: Revision | None = None
+    """The followed commit before this one, which `changes` are told against."""
+    changes: tuple[Change, ...] = ()
     part: int = 0
     parts: int = 1
 
@@ -73,6 +77,11 @@ class RequestAccepted(Payload):
     """client | push"""
     dependants: bool = False
     publish: bool = True
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None
+    """Seconds from `accepted_at`."""
+    plan: bool = False
+    """Build nothing; say what would be built."""
     accepted_at: float
 
 

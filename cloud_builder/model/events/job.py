@@ -6,6 +6,7 @@ import json
 from typing import Any, ClassVar, cast
 
 from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import (
     InputKey,
@@ -17,7 +18,9 @@ from cloud_builder.model.ids import (
     SourceName,
     UnitPath,
 )
+from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
 
 from .payload import Payload
@@ -57,6 +60,14 @@ class JobQueued(JobEvent):
     """The attempt that ended in error, when this is a retry."""
     not_before: float = 0.0
     reason: str = ""
+    inputs: Inputs | None = None
+    """What `input_key` is the digest of."""
+    priority: Priority = Priority.NORMAL
+    constraints: Capacity = Capacity()
+    expected: float = 0.0
+    """Seconds its last build took; 0: it was never built."""
+    path: float = 0.0
+    """Seconds from its start to the end of the longest chain of jobs of its request that wait for it."""
 
 
 class JobRunning(JobEvent):
@@ -83,6 +94,8 @@ class JobFinished(JobEvent):
     input_key: InputKey | None = None
     artifacts: tuple[Artifact, ...] = ()
     log: Artifact | None = None
+    code: str = ""
+    """Of a job that was not built or did not succeed, why: `unchanged`, `dependency-failed`, `deadline`, `poison`, …"""
     message: str = ""
     hint: str = ""
     step: str = ""

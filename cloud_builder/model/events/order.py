@@ -50,6 +50,8 @@ class JobAssigned(Payload):
     """sha256 of the unit's build_root.kiwi."""
     repositories: Digest | None = None
     """State of the package repositories that the build root is made from (see Unit)."""
+    profiles: tuple[str, ...] = ()
+    """Build profiles (deb: DEB_BUILD_PROFILES) that break a dependency cycle."""
     dependencies: tuple[Artifact, ...] = ()
     limits: Limits = Limits()
     lease: float = 12.0

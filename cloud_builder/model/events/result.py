@@ -26,6 +26,7 @@ class JobResult(Lenient):
     unit: UnitPath
     target: str
     outcome: Outcome
+    code: str = ""
     message: str = ""
     artifacts: tuple[Artifact, ...] = ()
     log: Artifact | None = None
@@ -37,6 +38,17 @@ class RepositoryState(Lenient):
     repository: RepositoryName
     snapshot: str
     url: str
+
+
+class Summary(Lenient):
+    """What became of the jobs of a request. `cut_off`: not touched because what they build with was equal.
+
+    `saved`: seconds that the reused and the cut off ones took when they were built last."""
+
+    built: int = 0
+    reused: int = 0
+    cut_off: int = 0
+    saved: float = 0.0
 
 
 class RequestFinished(Payload):
@@ -55,6 +67,7 @@ class RequestFinished(Payload):
     message: str = ""
     hint: str = ""
     jobs: tuple[JobResult, ...] = ()
+    summary: Summary = Summary()
     repositories: tuple[RepositoryState, ...] = ()
     objects_url: str = ""
     accepted_at: float = 0.0

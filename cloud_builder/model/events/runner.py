@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.frozen import Lenient
 from cloud_builder.model.ids import (
     JobId,
@@ -38,7 +39,13 @@ class RunnerSeen(Payload):
     attempts: tuple[RunningAttempt, ...] = ()
     buildroots: tuple[str, ...] = ()
     """Keys of the base roots that are unpacked on this runner."""
+    layers: tuple[str, ...] = ()
+    """Keys of the dependency layers that it has."""
+    sources: tuple[str, ...] = ()
+    """Names of the sources that it has a mirror of."""
     capabilities: dict[str, str] = {}
+    capacity: Capacity = Capacity()
+    """What one job may use."""
     host: str = ""
     software: str = ""
     started_at: float

@@ -10,6 +10,7 @@ from cloud_builder.model.ids import (
     RequestId,
     SourceName,
 )
+from cloud_builder.model.priority import Priority
 
 from .payload import REQUEST_ID, SOURCE_NAME, Payload
 
@@ -21,24 +22,36 @@ Word = Annotated[str, Field(max_length=1000)]
 
 
 class BuildRequested(Payload):
-    """Build these units. The only field a CI job must send is `source`, and either `units` or `all`."""
+    """Build these units. The only field a CI job must send is `source`, and one of `units`, `all` and `since`."""
 
     type: ClassVar[str] = "build.requested"
 
     source: SourceName = Field(max_length=1000)
     units: tuple[Word, ...] = Field(default=(), max_length=MOST_UNITS)
     all: bool = False
+    since: Word = ""
+    """A branch, tag or commit: the units that changed after it."""
+    dependants: bool = False
+    """Also what build-depends on these units, and so on; where the inputs are what they were nothing is built."""
     ref: Word = ""
     """Branch, tag or commit; empty: the branch that the source follows."""
     targets: tuple[Word, ...] = Field(default=(), max_length=1000)
     """Only these targets (`bookworm.x86_64`); empty: every target of each unit."""
     request_id: RequestId | None = Field(default=None, pattern=REQUEST_ID)
     requester: Word = ""
+    priority: Priority | None = None
+    """None: `bulk` when all units are asked for, else `normal`."""
+    deadline: float | None = Field(default=None, gt=0, le=30 * 86400)
+    """Seconds from acceptance; what has not ended by then is canceled."""
+    plan: bool = False
+    """Only say what would be built, and why (plan.drawn on cb.result)."""
 
     @model_validator(mode="after")
     def _names_something(self) -> BuildRequested:
-        if bool(self.units) == self.all:
-            raise ValueError('name the units to build in "units", or say "all": true (one of the two)')
+        if bool(self.units) + self.all + bool(self.since) != 1:
+            raise ValueError(
+                'name the units to build in "units", or say "all": true, or "since": a commit (one of them)'
+            )
         return self
 
 
