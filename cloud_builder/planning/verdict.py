@@ -8,6 +8,7 @@ from cloud_builder.model.events import JobResult, RequestFinished
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 
 from .records import JobRecord, RequestRecord
+from .room import that_fit
 
 
 def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome:
@@ -24,6 +25,8 @@ def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome
 
 def finished(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str, now: float) -> RequestFinished:
     """The last word on a request."""
+    lines = [_result(job) for job in jobs]
+    told = that_fit(lines)
     return RequestFinished(
         request_id=request.request_id,
         source=request.source,
@@ -31,7 +34,8 @@ def finished(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str
         revision=request.revision,
         outcome=outcome(request, jobs),
         message=request.failure or _first_cause(jobs),
-        jobs=tuple(_result(job) for job in jobs),
+        jobs=told,
+        left_out=len(lines) - len(told),
         repositories=tuple(request.repositories[name] for name in sorted(request.repositories)),
         objects_url=objects_url,
         accepted_at=request.accepted_at,

@@ -54,6 +54,8 @@ else:
 
 for job in result["jobs"]:
     print(f"{job['outcome']:10} {job['unit']} {job['target']} {job['message'].partition(chr(10))[0]}".rstrip())
+if result.get("left_out"):
+    print(f"and {result['left_out']} more jobs: cb-ctl status {wish['request_id']}")
 for repository in result["repositories"]:
     print(f"published  {repository['repository']}: {repository['url']}")
 print("\n".join(filter(None, [result["outcome"], result["message"], result["hint"]])))

@@ -99,7 +99,7 @@ def _rejected(event: e.RequestRejected, state: Documents) -> None:
 
 def _finished(event: e.RequestFinished, state: Documents) -> None:
     old = state.get("request", event.request_id) or {}
-    told = {**event.model_dump(mode="json", exclude={"jobs"}), "jobs": len(event.jobs)}
+    told = {**event.model_dump(mode="json", exclude={"jobs"}), "jobs": len(event.jobs) + event.left_out}
     if event.outcome == "rejected":
         told["accepted_at"] = old.get("accepted_at") or event.finished_at
     kept = {key: value for key, value in told.items() if value or key not in old}

@@ -67,6 +67,8 @@ class RequestFinished(Payload):
     message: str = ""
     hint: str = ""
     jobs: tuple[JobResult, ...] = ()
+    left_out: int = 0
+    """Jobs that `jobs` had no room for, none of them before one that went wrong; cb-info tells of all."""
     summary: Summary = Summary()
     repositories: tuple[RepositoryState, ...] = ()
     objects_url: str = ""
