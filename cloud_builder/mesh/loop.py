@@ -30,6 +30,8 @@ from .relay import Relay
 
 _SEND_TIMEOUT = 2.0
 _LAST_WORDS = 4.0
+_LOOK_AGAIN = 0.5
+"""Seconds: whether what was posted has arrived."""
 _LOG = logging.getLogger("cb.mesh")
 
 
@@ -141,7 +143,10 @@ class Loop:
     def _patience(self) -> float:
         """No sleep while the outbox waits for a broker that has just come back. Asked all the time while we wait."""
         self._beat()
-        return self._outage.delay if self._relay.pending else self._flow.patience()
+        patience = self._flow.patience()
+        if self._relay.is_behind:
+            return self._outage.delay
+        return min(patience, _LOOK_AGAIN) if self._relay.pending else patience
 
     def _beat(self) -> None:
         self._pulse.beat("broker unreachable, waiting" if self._outage else "at work")
@@ -159,7 +164,7 @@ class Loop:
     def _send_last(self, until: float) -> None:
         while self._relay.pending and (left := until - time.monotonic()) > 0:
             try:
-                self._relay.pump(left)
+                self._relay.pump(left, wait=True)
             except Retryable as error:
                 self._outage.goes_on(error)
                 time.sleep(min(self._outage.delay, max(0.0, left)))

@@ -56,8 +56,22 @@ class Consumer(Protocol):
     def close(self) -> None: ...
 
 
+class Posted(Protocol):
+    """Records under way. Both methods raise Rejected when the broker will never take one of them, Retryable when it
+    cannot be reached. After that nothing that was posted and has not arrived will arrive: send it again, in order."""
+
+    def arrived(self) -> bool:
+        """True when the broker has all of them. Does not wait."""
+
+    def wait(self, timeout: float) -> None:
+        """Until the broker has all of them; Retryable when it has not within `timeout` seconds."""
+
+
 class Producer(Protocol):
     """Sends. Thread-safe."""
+
+    def post(self, records: Sequence[Outgoing]) -> Posted:
+        """Hands them over and returns at once. What is posted later arrives later. Raises Retryable as `send` does."""
 
     def send(self, records: Sequence[Outgoing], timeout: float) -> None:
         """Returns when the broker has all records; raises Retryable when it has not within `timeout` seconds (some

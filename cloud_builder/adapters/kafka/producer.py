@@ -22,10 +22,12 @@ from .connection import LARGEST_MESSAGE, Connection, Options
 
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD})
 _ROOM_WAIT = 0.05
+_POST_WAIT = 2.0
+"""Seconds that a post waits for room."""
 
 
 class KafkaProducer:
-    """Fulfils ports.broker.Producer. Sends at once when flushed: `linger.ms` concerns only live records."""
+    """Fulfils ports.broker.Producer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -41,7 +43,7 @@ class KafkaProducer:
                 "acks": "all",
                 "max.in.flight.requests.per.connection": 1,
                 "compression.type": "lz4",
-                "linger.ms": 5,
+                "linger.ms": 0.5,
                 "message.max.bytes": LARGEST_MESSAGE,
                 "message.timeout.ms": 60_000,
                 "partitioner": "murmur2_random",
@@ -49,20 +51,24 @@ class KafkaProducer:
             }
         )
 
-    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
-        """Rejected when the broker will never take one of them (too large)."""
-        delivery = _Delivery()
-        until = time.monotonic() + timeout
+    def post(self, records: Sequence[Outgoing]) -> KafkaPosted:
         with self._sending:
+            posted = KafkaPosted(self, self._producer, len(records))
+            until = time.monotonic() + _POST_WAIT
             try:
                 for record in records:
-                    self._put(record, delivery, until)
-                self._producer.flush(max(0.0, until - time.monotonic()))
+                    self._put(record, posted, until)
             except KafkaException as error:
-                delivery.failed = delivery.failed or error.args[0]
-            if delivery.failed or delivery.arrived < len(records):
+                posted.failed = posted.failed or error.args[0]
+            except Retryable:
                 self._start_afresh()
-                raise self._explain(delivery)
+                raise
+            self._producer.poll(0)
+            return posted
+
+    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+        """Rejected when the broker will never take one of them (too large)."""
+        self.post(records).wait(timeout)
 
     def send_soon(self, record: Outgoing) -> None:
         try:
@@ -76,11 +82,21 @@ class KafkaProducer:
             if self._producer.flush(timeout):
                 self._producer.purge()
 
-    def _put(self, record: Outgoing, delivery: _Delivery, until: float) -> None:
+    def give_up(self, posted: KafkaPosted) -> Retryable | Rejected:
+        """Nothing of what is under way arrives after this. The reason, to be raised."""
+        with self._sending:
+            if posted.producer is self._producer:
+                self._start_afresh()
+        error = posted.failed
+        if error is not None and error.code() in _TOO_LARGE:
+            return Rejected(f"message refused by the broker: {error.str()}", code="message-refused")
+        return self._connection.unreachable(error)
+
+    def _put(self, record: Outgoing, posted: KafkaPosted, until: float) -> None:
         headers = _headers(record)
         while True:
             try:
-                self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=delivery)
+                self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=posted.hear)
                 return
             except BufferError:
                 self._producer.poll(_ROOM_WAIT)
@@ -92,25 +108,33 @@ class KafkaProducer:
         self._producer.poll(0)
         self._producer = self._new()
 
-    def _explain(self, delivery: _Delivery) -> Retryable | Rejected:
-        error = delivery.failed
-        if error is not None and error.code() in _TOO_LARGE:
-            return Rejected(f"message refused by the broker: {error.str()}", code="message-refused")
-        return self._connection.unreachable(error)
 
+class KafkaPosted:
+    """Fulfils ports.broker.Posted: counts what has arrived, and keeps the first failure."""
 
-class _Delivery:
-    """Counts what has arrived, and keeps the first failure."""
-
-    def __init__(self) -> None:
-        self.arrived = 0
+    def __init__(self, owner: KafkaProducer, producer: Producer, number: int) -> None:
+        self.producer = producer
         self.failed: KafkaError | None = None
+        self._owner = owner
+        self._missing = number
 
-    def __call__(self, error: KafkaError | None, message: Message) -> None:
+    def hear(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self.arrived += 1
+            self._missing -= 1
         else:
             self.failed = self.failed or error
+
+    def arrived(self) -> bool:
+        self.producer.poll(0)
+        if self.failed:
+            raise self._owner.give_up(self)
+        return not self._missing
+
+    def wait(self, timeout: float) -> None:
+        if self._missing and not self.failed:
+            self.producer.flush(timeout)
+        if not self.arrived():
+            raise self._owner.give_up(self)
 
 
 def _headers(record: Outgoing) -> list[tuple[str, str | bytes | None]]:

@@ -117,9 +117,20 @@ class _MemoryConsumer:
     def close(self) -> None: ...
 
 
+class _Arrived:
+    def arrived(self) -> bool:
+        return True
+
+    def wait(self, timeout: float) -> None: ...
+
+
 class _MemoryProducer:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
+
+    def post(self, records: Sequence[Outgoing]) -> _Arrived:
+        self._broker.append(records)
+        return _Arrived()
 
     def send(self, records: Sequence[Outgoing], timeout: float) -> None:
         self._broker.append(records)
