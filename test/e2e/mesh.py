@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,16 +124,23 @@ class Source:
 
 
 class Mesh:
-    """`cb-ctl up` in a home. `broker`: embedded, or HOST:PORT."""
+    """`cb-ctl up` in a home. `broker`: embedded, or HOST:PORT. `settings`: CB_* of daemons and commands."""
 
     def __init__(
-        self, home: Path, cache: Path, *, broker: str = "embedded", runners: int = 1, account: Account | None = None
+        self,
+        home: Path,
+        cache: Path,
+        *,
+        broker: str = "embedded",
+        runners: int = 1,
+        account: Account | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.home, self.account = home, account or Account()
         self._broker, self._runners = broker, runners
         self._port = _free_port()
         self._environment = self.account.environment(
-            CB_HOME=str(home), CB_CACHE=str(cache), CB_REQUEST__POLL_INTERVAL="2"
+            CB_HOME=str(home), CB_CACHE=str(cache), CB_REQUEST__POLL_INTERVAL="2", **(settings or {})
         )
         home.mkdir(parents=True, exist_ok=True)
         self.account.own(home)
