@@ -34,7 +34,7 @@ class SourceMirror(Protocol):
     def default_branch(self, source: SourceName, url: str) -> str: ...
 
     def resolve(self, source: SourceName, ref: str) -> Revision:
-        """A branch, tag (also a tag object) or commit → the commit."""
+        """A branch, tag (also a tag object) or commit → the commit; `~3` and `^` behind it: its first parents."""
 
     def contains(self, source: SourceName, branch: str, revision: Revision) -> bool:
         """True when the commit is the branch's tip or one of its ancestors."""
@@ -46,6 +46,11 @@ class SourceMirror(Protocol):
         """Paths of all files of the commit that end with `suffix`, sorted."""
 
     def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId: ...
+
+    def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
+        """Paths of the files that are not the same in two commits (new, gone, other content or mode), sorted.
+
+        Names that are not UTF-8 carry surrogates. Raises Rejected(code="unknown-ref") when a commit is not here."""
 
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
         """A file's bytes; Rejected(code="too-large") when there are more than `most`."""

@@ -215,3 +215,30 @@ def test_empty_repository_says_so(world: World) -> None:
     with pytest.raises(Rejected) as caught:
         mirror.default_branch(DEMO, repository.url)
     assert "no commits yet" in caught.value.message
+
+
+def test_changed_files_are_those_that_are_not_the_same(world: World) -> None:
+    mirror, repository = world
+    first = repository.commit(FILES | {"gone": b"1"})
+    second = repository.commit({**FILES, "README": b"more\n", f"{HELLO}/new": b"1"})
+    mirror.refresh(DEMO, repository.url)
+    assert mirror.changed_files(DEMO, first, second) == ["README", "gone", f"{HELLO}/new"]
+    assert mirror.changed_files(DEMO, second, first) == ["README", "gone", f"{HELLO}/new"]
+    assert mirror.changed_files(DEMO, second, second) == []
+    for revisions in ((first, "0" * 40), ("0" * 40, first), ("--output=x", first)):
+        with pytest.raises(Rejected) as caught:
+            mirror.changed_files(DEMO, *map(Revision, revisions))
+        assert caught.value.code == "unknown-ref"
+
+
+def test_an_ancestor_is_named_by_steps_back(world: World) -> None:
+    mirror, repository = world
+    commits = [repository.commit({"README": str(number).encode()}) for number in range(4)]
+    repository.tag("v1", commits[1])
+    mirror.refresh(DEMO, repository.url)
+    names = ("main~1", "main~", "main^", "main~2", "main^^", "main~1^", "v1~1", f"{commits[3][:12]}~3", "main~0")
+    assert [commits.index(mirror.resolve(DEMO, name)) for name in names] == [2, 2, 2, 1, 1, 1, 0, 0, 3]
+    for name in ("main~4", "nothing~1", "~1", "main~x", "main^2"):
+        with pytest.raises(Rejected) as caught:
+            mirror.resolve(DEMO, name)
+        assert caught.value.code == "unknown-ref"

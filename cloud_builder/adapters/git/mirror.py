@@ -23,6 +23,8 @@ _LISTINGS_KEPT = 8
 _ENTRIES_KEPT = 200_000
 """Of all listings together: some 400 bytes each."""
 _COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
+_ANCESTOR = re.compile(r"^(.+?)((?:~\d{0,6}|\^)*)$", re.DOTALL)
+"""No name of a branch or tag may have `~` or `^` in it (git-check-ref-format)."""
 
 
 class GitMirror:
@@ -50,11 +52,13 @@ class GitMirror:
     def resolve(self, source: SourceName, ref: str) -> Revision:
         bare = self._bare(source)
         refs = bare.refs()
-        full = next((name for name in (HEADS + ref, TAGS + ref, ref) if name in refs), None)
-        if full is None and _COMMIT.match(ref):
-            full = ref
+        named = _ANCESTOR.match(ref)
+        name, back = named.groups() if named else (ref, "")
+        full = next((full for full in (HEADS + name, TAGS + name, name) if full in refs), None)
+        if full is None and _COMMIT.match(name):
+            full = name
         if full is not None:
-            found = bare.repository.tried("rev-parse", "--verify", "--quiet", f"{full}^{{commit}}")
+            found = bare.repository.tried("rev-parse", "--verify", "--quiet", f"{full}^{{commit}}{back}")
             if found.status == 0:
                 return Revision(found.text.strip())
         names = [name.removeprefix(HEADS).removeprefix(TAGS) for name in refs]
@@ -77,6 +81,15 @@ class GitMirror:
 
     def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
         return TreeId(self._tree(source, self._listing(source, revision), directory).id)
+
+    def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
+        repository = self._bare(source).repository
+        for revision in (before, after):
+            known = _COMMIT.match(revision) and not repository.tried("cat-file", "-e", f"{revision}^{{commit}}").status
+            if not known:
+                raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
+        output = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after).stdout
+        return sorted(name.decode(errors="surrogateescape") for name in output.split(b"\0") if name)
 
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
         listing = self._listing(source, revision)

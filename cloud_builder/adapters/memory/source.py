@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from hashlib import sha1
 from pathlib import Path
@@ -68,9 +69,13 @@ class MemorySource:
 
     def resolve(self, source: SourceName, ref: str) -> Revision:
         known = self._of(source)
-        found = known.branches.get(ref) or known.tags.get(ref)
-        if found is None and len(ref) >= 7:
-            found = next((revision for revision in known.commits if revision.startswith(ref)), None)
+        name, back = re.findall(r"^(.*?)((?:~\d{0,6}|\^)*)$", ref, re.DOTALL)[0]
+        found = known.branches.get(name) or known.tags.get(name)
+        if found is None and len(name) >= 7:
+            found = next((revision for revision in known.commits if revision.startswith(name)), None)
+        for step in re.findall(r"~(\d*)|\^", back):
+            for _ in range(int(step or 1)):
+                found = known.parents[found] if found else None
         if found is None:
             hint = did_you_mean(ref, [*known.branches, *known.tags])
             raise Rejected(f'source {source}: no branch, tag or commit "{ref}"', code="unknown-ref", hint=hint)
@@ -99,6 +104,10 @@ class MemorySource:
 
     def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
         return TreeId(_hash(repr(sorted(self._below(source, revision, directory).items())).encode()))
+
+    def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
+        old, new = self._files(source, before), self._files(source, after)
+        return sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
 
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
         files = self._files(source, revision)

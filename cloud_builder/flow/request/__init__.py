@@ -7,6 +7,7 @@
     answer.py     a wish and what git said → accepted (pinned to a commit) or rejected
     select.py     names in a wish → units, or the cause and the nearest valid name
     announce.py   source.revised in parts, and what a push changed
+    changes.py    changed files → the units they lie in
     discover.py   a tree → its units and problems
     tree.py       trees: of a commit, of a working directory
     check.py      the same discovery for `cb-ctl check`

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cloud_builder.model.events import SourceRevised
 from cloud_builder.model.ids import Revision, SourceName, TreeId, UnitPath
-from cloud_builder.model.unit import Problem, Unit
+from cloud_builder.model.unit import Change, Problem, Unit
 
 from .discover import Snapshot
 
@@ -15,10 +15,18 @@ _MOST_BYTES = 400_000
 
 
 def revised(
-    source: SourceName, url: str, branch: str, revision: Revision, snapshot: Snapshot, *, followed: bool
+    source: SourceName,
+    url: str,
+    branch: str,
+    revision: Revision,
+    snapshot: Snapshot,
+    *,
+    followed: bool,
+    since: Revision | None = None,
+    changes: Sequence[Change] = (),
 ) -> list[SourceRevised]:
-    """At least one part; units and problems in order."""
-    parts = list(_parts([*snapshot.units, *snapshot.problems])) or [[]]
+    """At least one part; units, problems and changes in order."""
+    parts = list(_parts([*snapshot.units, *snapshot.problems, *changes])) or [[]]
     return [
         SourceRevised(
             source=source,
@@ -28,6 +36,8 @@ def revised(
             followed=followed,
             units=tuple(one for one in part if isinstance(one, Unit)),
             problems=tuple(one for one in part if isinstance(one, Problem)),
+            since=since,
+            changes=tuple(one for one in part if isinstance(one, Change)),
             part=number,
             parts=len(parts),
         )
@@ -35,8 +45,11 @@ def revised(
     ]
 
 
-def _parts(entries: Sequence[Unit | Problem]) -> Iterator[list[Unit | Problem]]:
-    part: list[Unit | Problem] = []
+Entry = Unit | Problem | Change
+
+
+def _parts(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    part: list[Entry] = []
     size = 0
     for entry in entries:
         bytes_ = len(entry.model_dump_json())

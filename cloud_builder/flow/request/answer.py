@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from cloud_builder.errors import CloudBuilderError
+from cloud_builder.errors import CloudBuilderError, Rejected
 from cloud_builder.model.events import BuildRequested, RequestAccepted, RequestRejected
 from cloud_builder.model.ids import RequestId, Revision, SourceName, UnitPath
+from cloud_builder.model.priority import Priority
+from cloud_builder.model.unit import Unit
 
 from .lookout import Sight
 from .select import select
@@ -12,11 +14,23 @@ from .select import select
 _MOST_TEXT = 4000
 
 
-def accept(wish: BuildRequested, request_id: RequestId, sight: Sight, *, branch: str, at: float) -> RequestAccepted:
-    """Raises Rejected when the wish names what the commit does not have."""
+def accept(
+    wish: BuildRequested,
+    request_id: RequestId,
+    sight: Sight,
+    *,
+    branch: str,
+    at: float,
+    changed: tuple[UnitPath, ...] = (),
+) -> RequestAccepted:
+    """`changed`: the units that differ from the commit the wish names, if it names one.
+
+    Raises Rejected when the wish names what the commit does not have."""
     ref = wish.ref or branch
     where = f"source {wish.source} at {_shown(ref, sight.revision)}"
     units = select(sight.snapshot, wish.units, wish.targets, where=where)
+    if wish.since:
+        units = _since(units, changed, wish.since, where)
     return RequestAccepted(
         request_id=request_id,
         source=wish.source,
@@ -25,9 +39,23 @@ def accept(wish: BuildRequested, request_id: RequestId, sight: Sight, *, branch:
         units=tuple(unit.path for unit in units),
         targets=wish.targets,
         requester=wish.requester,
+        dependants=wish.dependants,
         publish=sight.is_on_branch,
+        priority=wish.priority or (Priority.BULK if wish.all else Priority.NORMAL),
+        deadline=wish.deadline,
+        plan=wish.plan,
         accepted_at=at,
     )
+
+
+def _since(units: tuple[Unit, ...], changed: tuple[UnitPath, ...], since: str, where: str) -> tuple[Unit, ...]:
+    """Those that changed."""
+    ours = frozenset(changed)
+    found = tuple(unit for unit in units if unit.path in ours)
+    if not found:
+        hint = "Nothing has to be built. To build all the same, name units or say all."
+        raise Rejected(f"{where}: no unit has changed since {since}", code="nothing-changed", hint=hint)
+    return found
 
 
 def accept_push(

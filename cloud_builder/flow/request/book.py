@@ -58,6 +58,11 @@ class Wish(Lenient):
     wanted: BuildRequested | None = None
     accepted: RequestAccepted | None = None
 
+    @property
+    def span(self) -> tuple[str, str]:
+        """What git is asked: the ref, and the commit that its units are compared with, if there is one."""
+        return self.ref, self.wanted.since if self.wanted is not None else ""
+
 
 class Standing(StrEnum):
     """What became of a request."""

@@ -27,15 +27,16 @@ class Desk:
         self._work = work
         self._book = Book(work.state)
 
-    def follow(self, name: SourceName, source: Followed, branch: str, sight: Sight, *, is_built: bool) -> None:
+    def follow(self, name: SourceName, source: Followed, answer: Answer, sight: Sight, *, is_built: bool) -> None:
         """The tip of the followed branch: announced when it is new, and built when it was pushed."""
-        before = self._book.tip(name)
+        branch, before = answer.branch, self._book.tip(name)
         if before is not None and (before.url, before.branch) != (source.url, branch):
             before = None
         seen = (sight.revision, sight.digest)
         if before is not None and before.is_announced and (before.revision, before.digest) == seen:
             return
-        self._announce(name, source, branch, sight, followed=True)
+        is_told = before is not None and before.revision == answer.question.before
+        self._announce(name, source, branch, sight, followed=True, told=answer if is_told else None)
         now = Tip(url=source.url, branch=branch, revision=seen[0], digest=seen[1], trees=trees(sight.snapshot))
         self._book.put_tip(name, now)
         if before is not None and before.revision != sight.revision and is_built:
@@ -47,7 +48,10 @@ class Desk:
         try:
             if accepted is None:
                 assert wish.wanted is not None
-                accepted = accept(wish.wanted, wish.request_id, sight, branch=answer.branch, at=self._work.now)
+                sought = answer.changed.get(wish.span)
+                changed = sought if isinstance(sought, tuple) else ()
+                branch, now = answer.branch, self._work.now
+                accepted = accept(wish.wanted, wish.request_id, sight, branch=branch, at=now, changed=changed)
         except Rejected as error:
             self.reject(wish, error)
             return
@@ -78,13 +82,26 @@ class Desk:
             number += 1
         self._accept(accept_push(request_id, name, branch, sight.revision, units, at=self._work.now), None)
 
-    def _announce(self, name: SourceName, source: Followed, branch: str, sight: Sight, *, followed: bool) -> None:
-        """Unless it is what was announced last: readers keep one commit a source."""
+    def _announce(
+        self,
+        name: SourceName,
+        source: Followed,
+        branch: str,
+        sight: Sight,
+        *,
+        followed: bool,
+        told: Answer | None = None,
+    ) -> None:
+        """Unless it is what was announced last: readers keep one commit a source. `told`: says what changed."""
         announced = Announced(revision=sight.revision, digest=sight.digest, followed=followed)
         if self._book.announced(name) == announced:
             return
         self._book.put_announced(name, announced)
-        for part in revised(name, source.url, branch, sight.revision, sight.snapshot, followed=followed):
+        since = told.question.before if told is not None and told.changes is not None else None
+        changes = (told.changes or ()) if told is not None else ()
+        for part in revised(
+            name, source.url, branch, sight.revision, sight.snapshot, followed=followed, since=since, changes=changes
+        ):
             self._work.emit(part)
         found = {"units": len(sight.snapshot.units), "problems": len(sight.snapshot.problems)}
         _LOG.info("announced", extra={"source": name, "revision": sight.revision[:10], "followed": followed, **found})

@@ -228,8 +228,12 @@ class RequestFlow:
             if ready or work.now >= self._due.get(name, 0.0):
                 refs = tuple(dict.fromkeys(wish.ref for wish in ready))
                 tip = Book(work.state).tip(name)
-                first = tip.branch if tip is not None and tip.url == source.url else ""
-                self._lookout.ask(Question(name, source.url, source.branch, refs, work.now, first))
+                tip = tip if tip is not None and tip.url == source.url else None
+                first, before = (tip.branch, tip.revision) if tip is not None else ("", None)
+                spans = tuple(dict.fromkeys(wish.span for wish in ready if wish.span[1]))
+                self._lookout.ask(
+                    Question(name, source.url, source.branch, refs, work.now, first, spans=spans, before=before)
+                )
                 self._due[name] = work.now + self._settings.poll_interval
         asleep = [wish.next_at for wish in wishes if wish.next_at > work.now or self._lookout.is_asking(wish.source)]
         self._next_wish = min(asleep, default=None)
@@ -241,10 +245,10 @@ class RequestFlow:
             return
         desk = Desk(work)
         if isinstance(answer.tip, Sight):
-            desk.follow(name, source, answer.branch, answer.tip, is_built=self._settings.build_on_push)
+            desk.follow(name, source, answer, answer.tip, is_built=self._settings.build_on_push)
         self._complain(name, source.url, answer.error or answer.tip, work)
         for wish in Book(work.state).wishes(name):
-            found = answer.to(wish.ref, wish.next_at)
+            found = answer.to(wish.span, wish.next_at)
             if isinstance(found, Sight):
                 desk.settle(wish, found, source, answer)
             elif isinstance(found, Retryable) and work.now - wish.since < GIVE_UP:

@@ -2,11 +2,13 @@
 
 A question refreshes the mirror, looks at the tip of the followed branch and at the refs that wishes name, and discovers
 the units there. What was discovered at a commit is kept as long as the state of package repositories is believed.
+It also says which files a push changed, and which units did after a commit that a wish names.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,14 +17,20 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
 from cloud_builder.errors import Bug, CloudBuilderError, Rejected
-from cloud_builder.model.ids import Digest, Revision, SourceName
+from cloud_builder.model.ids import Digest, Revision, SourceName, UnitPath
+from cloud_builder.model.unit import Change
 from cloud_builder.ports.source import SourceMirror
 
+from .changes import by_unit, told
 from .discover import Discovery, Snapshot
 from .tree import CommitTree
 
 _LOG = logging.getLogger("cb.request")
 _SNAPSHOTS_KEPT = 16
+_HEAD = re.compile(r"^HEAD(?=$|[~^])")
+
+Span = tuple[str, str]
+"""A ref, and one that its units are compared with."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,8 @@ class Question:
     """`branch` empty: the repository's default as it was at first sight (`first_branch`), while that exists: checking
     out another branch in a repository is no reason to follow it. `refs`: what wishes name; empty: the followed branch.
 
-    `asked_at`: wishes that came later need a newer answer, because of a push in between."""
+    `asked_at`: wishes that came later need a newer answer, because of a push in between. `spans`: of wishes that name
+    a commit whose units are compared. `before`: the tip that was announced last."""
 
     source: SourceName
     url: str
@@ -38,6 +47,8 @@ class Question:
     refs: tuple[str, ...] = ()
     asked_at: float = 0.0
     first_branch: str = ""
+    spans: tuple[Span, ...] = ()
+    before: Revision | None = None
 
 
 @dataclass(frozen=True)
@@ -52,19 +63,28 @@ class Sight:
 
 @dataclass(frozen=True)
 class Answer:
-    """`error`: nothing could be learnt. Otherwise the tip and each ref are seen, or have an error of their own."""
+    """`error`: nothing could be learnt. Otherwise the tip and each ref are seen, or have an error of their own.
+
+    `changed`: for each span the units that differ. `changes`: what the tip changed against the question's `before`;
+    None: that cannot be told, or nobody asked."""
 
     question: Question
     error: CloudBuilderError | None = None
     branch: str = ""
     tip: Sight | CloudBuilderError | None = None
     refs: Mapping[str, Sight | CloudBuilderError] = field(default_factory=dict)
+    changed: Mapping[Span, tuple[UnitPath, ...] | CloudBuilderError] = field(default_factory=dict)
+    changes: tuple[Change, ...] | None = None
 
-    def to(self, ref: str, since: float) -> Sight | CloudBuilderError | None:
+    def to(self, span: Span, asked: float) -> Sight | CloudBuilderError | None:
         """What it says to a wish of that time; None: nothing, ask again."""
-        if ref not in self.question.refs or since > self.question.asked_at:
+        ref, since = span
+        if ref not in self.question.refs or asked > self.question.asked_at:
             return None
-        return self.error or self.refs.get(ref)
+        if since and span not in self.question.spans:
+            return None
+        changed = self.changed.get(span)
+        return self.error or (changed if isinstance(changed, CloudBuilderError) else self.refs.get(ref))
 
 
 class Lookout:
@@ -119,7 +139,9 @@ class Lookout:
         except CloudBuilderError as error:
             return Answer(question, tip=error, refs=dict.fromkeys(question.refs, error))
         seen = {ref: self._seen(source, branch, ref) for ref in dict.fromkeys(("", *question.refs))}
-        return Answer(question, branch=branch, tip=seen[""], refs=seen)
+        changed = {span: self._changed(source, branch, seen[span[0]], span[1]) for span in question.spans}
+        changes = self._changes(source, question.before, seen[""])
+        return Answer(question, branch=branch, tip=seen[""], refs=seen, changed=changed, changes=changes)
 
     def _followed(self, question: Question) -> str:
         if question.first_branch and not question.branch:
@@ -130,11 +152,40 @@ class Lookout:
 
     def _seen(self, source: SourceName, branch: str, ref: str) -> Sight | CloudBuilderError:
         try:
-            revision = self._mirror.resolve(source, ref or branch)
+            revision = self._mirror.resolve(source, _meant(ref, branch))
             snapshot, digest = self._discovered(source, revision)
             return Sight(revision, snapshot, digest, self._mirror.contains(source, branch, revision))
         except CloudBuilderError as error:
             return error
+
+    def _changed(
+        self, source: SourceName, branch: str, sight: Sight | CloudBuilderError, since: str
+    ) -> tuple[UnitPath, ...] | CloudBuilderError:
+        """The units that are not what they were at `since`."""
+        if not isinstance(sight, Sight):
+            return sight
+        try:
+            before = self._mirror.resolve(source, _meant(since, branch))
+            files = self._mirror.changed_files(source, before, sight.revision)
+        except Rejected as error:
+            hint = f"{error.hint} `since` takes a branch, a tag or a commit of the source, and main~2 and the like."
+            return Rejected(error.message, code=error.code, hint=hint.strip())
+        except CloudBuilderError as error:
+            return error
+        return tuple(sorted(by_unit(sight.snapshot.units, files)))
+
+    def _changes(
+        self, source: SourceName, before: Revision | None, sight: Sight | CloudBuilderError
+    ) -> tuple[Change, ...] | None:
+        """What a push changed. That it cannot be told (a forced push, a new mirror) stops no announcement."""
+        if before is None or not isinstance(sight, Sight) or before == sight.revision:
+            return None
+        try:
+            return told(by_unit(sight.snapshot.units, self._mirror.changed_files(source, before, sight.revision)))
+        except Exception as error:
+            extra = {"source": source, "since": before[:10], "cause": str(error)}
+            _LOG.info("what a push changed cannot be told", extra=extra)
+            return None
 
     def _discovered(
         self, source: SourceName, revision: Revision, clock: Callable[[], float] = time.monotonic
@@ -152,3 +203,8 @@ class Lookout:
             while len(self._snapshots) > _SNAPSHOTS_KEPT:
                 self._snapshots.pop(next(iter(self._snapshots)))
         return snapshot, digest
+
+
+def _meant(ref: str, branch: str) -> str:
+    """HEAD, in a wish, is the tip of the followed branch; so is nothing."""
+    return _HEAD.sub(lambda _: branch, ref) or branch
