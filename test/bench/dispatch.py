@@ -15,6 +15,7 @@ from mesh import Mesh, running
 from processes import Skipped
 
 from cloud_builder.model import events as e
+from cloud_builder.model.outcome import RequestOutcome
 
 RUNNERS, SLOTS = 4, 100
 
@@ -54,9 +55,9 @@ def throughput(mesh: Mesh, jobs: int) -> float:
     finished = watch.until_finished(mesh.accept(*units), 120.0)
     seconds = time.monotonic() - started
     watch.close()
-    good = sum(job.outcome.is_good for job in finished.jobs)
-    if good != jobs:
-        raise RuntimeError(f"{good} of {jobs} jobs succeeded")
+    told = len(finished.jobs) + finished.left_out
+    if finished.outcome is not RequestOutcome.SUCCESS or told != jobs:
+        raise RuntimeError(f"a request with {jobs} jobs ended with {told}: {finished.outcome} {finished.message}")
     return jobs / seconds
 
 

@@ -14,7 +14,7 @@ from cloud_builder.model.events import (
     SourceRevised,
 )
 from cloud_builder.model.ids import RunnerId
-from cloud_builder.model.outcome import JobState, RequestOutcome
+from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
 from cloud_builder.model.unit import Unit
 from cloud_builder.planning import advance
 from cloud_builder.planning.expand import expand
@@ -154,7 +154,8 @@ def conclude(world: World, work: Work, job: JobRecord) -> None:
     """A job has its outcome: tell it, remember what the key led to, and go on with those that waited for it."""
     world.save_job(work, job)
     said = {"outcome": job.outcome, "runner": job.runner_id, "why": job.message}
-    log.info("finished", extra={"job": job.job_id, "attempt": job.attempt, **said})
+    level = logging.DEBUG if job.is_good else logging.INFO
+    log.log(level, "finished", extra={"job": job.job_id, "attempt": job.attempt, **said})
     tell(work, job)
     if job.outcome is not None and job.outcome.is_good:
         _remember(world, work, job)
@@ -172,7 +173,7 @@ def settle(world: World, work: Work) -> None:
 
 def _remember(world: World, work: Work, job: JobRecord) -> None:
     assert job.input_key is not None
-    if work.state.get("built", job.input_key) is None:
+    if job.outcome is Outcome.SUCCESS:
         world.save_built(work, job.input_key, Built(job_id=job.job_id, artifacts=job.artifacts, log=job.log))
     if not job.publish:
         return

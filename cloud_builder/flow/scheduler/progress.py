@@ -30,7 +30,7 @@ def started(world: World, work: Work, event: AttemptStarted) -> None:
     if job is None or not advance.is_current(job, event.attempt):
         return
     job = advance.start(job)
-    world.save_job(work, job)
+    world.note_start(job)
     tell(work, job)
 
 

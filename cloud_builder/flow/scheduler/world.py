@@ -86,6 +86,11 @@ class World:
             self.to_finish.add(job.request_id)
             self.unlisted.pop((job.job_id, job.attempt), None)
 
+    def note_start(self, job: JobRecord) -> None:
+        """That a runner has begun is not written down: after a restart the job is assigned, which is as good, and a
+        document less for each job."""
+        self.jobs[job.job_id] = job
+
     def save_built(self, work: Work, key: InputKey, built: Built) -> None:
         _put(work, "built", key, built)
 

@@ -42,7 +42,7 @@ from cloud_builder.model.settings import (
     SourceSettings,
 )
 from cloud_builder.model.topics import TOPICS
-from cloud_builder.ports.broker import Outgoing, Partition, Record
+from cloud_builder.ports.broker import Outgoing, Partition, Posted, Record
 from cloud_builder.ports.mesh import Flow
 
 URL = "memory:demo"
@@ -89,6 +89,10 @@ class Line:
             self._broker.append(records[: self.cut_after])
             raise Killed
         self._broker.append(records)
+
+    def post(self, records: list[Outgoing]) -> Posted:
+        self.send(records, 0.0)
+        return self._broker.producer().post([])
 
     def send_soon(self, record: Outgoing) -> None:
         with suppress(Exception):
