@@ -1,0 +1,267 @@
+"""The queue: who gets the next slot. Tables for the rules, properties for fairness, quotas, ageing and restoring."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_builder.model.priority import Priority
+from cloud_builder.planning.ahead import Because, ahead
+from cloud_builder.planning.order import Held, Order, Rules, Ticket, restored
+
+BULK, NORMAL, INTERACTIVE = Priority.BULK, Priority.NORMAL, Priority.INTERACTIVE
+
+
+def ticket(job_id: str, source: str = "s", priority: Priority = NORMAL, **more) -> Ticket:
+    told = {"pool": "x", "requester": "r", "since": 0.0, "sequence": 1, "path": 0.0, "number": 1}
+    return Ticket(job_id=job_id, source=source, priority=priority, **{**told, **more})
+
+
+def take(order: Order, now: float = 0.0) -> str | None:
+    """The next job of all pools gets a slot."""
+    order.at(now)
+    heads = [head for pool in order.pools() if (head := order.first(pool)) is not None]
+    return order.take(min(heads).job_id, now).job_id if heads else None
+
+
+def drain(order: Order, now: float = 0.0) -> list[str]:
+    """All that wait, as if each ended before the next one starts."""
+    taken = []
+    while (job_id := take(order, now)) is not None:
+        order.end(job_id, now)
+        taken.append(job_id)
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("tickets", "expected"),
+    [
+        pytest.param(
+            [ticket("a", priority=BULK), ticket("b"), ticket("c", priority=INTERACTIVE)], "cba", id="class goes first"
+        ),
+        pytest.param([ticket("a", sequence=2), ticket("b", sequence=1)], "ba", id="the older request goes first"),
+        pytest.param([ticket("a", path=3.0), ticket("b", path=9.0)], "ba", id="the longer way goes first"),
+        pytest.param([ticket("a", number=2), ticket("b", number=1)], "ba", id="then the number"),
+        pytest.param([ticket("a", pool="x", number=2), ticket("b", pool="y")], "ba", id="across pools"),
+    ],
+)
+def test_who_goes_first(tickets, expected) -> None:
+    order = restored(Rules(), tickets, (), now=0.0)
+    assert drain(order) == list(expected)
+
+
+def test_one_that_comes_into_a_flood_gets_the_next_slot() -> None:
+    flood = [ticket(f"f{n}", "flood", number=n) for n in range(3000)]
+    order = restored(Rules(), flood, (), now=0.0)
+    for _ in range(50):
+        take(order)
+    order.add(ticket("late", "small", sequence=2, since=9.0), now=9.0)
+    order.end("f0", 10.0)
+    assert take(order, 10.0) == "late"
+
+
+@pytest.mark.parametrize("late", [{"source": "s"}, {"source": "s", "requester": "other"}, {"source": "t"}])
+def test_an_interactive_one_passes_a_bulk_flood_that_has_aged(late) -> None:
+    flood = [ticket(f"f{n}", priority=BULK, number=n) for n in range(100)]
+    order = restored(Rules(ageing=10.0), flood, (), now=0.0)
+    for _ in range(5):
+        take(order)
+    order.at(100.0)
+    assert take(order, 100.0).startswith("f")
+    order.add(ticket("late", priority=INTERACTIVE, since=100.0, sequence=2, **late), now=100.0)
+    assert take(order, 100.0) == "late"
+
+
+def test_bulk_work_rises_with_its_waiting() -> None:
+    order = restored(Rules(ageing=10.0), [ticket("old", "bulk", BULK)], (), now=0.0)
+    for second in range(19):
+        order.add(ticket(f"n{second}", "busy", INTERACTIVE, since=float(second)), float(second))
+        assert take(order, float(second)) == f"n{second}"
+    order.add(ticket("new", "busy", INTERACTIVE, since=20.0), 20.0)
+    assert take(order, 20.0) == "old"
+
+
+def test_a_job_that_was_replaced_does_not_rise_by_its_old_waiting() -> None:
+    order = restored(Rules(ageing=10.0), [ticket("a", "s", BULK)], (), now=0.0)
+    order.add(ticket("a", "s", BULK, since=9.0), 9.0)
+    order.at(12.0)
+    assert order.rank("a") == BULK.rank
+
+
+def test_a_weight_is_a_share_of_the_slots() -> None:
+    waiting = [ticket(f"{source}{n}", source, number=n) for source in "ab" for n in range(100)]
+    order = restored(Rules(weights={"a": 3.0}), waiting, (), now=0.0)
+    assert Counter(take(order)[0] for _ in range(40)) == {"a": 30, "b": 10}
+
+
+def test_with_one_slot_weights_count_by_what_was_used() -> None:
+    waiting = [ticket(f"{source}{n}", source, number=n) for source in "ab" for n in range(100)]
+    order = restored(Rules(weights={"a": 3.0}), waiting, (), now=0.0)
+    taken, now = Counter(), 0.0
+    for _ in range(40):
+        job_id = take(order, now)
+        now += 10.0
+        order.end(job_id, now)
+        taken[job_id[0]] += 1
+    assert taken == {"a": 30, "b": 10}
+
+
+@pytest.mark.parametrize("quotas", [{"a": 2}, {"r": 2}])
+def test_a_quota_is_never_passed_and_gives_way_when_a_slot_is_given_back(quotas) -> None:
+    order = restored(Rules(quotas=quotas), [ticket(f"a{n}", "a", number=n) for n in range(5)], (), now=0.0)
+    assert [take(order) for _ in range(3)] == ["a0", "a1", None]
+    order.end("a1", 1.0)
+    assert [take(order), take(order)] == ["a2", None]
+
+
+def test_what_was_used_fades() -> None:
+    order = restored(Rules(), [ticket("a0", "a"), ticket("b0", "b")], [Held("h", "a", "r", NORMAL, 0.0)], now=0.0)
+    order.end("h", 100.0)
+    assert order.first("x").job_id == "b0"
+    order.at(1e6)
+    assert order.first("x").job_id == "a0"
+
+
+def test_who_is_ahead_and_why() -> None:
+    waiting = [
+        ticket("urgent", priority=INTERACTIVE, sequence=9),
+        ticket("older", sequence=1),
+        ticket("longer", sequence=2, path=5.0),
+        ticket("me", sequence=2),
+        ticket("younger", sequence=3),
+    ]
+    told = ahead(restored(Rules(), waiting, (), now=0.0), "me", 0.0)
+    assert {one.job_id: one.because for one in told.ahead} == {
+        "urgent": Because.CLASS,
+        "older": Because.OLDER,
+        "longer": Because.PATH,
+    }
+    assert not told.more and not told.quota
+
+
+def test_a_quota_that_is_used_up_is_named() -> None:
+    waiting = [ticket("me")]
+    order = restored(Rules(quotas={"s": 1}), waiting, [Held("h", "s", "r", NORMAL, 0.0)], now=0.0)
+    assert ahead(order, "me", 0.0).quota == ("s",)
+
+
+# --- properties -------------------------------------------------------------------------------------------------------
+
+names = st.sampled_from(["a", "b", "c"])
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), names, names, st.sampled_from(list(Priority)), st.integers(0, 3), st.floats(0, 99)),
+        st.tuples(st.just("take"), st.sampled_from(["x", "y", None])),
+        st.tuples(st.just("end"), st.integers(0, 50)),
+        st.tuples(st.just("remove"), st.integers(0, 50)),
+        st.tuples(st.just("wait"), st.floats(0.1, 5000.0)),
+    ),
+    max_size=60,
+)
+
+
+class Model:
+    """The rules said plainly: look at every waiting job each time."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.waiting: dict[str, Ticket] = {}
+        self.held: dict[str, Held] = {}
+
+    def count(self, name: str) -> int:
+        return sum(name in (one.source, one.requester) for one in self.held.values())
+
+    def allowed(self, one: Ticket) -> bool:
+        return all(self.count(name) < self.rules.quotas.get(name, 10**9) for name in (one.source, one.requester))
+
+    def classes(self, one: Ticket, now: float) -> int:
+        return max(0, one.priority.rank - int((now - one.since) / self.rules.ageing))
+
+    def key(self, one: Ticket, now: float) -> tuple:
+        source = sum(h.source == one.source for h in self.held.values())
+        return (self.classes(one, now), source / self.rules.weights.get(one.source, 1.0))
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps, st.dictionaries(names, st.integers(1, 3), max_size=2), st.dictionaries(names, st.floats(0.5, 4)))
+def test_any_history_keeps_the_rules(history, quotas, weights) -> None:
+    rules = Rules(ageing=100.0, weights=weights, quotas=quotas)
+    order, model, now = Order(rules), Model(rules), 0.0
+    for number, (verb, *about) in enumerate(history):
+        if verb == "add":
+            source, requester, priority, sequence, path = about
+            pool = "xy"[number % 2]
+            one = Ticket(f"j{number}", pool, source, requester, priority, now, sequence, path, number)
+            order.add(one, now)
+            model.waiting[one.job_id] = one
+        elif verb == "take":
+            pools = [about[0]] if about[0] else ["x", "y"]
+            heads = [head for pool in pools if (head := order.first(pool)) is not None]
+            able = [one for one in model.waiting.values() if one.pool in pools and model.allowed(one)]
+            assert bool(heads) == bool(able)
+            if heads:
+                one = order.take(min(heads).job_id, now)
+                assert model.key(one, now) == min(model.key(other, now) for other in able)
+                assert model.allowed(one)
+                del model.waiting[one.job_id]
+                model.held[one.job_id] = Held(one.job_id, one.source, one.requester, one.priority, now)
+        elif verb == "end" and model.held:
+            job_id = sorted(model.held)[about[0] % len(model.held)]
+            order.end(job_id, now)
+            del model.held[job_id]
+        elif verb == "remove" and model.waiting:
+            job_id = sorted(model.waiting)[about[0] % len(model.waiting)]
+            order.remove(job_id)
+            del model.waiting[job_id]
+        elif verb == "wait":
+            now += about[0]
+            order.at(now)
+    assert {one.job_id for one in order.tickets()} == set(model.waiting)
+    again = restored(rules, sorted(model.waiting.values()), model.held.values(), now)
+    for job_id in model.held:
+        order.end(job_id, now)
+        again.end(job_id, now)
+    assert sorted(drain(order, now)) == sorted(drain(again, now)) == sorted(model.waiting)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(range(40)), st.integers(0, 1000))
+def test_the_order_is_a_function_of_its_inputs(shuffled, seed) -> None:
+    random = Random(seed)
+    waiting = [
+        ticket(f"j{n}", random.choice("abc"), random.choice(list(Priority)), number=n, path=random.random())
+        for n in range(40)
+    ]
+    held = [Held(f"h{n}", random.choice("abc"), "r", NORMAL, 0.0) for n in range(5)]
+    one = restored(Rules(), waiting, held, now=1.0)
+    other = restored(Rules(), [waiting[n] for n in shuffled], held, now=1.0)
+    assert [take(one, 2.0) for _ in waiting] == [take(other, 2.0) for _ in waiting]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(2, 8))
+def test_equal_weights_get_equal_shares_and_nobody_starves(seed, slots, tenants) -> None:
+    """Each tenant always has work, of its own mean length: Jain's index of what they used is near 1."""
+    random = Random(seed)
+    names = [f"t{n}" for n in range(tenants)]
+    length = {name: random.uniform(5.0, 50.0) for name in names}
+    order, running, used, now, number = Order(Rules()), [], Counter(), 0.0, 0
+    while now < 3000.0:
+        queued = Counter(one.source for one in order.tickets())
+        for name in names:
+            for _ in range(slots - queued[name]):
+                number += 1
+                order.add(ticket(f"{name}.{number}", name, since=now, number=number), now)
+        while len(running) < slots:
+            job_id = take(order, now)
+            running.append((now + random.expovariate(1 / length[job_id.split(".")[0]]), now, job_id))
+        running.sort()
+        now, begun, job_id = running.pop(0)
+        order.end(job_id, now)
+        used[job_id.split(".")[0]] += now - begun
+    total = sum(used.values())
+    assert total**2 / (tenants * sum(used[name] ** 2 for name in names)) > 0.9
