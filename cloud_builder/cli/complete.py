@@ -34,6 +34,19 @@ def names(*views: tuple[str, str]) -> Complete:
     return complete
 
 
+def targets(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """The names of targets that units have."""
+    mesh = Session(said(ctx))
+    try:
+        found = {str(one) for row in mesh.ask("units", WITHIN, most=MOST)["items"] for one in row["targets"]}
+    except CloudBuilderError:
+        return []
+    finally:
+        mesh.close()
+    return sorted(name for name in found if name.startswith(begun))
+
+
+TARGETS = targets
 UNITS = names(("units", "path"))
 SOURCES = names(("sources", "source"))
 REQUESTS = names(("requests", "request_id"))

@@ -22,6 +22,7 @@ _CODES = {
     "failure": ExitCode.FAILED,
     "rejected": ExitCode.REJECTED,
     "canceled": ExitCode.FAILED,
+    "superseded": ExitCode.FAILED,
     "error": ExitCode.INFRASTRUCTURE,
 }
 

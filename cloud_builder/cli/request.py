@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import Any
 
@@ -10,46 +9,34 @@ import click
 
 from cloud_builder.errors import ExitCode, Rejected, Retryable
 
-from .complete import REQUESTS, SOURCES, UNITS
+from .complete import REQUESTS
 from .options import global_options
 from .output import show_json
 from .session import Session, session
 from .source import silent_request
+from .wish import Words, requester, urgency, wish, wish_options
 
 ACCEPTED_WITHIN = 15.0
 """Seconds until cb-request must have said something."""
-LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 @click.command()
-@click.argument("units", nargs=-1, metavar="[UNIT]…", shell_complete=UNITS)
-@click.option("--all", "every", is_flag=True, help="Every unit of the source.")
-@click.option("--source", metavar="NAME", shell_complete=SOURCES, help="The git repository [the only one].")
-@click.option("--ref", default="", metavar="REF", help="Branch, tag or commit [the branch the source follows].")
-@click.option("--target", "targets", multiple=True, metavar="DIST.ARCH", help="Only this target; may be repeated.")
+@wish_options
+@urgency
 @click.option("--id", "wanted_id", metavar="ID", help="The request's id [made up].")
 @click.option("--watch", "watching", is_flag=True, help="Follow it to its end.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop watching after this time.")
 @global_options
-def request(
-    *,
-    units: tuple[str, ...],
-    every: bool,
-    source: str | None,
-    ref: str,
-    targets: tuple[str, ...],
-    wanted_id: str | None,
-    watching: bool,
-    timeout: float | None,
-) -> int:
-    """Ask for UNITs (their paths in the source) to be built, or --all of them."""
-    if bool(units) == every:
-        raise click.UsageError("Name the units to build, or say --all (one of the two).")
+def request(*, wanted_id: str | None, watching: bool, timeout: float | None, **said: Any) -> int:
+    """Ask for UNITs (their paths in the source) to be built, or --all of them, or what changed --since a commit.
+
+    `cb-ctl plan` with the same words says what would be built, and why."""
+    words = Words(**said)
     with session() as mesh:
-        wish = _wish(mesh, units=units, every=every, source=source, ref=ref, targets=targets, wanted_id=wanted_id)
+        wanted = wish(mesh, words, wanted_id=wanted_id)
         asked = time.time()
-        mesh.send(wish)
-        answer = _answered(mesh, wish.request_id or "", wish.source)
+        mesh.send(wanted)
+        answer = _answered(mesh, wanted.request_id or "", wanted.source)
         if not mesh.json:
             click.echo(_accepted_line(answer, asked))
         if watching or timeout:
@@ -84,60 +71,12 @@ def cancel(request: str) -> None:
         name = found["request_id"]
         if found["state"] in ("finished", "rejected"):
             raise Rejected(f"request {name} has ended already: {found['outcome']}", code="ended")
-        mesh.send(BuildCancelRequested(request_id=name, requester=_requester()))
+        mesh.send(BuildCancelRequested(request_id=name, requester=requester()))
         ended = _ended(mesh, name)
         if mesh.json:
             show_json(ended)
         else:
             click.echo(f"{name}: {ended.get('outcome') or 'being canceled'}")
-
-
-def _wish(
-    mesh: Session,
-    *,
-    units: tuple[str, ...],
-    every: bool,
-    source: str | None,
-    ref: str,
-    targets: tuple[str, ...],
-    wanted_id: str | None,
-) -> Any:
-    import re
-
-    from cloud_builder.model.events import REQUEST_ID, BuildRequested
-    from cloud_builder.model.ids import RequestId, SourceName
-
-    if wanted_id is not None and not re.match(REQUEST_ID, wanted_id):
-        hint = "Letters, digits, '.', '_' and '-'; it begins with a letter or digit; at most 100 characters."
-        raise Rejected(f"request id {wanted_id!r}: cannot be one", code="bad-request-id", hint=hint)
-    return BuildRequested(
-        source=SourceName(source or _only_source(mesh)),
-        units=tuple(unit.strip("/") for unit in units),
-        all=every,
-        ref=ref,
-        targets=targets,
-        request_id=RequestId(wanted_id or "r-" + "".join(secrets.choice(LETTERS) for _ in range(6))),
-        requester=_requester(),
-    )
-
-
-def _only_source(mesh: Session) -> str:
-    names = [str(row["source"]) for row in mesh.pages("sources")]
-    if len(names) == 1:
-        return names[0]
-    if not names:
-        raise Rejected("there is no source yet", code="unknown-source", hint="Add one: cb-ctl source add NAME URL")
-    raise Rejected("more than one source", code="which-source", hint=f"Say --source {' or --source '.join(names)}.")
-
-
-def _requester() -> str:
-    import getpass
-    import socket
-
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):
-        return socket.gethostname()
 
 
 def _answered(mesh: Session, name: str, source: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cloud_builder.cli.options import Said
 from cloud_builder.errors import ExitCode, Retryable
 from cloud_builder.flow.info import InfoFlow
 from cloud_builder.mesh.client import Client
+from cloud_builder.mesh.codec import decode
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind
@@ -162,6 +163,7 @@ def test_status_of_a_thing(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> No
         (RequestOutcome.FAILURE, Outcome.FAILURE, ExitCode.FAILED),
         (RequestOutcome.ERROR, Outcome.ERROR, ExitCode.INFRASTRUCTURE),
         (RequestOutcome.CANCELED, Outcome.CANCELED, ExitCode.FAILED),
+        (RequestOutcome.SUPERSEDED, Outcome.SUPERSEDED, ExitCode.FAILED),
         (RequestOutcome.REJECTED, Outcome.CANCELED, ExitCode.REJECTED),
     ],
 )
@@ -196,6 +198,18 @@ def test_a_request_that_is_accepted_says_how_to_go_on(mesh: Mesh, capsys: pytest
     mesh.accept("r-mine")
     assert "cb-ctl watch r-mine" in said(capsys, "request", "packages/hello", "--id", "r-mine")
     assert shown(capsys, "request", "--all", "--id", "r-mine")["request_id"] == "r-mine"
+
+
+def test_the_words_of_a_request_become_the_wish(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.follow()
+    mesh.accept("r-mine")
+    urgent = ["--rebuild-dependants", "--priority", "interactive", "--deadline", "1h30m"]
+    said(capsys, "request", "--since", "main~1", *urgent, "--target", "bookworm.x86_64", "--id", "r-mine")
+    [log] = [log for place, log in mesh.broker.logs.items() if place.topic == "cb.request"]
+    wish = decode(log[-1], "").payload
+    assert isinstance(wish, e.BuildRequested)
+    assert (wish.since, wish.units, wish.all, wish.targets) == ("main~1", (), False, ("bookworm.x86_64",))
+    assert (wish.dependants, wish.priority, wish.deadline, wish.plan) == (True, "interactive", 5400.0, False)
 
 
 def test_a_request_that_is_rejected_says_why(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_changes_that_cannot_be_told_stop_no_push(daemon: Daemon, mirror: Memory
         raise error
 
     daemon.settle()
-    mirror.changed_files = ill  # type: ignore[method-assign]
+    mirror.changed_files = ill  # type: ignore[assignment,method-assign]
     mirror.repository(URL).commit(FILES | {f"{TOP}/tool/x": b"1"})
     revised, accepted = daemon.later(20)
     assert isinstance(revised, SourceRevised) and (revised.since, revised.changes) == (None, ())
@@ -162,9 +162,9 @@ def test_since_waits_while_git_is_ill(daemon: Daemon, mirror: MemorySource) -> N
     def ill(*_: object) -> list[str]:
         raise Retryable("git is ill")
 
-    mirror.changed_files = ill  # type: ignore[method-assign]
+    mirror.changed_files = ill  # type: ignore[assignment,method-assign]
     assert not isinstance(daemon.ask(since=first), RequestRejected)
-    mirror.changed_files = works  # type: ignore[method-assign]
+    mirror.changed_files = works  # type: ignore[assignment,method-assign]
     told = daemon.later(2)
     assert isinstance(told[-1], RequestAccepted) and told[-1].units == ("packages/tool",)
 
