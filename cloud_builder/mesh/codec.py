@@ -81,7 +81,7 @@ def encode(payload: Payload, *, source: str, id: str, time: float, traceparent: 
         headers = (*headers, ("traceparent", traceparent.encode()))
     key = getattr(payload, route.key)
     return Outgoing(
-        topic=route.topic.name,
+        topic=route.topic_of(payload),
         key=None if key is None else str(key).encode(),
         value=_json(payload),
         headers=headers,
@@ -135,7 +135,7 @@ def body_of(record: Record, head: Head) -> Envelope:
     )
 
 
-def _json(payload: Payload) -> bytes:
+def _json(payload: Payload) -> bytes | None:
     """Half of a surrogate pair (a file name that is not UTF-8) has no bytes: the text of its escape is sent instead."""
     try:
         return payload.wire()
@@ -230,7 +230,7 @@ def _event(record: Record, wire_type: str, schema: str) -> type[Payload]:
     if route is None:
         hint = did_you_mean(wire_type, (known.event.type for known in ROUTES))
         raise Undecodable(f"header ce_type: {wire_type!r} is not known", hint=hint)
-    if route.topic.name != record.partition.topic:
+    if not route.topic.has(record.partition.topic):
         raise Undecodable(f"{wire_type} does not belong on {record.partition.topic}, only on {route.topic.name}")
     found = _SCHEMA_VERSION.search(schema)
     if found and found[1] != str(route.event.version):

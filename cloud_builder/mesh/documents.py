@@ -15,9 +15,12 @@ from cloud_builder.ports.state import Document, Documents, Put, StateStore
 
 
 class Pending(Documents):
-    """Nothing reaches the state before `flush`, but for the sake of `find` and `count`."""
+    """Nothing reaches the state before `flush`, but for the sake of `find` and `count`.
+
+    `written`: what each place that was changed holds after the last flush (None: nothing)."""
 
     def __init__(self, state: StateStore) -> None:
+        self.written: dict[tuple[str, str], Put | None] = {}
         self._state = state
         self._changes: dict[tuple[str, str], Put | None] = {}
 
@@ -55,6 +58,7 @@ class Pending(Documents):
     def flush(self) -> None:
         """Writes what waits; belongs inside the transaction."""
         changes, self._changes = self._changes, {}
+        self.written.update(changes)
         for (collection, key), change in changes.items():
             if change is None:
                 self._state.delete(collection, key)

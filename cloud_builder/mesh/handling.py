@@ -18,6 +18,7 @@ from cloud_builder.ports.broker import Outgoing, Record
 from cloud_builder.ports.mesh import Flow, FrontDoor
 from cloud_builder.ports.state import StateStore
 
+from .changelog import Changelog
 from .codec import Envelope
 from .deadletter import dead
 from .reader import Delivered
@@ -47,7 +48,9 @@ class Handling:
         clock: Callable[[], float],
         live: Callable[[Outgoing], None],
         send: Callable[[], None],
+        changelog: Changelog | None = None,
     ) -> None:
+        self._changelog = changelog
         self._flow = flow
         self._state = state
         self._relay = relay
@@ -90,10 +93,14 @@ class Handling:
                 self._state.save_positions(self._incarnation, positions)
             self._state.mark_seen(self._marked, work.now)
             said = work.close()
+            if self._changelog is not None:
+                said += self._changelog.lines(work, batch, said)
             number = self._state.outbox_add(said) if said else 0
             self._relay.settle()
             self._prune(work.now)
         self._relay.settled()
+        if self._changelog is not None:
+            self._changelog.committed()
         if said:
             self._relay.add(number, said)
 

@@ -23,6 +23,8 @@ from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.pulse import Pulse, Unwatched
 from cloud_builder.ports.state import StateStore
 
+from . import changelog
+from .changelog import Changelog
 from .handling import Handling
 from .outage import Outage
 from .reader import Reader, first_positions, topics_of
@@ -118,6 +120,8 @@ class Loop:
         written = [topic for topic in TOPICS if topic.writer is role]
         self._broker.ensure_topics(dict.fromkeys([*topics_of(role), *written, DEAD_LETTER]))
         previous = self._state.incarnation()
+        if previous is None and changelog.keeps_one(role):
+            changelog.rebuild(self._broker, self._state, incarnation, self._beat)
         kept = self._state.positions(incarnation)
         positions = first_positions(self._broker, role, kept)
         self._producer = self._producer or self._broker.producer()
@@ -130,6 +134,7 @@ class Loop:
             clock=self._clock,
             live=self._producer.send_soon,
             send=self._send,
+            changelog=Changelog(incarnation, positions) if changelog.keeps_one(role) else None,
         )
         self._handling.broker_seen = self._clock()
         self._flow.restore(self._state)

@@ -69,6 +69,10 @@ class Transaction:
         self.state.flush()
         return [self._encode(payload, trace) for payload, trace in self._emitted.values()]
 
+    def of_itself(self, payload: Payload) -> Outgoing:
+        """What the mesh adds to what the flow said."""
+        return self._encode(payload, None)
+
     def _encode(self, payload: Payload, trace: str | None) -> Outgoing:
         self._ids += 1
         traceparent = None if trace is None else child(trace, self._ids)

@@ -45,6 +45,13 @@ class Dumped(Generic[V]):
         self.value = value
         self._json: str | None = None
 
+    @classmethod
+    def ready(cls, json: str) -> Dumped[V]:
+        """Of JSON that was read: there is no value."""
+        dumped = cls.__new__(cls)
+        dumped._json = json
+        return dumped
+
     @property
     def json(self) -> str:
         if self._json is None:

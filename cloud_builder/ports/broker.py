@@ -33,11 +33,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One message to send. Records of one (topic, key) arrive in the order they were sent."""
+    """One message to send. Records of one (topic, key) arrive in the order they were sent.
+
+    `value` None is a tombstone, of a record with a key: compaction forgets what that key said before."""
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
 
 

@@ -1,7 +1,8 @@
 """Records of the outbox as bytes: all that one transaction says is one row.
 
 number of records · number of parts of each · size of each part · the parts
-parts of a record: topic, key ("" for none, else "=" and the key), value, then name and content of each header
+parts of a record: topic, key ("" for none, else "=" and the key; "-" and the key of a tombstone, which has no value),
+value, then name and content of each header
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections.abc import Sequence
 from cloud_builder.ports.broker import Outgoing
 
 _FIXED = 3
+_TOMBSTONE = b"-"
 
 
 def pack(records: Sequence[Outgoing]) -> bytes:
     counts, parts = [], []
     for record in records:
-        key = b"" if record.key is None else b"=" + record.key
-        own = [record.topic.encode(), key, record.value]
+        mark = _TOMBSTONE if record.value is None else b"="
+        key = b"" if record.key is None else mark + record.key
+        own = [record.topic.encode(), key, record.value or b""]
         for name, content in record.headers:
             own += (name.encode(), content)
         counts.append(len(own))
@@ -53,5 +56,8 @@ def _record(parts: Sequence[bytes]) -> Outgoing:
     topic, key, value = parts[:_FIXED]
     headers = zip(parts[_FIXED::2], parts[_FIXED + 1 :: 2], strict=True)
     return Outgoing(
-        topic.decode(), key[1:] if key else None, value, tuple((name.decode(), content) for name, content in headers)
+        topic.decode(),
+        key[1:] if key else None,
+        None if key.startswith(_TOMBSTONE) else value,
+        tuple((name.decode(), content) for name, content in headers),
     )

@@ -1,7 +1,7 @@
 """What the scheduler knows: open requests and jobs in memory, everything in its documents.
 
-Each `save_*` changes memory, the durable document and the changelog (cb.state) together, inside the transaction that
-the mesh loop opened. After a rollback `World` is thrown away and loaded again.
+Each `save_*` changes memory and the durable document together, inside the transaction that the mesh loop opened; the
+mesh tells every document that was written on cb.state. After a rollback `World` is thrown away and loaded again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from cloud_builder.model.events import JobEvent, StateChanged
+from cloud_builder.model.events import JobEvent
 from cloud_builder.model.frozen import Dumped, Lenient
 from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId
 from cloud_builder.model.outcome import JobState
@@ -174,9 +174,7 @@ def _place(job: JobRecord) -> Place:
 
 
 def _put(work: Work, collection: str, key: str, value: Lenient, *, parent: str = "", rank: float = 0.0) -> None:
-    body = Dumped(value)
-    work.state.put(collection, key, body, parent=parent, rank=rank)
-    work.emit(StateChanged.of(f"{collection}/{key}", body))
+    work.state.put(collection, key, Dumped(value), parent=parent, rank=rank)
 
 
 def about(event: type[E], job: JobRecord, now: float, **more: Any) -> E:

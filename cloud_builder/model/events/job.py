@@ -107,20 +107,33 @@ class JobFinished(JobEvent):
 
 
 class StateChanged(Payload):
-    """The new value of one entity of the scheduler; `body` None: gone. Compacted by `entity` + id."""
+    """The new value of one entity of the scheduler; `body` None: gone. Compacted by `entity_id`.
+
+    `parent` and `rank` are where it lies among its like (ports.state); records of before they were told lack them. On
+    the wire the body comes last, and an entity that is gone is a tombstone: a record without a value."""
 
     type: ClassVar[str] = "state.changed"
 
     entity_id: str
     """`<collection>/<id>`"""
+    parent: str = ""
+    rank: float = 0.0
     body: dict[str, Any] | None
 
     @classmethod
-    def of(cls, entity_id: str, body: Dumped[Any]) -> StateChanged:
-        """Made of a frozen value, which becomes JSON only when the event is sent, or written down."""
-        return cls.model_construct(entity_id=entity_id, body=cast("dict[str, Any]", body))
+    def of(
+        cls, entity_id: str, body: dict[str, Any] | Dumped[Any] | None, parent: str = "", rank: float = 0.0
+    ) -> StateChanged:
+        """Of a value as it is: nothing is checked, and a frozen one becomes JSON only when the event is sent."""
+        return cls.model_construct(
+            entity_id=entity_id, parent=parent, rank=rank, body=cast("dict[str, Any] | None", body)
+        )
 
-    def wire(self) -> bytes:
-        if isinstance(self.body, Dumped):
-            return f'{{"entity_id":{json.dumps(self.entity_id)},"body":{self.body.json}}}'.encode()
-        return super().wire()
+    def wire(self) -> bytes | None:
+        if self.body is None:
+            return None
+        body = self.body.json if isinstance(self.body, Dumped) else json.dumps(self.body)
+        place = (
+            f'"parent":{json.dumps(self.parent)},"rank":{json.dumps(self.rank)},' if self.parent or self.rank else ""
+        )
+        return f'{{"entity_id":{json.dumps(self.entity_id)},{place}"body":{body}}}'.encode()

@@ -16,6 +16,6 @@ class Payload(Lenient):
     type: ClassVar[str]
     version: ClassVar[int] = 1
 
-    def wire(self) -> bytes:
-        """The JSON as it travels. PydanticSerializationError for text that has no UTF-8."""
+    def wire(self) -> bytes | None:
+        """The JSON as it travels; None: a tombstone. PydanticSerializationError for text that has no UTF-8."""
         return self.__pydantic_serializer__.to_json(self)

@@ -1,0 +1,166 @@
+"""The changelog of a daemon's documents on a compacted topic (cb.state): written with each transaction, read by a new
+host and by a standby.
+
+Out goes, in the packet of the transaction, each document that it wrote, a tombstone for each that it deleted, and how
+far the input was read: the same state and positions that were committed, so that reading on from there does nothing
+twice and forgets nothing. In come records, out come documents and positions. No flow takes part: what it writes is
+told, whatever it is.
+
+A record lies under `<collection>/<key>`. Within a packet requests come last: where a packet was cut off (only without
+Kafka's transactions), a request that is not there is accepted anew and makes the same jobs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cloud_builder.model.events import StateChanged
+from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.topics import RUNNERS, STATE
+from cloud_builder.ports.broker import Broker, Outgoing, Partition, Record
+from cloud_builder.ports.state import Put, StateStore
+
+from .reader import Delivered
+from .work import Transaction
+
+POSITIONS = "positions"
+"""Collection of the one entity an incarnation of the broker that says how far the input was read."""
+_LAST = "requests"
+_BATCH = 5000
+_BODY = b',"body":'
+_LOG = logging.getLogger("cb.mesh")
+
+
+def keeps_one(role: Role) -> bool:
+    return STATE.writer is role
+
+
+class Changelog:
+    """What the changelog is told of each transaction. `positions`: where reading begins."""
+
+    def __init__(self, incarnation: str, positions: Mapping[Partition, int]) -> None:
+        self._incarnation = incarnation
+        self._positions = self._next = dict(positions)
+
+    def lines(self, work: Transaction, batch: Sequence[Delivered], said: Sequence[Outgoing]) -> list[Outgoing]:
+        """Inside the transaction, after the flow. A batch that changed nothing is not told: reading it again does not
+        either."""
+        read = {delivered.record.partition: delivered.record.offset + 1 for delivered in batch}
+        self._next = {**self._positions, **read} if read else self._positions
+        written = work.state.written
+        if not written and not said:
+            return []
+        ordered = sorted(written.items(), key=lambda change: change[0][0] == _LAST)
+        changes = [_change(*place, put) for place, put in ordered]
+        where = {f"{place.topic}/{place.number}": offset for place, offset in self._next.items()}
+        changes.append(StateChanged.of(f"{POSITIONS}/{self._incarnation}", where))
+        return [work.of_itself(change) for change in changes]
+
+    def committed(self) -> None:
+        self._positions = self._next
+
+
+def _change(collection: str, key: str, put: Put | None) -> StateChanged:
+    if put is None:
+        return StateChanged.of(f"{collection}/{key}", None)
+    return StateChanged.of(f"{collection}/{key}", put.body, put.parent, put.rank)
+
+
+class Copy:
+    """A state that follows a changelog. `read`: records so far. `keeps_place`: it goes on where it stopped."""
+
+    def __init__(self, state: StateStore, incarnation: str, *, keeps_place: bool) -> None:
+        self._state = state
+        self._incarnation = incarnation
+        self._keeps_place = keeps_place
+        self.read = 0
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """One transaction: the documents, and how far the changelog was read."""
+        if not records:
+            return
+        newest = {record.key: record for record in records if record.key}
+        changes = {record.key: change_of(record) for record in newest.values()}
+        with self._state.transaction():
+            for key, put in changes.items():
+                if put is None:
+                    self._state.delete(*_place(key or b""))
+            self._state.put_all([put for put in changes.values() if put is not None])
+            if self._keeps_place:
+                ends = {record.partition: record.offset + 1 for record in records}
+                self._state.save_positions(self._incarnation, ends)
+        self.read += len(records)
+
+    def become_own(self, broker: Broker) -> None:
+        """Reading goes on where the writer of the changelog had come to; where it never said so, from the beginning.
+
+        Heartbeats of the past say nothing about who lives now: those are read from their end."""
+        told = self._state.get(POSITIONS, self._incarnation) or {}
+        positions = {_partition(name): int(offset) for name, offset in told.items()}
+        if told:
+            positions |= {place: end for place, (_, end) in broker.watermarks([RUNNERS.name]).items()}
+        with self._state.transaction():
+            self._state.delete(POSITIONS, self._incarnation)
+            self._state.save_positions(self._incarnation, positions)
+
+
+def change_of(record: Record) -> Put | None:
+    """The document that a record of the changelog tells; None: it is gone. The JSON of its body is taken as it is."""
+    collection, key = _place(record.key or b"")
+    head, found, body = (record.value or b"").partition(_BODY)
+    if not found or body == b"null}":
+        return None
+    place = json.loads(head + b"}")
+    text: Dumped[Any] = Dumped.ready(body[:-1].decode())
+    parent, rank = place.get("parent"), place.get("rank")
+    if parent is None and collection in _BEFORE_PLACES:
+        parent, rank = _BEFORE_PLACES[collection](json.loads(text.json))
+    return Put(collection, key, text, parent or "", rank or 0.0)
+
+
+_BEFORE_PLACES: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, float]]] = {
+    "requests": lambda body: ("open", body["sequence"]),
+    "jobs": lambda body: (body["request_id"], body["number"]),
+}
+"""Where the entities of records that tell neither parent nor rank lie."""
+
+
+def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[[], None]) -> bool:
+    """A new host: the documents of the changelog into an empty state, and the positions to go on from. True when there
+    was something. `beat` is called all the while. Begun again from the start when it was cut off."""
+    marks = broker.watermarks([STATE.name])
+    if all(end == oldest for oldest, end in marks.values()):
+        return False
+    if any(oldest for oldest, _ in marks.values()):
+        _LOG.warning("the beginning of the changelog is gone, starting anew", extra={"topic": STATE.name})
+        return False
+    copy = Copy(state, incarnation, keeps_place=False)
+    for records in _to_the_end(broker, {place: oldest for place, (oldest, _) in marks.items()}):
+        copy.apply(records)
+        beat()
+    copy.become_own(broker)
+    _LOG.info("rebuilt from the changelog", extra={"topic": STATE.name, "records": copy.read})
+    return True
+
+
+def _to_the_end(broker: Broker, start: Mapping[Partition, int]) -> Iterator[list[Record]]:
+    consumer = broker.consumer(start)
+    try:
+        while not consumer.is_at_end():
+            yield consumer.poll(_BATCH, 0.5)
+    finally:
+        consumer.close()
+
+
+def _place(key: bytes) -> tuple[str, str]:
+    collection, _, name = key.decode().partition("/")
+    return collection, name
+
+
+def _partition(name: str) -> Partition:
+    topic, _, number = name.rpartition("/")
+    return Partition(topic, int(number))

@@ -1,0 +1,126 @@
+"""The changelog of the scheduler's documents: what is written down is told, and comes back on a new host."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "flow"))
+
+from memory_mesh import MemoryMesh, unit
+
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.adapters.sqlite.packet import pack, unpack
+from cloud_builder.mesh.changelog import change_of
+from cloud_builder.mesh.codec import encode
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.ports.broker import Outgoing, Partition, Record
+from cloud_builder.ports.state import Put
+
+CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
+PLACE = Partition("cb.state", 0)
+
+
+def documents(state):
+    rows = state._db.execute("SELECT collection, key, parent, rank, body FROM document ORDER BY collection, key")
+    return [(*row[:4], json.loads(row[4])) for row in rows]
+
+
+def on_a_new_host(mesh):
+    """The scheduler's machine is gone; another one starts with nothing."""
+    mesh.kill("scheduler")
+    lost = mesh.daemons["scheduler"].state
+    mesh.daemons["scheduler"].state = MemoryState()
+    mesh.start("scheduler")
+    return lost, mesh.daemons["scheduler"].state
+
+
+@pytest.fixture
+def mesh():
+    return MemoryMesh(CHAIN, runners=2)
+
+
+def test_everything_that_the_scheduler_keeps_comes_back(mesh):
+    outcome = {"tool": Outcome.FAILURE}
+    mesh.builder.says = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.ask("card", id="failed")
+    mesh.finished("failed")
+    outcome.clear()
+    mesh.ask("card")
+    mesh.send(e.BuildCancelRequested(request_id="never"))
+    mesh.finished()
+    mesh.wait(1)
+    lost, found = on_a_new_host(mesh)
+    assert {row[0] for row in documents(found)} >= {
+        *("requests", "jobs", "built", "offers", "snapshots", "canceled", "ended", "counters"),
+    }
+    assert documents(found) == documents(lost)
+
+
+def test_a_new_host_starts_nothing_and_says_nothing(mesh):
+    mesh.ask("card")
+    mesh.finished()
+    mesh.wait(1)
+    before = mesh.sizes()
+    on_a_new_host(mesh)
+    mesh.wait(30)
+    assert mesh.sizes() == before
+    assert len(mesh.builder.orders) == len(CHAIN) // 4
+
+
+@pytest.mark.parametrize("started", [1, 2, 3])
+def test_a_new_host_goes_on_in_the_middle_of_a_request(mesh, started):
+    mesh.ask("card")
+    mesh.until(lambda: len(mesh.builder.orders) == started)
+    on_a_new_host(mesh)
+    finished = mesh.finished()
+    assert {job.outcome for job in finished.jobs} == {Outcome.SUCCESS}
+    assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card"]
+    assert {event.attempt for event in mesh.told(e.AttemptStarted)} == {1}
+
+
+def test_a_new_host_numbers_requests_on(mesh):
+    mesh.ask("lib", id="first")
+    mesh.finished("first")
+    on_a_new_host(mesh)
+    mesh.ask("lib", id="second")
+    mesh.finished("second")
+    found = mesh.daemons["scheduler"].state
+    assert found.get("requests", "second")["sequence"] == found.get("requests", "first")["sequence"] + 1
+
+
+def record(event: e.StateChanged) -> Record:
+    sent = encode(event, source="s", id="i", time=0.0)
+    return Record(PLACE, 0, sent.key, sent.value, sent.headers)
+
+
+@pytest.mark.parametrize("body", [{"a": 'b,"body":{"c":1}', "ä": [None]}, {}])
+def test_an_entity_keeps_its_place(body):
+    put = change_of(record(e.StateChanged.of('offers/x/y,"body":z', body, 'p,"body":"', 2.5)))
+    assert put is not None and put[:2] == ("offers", 'x/y,"body":z') and put[3:] == ('p,"body":"', 2.5)
+    assert json.loads(put.body.json) == body
+
+
+def test_what_is_gone_is_a_tombstone_that_survives_the_outbox():
+    sent = encode(e.StateChanged.of("jobs/1", None), source="s", id="i", time=0.0)
+    assert sent.value is None and unpack(pack([sent])) == [sent]
+    assert change_of(Record(PLACE, 0, sent.key, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b'{"entity_id":"jobs/r.1","body":{"request_id":"r","number":3}}', Put("jobs", "r.1", None, "r", 3)),
+        (b'{"entity_id":"jobs/r.1","body":null}', None),
+    ],
+)
+def test_records_of_before_places_were_told_are_understood(value, expected):
+    put = change_of(Record(PLACE, 0, b"jobs/r.1", value))
+    assert (put and put._replace(body=None)) == expected
+
+
+def test_the_outbox_keeps_records_without_key_and_empty_values():
+    sent = [Outgoing("t", None, b""), Outgoing("t", b"", b""), Outgoing("t", b"k", b"v")]
+    assert unpack(pack(sent)) == sent
