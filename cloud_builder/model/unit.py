@@ -39,6 +39,8 @@ class Unit(Lenient):
     kind: Kind
     tree: TreeId
     targets: tuple[Target, ...]
+    version: str = ""
+    """Of the packages it makes, as far as their packaging says before they are built."""
     provides: tuple[str, ...] = ()
     build_depends: str = ""
     depends: tuple[UnitPath, ...] = ()

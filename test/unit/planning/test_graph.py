@@ -1,0 +1,163 @@
+"""Which unit a relation means, who is in a cycle with whom, and that a graph is a function of its snapshots."""
+
+from __future__ import annotations
+
+from graphlib import TopologicalSorter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_builder.model.outcome import Kind
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.components import strongly_connected
+from cloud_builder.planning.exchange import exchanged
+from cloud_builder.planning.graph import Graph, Node, Origin, Snapshot, graph
+
+BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+TRIXIE = Target(name="trixie.aarch64", dist="trixie", arch="aarch64")
+
+
+def unit(name, build_depends="", provides=None, targets=(BOOKWORM,), **more):
+    fields = {"path": f"p/{name}", "directory": f"p/{name}", "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
+    return Unit(**fields, targets=targets, provides=provides or (name,), build_depends=build_depends, **more)
+
+
+def snapshot(*units, source="s"):
+    return Snapshot(source, Origin(f"file:///{source}", "a" * 40), units)
+
+
+def needs(*snapshots, target="bookworm.x86_64", of="app", source="s"):
+    whole = graph(snapshots)
+    found = whole.needs[whole.number[Node(source, f"p/{of}", target)]]
+    return [f"{node.source}/{node.unit[2:]}" for node in whole.named(found)]
+
+
+@pytest.mark.parametrize(
+    ("relations", "expected"),
+    [
+        ("lib-dev (>= 1), debhelper-compat (= 13)", ["s/lib"]),
+        ("other | lib-dev", ["s/other"]),
+        ("foreign | lib-dev | other", ["s/lib"]),
+        ("lib-dev (>= 2) | other", ["s/other"]),
+        ("lib-dev (>= 2) | foreign", ["s/lib"]),
+        ("lib-dev [arm64], other [!arm64]", ["s/other"]),
+        ("lib-dev <!nocheck>, other <stage1>", ["s/lib"]),
+        ("mail-agent", ["s/exim", "s/postfix"]),
+        ("app", []),
+    ],
+)
+def test_the_unit_that_a_relation_means(relations, expected):
+    world = (
+        unit("lib", provides=("lib-dev", "lib1"), version="1.5"),
+        unit("other"),
+        unit("exim", provides=("exim", "mail-agent")),
+        unit("postfix", provides=("postfix", "mail-agent")),
+        unit("app", relations),
+    )
+    assert needs(snapshot(*world)) == expected
+
+
+def test_a_unit_of_the_same_source_is_meant_before_one_of_another():
+    mine, theirs = snapshot(unit("app", "lib"), unit("lib")), snapshot(unit("lib"), source="t")
+    assert needs(mine, theirs) == ["s/lib"]
+    assert needs(snapshot(unit("app", "lib")), theirs) == ["t/lib"]
+
+
+def test_targets_are_separate_worlds():
+    both = (BOOKWORM, TRIXIE)
+    world = snapshot(unit("lib", targets=(TRIXIE,)), unit("app", "lib", targets=both))
+    assert needs(world, target="trixie.aarch64") == ["s/lib"]
+    assert needs(world) == []
+
+
+def test_depends_of_the_manifest_counts_like_metadata():
+    assert needs(snapshot(unit("lib"), unit("app", depends=("p/lib", "p/gone")))) == ["s/lib"]
+
+
+def test_only_needs_of_the_same_source_are_drawn_in():
+    whole = graph([snapshot(unit("app", "lib, far"), unit("lib")), snapshot(unit("far"), source="t")])
+    drawn = whole.all_needs(whole.units_for("s", ["p/app"]))
+    assert [node.unit for node in whole.named(sorted(drawn))] == ["p/app", "p/lib"]
+
+
+NAMES = [f"u{number}" for number in range(9)]
+VERSIONS = st.sampled_from(["", "1", "2"])
+TERMS = st.tuples(st.sampled_from([*NAMES, "virtual"]), st.sampled_from(["", " (>= 2)", " <!nocheck>"])).map("".join)
+RELATIONS = st.lists(st.lists(TERMS, min_size=1, max_size=2).map(" | ".join), max_size=3).map(", ".join)
+EDGES = st.integers(1, 12).flatmap(
+    lambda count: st.lists(st.lists(st.integers(0, count - 1), max_size=3), min_size=count, max_size=count)
+)
+
+
+@st.composite
+def units(draw, name):
+    provides = (name, "virtual") if draw(st.booleans()) else (name,)
+    return unit(name, draw(RELATIONS), provides, version=draw(VERSIONS))
+
+
+@st.composite
+def worlds(draw):
+    parts = {"s": [], "t": []}
+    for name in NAMES[: draw(st.integers(1, len(NAMES)))]:
+        parts[draw(st.sampled_from(["s", "s", "t"]))].append(draw(units(name)))
+    return [snapshot(*found, source=source) for source, found in parts.items()]
+
+
+@given(EDGES)
+def test_components_are_those_that_can_reach_each_other_and_each_comes_after_its_needs(edges):
+    def reach(start):
+        seen, todo = {start}, [start]
+        while todo:
+            fresh = set(edges[todo.pop()]) - seen
+            seen |= fresh
+            todo += fresh
+        return seen
+
+    below = [reach(node) for node in range(len(edges))]
+    found = list(strongly_connected(edges))
+    naive = {frozenset(o for o in below[n] if n in below[o]) for n in range(len(edges))}
+    assert {frozenset(each) for each in found} == naive
+    place = {node: n for n, each in enumerate(found) for node in each}
+    assert all(place[other] <= place[node] for node in place for other in edges[node])
+
+
+@given(worlds(), st.randoms(use_true_random=False))
+def test_the_graph_is_a_function_of_its_snapshots(world, chance):
+    shuffled = [each._replace(units=chance.sample(each.units, len(each.units))) for each in world]
+    chance.shuffle(shuffled)
+    assert same(graph(world), graph(shuffled))
+
+
+@given(worlds(), st.data())
+def test_an_exchanged_unit_gives_the_graph_that_would_be_built_anew(world, data):
+    source = data.draw(st.sampled_from([each for each in world if each.units]))
+    newer = data.draw(units(data.draw(st.sampled_from(source.units)).name))
+    replaced = source._replace(units=[newer if each.path == newer.path else each for each in source.units])
+    anew = graph([replaced if each.source == source.source else each for each in world])
+    assert same(exchanged(graph(world), source.source, newer), anew)
+
+
+@given(worlds())
+def test_the_order_puts_every_node_after_what_it_needs_and_cycles_side_by_side(world):
+    whole = graph(world)
+    order = whole.in_order(range(len(whole.nodes)))
+    place = {number: n for n, number in enumerate(order)}
+    for number in order:
+        group = whole.component_of(number)
+        assert all(place[need] < place[number] or need in group for need in whole.needs[number])
+        assert sorted(place[member] for member in group) == list(
+            range(min(map(place.get, group)), max(map(place.get, group)) + 1)
+        )
+    condensed = {
+        whole.component[n]: {whole.component[need] for m in whole.component_of(n) for need in whole.needs[m]}
+        for n in order
+    }
+    TopologicalSorter({node: found - {node} for node, found in condensed.items()}).prepare()
+
+
+def same(one: Graph, other: Graph) -> bool:
+    def plain(whole: Graph) -> dict[str, object]:
+        return {name: value if hasattr(value, "keys") else list(value) for name, value in vars(whole).items()}
+
+    return plain(one) == plain(other)
