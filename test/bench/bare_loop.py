@@ -1,13 +1,16 @@
-"""The ceiling: order, start and report of each job as the mesh sends them, in loops that do nothing else.
+"""The ceiling: the messages of each job as the mesh sends them, in loops that do nothing else.
 
-A driver sends orders to runner processes, a window of slots each, and reads what they say. No state, no decisions.
-Run as `bare_loop.py BOOTSTRAP NUMBER` it is one runner."""
+A driver sends orders to runner processes, a window of slots each, and reads what they say; beside each order it sends
+what the scheduler tells of a job on other topics. No state, no decisions. Run as `bare_loop.py BOOTSTRAP NUMBER` it is
+one runner."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -25,14 +28,26 @@ ORDERS, REPORTS = "bare.orders", "bare.reports"
 READY, STARTED, REPORT = b"ready", b"started", b"report"
 
 
-def measure(runners: int, slots: int, jobs: int, samples: int, runs: int) -> tuple[list[float], list[float]]:
+class Load(NamedTuple):
+    """`beside`: what is told of a job besides its order, start and report."""
+
+    runners: int
+    slots: int
+    jobs: int
+    samples: int
+    runs: int
+    beside: Sequence[Outgoing]
+
+
+def measure(load: Load) -> tuple[list[float], list[float]]:
     """Jobs per second of each run, and seconds of single round trips."""
+    runners, slots, jobs, samples, runs, beside = load
     with kafka() as broker, directory("bare") as home:
-        _make_topics(broker.bootstrap, runners)
+        _make_topics(broker.bootstrap, runners, {one.topic for one in beside})
         script = str(Path(__file__))
         programs = [Program(f"bare-{n}", python(script, broker.bootstrap, str(n)), home) for n in range(runners)]
         try:
-            driver = Driver(broker.bootstrap, runners)
+            driver = Driver(broker.bootstrap, runners, beside)
             driver.wait_for_runners()
             driver.run(jobs, slots)
             latencies = [driver.once() for _ in range(samples)]
@@ -45,8 +60,9 @@ def measure(runners: int, slots: int, jobs: int, samples: int, runs: int) -> tup
 class Driver:
     """Stands where the scheduler stands."""
 
-    def __init__(self, bootstrap: str, runners: int) -> None:
+    def __init__(self, bootstrap: str, runners: int, beside: Sequence[Outgoing]) -> None:
         self._runners = runners
+        self._beside = [(one.topic, one.value, one.key, list(one.headers)) for one in beside]
         self._producer = _producer(bootstrap)
         self._consumer = _consumer(bootstrap, REPORTS, 0)
         record = _record(_order())
@@ -81,6 +97,8 @@ class Driver:
 
     def _send(self, runner: int) -> None:
         self._producer.produce(ORDERS, self._value, b"runner", partition=runner, headers=self._headers)
+        for topic, value, key, headers in self._beside:
+            self._producer.produce(topic, value, key, headers=headers)
 
 
 def runner(bootstrap: str, number: int) -> None:
@@ -122,9 +140,10 @@ def _consumer(bootstrap: str, topic: str, partition: int) -> Consumer:
     return consumer
 
 
-def _make_topics(bootstrap: str, runners: int) -> None:
+def _make_topics(bootstrap: str, runners: int, others: set[str]) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    for future in admin.create_topics([NewTopic(ORDERS, runners, 1), NewTopic(REPORTS, 1, 1)]).values():
+    topics = [NewTopic(ORDERS, runners, 1), NewTopic(REPORTS, 1, 1), *(NewTopic(name, 1, 1) for name in others)]
+    for future in admin.create_topics(topics).values():
         future.result()
 
 

@@ -24,6 +24,7 @@ from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import TOPICS
 from cloud_builder.model.unit import Target, Unit
+from cloud_builder.ports.broker import Record
 
 TARGET = Target(name=f"bookworm.{platform.machine()}", dist="bookworm", arch=platform.machine())
 SOURCE = "bench"
@@ -111,6 +112,16 @@ class Mesh:
     def send(self, *payloads: e.Payload) -> None:
         records = [encode(payload, source="bench", id=str(uuid4()), time=time.time()) for payload in payloads]
         self._producer.send(records, 10.0)
+
+    def said_on(self, topic: str) -> tuple[int, Record]:
+        """How many records were ever written to a topic of one partition, and the longest of the last fifty: one that
+        tells the end of a job."""
+        ((place, (_, end)),) = self._kafka.watermarks([topic]).items()
+        consumer = self._kafka.consumer({place: max(0, end - 50)})
+        try:
+            return end, max(consumer.poll(50, 5.0), key=lambda record: len(record.value or b""))
+        finally:
+            consumer.close()
 
     def watch(self, topic: str) -> Watch:
         return Watch(self, self._kafka, topic)
