@@ -22,6 +22,16 @@ allow() {
     run --add --allow-principal "User:$1" --operation "$2" --operation Describe --topic "$3"
 }
 
+allow_all() {
+    run --add --allow-principal "User:$1" --operation "$2" --operation Describe \
+        --resource-pattern-type prefixed --topic "$3"
+}
+
+join() {
+    run --add --allow-principal "User:$1" --operation Read --operation Describe \
+        --operation DescribeConfigs --operation AlterConfigs --group "$2"
+}
+
 CLIENT_USER=${CLIENT_USER:-cb-client}
 allow "$CLIENT_USER" Write cb.request
 allow "$CLIENT_USER" Write cb.query
@@ -42,6 +52,7 @@ allow "$SCHEDULER_USER" Write cb.job
 allow "$SCHEDULER_USER" Write cb.result
 allow "$SCHEDULER_USER" Write cb.state
 allow "$SCHEDULER_USER" Write cb.dead-letter
+allow_all "$SCHEDULER_USER" Write cb.queue.
 allow "$SCHEDULER_USER" Read cb.request
 allow "$SCHEDULER_USER" Read cb.intake
 allow "$SCHEDULER_USER" Read cb.state
@@ -55,6 +66,8 @@ allow "$RUNNER_USER" Write cb.attempt
 allow "$RUNNER_USER" Write cb.log
 allow "$RUNNER_USER" Write cb.dead-letter
 allow "$RUNNER_USER" Read cb.assignment
+allow_all "$RUNNER_USER" Read cb.queue.
+join "$RUNNER_USER" cb.queue
 
 COLLECTOR_USER=${COLLECTOR_USER:-cb-collector}
 allow "$COLLECTOR_USER" Write cb.repository

@@ -5,6 +5,7 @@
 #   KAFKA_BIN    where Apache Kafka's tools are (default: they are on PATH)
 #   CONFIG       properties file of an administrator (optional)
 #   REPLICATION  copies of each partition (default 3, as every cluster should have)
+#   QUEUES       for shared-queue dispatch: its queues, <arch> and <arch>.<runner group>, e.g. 'x86_64'
 set -eu
 
 : "${BOOTSTRAP:?set it to host:port of a broker}"
@@ -33,3 +34,15 @@ create cb.repository 1 --config retention.ms=604800000
 create cb.query 1 --config retention.ms=3600000
 create cb.answer 1 --config retention.ms=3600000
 create cb.dead-letter 1 --config retention.ms=2592000000
+
+for queue in ${QUEUES:-}; do
+    create "cb.queue.$queue" 1 --config retention.ms=3600000
+done
+
+configure() {
+    "${KAFKA_BIN:+$KAFKA_BIN/}kafka-configs.sh" --bootstrap-server "$BOOTSTRAP" ${CONFIG:+--command-config "$CONFIG"} "$@"
+}
+
+if [ -n "${QUEUES:-}" ]; then
+    configure --alter --entity-type groups --entity-name cb.queue --add-config share.auto.offset.reset=earliest,share.record.lock.duration.ms=30000
+fi

@@ -36,8 +36,8 @@ class Delivered:
 
 
 def topics_of(role: Role) -> tuple[Topic, ...]:
-    """What a daemon reads. What it wrote itself it knows already."""
-    return tuple(topic for topic in topics_read_by(role) if topic.writer is not role)
+    """What a daemon reads by itself. What it wrote it knows already; families are read through share groups."""
+    return tuple(topic for topic in topics_read_by(role) if topic.writer is not role and not topic.is_family)
 
 
 def first_positions(broker: Broker, role: Role, kept: Mapping[Partition, int]) -> dict[Partition, int]:

@@ -6,7 +6,7 @@ writing role. Keys keep the events of one thing in order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import events as e
 from .outcome import Role
@@ -17,7 +17,9 @@ RUNNER, COLLECTOR, INFO = Role.RUNNER, Role.COLLECTOR, Role.INFO
 
 @dataclass(frozen=True)
 class Topic:
-    """A Kafka topic. `retention`: seconds, 0 for ever (compacted topics only).
+    """A Kafka topic, or a family of them: `name` ends in `.*`, and each member is made when it is first needed.
+
+    `retention`: seconds, 0 for ever (compacted topics only).
 
     `tells_states`: its events say where a thing stands, so of several that one transaction has on the same key only
     the last is sent."""
@@ -33,20 +35,49 @@ class Topic:
     def tells_states(self) -> bool:
         return self.states or self.compacted
 
+    @property
+    def is_family(self) -> bool:
+        return self.name.endswith(".*")
+
+    @property
+    def prefix(self) -> str:
+        """What the name of each member of a family begins with."""
+        return self.name.removesuffix("*")
+
+    def member(self, name: str) -> Topic:
+        """The topic of this family that `name` (without the prefix) names."""
+        return replace(self, name=f"{self.prefix}{name}")
+
+    def has(self, topic: str) -> bool:
+        """Whether this is that topic's name, or that of the family it belongs to."""
+        return topic.startswith(self.prefix) if self.is_family else topic == self.name
+
 
 @dataclass(frozen=True)
 class Route:
-    """Where one event type travels. `key` is the field whose value is the record's key."""
+    """Where one event type travels. `key` is the field whose value is the record's key; `member` the one that names
+    the topic when that is a family."""
 
     event: type[e.Payload]
     topic: Topic
     key: str
     readers: frozenset[Role]
+    member: str = ""
+
+    def topic_of(self, payload: e.Payload) -> str:
+        """The name of the topic that this event goes to."""
+        return self.topic.member(getattr(payload, self.member)).name if self.member else self.topic.name
 
 
 REQUEST_TOPIC = Topic("cb.request", CLIENT)
 INTAKE = Topic("cb.intake", REQUEST)
 ASSIGNMENT = Topic("cb.assignment", SCHEDULER, retention=86400.0)
+QUEUE = Topic("cb.queue.*", SCHEDULER, retention=3600.0)
+"""Each pool of runners has one, read through a share group; one partition, so that offers come in their order."""
+SHARE_GROUP = "cb.queue"
+"""The share group of all runners."""
+SHARE_GROUP_SETTINGS = {"share.auto.offset.reset": "earliest", "share.record.lock.duration.ms": "30000"}
+"""What is offered before the first runner comes is taken; what a runner took and lost comes back in half a minute."""
 JOB = Topic("cb.job", SCHEDULER, states=True)
 RESULT = Topic("cb.result", SCHEDULER, compacted=True)
 STATE = Topic("cb.state", SCHEDULER, compacted=True, retention=0.0)
@@ -60,8 +91,8 @@ DEAD_LETTER = Topic("cb.dead-letter", CLIENT, retention=30 * 86400.0)
 """Written by every daemon: the one topic with more than one writing role."""
 
 
-def _route(event: type[e.Payload], topic: Topic, key: str, *readers: Role) -> Route:
-    return Route(event, topic, key, frozenset(readers))
+def _route(event: type[e.Payload], topic: Topic, key: str, *readers: Role, member: str = "") -> Route:
+    return Route(event, topic, key, frozenset(readers), member)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -76,6 +107,8 @@ ROUTES: tuple[Route, ...] = (
     _route(e.RequestRejected, INTAKE, "source", SCHEDULER, INFO),
     _route(e.JobAssigned, ASSIGNMENT, "runner_id", RUNNER),
     _route(e.JobRevoked, ASSIGNMENT, "runner_id", RUNNER),
+    _route(e.ClaimRefused, ASSIGNMENT, "runner_id", RUNNER),
+    _route(e.JobOffered, QUEUE, "job_id", RUNNER, member="queue"),
     _route(e.JobBlocked, JOB, "job_id", INFO),
     _route(e.JobQueued, JOB, "job_id", INFO),
     _route(e.JobRunning, JOB, "job_id", INFO),
@@ -84,6 +117,7 @@ ROUTES: tuple[Route, ...] = (
     _route(e.StateChanged, STATE, "entity_id", SCHEDULER),
     _route(e.RunnerSeen, RUNNERS, "runner_id", SCHEDULER, INFO),
     _route(e.RunnerDraining, RUNNERS, "runner_id", SCHEDULER, INFO),
+    _route(e.AttemptClaimed, ATTEMPT, "job_id", SCHEDULER),
     _route(e.AttemptStarted, ATTEMPT, "job_id", SCHEDULER, INFO),
     _route(e.AttemptFinished, ATTEMPT, "job_id", SCHEDULER, INFO),
     _route(e.LogAppended, LOG, "job_id", INFO),
@@ -94,7 +128,8 @@ ROUTES: tuple[Route, ...] = (
     _route(e.MessageDead, DEAD_LETTER, "dead_id", CLIENT, INFO),
 )
 
-TOPICS: tuple[Topic, ...] = tuple(dict.fromkeys(route.topic for route in ROUTES))
+TOPICS: tuple[Topic, ...] = tuple(dict.fromkeys(route.topic for route in ROUTES if not route.topic.is_family))
+FAMILIES: tuple[Topic, ...] = tuple(dict.fromkeys(route.topic for route in ROUTES if route.topic.is_family))
 
 BARE_EVENT: dict[str, type[e.Payload]] = {REQUEST_TOPIC.name: e.BuildRequested}
 """What a record without CloudEvents headers is taken for: CI jobs send plain JSON to cb.request."""
@@ -107,4 +142,5 @@ def route_of(event_type: str) -> Route | None:
 
 
 def topics_read_by(role: Role) -> tuple[Topic, ...]:
+    """Topics, and families of topics."""
     return tuple(dict.fromkeys(route.topic for route in ROUTES if role in route.readers))

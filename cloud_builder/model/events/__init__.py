@@ -13,6 +13,7 @@ from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, State
 from .order import JobAssigned, JobRevoked
 from .payload import REQUEST_ID, SOURCE_NAME, Payload
 from .question import InfoAnswered, InfoAsked
+from .queue import AttemptClaimed, ClaimRefused, JobOffered
 from .repository import PublishFailed, RepositoryPublished
 from .result import JobResult, RepositoryState, RequestFinished, Summary
 from .runner import AttemptFinished, AttemptStarted, LogAppended, RunnerDraining, RunnerSeen, RunningAttempt
@@ -21,16 +22,19 @@ from .wish import BuildCancelRequested, BuildRequested, SourceAddRequested, Sour
 __all__ = [
     "REQUEST_ID",
     "SOURCE_NAME",
+    "AttemptClaimed",
     "AttemptFinished",
     "AttemptStarted",
     "BuildCancelRequested",
     "BuildRequested",
+    "ClaimRefused",
     "InfoAnswered",
     "InfoAsked",
     "JobAssigned",
     "JobBlocked",
     "JobEvent",
     "JobFinished",
+    "JobOffered",
     "JobQueued",
     "JobResult",
     "JobRevoked",

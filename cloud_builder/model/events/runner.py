@@ -43,6 +43,8 @@ class RunnerSeen(Payload):
     """Keys of the dependency layers that it has."""
     sources: tuple[str, ...] = ()
     """Names of the sources that it has a mirror of."""
+    queues: tuple[str, ...] = ()
+    """Queues that it takes offers from (shared-queue dispatch)."""
     capabilities: dict[str, str] = {}
     capacity: Capacity = Capacity()
     """What one job may use."""

@@ -10,7 +10,7 @@ import yaml
 from cloud_builder import __version__
 from cloud_builder.model.events import Payload
 from cloud_builder.model.outcome import Role
-from cloud_builder.model.topics import BARE_EVENT, DEAD_LETTER, ROUTES, TOPICS, Route, Topic
+from cloud_builder.model.topics import BARE_EVENT, DEAD_LETTER, FAMILIES, ROUTES, TOPICS, Route, Topic
 
 from .bodies import event_file
 from .kafka import cleanup_policy, retention_ms
@@ -22,6 +22,11 @@ BINDING = "0.5.0"
 def summary(event: type[Payload]) -> str:
     """The first line of an event's docstring."""
     return (inspect.getdoc(event) or "").split("\n", 1)[0]
+
+
+def identity(topic: Topic) -> str:
+    """A topic's, or a family's, in the document."""
+    return topic.name.removesuffix(".*")
 
 
 def routes_on(topic: Topic) -> list[Route]:
@@ -49,9 +54,11 @@ def message(route: Route) -> dict[str, Any]:
 def channel(topic: Topic) -> dict[str, Any]:
     bare = BARE_EVENT.get(topic.name)
     note = {"description": f"A record without headers is taken for {bare.type}."} if bare else {}
+    family = {"parameters": {"name": {"description": "which of them"}}} if topic.is_family else {}
     return {
-        "address": topic.name,
+        "address": f"{topic.prefix}{{name}}" if topic.is_family else topic.name,
         **note,
+        **family,
         "messages": {r.event.type: {"$ref": f"#/components/messages/{r.event.type}"} for r in routes_on(topic)},
         "bindings": {
             "kafka": {
@@ -69,8 +76,8 @@ def channel(topic: Topic) -> dict[str, Any]:
 def operation(action: str, topic: Topic, routes: list[Route]) -> dict[str, Any]:
     return {
         "action": action,
-        "channel": {"$ref": f"#/channels/{topic.name}"},
-        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{route.event.type}"} for route in routes],
+        "channel": {"$ref": f"#/channels/{identity(topic)}"},
+        "messages": [{"$ref": f"#/channels/{identity(topic)}/messages/{route.event.type}"} for route in routes],
     }
 
 
@@ -78,12 +85,12 @@ def operations() -> dict[str, Any]:
     """What each role sends and receives, by `<role>.<action>.<topic>`."""
     result = {}
     for role in Role:
-        for topic in TOPICS:
+        for topic in (*TOPICS, *FAMILIES):
             received = [route for route in routes_on(topic) if role in route.readers]
             if topic.writer is role or topic is DEAD_LETTER:
-                result[f"{role.value}.send.{topic.name}"] = operation("send", topic, routes_on(topic))
+                result[f"{role.value}.send.{identity(topic)}"] = operation("send", topic, routes_on(topic))
             if received:
-                result[f"{role.value}.receive.{topic.name}"] = operation("receive", topic, received)
+                result[f"{role.value}.receive.{identity(topic)}"] = operation("receive", topic, received)
     return result
 
 
@@ -117,7 +124,7 @@ def asyncapi() -> str:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {topic.name: channel(topic) for topic in TOPICS},
+        "channels": {identity(topic): channel(topic) for topic in (*TOPICS, *FAMILIES)},
         "operations": operations(),
         "components": {
             "messages": {route.event.type: message(route) for route in ROUTES},

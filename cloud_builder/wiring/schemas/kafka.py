@@ -5,7 +5,16 @@ The daemons create missing topics themselves where they may; where they may not,
 from __future__ import annotations
 
 from cloud_builder.model.outcome import Role
-from cloud_builder.model.topics import DEAD_LETTER, TOPICS, Topic, topics_read_by
+from cloud_builder.model.topics import (
+    DEAD_LETTER,
+    FAMILIES,
+    QUEUE,
+    SHARE_GROUP,
+    SHARE_GROUP_SETTINGS,
+    TOPICS,
+    Topic,
+    topics_read_by,
+)
 
 HEADER = """\
 #!/bin/sh
@@ -50,7 +59,8 @@ def topics() -> str:
     """A shell script that creates every topic that is missing."""
     header = HEADER.format(
         what="Creates the topics that are missing.",
-        more="\n#   REPLICATION  copies of each partition (default 3, as every cluster should have)",
+        more="\n#   REPLICATION  copies of each partition (default 3, as every cluster should have)"
+        "\n#   QUEUES       for shared-queue dispatch: its queues, <arch> and <arch>.<runner group>, e.g. 'x86_64'",
     )
     create = (
         "create() {\n"
@@ -60,7 +70,17 @@ def topics() -> str:
         '        --replication-factor "${REPLICATION:-3}" "$@"\n'
         "}\n"
     )
-    return "\n".join([header, tool("kafka-topics"), create, "".join(map(topic_lines, TOPICS))])
+    return "\n".join([header, tool("kafka-topics"), create, "".join(map(topic_lines, TOPICS)), queues()])
+
+
+def queues() -> str:
+    """One topic for each pool of runners that shares a queue, and the settings of the group that reads them."""
+    create = topic_lines(QUEUE).replace(QUEUE.name, f'"{QUEUE.prefix}$queue"').rstrip()
+    loop = f"for queue in ${{QUEUES:-}}; do\n    {create}\ndone\n"
+    configs = ",".join(f"{name}={value}" for name, value in SHARE_GROUP_SETTINGS.items())
+    group = f"configure --alter --entity-type groups --entity-name {SHARE_GROUP} --add-config {configs}"
+    say = tool("kafka-configs").replace("run()", "configure()")
+    return f'{loop}\n{say}\nif [ -n "${{QUEUES:-}}" ]; then\n    {group}\nfi\n'
 
 
 def principal(role: Role) -> str:
@@ -70,21 +90,29 @@ def principal(role: Role) -> str:
 
 def written_by(role: Role) -> list[Topic]:
     """Every role may write dead letters; else each topic has one writer."""
-    return [topic for topic in TOPICS if topic.writer is role or topic is DEAD_LETTER]
+    return [topic for topic in (*TOPICS, *FAMILIES) if topic.writer is role or topic is DEAD_LETTER]
 
 
 def role_lines(role: Role) -> str:
     variable = f"{role.name}_USER"
     lines = [f"{variable}=${{{variable}:-{principal(role)}}}"]
-    lines += [f'allow "${variable}" Write {topic.name}' for topic in written_by(role)]
-    lines += [f'allow "${variable}" Read {topic.name}' for topic in topics_read_by(role)]
+    lines += [allowed(variable, "Write", topic) for topic in written_by(role)]
+    lines += [allowed(variable, "Read", topic) for topic in topics_read_by(role)]
+    if QUEUE in topics_read_by(role):
+        lines.append(f'join "${variable}" {SHARE_GROUP}')
     return "\n".join(lines) + "\n"
+
+
+def allowed(variable: str, operation: str, topic: Topic) -> str:
+    """A family is one rule for all names that begin like it."""
+    what, name = ("allow_all", topic.prefix) if topic.is_family else ("allow", topic.name)
+    return f'{what} "${variable}" {operation} {name}'
 
 
 def acls() -> str:
     """A shell script that lets each role write and read what the topic table says, and nothing else.
 
-    No group is named: the daemons keep their own offsets."""
+    The only group is the one that shares out offers: the daemons keep their own offsets."""
     users = "".join(
         f"\n#   {f'{role.name}_USER':<15} user of {role.value} (default {principal(role)})" for role in Role
     )
@@ -92,4 +120,14 @@ def acls() -> str:
     allow = (
         'allow() {\n    run --add --allow-principal "User:$1" --operation "$2" --operation Describe --topic "$3"\n}\n'
     )
-    return "\n".join([header, tool("kafka-acls"), allow, *map(role_lines, Role)])
+    allow_all = (
+        "allow_all() {\n"
+        '    run --add --allow-principal "User:$1" --operation "$2" --operation Describe \\\n'
+        '        --resource-pattern-type prefixed --topic "$3"\n}\n'
+    )
+    join = (
+        "join() {\n"
+        '    run --add --allow-principal "User:$1" --operation Read --operation Describe \\\n'
+        '        --operation DescribeConfigs --operation AlterConfigs --group "$2"\n}\n'
+    )
+    return "\n".join([header, tool("kafka-acls"), allow, allow_all, join, *map(role_lines, Role)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloud_builder.model.outcome import Role
-from cloud_builder.model.topics import DEAD_LETTER, ROUTES, TOPICS, Topic
+from cloud_builder.model.topics import DEAD_LETTER, FAMILIES, ROUTES, TOPICS, Topic
 
 from .asyncapi import routes_on, summary
 from .kafka import cleanup_policy
@@ -38,7 +38,7 @@ def picture() -> str:
     """A Mermaid flow chart: who writes what for whom. Queries and dead letters are left out."""
     lines = ["```mermaid", "flowchart LR"]
     lines += [f"  {role.name}[{role.value}]" for role in Role]
-    for topic in TOPICS:
+    for topic in (*TOPICS, *FAMILIES):
         if topic is DEAD_LETTER:
             continue
         readers = {reader for route in routes_on(topic) for reader in route.readers}
@@ -48,7 +48,7 @@ def picture() -> str:
 
 def topic_table() -> str:
     rows = ["| topic | writer | kept | clean-up | events |", "|---|---|---|---|---|"]
-    for topic in TOPICS:
+    for topic in (*TOPICS, *FAMILIES):
         events = ", ".join(f"`{route.event.type}`" for route in routes_on(topic))
         policy = ", ".join(cleanup_policy(topic))
         rows.append(f"| `{topic.name}` | {writers(topic)} | {days(topic.retention)} | {policy} | {events} |")

@@ -12,7 +12,7 @@ import pytest
 
 from cloud_builder.model.events import BuildRequested, Payload
 from cloud_builder.model.outcome import Role
-from cloud_builder.model.topics import DEAD_LETTER, ROUTES, TOPICS, route_of, topics_read_by
+from cloud_builder.model.topics import DEAD_LETTER, QUEUE, ROUTES, TOPICS, route_of, topics_read_by
 
 SAMPLES = Path(__file__).parents[2] / "golden" / "events"
 EVENTS = {f"{route.event.type}-{route.event.version}": route.event for route in ROUTES}
@@ -110,3 +110,12 @@ def test_a_plain_wish_is_enough(body: dict[str, Any]) -> None:
 def test_a_wish_that_says_too_little_or_too_much_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="1 validation error"):
         BuildRequested.model_validate(body)
+
+
+def test_a_family_of_topics_has_its_members_and_no_others() -> None:
+    member = QUEUE.member("x86_64.suse")
+    assert (member.name, member.partitions, member.is_family) == ("cb.queue.x86_64.suse", 1, False)
+    assert QUEUE.has(member.name) and QUEUE.is_family
+    assert not QUEUE.has("cb.queue") and not QUEUE.has("cb.job")
+    offered = route_of("job.offered")
+    assert offered and offered.topic_of(offered.event.model_validate(sample("job.offered-1"))) == member.name

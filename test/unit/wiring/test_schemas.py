@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from cloud_builder.model.outcome import Role
-from cloud_builder.model.topics import DEAD_LETTER, ROUTES, TOPICS
+from cloud_builder.model.topics import DEAD_LETTER, FAMILIES, QUEUE, ROUTES, TOPICS
 from cloud_builder.wiring.schemas import files, pages
 from cloud_builder.wiring.schemas.__main__ import main
 
@@ -67,7 +67,8 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
 
 def test_the_asyncapi_document_names_every_topic_and_event() -> None:
     document = asyncapi()
-    assert set(document["channels"]) == {topic.name for topic in TOPICS}
+    families = {family.prefix.removesuffix(".") for family in FAMILIES}
+    assert set(document["channels"]) == {topic.name for topic in TOPICS} | families
     assert set(document["components"]["messages"]) == {route.event.type for route in ROUTES}
 
 
@@ -78,6 +79,14 @@ def test_every_topic_is_set_up_and_allowed_to_its_writer_alone() -> None:
         writers = [line for line in acls.splitlines() if line.endswith(f" Write {topic.name}")]
         expected = list(Role) if topic is DEAD_LETTER else [topic.writer]
         assert writers == [f'allow "${role.name}_USER" Write {topic.name}' for role in expected]
+
+
+def test_queues_are_allowed_by_their_prefix_and_runners_may_share_them() -> None:
+    acls = FILES["acls.sh"].splitlines()
+    assert 'allow_all "$SCHEDULER_USER" Write cb.queue.' in acls
+    assert 'allow_all "$RUNNER_USER" Read cb.queue.' in acls
+    assert [line for line in acls if line.startswith("join ")] == ['join "$RUNNER_USER" cb.queue']
+    assert f'create "{QUEUE.prefix}$queue" 1 ' in FILES["topics.sh"]
 
 
 def test_stale_files_are_named_and_a_second_run_is_content(tmp_path: Path) -> None:
