@@ -53,6 +53,10 @@ class SchedulerSettings(Strict):
     """A job that ended in `error` this many times stays there."""
     retry_delay: float = 2.0
     """Before the second try; doubles with each further one."""
+    poison: int = Field(default=2, ge=1)
+    """A job that took down its runner this many times is a failure, and not tried again."""
+    distrust: int = Field(default=3, ge=1)
+    """A runner whose jobs ended in `error` this many times in a row is set aside until one of them succeeds."""
 
 
 class RunnerSettings(Strict):

@@ -14,10 +14,17 @@ from cloud_builder.model.events import AttemptFinished
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Outcome
 
-from .records import Built, JobRecord
+from . import poison
+from .records import Built, Death, JobRecord
 
 HANDED_BACK = "runner-stopped"
 """Code of an `error` that is nobody's fault: a runner was told to stop. Does not count as an error of the job."""
+
+DIED = "runner-restarted"
+"""Code of an `error` that a runner reports of what its earlier life held."""
+
+LOST_BROKER = "lost-broker"
+"""Code of an `error`: the runner could not reach the broker for a lease, and stopped its builds."""
 
 LONGEST_WAIT = 60.0
 """Seconds: what is unwell for so long is asked again once a minute."""
@@ -26,10 +33,13 @@ LONGEST_WAIT = 60.0
 @dataclass(frozen=True)
 class RetryPolicy:
     """`max_errors`: with so many the job stays in error. `delay`: seconds before the second try, doubling up to
-    LONGEST_WAIT."""
+    LONGEST_WAIT. `poison`: a job that took down so many runners is a failure; `doubt`: seconds, at most LONGEST_WAIT,
+    in which a silent runner may come back and be counted out before that is said."""
 
     max_errors: int
     delay: float
+    poison: int = 2
+    doubt: float = 24.0
 
     def wait(self, errors: int) -> float:
         return min(LONGEST_WAIT, self.delay * 2.0 ** max(0, min(errors, 50) - 1))
@@ -47,25 +57,28 @@ def assign(job: JobRecord, runner_id: RunnerId, life: float, now: float) -> JobR
             "runner_id": runner_id,
             "life": life,
             "assigned_at": now,
+            "begun_at": 0.0,
             "tried": (*(tried for tried in job.tried if tried != runner_id), runner_id),
         }
     )
 
 
-def start(job: JobRecord) -> JobRecord:
-    return job.model_copy(update={"state": JobState.RUNNING})
+def start(job: JobRecord, at: float) -> JobRecord:
+    """`at`: by the runner's clock."""
+    return job.model_copy(update={"state": JobState.RUNNING, "begun_at": at})
 
 
 def finish(job: JobRecord, report: AttemptFinished, policy: RetryPolicy, now: float) -> JobRecord:
     """The job after its current attempt ended: finished, or queued again after an error."""
     if report.outcome is Outcome.ERROR:
         counts = report.code != HANDED_BACK
-        return again(
-            job, report.message, policy, now, counts=counts, hint=report.hint, step=report.step, log=report.log
-        )
+        death = poison.death(job) if report.code == DIED else None
+        told = {"code": report.code, "hint": report.hint, "step": report.step, "log": report.log}
+        return again(job, report.message, policy, now, counts=counts, death=death, **told)
     return _finished(
         job,
         report.outcome,
+        code=report.code,
         message=report.message,
         hint=report.hint,
         step=report.step,
@@ -76,22 +89,52 @@ def finish(job: JobRecord, report: AttemptFinished, policy: RetryPolicy, now: fl
 
 
 def again(
-    job: JobRecord, reason: str, policy: RetryPolicy, now: float, *, counts: bool = True, **more: Any
+    job: JobRecord,
+    reason: str,
+    policy: RetryPolicy,
+    now: float,
+    *,
+    counts: bool = True,
+    death: Death | None = None,
+    **more: Any,
 ) -> JobRecord:
-    """The job after an infrastructure error: queued for later, or finished in error when there were too many."""
+    """The job after an infrastructure error: queued for later, or finished when there were too many. `death`: the
+    runner's own, which may have been the job's doing."""
+    if death is not None:
+        job = job.model_copy(update={"died": (*job.died, death)})
+    if poison.is_certain(job, policy.poison):
+        return poisoned(job)
     errors = job.errors + counts
     if errors >= policy.max_errors:
         message = f"{reason} (attempt {job.attempt} of {policy.max_errors}, none worked)"
-        return _finished(job, Outcome.ERROR, errors=errors, message=message, **more)
+        return _finished(job, Outcome.ERROR, **{"errors": errors, "message": message, **more})
+    wait = policy.wait(errors) if counts else 0.0
+    if poison.is_likely(job, policy.poison):
+        wait, reason = policy.doubt, f"{reason}; unless it comes back, this {poison.message(job)}"
     return job.model_copy(
         update={
             "state": JobState.QUEUED,
             "errors": errors,
-            "not_before": now + policy.wait(errors) if counts else now,
+            "not_before": now + wait,
             "runner_id": None,
             "message": reason,
         }
     )
+
+
+def heard(job: JobRecord, runner_id: RunnerId, life: float, policy: RetryPolicy, now: float) -> JobRecord:
+    """The job after a runner spoke that had seemed to die of it: it did not, or it is certain now."""
+    after = poison.heard(job, runner_id, life)
+    if after.state is not JobState.QUEUED or not poison.is_likely(job, policy.poison):
+        return after
+    if poison.is_certain(after, policy.poison):
+        return poisoned(after)
+    return after if poison.is_likely(after, policy.poison) else after.model_copy(update={"not_before": now})
+
+
+def poisoned(job: JobRecord) -> JobRecord:
+    """A job that took down its runners is a failure: another try would take down another one."""
+    return _finished(job, Outcome.FAILURE, code="poison", message=poison.message(job), hint=poison.HINT)
 
 
 def reuse(job: JobRecord, built: Built) -> JobRecord:
@@ -101,11 +144,12 @@ def reuse(job: JobRecord, built: Built) -> JobRecord:
 
 
 def skip(job: JobRecord, because: Iterable[str]) -> JobRecord:
-    return _finished(job, Outcome.SKIPPED, message=f"needs {', '.join(because)}, which did not succeed")
+    message = f"needs {', '.join(because)}, which did not succeed"
+    return _finished(job, Outcome.SKIPPED, code="dependency-failed", message=message)
 
 
-def cancel(job: JobRecord, reason: str) -> JobRecord:
-    return _finished(job, Outcome.CANCELED, message=reason)
+def cancel(job: JobRecord, reason: str, code: str = "canceled") -> JobRecord:
+    return _finished(job, Outcome.CANCELED, code=code, message=reason)
 
 
 def _finished(job: JobRecord, outcome: Outcome, **more: Any) -> JobRecord:

@@ -27,6 +27,17 @@ from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
 
 
+class Death(Lenient):
+    """A runner that ended while it ran an attempt. `life`: its `started_at`.
+
+    `is_sure`: it said so itself, or came back as another process; else it fell silent and was not heard since."""
+
+    runner_id: RunnerId
+    life: float
+    attempt: int
+    is_sure: bool = True
+
+
 class JobRecord(Lenient):
     """One unit × one target of a request.
 
@@ -73,13 +84,15 @@ class JobRecord(Lenient):
     twin: JobId | None = None
     attempt: int = 0
     errors: int = 0
-    deaths: int = 0
-    """How often a runner died of it, as far as can be told."""
+    died: tuple[Death, ...] = ()
+    """Runners that died while they ran it, as far as can be told."""
     tried: tuple[RunnerId, ...] = ()
     not_before: float = 0.0
     runner_id: RunnerId | None = None
     life: float = 0.0
     assigned_at: float = 0.0
+    begun_at: float = 0.0
+    """When the current attempt began, by the runner's clock; 0: not yet."""
 
     outcome: Outcome | None = None
     code: str = ""
@@ -107,6 +120,11 @@ class JobRecord(Lenient):
     def is_over(self) -> bool:
         """It has its outcome, and what it made can be fetched."""
         return self.is_finished and not self.waits_for_publication
+
+    @property
+    def deaths(self) -> int:
+        """How often a runner died of it."""
+        return len(self.died)
 
     @property
     def is_held(self) -> bool:
@@ -144,6 +162,9 @@ class RequestRecord(Lenient):
     repositories: dict[str, RepositoryState] = {}
     failure: str = ""
     """Why no verdict of the jobs counts: a dependency cycle, a publication that failed."""
+    code: str = ""
+    message: str = ""
+    """What ended it before its jobs did: `deadline`, …, in words."""
 
 
 class RunnerRecord(Lenient):

@@ -21,6 +21,7 @@ from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.model.outcome import Outcome, Role
 from cloud_builder.model.settings import RunnerSettings
+from cloud_builder.planning.advance import LOST_BROKER
 from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
@@ -31,7 +32,10 @@ from .report import as_told, died, ended, handed_back
 
 log = logging.getLogger("cb.runner")
 
-BUSY_PATIENCE = 0.01
+BUSY_PATIENCE, CALM_PATIENCE = 0.01, 0.1
+CALM_AFTER = 50
+"""A build is looked after so many times while it becomes twice as old: its end is told within 2 % of its time, and an
+hour of build costs nothing to watch."""
 STOP_SECONDS = 2.5
 REMEMBER_SECONDS = 7 * 86400.0
 HEARTBEAT_PAUSE = 0.002
@@ -45,6 +49,7 @@ class Slot:
         self.order = order
         self.cancel = threading.Event()
         self.log = LiveLog()
+        self.begun = time.monotonic()
         self.why = ""
         """Why it was told to stop; decides what is reported."""
 
@@ -124,7 +129,7 @@ class RunnerFlow:
             for piece in slot.log.take(job_id, slot.order.attempt):
                 work.emit_live(piece)
         if work.now - work.broker_seen > self._lease():
-            self._stop_all("lost-broker")
+            self._stop_all(LOST_BROKER)
         elif work.now - self._last_heartbeat >= (self._pause() if self._changed else self._settings.heartbeat):
             self._last_heartbeat = work.now
             self._changed = False
@@ -132,7 +137,12 @@ class RunnerFlow:
             self._forget(work)
 
     def patience(self) -> float:
-        return BUSY_PATIENCE if self._slots or self._changed else self._settings.heartbeat / 4
+        if self._changed or any(slot.log.is_behind for slot in self._slots.values()):
+            return BUSY_PATIENCE
+        if not self._slots:
+            return self._settings.heartbeat / 4
+        youngest = time.monotonic() - max(slot.begun for slot in self._slots.values())
+        return min(max(BUSY_PATIENCE, youngest / CALM_AFTER), CALM_PATIENCE, self._settings.heartbeat / 4)
 
     def _pause(self) -> float:
         """A heartbeat lists all that is held. Where that is much and changes all the time, some changes are told

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.planning.advance import HANDED_BACK
+from cloud_builder.planning.advance import DIED, HANDED_BACK, LOST_BROKER
 
 
 def as_told(report: e.AttemptFinished, why: str) -> e.AttemptFinished:
     """A build that we stopped ourselves for want of a broker is nobody's cancel: another runner shall try."""
-    if report.outcome is Outcome.CANCELED and why == "lost-broker":
+    if report.outcome is Outcome.CANCELED and why == LOST_BROKER:
         return report.model_copy(
             update={"outcome": Outcome.ERROR, "code": why, "message": "the runner could not reach the broker"}
         )
@@ -21,7 +21,7 @@ def handed_back(order: e.JobAssigned, now: float) -> e.AttemptFinished:
 
 
 def died(order: e.JobAssigned, now: float) -> e.AttemptFinished:
-    return ended(order, now, "runner-restarted", f"runner {order.runner_id} died while it built this")
+    return ended(order, now, DIED, f"runner {order.runner_id} died while it built this")
 
 
 def ended(

@@ -29,7 +29,7 @@ def started(world: World, work: Work, event: AttemptStarted) -> None:
     job = world.jobs.get(event.job_id)
     if job is None or not advance.is_current(job, event.attempt):
         return
-    job = advance.start(job)
+    job = advance.start(job, event.started_at)
     world.note_start(job)
     tell(work, job)
 

@@ -181,7 +181,7 @@ class MemoryMesh:
         names = {name: SourceSettings(url=URL) for name in sources}
         starts: dict[str, Callable[[], Flow]] = {
             "request": lambda: RequestFlow(RequestSettings(), names, self.git, [DebMetadata()], None),
-            "scheduler": lambda: SchedulerFlow(SchedulerSettings(max_errors=1000), "http://here/objects"),
+            "scheduler": lambda: SchedulerFlow(SchedulerSettings(max_errors=1000, poison=1000), "http://here/objects"),
             "collector": lambda: CollectorFlow(CollectorSettings(), self.store, self.repositories, MemorySigner()),
             "info": InfoFlow,
         }

@@ -1,0 +1,147 @@
+"""Runners set aside: whose jobs end in `error` again and again gets no work until one job succeeds there.
+
+In come the reports of a runner; out goes how far it is trusted, and how much of it may be used now. An error counts
+once an incident: those of jobs that were handed out before the last counted one tell nothing new (a full disk ends all
+slots at once). What is not the runner's fault (told to stop, broker away) does not count.
+
+    trusted ──3 errors in a row──► set aside until a pause is over ──► gets one job, the canary
+       ▲                                      ▲  the pause doubles          │
+       └──────────────success─────────────────┴──────────error─────────────┘
+
+The last way for a job to finish stays open: where every runner that could take a job is set aside, no pause is longer
+than a minute, because then it is rarely the runners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.ids import JobId, RunnerId
+from cloud_builder.model.outcome import Outcome
+
+from .advance import HANDED_BACK, LOST_BROKER
+from .records import JobRecord, RunnerRecord
+
+FIRST_PAUSE = 30.0
+LONGEST_PAUSE = 900.0
+LAST_WAY_PAUSE = 60.0
+"""Seconds, of a runner beside which there is no trusted one."""
+_NOT_ITS_FAULT = (HANDED_BACK, LOST_BROKER)
+
+
+class Trust(Lenient):
+    """How a runner stands that is not beyond doubt. No record: trusted.
+
+    `errors`: jobs that ended in error in a row, one an incident. `pause` 0: still trusted; else it is set aside, gets
+    nothing before `until`, and one job at a time after it. `reason`: what went wrong last."""
+
+    runner_id: RunnerId
+    errors: tuple[JobId, ...] = ()
+    last_error: float = 0.0
+    pause: float = 0.0
+    until: float = 0.0
+    reason: str = ""
+    at: float = 0.0
+    """When it was set aside, the last time."""
+
+    @property
+    def is_set_aside(self) -> bool:
+        return self.pause > 0
+
+
+class End(NamedTuple):
+    """How the current attempt of a job ended."""
+
+    outcome: Outcome
+    code: str
+    reason: str
+
+
+def after(trust: Trust | None, job: JobRecord, end: End, now: float, limit: int) -> Trust | None:
+    """How a runner stands after an attempt ended there; None: trusted. `job`: as it was before.
+
+    `limit`: so many errors in a row set it aside."""
+    assert job.runner_id is not None
+    if end.outcome is Outcome.SUCCESS:
+        return None
+    if end.outcome is Outcome.FAILURE:
+        # A recipe that said no shows that its runner came that far, and nothing about what comes after.
+        return trust if trust is not None and trust.is_set_aside else None
+    if end.outcome is not Outcome.ERROR or end.code in _NOT_ITS_FAULT:
+        return trust
+    return _after_error(trust or Trust(runner_id=job.runner_id), job, end.reason, now, limit)
+
+
+def _after_error(trust: Trust, job: JobRecord, reason: str, now: float, limit: int) -> Trust:
+    same_incident = job.assigned_at < trust.last_error <= now
+    if same_incident or (job.job_id in trust.errors and not trust.is_set_aside):
+        return trust
+    errors = (*trust.errors, job.job_id)[-limit:]
+    trust = trust.model_copy(update={"errors": errors, "last_error": now})
+    if len(errors) < limit and not trust.is_set_aside:
+        return trust
+    pause = min(LONGEST_PAUSE, trust.pause * 2) or FIRST_PAUSE
+    told = f"its last {len(errors)} jobs ended in error: {_line(reason)}"
+    return trust.model_copy(update={"pause": pause, "until": now + pause, "reason": told, "at": now})
+
+
+def returned(trust: Trust, now: float) -> Trust:
+    """It was told to stop, so somebody looked after it: when it is back it may try at once."""
+    return trust.model_copy(update={"until": min(trust.until, now)})
+
+
+def usable(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust], now: float) -> list[RunnerRecord]:
+    """The runners that may get work, with as many slots as may be used: one, of a runner that is to prove itself."""
+    last = last_ways(runners, trusts)
+    found = []
+    for runner in runners:
+        trust = trusts.get(runner.runner_id)
+        if trust is None or not trust.is_set_aside:
+            found.append(runner)
+        elif now >= opens_at(trust, now, is_last_way=runner.runner_id in last):
+            found.append(runner.model_copy(update={"slots": min(1, runner.slots)}))
+    return found
+
+
+def opens_at(trust: Trust, now: float, *, is_last_way: bool) -> float:
+    """When a runner that is set aside gets a canary. A time that no pause reaches was written down while the clock was
+    ahead."""
+    pause = min(trust.pause, LAST_WAY_PAUSE) if is_last_way else trust.pause
+    until = min(trust.until, trust.at + pause)
+    return until if until <= now + LONGEST_PAUSE else now
+
+
+def last_ways(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust]) -> set[RunnerId]:
+    """Runners that are set aside and beside which no trusted one has their architecture and group."""
+    trusted = {
+        (runner.arch, group)
+        for runner in runners
+        if not _is_set_aside(runner.runner_id, trusts)
+        for group in ("", runner.runner_group)
+    }
+    return {
+        runner.runner_id
+        for runner in runners
+        if _is_set_aside(runner.runner_id, trusts) and (runner.arch, runner.runner_group) not in trusted
+    }
+
+
+def why_none(takers: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust], now: float) -> str:
+    """Why a job waits although there are runners for it: all are set aside. Empty: one is not."""
+    aside = [trusts[runner.runner_id] for runner in takers if _is_set_aside(runner.runner_id, trusts)]
+    if not aside or len(aside) < len(takers):
+        return ""
+    first = min(aside, key=lambda trust: (trust.until, trust.runner_id))
+    who = ", ".join(sorted(trust.runner_id for trust in aside))
+    return f"every runner that could take it is set aside ({who}); {first.runner_id}: {first.reason}"
+
+
+def _is_set_aside(runner_id: RunnerId, trusts: Mapping[RunnerId, Trust]) -> bool:
+    trust = trusts.get(runner_id)
+    return trust is not None and trust.is_set_aside
+
+
+def _line(reason: str) -> str:
+    return next(iter(reason.splitlines()), "no reason given")
