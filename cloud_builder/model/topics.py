@@ -107,6 +107,7 @@ ROUTES: tuple[Route, ...] = (
     _route(e.RequestRejected, INTAKE, "source", SCHEDULER, INFO),
     _route(e.JobAssigned, ASSIGNMENT, "runner_id", RUNNER),
     _route(e.JobRevoked, ASSIGNMENT, "runner_id", RUNNER),
+    _route(e.RunnerSetAside, ASSIGNMENT, "runner_id", RUNNER, INFO),
     _route(e.ClaimRefused, ASSIGNMENT, "runner_id", RUNNER),
     _route(e.JobOffered, QUEUE, "job_id", RUNNER, member="queue"),
     _route(e.JobBlocked, JOB, "job_id", INFO),

@@ -96,6 +96,8 @@ class RunnerFlow:
                 self._take(order, work)
             case e.JobRevoked() as revoked if revoked.runner_id == self.instance:
                 self._revoke(revoked, work)
+            case e.RunnerSetAside() as told if told.runner_id == self.instance:
+                _log_standing(told, work.now)
 
     def _take(self, order: e.JobAssigned, work: Work) -> None:
         known = (work.state.get("done", order.job_id), work.state.get("held", order.job_id))
@@ -247,6 +249,13 @@ class RunnerFlow:
             started_at=self._started_at,
             at=now,
         )
+
+
+def _log_standing(told: e.RunnerSetAside, now: float) -> None:
+    if told.reason:
+        log.warning("set-aside", extra={"why": told.reason, "seconds": max(0, round(told.until - now))})
+    else:
+        log.info("trusted-again")
 
 
 def _work(builder: Builder, order: e.JobAssigned, slot: Slot, report: Callable[[e.AttemptFinished], None]) -> None:

@@ -10,7 +10,7 @@ One file a subject; this page lists them all.
 from .dead import MessageDead
 from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised, SourceTroubled
 from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, StateChanged
-from .order import JobAssigned, JobRevoked
+from .order import JobAssigned, JobRevoked, RunnerSetAside
 from .payload import REQUEST_ID, SOURCE_NAME, Payload
 from .question import InfoAnswered, InfoAsked
 from .queue import AttemptClaimed, ClaimRefused, JobOffered
@@ -50,6 +50,7 @@ __all__ = [
     "RequestRejected",
     "RunnerDraining",
     "RunnerSeen",
+    "RunnerSetAside",
     "RunningAttempt",
     "SourceAddRequested",
     "SourceRemoveRequested",

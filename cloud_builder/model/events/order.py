@@ -58,6 +58,18 @@ class JobAssigned(Payload):
     """Seconds the runner may be out of touch before it must stop the attempt by itself."""
 
 
+class RunnerSetAside(Payload):
+    """The runner gets no work before `until`, and then one job at a time until one succeeds. Empty `reason`: it is
+    trusted again."""
+
+    type: ClassVar[str] = "runner.set-aside"
+
+    runner_id: RunnerId
+    reason: str = ""
+    until: float = 0.0
+    at: float
+
+
 class JobRevoked(Payload):
     """Stop this attempt; its result counts no more."""
 
