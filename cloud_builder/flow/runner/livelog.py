@@ -6,6 +6,7 @@ log (an artifact). `offset` tells readers where a piece belongs, and so where on
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -14,6 +15,8 @@ from cloud_builder.model.ids import JobId
 
 PIECE = 32 * 1024
 BACKLOG = 512 * 1024
+_NO_LETTER = re.compile("[\udc80-\udcff]")
+"""What decoding with surrogateescape makes of each byte that belongs to no letter."""
 
 
 class LiveLog:
@@ -32,12 +35,17 @@ class LiveLog:
                 del self._buffer[:surplus]
                 self._offset += surplus
 
+    @property
+    def is_behind(self) -> bool:
+        """More waits than one piece holds."""
+        return len(self._buffer) > PIECE
+
     def take(self, job_id: JobId, attempt: int) -> Iterator[LogAppended]:
         """The next pieces, whole lines where there are any."""
         with self._lock:
             cut = self._buffer.rfind(b"\n", 0, PIECE) + 1
-            if not cut and len(self._buffer) >= PIECE:
-                cut = PIECE
+            if not cut and len(self._buffer) > PIECE:
+                cut = _before_half_a_letter(self._buffer, PIECE)
             piece, offset = self._cut(cut)
         if piece:
             yield _event(job_id, attempt, offset, piece)
@@ -46,7 +54,8 @@ class LiveLog:
         """All that is left, at the end of the attempt."""
         while True:
             with self._lock:
-                piece, offset = self._cut(min(len(self._buffer), PIECE))
+                rest = len(self._buffer)
+                piece, offset = self._cut(rest if rest <= PIECE else _before_half_a_letter(self._buffer, PIECE))
             if not piece:
                 return
             yield _event(job_id, attempt, offset, piece)
@@ -58,5 +67,15 @@ class LiveLog:
         return piece, offset
 
 
+def _before_half_a_letter(text: bytearray, size: int) -> int:
+    """So many bytes or a few less, so that the next piece does not begin within a letter (UTF-8: 10xxxxxx goes on)."""
+    for cut in range(size, size - 4, -1):
+        if text[cut] & 0xC0 != 0x80:
+            return cut
+    return size
+
+
 def _event(job_id: JobId, attempt: int, offset: int, piece: bytes) -> LogAppended:
-    return LogAppended(job_id=job_id, attempt=attempt, offset=offset, text=piece.decode("utf-8", "replace"))
+    """Readers count bytes: one that belongs to no letter is shown as one question mark."""
+    text = _NO_LETTER.sub("?", piece.decode("utf-8", "surrogateescape"))
+    return LogAppended(job_id=job_id, attempt=attempt, offset=offset, text=text)
