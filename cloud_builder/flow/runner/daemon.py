@@ -34,8 +34,8 @@ log = logging.getLogger("cb.runner")
 
 BUSY_PATIENCE, CALM_PATIENCE = 0.01, 0.1
 CALM_AFTER = 50
-"""A build is looked after so many times while it becomes twice as old: its end is told within 2 % of its time, and an
-hour of build costs nothing to watch."""
+"""Seconds between two looks at a build are its age by this: its end is told within 2 % of its time, and to watch over
+an hour of build costs next to nothing."""
 STOP_SECONDS = 2.5
 REMEMBER_SECONDS = 7 * 86400.0
 HEARTBEAT_PAUSE = 0.002
