@@ -3,6 +3,9 @@
     fold.py      events → documents (idempotent; events of different topics may come in any order)
     livelog.py   the live log of each attempt, bounded
     views.py     documents → the short and full rows that answers are made of
+    history.py   how units ended before, and which push changed which of their files
+    facts.py     documents → the facts that planning/why asks for
+    why.py       the view `why`
     answers.py   one question → one answer
     pages.py     rows → a page that fits in a message
 

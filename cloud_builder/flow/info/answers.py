@@ -13,10 +13,12 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.events import InfoAnswered, InfoAsked
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.planning.order import Rules
 from cloud_builder.ports.state import Documents
 
 from . import find, livelog, views
 from .pages import Row, page
+from .why import why
 
 Args = dict[str, Any]
 
@@ -28,15 +30,16 @@ class Desk:
     state: Documents
     now: float
     objects_url: str
+    rules: Rules
 
 
-def answer(asked: InfoAsked, state: Documents, now: float, objects_url: str) -> InfoAnswered:
+def answer(asked: InfoAsked, desk: Desk) -> InfoAnswered:
     """Never raises for what a person may have mistyped."""
     view = VIEWS.get(asked.what)
     try:
         if view is None:
             raise Rejected(f"view {asked.what!r}: not known", code="unknown-view", hint=did_you_mean(asked.what, VIEWS))
-        return InfoAnswered(query_id=asked.query_id, data=view(Desk(state, now, objects_url), asked.args))
+        return InfoAnswered(query_id=asked.query_id, data=view(desk, asked.args))
     except Rejected as no:
         return InfoAnswered(query_id=asked.query_id, code=no.code, message=no.message, hint=no.hint)
 
@@ -138,6 +141,10 @@ def _resolve(desk: Desk, args: Args) -> Any:
     return {"kind": kind, "id": found}
 
 
+def _why(desk: Desk, args: Args) -> Any:
+    return why(_word(args, "id"), desk.state, desk.now, desk.rules)
+
+
 def _jobs_of(desk: Desk, request: str) -> Iterator[Row]:
     found = sorted(desk.state.find("job", parent=request), key=lambda row: (len(row[0]), row[0]))
     return ((key, views.job(body, desk.state)) for key, body in found)
@@ -181,4 +188,5 @@ VIEWS: dict[str, Callable[[Desk, Args], Any]] = {
     "log": _log,
     "status": _status,
     "resolve": _resolve,
+    "why": _why,
 }

@@ -3,7 +3,7 @@ with the nearest name that is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from cloud_builder.errors import Rejected
@@ -67,6 +67,25 @@ def thing(word: str, state: Documents) -> tuple[str, str]:
     raise _better(missing("job or request", word, [*keys["request"], *keys["job"]]), word, state)
 
 
+def newest_of_unit(word: str, state: Documents, most: int) -> list[Document]:
+    """The newest job of each target of a unit, the newest first; of each unit, when several are called so."""
+    found: dict[tuple[str, str, str], Document] = {}
+    for body in _jobs_of_unit(word, state):
+        found.setdefault((body["source"], body["unit"], body["target"]["name"]), body)
+        if len(found) == most:
+            break
+    return list(found.values())
+
+
+def unit(word: str, state: Documents) -> Document | None:
+    """A unit by its path, or the end of it, with or without its source."""
+    source, _, path = word.rpartition(":")
+    for _, body in state.find("unit", parent=source or None):
+        if f"/{body['path']}".endswith(f"/{path}"):
+            return body
+    return None
+
+
 def missing(what: str, word: str, known: Iterable[str]) -> Rejected:
     close = nearest(word, known)
     listed = "requests" if "request" in what else f"{what}s"
@@ -86,10 +105,13 @@ def newest_keys(collection: str, state: Documents) -> list[str]:
 
 
 def _newest_job_of_unit(word: str, state: Documents) -> Document | None:
-    """`hello`, `packages/hello` or `demo:packages/hello`."""
+    return next(_jobs_of_unit(word, state), None)
+
+
+def _jobs_of_unit(word: str, state: Documents) -> Iterator[Document]:
+    """Newest first. `hello`, `packages/hello` or `demo:packages/hello`."""
     source, _, path = word.rpartition(":")
     for key, _ in state.find("job-name", parent=path.rsplit("/", 1)[-1], newest=True):
         body = state.get("job", key)
         if body and (not source or body["source"] == source) and f"/{body['unit']}".endswith(f"/{path}"):
-            return body
-    return None
+            yield body

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from cloud_builder.model.events import InfoAsked
 from cloud_builder.model.outcome import Role
+from cloud_builder.planning.order import Rules
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
 
-from .answers import answer
+from .answers import Desk, answer
 from .fold import fold, forget_silent_runners
 
+NO_RULES = Rules()
 STALE_QUESTION = 300.0
 """Nobody waits any more for the answer to an older question: reading the topics again answers nothing."""
 
 
 class InfoFlow:
-    """`objects_url`: where a file of sha256 D is found, as `<objects_url>/D`."""
+    """`objects_url`: where a file of sha256 D is found, as `<objects_url>/D`. `rules`: by which the scheduler orders
+    what waits, so that `why` tells who goes first."""
 
     role = Role.INFO
     instance = ""
 
-    def __init__(self, objects_url: str = "") -> None:
+    def __init__(self, objects_url: str = "", rules: Rules = NO_RULES) -> None:
+        self._rules = rules
         self._objects_url = objects_url.rstrip("/")
 
     def restore(self, state: Documents) -> None:
@@ -34,7 +38,7 @@ class InfoFlow:
         if not isinstance(payload, InfoAsked):
             fold(payload, work.state)
         elif work.now - event.time < STALE_QUESTION:
-            work.emit(answer(payload, work.state, work.now, self._objects_url))
+            work.emit(answer(payload, Desk(work.state, work.now, self._objects_url, self._rules)))
 
     def tick(self, work: Work) -> None:
         if work.caught_up:

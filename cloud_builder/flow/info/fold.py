@@ -11,6 +11,8 @@ topics (whose order among each other nobody promises) come to the same end.
     runner      id
     repository  name
     dead        id
+
+What units were before, and which push changed them, is in history.py.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.state import Document, Documents
 
-from . import livelog
+from . import history, livelog
 
 RUNNER_KEPT = 86400.0
 """A runner silent for so long is shown no more."""
@@ -46,6 +48,7 @@ def forget_silent_runners(state: Documents, now: float) -> None:
 def _source_revised(event: e.SourceRevised, state: Documents) -> None:
     if not event.followed:
         return
+    history.revise(event, state)
     old = state.get("source", event.source) or {}
     first = event.part == 0
     problems = [problem.model_dump() for problem in event.problems]
@@ -64,6 +67,7 @@ def _source_revised(event: e.SourceRevised, state: Documents) -> None:
 def _drop_units(source: str, state: Documents, but: str = "") -> None:
     for key in [key for key, unit in state.find("unit", parent=source) if unit["revision"] != but]:
         state.delete("unit", key)
+        history.forget(key, state)
 
 
 def _source_troubled(event: e.SourceTroubled, state: Documents) -> None:
@@ -125,7 +129,7 @@ def _put_request(body: Document, state: Documents) -> None:
 
 def _job(event: e.JobEvent, state: Documents) -> None:
     old = state.get("job", event.job_id) or {}
-    body = {"first_at": event.at, **old, **event.model_dump(mode="json")}
+    body = {"first_at": event.at, **old, **event.model_dump(mode="json"), **history.told(event, old)}
     if isinstance(event, e.JobRunning):
         body["started_at"] = event.at
         _request_runs(event.request_id, state)
@@ -142,6 +146,7 @@ def _put_job(body: Document, state: Documents) -> None:
     job, at = body["job_id"], body["first_at"]
     if body.get("outcome") and body.get("log"):
         livelog.drop(job, state)
+    history.remember(body, state)
     state.put("job", job, body, parent=body["request_id"], rank=at)
     state.put("job-state", job, {}, parent=body.get("outcome") or body["state"], rank=at)
     state.put("job-name", job, {}, parent=body["unit"].rsplit("/", 1)[-1], rank=at)

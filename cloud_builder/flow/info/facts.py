@@ -1,0 +1,87 @@
+"""The documents of cb-info as the facts that `planning/why` asks for. Lives for one question, and remembers what it
+has looked up: a chain of jobs comes by the same ones again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cloud_builder.model.ids import JobId, RequestId, SourceName, TreeId, UnitPath
+from cloud_builder.model.inputs import Used
+from cloud_builder.model.outcome import JobState
+from cloud_builder.planning.order import Rules
+from cloud_builder.planning.why import Attempt, Job, Past, Pushed, Request, Runner
+from cloud_builder.ports.state import Document, Documents
+
+from . import history, views
+
+MOST_QUEUED = 5000
+"""So many of the longest waiting are looked at."""
+
+
+class Facts:
+    """`rules`: by which the scheduler orders what waits."""
+
+    def __init__(self, state: Documents, now: float, rules: Rules) -> None:
+        self._state, self._now, self._rules = state, now, rules
+        self._jobs: dict[JobId, Job | None] = {}
+        self._requests: dict[RequestId, Request | None] = {}
+        self._good: dict[JobId, Past | None] = {}
+        self._runners: list[Runner] | None = None
+        self._queued: list[Job] | None = None
+
+    def job(self, job_id: JobId) -> Job | None:
+        if job_id not in self._jobs:
+            body = self._state.get("job", job_id)
+            self._jobs[job_id] = job_of(body) if body else None
+        return self._jobs[job_id]
+
+    def jobs_of(self, request_id: RequestId) -> Sequence[Job]:
+        found = [job_of(body) for _, body in self._state.find("job", parent=request_id)]
+        self._jobs.update((job.job_id, job) for job in found)
+        return sorted(found, key=lambda job: (len(job.job_id), job.job_id))
+
+    def request(self, request_id: RequestId) -> Request | None:
+        if request_id not in self._requests:
+            body = self._state.get("request", request_id)
+            self._requests[request_id] = request_of(body) if body else None
+        return self._requests[request_id]
+
+    def attempts(self, job_id: JobId) -> Sequence[Attempt]:
+        return [Attempt.model_validate(body) for _, body in self._state.find("attempt", parent=job_id)]
+
+    def runners(self) -> Sequence[Runner]:
+        if self._runners is None:
+            bodies = (views.runner(body, self._now) for _, body in self._state.find("runner"))
+            self._runners = [Runner.model_validate(body) for body in bodies]
+        return self._runners
+
+    def rules(self) -> Rules:
+        return self._rules
+
+    def queued(self) -> Sequence[Job]:
+        if self._queued is None:
+            keys = [key for key, _ in self._state.find("job-state", parent=JobState.QUEUED, most=MOST_QUEUED)]
+            self._queued = [job for key in keys if (job := self.job(JobId(key))) is not None]
+        return self._queued
+
+    def last_good(self, job: Job) -> Past | None:
+        if job.job_id not in self._good:
+            self._good[job.job_id] = history.last("past", job, self._state)
+        return self._good[job.job_id]
+
+    def last_bad(self, job: Job) -> Past | None:
+        return history.last("past-bad", job, self._state)
+
+    def made(self, used: Used, target: str) -> Past | None:
+        return history.made(used, target, self._state)
+
+    def pushed(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> Pushed | None:
+        return history.pushed(source, unit, before, after, self._state)
+
+
+def job_of(body: Document) -> Job:
+    return Job.model_validate({**body, "has_log": bool(body.get("log"))})
+
+
+def request_of(body: Document) -> Request:
+    return Request.model_validate({**body, "saved": (body.get("summary") or {}).get("saved", 0.0)})

@@ -1,0 +1,171 @@
+"""What a unit was before: its last endings with their inputs, and which push changed which of its files.
+
+    past        job                  parent: source:unit@target; the last KEPT good endings, by time
+    past-bad    job                  the same for failures and errors
+    tree        source:unit@tree     parent: source:unit; the push that brought this tree, and the tree before it
+    change      source:unit@commit   parent: source:unit; the files that this push changed
+
+Filled by the fold, so it obeys the fold's rules: the same event again, or topics in another order, change nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import ArtifactKind
+from cloud_builder.model.ids import RequestId, SourceName, TreeId, UnitPath
+from cloud_builder.model.inputs import Used
+from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.planning.why import Job, Past, Pushed
+from cloud_builder.ports.state import Document, Documents
+
+KEPT = 10
+"""Of each unit and target, good and bad ones apart; pushes of each unit, too."""
+
+
+def told(event: e.JobEvent, old: Document) -> Document:
+    """What later events of the same job would wipe out, and `why` needs: what it builds with, when it could start."""
+    if isinstance(event, e.JobBlocked):
+        others = [job for job in event.waiting_for if not _is_other_request(job, event.request_id)]
+        return {"needs": others} if others else {}
+    if isinstance(event, e.JobQueued):
+        return {"queued_at": old.get("queued_at") or event.at}
+    return {}
+
+
+def _is_other_request(job: str, request: RequestId) -> bool:
+    """A job of another request that builds the same inputs: waited for, but not needed."""
+    return job.rpartition(".")[0] != request
+
+
+# --- endings ----------------------------------------------------------------------------------------------------------
+
+
+def remember(body: Document, state: Documents) -> None:
+    """The ending of a job, good or bad."""
+    if body["state"] != JobState.FINISHED or not body.get("outcome"):
+        return
+    good = Job.model_validate(body).is_good
+    if not good and body["outcome"] not in (Outcome.FAILURE, Outcome.ERROR):
+        return
+    collection, job = "past" if good else "past-bad", body["job_id"]
+    at = min((state.get(collection, job) or body).get("at") or body["at"], body["finished_at"])
+    place = _place(body["source"], body["unit"], body["target"]["name"])
+    state.put(collection, job, _past(body, at, state), parent=place, rank=at)
+    _forget(collection, place, state)
+
+
+def _past(body: Document, at: float, state: Documents) -> Document:
+    took = body["finished_at"] - body["started_at"] if body.get("started_at") else sum(body.get("timings", {}).values())
+    names = ("job_id", "request_id", "revision", "outcome", "input_key")
+    return {
+        **{name: body.get(name) for name in names},
+        "inputs": body.get("inputs") or _inputs_of(body.get("reused_from"), state),
+        "seconds": took if body["outcome"] == Outcome.SUCCESS else 0.0,
+        "at": at,
+        "built_by": body.get("reused_from") or body["job_id"],
+        "message": next(iter(str(body.get("message") or "").splitlines()), ""),
+        "files": {
+            _name(file): file["sha256"] for file in body.get("artifacts", []) if file["kind"] == ArtifactKind.DEB
+        },
+    }
+
+
+def _inputs_of(job: str | None, state: Documents) -> Any:
+    """Of the job whose output was taken over: the same input key, so the same inputs."""
+    earlier = (state.get("past", job) or state.get("job", job) or {}) if job else {}
+    return earlier.get("inputs")
+
+
+def _name(file: Document) -> str:
+    package = file.get("package")
+    return str(package["name"] if package else file["name"])
+
+
+def last(collection: str, job: Job, state: Documents) -> Past | None:
+    """The newest ending of the job's unit and target before this job could start; `collection`: past or past-bad."""
+    place = _place(job.source, job.unit, job.target.name)
+    for key, body in state.find(collection, parent=place, newest=True):
+        if key != job.job_id and (not job.is_finished or body["at"] <= job.since):
+            return Past.model_validate(body)
+    return None
+
+
+def made(used: Used, target: str, state: Documents) -> Past | None:
+    """The first job that we know of which left this artifact behind."""
+    if not used.unit:
+        return None
+    for _, body in state.find("past", parent=_place(used.source, used.unit, target)):
+        if used.sha256 in body["files"].values():
+            builder = state.get("past", body["built_by"])
+            return Past.model_validate(builder or body)
+    return None
+
+
+# --- pushes -----------------------------------------------------------------------------------------------------------
+
+
+def revise(event: e.SourceRevised, state: Documents) -> None:
+    """A new tip of the followed branch: which units have another tree than before, and which files that were. Must be
+    called before the units are put."""
+    for unit in event.units:
+        place = f"{event.source}:{unit.path}"
+        old = state.get("unit", place)
+        if old is not None and old["tree"] != unit.tree:
+            _put("tree", f"{place}@{unit.tree}", {"revision": event.revision, "before": old["tree"]}, place, state)
+    for change in event.changes:
+        place = f"{event.source}:{change.path}"
+        body = {"files": list(change.files), "more": change.more}
+        _put("change", f"{place}@{event.revision}", body, place, state)
+
+
+def _put(collection: str, key: str, body: Document, place: str, state: Documents) -> None:
+    """By order of arrival: a push has no time of its own. The same push again keeps its place."""
+    old = state.get(collection, key)
+    if old is not None and old.get("revision") == body.get("revision"):
+        return
+    newest = next(iter(state.find(collection, parent=place, newest=True, most=1)), None)
+    rank = newest[1]["rank"] + 1 if newest else 0
+    state.put(collection, key, {**body, "rank": rank}, parent=place, rank=rank)
+    _forget(collection, place, state)
+
+
+def pushed(source: SourceName, unit: UnitPath, before: TreeId, after: TreeId, state: Documents) -> Pushed | None:
+    """All files that pushes changed on the way from one tree to the other, newest push first."""
+    place, tree = f"{source}:{unit}", after
+    files: dict[str, None] = {}
+    more, revision, complete = 0, None, True
+    seen: set[str] = set()
+    while tree != before and tree not in seen:
+        seen.add(tree)
+        step = state.get("tree", f"{place}@{tree}")
+        if step is None:
+            complete = False
+            break
+        revision = revision or step["revision"]
+        change = state.get("change", f"{place}@{step['revision']}")
+        files.update(dict.fromkeys(change["files"] if change else ()))
+        more += change["more"] if change else 0
+        complete = complete and change is not None
+        tree = step["before"]
+    if revision is None:
+        return None
+    return Pushed(revision=revision, files=tuple(files), more=more, complete=complete and tree == before)
+
+
+def forget(place: str, state: Documents) -> None:
+    """The unit `source:path` is gone."""
+    for collection in ("tree", "change"):
+        for key in [key for key, _ in state.find(collection, parent=place)]:
+            state.delete(collection, key)
+
+
+def _forget(collection: str, place: str, state: Documents) -> None:
+    surplus = state.count(collection, parent=place) - KEPT
+    for key in [key for key, _ in state.find(collection, parent=place, most=surplus)] if surplus > 0 else []:
+        state.delete(collection, key)
+
+
+def _place(source: str, unit: str, target: str) -> str:
+    return f"{source}:{unit}@{target}"

@@ -1,0 +1,199 @@
+"""What is known when somebody asks why: values as cb-info keeps them, and how more of them is asked for.
+
+Every field that an older event did not tell has a default that means "not known".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cloud_builder.model.capacity import Capacity
+from cloud_builder.model.events import RunningAttempt
+from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.ids import InputKey, JobId, RequestId, Revision, RunnerId, SourceName, TreeId, UnitPath
+from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
+from cloud_builder.model.priority import Priority
+from cloud_builder.model.unit import Target
+from cloud_builder.planning.order import Rules
+
+
+class Job(Lenient):
+    """A job as its events told it. `needs`: the jobs that it builds with; `waiting_for`: those it was blocked by."""
+
+    job_id: JobId
+    request_id: RequestId
+    source: SourceName = SourceName("")
+    revision: Revision | None = None
+    unit: UnitPath
+    target: Target
+    state: JobState
+    outcome: Outcome | None = None
+    at: float = 0.0
+    first_at: float = 0.0
+    queued_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    needs: tuple[JobId, ...] = ()
+    waiting_for: tuple[JobId, ...] = ()
+    reason: str = ""
+    input_key: InputKey | None = None
+    inputs: Inputs | None = None
+    attempt: int = 0
+    not_before: float = 0.0
+    priority: Priority = Priority.NORMAL
+    constraints: Capacity = Capacity()
+    expected: float = 0.0
+    path: float = 0.0
+    runner_id: RunnerId | None = None
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    step: str = ""
+    reused_from: JobId | None = None
+    publish: bool = False
+    repository: str | None = None
+    has_log: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state is JobState.FINISHED
+
+    @property
+    def is_good(self) -> bool:
+        """What it makes exists."""
+        if self.outcome is Outcome.SKIPPED:
+            return self.reused_from is not None or self.code == "unchanged"
+        return self.outcome in (Outcome.SUCCESS, Outcome.REUSED)
+
+    @property
+    def name(self) -> str:
+        return f"{self.unit} for {self.target.name}"
+
+    @property
+    def since(self) -> float:
+        """When it could have started for the first time, as far as it is known."""
+        return self.queued_at or self.first_at
+
+
+class Past(Lenient):
+    """How a unit's job ended once. `built_by`: the job that made what it left behind (itself, unless it was reused)."""
+
+    job_id: JobId
+    request_id: RequestId
+    revision: Revision | None = None
+    outcome: Outcome
+    input_key: InputKey | None = None
+    inputs: Inputs | None = None
+    seconds: float = 0.0
+    """How long the build took; 0: nothing was built."""
+    at: float
+    built_by: JobId
+    message: str = ""
+    files: dict[str, str] = {}
+    """Binary package or file name → sha256."""
+
+
+class Pushed(Lenient):
+    """What pushes changed in a unit between two of its trees: the newest revision, and the files of all of them.
+
+    `complete`: every push between the two trees is known, so no file is missing."""
+
+    revision: Revision
+    files: tuple[str, ...] = ()
+    more: int = 0
+    complete: bool = True
+
+
+class Request(Lenient):
+    """A request as it was accepted, or rejected, and how it ended."""
+
+    request_id: RequestId
+    source: SourceName = SourceName("")
+    state: str = ""
+    outcome: RequestOutcome | None = None
+    origin: str = "client"
+    requester: str = ""
+    ref: str = ""
+    revision: Revision | None = None
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None
+    plan: bool = False
+    accepted_at: float = 0.0
+    finished_at: float = 0.0
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    saved: float = 0.0
+
+
+class Attempt(Lenient):
+    """One try. Without an outcome it has not ended."""
+
+    job_id: JobId
+    attempt: int
+    runner_id: RunnerId
+    outcome: Outcome | None = None
+    code: str = ""
+    message: str = ""
+    started_at: float = 0.0
+    finished_at: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """`2: runner-1, error: no route to the mirror`."""
+        told = f"{self.attempt}: {self.runner_id}, {self.outcome or 'not ended'}"
+        message = next(iter(self.message.splitlines()), "")
+        return f"{told}: {message}" if message else told
+
+
+class Runner(Lenient):
+    """A runner by its last word. `state`: online, draining or silent; `set_aside`: why it gets no work, or empty."""
+
+    runner_id: RunnerId
+    runner_group: str = ""
+    arch: str
+    slots: int
+    attempts: tuple[RunningAttempt, ...] = ()
+    capacity: Capacity = Capacity()
+    buildroots: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    started_at: float = 0.0
+    at: float = 0.0
+    state: str = "online"
+    reason: str = ""
+    set_aside: str = ""
+
+
+class Known(Protocol):
+    """Where facts come from. Every method may find nothing."""
+
+    def job(self, job_id: JobId) -> Job | None: ...
+
+    def jobs_of(self, request_id: RequestId) -> Sequence[Job]: ...
+
+    def request(self, request_id: RequestId) -> Request | None: ...
+
+    def attempts(self, job_id: JobId) -> Sequence[Attempt]:
+        """By number."""
+
+    def runners(self) -> Sequence[Runner]: ...
+
+    def rules(self) -> Rules:
+        """By which the scheduler orders what waits."""
+
+    def queued(self) -> Sequence[Job]:
+        """Jobs that could start now, oldest first; of very many the oldest."""
+
+    def last_good(self, job: Job) -> Past | None:
+        """The last time that the job's unit and target ended well before this job could start."""
+
+    def last_bad(self, job: Job) -> Past | None:
+        """The last time that they did not."""
+
+    def made(self, used: Used, target: str) -> Past | None:
+        """The job that built an artifact."""
+
+    def pushed(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> Pushed | None: ...

@@ -1,0 +1,61 @@
+"""The cause of a job, in whatever state it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cloud_builder.model.outcome import JobState
+
+from . import differ
+from .ahead import expected_seconds
+from .cause import Cause, CauseKind, Detail
+from .ended import why_ended
+from .facts import Job, Known
+from .waiting import why_waiting
+from .words import ago, joined, lasting, within
+
+
+def why_job(job: Job, known: Known, now: float) -> Cause:
+    """Why it waits, is built, was not built, or did not succeed; with what began it."""
+    return _Why(known, now).of(job)
+
+
+@dataclass(frozen=True)
+class _Why:
+    known: Known
+    now: float
+
+    def of(self, job: Job) -> Cause:
+        cause = self._cause(job)
+        because = cause.because or differ.differences(job, self.known)
+        reasons = () if cause.kind in (CauseKind.REUSED, CauseKind.UNCHANGED) else differ.details(because)
+        details = (*cause.details, *reasons, *differ.begun_by(job, self.known, self.now))
+        about = {"job_id": job.job_id, "request_id": job.request_id, "source": job.source, "unit": job.unit}
+        state = str(job.outcome or job.state)
+        told = {"target": job.target.name, "state": state, "because": because, "details": details}
+        return cause.model_copy(update={**about, **told})
+
+    def _cause(self, job: Job) -> Cause:
+        if job.is_finished:
+            return why_ended(job, self.known, self.now, self.of)
+        if job.state is JobState.RUNNING:
+            return self._building(job)
+        return why_waiting(job, self.known, self.now, self.of)
+
+    def _building(self, job: Job) -> Cause:
+        found = differ.differences(job, self.known)
+        reason = differ.said(found) or "what changed was not told"
+        seconds = expected_seconds(job, self.known)
+        end = job.started_at + seconds
+        soon = f"ends {within(end, self.now)}" if math.isfinite(seconds) else "it was never built before"
+        where = joined(f"on {job.runner_id}, attempt {job.attempt}", f"begun {ago(job.started_at, self.now)}", soon)
+        late = self.now > end + seconds
+        slow = (Detail(label="slow", lines=(f"it took {lasting(seconds)} the last time",)),) if late else ()
+        return Cause(
+            kind=CauseKind.BUILDING,
+            answer=f"being built, because: {reason}",
+            details=(Detail(label="where", lines=(where,)), *slow, *differ.last_success(job, self.known, self.now)),
+            because=found,
+            next=f"cb-ctl logs {job.job_id} -f",
+        )

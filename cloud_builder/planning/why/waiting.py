@@ -1,0 +1,175 @@
+"""A job that has not begun: what it waits for, and for how long.
+
+blocked by other jobs ─► the longest pole, down to its own cause
+after an error        ─► back-off
+a runner has it       ─► starting
+nobody could take it  ─► no runner, none large enough, all set aside
+all slots are taken   ─► with what, until when
+others go first       ─► who, and by which rule; or a quota
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from cloud_builder.model.outcome import JobState
+
+from . import pool
+from .ahead import Line, expected_end, expected_seconds, line_before, slots_of, start_of
+from .cause import Cause, CauseKind, Detail
+from .facts import Job, Known, Runner
+from .pole import Poles, waited_for
+from .words import first_line, joined, lasting, some, within
+
+Why = Callable[[Job], Cause]
+"""The cause of another job, for the end of a chain."""
+
+_SHOWN = 6
+LATE = 15.0
+"""Seconds after which a job that could start and does not is the scheduler's doing."""
+
+
+def why_waiting(job: Job, known: Known, now: float, why: Why) -> Cause:
+    if blockers := waited_for(job, known):
+        return _blocked(job, blockers, known, now, why)
+    if job.not_before > now:
+        return _backing_off(job, known, now)
+    runners = known.runners()
+    if holder := next((one for one in runners if _holds(one, job) and one.state != "silent"), None):
+        return _starting(job, holder, now)
+    if not (able := pool.able(job, runners)):
+        return pool.nobody(job, runners, now)
+    return _in_line(job, able, known, now)
+
+
+def _holds(runner: Runner, job: Job) -> bool:
+    return any(held.job_id == job.job_id for held in runner.attempts)
+
+
+def _blocked(job: Job, blockers: Sequence[Job], known: Known, now: float, why: Why) -> Cause:
+    poles = Poles(known, now)
+    pole = poles.longest(blockers)
+    assert pole is not None
+    chain = poles.chain(pole)
+    root = why(chain[-1])
+    others = [one.unit for one in blockers if one.job_id != pole.job_id]
+    lines = [_state(one, known, now) for one in chain[:_SHOWN]]
+    lines += [f"… {len(chain) - _SHOWN} more down the chain"] if len(chain) > _SHOWN else []
+    details = [Detail(label="chain", lines=tuple(lines))]
+    details += [Detail(label="also for", lines=(some(others),))] if others else []
+    is_twin = pole.request_id != job.request_id and len(job.waiting_for) == 1
+    if is_twin:
+        answer = f"the same inputs are being built already: {pole.job_id} of request {pole.request_id}"
+    else:
+        answer = f"waits for {pole.name}"
+    deeper = f", and that, at the end, for {chain[-1].name}" if len(chain) > 1 else ""
+    return Cause(
+        kind=CauseKind.TWIN if is_twin else CauseKind.DEPENDENCY,
+        answer=f"{answer}{deeper}: {root.answer}",
+        details=tuple(details),
+        next=root.next,
+        root=root,
+    )
+
+
+def _state(job: Job, known: Known, now: float) -> str:
+    state = job.state.value
+    if job.state is JobState.RUNNING:
+        end = expected_end(job, known, now)
+        soon = f"ends {within(end, now)}" if math.isfinite(end) else "never built before"
+        state = joined(f"running on {job.runner_id} for {lasting(now - job.started_at)}", soon)
+    return f"{job.unit} ({job.job_id}): {state}"
+
+
+def _backing_off(job: Job, known: Known, now: float) -> Cause:
+    tries = known.attempts(job.job_id)
+    ended = [one for one in tries if one.outcome is not None and one.attempt <= job.attempt]
+    error = first_line(job.reason) or (first_line(ended[-1].message) if ended else "an error")
+    lines = tuple(one.line for one in ended[-_SHOWN:])
+    return Cause(
+        kind=CauseKind.BACK_OFF,
+        answer=f"tried again in {lasting(job.not_before - now)}, after an error: {error}",
+        details=(Detail(label="attempts", lines=lines),) if lines else (),
+        next="Nothing to do: it is tried elsewhere, if it can be. cb-ctl logs shows what the attempt printed.",
+        expected_start=job.not_before,
+    )
+
+
+def _starting(job: Job, runner: Runner, now: float) -> Cause:
+    attempt = max(held.attempt for held in runner.attempts if held.job_id == job.job_id)
+    answer = f"runner {runner.runner_id} has it (attempt {attempt}) and is about to begin"
+    return Cause(kind=CauseKind.STARTING, answer=answer, expected_start=now)
+
+
+def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float) -> Cause:
+    busy = [known.job(held.job_id) for runner in able for held in runner.attempts]
+    held = [one for one in busy if one is not None]
+    names = {runner.runner_id for runner in able}
+    rivals = [
+        one
+        for one in known.queued()
+        if one.job_id != job.job_id
+        and one.not_before <= now
+        and one.job_id not in {other.job_id for other in held}
+        and names & {runner.runner_id for runner in pool.able(one, able)}
+    ]
+    line = line_before(job, rivals, held, known, now)
+    ends = slots_of(able, known, now)
+    free = sum(max(0, runner.slots - len(runner.attempts)) for runner in able)
+    start = start_of(ends, [expected_seconds(one.job, known) for one in line.ahead], now) if not line.quota else 0.0
+    details = (*_line_told(line), *_slots_told(able, known, now), *_start_told(start, line, now))
+    if line.quota:
+        answer = f"{line.quota} may hold {line.allowed} slots at a time, and holds them all"
+        hint = "Wait for its other jobs, or raise the quota (settings of the scheduler)."
+        return Cause(kind=CauseKind.QUOTA, answer=answer, details=details, next=hint)
+    if free <= 0:
+        return _no_slot(able, line, details, start, now)
+    if line.ahead:
+        first = line.ahead[0]
+        answer = f"{_jobs(line)} before it, next {first.job.name} ({first.why})"
+        return Cause(kind=CauseKind.BEHIND, answer=answer, details=details, expected_start=start)
+    late = now - max(job.since, job.not_before)
+    hint = "Is cb-scheduler running? cb-ctl doctor." if late > LATE else ""
+    answer = f"a slot is free on {some([one.runner_id for one in able], 3)}: it is handed out next"
+    return Cause(kind=CauseKind.NEXT, answer=answer, details=details, next=hint, expected_start=now)
+
+
+def _no_slot(able: Sequence[Runner], line: Line, details: tuple[Detail, ...], start: float, now: float) -> Cause:
+    slots = sum(runner.slots for runner in able)
+    count = (
+        "the only slot that could take it is busy" if slots == 1 else f"all {slots} slots that could take it are busy"
+    )
+    behind = f"; {_jobs(line)} before it ({line.ahead[0].why})" if line.ahead else "; it is next"
+    answer = joined(f"{count}{behind}", f"expected to start {within(start, now)}" if start else "")
+    return Cause(kind=CauseKind.SLOT, answer=answer, details=details, expected_start=start)
+
+
+def _jobs(line: Line) -> str:
+    count = f"{len(line.ahead)}{'' if line.is_whole else ' or more'}"
+    return f"{count} job{'' if len(line.ahead) == 1 else 's'} go{'es' if len(line.ahead) == 1 else ''}"
+
+
+def _line_told(line: Line) -> tuple[Detail, ...]:
+    if not line.ahead:
+        return ()
+    lines = [f"{one.job.unit} ({one.job.job_id}): {one.why}" for one in line.ahead[:_SHOWN]]
+    lines += [f"and {len(line.ahead) - _SHOWN} more"] if len(line.ahead) > _SHOWN else []
+    return (Detail(label="ahead", lines=tuple(lines)),)
+
+
+def _slots_told(able: Sequence[Runner], known: Known, now: float) -> tuple[Detail, ...]:
+    lines = []
+    for runner in able:
+        for held in runner.attempts:
+            job = known.job(held.job_id)
+            told = _state(job, known, now) if job is not None else held.job_id
+            lines.append(f"{runner.runner_id}: {told}")
+        lines += [f"{runner.runner_id}: free"] * max(0, runner.slots - len(runner.attempts))
+    more = [f"and {len(lines) - _SHOWN} more slots"] if len(lines) > _SHOWN else []
+    return (Detail(label="slots", lines=(*lines[:_SHOWN], *more)),)
+
+
+def _start_told(start: float, line: Line, now: float) -> tuple[Detail, ...]:
+    told = within(start, now) if start else "cannot be told: not all that goes before it was built before"
+    return () if line.quota else (Detail(label="starts", lines=(told,)),)
