@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cloud_builder.model.events import JobResult, RequestFinished
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 
+from . import supersede
 from .records import JobRecord, RequestRecord
 from .room import that_fit
 
@@ -16,6 +17,8 @@ def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome
     found = {job.outcome for job in jobs}
     if request.canceled and Outcome.CANCELED in found:
         return RequestOutcome.CANCELED
+    if request.code == supersede.CODE:
+        return RequestOutcome.SUPERSEDED
     if Outcome.FAILURE in found:
         return RequestOutcome.FAILURE
     if request.failure or Outcome.ERROR in found:
@@ -33,7 +36,8 @@ def finished(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str
         ref=request.ref,
         revision=request.revision,
         outcome=outcome(request, jobs),
-        message=request.failure or _first_cause(jobs),
+        code=request.code,
+        message=request.failure or request.message or _first_cause(jobs),
         jobs=told,
         left_out=len(lines) - len(told),
         repositories=tuple(request.repositories[name] for name in sorted(request.repositories)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import (
@@ -16,7 +17,7 @@ from cloud_builder.model.events import (
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
 from cloud_builder.model.unit import Unit
-from cloud_builder.planning import advance
+from cloud_builder.planning import advance, supersede
 from cloud_builder.planning.expand import expand
 from cloud_builder.planning.ready import Readiness, dependencies, input_key, readiness
 from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord
@@ -58,8 +59,11 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str) -
         refuse(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), objects_url)
         return
     sequence = world.next_sequence(work)
+    older = _open_pushes(world, event)
+    event = supersede.taking_over(event, older)
     try:
-        jobs = expand(event, *_snapshot(work.state, event), sequence)
+        url, units = _snapshot(work.state, event)
+        jobs = expand(event, url, units, sequence)
     except Rejected as error:
         refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
         return
@@ -72,18 +76,36 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str) -
         requester=event.requester,
         origin=event.origin,
         accepted_at=event.accepted_at,
+        priority=event.priority,
+        deadline=event.deadline,
         jobs=tuple(job.job_id for job in jobs),
     )
     log.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
     world.save_request(work, request)
     for job in jobs:
         world.save_job(work, job)
+    _supersede(world, work, event, supersede.give_way(event, jobs, older, {unit.path for unit in units}))
     for job in jobs:
         if job.needs:
             tell(work, job)
         else:
             make_ready(world, work, job)
     settle(world, work)
+
+
+def _open_pushes(world: World, event: RequestAccepted) -> list[supersede.Push]:
+    older = [request for request in world.requests.values() if supersede.may_give_way(request, event)]
+    return [supersede.Push(request, tuple(world.jobs_of(request))) for request in older]
+
+
+def _supersede(world: World, work: Work, event: RequestAccepted, older: Iterable[supersede.GivesWay]) -> None:
+    """Ends what a newer push builds instead; before its jobs look for twins."""
+    for push in older:
+        log.info("superseded", extra={"request": push.request.request_id, "by": event.request_id})
+        world.save_request(work, push.request)
+        for job in push.ended:
+            revoke(work, job, f"superseded by {event.request_id}")
+            conclude(world, work, supersede.end(job, event.request_id))
 
 
 def rejected(work: Work, event: RequestRejected, objects_url: str) -> None:
@@ -145,7 +167,7 @@ def _offer(state: Documents, target: str, name: str) -> Offer | None:
 
 
 def queue(world: World, work: Work, job: JobRecord, reason: str = "") -> None:
-    job = job.model_copy(update={"state": JobState.QUEUED})
+    job = job.model_copy(update={"state": JobState.QUEUED, "queued_at": job.queued_at or work.now})
     world.save_job(work, job)
     tell(work, job, reason)
 

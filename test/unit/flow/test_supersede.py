@@ -1,0 +1,201 @@
+"""Pushes in a row, with the whole mesh: what is built, what ends how, and what is published in the end."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from threading import Event, Lock
+
+import pytest
+from memory_mesh import URL, MemoryMesh, unit
+
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+
+
+class Gate:
+    """Builds wait until they are let go, one name at a time or all."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.is_open = False
+        self.stopped: list[str] = []
+        self._lock = Lock()
+
+    def build(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+        while not (self.is_open or order.name in self.open):
+            if cancel.wait(0.001):
+                with self._lock:
+                    self.stopped.append(order.name)
+                return Outcome.CANCELED
+        return Outcome.SUCCESS
+
+
+def files(**content: str) -> dict[str, bytes]:
+    """lib ← tool ← card, and other, which needs lib, too."""
+    needs = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
+    found: dict[str, bytes] = {}
+    for name, names in needs.items():
+        found |= unit(name, *names, content=content.get(name, ""))
+    return found
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.is_open = True
+
+
+@pytest.fixture
+def mesh(gate: Gate) -> MemoryMesh:
+    """Everything is built and published once; runners are there for two jobs."""
+    mesh = MemoryMesh(files(), runners=2, build=gate.build)
+    gate.is_open = True
+    mesh.ask("card", "other", id="first")
+    mesh.finished("first")
+    gate.is_open = False
+    mesh.builder.orders.clear()
+    return mesh
+
+
+def push(mesh: MemoryMesh, **content: str) -> str:
+    """Returns the id of the request it becomes, once it is one."""
+    known = len(mesh.told(e.RequestAccepted))
+    mesh.git.repository(URL).commit(files(**content))
+    mesh.until(lambda: len(mesh.told(e.RequestAccepted)) > known)
+    accepted = mesh.told(e.RequestAccepted)[-1]
+    mesh.until(lambda: mesh.daemons["scheduler"].loop and accepted.request_id in scheduler(mesh).requests)
+    return str(accepted.request_id)
+
+
+def scheduler(mesh: MemoryMesh):  # type: ignore[no-untyped-def]
+    return mesh.daemons["scheduler"].loop._flow.world
+
+
+def running(mesh: MemoryMesh, *names: str) -> None:
+    mesh.until(lambda: [order.name for order in mesh.builder.orders[-len(names) :]] == list(names))
+
+
+def published(mesh: MemoryMesh) -> set[str]:
+    """The digests of the packages that the repository has now."""
+    state = mesh.told(e.RepositoryPublished)[-1]
+    packages = mesh.repositories.snapshots["demo-bookworm"][state.snapshot].packages["amd64"]
+    return {artifact.sha256 for artifact in packages}
+
+
+def outcomes(finished: e.RequestFinished) -> dict[str, Outcome]:
+    return {job.unit.removeprefix("packages/"): job.outcome for job in finished.jobs}
+
+
+def busy(mesh: MemoryMesh) -> str:
+    """Somebody's request that takes all slots."""
+    mesh.send(e.SourceAddRequested(source="busy", url="memory:busy"))
+    mesh.git.repository("memory:busy").commit(unit("one") | unit("two"))
+    mesh.until(lambda: [event for event in mesh.told(e.SourceRevised) if event.source == "busy"])
+    mesh.ask("one", "two", id="busy", source="busy")
+    mesh.until(lambda: {order.name for order in mesh.builder.orders} >= {"one", "two"})
+    return "busy"
+
+
+def test_of_three_pushes_in_a_row_only_the_last_is_built(mesh: MemoryMesh, gate: Gate) -> None:
+    busy(mesh)
+    one = push(mesh, lib="1")
+    two = push(mesh, lib="2", other="2")
+    three = push(mesh, lib="2", other="2", card="3")
+    for old, new in ((one, two), (two, three)):
+        ended = mesh.finished(old)
+        assert (ended.outcome, ended.code) == (RequestOutcome.SUPERSEDED, "superseded")
+        assert new in ended.message
+        assert set(outcomes(ended).values()) == {Outcome.SUPERSEDED}
+    gate.is_open = True
+    last = mesh.finished(three)
+    assert last.outcome is RequestOutcome.SUCCESS
+    built = [order.name for order in mesh.builder.orders if order.source == "demo"]
+    assert sorted(built) == ["card", "lib", "other", "tool"], "each once, though only card changed in the last push"
+    assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
+
+
+def test_a_push_in_mid_build_stops_what_it_builds_from_another_tree(mesh: MemoryMesh, gate: Gate) -> None:
+    one = push(mesh, lib="1")
+    running(mesh, "lib")
+    two = push(mesh, lib="2")
+    ended = mesh.finished(one)
+    assert ended.outcome is RequestOutcome.SUPERSEDED
+    mesh.until(lambda: gate.stopped == ["lib"])
+    gate.is_open = True
+    last = mesh.finished(two)
+    assert last.outcome is RequestOutcome.SUCCESS
+    assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
+
+
+def test_a_build_that_the_newer_push_needs_goes_on_and_is_used(mesh: MemoryMesh, gate: Gate) -> None:
+    one = push(mesh, lib="1")
+    running(mesh, "lib")
+    two = push(mesh, lib="1", tool="2", other="2")
+    mesh.round()
+    assert gate.stopped == []
+    gate.is_open = True
+    last, ended = mesh.finished(two), mesh.finished(one)
+    assert [order.name for order in mesh.builder.orders].count("lib") == 1
+    assert (ended.outcome, outcomes(ended)["lib"]) == (RequestOutcome.SUPERSEDED, Outcome.SUCCESS)
+    assert last.outcome is RequestOutcome.SUCCESS
+    assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
+
+
+def test_what_the_newer_push_does_not_cover_goes_on(mesh: MemoryMesh, gate: Gate) -> None:
+    one = push(mesh, lib="1")
+    running(mesh, "lib")
+    two = push(mesh, lib="1", tool="2")  # its jobs are lib, tool, card: nobody else builds other with the new lib
+    gate.is_open = True
+    ended, last = mesh.finished(one), mesh.finished(two)
+    assert (ended.outcome, last.outcome) == (RequestOutcome.SUCCESS, RequestOutcome.SUCCESS)
+    assert outcomes(ended)["other"] is Outcome.SUCCESS
+    newest = {a.sha256 for job in last.jobs for a in job.artifacts if a.package}
+    other = {a.sha256 for job in ended.jobs if job.unit == "packages/other" for a in job.artifacts if a.package}
+    assert published(mesh) == newest | other
+
+
+def test_a_push_leaves_requests_of_people_and_of_other_branches_alone(mesh: MemoryMesh, gate: Gate) -> None:
+    mesh.ask("lib", id="mine", ref=mesh.git.repository(URL).commit(files(lib="x"), "feature"))
+    running(mesh, "lib")
+    two = push(mesh, lib="2")
+    gate.is_open = True
+    assert mesh.finished("mine").outcome is RequestOutcome.SUCCESS
+    assert mesh.finished(two).outcome is RequestOutcome.SUCCESS
+
+
+def test_a_person_who_waits_for_a_superseded_build_gets_it(mesh: MemoryMesh, gate: Gate) -> None:
+    busy(mesh)
+    one = push(mesh, lib="1")
+    mesh.ask("lib", id="mine")  # the same inputs: it waits for the push's job
+    mesh.until(lambda: "mine" in scheduler(mesh).requests)
+    two = push(mesh, lib="2")
+    gate.is_open = True
+    assert [mesh.finished(name).outcome for name in ("mine", one, two)] == ["success", "superseded", "success"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_pushed_when_the_newest_is_published_and_everything_ends(seed: int) -> None:
+    random = Random(seed)
+    gate = Gate()
+    mesh = MemoryMesh(files(), runners=2, build=gate.build, random=random)
+    content: dict[str, str] = {}
+    pushes = []
+    for _ in range(random.randint(3, 6)):
+        name = random.choice(["lib", "tool", "card", "other"])
+        content[name] = random.choice(["", "1", "2", str(mesh.now)])
+        gate.open = set(random.sample(["lib", "tool", "card", "other"], random.randint(0, 4)))
+        known = len(mesh.told(e.RequestAccepted))
+        before = mesh.git.repository(URL).branches["main"]
+        if mesh.git.repository(URL).commit(files(**content)) != before:
+            for _ in range(random.randint(1, 40)):
+                mesh.round()
+        pushes += mesh.told(e.RequestAccepted)[known:]
+    gate.is_open = True
+    mesh.wait(10)
+    mesh.ask("card", "other", id="last")
+    last = mesh.finished("last")
+    ends = {name: mesh.finished(name).outcome for name in [one.request_id for one in mesh.told(e.RequestAccepted)]}
+    assert set(ends.values()) <= {RequestOutcome.SUCCESS, RequestOutcome.SUPERSEDED}
+    assert set(outcomes(last).values()) <= {Outcome.REUSED, Outcome.SUCCESS}
+    assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
+    assert all(not names for names in scheduler(mesh).held.values())
