@@ -38,6 +38,8 @@ class JobState(StrEnum):
 
     BLOCKED = "blocked"
     QUEUED = "queued"
+    OFFERED = "offered"
+    """Queued, and on a shared queue: whoever claims it first gets it. Told to the others as queued."""
     ASSIGNED = "assigned"
     RUNNING = "running"
     FINISHED = "finished"

@@ -50,6 +50,7 @@ class JobRecord(Lenient):
     number: int
     sequence: int
     source: SourceName
+    requester: str = ""
     url: str
     revision: Revision
     unit: UnitPath
@@ -88,9 +89,14 @@ class JobRecord(Lenient):
     """Runners that died while they ran it, as far as can be told."""
     tried: tuple[RunnerId, ...] = ()
     not_before: float = 0.0
+    queued_at: float = 0.0
+    """When it could start for the first time; 0: not yet."""
     runner_id: RunnerId | None = None
     life: float = 0.0
     assigned_at: float = 0.0
+    offers: int = 0
+    """How often it was offered on a shared queue. While it is offered, `runner_id` is the runner whose free slot that
+    counts for, and `assigned_at` when that was."""
     begun_at: float = 0.0
     """When the current attempt began, by the runner's clock; 0: not yet."""
 
@@ -130,6 +136,11 @@ class JobRecord(Lenient):
     def is_held(self) -> bool:
         """A runner has it."""
         return self.state in (JobState.ASSIGNED, JobState.RUNNING)
+
+    @property
+    def takes_slot(self) -> bool:
+        """A runner has it, or is kept free for whoever claims it."""
+        return self.is_held or self.state is JobState.OFFERED
 
     @property
     def repository(self) -> RepositoryName | None:
@@ -178,6 +189,8 @@ class RunnerRecord(Lenient):
     last_seen: float
     attempts: frozenset[tuple[JobId, int]] = frozenset()
     """What it holds by its own word and by our orders."""
+    queues: frozenset[str] = frozenset()
+    """From which it takes offers."""
     capacity: Capacity = Capacity()
     buildroots: frozenset[str] = frozenset()
     layers: frozenset[str] = frozenset()

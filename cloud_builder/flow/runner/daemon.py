@@ -24,8 +24,10 @@ from cloud_builder.model.settings import RunnerSettings
 from cloud_builder.planning.advance import LOST_BROKER
 from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Received, Work
+from cloud_builder.ports.queue import OfferQueue
 from cloud_builder.ports.state import Documents
 
+from .claims import Claims
 from .hands import Hands
 from .livelog import LiveLog
 from .report import as_told, died, ended, handed_back
@@ -55,11 +57,13 @@ class Slot:
 
 
 class RunnerFlow:
-    """cb-runner as the mesh loop sees it. `now`: when this life began."""
+    """cb-runner as the mesh loop sees it. `now`: when this life began. `queue`: for shared-queue dispatch."""
 
     role = Role.RUNNER
 
-    def __init__(self, settings: RunnerSettings, builder: Builder, arch: str, now: float) -> None:
+    def __init__(
+        self, settings: RunnerSettings, builder: Builder, arch: str, now: float, queue: OfferQueue | None = None
+    ) -> None:
         self.instance = settings.id
         self._settings = settings
         self._builder = builder
@@ -70,6 +74,7 @@ class RunnerFlow:
         self._reports: SimpleQueue[e.AttemptFinished] = SimpleQueue()
         self._told: list[tuple[Slot, e.AttemptFinished]] = []
         self._hands = Hands()
+        self._claims = Claims(queue, RunnerId(settings.id), now)
         self._last_heartbeat = 0.0
         self._changed = False
         self._left_behind: list[e.JobAssigned] | None = None
@@ -83,6 +88,7 @@ class RunnerFlow:
             self._slots[report.job_id] = slot
             self._reports.put(report)
         self._told.clear()
+        self._claims.rolled_back()
 
     def resume(self, work: Work) -> None:
         """Heartbeats say all there is to say."""
@@ -94,12 +100,15 @@ class RunnerFlow:
         match event.payload:
             case e.JobAssigned() as order if order.runner_id == self.instance:
                 self._take(order, work)
+            case e.ClaimRefused() as refused if refused.runner_id == self.instance:
+                self._claims.refused(refused, work.now)
             case e.JobRevoked() as revoked if revoked.runner_id == self.instance:
                 self._revoke(revoked, work)
             case e.RunnerSetAside() as told if told.runner_id == self.instance:
                 _log_standing(told, work.now)
 
     def _take(self, order: e.JobAssigned, work: Work) -> None:
+        self._claims.granted(order.job_id, order.attempt)
         known = (work.state.get("done", order.job_id), work.state.get("held", order.job_id))
         if any(body["attempt"] >= order.attempt for body in known if body is not None):
             return
@@ -113,6 +122,7 @@ class RunnerFlow:
         return [*(slot.order for slot in self._slots.values()), *self._waiting]
 
     def _revoke(self, event: e.JobRevoked, work: Work) -> None:
+        self._claims.granted(event.job_id, event.attempt)
         slot = self._slots.get(event.job_id)
         if slot is not None and slot.order.attempt <= event.attempt:
             log.info("revoked", extra={"job": event.job_id, "attempt": event.attempt, "why": event.reason})
@@ -127,6 +137,7 @@ class RunnerFlow:
 
     def tick(self, work: Work) -> None:
         self._changed |= self._confess(work) | self._report(work) | self._fill_slots(work)
+        self._claims.tick(work, self._settings.slots - len(self._slots) - len(self._waiting))
         for job_id, slot in self._slots.items():
             for piece in slot.log.take(job_id, slot.order.attempt):
                 work.emit_live(piece)
@@ -139,6 +150,8 @@ class RunnerFlow:
             self._forget(work)
 
     def patience(self) -> float:
+        if self._claims.is_busy:
+            return 0.0
         if self._changed or any(slot.log.is_behind for slot in self._slots.values()):
             return BUSY_PATIENCE
         if not self._slots:
@@ -168,6 +181,7 @@ class RunnerFlow:
             self._finish(work, handed_back(order, work.now))
         self._slots.clear()
         self._waiting.clear()
+        self._claims.close()
         work.emit(e.RunnerDraining(runner_id=RunnerId(self.instance), reason="told to stop", at=work.now))
 
     # --- parts ----------------------------------------------------------------------------------------------------
@@ -244,6 +258,7 @@ class RunnerFlow:
             slots=self._settings.slots,
             attempts=tuple(e.RunningAttempt(job_id=order.job_id, attempt=order.attempt) for order in self._held()),
             buildroots=self._builder.buildroots(),
+            queues=self._claims.queues,
             host=platform.node(),
             software=__version__,
             started_at=self._started_at,

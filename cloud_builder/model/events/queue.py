@@ -49,3 +49,5 @@ class ClaimRefused(Payload):
     attempt: int
     runner_id: RunnerId
     reason: str
+    pause: float = 0.0
+    """Seconds for which the runner takes no more offers: it is not wanted now."""
