@@ -29,17 +29,22 @@ LOST_BROKER = "lost-broker"
 LONGEST_WAIT = 60.0
 """Seconds: what is unwell for so long is asked again once a minute."""
 
+NEXT_LOOK = 2.0
+"""Seconds until a job is looked at again that could not run beside another."""
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
     """`max_errors`: with so many the job stays in error. `delay`: seconds before the second try, doubling up to
     LONGEST_WAIT. `poison`: a job that took down so many runners is a failure; `doubt`: seconds, at most LONGEST_WAIT,
-    in which a silent runner may come back and be counted out before that is said."""
+    in which a silent runner may come back and be counted out before that is said. `distrust`: a runner is set aside
+    after so many errors in a row."""
 
     max_errors: int
     delay: float
     poison: int = 2
     doubt: float = 24.0
+    distrust: int = 3
 
     def wait(self, errors: int) -> float:
         return min(LONGEST_WAIT, self.delay * 2.0 ** max(0, min(errors, 50) - 1))
@@ -66,6 +71,11 @@ def assign(job: JobRecord, runner_id: RunnerId, life: float, now: float) -> JobR
 def start(job: JobRecord, at: float) -> JobRecord:
     """`at`: by the runner's clock."""
     return job.model_copy(update={"state": JobState.RUNNING, "begun_at": at})
+
+
+def begun(job: JobRecord, at: float) -> JobRecord:
+    """Where the job stands is not told anew."""
+    return job.model_copy(update={"begun_at": at})
 
 
 def finish(job: JobRecord, report: AttemptFinished, policy: RetryPolicy, now: float) -> JobRecord:
@@ -130,6 +140,11 @@ def heard(job: JobRecord, runner_id: RunnerId, life: float, policy: RetryPolicy,
     if poison.is_certain(after, policy.poison):
         return poisoned(after)
     return after if poison.is_likely(after, policy.poison) else after.model_copy(update={"not_before": now})
+
+
+def beside_nobody(job: JobRecord, now: float) -> JobRecord:
+    """The job, which a runner may have died of, was to run beside another one of that kind: a little later."""
+    return job.model_copy(update={"not_before": now + NEXT_LOOK})
 
 
 def poisoned(job: JobRecord) -> JobRecord:

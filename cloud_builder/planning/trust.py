@@ -92,16 +92,14 @@ def returned(trust: Trust, now: float) -> Trust:
     return trust.model_copy(update={"until": min(trust.until, now)})
 
 
-def usable(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust], now: float) -> list[RunnerRecord]:
-    """The runners that may get work, with as many slots as may be used: one, of a runner that is to prove itself."""
+def caps(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust], now: float) -> dict[RunnerId, int]:
+    """How many slots may be used of those that are set aside: none, or one, for the job that shows what they can do."""
     last = last_ways(runners, trusts)
-    found = []
+    found = {}
     for runner in runners:
         trust = trusts.get(runner.runner_id)
-        if trust is None or not trust.is_set_aside:
-            found.append(runner)
-        elif now >= opens_at(trust, now, is_last_way=runner.runner_id in last):
-            found.append(runner.model_copy(update={"slots": min(1, runner.slots)}))
+        if trust is not None and trust.is_set_aside:
+            found[runner.runner_id] = int(now >= opens_at(trust, now, is_last_way=runner.runner_id in last))
     return found
 
 
@@ -128,7 +126,7 @@ def last_ways(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust
     }
 
 
-def why_none(takers: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust], now: float) -> str:
+def why_none(takers: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust]) -> str:
     """Why a job waits although there are runners for it: all are set aside. Empty: one is not."""
     aside = [trusts[runner.runner_id] for runner in takers if _is_set_aside(runner.runner_id, trusts)]
     if not aside or len(aside) < len(takers):
