@@ -37,6 +37,7 @@ allow "$CLIENT_USER" Write cb.request
 allow "$CLIENT_USER" Write cb.query
 allow "$CLIENT_USER" Write cb.dead-letter
 allow "$CLIENT_USER" Read cb.result
+allow "$CLIENT_USER" Read cb.plan
 allow "$CLIENT_USER" Read cb.answer
 allow "$CLIENT_USER" Read cb.dead-letter
 
@@ -50,6 +51,7 @@ SCHEDULER_USER=${SCHEDULER_USER:-cb-scheduler}
 allow "$SCHEDULER_USER" Write cb.assignment
 allow "$SCHEDULER_USER" Write cb.job
 allow "$SCHEDULER_USER" Write cb.result
+allow "$SCHEDULER_USER" Write cb.plan
 allow "$SCHEDULER_USER" Write cb.state
 allow "$SCHEDULER_USER" Write cb.dead-letter
 allow_all "$SCHEDULER_USER" Write cb.queue.
@@ -79,6 +81,7 @@ INFO_USER=${INFO_USER:-cb-info}
 allow "$INFO_USER" Write cb.answer
 allow "$INFO_USER" Write cb.dead-letter
 allow "$INFO_USER" Read cb.intake
+allow "$INFO_USER" Read cb.assignment
 allow "$INFO_USER" Read cb.job
 allow "$INFO_USER" Read cb.result
 allow "$INFO_USER" Read cb.runner

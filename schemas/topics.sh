@@ -26,6 +26,7 @@ create cb.intake 1 --config retention.ms=604800000
 create cb.assignment 1 --config retention.ms=86400000
 create cb.job 1 --config retention.ms=604800000
 create cb.result 1 --config cleanup.policy=[compact,delete] --config retention.ms=604800000
+create cb.plan 1 --config retention.ms=3600000
 create cb.state 1 --config cleanup.policy=[compact] --config retention.ms=-1
 create cb.runner 1 --config cleanup.policy=[compact,delete] --config retention.ms=86400000
 create cb.attempt 1 --config retention.ms=604800000

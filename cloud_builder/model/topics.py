@@ -80,6 +80,7 @@ SHARE_GROUP_SETTINGS = {"share.auto.offset.reset": "earliest", "share.record.loc
 """What is offered before the first runner comes is taken; what a runner took and lost comes back in half a minute."""
 JOB = Topic("cb.job", SCHEDULER, states=True)
 RESULT = Topic("cb.result", SCHEDULER, compacted=True)
+PLAN = Topic("cb.plan", SCHEDULER, retention=3600.0)
 STATE = Topic("cb.state", SCHEDULER, compacted=True, retention=0.0)
 RUNNERS = Topic("cb.runner", RUNNER, compacted=True, retention=86400.0)
 ATTEMPT = Topic("cb.attempt", RUNNER)
@@ -115,6 +116,7 @@ ROUTES: tuple[Route, ...] = (
     _route(e.JobRunning, JOB, "job_id", INFO),
     _route(e.JobFinished, JOB, "job_id", COLLECTOR, INFO),
     _route(e.RequestFinished, RESULT, "request_id", CLIENT, REQUEST, INFO),
+    _route(e.PlanDrawn, PLAN, "request_id", CLIENT),
     _route(e.StateChanged, STATE, "entity_id", SCHEDULER),
     _route(e.RunnerSeen, RUNNERS, "runner_id", SCHEDULER, INFO),
     _route(e.RunnerDraining, RUNNERS, "runner_id", SCHEDULER, INFO),

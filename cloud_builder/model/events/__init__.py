@@ -12,6 +12,7 @@ from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevis
 from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, StateChanged
 from .order import JobAssigned, JobRevoked, RunnerSetAside
 from .payload import REQUEST_ID, SOURCE_NAME, Payload
+from .plan import PlanDrawn, PlannedJob, PlanTotals, PlanVerdict
 from .question import InfoAnswered, InfoAsked
 from .queue import AttemptClaimed, ClaimRefused, JobOffered
 from .repository import PublishFailed, RepositoryPublished
@@ -42,6 +43,10 @@ __all__ = [
     "LogAppended",
     "MessageDead",
     "Payload",
+    "PlanDrawn",
+    "PlanTotals",
+    "PlanVerdict",
+    "PlannedJob",
     "PublishFailed",
     "RepositoryPublished",
     "RepositoryState",

@@ -44,7 +44,7 @@ class BuildRequested(Payload):
     deadline: float | None = Field(default=None, gt=0, le=30 * 86400)
     """Seconds from acceptance; what has not ended by then is canceled."""
     plan: bool = False
-    """Only say what would be built, and why (plan.drawn on cb.result)."""
+    """Only say what would be built, and why (plan.drawn on cb.plan)."""
 
     @model_validator(mode="after")
     def _names_something(self) -> BuildRequested:
