@@ -215,12 +215,17 @@ def cancel(world: World, work: Work, event: BuildCancelRequested) -> None:
             work.state.put("canceled", event.request_id, {"requester": event.requester}, rank=work.now)
         return
     log.info("canceled", extra={"request": event.request_id, "requester": event.requester})
-    world.save_request(work, request.model_copy(update={"canceled": True}))
     reason = f"canceled by {event.requester}" if event.requester else "canceled"
+    stop(world, work, request.model_copy(update={"canceled": True}), reason)
+
+
+def stop(world: World, work: Work, request: RequestRecord, reason: str, code: str = "canceled") -> None:
+    """Cancels what of a request has not ended; runners are told to stop."""
+    world.save_request(work, request)
     for job in world.jobs_of(request):
         if not job.is_finished:
             revoke(work, job, reason)
-            conclude(world, work, advance.cancel(job, reason))
+            conclude(world, work, advance.cancel(job, reason, code))
     settle(world, work)
 
 
