@@ -64,6 +64,7 @@ def _result(job: JobRecord) -> JobResult:
         unit=job.unit,
         target=job.target.name,
         outcome=job.outcome,
+        code=job.code,
         message=job.message,
         artifacts=job.artifacts,
         log=job.log,

@@ -40,6 +40,7 @@ def verdict_of(job: JobRecord, now: float) -> JobFinished:
         input_key=job.input_key,
         artifacts=job.artifacts,
         log=job.log,
+        code=job.code,
         message=job.message,
         hint=job.hint,
         step=job.step,
