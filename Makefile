@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: bench help setup setup-run demo test test-fast test-unit test-e2e chaos fuzz lint format types contracts schemas check-schemas docs lock clean
+.PHONY: bench big help setup setup-run demo test test-fast test-unit test-e2e chaos fuzz lint format types contracts schemas check-schemas docs lock clean
 
 help:  ## Show this
 	@echo 'Cloud Builder: from a git commit to `apt install`'
@@ -31,6 +31,9 @@ test: setup  ## Run all tests: unit and contract, then end to end with real buil
 
 chaos: setup  ## Kill, freeze and cut everything at random, and check: SEEDS=50, JOBS=20, or SEED=7 to replay
 	@$(BIN)/python test/chaos --jobs $(or $(JOBS),20) --seconds $(or $(DURATION),20) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),3))
+
+big: setup  ## Drive what is big and long: 500 units, 2 GB packages, 200 MB logs, long builds, 20 runners (10 minutes)
+	@CB_BIG=1 $(PYTEST) -rP test/e2e/big
 
 test-fast: setup  ## Run the tests that need no Kafka, no network and no build
 	@$(PYTEST) test/unit

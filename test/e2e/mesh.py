@@ -139,7 +139,7 @@ class Mesh:
         self.home, self.account = home, account or Account()
         self._broker, self._runners = broker, runners
         self._port = _free_port()
-        self._environment = self.account.environment(
+        self.environment = self.account.environment(
             CB_HOME=str(home), CB_CACHE=str(cache), CB_REQUEST__POLL_INTERVAL="2", **(settings or {})
         )
         home.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ class Mesh:
         return Result(
             subprocess.run(
                 command,
-                env=self._environment,
+                env=self.environment,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

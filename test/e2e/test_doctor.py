@@ -54,7 +54,7 @@ def test_a_missing_program_is_named_with_its_package(account, place):
     (place / "bin").mkdir()
     for name in (*PROGRAMS[1:], "setpriv"):
         (place / "bin" / name).symlink_to(str(shutil.which(name)))
-    mesh._environment["PATH"] = str(place / "bin")
+    mesh.environment["PATH"] = str(place / "bin")
     result = mesh.ctl("doctor", "--json")
     assert result.status == 4, result
     mends = {one["mend"] for one in findings(result, "error", "programs")}

@@ -1,0 +1,62 @@
+"""A log of hundreds of megabytes, followed live by three: each gets every byte or is told what was left out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from big_sizes import FLAT, disk_use, largest_of
+
+FOLLOWERS = 3
+GAP = re.compile(rb"--- (\d+) bytes are not shown live; they are in the whole log ---\n")
+KEPT_ON_DISK = 50
+"""MB that the log may add to the state of cb-info: its live part, and the write-ahead log of SQLite (32)."""
+
+
+def test_three_followers_lose_no_byte_that_they_are_not_told_of(long_lived, sizes, place):
+    mesh = long_lived
+    before = disk_use(mesh.home / "info")
+    request = mesh.ok("request", "packages/chatty", "--json").json["request_id"]
+    job = mesh.until(lambda: mesh.rows("jobs", "--request", request), "its job is known")[0]["job_id"]
+    files = [place / f"follower-{number}" for number in range(FOLLOWERS)]
+    followers = [_follow(mesh, job, file) for file in files]
+    assert [follower.wait(900) for follower in followers] == [0] * FOLLOWERS, mesh.logs()
+    mesh.ok("get", job, "--logs", "-o", str(place / "log"))
+    [log] = (place / "log").glob("*.log")
+    whole = _as_shown(log.read_bytes())
+    assert len(whole) > 0.95 * sizes.log
+    for file in files:
+        shown, told = _compared(_as_shown(file.read_bytes()), whole)
+        print(f"{shown} of {len(whole)} bytes shown, {told} told to be left out")
+    used = largest_of(mesh, "runner-1", "info")
+    grown = disk_use(mesh.home / "info") - before
+    print(f"MB at most: {used}; disk of cb-info grew by {grown:.1f} MB")
+    assert max(used.values()) < FLAT
+    assert grown < KEPT_ON_DISK
+
+
+def _follow(mesh, job, into):
+    """stdout and stderr into one file, so that what is said of a gap stands where the gap is."""
+    command = [str(mesh.account.programs / "cb-ctl"), "logs", "-f", "--raw", job]
+    with into.open("wb") as file:
+        return subprocess.Popen(command, env=mesh.environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+
+
+def _as_shown(log: bytes) -> bytes:
+    """A byte that belongs to no letter is shown live as a question mark."""
+    return re.sub("[\udc80-\udcff]", "?", log.decode("utf-8", "surrogateescape")).encode()
+
+
+def _compared(followed: bytes, whole: bytes) -> tuple[int, int]:
+    """How many bytes were shown and how many were told to be left out: together they are the whole log."""
+    position = shown = told = 0
+    text, *rest = GAP.split(followed)
+    pieces = [(0, text), *((int(gap), text) for gap, text in zip(rest[::2], rest[1::2], strict=True))]
+    for gap, piece in pieces:
+        told += gap
+        position += gap
+        assert piece == whole[position : position + len(piece)], f"at byte {position}"
+        position += len(piece)
+        shown += len(piece)
+    assert position == len(whole)
+    return shown, told
