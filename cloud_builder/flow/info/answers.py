@@ -88,7 +88,7 @@ def _attempts(desk: Desk, args: Args) -> Any:
 
 
 def _runners(desk: Desk, args: Args) -> Any:
-    rows = ((key, views.runner(body, desk.now)) for key, body in desk.state.find("runner"))
+    rows = views.runners(desk.state, desk.now)
     return page(((key, row) for key, row in rows if _fits(row, args, "state")), args)
 
 
@@ -120,7 +120,7 @@ def _status(desk: Desk, args: Args) -> Any:
     """Everything in numbers, and what is amiss."""
     state = desk.state
     jobs = {name: state.count("job-state", parent=name) for name in _STATES}
-    runners = [views.runner(body, desk.now) for _, body in state.find("runner")]
+    runners = [row for _, row in views.runners(state, desk.now)]
     requests = [views.request(body) for _, body in state.find("request", newest=True, most=10)]
     sources = [body for _, body in state.find("source")]
     return {

@@ -51,8 +51,7 @@ class Facts:
 
     def runners(self) -> Sequence[Runner]:
         if self._runners is None:
-            bodies = (views.runner(body, self._now) for _, body in self._state.find("runner"))
-            self._runners = [Runner.model_validate(body) for body in bodies]
+            self._runners = [Runner.model_validate(row) for _, row in views.runners(self._state, self._now)]
         return self._runners
 
     def rules(self) -> Rules:

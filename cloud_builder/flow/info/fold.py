@@ -9,6 +9,7 @@ topics (whose order among each other nobody promises) come to the same end.
     job-name    job id                 parent: unit's last name, for finding
     attempt     job/number             parent: job
     runner      id
+    aside       runner id              why the scheduler gives it no work, and until when
     repository  name
     dead        id
 
@@ -43,6 +44,7 @@ def forget_silent_runners(state: Documents, now: float) -> None:
     silent = [key for key, runner in state.find("runner") if now - runner["at"] > RUNNER_KEPT]
     for key in silent:
         state.delete("runner", key)
+        state.delete("aside", key)
 
 
 def _source_revised(event: e.SourceRevised, state: Documents) -> None:
@@ -189,6 +191,13 @@ def _runner_draining(event: e.RunnerDraining, state: Documents) -> None:
         state.put("runner", event.runner_id, {**old, **gone})
 
 
+def _runner_set_aside(event: e.RunnerSetAside, state: Documents) -> None:
+    """An older word than the one that is known changes nothing: the topic may be read again from anywhere."""
+    old = state.get("aside", event.runner_id)
+    if old is None or old["at"] <= event.at:
+        state.put("aside", event.runner_id, event.model_dump(mode="json"))
+
+
 def _published(event: e.RepositoryPublished, state: Documents) -> None:
     body = event.model_dump(mode="json", exclude={"jobs"})
     state.put("repository", event.repository, {**body, "failed": ""})
@@ -218,6 +227,7 @@ _ACTIONS: dict[type[e.Payload], Callable[[Any, Documents], None]] = {
     e.LogAppended: _log_appended,
     e.RunnerSeen: _runner_seen,
     e.RunnerDraining: _runner_draining,
+    e.RunnerSetAside: _runner_set_aside,
     e.RepositoryPublished: _published,
     e.PublishFailed: _publish_failed,
     e.MessageDead: _dead,

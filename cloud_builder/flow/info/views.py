@@ -77,10 +77,15 @@ def attempt(body: Document, objects_url: str) -> dict[str, Any]:
     return row
 
 
-def runner(body: Document, now: float) -> dict[str, Any]:
-    """`state`: online, draining or silent."""
-    silent = now - body["at"] > ONLINE_WITHIN
-    return {**body, "state": "draining" if body["draining"] else "silent" if silent else "online"}
+def runners(state: Documents, now: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    """By id. `state`: online, draining, silent, or set-aside, then with the reason, and `until` when."""
+    for key, body in state.find("runner"):
+        silent = now - body["at"] > ONLINE_WITHIN
+        row = {**body, "state": "draining" if body["draining"] else "silent" if silent else "online", "until": 0.0}
+        aside = state.get("aside", key) if row["state"] == "online" else None
+        if aside and aside["reason"]:
+            row |= {"state": "set-aside", "reason": aside["reason"], "until": aside["until"]}
+        yield key, row
 
 
 def repository(body: Document) -> dict[str, Any]:

@@ -136,6 +136,7 @@ def slots_of(runners: Sequence[Runner], known: Known, now: float) -> list[float]
     """When each slot of these runners is free; now for those that are."""
     ends: list[float] = []
     for runner in runners:
-        busy = [expected_end(known.job(held.job_id), known, now) for held in runner.attempts[: runner.slots]]
-        ends += busy + [now] * (runner.slots - len(busy))
+        slots = runner.usable(now)
+        busy = [expected_end(known.job(held.job_id), known, now) for held in runner.attempts[:slots]]
+        ends += busy + [now] * (slots - len(busy))
     return ends

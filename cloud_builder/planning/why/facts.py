@@ -149,7 +149,9 @@ class Attempt(Lenient):
 
 
 class Runner(Lenient):
-    """A runner by its last word. `state`: online, draining or silent; `set_aside`: why it gets no work, or empty."""
+    """A runner by its last word. `state`: online, draining, silent or set-aside; `reason` of the last and of draining.
+
+    One that is set aside gets nothing before `until`, and then one job, to prove itself."""
 
     runner_id: RunnerId
     runner_group: str = ""
@@ -164,7 +166,13 @@ class Runner(Lenient):
     at: float = 0.0
     state: str = "online"
     reason: str = ""
-    set_aside: str = ""
+    until: float = 0.0
+
+    def usable(self, now: float) -> int:
+        """Slots that may be used now, whether they are busy or not."""
+        if self.state == "set-aside":
+            return min(1, self.slots) if self.until <= now else 0
+        return self.slots if self.state == "online" else 0
 
 
 class Known(Protocol):

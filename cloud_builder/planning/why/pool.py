@@ -8,7 +8,7 @@ from cloud_builder.model.capacity import Capacity
 
 from .cause import Cause, CauseKind, Detail
 from .facts import Job, Runner
-from .words import ago, size, some
+from .words import ago, lasting, size, some
 
 _SHOWN = 6
 
@@ -18,16 +18,16 @@ def fitting(job: Job, runners: Sequence[Runner]) -> list[Runner]:
     return [runner for runner in _of_pool(job, runners) if not runner.capacity.lacks(job.constraints)]
 
 
-def able(job: Job, runners: Sequence[Runner]) -> list[Runner]:
+def able(job: Job, runners: Sequence[Runner], now: float) -> list[Runner]:
     """Those of them that are given work."""
-    return [runner for runner in fitting(job, runners) if runner.state == "online" and not runner.set_aside]
+    return [runner for runner in fitting(job, runners) if runner.usable(now)]
 
 
 def nobody(job: Job, runners: Sequence[Runner], now: float) -> Cause:
     """Why no runner can take it: none of its pool, none that is large enough, all set aside, all gone."""
     pool, fit = _of_pool(job, runners), fitting(job, runners)
-    if aside := [runner for runner in fit if runner.set_aside and runner.state == "online"]:
-        lines = tuple(f"{runner.runner_id}: {runner.set_aside}" for runner in aside[:_SHOWN])
+    if aside := [runner for runner in fit if runner.state == "set-aside"]:
+        lines = tuple(f"{one.runner_id} for {lasting(one.until - now)}: {one.reason}" for one in aside[:_SHOWN])
         answer = f"every runner that could take it is set aside: {lines[0]}"
         return _cause(
             CauseKind.SET_ASIDE, answer, "runners", lines, "See what is wrong with them: cb-ctl list runners."

@@ -36,9 +36,9 @@ def why_waiting(job: Job, known: Known, now: float, why: Why) -> Cause:
     if job.not_before > now:
         return _backing_off(job, known, now)
     runners = known.runners()
-    if holder := next((one for one in runners if _holds(one, job) and one.state != "silent"), None):
+    if holder := next((one for one in runners if _holds(one, job) and one.state in ("online", "set-aside")), None):
         return _starting(job, holder, now)
-    if not (able := pool.able(job, runners)):
+    if not (able := pool.able(job, runners, now)):
         return pool.nobody(job, runners, now)
     return _in_line(job, able, known, now)
 
@@ -52,7 +52,7 @@ def _blocked(job: Job, blockers: Sequence[Job], known: Known, now: float, why: W
     pole = poles.longest(blockers)
     assert pole is not None
     chain = poles.chain(pole)
-    root = why(chain[-1])
+    root = _round(chain) if waited_for(chain[-1], known) else why(chain[-1])
     others = [one.unit for one in blockers if one.job_id != pole.job_id]
     lines = [_state(one, known, now) for one in chain[:_SHOWN]]
     lines += [f"… {len(chain) - _SHOWN} more down the chain"] if len(chain) > _SHOWN else []
@@ -71,6 +71,12 @@ def _blocked(job: Job, blockers: Sequence[Job], known: Known, now: float, why: W
         next=root.next,
         root=root,
     )
+
+
+def _round(chain: Sequence[Job]) -> Cause:
+    """Events that came late may show jobs that wait for each other."""
+    answer = f"they seem to wait for each other: {some([one.unit for one in chain], _SHOWN)}"
+    return Cause(kind=CauseKind.DEPENDENCY, answer=answer, next="Ask again in a moment; if it stays so: cb-ctl doctor.")
 
 
 def _state(job: Job, known: Known, now: float) -> str:
@@ -112,11 +118,11 @@ def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float) -> Caus
         if one.job_id != job.job_id
         and one.not_before <= now
         and one.job_id not in {other.job_id for other in held}
-        and names & {runner.runner_id for runner in pool.able(one, able)}
+        and names & {runner.runner_id for runner in pool.able(one, able, now)}
     ]
     line = line_before(job, rivals, held, known, now)
     ends = slots_of(able, known, now)
-    free = sum(max(0, runner.slots - len(runner.attempts)) for runner in able)
+    free = sum(max(0, runner.usable(now) - len(runner.attempts)) for runner in able)
     start = start_of(ends, [expected_seconds(one.job, known) for one in line.ahead], now) if not line.quota else 0.0
     details = (*_line_told(line), *_slots_told(able, known, now), *_start_told(start, line, now))
     if line.quota:
@@ -136,7 +142,7 @@ def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float) -> Caus
 
 
 def _no_slot(able: Sequence[Runner], line: Line, details: tuple[Detail, ...], start: float, now: float) -> Cause:
-    slots = sum(runner.slots for runner in able)
+    slots = sum(runner.usable(now) for runner in able)
     count = (
         "the only slot that could take it is busy" if slots == 1 else f"all {slots} slots that could take it are busy"
     )
@@ -165,7 +171,7 @@ def _slots_told(able: Sequence[Runner], known: Known, now: float) -> tuple[Detai
             job = known.job(held.job_id)
             told = _state(job, known, now) if job is not None else held.job_id
             lines.append(f"{runner.runner_id}: {told}")
-        lines += [f"{runner.runner_id}: free"] * max(0, runner.slots - len(runner.attempts))
+        lines += [f"{runner.runner_id}: free"] * max(0, runner.usable(now) - len(runner.attempts))
     more = [f"and {len(lines) - _SHOWN} more slots"] if len(lines) > _SHOWN else []
     return (Detail(label="slots", lines=(*lines[:_SHOWN], *more)),)
 

@@ -1,0 +1,95 @@
+"""Why a job is, or was, built: which input changed, and who changed it."""
+
+from __future__ import annotations
+
+import pytest
+from told import KEY, NEW, OLD, Told, deb, inputs, lines, queued, revised, unit, used
+
+from cloud_builder.model import events as e
+from cloud_builder.model.inputs import Inputs
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.unit import Change
+
+
+def test_files_that_pushes_changed() -> None:
+    told = Told().built("o.1", "lib", inputs("t1"))
+    told.tell(revised(OLD, unit("lib", "t1")))
+    told.tell(revised("c" * 40, unit("lib", "t2"), changes=(Change(path="packages/lib", files=("README",)),)))
+    told.tell(revised(NEW, unit("lib", "t3"), changes=(Change(path="packages/lib", files=("lib.c",), more=2),)))
+    told.accept(origin="push", requester="")
+    queued(told, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0)
+    cause = told.one("r.1")
+    assert (cause["kind"], cause["because"][0]["kind"]) == ("building", "files")
+    assert "lib.c, README and 2 more" in cause["answer"]
+    assert f"r: push of {NEW[:12]} to main, 1 min 40 s ago" in lines(cause, "request")
+    assert "o.1 of request o, 14 min ago, took 50 s" in lines(cause, "last good")
+
+
+def test_files_are_not_made_up_when_a_push_was_not_heard_of() -> None:
+    told = Told().built("o.1", "lib", inputs("t1"))
+    cause = queued(told, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0).one("r.1")
+    assert f"files of packages/lib changed at {NEW[:12]} (tree t1 → t3)" in cause["answer"]
+
+
+def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
+    told = (
+        Told().built("o.1", "lib", inputs("t1"), (deb("lib", "3"),)).built("o.2", "app", inputs("a", used("lib", "3")))
+    )
+    told.tell(revised(OLD, unit("lib", "t1"), unit("app", "a")))
+    change = Change(path="packages/lib", files=("lib.c",))
+    told.tell(revised(NEW, unit("lib", "t2"), unit("app", "a"), changes=(change,)))
+    queued(told, "r.1", "lib", inputs=inputs("t2")).finished(
+        Outcome.SUCCESS, "r.1", "lib", artifacts=(deb("lib", "4"),), input_key=KEY
+    )
+    told.accept(origin="push")
+    queued(told, "r.2", "app", inputs=inputs("a", used("lib", "4")), at=991.0)
+    told.job(e.JobRunning, "r.2", "app", attempt=1, runner_id="r1", at=992.0)
+    [difference] = told.one("r.2")["because"]
+    assert (difference["kind"], difference["job_id"], difference["request_id"]) == ("dependency", "r.1", "r")
+    assert "lib changed: 3333333333 → 4444444444, made by r.1 of request r (packages/lib)" in difference["text"]
+    assert difference["lines"] == [f"packages/lib: files of packages/lib changed at {NEW[:12]}: lib.c"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        (inputs(buildroot="5" * 64), inputs(buildroot="6" * 64), "buildroot"),
+        (inputs(repositories="5" * 64), inputs(repositories="6" * 64), "repositories"),
+        (inputs(profiles=("stage1",)), inputs(), "profiles"),
+        (inputs(), inputs().model_copy(update={"recipe": 2}), "recipe"),
+        (inputs("t", used("lib", "3")), inputs("t"), "dependency"),
+        (inputs("t"), inputs("t", used("lib", "3")), "dependency"),
+    ],
+)
+def test_other_inputs_that_changed(before: Inputs, after: Inputs, kind: str) -> None:
+    told = queued(Told().built("o.1", "lib", before), inputs=after).job(e.JobRunning, attempt=1, runner_id="r1")
+    assert [difference["kind"] for difference in told.one("r.1")["because"]] == [kind]
+
+
+def test_never_built_before() -> None:
+    cause = queued(Told(), inputs=inputs()).job(e.JobRunning, attempt=1, runner_id="r1").one("r.1")
+    assert (cause["kind"], cause["because"][0]["kind"]) == ("building", "never-built")
+
+
+def test_asked_for_again_after_a_failure() -> None:
+    told = queued(Told(), "o.1", inputs=inputs(), at=100.0).job(
+        e.JobRunning, "o.1", attempt=1, runner_id="r1", at=110.0
+    )
+    told.job(e.JobFinished, "o.1", outcome=Outcome.FAILURE, input_key=KEY, at=120.0)
+    cause = queued(told, inputs=inputs()).job(e.JobRunning, attempt=1, runner_id="r1").one("r.1")
+    assert [difference["kind"] for difference in cause["because"]] == ["asked-again", "never-built"]
+    assert "ended in failure the last time (o.1)" in cause["answer"]
+
+
+def test_older_events_told_no_inputs() -> None:
+    told = queued(Told().built("o.1", "lib", inputs())).job(e.JobRunning, attempt=1, runner_id="r1")
+    assert told.one("r.1")["because"][0]["kind"] == "not-told"
+
+
+def test_what_was_built_is_told_against_what_was_there_before() -> None:
+    told = queued(Told().built("o.1", "lib", inputs("t1")), inputs=inputs("t2")).finished(
+        Outcome.SUCCESS, input_key=KEY
+    )
+    queued(told, "z.1", inputs=inputs("t9"), at=992.0).job(e.JobFinished, "z.1", outcome=Outcome.SUCCESS, at=999.0)
+    cause = told.one("r.1")
+    assert (cause["kind"], "t1 → t2" in cause["answer"]) == ("built", True)

@@ -1,0 +1,119 @@
+"""Why of requests and units: the sum of their jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from told import KEY, NEW, OLD, TARGET, Told, inputs, queued, revised, unit
+
+from cloud_builder.errors import Rejected
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.unit import Change
+
+
+def test_a_request_without_jobs_waits_for_the_scheduler() -> None:
+    cause = Told().accept().one("r")
+    assert (cause["kind"], "cb-scheduler" in cause["answer"]) == ("waits-for-plan", True)
+
+
+def test_a_request_names_its_longest_pole() -> None:
+    told = (
+        Told().accept().runner("r1", ("r.1", 1)).job(e.JobRunning, "r.1", "base", attempt=1, runner_id="r1", at=950.0)
+    )
+    cause = told.job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",)).one("r")
+    assert (cause["kind"], cause["root"]["job_id"], cause["root"]["root"]["job_id"]) == ("request-runs", "r.2", "r.1")
+    assert "2 of 2 jobs have not ended" in cause["answer"]
+
+
+def test_a_request_that_waits_for_its_publication() -> None:
+    told = Told().accept().finished(Outcome.SUCCESS, publish=True, repository="demo-bookworm")
+    cause = told.one("r")
+    assert (cause["kind"], "demo-bookworm" in cause["answer"]) == ("waits-for-publication", True)
+
+
+def ended(outcome: RequestOutcome, **more: Any) -> e.RequestFinished:
+    return e.RequestFinished(request_id="r", source="demo", outcome=outcome, finished_at=995.0, **more)
+
+
+def test_a_request_that_ended_well_sums_up() -> None:
+    told = Told().accept().finished(Outcome.SUCCESS)
+    told.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="unchanged", reused_from="o.2")
+    told.tell(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, cut_off=1, saved=75.0)))
+    cause = told.one("r")
+    assert cause["kind"] == "request-succeeded"
+    assert "1 built, 0 reused, 1 not touched because nothing had changed, which saved 1 min 15 s" in cause["answer"]
+
+
+def test_a_request_that_failed_names_the_failure_and_not_what_followed() -> None:
+    told = Told().accept().job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",))
+    told.finished(Outcome.FAILURE, "r.1", "lib", message="does not build: x")
+    told.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="dependency-failed")
+    cause = told.tell(ended(RequestOutcome.FAILURE)).one("r")
+    assert (cause["kind"], cause["root"]["job_id"]) == ("failed", "r.1")
+    assert "does not build: x" in cause["answer"]
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "answer"),
+    [
+        (
+            e.RequestRejected(request_id="r", code="unknown-unit", message="no unit helo", rejected_at=1),
+            "rejected",
+            "helo",
+        ),
+        (ended(RequestOutcome.CANCELED, message="canceled by ann"), "canceled", "canceled by ann"),
+        (ended(RequestOutcome.SUPERSEDED, message="superseded by p-2"), "superseded", "p-2"),
+        (ended(RequestOutcome.CANCELED, code="deadline", message="took longer than 1 h"), "deadline", "1 h"),
+        (
+            ended(RequestOutcome.ERROR, message="demo-bookworm could not be published"),
+            "error",
+            "could not be published",
+        ),
+    ],
+)
+def test_why_a_request_ended(event: e.Payload, kind: str, answer: str) -> None:
+    cause = Told().tell(event).one("r")
+    assert cause["kind"] == kind
+    assert answer in cause["answer"]
+
+
+def test_a_unit_is_its_newest_job_on_each_target() -> None:
+    told = queued(queued(Told().runner()), "s.1", at=950.0)
+    told.job(e.JobQueued, "s.2", input_key=KEY, target=TARGET.model_copy(update={"name": "sid.x86_64"}), at=950.0)
+    assert {(cause["job_id"], cause["target"]) for cause in told.why("lib")} == {
+        ("s.1", "bookworm.x86_64"),
+        ("s.2", "sid.x86_64"),
+    }
+
+
+def test_a_unit_that_nobody_asked_for() -> None:
+    cause = Told().tell(revised(NEW, unit("lib", "t1"))).one("packages/lib")
+    assert (cause["kind"], cause["next"]) == ("never-asked", "cb-ctl request packages/lib")
+
+
+@pytest.mark.parametrize(("word", "hint"), [("r.1.", "r.1"), ("libb", "packages/lib"), ("", "")])
+def test_the_nearest_name_to_what_nobody_knows(word: str, hint: str) -> None:
+    told = queued(Told().tell(revised(NEW, unit("lib", "t1"))))
+    with pytest.raises(Rejected) as rejected:
+        told.why(word)
+    assert hint in rejected.value.hint
+
+
+def test_the_beginning_of_an_id_will_do() -> None:
+    assert queued(Told().runner(), "r-abc.1").one("r-ab")["job_id"] == "r-abc.1"
+
+
+def test_the_same_events_again_change_no_answer() -> None:
+    events = [
+        revised(OLD, unit("lib", "t1")),
+        revised(NEW, unit("lib", "t2"), changes=(Change(path="packages/lib", files=("lib.c",)),)),
+    ]
+    told = Told().built("o.1", "lib", inputs("t1")).tell(*events)
+    queued(told, inputs=inputs("t2")).finished(Outcome.SUCCESS, input_key=KEY)
+    before = told.one("r.1")
+    told.tell(*events).built("o.1", "lib", inputs("t1"))
+    queued(told, inputs=inputs("t2")).finished(Outcome.SUCCESS, input_key=KEY)
+    assert told.one("r.1") == before
+    assert "lib.c" in before["answer"]

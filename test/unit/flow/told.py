@@ -1,0 +1,97 @@
+"""cb-info after some events, for tests of the view `why`: events are told in a line, and an answer is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.flow.info.fold import fold
+from cloud_builder.flow.info.why import why
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.outcome import Kind, Outcome
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.order import Rules
+
+GIB = 1024**3
+OLD, NEW = "a" * 40, "b" * 40
+TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+KEY, OTHER_KEY = "1" * 64, "2" * 64
+
+
+class Told:
+    """cb-info after some events; the clock stands at 1000."""
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.state, self.rules, self.now = MemoryState(), rules or Rules(), 1000.0
+
+    def tell(self, *payloads: e.Payload) -> Told:
+        for payload in payloads:
+            fold(payload, self.state)
+        return self
+
+    def why(self, word: str) -> list[dict[str, Any]]:
+        return why(word, self.state, self.now, self.rules)["causes"]
+
+    def one(self, word: str) -> dict[str, Any]:
+        [cause] = self.why(word)
+        return cause
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def accept(self, request: str = "r", **more: Any) -> Told:
+        told = {"source": "demo", "ref": "main", "revision": NEW, "units": ("packages/lib",), "accepted_at": 900.0}
+        return self.tell(e.RequestAccepted(request_id=request, **{**told, **more}))
+
+    def job(self, event: type[e.JobEvent], job: str = "r.1", unit: str = "lib", **more: Any) -> Told:
+        about = {"request_id": job.rpartition(".")[0], "source": "demo", "revision": NEW, "target": TARGET, "at": 900.0}
+        return self.tell(event(job_id=job, unit=f"packages/{unit}", **{**about, **more}))
+
+    def runner(self, name: str = "r1", *held: tuple[str, int], **more: Any) -> Told:
+        attempts = tuple(e.RunningAttempt(job_id=job, attempt=attempt) for job, attempt in held)
+        told = {"arch": "x86_64", "slots": 1, "started_at": 1.0, "at": self.now, "attempts": attempts}
+        return self.tell(e.RunnerSeen(runner_id=name, **{**told, **more}))
+
+    def built(self, job: str, unit: str, inputs: Inputs, made: tuple[Artifact, ...] = (), **more: Any) -> Told:
+        """A job that was queued, ran for 50 s and ended well, an age before now."""
+        told = {"revision": OLD, "input_key": OTHER_KEY, **more}
+        self.job(e.JobQueued, job, unit, **{**told, "inputs": inputs, "at": 100.0})
+        self.job(e.JobRunning, job, unit, attempt=1, runner_id="r1", revision=OLD, at=110.0)
+        return self.job(e.JobFinished, job, unit, outcome=Outcome.SUCCESS, artifacts=made, **{**told, "at": 160.0})
+
+    def finished(self, outcome: Outcome, job: str = "r.1", unit: str = "lib", **more: Any) -> Told:
+        self.job(e.JobRunning, job, unit, attempt=1, runner_id="r1", at=910.0)
+        return self.job(e.JobFinished, job, unit, **{"at": 990.0, "outcome": outcome, "attempt": 1, **more})
+
+
+def queued(told: Told, job: str = "r.1", unit: str = "lib", **more: Any) -> Told:
+    return told.job(e.JobQueued, job, unit, **{"input_key": KEY, **more})
+
+
+def inputs(tree: str = "t1", *dependencies: Used, **more: Any) -> Inputs:
+    return Inputs(recipe=1, tree=tree, dependencies=dependencies, **more)
+
+
+def deb(name: str, digit: str) -> Artifact:
+    package = BinaryPackage(name=name, version="1", architecture="amd64")
+    return Artifact(name=f"{name}_1_amd64.deb", sha256=digit * 64, size=1, kind=ArtifactKind.DEB, package=package)
+
+
+def used(name: str, digit: str) -> Used:
+    return Used(name=name, sha256=digit * 64, source="demo", unit=f"packages/{name}")
+
+
+def unit(name: str, tree: str) -> Unit:
+    path = f"packages/{name}"
+    return Unit(path=path, directory=path, name=name, kind=Kind.PACKAGE, tree=tree, targets=(TARGET,))
+
+
+def revised(revision: str, *units: Unit, **more: Any) -> e.SourceRevised:
+    return e.SourceRevised(
+        source="demo", url="/srv", branch="main", revision=revision, followed=True, units=units, **more
+    )
+
+
+def lines(cause: dict[str, Any], label: str) -> list[str]:
+    return [line for detail in cause["details"] if detail["label"] == label for line in detail["lines"]]
