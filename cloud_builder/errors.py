@@ -6,6 +6,7 @@ Whoever catches one needs only its class to know what follows:
     Rejected    the wish cannot be accepted as it is; the person who made it must change it
     Permanent   the recipe said no; trying again gives the same answer (outcome `failure`)
     Retryable   something around us is unwell; try again after `delay` seconds (outcome `error`)
+    Fenced      another process has our place: stop, and say nothing more
     Bug         we are wrong; nothing the user can change (outcome `error`, and a report to us)
 """
 
@@ -60,6 +61,16 @@ class Retryable(CloudBuilderError):
     def __init__(self, message: str, *, code: str = "", hint: str = "", delay: float = 1.0) -> None:
         super().__init__(message, code=code, hint=hint)
         self.delay = delay
+
+
+class Fenced(CloudBuilderError):
+    """Another process has taken the place of this one, and nothing that this one says is taken any more.
+
+    `is_certain` False: the broker has forgotten us for another reason, and the place may be free."""
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "", is_certain: bool = True) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.is_certain = is_certain
 
 
 class Bug(CloudBuilderError):

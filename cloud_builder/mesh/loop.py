@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from threading import Event
 
-from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.errors import Fenced, Rejected, Retryable
 from cloud_builder.model.topics import DEAD_LETTER, TOPICS
 from cloud_builder.ports.broker import Broker, Producer
 from cloud_builder.ports.mesh import Flow
@@ -63,13 +63,19 @@ class Loop:
         self._handling: Handling
 
     def run(self, stop: Event) -> None:
-        """Until `stop` is set. Raises only what no waiting can mend: Rejected, e.g. for topics it may not use."""
+        """Until `stop` is set. Raises only what no waiting can mend: Rejected, e.g. for topics it may not use, and
+        Fenced."""
         if self.start(stop):
             try:
                 while not stop.is_set():
                     self.step(stop)
-            finally:
+            except Fenced:
+                self._close(0.0)
+                raise
+            except BaseException:
                 self.finish()
+                raise
+            self.finish()
 
     def start(self, stop: Event) -> bool:
         """Finds the broker (waits for it) and the place to read on from; False when stopped before."""
@@ -109,10 +115,13 @@ class Loop:
         except Exception:
             _LOG.exception("could not hand over")
         self._send_last(until)
+        self._close(until - time.monotonic())
+        _LOG.info("stopped", extra={"role": str(self._flow.role)})
+
+    def _close(self, timeout: float) -> None:
         self._reader.close()
         if self._producer is not None:
-            self._producer.close(max(0.1, until - time.monotonic()))
-        _LOG.info("stopped", extra={"role": str(self._flow.role)})
+            self._producer.close(max(0.1, timeout))
 
     def _connect(self) -> None:
         role = self._flow.role
@@ -173,6 +182,8 @@ class Loop:
             except Retryable as error:
                 self._outage.goes_on(error)
                 time.sleep(min(self._outage.delay, max(0.0, left)))
+            except Fenced:
+                return
         try:
             with self._handling.transaction():
                 pass

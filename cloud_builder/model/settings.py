@@ -6,6 +6,7 @@ Durations are seconds, sizes bytes.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -53,10 +54,36 @@ class SchedulerSettings(Strict):
     """A job that ended in `error` this many times stays there."""
     retry_delay: float = 2.0
     """Before the second try; doubles with each further one."""
+    cycle_rounds: int = Field(default=3, ge=1)
+    """How often units that build-depend on each other are built at most, until they stay as they are."""
+    ageing: float = Field(default=1800.0, gt=0)
+    """A job that has waited for so long is treated as one of the next more urgent class."""
+    weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Source or requester → its share of the slots beside others, who have 1."""
+    quotas: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """Source or requester → most slots that it may hold at a time."""
     poison: int = Field(default=2, ge=1)
     """A job that took down its runner this many times is a failure, and not tried again."""
     distrust: int = Field(default=3, ge=1)
     """A runner whose jobs ended in `error` this many times in a row is set aside until one of them succeeds."""
+
+    keep: float = Field(default=30.0, ge=8.0)
+    """Days that finished requests and their jobs are remembered; longer than any topic keeps what began them."""
+    keep_built: float = Field(default=180.0, ge=8.0)
+    """Days that what an input key led to is remembered after it was last built or used."""
+    ha: bool = False
+    """Several schedulers, each with a home of its own, of which one leads: what the leader says goes out in Kafka's
+    transactions, so that one that was replaced cannot write. Needs Apache Kafka, not the embedded broker."""
+    standby: bool = False
+    """Implies `ha`; waits for a leader to fall silent even where none was heard of yet."""
+    id: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
+    """Its name among the schedulers; default: the machine's name. When given, its state is in <home>/scheduler-<id>."""
+    silence: float = Field(default=9.0, ge=4.0)
+    """A leader silent for so long is replaced."""
+
+    @property
+    def is_one_of_several(self) -> bool:
+        return self.ha or self.standby
 
 
 class RunnerSettings(Strict):
@@ -67,6 +94,10 @@ class RunnerSettings(Strict):
     slots: int = Field(default=1, ge=1)
     heartbeat: float = Field(default=3.0, gt=0)
     limits: Limits = Limits()
+    kvm: bool = False
+    """Guests can be run with hardware help here. Not found out by itself: /dev/kvm may open and guests hang."""
+    tags: tuple[str, ...] = ()
+    """Words that units may ask for in their `constraints`."""
     work: Path | None = None
     """Buildroots, layers and overlays; on a file system with room. Default: <home>/<runner id>/work."""
     pretend: float = Field(default=0.0, ge=0)

@@ -25,7 +25,7 @@ from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
 
-from . import assemble, connect, lifeline
+from . import assemble, connect, lifeline, standby
 from .settings import load, parse_broker
 
 Assemble = Callable[[Settings, ExitStack], Flow]
@@ -66,9 +66,13 @@ def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
         lifeline.end_with(said.parent)
     try:
         settings = load(said.home, said.settings, _flags(said))
-        instance = settings.runner.id if name == "runner" else name
+        instance = _instance(name, settings)
         logs.configure(instance, settings.log_level, as_json=said.log_json)
-        _serve(instance, settings, assemble_flow, stop)
+        if name == "scheduler" and settings.scheduler.is_one_of_several:
+            _spare_the_collector()
+            standby.serve(settings, settings.home / instance, assemble_flow, stop)
+        else:
+            _serve(instance, settings, assemble_flow, stop)
     except CloudBuilderError as error:
         sys.stderr.write(f"cb-{name}: {error}\n")
         return error.exit_code
@@ -76,6 +80,15 @@ def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
         _LOG.exception("ended by a bug of ours, please report it")
         return ExitCode.INFRASTRUCTURE
     return ExitCode.SUCCESS
+
+
+def _instance(name: str, settings: Settings) -> str:
+    """Its name among the processes of a home, and that of its folder there."""
+    if name == "runner":
+        return settings.runner.id
+    if name == "scheduler" and settings.scheduler.id:
+        return f"{name}-{settings.scheduler.id}"
+    return name
 
 
 def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Event) -> None:
@@ -126,6 +139,9 @@ def _parser(name: str) -> argparse.ArgumentParser:
     if name == "runner":
         parser.add_argument("--id", metavar="ID", help="its name among the runners [CB_RUNNER__ID]")
         parser.add_argument("--slots", type=int, metavar="N", help="jobs at the same time [CB_RUNNER__SLOTS]")
+    if name == "scheduler":
+        parser.add_argument("--standby", action="store_true", help="follow one that leads, and take its place")
+        parser.add_argument("--id", metavar="ID", help="its name among several schedulers [CB_SCHEDULER__ID]")
     if name == "collector":
         parser.add_argument("--port", type=int, metavar="N", help="of the repositories [CB_COLLECTOR__PORT]")
     return parser
@@ -136,7 +152,8 @@ def _flags(said: argparse.Namespace) -> dict[str, object]:
     return {
         "broker": {"bootstrap": bootstrap},
         "log_level": said.log_level,
-        "runner": {"id": getattr(said, "id", None), "slots": getattr(said, "slots", None)},
+        "runner": {"id": said.id, "slots": said.slots} if hasattr(said, "slots") else {},
+        "scheduler": {"id": said.id, "standby": said.standby or None} if hasattr(said, "standby") else {},
         "collector": {"port": getattr(said, "port", None)},
     }
 

@@ -20,7 +20,7 @@ from cloud_builder.ports.broker import Outgoing
 
 from .connection import LARGEST_MESSAGE, Connection, Options
 
-_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD})
+TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD})
 _ROOM_WAIT = 0.05
 _POST_WAIT = 2.0
 """Seconds that a post waits for room."""
@@ -88,7 +88,7 @@ class KafkaProducer:
             if posted.producer is self._producer:
                 self._start_afresh()
         error = posted.failed
-        if error is not None and error.code() in _TOO_LARGE:
+        if error is not None and error.code() in TOO_LARGE:
             return Rejected(f"message refused by the broker: {error.str()}", code="message-refused")
         return self._connection.unreachable(error)
 

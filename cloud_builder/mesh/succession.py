@@ -1,0 +1,185 @@
+"""Who leads, when several processes of one role share a changelog (cb.state): one leads and writes, the others follow.
+
+The leader says so in the changelog every few seconds (`leader/leader`: id, epoch, at). A follower copies the changelog
+into its own state; when the leader was silent for long enough, it takes the name under which all of them write (from
+then on the broker takes nothing from the old one), reads what was committed until then, and leads with epoch + 1.
+
+A state of one's own counts only while nobody else has led since: otherwise it holds what was never committed, and is
+set aside for a copy of the changelog. Needs a broker with transactions: the changelog never holds half a packet.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.topics import STATE
+from cloud_builder.ports.broker import Broker, Partition, Record
+from cloud_builder.ports.mesh import Flow, Received, Work
+from cloud_builder.ports.state import Documents, StateStore
+
+from .changelog import Copy, change_of
+
+LEADER = "leader"
+"""Collection and key of what the leader says."""
+ROLE = "succession"
+"""Collection and key of what this process is, in its own state alone."""
+SAY_EVERY = 3.0
+_TAIL = 2000
+_BATCH = 5000
+_KEY = f"{LEADER}/{LEADER}".encode()
+
+
+@dataclass(frozen=True)
+class Reign:
+    """Who leads. `epoch` counts the reigns."""
+
+    id: str
+    epoch: int
+
+
+class Leading:
+    """A flow that leads: it says so in its changelog."""
+
+    def __init__(self, flow: Flow, reign: Reign) -> None:
+        self._flow = flow
+        self._reign = reign
+        self._said = 0.0
+
+    @property
+    def role(self) -> Role:
+        return self._flow.role
+
+    @property
+    def instance(self) -> str:
+        return self._flow.instance
+
+    def restore(self, state: Documents) -> None:
+        self._said = 0.0
+        self._flow.restore(state)
+
+    def resume(self, work: Work) -> None:
+        self._flow.resume(work)
+
+    def handle(self, event: Received, work: Work) -> None:
+        self._flow.handle(event, work)
+
+    def tick(self, work: Work) -> None:
+        if not 0 <= work.now - self._said < SAY_EVERY:
+            self._said = work.now
+            work.state.put(LEADER, LEADER, {"id": self._reign.id, "epoch": self._reign.epoch, "at": work.now})
+        self._flow.tick(work)
+
+    def patience(self) -> float:
+        return min(self._flow.patience(), SAY_EVERY / 3)
+
+    def stop(self, work: Work) -> None:
+        self._flow.stop(work)
+
+
+class Follower:
+    """Copies the changelog into `state`. Every call but `close` may raise Retryable; then make a new one.
+
+    `clock` is steady: how long the leader was silent is measured here, from when we had read all there was."""
+
+    def __init__(
+        self, broker: Broker, state: StateStore, incarnation: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._state, self._clock, self._incarnation = state, clock, incarnation
+        kept = state.positions(incarnation)
+        marks = broker.watermarks([STATE.name])
+        start = {place: kept.get(place, oldest) for place, (oldest, _) in marks.items()}
+        self._copy = Copy(state, incarnation, keeps_place=True)
+        self._consumer = broker.consumer(start)
+        self._broker = broker
+        self._heard: float | None = None
+        with state.transaction():
+            state.put(ROLE, ROLE, {"leads": False})
+
+    @property
+    def leader(self) -> Reign | None:
+        """As far as was read."""
+        return reign_of(self._state)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the leader was last heard; 0 before all was read."""
+        return 0.0 if self._heard is None else self._clock() - self._heard
+
+    def step(self, timeout: float) -> None:
+        """Reads on."""
+        records = self._consumer.poll(_BATCH, timeout)
+        self._copy.apply(records)
+        is_heard = any(record.key == _KEY for record in records)
+        if is_heard or (self._heard is None and self._consumer.is_at_end()):
+            self._heard = self._clock()
+
+    def drain(self, beat: Callable[[], None]) -> None:
+        """After nobody else can write: the rest of the changelog; then the state is ours to lead with."""
+        while not self._consumer.is_at_end():
+            self.step(0.5)
+            beat()
+        self._copy.become_own(self._broker)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def reign_of(state: Documents) -> Reign | None:
+    """The reign that a state knows of."""
+    found = state.get(LEADER, LEADER)
+    return None if found is None else Reign(str(found["id"]), int(found["epoch"]))
+
+
+def begin(state: StateStore) -> None:
+    """From now on this state is a leader's own."""
+    with state.transaction():
+        state.put(ROLE, ROLE, {"leads": True})
+
+
+def was_led_with(state: StateStore) -> bool:
+    return bool((state.get(ROLE, ROLE) or {}).get("leads"))
+
+
+def is_fresh(state: StateStore) -> bool:
+    return state.incarnation() is None
+
+
+def is_a_copy(state: StateStore) -> bool:
+    """A follower's: what it holds belongs to another's reign."""
+    return state.get(ROLE, ROLE) is not None and not was_led_with(state)
+
+
+def last_reign(broker: Broker) -> Reign | None:
+    """The newest word of a leader in the changelog, looked for from its end."""
+    [(place, (oldest, end))] = broker.watermarks([STATE.name]).items()
+    size = _TAIL
+    while True:
+        start = max(oldest, end - size)
+        found = _newest(broker, place, start, end)
+        if found is not None or start == oldest:
+            return found
+        size *= 10
+
+
+def _newest(broker: Broker, place: Partition, start: int, end: int) -> Reign | None:
+    consumer, newest = broker.consumer({place: start}), None
+    try:
+        while start < end and not consumer.is_at_end():
+            for record in consumer.poll(_BATCH, 0.5):
+                newest = record if record.key == _KEY else newest
+    finally:
+        consumer.close()
+    return None if newest is None else _reign(newest)
+
+
+def _reign(record: Record) -> Reign | None:
+    put = change_of(record)
+    if put is None or not isinstance(put.body, Dumped):
+        return None
+    said = json.loads(put.body.json)
+    return Reign(str(said["id"]), int(said["epoch"]))

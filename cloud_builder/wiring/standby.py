@@ -1,0 +1,147 @@
+"""One of several schedulers, of which one leads: follow, take over, lead, and follow again when somebody else has.
+
+Who leads is decided by Kafka alone: the newest producer that took the transactional id `cb-scheduler`. What a scheduler
+finds in its own state counts only when it led last; else that is set aside (state.sqlite.set-aside, the last one is
+kept), and the state is copied from cb.state. See `mesh/succession`, and the decision on the standby in doc/decisions/.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+from cloud_builder.errors import Fenced, Rejected, Retryable
+from cloud_builder.mesh import succession
+from cloud_builder.mesh.clock import SteadyClock
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.mesh.outage import Outage
+from cloud_builder.mesh.succession import Follower, Leading, Reign
+from cloud_builder.model.settings import Settings
+from cloud_builder.model.topics import RUNNERS, STATE
+from cloud_builder.ports.mesh import Flow
+from cloud_builder.ports.pulse import Pulse
+
+if TYPE_CHECKING:
+    from cloud_builder.adapters.kafka.fenced import FencingBroker
+    from cloud_builder.adapters.sqlite.state import SqliteState
+
+NAME = "cb-scheduler"
+"""The transactional id that all schedulers of a mesh share."""
+_SLICE = 0.25
+_LOG = logging.getLogger("cb.standby")
+
+Assemble = Callable[[Settings, ExitStack], Flow]
+
+
+def serve(settings: Settings, directory: Path, assemble_flow: Assemble, stop: Event) -> None:
+    """Until told to stop. Rejected on the embedded broker, which cannot fence."""
+    from cloud_builder.adapters.systemd import notify
+
+    if settings.broker.embedded:
+        hint = "Use Apache Kafka (--broker), or leave scheduler.ha and --standby away."
+        raise Rejected("the embedded broker cannot keep two schedulers apart", code="bad-setting", hint=hint)
+    directory.mkdir(parents=True, exist_ok=True)
+    outage, pulse = Outage(), notify.of_environment(os.environ)
+    eager = not settings.scheduler.standby
+    while not stop.is_set():
+        try:
+            with ExitStack() as stack:
+                Turn(settings, directory / "state.sqlite", stack, pulse, stop).run(assemble_flow, eager)
+        except Fenced as error:
+            _LOG.warning("replaced, following from now on", extra={"reason": error.message})
+            eager = not error.is_certain
+        except Retryable as error:
+            outage.goes_on(error)
+            pulse.beat(f"waiting: {error.message}")
+            stop.wait(outage.delay)
+        else:
+            outage.is_over()
+
+
+class Turn:
+    """From following (or not, when nobody else can have led) to the end of one reign."""
+
+    def __init__(self, settings: Settings, path: Path, stack: ExitStack, pulse: Pulse, stop: Event) -> None:
+        from cloud_builder.adapters.kafka.fenced import FencingBroker
+
+        self._settings, self._path, self._stack, self._pulse, self._stop = settings, path, stack, pulse, stop
+        self._id = settings.scheduler.id or socket.gethostname()
+        self._broker: FencingBroker = FencingBroker(settings.broker)
+        stack.callback(self._broker.close)
+        self._state = self._opened()
+
+    def run(self, assemble_flow: Assemble, eager: bool) -> None:
+        """Retryable while the broker is away and we do not lead; Fenced when somebody else does."""
+        self._broker.incarnation()
+        self._broker.ensure_topics([STATE, RUNNERS])
+        epoch = self._at_once() if eager else None
+        if epoch is None:
+            epoch = self._after_following()
+        if epoch is not None:
+            self._lead(Reign(self._id, epoch), assemble_flow)
+
+    def _at_once(self) -> int | None:
+        """The epoch to lead with, when this state is of the last reign, or nobody ever led. Looked at again when nobody
+        else can write any more."""
+        if not self._is_of_last_reign():
+            return None
+        self._broker.take(NAME)
+        if not self._is_of_last_reign():
+            return None
+        known = succession.reign_of(self._state)
+        return 1 if known is None else known.epoch + 1
+
+    def _is_of_last_reign(self) -> bool:
+        last = succession.last_reign(self._broker)
+        if last is None:
+            return not succession.is_a_copy(self._state)
+        return succession.was_led_with(self._state) and succession.reign_of(self._state) == last
+
+    def _after_following(self) -> int | None:
+        """The epoch to lead with, once the leader is silent; None: told to stop."""
+        if not succession.is_a_copy(self._state) and not succession.is_fresh(self._state):
+            self._set_aside()
+        follower = Follower(self._broker, self._state, self._broker.incarnation())
+        self._stack.callback(follower.close)
+        self._pulse.ready()
+        _LOG.info("following", extra={"id": self._id, "silence": self._settings.scheduler.silence})
+        while follower.silence < self._settings.scheduler.silence:
+            follower.step(_SLICE)
+            leader = follower.leader
+            self._pulse.beat(f"standby of {leader.id}" if leader else "standby, nobody leads")
+            if self._stop.is_set():
+                return None
+        old = follower.leader
+        _LOG.warning("taking over", extra={"from": old.id if old else None, "silent": round(follower.silence, 1)})
+        self._broker.take(NAME)
+        follower.drain(lambda: self._pulse.beat("taking over"))
+        last = follower.leader
+        return 1 if last is None else last.epoch + 1
+
+    def _lead(self, reign: Reign, assemble_flow: Assemble) -> None:
+        succession.begin(self._state)
+        flow = Leading(assemble_flow(self._settings, self._stack), reign)
+        _LOG.info("leading", extra={"id": reign.id, "epoch": reign.epoch})
+        Loop(flow, self._broker, self._state, clock=SteadyClock(), pulse=self._pulse).run(self._stop)
+
+    def _opened(self) -> SqliteState:
+        from cloud_builder.adapters.sqlite.state import SqliteState
+
+        state = SqliteState(self._path)
+        self._stack.callback(state.close)
+        return state
+
+    def _set_aside(self) -> None:
+        """What was written here since another led was never committed."""
+        _LOG.warning("another has led since: starting from cb.state", extra={"kept": f"{self._path}.set-aside"})
+        self._state.close()
+        self._path.replace(f"{self._path}.set-aside")
+        for tail in ("-wal", "-shm"):
+            Path(f"{self._path}{tail}").unlink(missing_ok=True)
+        self._state = self._opened()

@@ -1,0 +1,191 @@
+"""Two schedulers on a real Kafka: one leads, the other takes over; the old one, frozen or gone, writes nothing after.
+
+The schedulers and runners are the real programs (the runners pretend to build); this process stands in for cb-request.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from uuid import uuid4
+
+import pytest
+
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.mesh.codec import Undecodable, decode, encode
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Kind, Outcome
+from cloud_builder.model.topics import TOPICS
+from cloud_builder.model.unit import Target, Unit
+
+ARCH = platform.machine()
+TARGET = Target(name=f"bookworm.{ARCH}", dist="bookworm", arch=ARCH)
+JOBS = 30
+WITHIN = 90.0
+
+
+class Stage:
+    """Daemons of one mesh, each scheduler with a home of its own."""
+
+    def __init__(self, broker, directory):
+        self.settings, self.directory = broker, directory
+        self.broker = KafkaBroker(broker)
+        self.broker.ensure_topics(TOPICS)
+        self.producer = self.broker.producer()
+        self.processes = {}
+
+    def start(self, name, role, *flags, **variables):
+        home = self.directory / name
+        home.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "cloud_builder.wiring", role, "--home", str(home), *flags]
+        command += ["--broker", self.settings.bootstrap, "--parent", str(os.getpid())]
+        with (home / "log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **variables})
+        self.processes[name] = process
+        return process
+
+    def scheduler(self, name, *flags):
+        return self.start(name, "scheduler", "--id", name, *flags, CB_SCHEDULER__HA="true", CB_SCHEDULER__SILENCE="4")
+
+    def said(self, name):
+        return (self.directory / name / "log").read_text()
+
+    def send(self, *payloads):
+        self.producer.send([encode(one, source="test", id=str(uuid4()), time=time.time()) for one in payloads], 10.0)
+
+    def ask(self, request, jobs=JOBS):
+        """A request for new units; each takes half a second on a runner."""
+        revision = uuid4().hex + "00000000"
+        units = tuple(_unit(f"{request}-{number}") for number in range(jobs))
+        self.send(
+            e.SourceRevised(source="s", url="file:///x", branch="main", revision=revision, followed=False, units=units),
+            e.RequestAccepted(
+                request_id=request, source="s", ref="main", revision=revision, units=[unit.path for unit in units],
+                publish=False, accepted_at=time.time(),
+            ),
+        )  # fmt: skip
+
+    def records(self, topic):
+        """All that was committed on a topic until now."""
+        consumer = self.broker.consumer({place: low for place, (low, _) in self.broker.watermarks([topic]).items()})
+        found = []
+        while not consumer.is_at_end():
+            found += consumer.poll(1000, 0.5)
+        consumer.close()
+        return found
+
+    def events(self, topic):
+        found = []
+        for record in self.records(topic):
+            try:
+                found.append(decode(record, "").payload)
+            except Undecodable:  # a tombstone
+                continue
+        return found
+
+    def leader(self):
+        said = [one.body for one in self.events("cb.state") if one.entity_id == "leader/leader"]
+        return (said[-1]["id"], said[-1]["epoch"]) if said else None
+
+    def result(self, request):
+        return next((one for one in self.events("cb.result") if one.request_id == request), None)
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + WITHIN
+        while not (found := condition()):
+            logs = "\n".join(f"--- {name}\n{self.said(name)[-3000:]}" for name in self.processes)
+            assert time.monotonic() < deadline, f"{what}: never\n{logs}"
+            time.sleep(0.2)
+        return found
+
+    def close(self):
+        for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+        self.producer.close()
+        self.broker.close()
+
+
+def _unit(name):
+    return Unit(
+        path=f"packages/{name}", directory=f"projects/packages/{name}", name=name, kind=Kind.PACKAGE,
+        tree=uuid4().hex + "00000000", targets=(TARGET,), provides=(name,), build_depends="debhelper",
+        buildroot="0" * 64, repositories="1" * 64,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stage(kafka_of_the_module, tmp_path_factory):
+    stage = Stage(kafka_of_the_module.settings, tmp_path_factory.mktemp("standby"))
+    stage.scheduler("one")
+    stage.until(lambda: stage.leader() == ("one", 1), "the first leads")
+    stage.scheduler("two", "--standby")
+    for number in (1, 2):
+        stage.start(f"r{number}", "runner", "--id", f"r{number}", "--slots", "2", CB_RUNNER__PRETEND="0.5")
+    stage.until(lambda: "following" in stage.said("two"), "the second follows")
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(scope="module")
+def kafka_of_the_module():
+    from kafka_server import find_server
+
+    server = find_server()
+    server.start()
+    yield server
+    server.close()
+
+
+def started(stage, request):
+    return [one for one in stage.events("cb.attempt") if isinstance(one, e.AttemptStarted) and request in one.job_id]
+
+
+def test_the_standby_finishes_what_the_killed_leader_began(stage):
+    stage.ask("killed")
+    stage.until(lambda: len(started(stage, "killed")) > 4, "jobs are being built")
+    stage.processes["one"].kill()
+    stage.until(lambda: stage.leader() == ("two", 2), "the standby leads")
+    result = stage.until(lambda: stage.result("killed"), "the request ends")
+    assert [job.outcome for job in result.jobs] == [Outcome.SUCCESS] * JOBS
+    begun = started(stage, "killed")
+    assert {one.attempt for one in begun} == {1}, "a living runner's job was not started again"
+    assert len({one.job_id for one in begun}) == len(begun) == JOBS
+
+
+def test_a_killed_leader_comes_back_as_standby(stage):
+    stage.scheduler("one")
+    stage.until(lambda: stage.said("one").count("following"), "it follows")
+    assert "another has led since" in stage.said("one")
+    assert stage.leader() == ("two", 2)
+
+
+def test_a_frozen_leader_writes_nothing_after_it_was_replaced(stage):
+    stage.ask("frozen")
+    stage.until(lambda: len(started(stage, "frozen")) > 4, "jobs are being built")
+    stage.processes["two"].send_signal(signal.SIGSTOP)
+    stage.until(lambda: stage.leader() == ("one", 3), "the other leads")
+    stage.processes["two"].send_signal(signal.SIGCONT)
+    stage.until(lambda: "replaced, following" in stage.said("two"), "the old one notices")
+    result = stage.until(lambda: stage.result("frozen"), "the request ends")
+    assert [job.outcome for job in result.jobs] == [Outcome.SUCCESS] * JOBS
+    begun = started(stage, "frozen")
+    assert len({one.job_id for one in begun}) == len(begun) == JOBS
+    epochs = [one.body["epoch"] for one in stage.events("cb.state") if one.entity_id == "leader/leader"]
+    assert epochs == sorted(epochs), "nothing of an older reign came after a newer one"
+    results = [one for one in stage.events("cb.result") if one.request_id == "frozen"]
+    assert len(results) == 1
+
+
+def test_a_restarted_leader_that_nobody_replaced_goes_on_at_once(stage):
+    stage.processes["one"].terminate()
+    assert stage.processes["one"].wait(20) == 0
+    began = time.monotonic()
+    stage.scheduler("one")
+    stage.until(lambda: stage.leader() == ("one", 4), "it leads again")
+    assert "taking over" not in stage.said("one").rpartition("stopped")[2], time.monotonic() - began
