@@ -27,10 +27,11 @@ demo: setup-run  ## Build three packages from git, install the top one with apt,
 test: setup  ## Run all tests: unit and contract, then end to end with real builds and a real Kafka, then under fire
 	@$(PYTEST) test/unit test/contract
 	@$(PYTEST) test/e2e
-	@$(BIN)/python test/chaos --seeds 2 --jobs 12 --seconds 8
+	@$(BIN)/python test/chaos --short --jobs 8 --seconds 8
 
-chaos: setup  ## Kill, freeze and cut everything at random, and check: SEEDS=50, JOBS=20, or SEED=7 to replay
-	@$(BIN)/python test/chaos --jobs $(or $(JOBS),20) --seconds $(or $(DURATION),20) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),3))
+chaos: setup  ## Kill, freeze and cut everything at random, and check: SEEDS=50, JOBS=20, REAL=1, or SEED=7 to replay
+	@$(BIN)/python test/chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),3)) $(if $(REAL),--real) \
+	    --jobs $(or $(JOBS),$(if $(REAL),6,20)) --seconds $(or $(DURATION),$(if $(REAL),40,20))
 
 big: setup  ## Drive what is big and long: 500 units, 2 GB packages, 200 MB logs, long builds, 20 runners (10 minutes)
 	@CB_BIG=1 $(PYTEST) -rP test/e2e/big

@@ -3,6 +3,9 @@
 --seeds N      how many, from --first on
 --seed N       this one alone
 --jobs N       units in the tree, each at least one job (20)
+--seconds N    how long wishes and faults come
+--short        one seed that has every kind of fault
+--real         packages are really built; root's privilege
 """
 
 from __future__ import annotations
@@ -12,72 +15,93 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kafka"))
 
 from check import Made
-from faults import schedule
-from run import Report, Run, settings
+from faults import SHORT, Act, Kind, schedule
+from form import Form
+from run import Report, Run
 from stage import Abilities, Stage
-from tree import ALL, Tree
+from tree import ALL, SOURCE, Tree
 
 RECOVERY_LIMIT = 15.0
 
 
 def main() -> int:
     said = _parser().parse_args()
-    abilities = Abilities.found()
+    abilities, form = Abilities.found(), Form(said.real)
     for lack in abilities.missing():
         print(f"left out: {lack}")
+    seeds = _seeds(said, abilities)
     with tempfile.TemporaryDirectory(prefix="cb-chaos-tree-", dir="/var/tmp") as place:
-        tree = Tree(Path(place) / "source", said.jobs)
-        quiet = _quiet(tree, abilities)
-        seeds = [said.seed] if said.seed is not None else range(said.first, said.first + said.seeds)
+        tree = Tree(Path(place) / "source", said.jobs, real=said.real)
+        arena = Arena(tree, abilities, form, said.seconds)
+        quiet = arena.quiet()
         bad, recoveries = [], []
         for seed in seeds:
-            report = _seed(seed, tree, abilities, quiet, said.seconds)
+            report = arena.seed(seed, quiet)
             recoveries += [report.recovery] if report.recovery else []
             bad += [seed] if report.wrong else []
-    _sum_up(len(list(seeds)), bad, recoveries)
+    _sum_up(len(seeds), bad, recoveries)
     return 1 if bad else 0
 
 
-def _quiet(tree: Tree, abilities: Abilities) -> Made:
-    """What is made when nothing goes wrong."""
-    report = _played(tree, abilities, [], None, wishes=ALL)
-    if report.wrong:
-        _tell(report)
-        sys.exit("even the quiet run went wrong")
-    print(f"quiet run: {report.jobs} jobs, {len(report.made)} different")
-    return report.made
+def _seeds(said: argparse.Namespace, abilities: Abilities) -> list[int]:
+    if said.short:
+        kinds = {act.kind for act in schedule(SHORT, abilities, said.seconds)}
+        if abilities.disks and kinds != set(Kind):
+            sys.exit(f"seed {SHORT} has no {', '.join(set(Kind) - kinds)}: choose another one (faults.py)")
+        return [SHORT]
+    return [said.seed] if said.seed is not None else list(range(said.first, said.first + said.seeds))
 
 
-def _seed(seed: int, tree: Tree, abilities: Abilities, quiet: Made, seconds: float) -> Report:
-    started = time.monotonic()
-    acts = schedule(seed, abilities, seconds)
-    report = _played(tree, abilities, acts, quiet)
-    if report.recovery > RECOVERY_LIMIT:
-        report.wrong.append(f"recovery took {report.recovery:.1f} s")
-    verdict = "WRONG" if report.wrong else "well"
-    print(
-        f"seed {seed}: {verdict}; {report.jobs} jobs, {report.attempts} attempts, "
-        f"recovery {report.recovery:.1f} s, {time.monotonic() - started:.0f} s in all",
-        flush=True,
-    )
-    if report.wrong:
-        print("".join(f"    {act}\n" for act in acts), end="")
-        _tell(report)
-        print(f"  again: make chaos SEED={seed} JOBS={len(tree.units)} DURATION={seconds:g}", flush=True)
-    return report
+@dataclass(frozen=True)
+class Arena:
+    """What all runs have in common."""
 
+    tree: Tree
+    abilities: Abilities
+    form: Form
+    seconds: float
 
-def _played(tree: Tree, abilities: Abilities, acts: list, quiet: Made | None, wishes: tuple[str, ...] = ()) -> Report:
-    stage = Stage(abilities, settings(tree))
-    try:
-        return Run(stage, tree, acts, quiet).go(wishes)
-    finally:
-        stage.close()
+    def quiet(self) -> Made:
+        """What is made when nothing goes wrong."""
+        report = self._played([], None, wishes=ALL)
+        if report.wrong:
+            _tell(report)
+            sys.exit("even the quiet run went wrong")
+        print(f"quiet run: {report.jobs} jobs, {len(report.made)} different", flush=True)
+        return report.made
+
+    def seed(self, seed: int, quiet: Made) -> Report:
+        started = time.monotonic()
+        acts = schedule(seed, self.abilities, self.seconds)
+        report = self._played(acts, quiet)
+        if report.recovery > RECOVERY_LIMIT:
+            report.wrong.append(f"recovery took {report.recovery:.1f} s")
+        verdict = "WRONG" if report.wrong else "well"
+        print(
+            f"seed {seed}: {verdict}; {report.jobs} jobs, {report.attempts} attempts, "
+            f"recovery {report.recovery:.1f} s, {time.monotonic() - started:.0f} s in all",
+            flush=True,
+        )
+        if report.wrong:
+            print("".join(f"    {act}\n" for act in acts), end="")
+            _tell(report)
+            real = " REAL=1" if self.form.real else ""
+            again = f"make chaos SEED={seed} JOBS={len(self.tree.units)} DURATION={self.seconds:g}{real}"
+            print(f"  again: {again}", flush=True)
+        return report
+
+    def _played(self, acts: list[Act], quiet: Made | None, wishes: tuple[str, ...] = ()) -> Report:
+        stage = Stage(self.abilities, self.form, self.form.settings(SOURCE, self.tree.path))
+        try:
+            return Run(stage, self.tree, acts, quiet, self.form.settle).go(wishes)
+        finally:
+            stage.close()
 
 
 def _tell(report: Report) -> None:
@@ -103,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--real", action="store_true")
     parser.add_argument("--jobs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=20.0)
     return parser

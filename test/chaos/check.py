@@ -14,6 +14,7 @@ from pathlib import Path
 from ear import Ear
 from stage import RUNNERS, Stage
 
+from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.events import JobFinished, MessageDead, RequestAccepted, RequestFinished
 from cloud_builder.model.outcome import RequestOutcome
 
@@ -29,7 +30,12 @@ def unanswered(ear: Ear, asked: set[str]) -> set[str]:
 
 def made(ear: Ear) -> Made:
     good = [job for job in ear.of(JobFinished) if job.outcome.is_good]
-    return {str(job.input_key): tuple(sorted(one.sha256 for one in job.artifacts)) for job in good}
+    return {str(job.input_key): _packages(job) for job in good}
+
+
+def _packages(job: JobFinished) -> tuple[str, ...]:
+    """What others install and build with; a .buildinfo may tell of the machine."""
+    return tuple(sorted(one.sha256 for one in job.artifacts if one.kind is ArtifactKind.DEB))
 
 
 def results(ear: Ear, asked: set[str], quiet: Made | None) -> Iterator[str]:
@@ -57,7 +63,7 @@ def _differences(ear: Ear, quiet: Made | None) -> Iterator[str]:
     ours: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for job in ear.of(JobFinished):
         if job.outcome.is_good:
-            ours[str(job.input_key)].add(tuple(sorted(one.sha256 for one in job.artifacts)))
+            ours[str(job.input_key)].add(_packages(job))
     for key, outputs in ours.items():
         if len(outputs) > 1:
             yield f"input key {key[:12]} led to different artifacts"
@@ -140,8 +146,10 @@ def left_behind(stage: Stage) -> Iterator[str]:
         if place.startswith(f"{stage.home}/") and place not in stage.mounts:
             yield f"mount {place} is left"
     for runner in RUNNERS:
-        jobs = stage.home / runner / "work" / "jobs"
-        yield from (f"directory {job} is left" for job in (jobs.iterdir() if jobs.is_dir() else ()))
+        work = stage.home / runner / "work"
+        left = [*work.glob("jobs/*"), *work.glob("scratch/*"), *work.glob("layers/.new-*"), *work.glob("roots/.*")]
+        yield from (f"directory {directory} is left" for directory in left)
+    yield from (f"control group {group} is left" for group in Path("/sys/fs/cgroup").rglob("cb-build-*"))
     yield from _half_written(stage)
 
 
@@ -152,7 +160,14 @@ def _half_written(stage: Stage) -> Iterator[str]:
 
 
 def _belongs_to(pid: Path, home: Path) -> bool:
-    return f"CB_HOME={home}\0" in _read(pid / "environ")
+    """A daemon of ours, or what runs in a build: with an environment and a view of the file systems of its own."""
+    if f"CB_HOME={home}\0" in _read(pid / "environ"):
+        return True
+    try:
+        in_view_of_its_own = (pid / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
+    except OSError:
+        return False
+    return in_view_of_its_own and f"{home}/" in _read(pid / "mountinfo")
 
 
 def _read(file: Path) -> str:

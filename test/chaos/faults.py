@@ -41,6 +41,8 @@ class Act:
 
 
 LEASE = 12.0
+SHORT = 19023
+"""A seed with every kind of fault, the broker's death among them, within 8 s."""
 
 
 def schedule(seed: int, abilities: Abilities, seconds: float) -> list[Act]:

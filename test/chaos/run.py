@@ -21,8 +21,6 @@ from tree import RECOVERY, SOURCE, Tree
 
 from cloud_builder.model.events import JobFinished, JobRunning, RunnerSeen
 
-PRETEND_SECONDS = 0.4
-SETTLE_SECONDS = 90.0
 READY_SECONDS = 30.0
 _LINES = {Kind.CUT: Line.CUT, Kind.SILENT: Line.SILENT, Kind.SLOW: Line.SLOW}
 
@@ -39,22 +37,11 @@ class Report:
     logs: str = ""
 
 
-def settings(tree: Tree) -> dict[str, str]:
-    """Of the daemons. Errors of infrastructure are what this is about: they may not use up a job's tries."""
-    return {
-        "CB_SOURCES": json.dumps({SOURCE: {"url": str(tree.path), "branch": "main"}}),
-        "CB_RUNNER__PRETEND": str(PRETEND_SECONDS),
-        "CB_SCHEDULER__MAX_ERRORS": "50",
-        "CB_SCHEDULER__RETRY_DELAY": "0.2",
-        "CB_REQUEST__POLL_INTERVAL": "2",
-    }
-
-
 class Run:
     """`acts`: empty for a quiet run of all variants."""
 
-    def __init__(self, stage: Stage, tree: Tree, acts: list[Act], quiet: check.Made | None) -> None:
-        self._stage, self._tree, self._acts, self._quiet = stage, tree, acts, quiet
+    def __init__(self, stage: Stage, tree: Tree, acts: list[Act], quiet: check.Made | None, settle: float) -> None:
+        self._stage, self._tree, self._acts, self._quiet, self._settle = stage, tree, acts, quiet, settle
         self._ear: Ear
         self._asked: set[str] = set()
         self._producer: Producer
@@ -76,7 +63,7 @@ class Run:
                 self._ask(variant)
             self._play()
             self._stage.heal()
-            self._await(self._is_over, SETTLE_SECONDS, "all is healed and every wish answered", report)
+            self._await(self._is_over, self._settle, "all is healed and every wish answered", report)
             if self._acts and not report.wrong:
                 report.recovery = self._recover(report)
             self._judge(report)
@@ -163,7 +150,7 @@ class Run:
         self._await(lambda: self._runs_again(victim), 30, f"job {victim.job_id} runs again elsewhere", report)
         took = time.monotonic() - killed
         self._stage.daemons[victim.runner_id].wanted = True
-        self._await(self._is_over, SETTLE_SECONDS, "the last wish is answered", report)
+        self._await(self._is_over, self._settle, "the last wish is answered", report)
         return took
 
     def _runs_again(self, victim: JobRunning) -> bool:

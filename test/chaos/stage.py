@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from form import Form
 from kafka_server import JavaServer, fetched_jars, free_ports
 from proxy import Line, Proxies, Proxy
 
 RUNNERS = ("runner-1", "runner-2")
 DAEMONS = ("request", "scheduler", "collector", "info", *RUNNERS)
 SKEWED = Path(__file__).with_name("skewed.py")
-DISK_BYTES = 48 * 1024 * 1024
 STORE = "store"
 """No daemon: the object store, a disk of its own that several of them use."""
 
@@ -89,8 +89,8 @@ class Daemon:
 class Stage:
     """`environment`: CB_* settings of all daemons."""
 
-    def __init__(self, abilities: Abilities, environment: Mapping[str, str]) -> None:
-        self.abilities = abilities
+    def __init__(self, abilities: Abilities, form: Form, environment: Mapping[str, str]) -> None:
+        self.abilities, self._form = abilities, form
         self.home = Path(tempfile.mkdtemp(prefix="cb-chaos-", dir="/var/tmp"))
         self._proxies = Proxies()
         self.port, *ports = free_ports(2 * len(DAEMONS) + 1)
@@ -201,7 +201,7 @@ class Stage:
         return {
             **kept,
             "CB_HOME": str(self.home),
-            "CB_CACHE": str(self.home / "cache"),
+            "CB_CACHE": str(self._form.cache(self.home)),
             "CB_BROKER": f"127.0.0.1:{port}",
             "CB_COLLECTOR__PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
@@ -213,7 +213,7 @@ class Stage:
 
     def _mount(self, place: Path) -> None:
         place.mkdir()
-        options = f"size={DISK_BYTES},mode=0755"
+        options = f"size={self._form.room(place.name)},mode=0755"
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "cb-chaos", str(place)], check=True)
         self.mounts.append(str(place))
 

@@ -51,6 +51,23 @@ Description: made for a test
 """
 
 
+_RULES = """\
+#!/usr/bin/make -f
+build build-arch build-indep: done
+done:
+	mkdir -p debian/{name}/DEBIAN debian/{name}/usr/share/{name}
+	for second in 1 2 3; do echo second $$second; sleep 1; done
+	cp content debian/{name}/usr/share/{name}/
+	touch done
+binary-arch:
+binary binary-indep: build
+	dpkg-gencontrol -p{name} -Pdebian/{name}
+	dpkg-deb --root-owner-group --build debian/{name} ..
+clean:
+"""
+_EXAMPLE = Path(__file__).parents[2] / "sources-example" / "projects" / "packages" / "libgreet" / ".cb"
+
+
 def needs_of(number: int) -> list[int]:
     """A graph with width and depth: in four columns, each unit needs one or two above it."""
     if number < 4:
@@ -59,10 +76,12 @@ def needs_of(number: int) -> list[int]:
 
 
 class Tree:
-    """The repository at `path`, with a branch of each variant. `start` puts `main` back to the first."""
+    """The repository at `path`, with a branch of each variant. `start` puts `main` back to the first.
 
-    def __init__(self, path: Path, units: int) -> None:
-        self.path, self.units = path, [f"u{number:02d}" for number in range(units)]
+    `real`: the packages can be built."""
+
+    def __init__(self, path: Path, units: int, *, real: bool = False) -> None:
+        self.path, self.units, self._real = path, [f"u{number:02d}" for number in range(units)], real
         path.mkdir(parents=True)
         self._git("init", "-q", "-b", "main")
         for number, name in enumerate(self.units):
@@ -86,7 +105,8 @@ class Tree:
 
     def _write(self, number: int, name: str, variant: str = "") -> None:
         place = self.path / "projects" / "packages" / name
-        needs = ", ".join(["debhelper-compat (= 13)", *(self.units[need] for need in needs_of(number))])
+        common = "libc6" if self._real else "debhelper-compat (= 13)"
+        needs = ", ".join([common, *(self.units[need] for need in needs_of(number))])
         arch = platform.machine()
         files = {
             ".cb/cloud_builder.yml": _MANIFEST.format(name=name, arch=arch),
@@ -96,9 +116,13 @@ class Tree:
             "debian/source/format": "3.0 (native)\n",
             "content": f"{name} {variant}\n",
         }
+        if self._real:
+            files[".cb/build_root.kiwi"] = (_EXAMPLE / "build_root.kiwi").read_text()
+            files["debian/rules"] = _RULES.format(name=name)
         for path, text in files.items():
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             (place / path).write_text(text)
+            (place / path).chmod(0o755 if path == "debian/rules" else 0o644)
 
     def _commit(self, message: str) -> None:
         self._git("add", "-A")

@@ -1,0 +1,44 @@
+"""The two forms of being under fire: builds that are played, or real ones of tiny packages.
+
+Real builds need root, the network for the build root (once), and minutes instead of seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PRETEND_SECONDS = 0.4
+MB = 1024 * 1024
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloud-builder" / "test"
+"""Where other tests keep their prepared build roots, too."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """`settle`: seconds within which everything must have ended once all is healed."""
+
+    real: bool = False
+
+    @property
+    def settle(self) -> float:
+        return 300.0 if self.real else 90.0
+
+    def room(self, disk: str) -> int:
+        """Bytes of a small file system. A runner that really builds keeps an unpacked build root of 500 MB there."""
+        return 900 * MB if self.real and disk.startswith("runner") else 48 * MB
+
+    def cache(self, home: Path) -> Path:
+        return CACHE if self.real else home / "cache"
+
+    def settings(self, source: str, repository: Path) -> dict[str, str]:
+        """Of the daemons. Errors of infrastructure are what this is about: they may not use up a job's tries."""
+        played = {} if self.real else {"CB_RUNNER__PRETEND": str(PRETEND_SECONDS)}
+        return {
+            "CB_SOURCES": json.dumps({source: {"url": str(repository), "branch": "main"}}),
+            "CB_SCHEDULER__MAX_ERRORS": "50",
+            "CB_SCHEDULER__RETRY_DELAY": "0.2",
+            "CB_REQUEST__POLL_INTERVAL": "2",
+            **played,
+        }
