@@ -18,15 +18,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.ids import RequestId, UnitPath
+from cloud_builder.model.ids import RequestId, SourceName, UnitPath
 from cloud_builder.model.outcome import JobState, Outcome
 
 from .records import JobRecord, RequestRecord
 
 CODE = "superseded"
 
-Node = tuple[UnitPath, str]
-"""A unit and the name of a target."""
+Node = tuple[SourceName, UnitPath, str]
+"""A unit of a source (a push also builds what needs it in other ones), and the name of a target."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Push:
 
     @property
     def units(self) -> set[UnitPath]:
-        return {job.unit for job in self.jobs if job.wanted}
+        return {job.unit for job in self.jobs if job.wanted and job.source == self.request.source}
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,11 @@ def end(job: JobRecord, by: RequestId) -> JobRecord:
 
 
 def _is_covered(push: Push, known: Mapping[Node, Sequence[JobRecord]], alive: Collection[UnitPath]) -> bool:
-    return all(job.is_good or _node(job) in known or job.unit not in alive for job in push.jobs)
+    return all(job.is_good or _node(job) in known or _is_gone(push, job, alive) for job in push.jobs)
+
+
+def _is_gone(push: Push, job: JobRecord, alive: Collection[UnitPath]) -> bool:
+    return job.source == push.request.source and job.unit not in alive
 
 
 def _goes_on(job: JobRecord, known: Mapping[Node, Sequence[JobRecord]]) -> bool:
@@ -108,4 +112,4 @@ def _own(job: JobRecord) -> tuple[object, ...]:
 
 
 def _node(job: JobRecord) -> Node:
-    return job.unit, job.target.name
+    return job.source, job.unit, job.target.name
