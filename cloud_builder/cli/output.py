@@ -23,10 +23,12 @@ COLOURS = {
     "success": "green", "reused": "green", "online": "green", "finished": "green",
     "failure": "red", "error": "red", "rejected": "red", "silent": "red",
     "running": "cyan", "accepted": "cyan", "queued": "yellow", "blocked": "yellow", "assigned": "cyan",
+    "build": "cyan", "maybe": "yellow", "unchanged": "green",
     "canceled": "magenta", "superseded": "magenta", "skipped": "magenta", "draining": "yellow",
+    "set-aside": "red",
 }  # fmt: skip
 
-SHORTENED = ("", "units", "reason")
+SHORTENED = ("", "units", "reason", "why")
 """Columns whose text a narrow terminal may cut: another command shows the whole of it."""
 GAP, LEAST = 2, 12
 

@@ -1,0 +1,62 @@
+"""What the end of a job's log tells of a failure: the first line that looks like the cause, and the last ones."""
+
+from __future__ import annotations
+
+import re
+from typing import TypedDict
+
+from cloud_builder.adapters.deb.cause import rank
+from cloud_builder.errors import CloudBuilderError
+
+from .fetch import whole
+from .session import Session
+from .terminal import Log, plain
+
+MOST_BYTES = 8 * 1024 * 1024
+"""Of the log's end: a failed step is in it, and a terminal should not wait for the rest."""
+LAST_LINES = 8
+LINE = 500
+"""Characters of a line."""
+_STEP = "==> "
+"""What a runner writes before each step (flow/runner/progress.py): the last one is the one that failed."""
+
+
+class LogEnd(TypedDict):
+    """`cause` empty: no line looks like one. `unread`: why the log could not be read, or empty."""
+
+    cause: str
+    last: list[str]
+    unread: str
+
+
+def end_of(mesh: Session, job: str) -> LogEnd:
+    """Of the log of a job that has ended; it may be an artifact, live, or gone."""
+    try:
+        return told_by(_text(mesh, job))
+    except CloudBuilderError as unread:
+        return LogEnd(cause="", last=[], unread=unread.message)
+
+
+def told_by(text: str) -> LogEnd:
+    """Of a log's text."""
+    lines = [plain(line.rstrip())[:LINE] for line in text.splitlines()]
+    steps = [number for number, line in enumerate(lines) if line.startswith(_STEP)]
+    lines = [line for line in lines[steps[-1] + 1 if steps else 0 :] if line.strip()]
+    ranks = [rank(line) for line in lines]
+    best = max(ranks, default=0)
+    return LogEnd(cause=lines[ranks.index(best)].strip() if best else "", last=lines[-LAST_LINES:], unread="")
+
+
+def _text(mesh: Session, job: str) -> str:
+    found = mesh.ask("job", job=job)
+    if found["log"] and found["log"]["url"]:
+        data = b"".join(whole(found["log"], max(0, found["log"]["size"] - MOST_BYTES)))
+    else:
+        data = str(mesh.ask("log", job=job)["text"]).encode()
+    return _without_colours(data)
+
+
+def _without_colours(data: bytes) -> str:
+    """Escape sequences are not what a build says."""
+    text = Log().feed(data).decode(errors="replace")
+    return re.sub(r"\x1b\[[0-9;:]*m", "", text)

@@ -1,0 +1,107 @@
+"""`cb-ctl why`: the cause of what a job, a request or a unit does, or does not, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from .complete import WHYS
+from .loglines import LogEnd, end_of
+from .options import global_options
+from .output import painted, show_json, styled
+from .session import session
+
+Cause = dict[str, Any]
+
+_LABEL = 10
+_LOGGED = ("failed", "poison", "error")
+"""Kinds of causes that a log says more about."""
+_MOST = 3
+"""Causes of a unit, one a target, that are shown with their details."""
+
+
+@click.command()
+@click.argument("what", metavar="JOB|UNIT|REQUEST", shell_complete=WHYS)
+@global_options
+def why(what: str) -> None:
+    """Say why a JOB waits, is built, was not built, or failed; of a UNIT its newest jobs; of a REQUEST the sum.
+
+    The beginning of an id will do. For a failure the log is looked into: the first line that looks like the cause, and
+    the last ones."""
+    with session() as mesh:
+        found = mesh.ask("why", id=what)
+        logs = {id(cause): end_of(mesh, cause["job_id"]) for cause in _logged(found["causes"][:_MOST])}
+        if mesh.json:
+            show_json({**found, "causes": [_with_log(cause, logs) for cause in found["causes"]]})
+            return
+        for number, cause in enumerate(found["causes"]):
+            if number:
+                click.echo()
+            _show(cause, logs, whole=number < _MOST)
+
+
+def _logged(causes: list[Cause]) -> Iterator[Cause]:
+    """Of each cause the failed job at the end of its chain."""
+    for cause in causes:
+        deepest = list(_down(cause))[-1]
+        if deepest["kind"] in _LOGGED and deepest["job_id"]:
+            yield deepest
+
+
+def _down(cause: Cause) -> Iterator[Cause]:
+    at: Cause | None = cause
+    while at is not None:
+        yield at
+        at = at["root"]
+
+
+def _with_log(cause: Cause, logs: dict[int, LogEnd]) -> Cause:
+    root = _with_log(cause["root"], logs) if cause["root"] else None
+    log = {"log": logs[id(cause)]} if id(cause) in logs else {}
+    return {**cause, "root": root, **log}
+
+
+def _show(cause: Cause, logs: dict[int, LogEnd], *, whole: bool) -> None:
+    click.echo(f"{_name(cause)}: {styled(cause['state'])}")
+    click.echo(f"  {painted(cause['answer'], None, bold=True)}")
+    if not whole:
+        return
+    _show_details(cause)
+    chain = list(_down(cause))
+    deepest = chain[-1]
+    if len(chain) > 1:
+        click.echo(f"  {_name(deepest)}: {styled(deepest['state'])}")
+        _show_details(deepest)
+    if id(deepest) in logs:
+        _show_log(logs[id(deepest)], deepest)
+    if hint := cause["next"] or deepest["next"]:
+        _line("next", hint)
+
+
+def _name(cause: Cause) -> str:
+    if not cause["job_id"]:
+        unit = f"{cause['unit']} for {cause['target']}".removesuffix(" for ")
+        return f"request {cause['request_id']}" if cause["request_id"] else unit
+    return f"{cause['unit']} for {cause['target']} ({cause['job_id']})"
+
+
+def _show_details(cause: Cause) -> None:
+    for detail in cause["details"]:
+        for number, line in enumerate(detail["lines"]):
+            _line("" if number else detail["label"], line)
+
+
+def _show_log(log: LogEnd, cause: Cause) -> None:
+    if log["unread"]:
+        _line("log", f"cannot be read: {log['unread']}")
+        return
+    if log["cause"] and log["cause"] not in cause["answer"]:
+        _line("cause", painted(log["cause"], "red"))
+    for number, line in enumerate(log["last"]):
+        _line("" if number else "log", f"| {line}")
+
+
+def _line(label: str, text: str) -> None:
+    click.echo(f"  {label:{_LABEL}} {text}".rstrip())

@@ -1,0 +1,119 @@
+"""A broker with a real cb-info behind it, for tests of cb-ctl: what other daemons would have said is told by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from cloud_builder.adapters.http.server import serve
+from cloud_builder.adapters.memory.broker import MemoryBroker
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.adapters.store.directory import DirectoryStore
+from cloud_builder.cli.main import run
+from cloud_builder.errors import ExitCode, Retryable
+from cloud_builder.flow.info import InfoFlow
+from cloud_builder.mesh.client import Client
+from cloud_builder.mesh.loop import Loop
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.outcome import Kind, Outcome, RequestOutcome
+from cloud_builder.model.unit import Target, Unit
+
+REVISION, TREE = "a" * 40, "b" * 40
+TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+
+
+class Mesh:
+    """A broker with cb-info, and what the other daemons would have said."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.broker = MemoryBroker()
+        self.store = DirectoryStore(tmp_path / "store")
+        self.server = serve("127.0.0.1", 0, tmp_path / "repositories", self.store)
+        self.client = Client(self.broker, "test")
+        self._files = tmp_path
+        self._stop = Event()
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+        while not self._answers():
+            pass
+
+    def _answers(self) -> bool:
+        """A new cb-info reads questions from when it is there."""
+        try:
+            return bool(self.client.ask("status", {}, timeout=0.2).data)
+        except Retryable:
+            return False
+
+    def _run(self) -> None:
+        state = MemoryState()
+        Loop(InfoFlow(f"{self.server.url}/objects"), self.broker, state).run(self._stop)
+        state.close()
+
+    def close(self) -> None:
+        self._stop.set()
+        self.client.send(e.InfoAsked(query_id="q-last", what="status"))
+        self._thread.join()
+        self.client.close()
+        self.server.close()
+
+    def stored(self, name: str, content: bytes, kind: ArtifactKind) -> Artifact:
+        path = self._files / name
+        path.write_bytes(content)
+        digest, size = self.store.put(path)
+        return Artifact(name=name, sha256=digest, size=size, kind=kind)
+
+    def tell(self, *payloads: e.Payload) -> None:
+        for payload in payloads:
+            self.client.send(payload)
+        self.client.ask("status", {})
+
+    def follow(self, source: str = "demo") -> None:
+        unit = Unit(
+            path="packages/hello", directory="projects/packages/hello", name="hello", kind=Kind.PACKAGE, tree=TREE,
+            targets=(TARGET,),
+        )  # fmt: skip
+        self.tell(
+            e.SourceRevised(source=source, url="/srv", branch="main", revision=REVISION, followed=True, units=(unit,))
+        )
+
+    def accept(self, request: str = "r-1") -> None:
+        self.tell(
+            e.RequestAccepted(
+                request_id=request, source="demo", ref="main", revision=REVISION, units=("packages/hello",),
+                accepted_at=1000.0,
+            )
+        )  # fmt: skip
+
+    def job(self, event: type[e.JobEvent], **more: Any) -> None:
+        about = {"job_id": "r-1.1", "request_id": "r-1", "source": "demo", "revision": REVISION, "at": 1001.0}
+        self.tell(event(**{**about, "unit": "packages/hello", "target": TARGET, **more}))
+
+    def finish(self, outcome: RequestOutcome, job: Outcome, **more: Any) -> None:
+        self.accept()
+        self.job(e.JobRunning, attempt=1, runner_id="runner-1")
+        self.job(e.JobFinished, outcome=job, attempt=1, runner_id="runner-1", at=1005.0, **more)
+        state = e.RepositoryState(repository="demo-bookworm", snapshot="1", url="http://r/repositories/demo-bookworm")
+        self.tell(
+            e.RequestFinished(
+                request_id="r-1", source="demo", outcome=outcome, accepted_at=1000.0, finished_at=1006.0,
+                repositories=(state,) if outcome is RequestOutcome.SUCCESS else (),
+            )
+        )  # fmt: skip
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str, code: ExitCode = ExitCode.SUCCESS) -> Any:
+    capsys.readouterr()
+    assert run([*words, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: ExitCode = ExitCode.SUCCESS) -> str:
+    capsys.readouterr()
+    assert run(list(words)) == code
+    both = capsys.readouterr()
+    return both.out + both.err

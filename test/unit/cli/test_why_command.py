@@ -1,0 +1,86 @@
+"""`cb-ctl why` against a real cb-info: one screen, the log looked into, JSON for programs."""
+
+from __future__ import annotations
+
+import pytest
+from info_mesh import Mesh, said, shown
+
+from cloud_builder.cli.loglines import told_by
+from cloud_builder.errors import ExitCode
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import ArtifactKind
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+
+LOG = b"""==> unpack
+unpack: error: harmless, it was mended
+==> build
+\x1b[1mcc -c hello.c\x1b[0m
+hello.c:3:5: error: 'x' undeclared
+make[1]: *** [Makefile:2: hello.o] Error 1
+dpkg-buildpackage: error: debian/rules build subprocess returned exit status 2
+"""
+
+
+def test_a_failure_shows_the_line_that_looks_like_the_cause_and_the_last_ones(
+    mesh: Mesh, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = mesh.stored("hello.log", LOG, ArtifactKind.LOG)
+    mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build", log=log)
+    for word in ("hello", "r-1.1", "r-1"):
+        text = said(capsys, "why", word)
+        assert "failure in step build: does not build" in text, word
+        assert "cause      hello.c:3:5: error: 'x' undeclared" in text, word
+        assert "| dpkg-buildpackage: error:" in text and "harmless" not in text, word
+        assert len(text.splitlines()) <= 24, word
+    found = shown(capsys, "why", "r-1")
+    assert found["causes"][0]["root"]["log"]["cause"] == "hello.c:3:5: error: 'x' undeclared"
+    assert (found["kind"], found["causes"][0]["kind"]) == ("request", "failed")
+
+
+def test_a_log_that_is_gone_is_no_reason_to_say_nothing(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    log = mesh.stored("hello.log", LOG, ArtifactKind.LOG).model_copy(update={"sha256": "0" * 64})
+    mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build", log=log)
+    text = said(capsys, "why", "hello")
+    assert "does not build" in text and "cannot be read" in text
+
+
+def test_a_live_log_is_looked_into_as_well(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.tell(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text=LOG.decode()))
+    mesh.finish(RequestOutcome.ERROR, Outcome.ERROR, message="lost")
+    assert "'x' undeclared" in said(capsys, "why", "hello")
+
+
+def test_what_waits_is_told_with_its_cause(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.accept()
+    mesh.job(e.JobQueued, input_key="k")
+    text = said(capsys, "why", "hello")
+    assert "packages/hello for bookworm.x86_64 (r-1.1): queued" in text
+    assert "no live runner for x86_64" in text
+    assert "next       Start one: cb-runner" in text
+    assert shown(capsys, "why", "r-1")["causes"][0]["root"]["kind"] == "waits-for-runner"
+
+
+def test_what_nobody_knows_is_rejected_with_the_nearest_name(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.follow()
+    assert "Did you mean packages/hello?" in said(capsys, "why", "helo", code=ExitCode.REJECTED)
+    assert "cb-ctl request packages/hello" in said(capsys, "why", "hello")
+
+
+def test_a_build_cannot_steer_the_terminal(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    log = mesh.stored("hello.log", b"\x1b]0;owned\x07a.c:1: error: \x1b[2Jx\x9b\n", ArtifactKind.LOG)
+    mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="no", log=log)
+    assert not set(said(capsys, "why", "hello")) & set("\x1b\x07\x9b")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", ""),
+        ("all is well\n", ""),
+        ("==> build\nFAIL: test_a\nFAIL: test_b\nmake: *** [check] Error 1\n", "FAIL: test_a"),
+        ("dpkg-checkbuilddeps: error: Unmet\n", "dpkg-checkbuilddeps: error: Unmet"),
+        ("a.c:1:1: warning: b\nld: x.o: undefined reference to `f'\n", "ld: x.o: undefined reference to `f'"),
+    ],
+)  # fmt: skip
+def test_the_line_that_looks_like_the_cause(text: str, cause: str) -> None:
+    assert told_by(text)["cause"] == cause
