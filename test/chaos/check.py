@@ -147,7 +147,7 @@ def left_behind(stage: Stage) -> Iterator[str]:
             yield f"mount {place} is left"
     for runner in RUNNERS:
         work = stage.home / runner / "work"
-        left = [*work.glob("jobs/*"), *work.glob("scratch/*"), *work.glob("layers/.new-*"), *work.glob("roots/.*")]
+        left = [*work.glob("jobs/*"), *work.glob("scratch/*"), *work.glob("layers/.new-*"), *work.glob("roots/.new-*")]
         yield from (f"directory {directory} is left" for directory in left)
     yield from (f"control group {group} is left" for group in Path("/sys/fs/cgroup").rglob("cb-build-*"))
     yield from _half_written(stage)
