@@ -47,9 +47,10 @@ class Pending(Documents):
         newest: bool = False,
         most: int | None = None,
         after: float | None = None,
+        before: float | None = None,
     ) -> Iterator[tuple[str, Document]]:
         self._flush_for(collection)
-        return self._state.find(collection, parent=parent, newest=newest, most=most, after=after)
+        return self._state.find(collection, parent=parent, newest=newest, most=most, after=after, before=before)
 
     def count(self, collection: str, *, parent: str | None = None) -> int:
         self._flush_for(collection)

@@ -165,6 +165,7 @@ class RequestRecord(Lenient):
     requester: str = ""
     origin: str = "client"
     accepted_at: float
+    finished_at: float = 0.0
     priority: Priority = Priority.NORMAL
     deadline: float | None = None
     """Seconds from `accepted_at`."""
@@ -209,6 +210,8 @@ class Built(Lenient):
     log: Artifact | None = None
     seconds: float = 0.0
     """How long the build took."""
+    used_at: float = 0.0
+    """When it was built, or last reused by a day; 0: before that was written down."""
 
 
 class Offer(Lenient):

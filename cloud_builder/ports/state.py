@@ -45,8 +45,9 @@ class Documents(Protocol):
         newest: bool = False,
         most: int | None = None,
         after: float | None = None,
+        before: float | None = None,
     ) -> Iterator[tuple[str, Document]]:
-        """(key, body) by ascending rank (`newest`: descending), then key; only those with rank > `after`."""
+        """(key, body) by ascending rank (`newest`: descending), then key; only those with `after` < rank < `before`."""
 
     def count(self, collection: str, *, parent: str | None = None) -> int: ...
 

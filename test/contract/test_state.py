@@ -66,6 +66,8 @@ def test_deleting_is_done_once_or_more(state):
         ({"after": 1.0}, ["a", "b", "d"]),
         ({"after": 1.0, "most": 2}, ["a", "b"]),
         ({"after": 2.0, "newest": True}, ["d"]),
+        ({"before": 2.0}, ["c"]),
+        ({"after": 1.0, "before": 3.0, "parent": "p"}, ["a", "b"]),
         ({"parent": "nobody"}, []),
         ({"most": 0}, []),
     ],

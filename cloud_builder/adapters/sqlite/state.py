@@ -113,11 +113,14 @@ class SqliteState:
         newest: bool = False,
         most: int | None = None,
         after: float | None = None,
+        before: float | None = None,
     ) -> Iterator[tuple[str, Document]]:
         """Reads all that it returns at once, so that the collection may be changed meanwhile."""
         where, values = _where(collection, parent)
         if after is not None:
             where, values = f"{where} AND rank > ?", [*values, after]
+        if before is not None:
+            where, values = f"{where} AND rank < ?", [*values, before]
         order = "rank DESC, key DESC" if newest else "rank, key"
         rows = self._db.execute(
             f"SELECT key, body FROM document WHERE {where} ORDER BY {order} LIMIT ?",

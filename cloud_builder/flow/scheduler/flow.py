@@ -12,6 +12,7 @@ from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
 
 from . import dispatch, intake, progress
+from .retention import Retention
 from .world import World
 
 
@@ -25,6 +26,7 @@ class SchedulerFlow:
         self._lease = settings.lease
         self._policy = RetryPolicy(settings.max_errors, settings.retry_delay)
         self._objects_url = objects_url
+        self._retention = Retention(settings.keep, settings.keep_built)
         self._world: World | None = None
         self._listening_since: float | None = None
         self._told: dict[Pool, set[JobId]] = {}
@@ -78,6 +80,7 @@ class SchedulerFlow:
             if work.now - self._listening_since > self._lease:
                 dispatch.say_who_is_missing(self.world, work, self._told)
         progress.finish_requests(self.world, work, self._objects_url)
+        self._retention.forget(work)
 
     def _listen(self, work: Work) -> None:
         """We listen from when all that happened before us is handled until the broker goes away: what was not heard

@@ -152,7 +152,7 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
     job = job.model_copy(update={"input_key": key, "dependencies": artifacts})
     built = work.state.get("built", key)
     if built is not None:
-        conclude(world, work, advance.reuse(job, Built.model_validate(built)))
+        conclude(world, work, advance.reuse(job, world.use_built(work, key, Built.model_validate(built))))
     elif (twin := world.building.get(key)) is not None:
         job = job.model_copy(update={"twin": twin})
         world.save_job(work, job)

@@ -24,6 +24,8 @@ from cloud_builder.ports.state import Documents
 
 E = TypeVar("E", bound=JobEvent)
 
+_DAY = 86400.0
+
 Place = tuple[int, int, JobId]
 """A job's place in the queue: older requests first, then the order inside the request."""
 
@@ -66,7 +68,8 @@ class World:
 
     def close_request(self, work: Work, request: RequestRecord) -> None:
         """The request is over: its jobs leave the memory and stay in the documents."""
-        _put(work, "requests", request.request_id, request, parent="done", rank=request.sequence)
+        done = request.model_copy(update={"finished_at": work.now})
+        _put(work, "requests", request.request_id, done, parent="done", rank=work.now)
         self.requests.pop(request.request_id)
         self.to_finish.discard(request.request_id)
         self.open_jobs.pop(request.request_id, None)
@@ -92,7 +95,13 @@ class World:
         self.jobs[job.job_id] = job
 
     def save_built(self, work: Work, key: InputKey, built: Built) -> None:
-        _put(work, "built", key, built)
+        _put(work, "built", key, built.model_copy(update={"used_at": work.now}), rank=work.now)
+
+    def use_built(self, work: Work, key: InputKey, built: Built) -> Built:
+        """What is used again is remembered for longer; told once a day."""
+        if work.now - built.used_at > _DAY:
+            self.save_built(work, key, built)
+        return built
 
     def next_sequence(self, work: Work) -> int:
         number = int((work.state.get("counters", "request") or {"last": 0})["last"]) + 1

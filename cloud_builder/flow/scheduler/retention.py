@@ -1,0 +1,74 @@
+"""What the scheduler forgets: requests that ended long ago with their jobs, cancels of requests that never came, and
+what input keys led to that nobody used for long.
+
+Little by little, so that no tick is long. What is deleted leaves cb.state, too (the mesh tells it as tombstones). Never
+touched: open requests and jobs, what other sources build with (`offers`), snapshots, counters.
+
+The rank of a finished request, a cancel and a built key is the time from which it is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from cloud_builder.ports.mesh import Work
+
+DAY = 86400.0
+MOST = 300
+"""Documents deleted in one go."""
+SOON, LATER = 1.0, 60.0
+_LOG = logging.getLogger("cb.scheduler")
+
+
+class Retention:
+    """`keep`, `keep_built`: days (settings.SchedulerSettings)."""
+
+    def __init__(self, keep: float, keep_built: float) -> None:
+        self._keep, self._keep_built = keep * DAY, keep_built * DAY
+        self._not_before = 0.0
+
+    def forget(self, work: Work) -> None:
+        """A few hundred documents, when it is time to look."""
+        if self._not_before - LATER <= work.now < self._not_before:
+            return
+        gone = _requests(work, work.now - self._keep)
+        gone += _canceled(work, work.now - self._keep)
+        gone += _built(work, work.now - self._keep_built)
+        if gone:
+            _LOG.debug("forgotten", extra={"documents": gone})
+        self._not_before = work.now + (SOON if gone else LATER)
+
+
+def _requests(work: Work, before: float) -> int:
+    """A request goes after the last of its jobs."""
+    gone = 0
+    for key, body in list(work.state.find("requests", parent="done", before=before, most=20)):
+        if max(body.get("finished_at", 0.0), body["accepted_at"]) >= before:
+            continue  # written down before the end of a request was
+        jobs = [job for job, _ in work.state.find("jobs", parent=key, most=MOST - gone)]
+        for job in jobs:
+            work.state.delete("jobs", job)
+        gone += len(jobs)
+        if gone >= MOST:
+            return gone
+        work.state.delete("requests", key)
+        gone += 1
+    return gone
+
+
+def _canceled(work: Work, before: float) -> int:
+    keys = [key for key, _ in work.state.find("canceled", before=before, most=MOST)]
+    for key in keys:
+        work.state.delete("canceled", key)
+    return len(keys)
+
+
+def _built(work: Work, before: float) -> int:
+    """A key of before its last use was written down counts from today."""
+    found = list(work.state.find("built", before=before, most=MOST))
+    for key, body in found:
+        if body.get("used_at"):
+            work.state.delete("built", key)
+        else:
+            work.state.put("built", key, {**body, "used_at": work.now}, rank=work.now)
+    return len(found)

@@ -1,0 +1,121 @@
+"""restart.*: how soon a scheduler is ready whose state holds a million finished jobs, beside one with an empty state.
+
+The state is written as the scheduler writes it (its records, its collections, the mesh's memory of events), without the
+mesh; then the real daemon starts on it, with a real Kafka, until it tells systemd that it is ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from figures import Figure, figure
+from mesh import TARGET, Program, kafka
+from processes import directory, python
+
+from cloud_builder.adapters.sqlite.state import SqliteState
+from cloud_builder.flow.scheduler.world import World
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.settings import BrokerSettings
+from cloud_builder.planning.records import Built, JobRecord, RequestRecord
+from cloud_builder.ports.state import Put
+
+JOBS, PER_REQUEST, OPEN = 1_000_000, 1000, 200
+SERIAL = "0123456789ab"
+"""Stands in the one record that is made, and is replaced in each that is written."""
+READY_WITHIN = 120.0
+
+
+def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+    jobs = max(PER_REQUEST, int(JOBS * scale))
+    with directory("restart") as home, kafka() as broker:
+        began = time.monotonic()
+        fill(home / "full" / "scheduler" / "state.sqlite", jobs)
+        size = (home / "full" / "scheduler" / "state.sqlite").stat().st_size / 1e6
+        say(f"{jobs} finished jobs, {size:.0f} MB, written in {time.monotonic() - began:.0f} s; {OPEN} jobs are open")
+        runs, cpu = zip(*(start(home / "full", broker) for _ in range(3)), strict=True)
+        empty, _ = zip(*(start(home / f"empty-{number}", broker) for number in range(3)), strict=True)
+    name = "restart.million" if jobs == JOBS else f"restart.{jobs}"
+    yield figure(name, runs, "s", empty, "the same with an empty state")
+    yield figure(f"{name}_cpu", cpu, "s")
+
+
+def fill(path: Path, jobs: int) -> None:
+    """Requests of a thousand jobs each, and one that is open."""
+    state = SqliteState(path)
+    job, request, built = like = tuple(Dumped(one).json for one in _records())
+    for number in range(jobs // PER_REQUEST):
+        with state.transaction():
+            state.put_all(_documents(f"{number:012x}", number, PER_REQUEST, like, "done"))
+            events = [f"01890000-0000-7000-8000-{number * PER_REQUEST + one:012x}" for one in range(PER_REQUEST)]
+            state.mark_seen(events, time.time())
+    unfinished = job.replace('"state":"finished"', '"state":"queued"').replace('"outcome":"success",', "")
+    with state.transaction():
+        state.put_all(_documents("f" * 12, jobs, OPEN, (unfinished, request, built), "open"))
+        state.put("counters", "request", {"last": jobs})
+    opened = World(state)
+    if len(opened.jobs) != OPEN or next(iter(opened.jobs.values())).state is not JobState.QUEUED:
+        raise RuntimeError("the state is not what a scheduler writes")
+    state.close()
+
+
+def _documents(serial: str, number: int, size: int, like: tuple[str, str, str], parent: str) -> Iterator[Put]:
+    name, (job, request, built) = f"r-{serial}", like
+    ids = [f"{name}.{one}" for one in range(size)]
+    whole = json.dumps({**json.loads(request.replace(SERIAL, serial)), "jobs": ids})
+    now = time.time()
+    yield Put("requests", name, Dumped.ready(whole), parent, now if parent == "done" else number)
+    for one, job_id in enumerate(ids):
+        key = f"{serial}{one:052x}"
+        body = job.replace(f"r-{SERIAL}.0", job_id).replace(SERIAL * 5 + "0000", key).replace(SERIAL, serial)
+        yield Put("jobs", job_id, Dumped.ready(body), name, one)
+        if parent == "done":
+            yield Put("built", key, Dumped.ready(built.replace(f"r-{SERIAL}.0", job_id)), rank=now)
+
+
+def _records() -> tuple[JobRecord, RequestRecord, Built]:
+    """One finished job with what a small package leaves, its request, and what its key led to."""
+    key = SERIAL * 5 + "0000"
+    artifacts = tuple(
+        Artifact(name=f"hello_2.10-3_{kind}", sha256=key, size=52832, kind=ArtifactKind.DEB)
+        for kind in ("amd64", "all")
+    )
+    log = Artifact(name="log.txt", sha256=key, size=31000, kind=ArtifactKind.LOG)
+    where = {"request_id": f"r-{SERIAL}", "sequence": 7, "source": "debian", "revision": SERIAL * 3 + "0000"}
+    job = JobRecord(
+        **where, job_id=f"r-{SERIAL}.0", number=0, url="https://git.example.org/debian.git", unit="packages/hello",
+        directory="projects/packages/hello", name="hello", kind=Kind.PACKAGE, tree=SERIAL * 3 + "0000", target=TARGET,
+        provides=("hello", "hello-doc"), build_depends="debhelper-compat (= 13), libfoo-dev", buildroot=key,
+        repositories=key, publish=False, state=JobState.FINISHED, input_key=key, attempt=1, tried=("runner-1",),
+        runner_id="runner-1", life=1.7e9, assigned_at=1.7e9, outcome=Outcome.SUCCESS, artifacts=artifacts, log=log,
+        timings={"fetch": 0.1, "buildroot": 1.2, "build": 14.2, "upload": 0.2},
+    )  # fmt: skip
+    request = RequestRecord(**where, ref="main", requester="somebody", accepted_at=time.time())
+    return job, request, Built(job_id=job.job_id, artifacts=artifacts, log=log, used_at=time.time())
+
+
+def start(home: Path, broker: BrokerSettings) -> tuple[float, float]:
+    """Seconds, and seconds of CPU, from starting the daemon until it says that it is ready."""
+    home.mkdir(exist_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as watcher:
+        place = home / "notify"
+        place.unlink(missing_ok=True)
+        watcher.bind(str(place))
+        watcher.settimeout(READY_WITHIN)
+        command = python(str(Path(__file__).with_name("daemon.py")), "scheduler", "--home", str(home))
+        began = time.monotonic()
+        program = Program("scheduler", [*command, "--broker", broker.bootstrap], home, NOTIFY_SOCKET=str(place))
+        try:
+            while b"READY=1" not in watcher.recv(4096):
+                program.check()
+            seconds, cpu = time.monotonic() - began, program.cpu()
+        finally:
+            os.kill(program.pid, signal.SIGKILL)
+            program.end()
+    return seconds, cpu

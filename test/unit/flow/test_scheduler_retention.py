@@ -1,0 +1,93 @@
+"""What the scheduler forgets and what it keeps, over a whole mesh in memory whose clock is moved by days."""
+
+import pytest
+from memory_mesh import MemoryMesh, unit
+
+from cloud_builder.flow.scheduler import retention
+from cloud_builder.mesh.changelog import change_of
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.ports.broker import Partition
+
+CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
+DAY = 86400.0
+
+
+@pytest.fixture
+def mesh():
+    mesh = MemoryMesh(CHAIN, runners=1)
+    mesh.ask("card")
+    mesh.send(e.BuildCancelRequested(request_id="never"))
+    mesh.finished()
+    return mesh
+
+
+def pass_days(mesh, days):
+    """Nobody sleeps so long: the daemons are started again on the other side of it."""
+    mesh.wait(1)
+    mesh.kill()
+    mesh.now += days * DAY
+    mesh.start(*mesh.daemons)
+    mesh.wait(5)
+
+
+def kept(mesh):
+    state = mesh.daemons["scheduler"].state
+    return {name: state.count(name) for name in ("requests", "jobs", "built", "offers", "canceled")}
+
+
+def told(mesh):
+    """The documents that the changelog tells."""
+    changes = {}
+    for record in mesh.broker.logs[Partition("cb.state", 0)]:
+        changes[record.key.decode()] = change_of(record)
+    return {key for key, put in changes.items() if put is not None}
+
+
+def test_nothing_is_forgotten_too_soon(mesh):
+    before = kept(mesh)
+    pass_days(mesh, 29)
+    assert kept(mesh) == before == {"requests": 1, "jobs": 3, "built": 3, "offers": 3, "canceled": 1}
+
+
+def test_a_request_goes_with_its_jobs_and_leaves_the_changelog(mesh):
+    pass_days(mesh, 31)
+    assert kept(mesh) == {"requests": 0, "jobs": 0, "built": 3, "offers": 3, "canceled": 0}
+    assert not {key for key in told(mesh) if key.startswith(("requests/", "jobs/", "canceled/"))}
+
+
+def test_what_was_built_is_reused_after_its_job_was_forgotten(mesh):
+    pass_days(mesh, 31)
+    mesh.ask("card", id="again")
+    assert {job.outcome for job in mesh.finished("again").jobs} <= {Outcome.REUSED, Outcome.SKIPPED}
+    assert len(mesh.builder.orders) == 3
+
+
+def test_what_is_used_is_kept_longer_than_what_is_not(mesh):
+    pass_days(mesh, 100)
+    mesh.ask("lib", id="again")
+    mesh.finished("again")
+    pass_days(mesh, 100)
+    [(_, built)] = mesh.daemons["scheduler"].state.find("built")
+    assert built["artifacts"][0]["package"]["name"] == "lib"
+
+
+def test_an_open_request_is_never_forgotten(mesh):
+    mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(20) else Outcome.SUCCESS
+    mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content="new"))
+    mesh.until(lambda: len(mesh.builder.orders) == 4)
+    mesh.kill("r1")
+    pass_days(mesh, 40)
+    assert kept(mesh)["requests"] == 1
+    assert kept(mesh)["jobs"] == 3
+
+
+def test_a_large_request_goes_little_by_little(mesh, monkeypatch):
+    monkeypatch.setattr(retention, "MOST", 2)
+    mesh.wait(1)
+    mesh.kill()
+    mesh.now += 31 * DAY
+    mesh.start(*mesh.daemons)
+    seen = set()
+    mesh.until(lambda: seen.add((kept(mesh)["requests"], kept(mesh)["jobs"])) or not kept(mesh)["requests"])
+    assert {(1, 1), (0, 0)} <= seen
