@@ -29,6 +29,7 @@ LOOK_EVERY = 0.1
 def make_plan(
     mesh: Session, runners: int, broker: str | None, *, slots: int | None, port: int | None, detach: bool
 ) -> Plan:
+    from cloud_builder.wiring.queue import refuse_what_cannot_share
     from cloud_builder.wiring.settings import BrokerFrom, parse_broker, read
     from cloud_builder.wiring.supervisor import Plan
 
@@ -41,6 +42,7 @@ def make_plan(
         options = named.options if named else {}
         named = parse_broker(broker).model_copy(update={"options": options})
     flags = {"CB_RUNNER__SLOTS": slots, "CB_COLLECTOR__PORT": port, "CB_CACHE": mesh.settings.cache}
+    refuse_what_cannot_share(loaded.settings.dispatch, named)
     if port == 0:
         flags["CB_COLLECTOR__PORT"] = _free_port()
     else:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .dispatch import Dispatch
 from .events import SOURCE_NAME
 from .frozen import Strict
 from .limits import Limits
@@ -130,6 +131,9 @@ class Settings(Strict):
     buildroot_store: Path | None = None
     """Object store for buildroots, shared by all runners; default: <cache>/store."""
     broker: BrokerSettings = BrokerSettings()
+    dispatch: Dispatch = Dispatch.DIRECTED
+    """`directed`, or `shared-queue` (Kafka 4.2 or newer): the runners of a group share out among them what the
+    scheduler offers. The same for the scheduler and all runners."""
     sources: dict[str, SourceSettings] = Field(
         default={}, json_schema_extra={"propertyNames": {"pattern": SOURCE_NAME}}
     )

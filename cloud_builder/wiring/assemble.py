@@ -17,6 +17,8 @@ from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.store import ObjectStore
 
+from . import queue
+
 if TYPE_CHECKING:
     from cloud_builder.flow.runner.pipeline import PackageBuilder
 
@@ -35,6 +37,7 @@ def request(settings: Settings, stack: ExitStack) -> Flow:
 def scheduler(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.scheduler import SchedulerFlow
 
+    queue.refuse_what_cannot_share(settings.dispatch, settings.broker)
     return SchedulerFlow(settings.scheduler, objects_url(settings))
 
 
@@ -50,7 +53,11 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
         hands = PretendBuilder(store, settings.runner_work, said.pretend)
     else:
         hands = builder(settings, settings.runner_work, store, said.id)
-    return RunnerFlow(said, hands, platform.machine(), time.time())
+    arch = platform.machine()
+    shared = queue.offers(settings, arch)
+    if shared is not None:
+        stack.callback(shared.close)
+    return RunnerFlow(said, hands, arch, time.time(), shared)
 
 
 def collector(settings: Settings, stack: ExitStack) -> Flow:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from cloud_builder.ports.broker import Broker
 
 
-def broker(settings: BrokerSettings) -> Broker:
-    """A connection to Kafka, or to the embedded broker of a running mesh."""
+def broker(settings: BrokerSettings, *, offers: bool = False) -> Broker:
+    """A connection to Kafka, or to the embedded broker of a running mesh. `offers`: for shared-queue dispatch."""
     from cloud_builder.adapters.kafka.broker import KafkaBroker
 
-    return KafkaBroker(settings)
+    return KafkaBroker(settings, offers=offers)

@@ -22,6 +22,7 @@ from cloud_builder.errors import CloudBuilderError, ExitCode
 from cloud_builder.mesh import logs
 from cloud_builder.mesh.clock import SteadyClock
 from cloud_builder.mesh.loop import Loop
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
 
@@ -100,7 +101,7 @@ def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Eve
     with ExitStack() as stack:
         state = SqliteState(directory / "state.sqlite")
         stack.callback(state.close)
-        broker = connect.broker(settings.broker)
+        broker = connect.broker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
         stack.callback(broker.close)
         flow = assemble_flow(settings, stack)
         _LOG.info("ready", extra={"home": settings.home, "broker": settings.broker.bootstrap, "version": __version__})

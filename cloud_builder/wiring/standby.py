@@ -22,6 +22,7 @@ from cloud_builder.mesh.clock import SteadyClock
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.mesh.outage import Outage
 from cloud_builder.mesh.succession import Follower, Leading, Reign
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.topics import RUNNERS, STATE
 from cloud_builder.ports.mesh import Flow
@@ -72,7 +73,7 @@ class Turn:
 
         self._settings, self._path, self._stack, self._pulse, self._stop = settings, path, stack, pulse, stop
         self._id = settings.scheduler.id or socket.gethostname()
-        self._broker: FencingBroker = FencingBroker(settings.broker)
+        self._broker: FencingBroker = FencingBroker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
         stack.callback(self._broker.close)
         self._state = self._opened()
 

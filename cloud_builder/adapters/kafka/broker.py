@@ -19,16 +19,18 @@ from . import offsets
 from . import topics as topic_setup
 from .connection import Connection
 from .consumer import KafkaConsumer
+from .offers import OfferingProducer
 from .producer import KafkaProducer
 
 _TIMEOUT = 3.0
 
 
 class KafkaBroker:
-    """Connects when asked something, and not for longer. Thread-safe."""
+    """Connects when asked something, and not for longer. Thread-safe. `offers`: its producer sends some."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: BrokerSettings, *, offers: bool = False) -> None:
         self._settings = settings
+        self._offers = offers
         self._connection = Connection(settings)
 
     def incarnation(self) -> str:
@@ -61,7 +63,10 @@ class KafkaBroker:
         return KafkaConsumer(self._connection, positions)
 
     def producer(self) -> Producer:
-        return KafkaProducer(self._connection)
+        return self._offering(KafkaProducer(self._connection))
+
+    def _offering(self, producer: Producer) -> Producer:
+        return OfferingProducer(self, self._connection, producer) if self._offers else producer
 
     def close(self) -> None:
         """Consumers and producers are closed by who opened them."""

@@ -82,7 +82,7 @@ class KafkaConsumer:
             if (error := message.error()) is not None:
                 self._on_message_error(error, place, message)
             else:
-                record = _record(place, message)
+                record = record_of(place, message)
                 self._next[place] = record.offset + 1
                 records.append(record)
         return records
@@ -128,7 +128,8 @@ class KafkaConsumer:
             self._suspected = False
 
 
-def _record(place: Partition, message: Message) -> Record:
+def record_of(place: Partition, message: Message) -> Record:
+    """As the port has it."""
     found = cast("list[tuple[str, bytes | None]]", message.headers() or [])
     headers = tuple((name, value or b"") for name, value in found)
     _, milliseconds = message.timestamp()

@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import Producer as Client
 
 from cloud_builder.errors import CloudBuilderError, Fenced, Rejected, Retryable
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import Outgoing, Producer
 
 from .broker import KafkaBroker
 from .connection import LARGEST_MESSAGE, Connection, Options
@@ -42,9 +43,10 @@ class FencingBroker(KafkaBroker):
         self.name = name
         self._taken = FencedProducer(self._connection, name)
 
-    def producer(self) -> FencedProducer:
+    def producer(self) -> Producer:
+        """Offers go beside the transactions, which would bundle them: one by a former scheduler is never granted."""
         assert self._taken is not None, "take() comes first"
-        return self._taken
+        return self._offering(self._taken)
 
 
 class _Arrived:
@@ -66,7 +68,7 @@ class FencedProducer:
         self._unsettled: Callable[[float], None] | None = None
         """Ends what an earlier send left open."""
         self._refused: KafkaError | None = None
-        self._producer = Producer(self._options())
+        self._producer = Client(self._options())
         try:
             self._producer.init_transactions(_TAKE_TIMEOUT)
         except KafkaException as error:

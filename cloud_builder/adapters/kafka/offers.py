@@ -1,0 +1,79 @@
+"""Sending where offers are among the records: those go alone, one record a batch.
+
+A share group gives out whole batches: a runner with one free slot would get all offers that were sent together. The
+topics of queues are made when something is first sent to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cloud_builder.model.topics import QUEUE
+from cloud_builder.ports.broker import Broker, Outgoing, Posted, Producer
+
+from .connection import Connection, Options
+from .producer import KafkaProducer
+
+_UNDER_WAY = 16
+
+
+class OneByOne(KafkaProducer):
+    """One record a batch, several on their way: their order counts less than their speed."""
+
+    def _options(self) -> Options:
+        return {
+            **super()._options(),
+            "linger.ms": 0,
+            "batch.num.messages": 1,
+            "compression.type": "none",
+            "max.in.flight.requests.per.connection": _UNDER_WAY,
+        }
+
+
+class OfferingProducer:
+    """Fulfils ports.broker.Producer."""
+
+    def __init__(self, broker: Broker, connection: Connection, others: Producer) -> None:
+        """`others`: sends what is no offer."""
+        self._broker = broker
+        self._others = others
+        self._offers = OneByOne(connection)
+        self._made: set[str] = set()
+
+    def post(self, records: Sequence[Outgoing]) -> Posted:
+        offers = [record for record in records if QUEUE.has(record.topic)]
+        if not offers:
+            return self._others.post(records)
+        self._make({record.topic for record in offers} - self._made)
+        others = self._others.post([record for record in records if not QUEUE.has(record.topic)])
+        return _Both(others, self._offers.post(offers))
+
+    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+        self.post(records).wait(timeout)
+
+    def send_soon(self, record: Outgoing) -> None:
+        self._others.send_soon(record)
+
+    def close(self, timeout: float = 5.0) -> None:
+        self._others.close(timeout)
+        self._offers.close(timeout)
+
+    def _make(self, names: set[str]) -> None:
+        if names:
+            self._broker.ensure_topics(QUEUE.member(name.removeprefix(QUEUE.prefix)) for name in names)
+            self._made |= names
+
+
+class _Both:
+    """Fulfils ports.broker.Posted."""
+
+    def __init__(self, others: Posted, offers: Posted) -> None:
+        self._parts = (others, offers)
+
+    def arrived(self) -> bool:
+        others, offers = (part.arrived() for part in self._parts)
+        return others and offers
+
+    def wait(self, timeout: float) -> None:
+        for part in self._parts:
+            part.wait(timeout)

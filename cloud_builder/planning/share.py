@@ -1,0 +1,133 @@
+"""Shared-queue dispatch: which jobs may be offered to a whole pool of runners, and which claim is granted.
+
+In come jobs, runners and claims; out go decisions. An offer takes up a free slot like an assignment, that of the runner
+which the job would have been assigned to, so that there are never more offers than free slots. Fencing is by the number
+of the attempt, as everywhere: an offer is for the attempt that comes next, and the first valid claim ends it.
+
+What needs a place of its own stays directed: a retry (it goes elsewhere), constraints that not every runner of the pool
+meets, a pool with a runner that takes no offers, an offer that nobody took in time MOST_OFFERS times.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from cloud_builder.model.events import AttemptClaimed
+from cloud_builder.model.ids import JobId, RunnerId
+from cloud_builder.model.outcome import JobState
+
+from . import advance
+from .records import JobRecord, RunnerRecord
+
+MOST_OFFERS = 3
+PAUSE = 1.0
+"""Seconds that a runner leaves the queue alone when it is the reason why its claim was refused."""
+
+
+class Refusal(NamedTuple):
+    """Why a claim is not granted. `pause`: seconds that the runner should take no offers; above 0 the reason is the
+    runner, and the job is to be offered again."""
+
+    reason: str
+    pause: float = 0.0
+
+
+def queue_of(job: JobRecord) -> str:
+    return _queue(job.target.arch, job.target.runner_group)
+
+
+def queues_of(arch: str, group: str) -> tuple[str, ...]:
+    """From which a runner takes offers: those to any runner, and those to its group."""
+    return tuple(dict.fromkeys(_queue(arch, name) for name in ("", group)))
+
+
+def _queue(arch: str, group: str) -> str:
+    """The name of a queue, below `cb.queue.`; an architecture has no dot in it."""
+    return f"{arch}.{group}" if group else arch
+
+
+def may_be_offered(job: JobRecord, runners: Iterable[RunnerRecord]) -> bool:
+    """Whether any runner that could come by the offer may have it. `runners`: all that live."""
+    queue = queue_of(job)
+    takers = [runner for runner in runners if _is_of_pool(runner, job)]
+    return (
+        bool(takers)
+        and not job.tried
+        and job.offers < MOST_OFFERS
+        and all(queue in runner.queues and not runner.capacity.lacks(job.constraints) for runner in takers)
+    )
+
+
+def offer(job: JobRecord, runner_id: RunnerId, now: float) -> JobRecord:
+    """The job while it is offered, at the cost of a slot of that runner."""
+    update = {"state": JobState.OFFERED, "runner_id": runner_id, "assigned_at": now, "offers": job.offers + 1}
+    return job.model_copy(update=update)
+
+
+def withdraw(job: JobRecord) -> JobRecord:
+    """Back into the queue. Who takes the offer later is refused, unless it was made again by then."""
+    return job.model_copy(update={"state": JobState.QUEUED, "runner_id": None})
+
+
+def has_lapsed(job: JobRecord, now: float, lease: float) -> bool:
+    """Nobody claimed it within a lease; an offer from the future was made while the clock was ahead."""
+    return job.state is JobState.OFFERED and not 0 <= now - job.assigned_at <= lease
+
+
+def reserved(runners: Mapping[RunnerId, RunnerRecord], offered: Iterable[JobRecord]) -> dict[RunnerId, RunnerRecord]:
+    """The runners, without the slots that open offers stand for: each takes up one of the runner it was counted for,
+    and of another that could take it when that one is full by now, because it took a different offer."""
+    free = {runner_id: runner.free for runner_id, runner in runners.items()}
+    kept: dict[RunnerId, set[tuple[JobId, int]]] = defaultdict(set)
+    homeless = []
+    for job in offered:
+        if job.runner_id is not None and free.get(job.runner_id, 0) > 0:
+            free[job.runner_id] -= 1
+            kept[job.runner_id].add((job.job_id, job.attempt + 1))
+        else:
+            homeless.append(job)
+    for job, runner_id in _rehoused(homeless, runners, free):
+        kept[runner_id].add((job.job_id, job.attempt + 1))
+    taken = {
+        runner_id: runners[runner_id].model_copy(update={"attempts": runners[runner_id].attempts | offers})
+        for runner_id, offers in kept.items()
+    }
+    return {**runners, **taken}
+
+
+def _rehoused(
+    homeless: list[JobRecord], runners: Mapping[RunnerId, RunnerRecord], free: dict[RunnerId, int]
+) -> Iterator[tuple[JobRecord, RunnerId]]:
+    for job in homeless:
+        found = (each for each, room in free.items() if room > 0 and _is_of_pool(runners[each], job))
+        runner_id = next(found, None)
+        if runner_id is not None:
+            free[runner_id] -= 1
+            yield job, runner_id
+
+
+def judge(job: JobRecord | None, claim: AttemptClaimed, runner: RunnerRecord | None) -> Refusal | None:
+    """None: granted. `runner`: with the slots that may be used now; None: it is not known, or gets no work."""
+    if job is None or job.is_finished:
+        return Refusal("the job is over")
+    if job.state is not JobState.OFFERED or job.attempt + 1 != claim.attempt:
+        return Refusal(f"{job.runner_id} has it" if job.is_held else "it is not offered any more")
+    if runner is None or runner.started_at != claim.runner_started_at:
+        return Refusal("this runner gets no work now", PAUSE)
+    if not _is_of_pool(runner, job):
+        return Refusal("it is for other runners", PAUSE)
+    if runner.free <= 0:
+        return Refusal("this runner has no free slot", PAUSE)
+    return None
+
+
+def _is_of_pool(runner: RunnerRecord, job: JobRecord) -> bool:
+    """Whether the job's queue is one of the runner's: whatever it asks for beside architecture and group."""
+    return runner.arch == job.target.arch and job.target.runner_group in ("", runner.runner_group)
+
+
+def is_granted(job: JobRecord | None, claim: AttemptClaimed) -> bool:
+    """The claim was granted before: this is the same one again."""
+    return job is not None and advance.is_current(job, claim.attempt) and job.runner_id == claim.runner_id

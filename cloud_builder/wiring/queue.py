@@ -1,0 +1,48 @@
+"""From settings to a runner's share of the offers: the one place that names the adapter of shared queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloud_builder.errors import Rejected
+from cloud_builder.mesh.codec import Undecodable, decode
+from cloud_builder.model.dispatch import Dispatch
+from cloud_builder.model.events import JobOffered
+from cloud_builder.model.settings import BrokerSettings, Settings
+from cloud_builder.planning.share import queues_of
+from cloud_builder.ports.broker import Record
+
+if TYPE_CHECKING:
+    from cloud_builder.ports.queue import OfferQueue
+
+
+def offers(settings: Settings, arch: str) -> OfferQueue | None:
+    """None: directed dispatch. Rejected when this broker cannot share out queues."""
+    if settings.dispatch is not Dispatch.SHARED_QUEUE:
+        return None
+    refuse_what_cannot_share(settings.dispatch, settings.broker)
+    from cloud_builder.adapters.kafka.member import check
+    from cloud_builder.adapters.kafka.share import KafkaOfferQueue
+
+    check(settings.broker)
+    runner = settings.runner
+    return KafkaOfferQueue(settings.broker, queues_of(arch, runner.group), read_offer, runner.slots)
+
+
+def refuse_what_cannot_share(dispatch: Dispatch, broker: BrokerSettings | None) -> None:
+    """Rejected where no asking is needed to see that shared-queue dispatch will not work. `broker` None: embedded."""
+    if dispatch is Dispatch.SHARED_QUEUE and (broker is None or broker.embedded):
+        raise Rejected(
+            "dispatch shared-queue: the embedded broker has no share groups",
+            code="no-share-groups",
+            hint="Use Apache Kafka 4.2 or newer (--broker HOST:PORT), or say `dispatch: directed`.",
+        )
+
+
+def read_offer(record: Record) -> JobOffered | None:
+    """None: it is none. Whoever offered it finds that nobody claims it."""
+    try:
+        payload = decode(record, "").payload
+    except Undecodable:
+        return None
+    return payload if isinstance(payload, JobOffered) else None
