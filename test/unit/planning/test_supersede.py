@@ -1,0 +1,120 @@
+"""What a push makes of those before it: a table of what is left over, and of what goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.events import RequestAccepted
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.unit import Target
+from cloud_builder.planning.records import JobRecord, RequestRecord
+from cloud_builder.planning.supersede import Push, end, give_way, may_give_way, taking_over
+
+TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+ALIVE = {"lib", "tool", "card"}
+BLOCKED: dict[str, Any] = {}
+WAS_BUILT = {"attempt": 1, "state": JobState.FINISHED, "outcome": Outcome.SUCCESS}
+FAILED = {"attempt": 1, "state": JobState.FINISHED, "outcome": Outcome.FAILURE}
+WAITS_AGAIN = {"attempt": 1, "state": JobState.QUEUED}
+RUNS = {"attempt": 1, "state": JobState.RUNNING, "runner_id": "r1"}
+KNOWN = {"state": JobState.FINISHED, "outcome": Outcome.SKIPPED, "code": "unchanged", "reused_from": "old.1"}
+
+
+def push(name: str, at: float, *units: str, **more: Any) -> RequestAccepted:
+    about = {"request_id": name, "source": "demo", "ref": "main", "revision": name * 40, "units": units}
+    return RequestAccepted.model_validate({"origin": "push", "accepted_at": at, **about, **more})
+
+
+def record(accepted: RequestAccepted, **more: Any) -> RequestRecord:
+    return RequestRecord.model_validate({**accepted.model_dump(), "sequence": 1, **more})
+
+
+def job(request: str, unit: str, tree: str = "1", **more: Any) -> JobRecord:
+    about = {"job_id": f"{request}.{unit}", "request_id": request, "number": 1, "sequence": 1, "source": "demo"}
+    what = {"url": "u", "revision": "r", "unit": unit, "directory": unit, "name": unit, "kind": Kind.PACKAGE}
+    return JobRecord.model_validate({**about, **what, "tree": tree, "target": TARGET, **more})
+
+
+OLD, NEW = push("a", 1.0, "lib"), push("b", 2.0, "tool")
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "may"),
+    [
+        (record(OLD), NEW, True),
+        (record(OLD, origin="client"), NEW, False),
+        (record(OLD), push("b", 2.0, "tool", origin="client"), False),
+        (record(OLD, ref="next"), NEW, False),
+        (record(OLD, source="else"), NEW, False),
+        (record(OLD, canceled=True), NEW, False),
+        (record(OLD, code="superseded"), NEW, False),
+        (record(NEW), OLD, False),
+        (record(OLD), OLD, False),
+    ],
+)
+def test_only_an_older_push_to_the_same_branch_may_give_way(
+    older: RequestRecord, newer: RequestAccepted, may: bool
+) -> None:
+    assert may_give_way(older, newer) is may
+
+
+def test_a_push_takes_over_what_was_not_started() -> None:
+    idle = Push(record(OLD), (job("a", "lib"), job("a", "card", wanted=False), job("a", "tool", **KNOWN)))
+    assert taking_over(NEW, [idle]).units == ("lib", "tool"), "card was only drawn in, and is again"
+    begun = Push(record(OLD), (job("a", "lib", **RUNS),))
+    assert taking_over(NEW, [begun]) is NEW
+
+
+TABLE = [
+    # jobs of the older push: (unit, tree, how it stands); units of the newer one and their trees; which end, or None
+    ("nothing was started", [("lib", "1", BLOCKED)], {"tool": "1"}, ["lib"]),
+    ("a need stood still already", [("tool", "1", KNOWN), ("lib", "1", BLOCKED)], {"tool": "1"}, ["lib"]),
+    ("covered, another tree", [("lib", "1", RUNS), ("card", "1", BLOCKED)], {"lib": "2", "card": "1"}, ["lib", "card"]),
+    ("covered, the same tree", [("lib", "1", RUNS), ("card", "1", BLOCKED)], {"lib": "1", "card": "1"}, ["card"]),
+    ("covered, a retry waits", [("lib", "1", WAITS_AGAIN)], {"lib": "1"}, ["lib"]),
+    ("what was built needs no cover", [("lib", "1", WAS_BUILT), ("card", "1", BLOCKED)], {"card": "2"}, ["card"]),
+    ("what failed does", [("lib", "1", FAILED), ("card", "1", BLOCKED)], {"card": "2"}, None),
+    ("what failed is tried again", [("lib", "1", FAILED), ("card", "1", BLOCKED)], {"lib": "1", "card": "1"}, ["card"]),
+    ("not covered", [("lib", "1", RUNS), ("card", "1", BLOCKED)], {"lib": "2"}, None),
+    ("gone from the tree", [("lib", "1", RUNS), ("gone", "1", RUNS)], {"lib": "1"}, ["gone"]),
+    ("all is built and waits to be published", [("lib", "1", WAS_BUILT)], {"lib": "2"}, None),
+]
+
+
+@pytest.mark.parametrize(("older", "newer", "ended"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_what_gives_way(
+    older: list[tuple[str, str, dict[str, Any]]], newer: dict[str, str], ended: list[str] | None
+) -> None:
+    was = Push(record(OLD), tuple(job("a", unit, tree, **state) for unit, tree, state in older))
+    found = give_way(NEW, [job("b", unit, tree) for unit, tree in newer.items()], [was], ALIVE)
+    assert [[each.unit for each in way.ended] for way in found] == ([] if ended is None else [ended])
+    for way in found:
+        assert (way.request.code, way.request.message) == ("superseded", "superseded by b")
+
+
+def test_another_source_is_another_unit() -> None:
+    """A push also builds what needs it elsewhere."""
+    was = Push(record(OLD), (job("a", "lib", **RUNS), job("a", "gone", source="else")))
+    assert give_way(NEW, [job("b", "lib", "2"), job("b", "gone")], [was], ALIVE) == []
+    assert give_way(NEW, [job("b", "lib", "2"), job("b", "gone", source="else")], [was], ALIVE)
+
+
+def test_a_job_that_ends_says_by_whom() -> None:
+    ended = end(job("a", "lib", **RUNS, twin="x.1"), NEW.request_id)
+    assert (ended.outcome, ended.code, ended.message, ended.twin) == (
+        Outcome.SUPERSEDED,
+        "superseded",
+        "superseded by b",
+        None,
+    )
+    assert not ended.is_good
+
+
+def test_artifacts_stay_with_who_made_them() -> None:
+    deb = Artifact(name="x.deb", sha256="0" * 64, size=1, kind=ArtifactKind.DEB)
+    was = Push(record(OLD), (job("a", "lib", **WAS_BUILT, artifacts=(deb,)), job("a", "card")))
+    (way,) = give_way(NEW, [job("b", "card", "2")], [was], ALIVE)
+    assert [each.unit for each in way.ended] == ["card"]
