@@ -7,6 +7,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,8 @@ def download(artifact: dict[str, Any], directory: Path) -> Path:
 
 def whole(artifact: dict[str, Any], offset: int = 0) -> Iterator[bytes]:
     """An object's bytes from `offset` on, as they come."""
-    skip = offset
-    for piece in _pieces(artifact["url"]):
-        if skip < len(piece):
-            yield piece[skip:]
-        skip = max(0, skip - len(piece))
+    if offset < artifact["size"]:
+        yield from _pieces(artifact["url"], offset)
 
 
 def tail_of(mesh: Session, job: str, most: int) -> list[str]:
@@ -70,13 +68,17 @@ def tail_of(mesh: Session, job: str, most: int) -> list[str]:
     return [plain(line.rstrip()) for line in text.splitlines()][-most:]
 
 
-def _pieces(url: str) -> Iterator[bytes]:
+def _pieces(url: str, first: int = 0) -> Iterator[bytes]:
+    """From byte `first` on. A server that knows no ranges sends all, of which the beginning is passed over."""
     if not url.startswith(("http://", "https://")):
         raise Retryable(f"{url or 'no address'}: not an HTTP address", code="no-objects-url")
     try:
-        with _opener(url).open(url, timeout=TIMEOUT) as answer:
+        asked = urllib.request.Request(url, headers={"Range": f"bytes={first}-"} if first else {})
+        with _opener(url).open(asked, timeout=TIMEOUT) as answer:
+            skip = first if answer.status != HTTPStatus.PARTIAL_CONTENT else 0
             while piece := answer.read(PIECE):
-                yield piece
+                yield piece[skip:]
+                skip = max(0, skip - len(piece))
     except urllib.error.HTTPError as error:
         raise Retryable(f"{url}: {error.code} {error.reason}", code="object-missing") from error
     except (OSError, HTTPException) as error:
