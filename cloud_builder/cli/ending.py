@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cloud_builder.errors import CloudBuilderError, ExitCode
+from cloud_builder.model.outcome import UNCHANGED, Outcome, is_good
 
 from .fetch import tail_of
 from .output import duration, styled
@@ -27,6 +28,13 @@ _CODES = {
 }
 
 
+def state_of(job: dict[str, Any]) -> str:
+    """In a word. What was not touched because nothing had changed was not skipped for a fault."""
+    if job.get("outcome") == Outcome.SKIPPED and job.get("code") == UNCHANGED:
+        return UNCHANGED
+    return str(job.get("outcome") or job["state"])
+
+
 def exit_code(request: dict[str, Any]) -> ExitCode:
     return _CODES.get(str(request.get("outcome")), ExitCode.INFRASTRUCTURE)
 
@@ -34,7 +42,7 @@ def exit_code(request: dict[str, Any]) -> ExitCode:
 def show_ending(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
     outcome = str(request.get("outcome"))
     took = duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
-    click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}")
+    click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}{_saved(request)}")
     failed = [job for job in jobs if job.get("outcome") in ("failure", "error")][:SHOWN_FAILURES]
     for text in (request.get("message"), request.get("hint")) if not failed else ():
         for line in str(text or "").splitlines():
@@ -43,17 +51,23 @@ def show_ending(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any
         _show_failure(mesh, job)
     for repository in request.get("repositories") or []:
         _show_repository(repository)
-    if any(job.get("outcome") in ("success", "reused") for job in jobs):
+    if any(is_good(str(job.get("outcome")), str(job.get("code"))) for job in jobs):
         click.echo(f"  files:      cb-ctl get {request['request_id']} -o DIR")
 
 
 def _counts(jobs: list[dict[str, Any]]) -> str:
     numbers: dict[str, int] = {}
     for job in jobs:
-        outcome = str(job.get("outcome") or job["state"])
-        numbers[outcome] = numbers.get(outcome, 0) + 1
+        state = state_of(job)
+        numbers[state] = numbers.get(state, 0) + 1
     said = ", ".join(f"{number} {name}" for name, number in numbers.items())
     return f" ({said})" if said else ""
+
+
+def _saved(request: dict[str, Any]) -> str:
+    """What was not built again would have taken so long."""
+    saved = (request.get("summary") or {}).get("saved") or 0.0
+    return f", saved {duration(saved)}" if saved >= 1 else ""
 
 
 def _show_failure(mesh: Session, job: dict[str, Any]) -> None:

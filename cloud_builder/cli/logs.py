@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cloud_builder.errors import ExitCode
+from cloud_builder.model.outcome import is_good
 
 from .complete import THINGS
 from .ending import exit_code
@@ -87,5 +88,5 @@ def _say_if_empty(piece: dict[str, Any], offset: int) -> None:
 def _verdict(job: dict[str, Any], follow: bool) -> int:
     if not follow:
         return ExitCode.SUCCESS
-    good = job.get("outcome") in ("success", "reused")
+    good = is_good(str(job.get("outcome")), str(job.get("code")))
     return ExitCode.SUCCESS if good else exit_code(job)

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from .complete import THINGS
+from .ending import state_of
 from .options import global_options
 from .output import duration, moment, show_json, show_table, size, styled
 from .session import Session, session
 from .source import problem_line
-from .watching import first_line, job_line, state_of
+from .watching import first_line, job_line
 
 
 @click.command()

@@ -11,7 +11,7 @@ import click
 
 from cloud_builder.errors import Retryable
 
-from .ending import exit_code, show_ending
+from .ending import exit_code, show_ending, state_of
 from .output import coloured, duration, fit, is_terminal, show_json, styled
 from .session import Session
 
@@ -113,10 +113,6 @@ def _plain(job: Job, request: dict[str, Any]) -> str:
     since = duration((job.get("at") or 0) - (request.get("accepted_at") or job.get("at") or 0))
     words = [f"{since:>6}", f"{state_of(job):9}", job["unit"], job["target"], job.get("runner_id") or "", remark(job)]
     return "  ".join(word for word in words if word.strip())
-
-
-def state_of(job: Job) -> str:
-    return str(job.get("outcome") or job["state"])
 
 
 def remark(job: Job) -> str:

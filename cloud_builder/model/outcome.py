@@ -18,8 +18,17 @@ class Outcome(StrEnum):
 
     @property
     def is_good(self) -> bool:
-        """True when the job's artifacts exist and may be used by its dependants."""
+        """True when the job's artifacts exist and may be used by its dependants. See also `is_good`."""
         return self in (Outcome.SUCCESS, Outcome.REUSED)
+
+
+UNCHANGED = "unchanged"
+"""Code of a job that ended as `skipped` because it would make what it made before."""
+
+
+def is_good(outcome: str, code: str) -> bool:
+    """True when what the job makes exists and may be used: built, reused, or not touched as nothing had changed."""
+    return outcome in (Outcome.SUCCESS, Outcome.REUSED) or (outcome == Outcome.SKIPPED and code == UNCHANGED)
 
 
 class RequestOutcome(StrEnum):

@@ -6,6 +6,7 @@ stayed as it was, those that depend on them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -13,8 +14,11 @@ from cloud_builder.model.ids import SourceName
 from cloud_builder.model.unit import Unit
 
 from .components import among, depth_of
-from .graph import Graph, Node, Numbers, Resolver, place
+from .graph import Graph, Node, Numbers, Resolver, Snapshot, place
 from .relations import groups
+
+MOST = 200
+"""Units: exchanging more takes as long as building the graph anew."""
 
 
 def exchanged(graph: Graph, source: SourceName, unit: Unit) -> Graph:
@@ -128,3 +132,23 @@ def _reordered(graph: Graph, unsettled: Sequence[int]) -> Graph:
     for number in affected:
         places[number] = place(level[number], component[number], number, len(places))
     return replace(graph, component=component, level=level, members=members, place=places)
+
+
+def revised(graph: Graph, snapshot: Snapshot) -> Graph | None:
+    """The graph with a source at another commit; None when so much is different that it is quicker built anew."""
+    before = {graph.nodes[number].unit: graph.units[number] for number in _numbers(graph, snapshot)}
+    changed = [unit for unit in snapshot.units if before.get(unit.path) != unit]
+    if len(before) != len(snapshot.units) or len(changed) > MOST:
+        return None
+    try:
+        for unit in changed:
+            graph = exchanged(graph, snapshot.source, unit)
+    except KeyError:
+        return None
+    return replace(graph, origins={**graph.origins, snapshot.source: snapshot.origin})
+
+
+def _numbers(graph: Graph, snapshot: Snapshot) -> range:
+    first = bisect_left(graph.nodes, (snapshot.source,))
+    last = bisect_left(graph.nodes, (f"{snapshot.source}\0",))
+    return range(first, last)

@@ -1,162 +1,170 @@
-"""From an accepted request and the snapshot of its source to jobs with an order.
+"""From an accepted request and the graph over all sources to jobs with an order.
 
-A request names units. What they build-depend on in the same snapshot is drawn in, too: when nothing of it changed, its
-input keys are known and it costs nothing. A push also draws in what depends on the changed units.
+A request names units of one source. What these need in their own source is drawn in, too: when nothing of it changed,
+its input keys are known and it costs nothing. With `dependants` (a push) so is all that needs them, in whatever source,
+as that source's followed branch is now. Members of a dependency cycle become one job a round (see `cycle`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import JobId, UnitPath, job_id
 from cloud_builder.model.outcome import Kind
-from cloud_builder.model.unit import Target, Unit
 
+from .cycle import ROUNDS, Cycle, IsPublished, cycles
+from .graph import Graph, Node
 from .records import JobRecord
-from .relations import needed
 
-Node = tuple[UnitPath, str]
-"""A unit and the name of one of its targets."""
+UNKNOWN = 60.0
+"""Seconds that a job is taken to last when none of its request was ever built."""
+
+Place = tuple[int, int]
+"""A node's number, and the round (0: it is in no cycle)."""
 
 
 @dataclass(frozen=True)
-class Graph:
-    """Units × targets of one snapshot, and which of them each one needs."""
+class Past:
+    """What is known from before. `expected`: seconds the node's last build took, 0 for never built."""
 
-    units: Mapping[Node, tuple[Unit, Target]]
-    needs: Mapping[Node, frozenset[Node]]
-
-    def dependants(self) -> dict[Node, set[Node]]:
-        reverse: dict[Node, set[Node]] = defaultdict(set)
-        for node, needs in self.needs.items():
-            for need in needs:
-                reverse[need].add(node)
-        return reverse
+    is_published: IsPublished = field(default=lambda target, name: False)
+    expected: Callable[[Node], float] = field(default=lambda node: 0.0)
 
 
-def graph(units: Iterable[Unit]) -> Graph:
-    """Edges from Build-Depends to the units that provide the names, and from `depends` of the manifest."""
-    nodes = {(unit.path, target.name): (unit, target) for unit in units for target in unit.targets}
-    providers: dict[tuple[str, str], set[Node]] = defaultdict(set)
-    for node, (unit, target) in nodes.items():
-        for name in unit.provides:
-            providers[name, target.name].add(node)
-    needs = {}
-    for node, (unit, target) in nodes.items():
-        found = {(path, target.name) for path in unit.depends}
-        for group in needed(unit.build_depends, target.arch):
-            for name in group:
-                found |= providers.get((name, target.name), set())
-        needs[node] = frozenset(found & nodes.keys()) - {node}
-    return Graph(nodes, needs)
+def wanted(request: RequestAccepted, graph: Graph) -> list[int]:
+    """The nodes that the request names."""
+    return graph.units_for(request.source, request.units, request.targets)
 
 
-def reachable(start: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> set[Node]:
-    seen: set[Node] = set()
-    todo = list(start)
-    while todo:
-        node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            todo.extend(edges.get(node, ()))
-    return seen
+def chosen(request: RequestAccepted, graph: Graph) -> set[int]:
+    """What the request means: what it names, the dependants of that if asked, and all that these need."""
+    named = wanted(request, graph)
+    return graph.all_needs(graph.reach(named, graph.dependants) if request.dependants else named)
 
 
-def chosen(request: RequestAccepted, graph: Graph) -> set[Node]:
-    """What the request means: its units and targets, their dependants if asked, and all that these need."""
-    units, targets = frozenset(request.units), frozenset(request.targets)
-    wanted = {node for node in graph.units if node[0] in units and (not targets or node[1] in targets)}
-    if request.dependants:
-        wanted = reachable(wanted, graph.dependants())
-    return reachable(wanted, graph.needs)
+def expand(
+    request: RequestAccepted, graph: Graph, sequence: int, past: Past | None = None, *, rounds: int = ROUNDS
+) -> list[JobRecord]:
+    """The jobs of a request, each after those it needs. `rounds`: most of a dependency cycle.
 
-
-def in_order(nodes: set[Node], graph: Graph) -> list[Node]:
-    """Every node after what it needs; otherwise by name, so that the plan is a function of its inputs.
-
-    Raises Rejected(code="dependency-cycle") that names the members."""
-    sorter = TopologicalSorter({node: graph.needs[node] & nodes for node in sorted(nodes)})
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        names = " → ".join(path for path, _ in reversed(error.args[1]))
-        raise Rejected(
-            f"units build-depend on each other: {names}",
-            code="dependency-cycle",
-            hint="take one Build-Depends out, or move what both need into a unit of its own",
-        ) from None
-    order: list[Node] = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready())
-        order.extend(ready)
-        sorter.done(*ready)
-    return order
-
-
-def expand(request: RequestAccepted, url: str, units: Sequence[Unit], sequence: int) -> list[JobRecord]:
-    """The jobs of a request, each after those it needs.
-
-    Raises Rejected for a dependency cycle, and when nothing of the snapshot is meant."""
-    whole = graph(units)
-    order = in_order(chosen(request, whole), whole)
-    if not order:
-        raise Rejected(
-            f"nothing to build: none of {_some(request.units)} is in {request.source} at {request.revision[:10]}",
-            code="nothing-to-build",
-            hint="cb-ctl list units shows what can be built",
+    Raises Rejected when nothing of the snapshot is meant, and for a cycle that nothing breaks."""
+    past = past or Past()
+    meant = chosen(request, graph)
+    if not meant:
+        raise _nothing(request)
+    found = {number: each for each in cycles(graph, meant, past.is_published, rounds) for number in each.members}
+    places = list(_places(graph.in_order(meant), found))
+    ids = {place: job_id(request.request_id, number) for number, place in enumerate(places, 1)}
+    named = set(wanted(request, graph))
+    jobs = [
+        _job(request, graph, number, sequence).model_copy(
+            update={
+                "job_id": ids[number, turn],
+                "number": position,
+                "needs": tuple(ids[need] for need in sorted(_needs(graph, (number, turn), meant, found))),
+                "wanted": number in named,
+                "expected": past.expected(graph.nodes[number]),
+                **(_in_cycle(found[number], number, turn) if turn else {}),
+            }
         )
-    ids = {node: job_id(request.request_id, number) for number, node in enumerate(order, 1)}
-    return [
-        _job(
-            request,
-            url,
-            *whole.units[node],
-            number=number,
-            sequence=sequence,
-            needs=tuple(sorted(ids[need] for need in whole.needs[node])),
-        )
-        for number, node in enumerate(order, 1)
+        for position, (number, turn) in enumerate(places, 1)
     ]
+    ahead = paths(jobs)
+    return [job.model_copy(update={"path": ahead[job.job_id]}) for job in jobs]
 
 
-def _some(units: Sequence[UnitPath]) -> str:
-    """The first few of perhaps very many."""
-    return ", ".join(units[:5]) + (f" and {len(units) - 5} more" if len(units) > 5 else "")
+def paths(jobs: Sequence[JobRecord]) -> dict[JobId, float]:
+    """Of each job, the seconds from its start to the end of the longest chain that waits for it. Needs come first.
+
+    A job that was never built is taken to last as long as the others do in the middle."""
+    known = [job.expected for job in jobs if job.expected]
+    middle = sum(known) / len(known) if known else UNKNOWN
+    behind = {job.job_id: 0.0 for job in jobs}
+    found = {}
+    for job in reversed(jobs):
+        found[job.job_id] = path = (job.expected or middle) + behind[job.job_id]
+        for need in job.needs:
+            behind[need] = max(behind[need], path)
+    return found
 
 
-def _job(
-    request: RequestAccepted,
-    url: str,
-    unit: Unit,
-    target: Target,
-    *,
-    number: int,
-    sequence: int,
-    needs: tuple[JobId, ...],
-) -> JobRecord:
+def _places(order: Iterable[int], found: dict[int, Cycle]) -> Iterator[Place]:
+    """Each node once, the members of a cycle round by round where the first of them stands."""
+    done: set[int] = set()
+    for number in order:
+        cycle = found.get(number)
+        if cycle is None:
+            yield number, 0
+        elif number not in done:
+            done.update(cycle.members)
+            yield from ((member, 1) for member in cycle.order)
+            yield from ((member, turn) for turn in range(2, cycle.rounds + 1) for member in cycle.members)
+
+
+def _needs(graph: Graph, place: Place, meant: set[int], found: dict[int, Cycle]) -> set[Place]:
+    number, turn = place
+    own = found.get(number)
+    needs: set[Place] = set()
+    for need in graph.needs[number]:
+        other = found.get(need)
+        if need not in meant:
+            continue
+        if other is None:
+            needs.add((need, 0))
+        elif other is not own:
+            needs.add((need, other.rounds))
+        elif turn > 1:
+            needs.add((need, turn - 1))
+    if own is not None and turn == 1:
+        needs |= {(need, 1) for need in own.first[number]}
+    return needs
+
+
+def _in_cycle(cycle: Cycle, number: int, turn: int) -> dict[str, object]:
+    """Only the last round is published: what comes before it was built with what will be replaced."""
+    first = {"profiles": cycle.profiles.get(number, ())} if turn == 1 else {}
+    return {"round": turn, **first, **({} if turn == cycle.rounds else {"publish": False})}
+
+
+def _job(request: RequestAccepted, graph: Graph, number: int, sequence: int) -> JobRecord:
+    node, unit = graph.nodes[number], graph.units[number]
+    own = node.source == request.source
     return JobRecord(
-        job_id=job_id(request.request_id, number),
+        job_id=JobId(""),
         request_id=request.request_id,
-        number=number,
+        number=0,
         sequence=sequence,
-        needs=needs,
-        source=request.source,
-        url=url,
-        revision=request.revision,
+        source=node.source,
+        requester=request.requester,
+        url=graph.origins[node.source].url,
+        revision=request.revision if own else graph.origins[node.source].revision,
         unit=unit.path,
         directory=unit.directory,
         name=unit.name,
         kind=unit.kind,
         tree=unit.tree,
-        target=target,
+        target=graph.targets[number],
         provides=unit.provides,
         build_depends=unit.build_depends,
         buildroot=unit.buildroot,
         repositories=unit.repositories,
         publish=request.publish and unit.kind is Kind.PACKAGE,
+        priority=request.priority,
+        constraints=unit.constraints,
     )
+
+
+def _nothing(request: RequestAccepted) -> Rejected:
+    return Rejected(
+        f"nothing to build: none of {_some(request.units)} is in {request.source} at {request.revision[:10]}",
+        code="nothing-to-build",
+        hint="cb-ctl list units shows what can be built",
+    )
+
+
+def _some(units: Sequence[UnitPath]) -> str:
+    """The first few of perhaps very many."""
+    return ", ".join(units[:5]) + (f" and {len(units) - 5} more" if len(units) > 5 else "")

@@ -104,6 +104,10 @@ class Graph:
                 number += 1
         return found
 
+    def paths(self, source: SourceName) -> set[UnitPath]:
+        """Of all units of a source."""
+        return {node.unit for node in self.nodes if node.source == source}
+
     def reach(self, start: Iterable[int], edges: Sequence[Numbers]) -> list[int]:
         """`start` and all that can be reached along `needs` or `dependants`."""
         found = list(dict.fromkeys(start))
@@ -235,27 +239,29 @@ class Resolver:
 
     def needs(self, number: int, unit: Unit, wanted: Iterable[Alternatives]) -> Numbers:
         source, _, target = self.nodes[number]
-        providers = self.providers.get(target, {})
-        found: set[int] = set()
+        found = set(self.by_hand(number, unit))
         for group in wanted:
-            found.update(self._meant(group, source, providers))
-        for path in unit.depends:
-            found.update(self._numbers((Node(source, path, target),)))
+            found.update(self.meant(group, source, target)[1])
         found.discard(number)
         return tuple(sorted(found))
 
-    def _numbers(self, nodes: Iterable[Node]) -> Iterator[int]:
+    def by_hand(self, number: int, unit: Unit) -> Iterator[int]:
+        """What `depends` of the manifest names."""
+        source, _, target = self.nodes[number]
+        nodes = (Node(source, path, target) for path in unit.depends)
         return (self.number[node] for node in nodes if node in self.number)
 
-    def _meant(self, group: Alternatives, source: SourceName, providers: Mapping[str, Numbers]) -> Sequence[int]:
+    def meant(self, group: Alternatives, source: SourceName, target: str) -> tuple[str, Sequence[int]]:
+        """The name of the alternative that is taken, and the nodes that provide it; none: no unit does."""
+        providers = self.providers.get(target, {})
         if len(group) == 1:
-            return self._nearest(providers.get(group[0].name, ()), source)
+            return group[0].name, self._nearest(providers.get(group[0].name, ()), source)
         provided = [(each, providers[each.name]) for each in group if each.name in providers]
         ours = [(each, self._nearest(found, source)) for each, found in provided]
         for alternative, found in ours:
             if any(alternative.fits(self.units[number].version) for number in found):
-                return found
-        return ours[0][1] if ours else ()
+                return alternative.name, found
+        return (ours[0][0].name, ours[0][1]) if ours else ("", ())
 
     def _nearest(self, found: Numbers, source: SourceName) -> Sequence[int]:
         if len(found) < 2:

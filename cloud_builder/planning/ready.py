@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import InputKey, JobId
-from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.outcome import UNCHANGED, Outcome
 
-from .records import JobRecord, Offer
+from . import advance
+from .records import Built, JobRecord, Offer
 from .relations import closure, provided
 
 RECIPE_VERSION = 1
@@ -34,10 +37,18 @@ class Readiness(StrEnum):
     CANCEL = "cancel"
 
 
+@dataclass(frozen=True)
+class Dependencies:
+    """The artifacts of ours that a job builds with, and who made each."""
+
+    artifacts: tuple[Artifact, ...]
+    used: tuple[Used, ...]
+
+
 def readiness(needs: Iterable[JobRecord]) -> tuple[Readiness, tuple[JobRecord, ...]]:
     """What may happen now, and the jobs that are the reason."""
     jobs = tuple(needs)
-    bad = tuple(job for job in jobs if job.is_finished and not (job.outcome and job.outcome.is_good))
+    bad = tuple(job for job in jobs if job.is_finished and not job.is_good)
     if bad:
         canceled = all(job.outcome is Outcome.CANCELED for job in bad)
         return (Readiness.CANCEL if canceled else Readiness.SKIP), bad
@@ -45,21 +56,33 @@ def readiness(needs: Iterable[JobRecord]) -> tuple[Readiness, tuple[JobRecord, .
     return (Readiness.WAIT, waiting) if waiting else (Readiness.START, ())
 
 
-def dependencies(
-    job: JobRecord, jobs: Mapping[JobId, JobRecord], offer: Callable[[str], Offer | None]
-) -> tuple[Artifact, ...]:
+def dependencies(job: JobRecord, jobs: Mapping[JobId, JobRecord], offer: Callable[[str], Offer | None]) -> Dependencies:
     """The exact artifacts of ours for a job: of its request first, else the newest published of other sources.
 
-    `offer(name)`: the newest published binary package of that name for the job's target."""
-    own = provided(artifact for need in _all_needs(job, jobs) for artifact in need.artifacts)
+    A member of a dependency cycle may also be built with what its own source has published: what it needs of the cycle
+    is not there yet. `offer(name)`: the newest published binary package of that name for the job's target."""
+    makers = _newest_rounds(_all_needs(job, jobs))
+    own = provided(artifact for need in makers for artifact in need.artifacts)
+    origins = {artifact.sha256: (need.source, need.unit) for need in makers for artifact in need.artifacts}
 
     def find(name: str) -> Artifact | None:
         if name in own:
             return own[name]
         other = offer(name)
-        return other.artifact if other is not None and other.source != job.source else None
+        if other is None or (other.source == job.source and not job.round):
+            return None
+        origins.setdefault(other.artifact.sha256, (other.source, other.unit))
+        return other.artifact
 
-    return closure(job.build_depends, job.target.arch, find)
+    artifacts = closure(job.build_depends, job.target.arch, find, profiles=job.profiles)
+    return Dependencies(artifacts, tuple(_used(each, *origins[each.sha256]) for each in artifacts))
+
+
+def _used(artifact: Artifact, source: str, unit: str) -> Used:
+    assert artifact.package is not None
+    return Used.model_validate(
+        {"name": artifact.package.name, "sha256": artifact.sha256, "source": source, "unit": unit}
+    )
 
 
 def _all_needs(job: JobRecord, jobs: Mapping[JobId, JobRecord]) -> list[JobRecord]:
@@ -73,15 +96,56 @@ def _all_needs(job: JobRecord, jobs: Mapping[JobId, JobRecord]) -> list[JobRecor
     return [seen[key] for key in sorted(seen)]
 
 
-def input_key(job: JobRecord, artifacts: Iterable[Artifact]) -> InputKey:
-    """sha256 of everything that goes in. Not in it: where the unit lies, who asked, and when."""
-    inputs = {
-        "recipe": RECIPE_VERSION,
+def _newest_rounds(needs: Iterable[JobRecord]) -> list[JobRecord]:
+    """Without the rounds of a cycle's member that a later one replaces."""
+    found: dict[object, JobRecord] = {}
+    for need in needs:
+        key = (need.source, need.unit, need.target.name)
+        if key not in found or found[key].round < need.round:
+            found[key] = need
+    return list(found.values())
+
+
+def inputs_of(job: JobRecord, used: Iterable[Used]) -> Inputs:
+    """Everything that goes in. Not in it: where the unit lies, who asked, and when."""
+    return Inputs(
+        recipe=RECIPE_VERSION,
+        tree=job.tree,
+        buildroot=job.buildroot,
+        repositories=job.repositories,
+        profiles=job.profiles,
+        dependencies=tuple(used),
+    )
+
+
+def input_key(job: JobRecord, used: Iterable[Used]) -> InputKey:
+    """sha256 of what goes in, and of what the job is named and for. Keys of jobs without profiles are as they were
+    before there were any."""
+    inputs = inputs_of(job, used)
+    parts: dict[str, object] = {
+        "recipe": inputs.recipe,
         "name": job.name,
-        "tree": job.tree,
+        "tree": inputs.tree,
         "target": [job.target.name, job.target.dist, job.target.arch],
-        "buildroot": job.buildroot,
-        "repositories": job.repositories,
-        "dependencies": sorted(artifact.sha256 for artifact in artifacts),
+        "buildroot": inputs.buildroot,
+        "repositories": inputs.repositories,
+        "dependencies": sorted(used.sha256 for used in inputs.dependencies),
     }
-    return InputKey(hashlib.sha256(_canonical(inputs).encode()).hexdigest())
+    if inputs.profiles:
+        parts["profiles"] = sorted(inputs.profiles)
+    return InputKey(hashlib.sha256(_canonical(parts).encode()).hexdigest())
+
+
+def from_built(job: JobRecord, built: Built) -> JobRecord:
+    """A job whose input key was built before: one that was asked for is reused; one that was drawn in, or is a further
+    round of a cycle, was not touched."""
+    done = advance.reuse(job, built).model_copy(update={"saved": built.seconds})
+    if job.wanted and job.round <= 1:
+        return done
+    told = {"outcome": Outcome.SKIPPED, "code": UNCHANGED, "message": "its inputs are what they were"}
+    return done.model_copy(update=told)
+
+
+def skipped(job: JobRecord, because: Iterable[str]) -> JobRecord:
+    """A job whose needs did not succeed."""
+    return advance.skip(job, because).model_copy(update={"code": "dependency-failed"})

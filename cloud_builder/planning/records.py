@@ -109,6 +109,8 @@ class JobRecord(Lenient):
     log: Artifact | None = None
     timings: dict[str, float] = {}
     reused_from: JobId | None = None
+    saved: float = 0.0
+    """Seconds that the build took which made it unnecessary."""
     published: bool = False
 
     @property

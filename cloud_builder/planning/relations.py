@@ -161,19 +161,21 @@ def provided(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
     return {**virtual, **real}
 
 
-def closure(relations: str, machine: str, find: Callable[[str], Artifact | None]) -> tuple[Artifact, ...]:
+def closure(
+    relations: str, machine: str, find: Callable[[str], Artifact | None], *, profiles: tuple[str, ...] = ()
+) -> tuple[Artifact, ...]:
     """The artifacts of ours that a build with these relations may use: those it names, and what they depend on.
 
-    `find(name)`: our artifact of that name. Of alternatives all that we have are given: the solver in the buildroot
-    chooses. Sorted by name and digest."""
+    `find(name)`: our artifact of that name. Of alternatives the first that we have is given, as the order of the jobs
+    was planned with it. Sorted by name and digest."""
     chosen: dict[str, Artifact] = {}
-    todo = [relations]
+    todo = [(relations, profiles)]
     while todo:
-        for group in needed(todo.pop(), machine):
-            for name in group:
-                artifact = find(name)
-                if artifact is not None and artifact.sha256 not in chosen:
-                    chosen[artifact.sha256] = artifact
-                    assert artifact.package is not None
-                    todo.append(artifact.package.depends)
+        field, active = todo.pop()
+        for group in needed(field, machine, active):
+            artifact = next((found for name in group if (found := find(name)) is not None), None)
+            if artifact is not None and artifact.sha256 not in chosen:
+                chosen[artifact.sha256] = artifact
+                assert artifact.package is not None
+                todo.append((artifact.package.depends, ()))
     return tuple(sorted(chosen.values(), key=lambda a: (a.name, a.sha256)))

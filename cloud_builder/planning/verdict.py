@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloud_builder.model.events import JobResult, RequestFinished
+from cloud_builder.model.events import JobResult, RequestFinished, Summary
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 
 from . import supersede
+from .cycle import moving
 from .records import JobRecord, RequestRecord
 from .room import that_fit
 
@@ -37,14 +38,37 @@ def finished(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str
         revision=request.revision,
         outcome=outcome(request, jobs),
         code=request.code,
-        message=request.failure or request.message or _first_cause(jobs),
+        message=request.failure or request.message or _first_cause(jobs) or _unrest(jobs),
         jobs=told,
         left_out=len(lines) - len(told),
+        summary=summary(jobs),
         repositories=tuple(request.repositories[name] for name in sorted(request.repositories)),
         objects_url=objects_url,
         accepted_at=request.accepted_at,
         finished_at=now,
     )
+
+
+def summary(jobs: Sequence[JobRecord]) -> Summary:
+    """What was built, and what was not because it had been before. Seconds count from when those were built."""
+    cut_off = [job for job in jobs if job.outcome is Outcome.SKIPPED and job.is_good]
+    reused = [job for job in jobs if job.outcome is Outcome.REUSED]
+    return Summary(
+        built=sum(job.outcome is Outcome.SUCCESS for job in jobs),
+        reused=len(reused),
+        cut_off=len(cut_off),
+        saved=round(sum(job.saved for job in (*reused, *cut_off) if job.round <= 1), 3),
+    )
+
+
+def _unrest(jobs: Sequence[JobRecord]) -> str:
+    """Which members of a dependency cycle would be something else if they were built once more."""
+    moved = moving(jobs)
+    if not moved:
+        return ""
+    rounds = max(job.round for job in jobs)
+    more = f" and {len(moved) - 10} more" if len(moved) > 10 else ""
+    return f"after {rounds} rounds of a dependency cycle these still change: {', '.join(moved[:10])}{more}"
 
 
 def _first_cause(jobs: Sequence[JobRecord]) -> str:

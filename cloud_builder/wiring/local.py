@@ -20,16 +20,18 @@ from cloud_builder.errors import Rejected
 from cloud_builder.flow.request import check_tree
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import AttemptFinished
+from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.manifest import MANIFEST
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.unit import Problem, Target, Unit
-from cloud_builder.planning.expand import graph, in_order, reachable
+from cloud_builder.planning.graph import Graph, Origin, Snapshot, graph
 from cloud_builder.planning.relations import closure, provided
 
 from .assemble import builder
 
 Log = Callable[[bytes], None]
+_HERE = SourceName("here")
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,26 @@ def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[Step]
     unit = next((unit for unit in units if unit.directory == place), None)
     if unit is None:
         raise BrokenUnit([each for each in problems if (each.file or each.path).startswith(place)] or problems)
-    whole = graph(units)
-    wanted = {(unit.path, chosen.name) for chosen in _targets(unit, target)}
-    nodes = reachable(wanted, whole.needs) if with_needs else wanted
-    ordered = [(node, *whole.units[node]) for node in in_order(nodes, whole)]
-    return [Step(root / each.directory, each, aim, node in wanted) for node, each, aim in ordered]
+    whole = graph([Snapshot(_HERE, Origin("", Revision("")), units)])
+    wanted = whole.units_for(_HERE, [unit.path], [chosen.name for chosen in _targets(unit, target)])
+    numbers = whole.in_order(whole.all_needs(wanted) if with_needs else wanted)
+    _check_cycles(whole, numbers)
+    return [
+        Step(root / whole.units[number].directory, whole.units[number], whole.targets[number], number in wanted)
+        for number in numbers
+    ]
+
+
+def _check_cycles(whole: Graph, numbers: Sequence[int]) -> None:
+    """Only the mesh builds in rounds, and with what is published."""
+    found = next((one for one in numbers if len({*whole.component_of(one)}.intersection(numbers)) > 1), None)
+    if found is not None:
+        names = ", ".join(whole.nodes[member].unit for member in whole.component_of(found))
+        raise Rejected(
+            f"units build-depend on each other: {names}",
+            code="dependency-cycle",
+            hint="Build one alone: cb-ctl build --no-deps DIR, with --with FILE.deb for what it needs of the others.",
+        )
 
 
 class LocalBuilds:

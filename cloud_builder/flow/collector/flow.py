@@ -61,7 +61,7 @@ class CollectorFlow:
 
     def handle(self, event: Received, work: Work) -> None:
         payload = event.payload
-        if isinstance(payload, JobFinished) and payload.publish and payload.outcome.is_good:
+        if isinstance(payload, JobFinished) and payload.publish and payload.is_good:
             self._take_in(payload, work)
         elif isinstance(payload, SourceRevised) and payload.followed and self._tips.learn(work, payload):
             self._compare_with_tip(payload, work)

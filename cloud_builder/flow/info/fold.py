@@ -93,7 +93,8 @@ def _ending(old: Document) -> Document:
     """What is known of a request's end, which outlives a late word about its beginning."""
     if old.get("state") not in ("finished", "rejected"):
         return {key: old[key] for key in ("state",) if old.get("state") == "running"}
-    names = ("state", "outcome", "code", "message", "hint", "repositories", "objects_url", "finished_at", "jobs")
+    names = ("state", "outcome", "code", "message", "hint", "summary", "repositories", "objects_url", "finished_at",
+             "jobs")  # fmt: skip
     return {key: old[key] for key in names if key in old}
 
 

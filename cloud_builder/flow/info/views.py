@@ -15,12 +15,12 @@ ONLINE_WITHIN = 12.0
 """Seconds since a runner's last word."""
 
 _JOB = (
-    "job_id", "request_id", "source", "unit", "state", "outcome", "attempt", "runner_id",
+    "job_id", "request_id", "source", "unit", "state", "outcome", "code", "attempt", "runner_id",
     "message", "hint", "step", "reason", "waiting_for", "first_at", "started_at", "finished_at", "at",
 )  # fmt: skip
 _REQUEST = (
     "request_id", "source", "ref", "revision", "state", "outcome", "origin", "requester", "units", "targets",
-    "code", "message", "hint", "accepted_at", "finished_at",
+    "code", "message", "hint", "summary", "accepted_at", "finished_at",
 )  # fmt: skip
 _UNIT = (
     "source", "path", "directory", "name", "kind", "provides", "build_depends", "depends", "revision", "tree",

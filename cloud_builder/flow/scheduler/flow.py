@@ -26,6 +26,7 @@ class SchedulerFlow:
         self._lease = settings.lease
         self._policy = RetryPolicy(settings.max_errors, settings.retry_delay)
         self._objects_url = objects_url
+        self._rounds = settings.cycle_rounds
         self._retention = Retention(settings.keep, settings.keep_built)
         self._world: World | None = None
         self._listening_since: float | None = None
@@ -51,9 +52,11 @@ class SchedulerFlow:
         world = self.world
         match event.payload:
             case e.SourceRevised() as payload:
-                intake.remember_snapshot(work, payload)
+                world.atlas.remember(work, payload)
+            case e.SourceRemoved() as payload:
+                world.atlas.forget(work, payload.source)
             case e.RequestAccepted() as payload:
-                intake.accept(world, work, payload, self._objects_url)
+                intake.accept(world, work, payload, self._objects_url, self._rounds)
             case e.RequestRejected() as payload:
                 intake.rejected(work, payload, self._objects_url)
             case e.BuildCancelRequested() as payload:

@@ -12,14 +12,22 @@ from cloud_builder.model.events import (
     RequestAccepted,
     RequestFinished,
     RequestRejected,
-    SourceRevised,
 )
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
-from cloud_builder.model.unit import Unit
 from cloud_builder.planning import advance, supersede
-from cloud_builder.planning.expand import expand
-from cloud_builder.planning.ready import Readiness, dependencies, input_key, readiness
+from cloud_builder.planning.cycle import ROUNDS
+from cloud_builder.planning.expand import Past, expand
+from cloud_builder.planning.graph import Node
+from cloud_builder.planning.ready import (
+    Readiness,
+    dependencies,
+    from_built,
+    input_key,
+    inputs_of,
+    readiness,
+    skipped,
+)
 from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
@@ -30,29 +38,8 @@ from .world import World
 log = logging.getLogger("cb.scheduler")
 
 
-def remember_snapshot(work: Work, event: SourceRevised) -> None:
-    """Only the newest announced commit of a source is kept: cb-request announces before it accepts."""
-    if event.part == 0:
-        for key, _ in list(work.state.find("snapshots", parent=event.source)):
-            work.state.delete("snapshots", key)
-    body = event.model_dump(mode="json")
-    work.state.put("snapshots", f"{event.source}#{event.part}", body, parent=event.source, rank=event.part)
-
-
-def _snapshot(state: Documents, request: RequestAccepted) -> tuple[str, list[Unit]]:
-    parts = [SourceRevised.model_validate(body) for _, body in state.find("snapshots", parent=request.source)]
-    parts = [part for part in parts if part.revision == request.revision]
-    if not parts or len(parts) != parts[0].parts:
-        raise Rejected(
-            f"the units of {request.source} at {request.revision[:10]} were not announced",
-            code="snapshot-missing",
-            hint="send the request again; when it happens again, restart cb-request",
-        )
-    return parts[0].url, [unit for part in parts for unit in part.units]
-
-
-def accept(world: World, work: Work, event: RequestAccepted, objects_url: str) -> None:
-    """Expands a request into jobs. A known id changes nothing."""
+def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, rounds: int = ROUNDS) -> None:
+    """Expands a request into jobs. A known id changes nothing. `rounds`: most of a dependency cycle."""
     if work.state.get("requests", event.request_id) is not None:
         return
     if work.state.get("canceled", event.request_id) is not None:
@@ -62,8 +49,8 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str) -
     older = _open_pushes(world, event)
     event = supersede.taking_over(event, older)
     try:
-        url, units = _snapshot(work.state, event)
-        jobs = expand(event, url, units, sequence)
+        graph = world.atlas.graph(work.state, event)
+        jobs = expand(event, graph, sequence, past_of(work.state), rounds=rounds)
     except Rejected as error:
         refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
         return
@@ -84,13 +71,29 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str) -
     world.save_request(work, request)
     for job in jobs:
         world.save_job(work, job)
-    _supersede(world, work, event, supersede.give_way(event, jobs, older, {unit.path for unit in units}))
+    _supersede(world, work, event, supersede.give_way(event, jobs, older, graph.paths(event.source)))
     for job in jobs:
         if job.needs:
             tell(work, job)
         else:
             make_ready(world, work, job)
     settle(world, work)
+
+
+def past_of(state: Documents) -> Past:
+    """What planning asks about earlier builds."""
+
+    def expected(node: Node) -> float:
+        return float((state.get("history", _history_key(*node)) or {"seconds": 0.0})["seconds"])
+
+    def is_published(target: str, name: str) -> bool:
+        return _offer(state, target, name) is not None
+
+    return Past(is_published, expected)
+
+
+def _history_key(source: str, unit: str, target: str) -> str:
+    return f"{source}:{unit}:{target}"
 
 
 def _open_pushes(world: World, event: RequestAccepted) -> list[supersede.Push]:
@@ -142,17 +145,16 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
         return
     if verdict is not Readiness.START:
         names = tuple(dict.fromkeys(other.unit for other in because))
-        ended = (
-            advance.skip(job, names) if verdict is Readiness.SKIP else advance.cancel(job, "what it needs was canceled")
-        )
+        ended = skipped(job, names) if verdict is Readiness.SKIP else advance.cancel(job, "what it needs was canceled")
         conclude(world, work, ended)
         return
-    artifacts = dependencies(job, world.jobs, lambda name: _offer(work.state, job.target.name, name))
-    key = input_key(job, artifacts)
-    job = job.model_copy(update={"input_key": key, "dependencies": artifacts})
+    found = dependencies(job, world.jobs, lambda name: _offer(work.state, job.target.name, name))
+    key = input_key(job, found.used)
+    inputs = {"inputs": inputs_of(job, found.used), "dependencies": found.artifacts}
+    job = job.model_copy(update={"input_key": key, **inputs})
     built = work.state.get("built", key)
     if built is not None:
-        conclude(world, work, advance.reuse(job, world.use_built(work, key, Built.model_validate(built))))
+        conclude(world, work, from_built(job, world.use_built(work, key, Built.model_validate(built))))
     elif (twin := world.building.get(key)) is not None:
         job = job.model_copy(update={"twin": twin})
         world.save_job(work, job)
@@ -179,7 +181,7 @@ def conclude(world: World, work: Work, job: JobRecord) -> None:
     level = logging.DEBUG if job.is_good else logging.INFO
     log.log(level, "finished", extra={"job": job.job_id, "attempt": job.attempt, **said})
     tell(work, job)
-    if job.outcome is not None and job.outcome.is_good:
+    if job.is_good:
         _remember(world, work, job)
     world.concluded.append(job.job_id)
 
@@ -196,7 +198,11 @@ def settle(world: World, work: Work) -> None:
 def _remember(world: World, work: Work, job: JobRecord) -> None:
     assert job.input_key is not None
     if job.outcome is Outcome.SUCCESS:
-        world.save_built(work, job.input_key, Built(job_id=job.job_id, artifacts=job.artifacts, log=job.log))
+        seconds = sum(job.timings.values())
+        built = Built(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
+        world.save_built(work, job.input_key, built)
+        if not job.profiles:
+            work.state.put("history", _history_key(job.source, job.unit, job.target.name), {"seconds": seconds})
     if not job.publish:
         return
     for artifact in job.artifacts:

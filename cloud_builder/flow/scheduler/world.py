@@ -22,6 +22,8 @@ from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecor
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
+from .atlas import Atlas
+
 E = TypeVar("E", bound=JobEvent)
 
 _DAY = 86400.0
@@ -48,6 +50,7 @@ class World:
         self.open_jobs: dict[RequestId, set[JobId]] = defaultdict(set)
         """What each open request still waits for."""
         self.to_finish: set[RequestId] = set()
+        self.atlas = Atlas()
         for _, body in state.find("requests", parent="open"):
             self._open(RequestRecord.model_validate(body), state)
 

@@ -19,7 +19,7 @@ from cloud_builder.model.ids import (
     UnitPath,
 )
 from cloud_builder.model.inputs import Inputs
-from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.model.outcome import JobState, Outcome, is_good
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
 
@@ -104,6 +104,11 @@ class JobFinished(JobEvent):
     publish: bool = False
     repository: RepositoryName | None = None
     sequence: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Its artifacts exist and may be used."""
+        return is_good(self.outcome, self.code)
 
 
 class StateChanged(Payload):

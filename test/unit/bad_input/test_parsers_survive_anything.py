@@ -19,7 +19,7 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.manifest import ManifestError, parse
 from cloud_builder.model.topics import ROUTES
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.expand import graph
+from cloud_builder.planning.graph import Origin, Snapshot, graph
 from cloud_builder.planning.relations import closure, needed, provided
 from cloud_builder.ports.broker import Partition, Record
 
@@ -87,7 +87,7 @@ def _plan(text: str, name: str) -> None:
         target = Target(name="t", arch="x86_64")
         unit = Unit(path="u", directory="u", name="u", kind="package", tree="t", targets=(target,),
                     provides=found.provides, build_depends=found.build_depends)  # fmt: skip
-        graph([unit, unit.model_copy(update={"path": "other"})])
+        graph([Snapshot("s", Origin("", ""), [unit, unit.model_copy(update={"path": "other"})])])
 
 
 @given(CONTROL | CONTROL.map(GOOD_BINARY.__add__))

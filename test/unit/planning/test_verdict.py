@@ -7,6 +7,7 @@ from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.unit import Target, Unit
 from cloud_builder.planning import verdict
 from cloud_builder.planning.expand import expand
+from cloud_builder.planning.graph import Origin, Snapshot, graph
 from cloud_builder.planning.records import RequestRecord
 
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
@@ -17,12 +18,12 @@ def unit(name: str) -> Unit:
 
 
 def test_a_request_tells_one_line_of_its_first_failure_and_how_many_more_there_are() -> None:
-    units = [unit("one"), unit("two")]
+    world = Snapshot("s", Origin("file:///s", "a" * 40), [unit("one"), unit("two")])
     accepted = RequestAccepted(
         request_id="r-1", source="s", ref="main", revision="a" * 40, units=("p/one", "p/two"), accepted_at=1.0
     )
     failed = {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "message": "a.c:1: error: no\n  | context"}
-    jobs = [job.model_copy(update=failed) for job in expand(accepted, "file:///s", units, 1)]
+    jobs = [job.model_copy(update=failed) for job in expand(accepted, graph([world]), 1)]
     request = RequestRecord.model_validate({**accepted.model_dump(), "url": "file:///s", "sequence": 1})
     told = verdict.finished(request, jobs, "", 2.0)
     assert told.message == "p/one for bookworm.x86_64: a.c:1: error: no (and 1 more)"

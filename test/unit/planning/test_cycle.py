@@ -1,0 +1,121 @@
+"""Units that need each other: rounds, the profiles that they begin with, and when there is no way in."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_builder.errors import Rejected
+from cloud_builder.model.artifact import Artifact, BinaryPackage
+from cloud_builder.model.events import RequestAccepted
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.cycle import moving
+from cloud_builder.planning.expand import Past, expand
+from cloud_builder.planning.graph import Origin, Snapshot, graph
+
+BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+
+
+def unit(name, build_depends="", depends=()):
+    fields = {"path": name, "directory": name, "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
+    return Unit(**fields, targets=(BOOKWORM,), provides=(name,), build_depends=build_depends, depends=depends)
+
+
+def jobs(units, *wanted, published=(), rounds=3):
+    fields = {"request_id": "r", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
+    request = RequestAccepted(units=wanted or tuple(each.path for each in units), **fields)
+    past = Past(is_published=lambda target, name: name in published)
+    return expand(request, graph([Snapshot("s", Origin("", "a" * 40), units)]), 1, past, rounds=rounds)
+
+
+def plan(*args, **more):
+    """(unit, round, profiles, what it waits for)"""
+    found = jobs(*args, **more)
+    names = {job.job_id: f"{job.unit}{job.round or ''}" for job in found}
+    return [(names[job.job_id], *job.profiles, [names[need] for need in job.needs]) for job in found]
+
+
+PAIR = [unit("a", "b"), unit("b", "a")]
+
+
+def test_a_cycle_is_built_with_what_is_published_and_then_with_itself():
+    units = [*PAIR, unit("base"), unit("top", "a")]
+    units[0] = unit("a", "b, base")
+    assert plan(units, "top", published=("a", "b"), rounds=2) == [
+        ("base", []), ("a1", ["base"]), ("b1", []), ("a2", ["b1", "base"]), ("b2", ["a1"]), ("top", ["a2"]),
+    ]  # fmt: skip
+
+
+def test_only_the_last_round_is_published():
+    published = {f"{job.unit}{job.round}": job.publish for job in jobs(PAIR, published=("a", "b"))}
+    assert [name for name, publish in published.items() if publish] == ["a3", "b3"]
+
+
+def test_what_is_published_need_not_be_waited_for():
+    assert plan(PAIR, published=("a",), rounds=2)[:2] == [("b1", []), ("a1", ["b1"])]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "first"),
+    [
+        ("b <!nocheck>", "a", [("a1", "nocheck", []), ("b1", ["a1"])]),
+        ("b <!stage1>", "a", [("a1", "stage1", []), ("b1", ["a1"])]),
+        ("b", "a <!stage1> <!nodoc>", [("b1", "nodoc", "stage1", []), ("a1", ["b1"])]),
+        ("b <!nodoc>", "a <!nocheck>", [("b1", "nocheck", []), ("a1", ["b1"])]),
+        ("b <!stage1>", "a <!stage1>", [("b1", "stage1", []), ("a1", ["b1"])]),
+    ],
+)
+def test_at_the_start_of_the_world_the_cheapest_profile_breaks_it_for_as_few_as_will_do(a, b, first):
+    found = plan([unit("a", a), unit("b", b)], rounds=1)
+    assert found == [*first, ("a2", ["b1"]), ("b2", ["a1"])]
+
+
+@pytest.mark.parametrize(
+    "units", [PAIR, [unit("a", "b <!cross>"), unit("b", "a")], [unit("a", depends=("b",)), unit("b", "a")]]
+)
+def test_a_cycle_that_nothing_breaks_is_rejected_with_its_members(units):
+    with pytest.raises(Rejected, match="a, b") as caught:
+        plan([*units, unit("top", "a")], "top")
+    assert caught.value.code == "dependency-cycle"
+
+
+def test_what_is_asked_for_beside_a_broken_cycle_is_built():
+    assert plan([*PAIR, unit("alone")], "alone") == [("alone", [])]
+
+
+def made(name, turn, content):
+    package = BinaryPackage(name=name, version="1", architecture="amd64")
+    deb = Artifact(name=f"{name}.deb", sha256=f"{content:064x}", size=1, package=package)
+    [job] = [job for job in jobs(PAIR, published=("a", "b")) if (job.unit, job.round) == (name, turn)]
+    return job.model_copy(update={"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (deb,)})
+
+
+def test_whoever_makes_something_else_in_the_last_round_moves():
+    still = [made("a", turn, 1) for turn in (1, 2, 3)]
+    assert moving([*still, made("b", 2, 1), made("b", 3, 2)]) == ["b"]
+    assert moving([*still, made("b", 1, 1), made("b", 2, 2), made("b", 3, 2)]) == []
+
+
+TERMS = st.tuples(st.sampled_from("abcdef"), st.sampled_from(["", "", " <!nocheck>", " <!stage1>"])).map("".join)
+WORLDS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_size=6).map(
+    lambda needs: [unit(name, each) for name, each in zip("abcdef", needs, strict=False)]
+)
+
+
+@given(WORLDS, st.sets(st.sampled_from("abcdef")), st.randoms(use_true_random=False))
+def test_in_whatever_circles_each_job_comes_after_its_needs_and_the_order_of_units_is_nothing(units, known, chance):
+    def told(world):
+        try:
+            return plan(world, published=known)
+        except Rejected as error:
+            return error.message
+
+    shuffled = chance.sample(units, len(units))
+    assert told(units) == told(shuffled)
+    if isinstance(told(units), list):
+        seen = set()
+        for job in jobs(units, published=known):
+            assert set(job.needs) <= seen
+            seen.add(job.job_id)
