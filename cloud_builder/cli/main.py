@@ -28,6 +28,7 @@ COMMANDS = {
     "cancel": ("cloud_builder.cli.request", "cancel", "Stop a request."),
     "status": ("cloud_builder.cli.status", "status", "How the mesh, a request or a job is doing."),
     "why": ("cloud_builder.cli.why", "why", "Why a job, a request or a unit waits, is built, or failed."),
+    "graph": ("cloud_builder.cli.graph", "graph", "Who needs whom: a tree, dot or SVG."),
     "list": ("cloud_builder.cli.lists", "list_group", "List sources, units, requests, jobs, runners or repositories."),
     "logs": ("cloud_builder.cli.logs", "logs", "Show the log of a job, also while it builds."),
     "get": ("cloud_builder.cli.get", "get", "Download what a job or a request has built."),

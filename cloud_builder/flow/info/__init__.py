@@ -6,6 +6,7 @@
     history.py   how units ended before, and which push changed which of their files
     facts.py     documents → the facts that planning/why asks for
     why.py       the view `why`
+    graph.py     the view `graph`
     answers.py   one question → one answer
     pages.py     rows → a page that fits in a message
 

@@ -16,7 +16,7 @@ from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.order import Rules
 from cloud_builder.ports.state import Documents
 
-from . import find, livelog, views
+from . import find, graph, livelog, views
 from .pages import Row, page
 from .why import why
 
@@ -31,6 +31,7 @@ class Desk:
     now: float
     objects_url: str
     rules: Rules
+    atlas: graph.Atlas
 
 
 def answer(asked: InfoAsked, desk: Desk) -> InfoAnswered:
@@ -145,6 +146,11 @@ def _why(desk: Desk, args: Args) -> Any:
     return why(_word(args, "id"), desk.state, desk.now, desk.rules)
 
 
+def _graph(desk: Desk, args: Args) -> Any:
+    _known_source(desk, args)
+    return graph.view(desk.atlas, desk.state, args)
+
+
 def _jobs_of(desk: Desk, request: str) -> Iterator[Row]:
     found = sorted(desk.state.find("job", parent=request), key=lambda row: (len(row[0]), row[0]))
     return ((key, views.job(body, desk.state)) for key, body in found)
@@ -189,4 +195,5 @@ VIEWS: dict[str, Callable[[Desk, Args], Any]] = {
     "status": _status,
     "resolve": _resolve,
     "why": _why,
+    "graph": _graph,
 }

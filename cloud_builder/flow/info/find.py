@@ -12,6 +12,8 @@ from cloud_builder.ports.state import Document, Documents
 
 LOOKED_AT = 5000
 """So many of the newest are looked at for a beginning or a nearest name."""
+MOST_OF_UNIT = 300
+"""So many of the newest jobs of a unit are looked at for each of its targets."""
 
 
 def one(collection: str, word: str, state: Documents) -> Document:
@@ -70,7 +72,7 @@ def thing(word: str, state: Documents) -> tuple[str, str]:
 def newest_of_unit(word: str, state: Documents, most: int) -> list[Document]:
     """The newest job of each target of a unit, the newest first; of each unit, when several are called so."""
     found: dict[tuple[str, str, str], Document] = {}
-    for body in _jobs_of_unit(word, state):
+    for body in islice(_jobs_of_unit(word, state), MOST_OF_UNIT):
         found.setdefault((body["source"], body["unit"], body["target"]["name"]), body)
         if len(found) == most:
             break

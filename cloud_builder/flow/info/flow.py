@@ -10,6 +10,7 @@ from cloud_builder.ports.state import Documents
 
 from .answers import Desk, answer
 from .fold import fold, forget_silent_runners
+from .graph import Atlas
 
 NO_RULES = Rules()
 STALE_QUESTION = 300.0
@@ -25,10 +26,11 @@ class InfoFlow:
 
     def __init__(self, objects_url: str = "", rules: Rules = NO_RULES) -> None:
         self._rules = rules
+        self._atlas = Atlas()
         self._objects_url = objects_url.rstrip("/")
 
     def restore(self, state: Documents) -> None:
-        """Nothing is kept in memory."""
+        """Nothing that matters is kept in memory."""
 
     def resume(self, work: Work) -> None:
         """Nobody depends on what cb-info says."""
@@ -38,7 +40,7 @@ class InfoFlow:
         if not isinstance(payload, InfoAsked):
             fold(payload, work.state)
         elif work.now - event.time < STALE_QUESTION:
-            work.emit(answer(payload, Desk(work.state, work.now, self._objects_url, self._rules)))
+            work.emit(answer(payload, Desk(work.state, work.now, self._objects_url, self._rules, self._atlas)))
 
     def tick(self, work: Work) -> None:
         if work.caught_up:

@@ -1,0 +1,101 @@
+"""Drawn graphs: trees that end, dot that graphviz reads, SVG in which what is needed stands on the left."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_builder.planning.draw import Node, Picture, dot, svg, tree
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def picture(**needs: str) -> Picture:
+    """`app="lib base"`: app needs lib and base."""
+    return Picture([Node(key, f"packages/{key}", "success") for key in needs], {k: v.split() for k, v in needs.items()})
+
+
+DIAMOND = picture(base="", left="base", right="base", top="left right")
+
+
+def lines(*roots: str, of: Picture = DIAMOND, reverse: bool = False, depth: int = 0) -> list[str]:
+    return [
+        f"{line.lead}{line.node.key} {line.note}".rstrip() for line in tree(of, roots, reverse=reverse, depth=depth)
+    ]
+
+
+def test_a_tree_of_what_is_needed() -> None:
+    assert lines("top") == ["top", "├─ left", "│  └─ base", "└─ right", "   └─ base"]
+
+
+def test_a_tree_of_what_needs_it() -> None:
+    assert lines("base", reverse=True) == ["base", "├─ left", "│  └─ top", "└─ right", "   └─ top"]
+
+
+def test_what_was_shown_is_not_shown_again() -> None:
+    shared = picture(base="", lib="base", a="lib", b="lib", top="a b")
+    assert lines("top", of=shared)[-1] == "   └─ lib (see above)"
+
+
+def test_depth_says_what_it_hides() -> None:
+    assert lines("top", depth=1) == ["top", "├─ left (1 more below)", "└─ right (1 more below)"]
+
+
+def test_a_cycle_is_drawn_once() -> None:
+    cycle = picture(a="b", b="a", c="a")
+    assert lines("a", of=cycle) == ["a", "└─ b", "   └─ a (see above)"]
+    assert cycle.tops() == ["c"]
+    assert picture(a="b", b="a").tops() == ["a"]
+
+
+def test_dot_quotes_what_units_are_called() -> None:
+    text = dot(Picture([Node('a"b\\', 'x"\ny', "failure")], {}))
+    assert '"a\\"b\\\\" [label="x\\" y"' in text
+    assert text.count("{") == text.count("}")
+
+
+def test_svg_has_a_box_a_node_and_a_line_an_edge() -> None:
+    document = ElementTree.fromstring(svg(DIAMOND))
+    assert [text.text for text in document.iter(f"{SVG}text")] == [
+        f"packages/{k}" for k in ("base", "left", "right", "top")
+    ]
+    assert len(document.findall(f"{SVG}g[@marker-end]/{SVG}path")) == 4
+    assert {box.get("fill") for box in document.iter(f"{SVG}rect")} == {"#b7e1b0"}
+
+
+def test_svg_says_what_xml_cannot() -> None:
+    document = ElementTree.fromstring(svg(Picture([Node("a", "<a>&\x1b\ud800", "")], {})))
+    assert [text.text for text in document.iter(f"{SVG}text")] == ["<a>&??"]
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    ElementTree.fromstring(svg(Picture([], {})))
+    assert dot(Picture([], {})).startswith("digraph")
+
+
+@given(
+    st.integers(1, 12).flatmap(lambda n: st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=30))
+)
+def test_every_graph_is_drawn_and_acyclic_edges_point_left(edges: list[tuple[int, int]]) -> None:
+    names = sorted({number for edge in edges for number in edge}) or [0]
+    needs = {str(n): [str(under) for above, under in edges if above == n and under < n] for n in names}
+    boxes = _places(Picture([Node(key, key) for key in needs], needs))
+    assert all(boxes[above] > boxes[under] for above, unders in needs.items() for under in unders)
+    cyclic = {str(n): [str(under) for above, under in edges if above == n] for n in names}
+    whole = Picture([Node(key, key) for key in cyclic], cyclic)
+    assert len(_places(whole)) == len(names)
+    assert {line.node.key for line in tree(whole, whole.tops())} == set(cyclic)
+
+
+def _places(drawn: Picture) -> dict[str, float]:
+    found = re.findall(r'<rect x="(\d+)".*?>\n<text [^>]*>(\w+)<', svg(drawn))
+    return {name: float(x) for x, name in found}
+
+
+@pytest.mark.parametrize("state", ["success", "failure", "running", ""])
+def test_states_have_colours(state: str) -> None:
+    assert re.fullmatch("#[0-9a-f]{6}", Node("a", "a", state).colour)
