@@ -201,7 +201,7 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
         seconds = sum(job.timings.values())
         built = Built(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
         world.save_built(work, job.input_key, built)
-        if not job.profiles:
+        if seconds and not job.profiles:
             work.state.put("history", _history_key(job.source, job.unit, job.target.name), {"seconds": seconds})
     if not job.publish:
         return
