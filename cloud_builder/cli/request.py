@@ -120,7 +120,7 @@ def _accepted_line(found: dict[str, Any], asked: float) -> str:
     is_over = bool(found.get("finished_at")) and found["finished_at"] < asked
     word = f"known already, {found['outcome']}" if is_over else "accepted"
     units = found.get("units", [])
-    what = ", ".join(units) if len(units) <= 3 else f"{len(units)} units"
+    what = ", ".join(units) if len(units) <= 3 else f"{found.get('unit_count', len(units))} units"
     where = f"{found['source']} {found['ref']} ({found['revision'][:12]})"
     return f"{found['request_id']}: {word}, {what} of {where}"
 

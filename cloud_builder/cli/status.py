@@ -67,7 +67,7 @@ def show_requests(rows: list[dict[str, Any]], empty: str = "no requests yet") ->
             row.get("outcome") or row["state"],
             row["source"],
             _short_ref(row.get("ref") or ""),
-            _some(row.get("units") or []),
+            _some(row.get("units") or [], row.get("unit_count") or 0),
             moment(row.get("accepted_at")),
             duration(row["finished_at"] - row["accepted_at"]) if row.get("finished_at") else "",
             first_line(row.get("message")),
@@ -81,8 +81,8 @@ def _short_ref(ref: str) -> str:
     return ref[:12] if re.fullmatch("[0-9a-f]{40}", ref) else ref
 
 
-def _some(units: list[str]) -> str:
-    return ", ".join(units[:3]) + (f" and {len(units) - 3} more" if len(units) > 3 else "")
+def _some(units: list[str], count: int) -> str:
+    return ", ".join(units[:3]) + (f" and {count - 3} more" if count > 3 else "")
 
 
 def _request(mesh: Session, name: str) -> None:

@@ -27,6 +27,8 @@ _UNIT = (
     "buildroot", "repositories",
 )  # fmt: skip
 _WAITING_SHOWN = 8
+_UNITS_SHOWN = 20
+"""Of a request: its jobs tell all. Ten requests for everything would not fit into one answer."""
 
 
 def source(body: Document) -> dict[str, Any]:
@@ -39,11 +41,15 @@ def unit(body: Document) -> dict[str, Any]:
 
 
 def request(body: Document) -> dict[str, Any]:
-    return _only(body, _REQUEST)
+    """`units` are the first of `unit_count`."""
+    row = _only(body, _REQUEST)
+    if "units" in row:
+        row |= {"units": row["units"][:_UNITS_SHOWN], "unit_count": len(row["units"])}
+    return row
 
 
 def request_in_full(body: Document) -> dict[str, Any]:
-    return {**_only(body, _REQUEST), **_only(body, ("repositories", "objects_url", "publish", "dependants"))}
+    return {**request(body), **_only(body, ("repositories", "objects_url", "publish", "dependants"))}
 
 
 def job(body: Document, state: Documents) -> dict[str, Any]:

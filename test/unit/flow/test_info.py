@@ -254,6 +254,15 @@ def test_an_answer_fits_in_a_message() -> None:
     assert answer.data["next"]
 
 
+def test_requests_for_everything_do_not_fill_an_answer() -> None:
+    desk = Desk()
+    for number in range(10):
+        wide = accepted(f"r-{number}").model_copy(update={"units": tuple(f"packages/lib{n}" for n in range(35_000))})
+        desk.tell(wide)
+    assert len(desk.answered("status").model_dump_json()) < 20_000
+    assert desk.ask("request", request="r-1")["request"]["unit_count"] == 35_000
+
+
 def test_nobody_is_answered_who_no_longer_waits() -> None:
     desk = Desk(now=2000.0)
     InfoFlow().handle(Came(e.InfoAsked(query_id="q", what="status")), desk)
