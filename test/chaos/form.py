@@ -34,11 +34,12 @@ class Form:
 
     def settings(self, source: str, repository: Path) -> dict[str, str]:
         """Of the daemons. Errors of infrastructure are what this is about: they may not use up a job's tries."""
-        played = {} if self.real else {"CB_RUNNER__PRETEND": str(PRETEND_SECONDS)}
+        # With slots to spare a killed runner's job is taken at once, however long real builds take.
+        builds = {"CB_RUNNER__SLOTS": "4"} if self.real else {"CB_RUNNER__PRETEND": str(PRETEND_SECONDS)}
         return {
             "CB_SOURCES": json.dumps({source: {"url": str(repository), "branch": "main"}}),
             "CB_SCHEDULER__MAX_ERRORS": "50",
             "CB_SCHEDULER__RETRY_DELAY": "0.2",
             "CB_REQUEST__POLL_INTERVAL": "2",
-            **played,
+            **builds,
         }
