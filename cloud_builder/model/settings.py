@@ -121,6 +121,13 @@ class CollectorSettings(Strict):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
+class InfoSettings(Strict):
+    """cb-info."""
+
+    keep: float = Field(default=30.0, ge=8.0)
+    """Days that finished requests and their jobs are shown; longer than any topic keeps what told of them."""
+
+
 class Settings(Strict):
     """Everything. `home`: the state of this machine's daemons; `cache`: what can be made again."""
 
@@ -141,6 +148,7 @@ class Settings(Strict):
     scheduler: SchedulerSettings = SchedulerSettings()
     runner: RunnerSettings = RunnerSettings()
     collector: CollectorSettings = CollectorSettings()
+    info: InfoSettings = InfoSettings()
     log_level: str = "info"
 
     @property

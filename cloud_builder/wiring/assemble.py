@@ -82,7 +82,7 @@ def collector(settings: Settings, stack: ExitStack) -> Flow:
 def info(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.info import InfoFlow
 
-    return InfoFlow(objects_url(settings))
+    return InfoFlow(objects_url(settings), keep=settings.info.keep)
 
 
 def objects_url(settings: Settings) -> str:

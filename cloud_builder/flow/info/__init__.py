@@ -2,6 +2,7 @@
 
     fold.py      events → documents (idempotent; events of different topics may come in any order)
     livelog.py   the live log of each attempt, bounded
+    retention.py what is forgotten
     views.py     documents → the short and full rows that answers are made of
     history.py   how units ended before, and which push changed which of their files
     facts.py     documents → the facts that planning/why asks for

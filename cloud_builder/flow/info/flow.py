@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cloud_builder.model.events import InfoAsked
 from cloud_builder.model.outcome import Role
+from cloud_builder.model.settings import InfoSettings
 from cloud_builder.planning.order import Rules
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
@@ -11,6 +12,7 @@ from cloud_builder.ports.state import Documents
 from .answers import Desk, answer
 from .fold import fold, forget_silent_runners
 from .graph import Atlas
+from .retention import Retention
 
 NO_RULES = Rules()
 STALE_QUESTION = 300.0
@@ -24,7 +26,8 @@ class InfoFlow:
     role = Role.INFO
     instance = ""
 
-    def __init__(self, objects_url: str = "", rules: Rules = NO_RULES) -> None:
+    def __init__(self, objects_url: str = "", rules: Rules = NO_RULES, keep: float = InfoSettings().keep) -> None:
+        self._retention = Retention(keep)
         self._rules = rules
         self._atlas = Atlas()
         self._objects_url = objects_url.rstrip("/")
@@ -45,6 +48,7 @@ class InfoFlow:
     def tick(self, work: Work) -> None:
         if work.caught_up:
             forget_silent_runners(work.state, work.now)
+            self._retention.forget(work)
 
     def patience(self) -> float:
         return 60.0

@@ -1,6 +1,6 @@
 """Live logs: the pieces of the newest attempt of each job that has no whole log yet, the oldest dropped first.
 
-    log         job            which attempt, how many bytes, the last line
+    log         job            which attempt, how many bytes, the last line; parent: LIVE while there are pieces
     log-piece   job@offset     parent: job; by offset
 
 A piece may be missing (live logs are best effort) or come again; the whole log is an artifact.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cloud_builder.model.events import LogAppended
 from cloud_builder.ports.state import Document, Documents
 
+LIVE = "live"
 KEPT = 2 * 1024 * 1024
 """Bytes of live log a job."""
 CHUNK = 64 * 1024
@@ -48,13 +49,16 @@ def append(event: LogAppended, state: Documents) -> None:
     line = (_last_line(event.text) if newest else "") or head["last_line"]
     kept = head["bytes"] + size
     kept -= _shorten(event.job_id, kept - KEPT, state)
-    state.put("log", event.job_id, {**head, "bytes": kept, "end": max(end, head["end"]), "last_line": line})
+    body = {**head, "bytes": kept, "end": max(end, head["end"]), "last_line": line}
+    state.put("log", event.job_id, body, parent=LIVE)
 
 
 def drop(job: str, state: Documents) -> None:
     """Forgets the pieces of a job; its last line stays."""
     for key in [key for key, _ in state.find("log-piece", parent=job)]:
         state.delete("log-piece", key)
+    if head := state.get("log", job):
+        state.put("log", job, head)
 
 
 def last_line(job: str, state: Documents) -> str:
