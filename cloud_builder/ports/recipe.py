@@ -26,7 +26,7 @@ class PackageSource:
 
     `form` is the format's own word for how it is packed, `files` the bare names of the archives that belong to it,
     `build_depends` its relation fields as (field, value on one line), `epoch` the time of its last change in seconds
-    since the epoch (None: known only when unpacked)."""
+    since the epoch (None: known only when unpacked), `profiles` the build profiles to build it with."""
 
     name: str
     version: str
@@ -35,6 +35,7 @@ class PackageSource:
     files: tuple[str, ...] = ()
     build_depends: tuple[tuple[str, str], ...] = ()
     epoch: int | None = None
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cloud_builder.ports.sandbox import Bind
 
 from . import fragment
 from .relations import wanted
-from .unpack import PATH
+from .unpack import PATH, profiles_of
 
 NEEDED = "build-essential, dpkg-dev, fakeroot"
 """What the recipe itself calls, whatever the source asks for."""
@@ -103,7 +103,7 @@ def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cac
         command=("sh", "-c", _INSTALL, "install"),
         uid=0,
         network=True,
-        environment=_ENVIRONMENT,
+        environment={**_ENVIRONMENT, **profiles_of(source)},
         binds=(Bind(workspace, "/layer"), Bind(cache, "/var/cache/apt/archives", writable=True)),
     )
 

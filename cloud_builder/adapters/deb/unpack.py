@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 
+_OPTIONS = frozenset({"nocheck", "nodoc"})
 _PRELUDE = "set -euo pipefail; umask 022\n"
 _TREE = """
 tree=$1 epoch=$2
@@ -93,13 +94,24 @@ def build(source: PackageSource, cores: int) -> Action:
     return Action(
         command=("bash", "-c", _PRELUDE + _BUILD, "build"),
         directory=str(tree_of(source)),
-        environment={**ENVIRONMENT, "DEB_BUILD_OPTIONS": f"parallel={cores}"},
+        environment={**ENVIRONMENT, **_options(source, cores)},
     )
+
+
+def _options(source: PackageSource, cores: int) -> dict[str, str]:
+    """Some build profiles are options, too (https://wiki.debian.org/BuildProfileSpec, registered profiles)."""
+    words = [f"parallel={cores}", *(profile for profile in source.profiles if profile in _OPTIONS)]
+    return {"DEB_BUILD_OPTIONS": " ".join(words), **profiles_of(source)}
+
+
+def profiles_of(source: PackageSource) -> dict[str, str]:
+    """The variable that dpkg and apt read build profiles from."""
+    return {"DEB_BUILD_PROFILES": " ".join(source.profiles)} if source.profiles else {}
 
 
 def shell(source: PackageSource, cores: int) -> Action:
     return Action(
         command=("bash", "-c", _PRELUDE + _SHELL, "shell"),
         directory=str(tree_of(source)),
-        environment={**ENVIRONMENT, "DEB_BUILD_OPTIONS": f"parallel={cores}", "TERM": "xterm"},
+        environment={**ENVIRONMENT, **_options(source, cores), "TERM": "xterm"},
     )

@@ -173,6 +173,7 @@ def layer_key(recipe: str, root: str, arch: str, source: PackageSource, offered:
     """Equal for equal layers: the relations and not the source that has them; which artifacts, not in which order."""
     relations = sorted([name, value] for name, value in source.build_depends)
     parts = [recipe, root, arch, relations, sorted({artifact.sha256 for artifact in offered})]
+    parts += [sorted(source.profiles)] if source.profiles else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

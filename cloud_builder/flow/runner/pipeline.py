@@ -66,6 +66,7 @@ class PackageBuilder:
             repositories=order.repositories or "",
             dependencies=order.dependencies,
             limits=order.limits,
+            profiles=order.profiles,
         )
         return self._carry_out(task, log, cancel)
 
@@ -162,7 +163,9 @@ class PackageBuilder:
         with progress.during("fetch"):
             task.fetch(job / "source")
             make_readable(job / "source")
-        return Commission(job / "source", job, task.target, task.repositories, task.dependencies, task.limits)
+        return Commission(
+            job / "source", job, task.target, task.repositories, task.dependencies, task.limits, task.profiles
+        )
 
     def _export(self, order: JobAssigned, into: Path) -> None:
         self._mirror.export(order.source, order.url, order.revision, order.directory, into)

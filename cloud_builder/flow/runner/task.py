@@ -29,6 +29,7 @@ class Task:
     repositories: str = ""
     dependencies: tuple[Artifact, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    profiles: tuple[str, ...] = ()
 
     @property
     def log_name(self) -> str:

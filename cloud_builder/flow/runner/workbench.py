@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
@@ -42,6 +42,7 @@ class Commission:
     repositories: str = ""
     dependencies: tuple[Artifact, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Workbench:
     @contextmanager
     def _ready(self, commission: Commission, progress: Progress, cancel: Event) -> Iterator[Bench]:
         with progress.during("source"):
-            source = self._recipe.read(commission.source)
+            source = replace(self._recipe.read(commission.source), profiles=commission.profiles)
             progress.say(f"{source.name} {source.version}")
         with progress.during("root"):
             root = self._root(commission, progress, cancel)

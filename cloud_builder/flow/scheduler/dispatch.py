@@ -148,6 +148,7 @@ def _order(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
         input_key=job.input_key,
         buildroot=job.buildroot,
         repositories=job.repositories,
+        profiles=job.profiles,
         dependencies=job.dependencies,
         lease=lease,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cloud_builder.adapters.deb import unpack
 from cloud_builder.adapters.deb.layer import explain, install
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.ports.recipe import PackageSource
@@ -106,3 +108,12 @@ def test_a_package_whose_script_fails_is_a_failure_with_dpkgs_words() -> None:
     error = explain(SOURCE, ["Setting up libgreet1", line, "E: Sub-process /usr/bin/dpkg returned an error code (1)"])
     assert isinstance(error, Permanent)
     assert line in error.message
+
+
+def test_build_profiles_reach_apt_and_dpkg_and_those_that_are_options_are_said_as_such(tmp_path: Path) -> None:
+    source = replace(SOURCE, profiles=("nocheck", "stage1"))
+    action = install(source, [], tmp_path / "workspace", tmp_path / "cache")
+    assert action.environment["DEB_BUILD_PROFILES"] == "nocheck stage1"
+    built = unpack.build(source, 4).environment
+    assert (built["DEB_BUILD_PROFILES"], built["DEB_BUILD_OPTIONS"]) == ("nocheck stage1", "parallel=4 nocheck")
+    assert "DEB_BUILD_PROFILES" not in unpack.build(SOURCE, 4).environment
