@@ -1,0 +1,234 @@
+"""Why, with the whole mesh: the daemons make what happens happen, and the answer names what we did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Any
+
+import pytest
+from memory_mesh import URL, MemoryMesh, unit
+
+from cloud_builder.flow.info.why import why
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import Artifact, BinaryPackage
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.planning.order import Rules
+
+Say = Callable[[e.JobAssigned, Callable[[bytes], None], Event], Outcome]
+
+
+def files(**content: str) -> dict[str, bytes]:
+    """base ← lib ← app, and other beside them."""
+    needs = {"base": (), "lib": ("base",), "app": ("lib",), "other": ()}
+    found: dict[str, bytes] = {}
+    for name, names in needs.items():
+        found |= unit(name, *names, content=content.get(name, ""))
+    return found
+
+
+class Gate:
+    """Builds end in success once they are let go; those that are named otherwise end so, at once."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.outcomes: dict[str, Outcome] = {}
+
+    def build(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+        while not self.is_open and order.name not in self.outcomes:
+            if cancel.wait(0.001):
+                return Outcome.CANCELED
+        return self.outcomes.get(order.name, Outcome.SUCCESS)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.is_open = True
+
+
+def asked(mesh: MemoryMesh, word: str) -> dict[str, Any]:
+    [cause] = why(word, mesh.daemons["info"].state, mesh.now, Rules())["causes"]
+    return cause
+
+
+def until(mesh: MemoryMesh, word: str, kind: str) -> dict[str, Any]:
+    """The cause, once it is of that kind: cb-info hears of things a moment after they happen."""
+
+    def is_so() -> bool:
+        known = mesh.daemons["info"].state.get("job", word) or mesh.daemons["info"].state.get("request", word)
+        return bool(known) and asked(mesh, word)["kind"] == kind
+
+    mesh.until(is_so)
+    return asked(mesh, word)
+
+
+def push(mesh: MemoryMesh, **content: str) -> str:
+    known = len(mesh.told(e.RequestAccepted))
+    mesh.git.repository(URL).commit(files(**content))
+    mesh.until(lambda: len(mesh.told(e.RequestAccepted)) > known)
+    return str(mesh.told(e.RequestAccepted)[-1].request_id)
+
+
+def job_of(mesh: MemoryMesh, request: str, name: str) -> str:
+    """The id of a job of a request, once cb-info knows it."""
+    state = mesh.daemons["info"].state
+
+    def found() -> list[str]:
+        return [key for key, body in state.find("job", parent=request) if body["unit"] == f"packages/{name}"]
+
+    mesh.until(found)
+    return found()[0]
+
+
+def built_once(gate: Gate) -> MemoryMesh:
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("app", "other", id="first")
+    mesh.finished("first")
+    return mesh
+
+
+def test_a_job_waits_for_the_chain_below_it(gate: Gate) -> None:
+    gate.is_open = False
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("app")
+    until(mesh, job_of(mesh, "q", "base"), "building")
+    cause = asked(mesh, job_of(mesh, "q", "app"))
+    assert (cause["kind"], cause["root"]["unit"]) == ("waits-for-dependency", "packages/base")
+    assert "never built before" in cause["answer"]
+    assert asked(mesh, "q")["root"]["root"]["unit"] == "packages/base"
+
+
+def test_a_job_waits_for_the_only_slot(gate: Gate) -> None:
+    gate.is_open = False
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("other", id="one")
+    until(mesh, "one.1", "building")
+    mesh.ask("base", id="two")
+    cause = until(mesh, "two.1", "waits-for-slot")
+    assert "packages/other" in str(cause["details"])
+
+
+def test_a_job_waits_for_its_twin(gate: Gate) -> None:
+    gate.is_open = False
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("other", id="one")
+    until(mesh, "one.1", "building")
+    mesh.ask("other", id="two")
+    assert until(mesh, "two.1", "waits-for-twin")["root"]["job_id"] == "one.1"
+
+
+def test_a_job_without_any_runner() -> None:
+    mesh = MemoryMesh(files(), runners=0)
+    mesh.ask("other")
+    assert "x86_64" in until(mesh, "q.1", "waits-for-runner")["answer"]
+
+
+def test_a_job_is_tried_again_after_an_error(gate: Gate) -> None:
+    gate.outcomes["other"] = Outcome.ERROR
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("other")
+    assert "r1, error" in str(until(mesh, "q.1", "waits-after-error")["details"])
+
+
+def test_what_a_push_changed(gate: Gate) -> None:
+    mesh = built_once(gate)
+    gate.is_open = False
+    request = push(mesh, base="new")
+    cause = until(mesh, job_of(mesh, request, "base"), "building")
+    assert [one["kind"] for one in cause["because"]] == ["files"]
+    assert "content" in cause["answer"]
+    assert "push of" in str(cause["details"])
+
+
+def test_a_dependant_names_what_was_made_anew_and_the_files_behind_it(gate: Gate) -> None:
+    mesh = built_once(gate)
+    request = push(mesh, base="new")
+    mesh.finished(request)
+    cause = until(mesh, job_of(mesh, request, "lib"), "built")
+    [difference] = cause["because"]
+    assert (difference["kind"], difference["request_id"]) == ("dependency", request)
+    assert "base changed" in difference["text"]
+    assert "packages/base: files of packages/base changed" in difference["lines"][0]
+    assert "content" in difference["lines"][0]
+
+
+def test_the_same_again_names_the_earlier_job(gate: Gate) -> None:
+    mesh = built_once(gate)
+    mesh.ask("other", id="again")
+    mesh.finished("again")
+    assert job_of(mesh, "first", "other") in until(mesh, "again.1", "reused")["answer"]
+
+
+def test_a_comment_leaves_the_dependants_alone(gate: Gate) -> None:
+    mesh = built_once_the_same_bytes(gate)
+    request = push(mesh, base="a comment")
+    mesh.finished(request)
+    cause = until(mesh, job_of(mesh, request, "lib"), "unchanged")
+    assert job_of(mesh, "first", "lib") in cause["answer"]
+    assert "1 built" in until(mesh, request, "request-succeeded")["answer"]
+
+
+def built_once_the_same_bytes(gate: Gate) -> MemoryMesh:
+    """Outputs do not depend on what went in."""
+    mesh = MemoryMesh(files(), build=gate.build)
+    put = mesh.builder._put
+
+    def same(name: str, content: str, package: BinaryPackage | None = None) -> Artifact:
+        return put(name, " ".join(content.split()[:3]), package)
+
+    mesh.builder._put = same  # type: ignore[method-assign]
+    mesh.ask("app", "other", id="first")
+    mesh.finished("first")
+    return mesh
+
+
+def test_a_failure_is_the_cause_of_all_that_was_not_tried(gate: Gate) -> None:
+    gate.outcomes["base"] = Outcome.FAILURE
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("app")
+    mesh.finished()
+    base, app = (job_of(mesh, "q", name) for name in ("base", "app"))
+    cause = until(mesh, app, "dependency-failed")
+    assert (cause["root"]["job_id"], cause["root"]["kind"]) == (base, "failed")
+    assert until(mesh, "q", "failed")["root"]["job_id"] == base
+
+
+def test_a_failure_after_a_success_names_what_was_different(gate: Gate) -> None:
+    mesh = built_once(gate)
+    gate.outcomes["base"] = Outcome.FAILURE
+    request = push(mesh, base="broken")
+    mesh.finished(request)
+    cause = until(mesh, job_of(mesh, request, "base"), "failed")
+    assert "with other inputs" in str(cause["details"])
+    assert "content" in cause["because"][0]["text"]
+
+
+def test_who_canceled_it(gate: Gate) -> None:
+    gate.is_open = False
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("other")
+    until(mesh, "q.1", "building")
+    mesh.send(e.BuildCancelRequested(request_id="q", requester="ann"))
+    assert "canceled by ann" in until(mesh, "q.1", "canceled")["answer"]
+    assert until(mesh, "q", "canceled")
+
+
+def test_a_push_that_a_newer_one_replaced(gate: Gate) -> None:
+    mesh = built_once(gate)
+    gate.is_open = False
+    mesh.kill("r1")
+    older = push(mesh, base="one")
+    job = job_of(mesh, older, "base")
+    newer = push(mesh, base="two")
+    assert newer in until(mesh, job, "superseded")["answer"]
+    assert newer in until(mesh, older, "superseded")["answer"]
+
+
+def test_a_request_that_cannot_be_fulfilled() -> None:
+    mesh = MemoryMesh(files())
+    mesh.ask("oter", id="no")
+    cause = until(mesh, "no", "rejected")
+    assert "oter" in cause["answer"]
+    assert "other" in cause["next"]
