@@ -18,26 +18,27 @@ create() {
     topic=$1 partitions=$2
     shift 2
     run --create --if-not-exists --topic "$topic" --partitions "$partitions" \
-        --replication-factor "${REPLICATION:-3}" "$@"
+        --replication-factor "${REPLICATION:-3}" \
+        --config "min.insync.replicas=$((${REPLICATION:-3} > 2 ? 2 : 1))" "$@"
 }
 
-create cb.request 1 --config retention.ms=604800000
-create cb.intake 1 --config retention.ms=604800000
-create cb.assignment 1 --config retention.ms=86400000
-create cb.job 1 --config retention.ms=604800000
-create cb.result 1 --config cleanup.policy=[compact,delete] --config retention.ms=604800000
-create cb.plan 1 --config retention.ms=3600000
-create cb.state 1 --config cleanup.policy=[compact] --config retention.ms=-1
-create cb.runner 1 --config cleanup.policy=[compact,delete] --config retention.ms=86400000
-create cb.attempt 1 --config retention.ms=604800000
-create cb.log 1 --config retention.ms=86400000
-create cb.repository 1 --config retention.ms=604800000
-create cb.query 1 --config retention.ms=3600000
-create cb.answer 1 --config retention.ms=3600000
-create cb.dead-letter 1 --config retention.ms=2592000000
+create cb.request 1 --config retention.ms=604800000 --config max.message.bytes=8388608
+create cb.intake 1 --config retention.ms=604800000 --config max.message.bytes=8388608
+create cb.assignment 1 --config retention.ms=86400000 --config max.message.bytes=8388608
+create cb.job 1 --config retention.ms=604800000 --config max.message.bytes=8388608
+create cb.result 1 --config cleanup.policy=[compact,delete] --config retention.ms=604800000 --config max.message.bytes=8388608
+create cb.plan 1 --config retention.ms=3600000 --config max.message.bytes=8388608
+create cb.state 1 --config cleanup.policy=[compact] --config retention.ms=-1 --config max.message.bytes=8388608
+create cb.runner 1 --config cleanup.policy=[compact,delete] --config retention.ms=86400000 --config max.message.bytes=8388608
+create cb.attempt 1 --config retention.ms=604800000 --config max.message.bytes=8388608
+create cb.log 1 --config retention.ms=86400000 --config max.message.bytes=8388608 --config retention.bytes=1073741824
+create cb.repository 1 --config retention.ms=604800000 --config max.message.bytes=8388608
+create cb.query 1 --config retention.ms=3600000 --config max.message.bytes=8388608
+create cb.answer 1 --config retention.ms=3600000 --config max.message.bytes=8388608
+create cb.dead-letter 1 --config retention.ms=2592000000 --config max.message.bytes=16777216
 
 for queue in ${QUEUES:-}; do
-    create "cb.queue.$queue" 1 --config retention.ms=3600000
+    create "cb.queue.$queue" 1 --config retention.ms=3600000 --config max.message.bytes=8388608
 done
 
 configure() {

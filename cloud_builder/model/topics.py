@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from . import events as e
+from .limits import MIB
 from .outcome import Role
 
 CLIENT, REQUEST, SCHEDULER = Role.CLIENT, Role.REQUEST, Role.SCHEDULER
@@ -19,7 +20,8 @@ RUNNER, COLLECTOR, INFO = Role.RUNNER, Role.COLLECTOR, Role.INFO
 class Topic:
     """A Kafka topic, or a family of them: `name` ends in `.*`, and each member is made when it is first needed.
 
-    `retention`: seconds, 0 for ever (compacted topics only).
+    `retention`: seconds, 0 for ever (compacted topics only). `room`: bytes that a partition keeps at most, give or take
+    a segment; 0: any number. `largest`: bytes of a message; brokers have 1 MB unless they are told.
 
     `tells_states`: its events say where a thing stands, so of several that one transaction has on the same key only
     the last is sent."""
@@ -30,6 +32,8 @@ class Topic:
     compacted: bool = False
     retention: float = 7 * 86400.0
     states: bool = False
+    room: int = 0
+    largest: int = 8 * MIB
 
     @property
     def tells_states(self) -> bool:
@@ -84,11 +88,11 @@ PLAN = Topic("cb.plan", SCHEDULER, retention=3600.0)
 STATE = Topic("cb.state", SCHEDULER, compacted=True, retention=0.0)
 RUNNERS = Topic("cb.runner", RUNNER, compacted=True, retention=86400.0)
 ATTEMPT = Topic("cb.attempt", RUNNER)
-LOG = Topic("cb.log", RUNNER, retention=86400.0)
+LOG = Topic("cb.log", RUNNER, retention=86400.0, room=1024 * MIB)
 REPOSITORY = Topic("cb.repository", COLLECTOR)
 QUERY = Topic("cb.query", CLIENT, retention=3600.0)
 ANSWER = Topic("cb.answer", INFO, retention=3600.0)
-DEAD_LETTER = Topic("cb.dead-letter", CLIENT, retention=30 * 86400.0)
+DEAD_LETTER = Topic("cb.dead-letter", CLIENT, retention=30 * 86400.0, largest=16 * MIB)
 """Written by every daemon: the one topic with more than one writing role."""
 
 

@@ -10,9 +10,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from cloud_builder.errors import Rejected, Retryable
-from cloud_builder.model.topics import DEAD_LETTER, Topic
+from cloud_builder.model.topics import Topic
 
-from .connection import LARGEST_MESSAGE, Connection
+from .connection import Connection
 
 _REPLICAS = 3
 _TIMEOUT = 10.0
@@ -42,11 +42,11 @@ def create(admin: AdminClient, connection: Connection, topics: Sequence[Topic], 
 
 def new_topic(topic: Topic, replicas: int) -> NewTopic:
     """The settings of a topic; durable against the loss of one of three brokers."""
-    largest = LARGEST_MESSAGE if topic == DEAD_LETTER else LARGEST_MESSAGE // 2
     settings = {
         "cleanup.policy": _cleanup(topic),
         "retention.ms": str(int(topic.retention * 1000)) if topic.retention else "-1",
-        "max.message.bytes": str(largest),
+        "retention.bytes": str(topic.room or -1),
+        "max.message.bytes": str(topic.largest),
         "min.insync.replicas": "2" if replicas >= _REPLICAS else "1",
     }
     return NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=replicas, config=settings)

@@ -66,6 +66,8 @@ def channel(topic: Topic) -> dict[str, Any]:
                 "topicConfiguration": {
                     "cleanup.policy": list(cleanup_policy(topic)),
                     "retention.ms": retention_ms(topic),
+                    "retention.bytes": topic.room or -1,
+                    "max.message.bytes": topic.largest,
                 },
                 "bindingVersion": BINDING,
             }

@@ -48,7 +48,9 @@ def retention_ms(topic: Topic) -> int:
 
 
 def topic_lines(topic: Topic) -> str:
-    configs = [f"retention.ms={retention_ms(topic)}"]
+    configs = [f"retention.ms={retention_ms(topic)}", f"max.message.bytes={topic.largest}"]
+    if topic.room:
+        configs.append(f"retention.bytes={topic.room}")
     if topic.compacted:
         configs.insert(0, f"cleanup.policy=[{','.join(cleanup_policy(topic))}]")
     flags = " ".join(f"--config {config}" for config in configs)
@@ -67,7 +69,8 @@ def topics() -> str:
         "    topic=$1 partitions=$2\n"
         "    shift 2\n"
         '    run --create --if-not-exists --topic "$topic" --partitions "$partitions" \\\n'
-        '        --replication-factor "${REPLICATION:-3}" "$@"\n'
+        '        --replication-factor "${REPLICATION:-3}" \\\n'
+        '        --config "min.insync.replicas=$((${REPLICATION:-3} > 2 ? 2 : 1))" "$@"\n'
         "}\n"
     )
     return "\n".join([header, tool("kafka-topics"), create, "".join(map(topic_lines, TOPICS)), queues()])
