@@ -1,8 +1,8 @@
 """Units that need each other to be built: in which rounds they are, and with which build profiles they begin.
 
-The members of a cycle are built with what of them is published; then again, with what the round before made, until a
-round makes what it was made with: its input keys are those of the round before, so it costs nothing. That is seldom
-later than the second one, and `rounds` bounds it. Only the last round is published.
+The members of a cycle are built with what of them is published; then again one after the other, each with the newest
+of the others, until a round makes what it was made with: its input keys are those of the round before, so it costs
+nothing. `rounds` bounds it. Only the last round is published.
 
 At the start of the world nothing is published. Then members are built without what is missing, when their own
 relations say that they can be: `libfoo-dev <!nocheck>` is not needed with the build profile `nocheck`
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import Digest, UnitPath
@@ -39,7 +40,7 @@ Profiles = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Cycle:
-    """Nodes by their number. `order`: that of the first round, in which a member waits only for those in `first`.
+    """Nodes by their number. `order`: that of each round. In the first one a member waits only for those in `first`.
 
     `profiles`: of members that are built without something in the first round."""
 
@@ -48,6 +49,14 @@ class Cycle:
     first: Mapping[int, Collection[int]]
     profiles: Mapping[int, Profiles]
     rounds: int
+
+    @cached_property
+    def _places(self) -> Mapping[int, int]:
+        return {number: place for place, number in enumerate(self.order)}
+
+    def is_before(self, one: int, other: int) -> bool:
+        """Which of two members is built first in a round."""
+        return self._places[one] < self._places[other]
 
 
 def cycles(graph: Graph, chosen: Collection[int], is_published: IsPublished, rounds: int = ROUNDS) -> Iterator[Cycle]:

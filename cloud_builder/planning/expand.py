@@ -100,8 +100,7 @@ def _places(order: Iterable[int], found: dict[int, Cycle]) -> Iterator[Place]:
             yield number, 0
         elif number not in done:
             done.update(cycle.members)
-            yield from ((member, 1) for member in cycle.order)
-            yield from ((member, turn) for turn in range(2, cycle.rounds + 1) for member in cycle.members)
+            yield from ((member, turn) for turn in range(1, cycle.rounds + 1) for member in cycle.order)
 
 
 def _needs(graph: Graph, place: Place, meant: set[int], found: dict[int, Cycle]) -> set[Place]:
@@ -117,7 +116,7 @@ def _needs(graph: Graph, place: Place, meant: set[int], found: dict[int, Cycle])
         elif other is not own:
             needs.add((need, other.rounds))
         elif turn > 1:
-            needs.add((need, turn - 1))
+            needs.add((need, turn if own.is_before(need, number) else turn - 1))
     if own is not None and turn == 1:
         needs |= {(need, 1) for need in own.first[number]}
     return needs

@@ -25,7 +25,16 @@ def tell(work: Work, job: JobRecord, reason: str = "") -> None:
     elif job.state is JobState.BLOCKED:
         work.emit(about(JobBlocked, job, work.now, waiting_for=job.needs, reason="waits for what it builds with"))
     else:
-        told = {"input_key": job.input_key, "attempt": job.attempt, "not_before": job.not_before}
+        told = {
+            "input_key": job.input_key,
+            "attempt": job.attempt,
+            "not_before": job.not_before,
+            "inputs": job.inputs,
+            "priority": job.priority,
+            "constraints": job.constraints,
+            "expected": job.expected,
+            "path": job.path,
+        }
         work.emit(about(JobQueued, job, work.now, **told, reason=reason))
 
 

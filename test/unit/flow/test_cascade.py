@@ -1,0 +1,189 @@
+"""What a change sets off, with the whole mesh: the packages whose inputs really changed, in order, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from threading import Event
+
+import pytest
+from memory_mesh import URL, MemoryMesh, unit
+
+from cloud_builder.model import events as e
+from cloud_builder.model.ids import SourceName
+from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
+
+FAR = "memory:far"
+SECONDS = 60.0
+
+
+def reproducibly(
+    mesh: MemoryMesh, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event
+) -> e.AttemptFinished:
+    """As a compiler does: what is behind a # changes nothing, all else does, and so does what it is built with. A unit
+    with `!` in it takes what it was built with on board; `?` is a clock."""
+    report = type(mesh.builder).build(mesh.builder, order, log, cancel)
+    text = mesh.git.read(SourceName(order.source), order.revision, f"{order.directory}/content", 1000).decode()
+    code = text.split("#", maxsplit=1)[0].strip()
+    used = [artifact.sha256 for artifact in order.dependencies] if "!" in code else []
+    clock = str(len(mesh.builder.orders)) if "?" in code else ""
+    content = f"{order.name} {code} {used} {order.profiles} {clock}"
+    [deb] = report.artifacts
+    mesh.store.objects[sha256(content.encode()).hexdigest()] = content.encode()
+    deb = deb.model_copy(update={"sha256": sha256(content.encode()).hexdigest(), "size": len(content)})
+    return report.model_copy(update={"artifacts": (deb,), "timings": {"build": SECONDS}})
+
+
+def world(files: dict[str, bytes]) -> MemoryMesh:
+    mesh = MemoryMesh(files)
+    mesh.builder.build = partial(reproducibly, mesh)  # type: ignore[method-assign]
+    return mesh
+
+
+def library(lib: str, tool: str = "1!", card: str = "1!") -> dict[str, bytes]:
+    """lib ← tool ← card, lib ← app, lib ← doc; other alone."""
+    needs = {"tool": ("lib",), "card": ("tool",), "app": ("lib",), "doc": ("lib",), "other": ()}
+    content = {"tool": tool, "card": card}
+    found = unit("lib", content=lib)
+    for name, names in needs.items():
+        found |= unit(name, *names, content=content.get(name, "1!"))
+    return found
+
+
+def built(mesh: MemoryMesh) -> list[str]:
+    return [order.name + ("*" if order.profiles else "") for order in mesh.builder.orders]
+
+
+def pushed(mesh: MemoryMesh, files: dict[str, bytes], url: str = URL) -> e.RequestFinished:
+    """The end of the request that a commit makes."""
+    mesh.builder.orders.clear()
+    known = len(mesh.told(e.RequestAccepted))
+    mesh.git.repository(url).commit(files)
+    mesh.until(lambda: len(mesh.told(e.RequestAccepted)) > known)
+    return mesh.finished(mesh.told(e.RequestAccepted)[-1].request_id)
+
+
+@pytest.fixture
+def mesh() -> MemoryMesh:
+    mesh = world(library("1"))
+    mesh.ask(all=True, id="first")
+    assert mesh.finished("first").outcome is RequestOutcome.SUCCESS
+    return mesh
+
+
+def test_a_comment_in_a_library_rebuilds_the_library_and_none_of_its_dependants(mesh):
+    end = pushed(mesh, library("1 # says more"))
+    assert built(mesh) == ["lib"]
+    assert {job.unit.split("/")[1]: (job.outcome, job.code) for job in end.jobs} == {
+        "lib": (Outcome.SUCCESS, ""),
+        **dict.fromkeys(("tool", "app", "doc", "card"), (Outcome.SKIPPED, "unchanged")),
+    }
+    assert (end.outcome, end.summary) == (
+        RequestOutcome.SUCCESS, e.Summary(built=1, reused=0, cut_off=4, saved=4 * SECONDS),
+    )  # fmt: skip
+    assert all(job.artifacts for job in end.jobs)
+
+
+def test_the_code_of_a_library_rebuilds_exactly_its_dependants_in_order(mesh):
+    end = pushed(mesh, library("2"))
+    assert sorted(built(mesh)) == ["app", "card", "doc", "lib", "tool"]
+    assert built(mesh)[0] == "lib"
+    assert built(mesh).index("tool") < built(mesh).index("card")
+    assert end.summary == e.Summary(built=5)
+
+
+def test_the_cascade_stops_where_an_output_is_what_it_was(mesh):
+    assert sorted(built_by(mesh, library("1", tool="1"))) == ["card", "tool"]
+    assert sorted(built_by(mesh, library("2", tool="1"))) == ["app", "doc", "lib", "tool"]
+
+
+def built_by(mesh: MemoryMesh, files: dict[str, bytes]) -> list[str]:
+    pushed(mesh, files)
+    return built(mesh)
+
+
+def test_what_ended_unchanged_is_published_and_counts_as_built_for_those_who_come_later(mesh):
+    pushed(mesh, library("1 # says more"))
+    snapshots = mesh.told(e.RepositoryPublished)
+    end = pushed(mesh, library("1 # says more", card="2!"))
+    assert built(mesh) == ["card"]
+    assert len(mesh.told(e.RepositoryPublished)) > len(snapshots)
+    assert end.outcome is RequestOutcome.SUCCESS
+
+
+def test_a_push_reaches_dependants_in_other_sources_at_their_own_commit(mesh):
+    far = unit("far", "lib", content="1!") | unit("alone", content="1")
+    mesh.git.repository(FAR).commit(far)
+    mesh.send(e.SourceAddRequested(source="theirs", url=FAR))
+    mesh.until(lambda: any(event.source == "theirs" for event in mesh.told(e.SourceRevised)))
+    mesh.ask(all=True, id="theirs", source="theirs")
+    mesh.finished("theirs")
+    end = pushed(mesh, library("2"))
+    assert sorted(built(mesh)) == ["app", "card", "doc", "far", "lib", "tool"]
+    names = {(state.repository, bool(state.snapshot)) for state in end.repositories}
+    assert names == {("demo-bookworm", True), ("theirs-bookworm", True)}
+    revisions = {job.source: job.revision for job in mesh.told(e.JobFinished) if job.request_id == end.request_id}
+    assert revisions == {
+        "demo": mesh.git.repository(URL).branches["main"],
+        "theirs": mesh.git.repository(FAR).branches["main"],
+    }
+    mesh.send(e.SourceRemoveRequested(source="theirs"))
+    mesh.until(lambda: mesh.told(e.SourceRemoved))
+    assert sorted(built_by(mesh, library("3"))) == ["app", "card", "doc", "lib", "tool"]
+
+
+def test_how_long_a_job_is_expected_to_take_is_known_from_its_last_build(mesh):
+    pushed(mesh, library("2"))
+    last = {job.unit.split("/")[1]: job for job in mesh.told(e.JobQueued)}
+    assert (last["lib"].expected, last["lib"].path) == (SECONDS, 3 * SECONDS)
+    assert (last["card"].expected, last["card"].path) == (SECONDS, SECONDS)
+    assert [used.name for used in last["card"].inputs.dependencies] == ["tool"]
+
+
+def circle(content: str = "1!", restriction: str = "") -> dict[str, bytes]:
+    """chicken ↔ egg, and omelette, which needs eggs."""
+    found = unit("chicken", f"egg{restriction}", content=content) | unit("egg", "chicken", content="1!")
+    return found | unit("omelette", "egg", content="1!")
+
+
+def test_a_cycle_begins_with_profiles_and_goes_on_until_it_stands_still():
+    mesh = world(circle("1", " <!nocheck>"))
+    mesh.ask(all=True)
+    end = mesh.finished()
+    assert built(mesh) == ["chicken*", "egg", "chicken", "egg", "chicken", "omelette"]
+    assert end.outcome is RequestOutcome.SUCCESS
+    assert end.message == ""
+    publications = [job for job in mesh.told(e.JobFinished) if job.publish]
+    assert sorted(job.unit.split("/")[1] for job in publications) == ["chicken", "egg", "omelette"]
+    again = pushed(mesh, circle("1 # says more", " <!nocheck>"))
+    assert built(mesh) == ["chicken"]
+    assert again.message == ""
+
+
+def test_a_cycle_that_never_stands_still_says_which_member_moves():
+    mesh = world(circle("1!", " <!nocheck>"))
+    mesh.ask(all=True)
+    end = mesh.finished()
+    assert end.outcome is RequestOutcome.SUCCESS
+    assert end.message == "after 3 rounds of a dependency cycle these still change: packages/chicken, packages/egg"
+
+
+def test_a_cycle_without_a_way_in_is_rejected_with_its_members():
+    mesh = world(circle())
+    mesh.ask(all=True)
+    end = mesh.finished()
+    assert end.outcome is RequestOutcome.REJECTED
+    assert "packages/chicken, packages/egg" in end.message
+
+
+def test_every_job_of_a_cycle_has_its_inputs_before_it_starts():
+    mesh = world(circle("1", " <!nocheck>"))
+    mesh.ask(all=True)
+    mesh.finished()
+    known: set[str] = set()
+    for event in sorted(mesh.envelopes(), key=lambda one: one.time):
+        if isinstance(event.payload, e.AttemptFinished):
+            known |= {artifact.sha256 for artifact in event.payload.artifacts}
+    assert all(artifact.sha256 in known for order in mesh.builder.orders for artifact in order.dependencies)
+    assert {job.state for job in mesh.told(e.JobFinished)} == {JobState.FINISHED}
