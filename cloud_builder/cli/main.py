@@ -38,6 +38,7 @@ COMMANDS = {
     "check": ("cloud_builder.cli.check", "check", "Validate the manifests of a tree."),
     "doctor": ("cloud_builder.cli.doctor", "doctor", "Say what this machine lacks, and how to mend it."),
     "dead-letter": ("cloud_builder.cli.deadletter", "dead_letter", "List, show and retry messages nobody could read."),
+    "admin": ("cloud_builder.cli.admin", "admin", "For who runs a mesh: prove that reading it all again does nothing."),
     "completion": ("cloud_builder.cli.completion", "completion", "Print the completion script for a shell."),
 }
 

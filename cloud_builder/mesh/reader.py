@@ -20,7 +20,7 @@ BATCH = 500
 _SLICE = 0.02
 """Seconds between two looks at the stop event and the flow's patience."""
 
-_FROM_THE_END: dict[Role, frozenset[str]] = {
+FROM_THE_END: dict[Role, frozenset[str]] = {
     Role.RUNNER: frozenset({ASSIGNMENT.name}),
     Role.INFO: frozenset({QUERY.name}),
 }
@@ -43,7 +43,7 @@ def topics_of(role: Role) -> tuple[Topic, ...]:
 def first_positions(broker: Broker, role: Role, kept: Mapping[Partition, int]) -> dict[Partition, int]:
     """Kept positions; else the oldest record, or the end of topics whose past is not for the reader."""
     marks = broker.watermarks(topic.name for topic in topics_of(role))
-    from_the_end = _FROM_THE_END.get(role, frozenset())
+    from_the_end = FROM_THE_END.get(role, frozenset())
     known = {partition.topic for partition in kept}
 
     def start(partition: Partition, oldest: int, end: int) -> int:

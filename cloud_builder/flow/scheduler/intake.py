@@ -114,7 +114,7 @@ def _supersede(world: World, work: Work, event: RequestAccepted, older: Iterable
 def rejected(work: Work, event: RequestRejected, objects_url: str) -> None:
     """Whoever waits on cb.result learns it. A request that we have goes on all the same: cb-request could not tell it
     again to a new broker, because its source was gone."""
-    if work.state.get("requests", event.request_id) is None:
+    if all(work.state.get(place, event.request_id) is None for place in ("requests", "ended")):
         error = Rejected(event.message, code=event.code, hint=event.hint)
         refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
 

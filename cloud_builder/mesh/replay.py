@@ -1,0 +1,162 @@
+"""Proof that reading all topics again does nothing: every record that a daemon has handled is handed to it once more.
+
+In comes a copy of the daemon's state and its flow, out come numbers. Whatever the flow says stays in the copy's outbox,
+where it is counted; nothing is sent, and the mesh does not notice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event
+
+from cloud_builder.errors import Bug
+from cloud_builder.model.events import JobAssigned, JobOffered
+from cloud_builder.model.outcome import Role
+from cloud_builder.ports.broker import Broker, Outgoing, Partition, Posted
+from cloud_builder.ports.mesh import Flow, Received, Work
+from cloud_builder.ports.state import Documents, StateStore
+
+from . import changelog
+from .changelog import Changelog
+from .handling import Handling
+from .reader import FROM_THE_END, Delivered, Reader, topics_of
+from .relay import Relay
+
+EARLIER = 120.0
+"""Seconds that the clock of a replay is behind: what a daemon does once a minute by itself it has done by then."""
+_STARTS = frozenset({JobAssigned.type, JobOffered.type})
+
+
+@dataclass
+class Replayed:
+    """What came of one daemon. `again`: events that it did not know by their id, and how many of each type it handled
+    once more; `written`: what it would have written, by type."""
+
+    daemon: str
+    read: int = 0
+    again: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def started(self) -> int:
+        """Jobs that would have been started."""
+        return sum(number for kind, number in self.written.items() if kind in _STARTS)
+
+
+class Watched:
+    """A flow, and what is handed to it. Where there is none (it would touch more than its state), whatever is handed
+    over counts as written: only what it knows by its id is certain to do nothing."""
+
+    instance = ""
+
+    def __init__(self, role: Role, flow: Flow | None, result: Replayed) -> None:
+        self.role = role
+        self._flow = flow
+        self._result = result
+
+    def restore(self, state: Documents) -> None:
+        if self._flow is not None:
+            self._flow.restore(state)
+
+    def resume(self, work: Work) -> None: ...
+
+    def handle(self, event: Received, work: Work) -> None:
+        kind = event.payload.type
+        self._result.again[kind] += 1
+        if self._flow is None:
+            self._result.written[f"whatever {kind} leads to"] += 1
+        else:
+            self._flow.handle(event, work)
+
+    def tick(self, work: Work) -> None:
+        if self._flow is not None:
+            self._flow.tick(work)
+
+    def patience(self) -> float:
+        return 0.5
+
+    def stop(self, work: Work) -> None: ...
+
+
+def replay(name: str, role: Role, flow: Flow | None, state: StateStore, broker: Broker, *, now: float) -> Replayed:
+    """`state` is a copy that may be spoilt. Retryable while the broker cannot be reached."""
+    result = Replayed(name)
+    incarnation = broker.incarnation()
+    handled = dict(state.positions(incarnation))
+    with state.transaction():
+        for number, _ in state.outbox(1_000_000):
+            state.outbox_confirm(number)
+    watched = Watched(role, flow, result)
+    watched.restore(state)
+    said = _handling(watched, state, incarnation, now)
+    passing = FROM_THE_END.get(role, frozenset())
+    marks = broker.watermarks(topic.name for topic in topics_of(role) if topic.name not in passing)
+    start = {place: oldest for place, (oldest, _) in marks.items() if oldest < handled.get(place, 0)}
+    for batch in _batches(broker, role, incarnation, start, handled):
+        result.read += len(batch)
+        said.work_through(batch, lambda: False, Event())
+        _count(state, result)
+    said.work_through([], lambda: True, Event())
+    _count(state, result)
+    return result
+
+
+def _handling(flow: Watched, state: StateStore, incarnation: str, now: float) -> Handling:
+    handling = Handling(
+        flow,
+        state,
+        Relay(state, _Nowhere()),
+        incarnation=incarnation,
+        clock=lambda: now - EARLIER,
+        live=lambda record: None,
+        send=lambda: None,
+        changelog=Changelog(incarnation, {}) if changelog.keeps_one(flow.role) else None,
+    )
+    handling.broker_seen = now
+    return handling
+
+
+def _batches(
+    broker: Broker, role: Role, incarnation: str, start: Mapping[Partition, int], handled: Mapping[Partition, int]
+) -> Iterator[list[Delivered]]:
+    """What was handled, and nothing that came later."""
+    if not start:
+        return
+    reader = Reader(broker, role, "", incarnation, start)
+    missing = dict(start)
+    try:
+        while any(at < handled[place] for place, at in missing.items()) and not reader.is_at_end():
+            batch = reader.poll(lambda: 0.5, Event())
+            missing |= {one.record.partition: one.record.offset + 1 for one in batch}
+            yield [one for one in batch if one.record.offset < handled[one.record.partition]]
+    finally:
+        with suppress(Exception):
+            reader.close()
+
+
+def _count(state: StateStore, result: Replayed) -> None:
+    with state.transaction():
+        for number, records in state.outbox(1_000_000):
+            result.written.update(map(_kind, records))
+            state.outbox_confirm(number)
+
+
+def _kind(record: Outgoing) -> str:
+    return dict(record.headers).get("ce_type", b"?").decode()
+
+
+class _Nowhere:
+    """A producer that is never asked: nobody pumps the relay of a replay."""
+
+    def post(self, records: Sequence[Outgoing]) -> Posted:
+        raise Bug("a replay sends nothing")
+
+    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+        raise Bug("a replay sends nothing")
+
+    def send_soon(self, record: Outgoing) -> None: ...
+
+    def close(self, timeout: float = 5.0) -> None: ...

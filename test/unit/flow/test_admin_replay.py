@@ -1,0 +1,91 @@
+"""`cb-ctl admin replay` on a whole mesh in memory: a finished day read again starts nothing, and a hole is found."""
+
+import pytest
+from memory_mesh import MemoryMesh, unit
+
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.flow.info import InfoFlow
+from cloud_builder.flow.scheduler import SchedulerFlow
+from cloud_builder.mesh.replay import replay
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome, Role
+from cloud_builder.model.settings import SchedulerSettings
+
+CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
+ROLES = {"scheduler": Role.SCHEDULER, "info": Role.INFO, "collector": Role.COLLECTOR, "request": Role.REQUEST}
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    """A day: a failure, a success, reuse, a push, a rejection, a cancel, a dead letter; nothing is open."""
+    mesh = MemoryMesh(CHAIN, runners=2)
+    outcome = {"tool": Outcome.FAILURE}
+    mesh.builder.says = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.ask("card")
+    mesh.finished()
+    outcome.clear()
+    mesh.ask("card", id="again")
+    mesh.ask("nothing", id="unknown")
+    mesh.ask("lib", id="once-more")
+    mesh.send(e.BuildCancelRequested(request_id="never"), e.InfoAsked(query_id="a", what="status"))
+    for id in ("again", "unknown", "once-more"):
+        mesh.finished(id)
+    mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content="new"))
+    mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 5)
+    mesh.wait(5)
+    return mesh
+
+
+def replayed(mesh, name, spoil=lambda state: None):
+    flows = {
+        "scheduler": lambda: SchedulerFlow(SchedulerSettings(), "http://here/objects"),
+        "info": InfoFlow,
+    }
+    copy = MemoryState()
+    mesh.daemons[name].state._db.backup(copy._db)
+    spoil(copy)
+    before = mesh.size()
+    result = replay(name, ROLES[name], flows.get(name, lambda: None)(), copy, mesh.broker, now=mesh.now)
+    assert mesh.size() == before, "a replay sends nothing"
+    return result
+
+
+def forget_events(state):
+    state.forget_seen(1e12)
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_finished_day_read_again_starts_nothing_and_writes_nothing(mesh, name):
+    result = replayed(mesh, name)
+    assert result.read > 5
+    assert (result.started, dict(result.written), dict(result.again)) == (0, {}, {})
+
+
+@pytest.mark.parametrize("name", ["scheduler", "info"])
+def test_what_is_not_known_by_its_id_is_known_by_the_state(mesh, name):
+    result = replayed(mesh, name, forget_events)
+    assert result.again.total() > 5
+    assert result.started == 0
+    assert set(result.written) <= {"state.changed"}, "at most what stands there already is written down once more"
+
+
+def test_a_request_that_was_lost_is_found(mesh):
+    def lose(state):
+        forget_events(state)
+        state._db.execute("DELETE FROM document WHERE collection IN ('requests', 'jobs', 'built')")
+
+    result = replayed(mesh, "scheduler", lose)
+    assert result.written["job.queued"] > 0
+    assert result.started > 0
+
+
+def test_a_daemon_that_would_touch_more_than_its_state_must_know_every_event(mesh):
+    assert replayed(mesh, "request", forget_events).written.keys() >= {"whatever build.requested leads to"}
+
+
+def test_what_came_after_the_copy_is_not_read(mesh):
+    copy = MemoryState()
+    mesh.daemons["info"].state._db.backup(copy._db)
+    mesh.send(e.BuildCancelRequested(request_id="later"))
+    mesh.wait(5)
+    assert not replay("info", Role.INFO, InfoFlow(), copy, mesh.broker, now=mesh.now).again
