@@ -84,6 +84,8 @@ def _source_removed(event: e.SourceRemoved, state: Documents) -> None:
 
 
 def _accepted(event: e.RequestAccepted, state: Documents) -> None:
+    if event.plan:  # whoever asked for it gets it on cb.plan
+        return
     old = state.get("request", event.request_id) or {}
     told = event.model_dump(mode="json")
     _put_request({"state": "accepted", **told, **_ending(old)}, state)
@@ -105,6 +107,8 @@ def _rejected(event: e.RequestRejected, state: Documents) -> None:
 
 
 def _finished(event: e.RequestFinished, state: Documents) -> None:
+    if event.code == "planned":
+        return
     old = state.get("request", event.request_id) or {}
     told = {**event.model_dump(mode="json", exclude={"jobs"}), "jobs": len(event.jobs) + event.left_out}
     if event.outcome == "rejected":

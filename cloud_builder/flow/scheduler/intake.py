@@ -13,12 +13,14 @@ from cloud_builder.model.events import (
     RequestFinished,
     RequestRejected,
 )
+from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
 from cloud_builder.planning import advance, supersede
 from cloud_builder.planning.cycle import ROUNDS
 from cloud_builder.planning.expand import Past, expand
 from cloud_builder.planning.graph import Node
+from cloud_builder.planning.plan import Last
 from cloud_builder.planning.ready import (
     Readiness,
     dependencies,
@@ -32,6 +34,7 @@ from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecor
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
+from .foresight import foresee, was_drawn
 from .telling import last_word, tell
 from .world import World
 
@@ -40,12 +43,12 @@ log = logging.getLogger("cb.scheduler")
 
 def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, rounds: int = ROUNDS) -> None:
     """Expands a request into jobs. A known id changes nothing. `rounds`: most of a dependency cycle."""
-    if work.state.get("requests", event.request_id) is not None:
+    if work.state.get("requests", event.request_id) is not None or was_drawn(work.state, event.request_id):
         return
     if work.state.get("canceled", event.request_id) is not None:
         refuse(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), objects_url)
         return
-    sequence = world.next_sequence(work)
+    sequence = 0 if event.plan else world.next_sequence(work)
     older = _open_pushes(world, event)
     event = supersede.taking_over(event, older)
     try:
@@ -53,6 +56,9 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, r
         jobs = expand(event, graph, sequence, past_of(work.state), rounds=rounds)
     except Rejected as error:
         refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
+        return
+    if event.plan:
+        foresee(world, work, event, jobs, objects_url)
         return
     request = RequestRecord(
         request_id=event.request_id,
@@ -84,7 +90,7 @@ def past_of(state: Documents) -> Past:
     """What planning asks about earlier builds."""
 
     def expected(node: Node) -> float:
-        return float((state.get("history", _history_key(*node)) or {"seconds": 0.0})["seconds"])
+        return float((state.get("history", _history_key(*node)) or {}).get("seconds", 0.0))
 
     def is_published(target: str, name: str) -> bool:
         return _offer(state, target, name) is not None
@@ -201,8 +207,9 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
         seconds = sum(job.timings.values())
         built = Built(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
         world.save_built(work, job.input_key, built)
-        if seconds and not job.profiles:
-            work.state.put("history", _history_key(job.source, job.unit, job.target.name), {"seconds": seconds})
+        if not job.profiles:
+            last = Dumped(Last(seconds=seconds, inputs=job.inputs, job_id=job.job_id))
+            work.state.put("history", _history_key(job.source, job.unit, job.target.name), last)
     if not job.publish:
         return
     for artifact in job.artifacts:

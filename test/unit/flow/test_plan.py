@@ -1,0 +1,110 @@
+"""A plan, with the whole mesh: it says what a request then does, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import pytest
+from memory_mesh import URL, MemoryMesh, unit
+
+from cloud_builder.flow.scheduler.foresight import MOST_BYTES, parts
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+
+NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
+
+
+def files(**content: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for name, needs in NEEDS.items():
+        found |= unit(name, *needs, content=content.get(name, ""))
+    return found
+
+
+@pytest.fixture
+def mesh() -> MemoryMesh:
+    mesh = MemoryMesh(files(), runners=2)
+    mesh.until(lambda: len(mesh.told(e.RunnerSeen)) >= 2)
+    mesh.round()
+    return mesh
+
+
+def plan(mesh: MemoryMesh, *units: str, id: str = "plan-1", **more: object) -> e.PlanDrawn:
+    mesh.ask(*units, id=id, plan=True, **more)
+    mesh.finished(id)
+    (drawn,) = [event for event in mesh.told(e.PlanDrawn) if event.request_id == id]
+    return drawn
+
+
+def said(drawn: e.PlanDrawn) -> dict[str, str]:
+    return {job.unit.removeprefix("packages/"): str(job.verdict) for job in drawn.jobs}
+
+
+def test_a_plan_says_what_the_request_does_and_does_nothing(mesh: MemoryMesh) -> None:
+    first = plan(mesh, "card")
+    assert said(first) == {"lib": "build", "tool": "build", "card": "build"}
+    assert (first.totals.never_built, first.totals.slots) == (3, 2)
+    finished = mesh.finished("plan-1")
+    assert (finished.outcome, finished.code, finished.jobs) == (RequestOutcome.SUCCESS, "planned", ())
+    assert not mesh.told(e.JobEvent, e.JobQueued, e.JobBlocked, e.JobFinished, e.JobAssigned)
+    assert mesh.builder.orders == []
+    mesh.ask("card")
+    assert len(mesh.finished().jobs) == 3
+    mesh.send(e.InfoAsked(query_id="a", what="requests"))
+    mesh.until(lambda: mesh.told(e.InfoAnswered))
+    (answer,) = mesh.told(e.InfoAnswered)
+    assert [row["request_id"] for row in answer.data["items"]] == ["q"], "a plan is no request that people look for"
+    assert said(plan(mesh, "card", id="plan-2")) == {"lib": "unchanged", "tool": "unchanged", "card": "reused"}
+
+
+def test_what_may_be_spared_is_maybe_and_a_request_then_decides(mesh: MemoryMesh) -> None:
+    mesh.ask(all=True, id="first")
+    mesh.finished("first")
+    mesh.git.repository(URL).commit(files(lib="new"), "feature")
+    drawn = plan(mesh, since="main", ref="feature", dependants=True)
+    assert said(drawn) == {"lib": "build", "tool": "maybe", "card": "maybe", "other": "maybe"}
+    assert {job.why for job in drawn.jobs if job.verdict == "build"} == {"its files changed"}
+    assert drawn.totals.never_built == 0
+
+
+def test_a_plan_that_is_read_again_says_nothing_anew(mesh: MemoryMesh) -> None:
+    plan(mesh, "card")
+    mesh.wait(2)
+    before = mesh.sizes()
+    mesh.rewind()
+    mesh.wait(2)
+    assert mesh.sizes() == before
+    accepted = mesh.told(e.RequestAccepted)[-1]
+    mesh.send(accepted)  # as another event, after the ids of events were forgotten
+    mesh.wait(2)
+    assert len(mesh.told(e.PlanDrawn)) == 1
+
+
+@pytest.mark.parametrize(("words", "code"), [({"since": "mian"}, "unknown-ref"), ({"units": ["crad"]}, "unknown-unit")])
+def test_a_plan_of_what_is_not_there_is_rejected(mesh: MemoryMesh, words: dict[str, object], code: str) -> None:
+    mesh.send(e.BuildRequested.model_validate({"source": "demo", "plan": True, "request_id": "p", **words}))
+    finished = mesh.finished("p")
+    assert (finished.outcome, finished.code) == (RequestOutcome.REJECTED, code)
+    assert "Did you mean" in finished.hint
+
+
+def test_a_plan_beside_a_build_says_who_builds_it(mesh: MemoryMesh) -> None:
+    mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(5) else Outcome.SUCCESS
+    mesh.ask("lib", id="mine")
+    mesh.until(lambda: mesh.builder.orders)
+    (lib,) = plan(mesh, "lib").jobs
+    assert (lib.verdict, lib.why, lib.job_id) == ("build", "is being built already, by mine.1", "mine.1")
+    mesh.send(e.BuildCancelRequested(request_id="mine"))
+    mesh.finished("mine")
+
+
+def test_a_large_plan_comes_in_parts_that_fit_into_messages() -> None:
+    job = e.PlannedJob(number=1, source="demo", unit="packages/x", target="t", verdict="build", why="y" * 1000)
+    accepted = e.RequestAccepted(
+        request_id="p", source="demo", ref="main", revision="r", units=("packages/x",), accepted_at=1.0
+    )
+    totals = e.PlanTotals(jobs=3000)
+    drawn = list(parts(accepted, [job] * 3000, totals, 1.0))
+    assert [(part.part, part.parts) for part in drawn] == [(number, len(drawn)) for number in range(len(drawn))]
+    assert sum(len(part.jobs) for part in drawn) == 3000
+    assert max(len(part.model_dump_json()) for part in drawn) < MOST_BYTES + 2000
+    assert drawn[0].totals == totals
+    assert [part.jobs for part in parts(accepted, [], totals, 1.0)] == [()]

@@ -1,0 +1,150 @@
+"""`cb-ctl plan` and `cb-ctl request` as typed, against a whole mesh in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from memory_mesh import URL, MemoryMesh, unit
+
+from cloud_builder.cli.main import run
+from cloud_builder.cli.plan import MOST_ROWS, reckoned
+from cloud_builder.errors import ExitCode
+from cloud_builder.model import events as e
+from cloud_builder.wiring import connect
+
+NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
+Say = Callable[..., str]
+
+
+def files(**content: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for name, needs in NEEDS.items():
+        found |= unit(name, *needs, content=content.get(name, ""))
+    return found
+
+
+class Running:
+    """A mesh whose clock goes on by itself while commands are typed."""
+
+    def __init__(self, mesh: MemoryMesh) -> None:
+        self.mesh = mesh
+        self._stop = Event()
+        self._thread = Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.mesh.round()
+
+    def __enter__(self) -> MemoryMesh:
+        self._thread.start()
+        return self.mesh
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+@pytest.fixture
+def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryMesh]:
+    """Everything is built; then lib has changed on a branch."""
+    monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CB_BROKER", "memory:1")
+    mesh = MemoryMesh(files(), runners=2)
+    mesh.ask(all=True, id="first")
+    mesh.finished("first")
+    mesh.git.repository(URL).commit(files(lib="new"), "feature", onto=mesh.git.repository(URL).branches["main"])
+    monkeypatch.setattr(connect, "broker", lambda _: mesh.broker)
+    with Running(mesh):
+        yield mesh
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    def say(*words: str, code: ExitCode = ExitCode.SUCCESS) -> str:
+        capsys.readouterr()
+        assert run(list(words)) == code, capsys.readouterr().err
+        both = capsys.readouterr()
+        return both.out + both.err
+
+    return say
+
+
+def test_a_plan_is_a_table_with_reasons_and_totals(mesh: MemoryMesh, say: Say) -> None:
+    text = say("plan", "--since", "main", "--ref", "feature", "--rebuild-dependants")
+    assert "demo feature (" in text
+    rows = [line for line in text.splitlines() if "bookworm.x86_64" in line]
+    assert [row.split("bookworm.x86_64")[1].split()[0] for row in rows] == ["build", "maybe", "maybe", "maybe"]
+    assert "its files changed" in rows[0]
+    assert rows[3].startswith("2 "), "card is of the third order"
+    assert "only if packages/lib comes out other than it was" in text
+    assert "4 jobs: 1 to build, 3 maybe" in text
+
+
+def test_the_same_in_json(mesh: MemoryMesh, say: Say) -> None:
+    found = json.loads(say("plan", "card", "--json"))
+    assert (found["source"], found["ref"], found["totals"]["reused"]) == ("demo", "main", 1)
+    assert [(job["unit"], job["verdict"], job["needs"]) for job in found["jobs"]] == [
+        ("packages/lib", "unchanged", []),
+        ("packages/tool", "unchanged", [1]),
+        ("packages/card", "reused", [2]),
+    ]
+
+
+def test_planning_starts_nothing_and_requesting_the_same_words_does(mesh: MemoryMesh, say: Say) -> None:
+    words = ("--since", "main", "--ref", "feature", "--rebuild-dependants")
+    before = len(mesh.told(e.JobFinished))
+    say("plan", *words)
+    assert len(mesh.told(e.JobFinished)) == before
+    assert "4 jobs" in say("plan", *words) and "success" in say("request", *words, "--watch")
+    assert len(mesh.told(e.JobFinished)) > before
+
+
+def test_totals_say_what_is_sure_and_what_may_be() -> None:
+    totals = e.PlanTotals(
+        jobs=9, build=1, maybe=3, reused=1, unchanged=4, never_built=2, work=41.0, most_work=181.0, path=41.0,
+        most_path=178.0, slots=4, makespan=41.0, most_makespan=178.0, cycles=(tuple("abcdefgh"),),
+        stuck=("no live runner for aarch64",),
+    )  # fmt: skip
+    assert list(reckoned(totals)) == [
+        "\n9 jobs: 1 to build, 3 maybe, 1 reused, 4 unchanged",
+        "  work:      41s to 3m01s",
+        "  at best:   41s to 2m58s on 4 slots",
+        "  chain:     41s to 2m58s of jobs that wait for each other",
+        "  unknown:   2 were never built; how long they take is in none of these",
+        "  cycle:     a, b, c, d, e, f and 2 more",
+        "  waits:     no live runner for aarch64",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("crad",), "Did you mean packages/card?"),
+        (("--since", "mian"), "Did you mean main?"),
+        (("--since", "main"), "no unit has changed since main"),
+        (("card", "--target", "bookwrm.x86_64"), "bookworm.x86_64"),
+        (("card", "--source", "dmo"), "Did you mean demo?"),
+    ],
+)
+def test_a_slip_is_answered_with_the_nearest(mesh: MemoryMesh, say: Say, words: tuple[str, ...], said: str) -> None:
+    assert said in say("plan", *words, code=ExitCode.REJECTED)
+
+
+def test_a_large_plan_is_told_in_short_unless_all_is_asked_for(mesh: MemoryMesh, say: Say) -> None:
+    many = {path: content for number in range(MOST_ROWS + 1) for path, content in unit(f"u{number:03}").items()}
+    mesh.git.repository(URL).commit(files() | many, "large")
+    short = say("plan", "--all", "--ref", "large")
+    assert short.count("packages/u") < 50
+    assert "--all-rows shows them" in short
+    assert f"{MOST_ROWS + 5} jobs: {MOST_ROWS + 1} to build, 4 reused" in short
+    assert f"{MOST_ROWS + 1} were never built" in short
+    assert say("plan", "--all", "--ref", "large", "--all-rows").count("packages/u") == MOST_ROWS + 1
+
+
+def test_without_a_scheduler_nobody_waits_long(mesh: MemoryMesh, say: Say) -> None:
+    mesh.kill("scheduler")
+    assert "no plan came within 0.3 s" in say("plan", "card", "--timeout", "0.3", code=ExitCode.INFRASTRUCTURE)
