@@ -73,7 +73,7 @@ def _show(cause: Cause, logs: dict[int, LogEnd], *, whole: bool) -> None:
     deepest = chain[-1]
     if len(chain) > 1:
         click.echo(f"  {_name(deepest)}: {styled(deepest['state'])}")
-        _show_details(deepest)
+        _show_details(deepest, but="request" if deepest["request_id"] == cause["request_id"] else "")
     if id(deepest) in logs:
         _show_log(logs[id(deepest)], deepest)
     if hint := cause["next"] or deepest["next"]:
@@ -87,9 +87,11 @@ def _name(cause: Cause) -> str:
     return f"{cause['unit']} for {cause['target']} ({cause['job_id']})"
 
 
-def _show_details(cause: Cause) -> None:
+def _show_details(cause: Cause, but: str = "") -> None:
+    """Without what the answer says already, and the detail of that label."""
     for detail in cause["details"]:
-        for number, line in enumerate(detail["lines"]):
+        lines = detail["lines"] if len(detail["lines"]) > 1 or detail["lines"][0] not in cause["answer"] else []
+        for number, line in enumerate(lines if detail["label"] != but else []):
             _line("" if number else detail["label"], line)
 
 

@@ -10,7 +10,7 @@ from cloud_builder.planning.why import Cause, CauseKind, why_job, why_request
 from cloud_builder.ports.state import Document, Documents
 
 from . import find
-from .facts import Facts, job_of, request_of
+from .facts import Facts, job_of
 
 MOST_CAUSES = 20
 """Targets of a unit that are told of."""
@@ -21,24 +21,54 @@ def why(word: str, state: Documents, now: float, rules: Rules) -> dict[str, Any]
 
     Raises Rejected with the nearest name for what nobody knows."""
     facts = Facts(state, now, rules)
-    if (body := state.get("job", word)) is not None:
-        return _answer("job", word, [why_job(job_of(body), facts, now)])
-    if (body := state.get("request", word)) is not None:
-        return _answer("request", word, [why_request(request_of(body), facts, now)])
-    if jobs := find.newest_of_unit(word, state, MOST_CAUSES):
-        return _answer("unit", word, [why_job(job_of(job), facts, now) for job in jobs])
-    if (unit := find.unit(word, state)) is not None:
-        return _answer("unit", word, [_never_asked(unit)])
+    for kind in ("job", "request"):
+        if state.get(kind, word) is not None:
+            return _answer(kind, word, [_of_id(kind, word, facts, now)])
+    if causes := _of_unit(word, state, facts, now):
+        return _answer("unit", word, causes)
     kind, found = find.thing(word, state)
-    if kind == "job" and (job := facts.job(JobId(found))) is not None:
-        return _answer("job", found, [why_job(job, facts, now)])
-    request = facts.request(RequestId(found))
+    return _answer(kind, found, [_of_id(kind, found, facts, now)])
+
+
+def _of_id(kind: str, name: str, facts: Facts, now: float) -> Cause:
+    if kind == "job":
+        job = facts.job(JobId(name))
+        assert job is not None
+        return why_job(job, facts, now)
+    request = facts.request(RequestId(name))
     assert request is not None
-    return _answer("request", found, [why_request(request, facts, now)])
+    return why_request(request, facts, now)
+
+
+def _of_unit(word: str, state: Documents, facts: Facts, now: float) -> list[Cause]:
+    """Of its newest jobs; or that there is none yet; or why it is no unit. Empty: nothing is called so."""
+    if jobs := find.newest_of_unit(word, state, MOST_CAUSES):
+        return [why_job(job_of(job), facts, now) for job in jobs]
+    if (unit := find.unit(word, state)) is not None:
+        return [_never_asked(unit)]
+    problem = _problem_of(word, state)
+    return [problem] if problem else []
 
 
 def _answer(kind: str, name: str, causes: list[Cause]) -> dict[str, Any]:
     return {"kind": kind, "id": name, "causes": [cause.model_dump(mode="json") for cause in causes]}
+
+
+def _problem_of(word: str, state: Documents) -> Cause | None:
+    """A directory that would be a unit, were it not for a mistake in it."""
+    for source, body in state.find("source"):
+        for problem in body["problems"]:
+            if f"/{problem['path']}".endswith(f"/{word}"):
+                where = ":".join(str(part) for part in (problem["file"] or problem["path"], problem["line"]) if part)
+                return Cause(
+                    kind=CauseKind.BROKEN,
+                    answer=f"it cannot be built: {where}: {problem['message']}",
+                    next=problem["hint"] or "cb-ctl check says what is wrong with a tree.",
+                    source=source,
+                    unit=problem["path"],
+                    state="broken",
+                )
+    return None
 
 
 def _never_asked(unit: Document) -> Cause:

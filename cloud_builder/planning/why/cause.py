@@ -34,6 +34,7 @@ class CauseKind(StrEnum):
     CANCELED = "canceled"
     SUPERSEDED = "superseded"
     NEVER_ASKED = "never-asked"
+    BROKEN = "broken-unit"
     PLANNING = "waits-for-plan"
     RUNNING = "request-runs"
     PUBLISHING = "waits-for-publication"

@@ -106,7 +106,7 @@ def _made(told: str, used: Used, maker: Past | None, known: Known, depth: int) -
     if maker is None:
         unit = f", built from {used.source}:{used.unit}" if used.unit else ""
         return Difference(kind=DifferenceKind.DEPENDENCY, text=told + unit)
-    where = f", made by {maker.job_id} of request {maker.request_id} ({used.unit or 'unit not told'})"
+    where = f", made by {used.unit} ({maker.job_id})"
     built = known.job(maker.job_id) if depth > 1 else None
     behind = tuple(f"{built.unit}: {one.text}" for one in differences(built, known, depth - 1)) if built else ()
     return Difference(
@@ -149,10 +149,10 @@ def begun_by(job: Job, known: Known, now: float) -> tuple[Detail, ...]:
 
 
 def last_success(job: Job, known: Known, now: float) -> tuple[Detail, ...]:
-    """When the unit was last built well, and how long that took."""
+    """When the unit was last built well, and how long that took. Nothing, when it never was."""
     last = known.last_good(job)
     if last is None:
-        return (Detail(label="last good", lines=("never",)),)
+        return ()
     took = f"took {lasting(last.seconds)}" if last.seconds else ""
-    line = joined(f"{last.job_id} of request {last.request_id}", ago(last.at, now), took)
+    line = joined(f"{last.job_id} at {short(last.revision)}", ago(last.at, now), took)
     return (Detail(label="last good", lines=(line,)),)

@@ -57,8 +57,7 @@ def _taken_over(job: Job, known: Known, now: float) -> Cause:
     """Nothing was built: the output of an earlier job is used."""
     earlier = known.job(job.reused_from) if job.reused_from else None
     if earlier is not None:
-        of = f"{earlier.job_id} of request {earlier.request_id} ({short(earlier.revision)})"
-        whose = joined(of, ago(earlier.finished_at, now))
+        whose = joined(f"{earlier.job_id} at {short(earlier.revision)}", ago(earlier.finished_at, now))
     else:
         whose = job.reused_from or "an earlier job"
     if job.outcome is Outcome.SKIPPED:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
 
+from . import differ
 from .cause import Cause, CauseKind, Detail
 from .facts import Job, Known, Request
 from .job import why_job
@@ -27,7 +28,7 @@ _ENDS = {
 def why_request(request: Request, known: Known, now: float) -> Cause:
     jobs = known.jobs_of(request.request_id)
     cause = _ended(request, jobs, known, now) if request.outcome else _open(request, jobs, known, now)
-    details = (*_counts(jobs), *cause.details, *_begun(request, now))
+    details = (*_counts(jobs), *cause.details, *_built(jobs, known), *_begun(request, now))
     about = {"request_id": request.request_id, "source": request.source, "state": str(request.outcome or request.state)}
     return cause.model_copy(update={**about, "details": details})
 
@@ -105,6 +106,14 @@ def _counts(jobs: Sequence[Job]) -> tuple[Detail, ...]:
         return ()
     counted = Counter(str(job.outcome or job.state) for job in jobs)
     return (Detail(label="jobs", lines=(", ".join(f"{number} {name}" for name, number in counted.most_common()),)),)
+
+
+def _built(jobs: Sequence[Job], known: Known) -> tuple[Detail, ...]:
+    """What is, or was, built, and what had changed for it."""
+    built = [job for job in jobs if job.outcome is Outcome.SUCCESS or job.state is JobState.RUNNING]
+    lines = [f"{job.unit}: {differ.said(differ.differences(job, known, 1))}" for job in built[:_SHOWN]]
+    more = [f"and {len(built) - _SHOWN} more"] if len(built) > _SHOWN else []
+    return (Detail(label="built", lines=(*lines, *more)),) if built else ()
 
 
 def _begun(request: Request, now: float) -> tuple[Detail, ...]:

@@ -17,7 +17,7 @@ def test_the_earlier_job_whose_output_is_used(outcome: Outcome, code: str, kind:
     told.job(e.JobFinished, outcome=outcome, code=code, reused_from="o.1", input_key=OTHER_KEY)
     cause = told.one("r.1")
     assert cause["kind"] == kind
-    assert f"o.1 of request o ({OLD[:12]}), 14 min ago" in cause["answer"]
+    assert f"o.1 at {OLD[:12]}, 14 min ago" in cause["answer"]
 
 
 def test_a_dependency_failed_and_why_that_one_did() -> None:

@@ -22,7 +22,7 @@ def test_files_that_pushes_changed() -> None:
     assert (cause["kind"], cause["because"][0]["kind"]) == ("building", "files")
     assert "lib.c, README and 2 more" in cause["answer"]
     assert f"r: push of {NEW[:12]} to main, 1 min 40 s ago" in lines(cause, "request")
-    assert "o.1 of request o, 14 min ago, took 50 s" in lines(cause, "last good")
+    assert f"o.1 at {OLD[:12]}, 14 min ago, took 50 s" in lines(cause, "last good")
 
 
 def test_files_are_not_made_up_when_a_push_was_not_heard_of() -> None:
@@ -46,7 +46,7 @@ def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
     told.job(e.JobRunning, "r.2", "app", attempt=1, runner_id="r1", at=992.0)
     [difference] = told.one("r.2")["because"]
     assert (difference["kind"], difference["job_id"], difference["request_id"]) == ("dependency", "r.1", "r")
-    assert "lib changed: 3333333333 → 4444444444, made by r.1 of request r (packages/lib)" in difference["text"]
+    assert "lib changed: 3333333333 → 4444444444, made by packages/lib (r.1)" in difference["text"]
     assert difference["lines"] == [f"packages/lib: files of packages/lib changed at {NEW[:12]}: lib.c"]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from told import KEY, NEW, OLD, TARGET, Told, inputs, queued, revised, unit
+from told import KEY, NEW, OLD, TARGET, Told, inputs, lines, queued, revised, unit
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.model.unit import Change
+from cloud_builder.model.unit import Change, Problem
 
 
 def test_a_request_without_jobs_waits_for_the_scheduler() -> None:
@@ -86,6 +86,20 @@ def test_a_unit_is_its_newest_job_on_each_target() -> None:
         ("s.1", "bookworm.x86_64"),
         ("s.2", "sid.x86_64"),
     }
+
+
+def test_a_unit_with_a_mistake_in_it() -> None:
+    problem = Problem(
+        path="packages/lib", file="packages/lib/.cb/cloud_builder.yml", line=3, message="no dist", hint="x"
+    )
+    cause = Told().tell(revised(NEW, problems=(problem,))).one("lib")
+    assert (cause["kind"], cause["next"]) == ("broken-unit", "x")
+    assert "packages/lib/.cb/cloud_builder.yml:3: no dist" in cause["answer"]
+
+
+def test_a_request_tells_what_it_builds_and_why() -> None:
+    told = queued(Told().built("o.1", "lib", inputs("t1")).accept(), inputs=inputs("t2")).finished(Outcome.SUCCESS)
+    assert "t1 → t2" in lines(told.one("r"), "built")[0]
 
 
 def test_a_unit_that_nobody_asked_for() -> None:
