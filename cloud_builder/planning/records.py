@@ -95,8 +95,9 @@ class JobRecord(Lenient):
     life: float = 0.0
     assigned_at: float = 0.0
     offers: int = 0
-    """How often it was offered on a shared queue. While it is offered, `runner_id` is the runner whose free slot that
-    counts for, and `assigned_at` when that was."""
+    """How often it was offered on a shared queue. While it is offered, `assigned_at` tells since when."""
+    offered_to: RunnerId | None = None
+    """The runner whose free slot the open offer counts for; any of its pool may claim it."""
     begun_at: float = 0.0
     """When the current attempt began, by the runner's clock; 0: not yet."""
 

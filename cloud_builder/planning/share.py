@@ -62,13 +62,19 @@ def may_be_offered(job: JobRecord, runners: Iterable[RunnerRecord]) -> bool:
 
 def offer(job: JobRecord, runner_id: RunnerId, now: float) -> JobRecord:
     """The job while it is offered, at the cost of a slot of that runner."""
-    update = {"state": JobState.OFFERED, "runner_id": runner_id, "assigned_at": now, "offers": job.offers + 1}
+    update = {"state": JobState.OFFERED, "offered_to": runner_id, "assigned_at": now, "offers": job.offers + 1}
     return job.model_copy(update=update)
+
+
+def grant(job: JobRecord, claim: AttemptClaimed, now: float) -> JobRecord:
+    """The attempt that was offered is the claimant's, as if it had been assigned to it."""
+    job = advance.assign(job, claim.runner_id, claim.runner_started_at, now)
+    return job.model_copy(update={"offered_to": None})
 
 
 def withdraw(job: JobRecord) -> JobRecord:
     """Back into the queue. Who takes the offer later is refused, unless it was made again by then."""
-    return job.model_copy(update={"state": JobState.QUEUED, "runner_id": None})
+    return job.model_copy(update={"state": JobState.QUEUED, "offered_to": None})
 
 
 def has_lapsed(job: JobRecord, now: float, lease: float) -> bool:
@@ -83,9 +89,9 @@ def reserved(runners: Mapping[RunnerId, RunnerRecord], offered: Iterable[JobReco
     kept: dict[RunnerId, set[tuple[JobId, int]]] = defaultdict(set)
     homeless = []
     for job in offered:
-        if job.runner_id is not None and free.get(job.runner_id, 0) > 0:
-            free[job.runner_id] -= 1
-            kept[job.runner_id].add((job.job_id, job.attempt + 1))
+        if job.offered_to is not None and free.get(job.offered_to, 0) > 0:
+            free[job.offered_to] -= 1
+            kept[job.offered_to].add((job.job_id, job.attempt + 1))
         else:
             homeless.append(job)
     for job, runner_id in _rehoused(homeless, runners, free):
