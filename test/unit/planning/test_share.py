@@ -1,0 +1,145 @@
+"""Which jobs are offered to a pool, whose slots that takes up, and which claims are granted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_builder.model.capacity import Capacity
+from cloud_builder.model.events import AttemptClaimed
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.unit import Target
+from cloud_builder.planning import share
+from cloud_builder.planning.records import JobRecord, RunnerRecord
+
+NOW = 1000.0
+
+
+def job(name="q.1", group="", **more) -> JobRecord:
+    fixed = {"request_id": "q", "number": 1, "sequence": 1, "source": "s", "url": "u", "revision": "r", "unit": "u"}
+    target = Target(name="t", arch="x86_64", runner_group=group)
+    more = {"state": JobState.QUEUED, **more}
+    return JobRecord(
+        job_id=name, directory="d", name="n", kind=Kind.PACKAGE, tree="t" * 40, target=target, **fixed, **more
+    )
+
+
+def runner(name="r1", group="", slots=1, **more) -> RunnerRecord:
+    more = {"queues": frozenset(share.queues_of("x86_64", group)), "started_at": 5.0, "arch": "x86_64", **more}
+    return RunnerRecord(runner_id=name, runner_group=group, slots=slots, last_seen=NOW, **more)
+
+
+def claim(name="q.1", attempt=1, runner_id="r1", life=5.0) -> AttemptClaimed:
+    return AttemptClaimed(job_id=name, attempt=attempt, runner_id=runner_id, runner_started_at=life, at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("group", "queues"), [("", ("x86_64",)), ("suse", ("x86_64", "x86_64.suse")), ("any", ("x86_64", "x86_64.any"))]
+)
+def test_a_runner_takes_from_the_queue_of_all_and_that_of_its_group(group, queues):
+    assert share.queues_of("x86_64", group) == queues
+    assert share.queue_of(job(group=group)) == queues[-1]
+
+
+big = Capacity(memory=8)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "runners", "may"),
+    [
+        (job(), [runner()], True),
+        (job(), [], False),
+        (job(), [runner(arch="aarch64", queues=frozenset({"aarch64"}))], False),
+        (job(group="suse"), [runner("r1"), runner("r2", "suse")], True),
+        (job(group="suse"), [runner("r1")], False),
+        (job(), [runner("r1"), runner("r2", "suse")], True),
+        (job(), [runner("r1"), runner("r2", queues=frozenset())], False),
+        (job(group="suse"), [runner("r1", queues=frozenset()), runner("r2", "suse")], True),
+        (job(tried=("r2",)), [runner("r1"), runner("r2")], False),
+        (job(constraints=big), [runner(capacity=big)], True),
+        (job(constraints=big), [runner("r1", capacity=big), runner("r2")], False),
+        (job(offers=share.MOST_OFFERS), [runner()], False),
+    ],
+)
+def test_what_needs_no_place_of_its_own_may_be_offered(waiting, runners, may):
+    assert share.may_be_offered(waiting, runners) is may
+
+
+def offered(name="q.1", to="r1", **more) -> JobRecord:
+    return share.offer(job(name, **more), to, NOW)
+
+
+@pytest.mark.parametrize(
+    ("standing", "who", "said", "pause"),
+    [
+        (offered(), runner(), None, 0),
+        (offered(to="r2"), runner(), None, 0),
+        (None, runner(), "the job is over", 0),
+        (job(state=JobState.FINISHED, outcome=Outcome.CANCELED), runner(), "the job is over", 0),
+        (job(), runner(), "it is not offered any more", 0),
+        (job(state=JobState.RUNNING, runner_id="r2", attempt=1), runner(), "r2 has it", 0),
+        (offered(attempt=1), runner(), "it is not offered any more", 0),
+        (offered(), None, "this runner gets no work now", share.PAUSE),
+        (offered(), runner(started_at=6.0), "this runner gets no work now", share.PAUSE),
+        (offered(group="suse"), runner(), "it is for other runners", share.PAUSE),
+        (offered(), runner(attempts=frozenset({("x", 1)})), "this runner has no free slot", share.PAUSE),
+    ],
+)
+def test_the_first_valid_claim_is_granted_and_others_are_told_why_not(standing, who, said, pause):
+    refusal = share.judge(standing, claim(), who)
+    assert refusal == (None if said is None else share.Refusal(said, pause))
+
+
+def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
+    granted = share.grant(offered(to="r2"), claim(), NOW + 1)
+    assert (granted.state, granted.attempt, granted.runner_id, granted.life) == (JobState.ASSIGNED, 1, "r1", 5.0)
+    assert granted.offered_to is None
+    assert share.is_granted(granted, claim())
+    assert not share.is_granted(granted, claim(runner_id="r2"))
+
+
+@pytest.mark.parametrize(("passed", "lapsed"), [(0, False), (12, False), (13, True), (-1, True)])
+def test_an_offer_stands_for_a_lease_and_a_clock_that_goes_back_does_not_prolong_it(passed, lapsed):
+    assert share.has_lapsed(offered(), NOW + passed, 12.0) is lapsed
+    assert share.withdraw(offered()).state is JobState.QUEUED
+
+
+@dataclass(frozen=True)
+class Pool:
+    runners: dict = field(default_factory=dict)
+    offers: tuple = ()
+
+
+@st.composite
+def pools(draw):
+    groups = st.sampled_from(["", "suse"])
+    runners = {
+        name: runner(name, draw(groups), slots=draw(st.integers(0, 3)), attempts=frozenset(draw(held(name))))
+        for name in draw(st.sets(st.sampled_from(["r1", "r2", "r3"])))
+    }
+    count = draw(st.integers(0, 6))
+    names = st.sampled_from(["r1", "r2", "r3"])
+    return Pool(runners, tuple(offered(f"q.{n}", draw(names), group=draw(groups)) for n in range(count)))
+
+
+def held(name):
+    return st.sets(st.sampled_from([(f"{name}.1", 1), (f"{name}.2", 1)]))
+
+
+@given(pools())
+def test_open_offers_take_up_free_slots_of_their_pool_and_no_more(pool):
+    left = share.reserved(pool.runners, pool.offers)
+    assert left.keys() == pool.runners.keys()
+    for name, before in pool.runners.items():
+        extra = left[name].attempts - before.attempts
+        assert len(extra) <= before.free
+        assert extra <= {(one.job_id, 1) for one in pool.offers}
+    counted = [one for name in left for one in left[name].attempts - pool.runners[name].attempts]
+    assert len(counted) == len(set(counted))
+    homeless = [one for one in pool.offers if (one.job_id, 1) not in counted]
+    for one in homeless:
+        able = [each for each in left.values() if one.target.runner_group in ("", each.runner_group)]
+        assert all(each.free == 0 for each in able)
