@@ -94,10 +94,10 @@ class Sandbox(Protocol):
     def remove(self, path: Path) -> None:
         """Deletes a tree that may belong to the subordinate ids. Missing is fine."""
 
-    def pack(self, root: Path, into: Path) -> None:
-        """Writes a tree, with the ids as seen inside, to a compressed archive."""
+    def pack(self, root: Path, into: Path, cancel: Event | None = None) -> None:
+        """Writes a tree, with the ids as seen inside, to a compressed archive. Retryable(code="canceled")."""
 
-    def unpack(self, archive: Path, root: Path) -> None:
+    def unpack(self, archive: Path, root: Path, cancel: Event | None = None) -> None:
         """The reverse, into a new directory."""
 
     def sweep(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
 from cloud_builder.model.ids import Revision, SourceName, TreeId
@@ -55,7 +56,16 @@ class SourceMirror(Protocol):
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
         """A file's bytes; Rejected(code="too-large") when there are more than `most`."""
 
-    def export(self, source: SourceName, url: str, revision: Revision, directory: str, into: Path) -> None:
+    def export(
+        self,
+        source: SourceName,
+        url: str,
+        revision: Revision,
+        directory: str,
+        into: Path,
+        *,
+        cancel: Event | None = None,
+    ) -> None:
         """Writes the directory at that commit to `into` (made here), fetching the commit when the mirror lacks it.
 
-        Modification times are the commit's."""
+        Modification times are the commit's. Retryable(code="canceled") soon after `cancel` is set."""

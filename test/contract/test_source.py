@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
 import pytest
@@ -199,6 +200,19 @@ def test_export_fetches_what_it_lacks(world: World, tmp_path: Path) -> None:
         "new": b"new",
     }
     assert len({int(p.stat().st_mtime) for p in (tmp_path / "a" / "out").rglob("*") if p.is_file()}) == 1
+
+
+def test_an_export_that_is_canceled_says_so_and_the_next_one_is_whole(world: World, tmp_path: Path) -> None:
+    mirror, repository = world
+    revision = repository.commit(FILES)
+    mirror.refresh(DEMO, repository.url)
+    cancel = Event()
+    cancel.set()
+    with pytest.raises(Retryable) as caught:
+        mirror.export(DEMO, repository.url, revision, HELLO, tmp_path / "a", cancel=cancel)
+    assert caught.value.code == "canceled"
+    mirror.export(DEMO, repository.url, revision, HELLO, tmp_path / "b", cancel=Event())
+    assert (tmp_path / "b" / "hello.sh").read_bytes() == b"echo hello\n"
 
 
 def test_unreachable_source_is_retryable(world: World) -> None:

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 from cloud_builder.errors import Rejected, Retryable
 
@@ -25,15 +26,18 @@ _FILTER = "blob:limit=1m"
 _FILTER_OFFERED = re.compile(rb"< fetch=[^\n]*\bfilter\b")
 _SSH_ADDRESS = re.compile(r"^[^/]+:")
 _BROKEN = re.compile(r"corrupt|is empty|bad object|\.lock': File exists|not a git repository: '", re.IGNORECASE)
+_LOOK = 0.05
+"""Seconds between two looks at a lock that somebody else holds."""
 _QUIETLY = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
 
 
 class Bare:
-    """The mirror at `path` (`….git`)."""
+    """The mirror at `path` (`….git`). `cancel`: as Repository's, and nobody is waited for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cancel: Event | None = None) -> None:
         self.path = path
-        self.repository = Repository(path)
+        self.repository = Repository(path, cancel)
+        self._cancel = cancel
         self._mark = path / "mirrored"
 
     def is_filled(self) -> bool:
@@ -99,7 +103,9 @@ class Bare:
         """Holds the mirror's lock, against other threads and other processes."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.with_suffix(".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not _taken(file.fileno(), wait=self._cancel is None):
+                if self._cancel is not None and self._cancel.wait(_LOOK):
+                    raise Retryable(f"{self.path}: was canceled", code="canceled")
             yield
 
     def _make(self, url: str) -> None:
@@ -164,6 +170,14 @@ class Bare:
 
     def _has_commit(self, revision: str) -> bool:
         return self.is_filled() and self.repository.tried("cat-file", "-e", f"{revision}^{{commit}}").status == 0
+
+
+def _taken(lock: int, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _address(url: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import MappingProxyType
 
 from cloud_builder.adapters.process import Finished, run
@@ -70,9 +71,10 @@ def without_secrets(text: str) -> str:
 
 @dataclass(frozen=True)
 class Repository:
-    """A bare repository on disk."""
+    """A bare repository on disk. `cancel`: ends whatever git is doing: Retryable(code="canceled")."""
 
     path: Path
+    cancel: Event | None = None
 
     def git(self, *arguments: str, stdin: bytes = b"", seconds: float = LOCAL_SECONDS) -> Finished:
         """Runs a local command that has no reason to fail; raises Bug when it does."""
@@ -86,7 +88,8 @@ class Repository:
     ) -> Finished:
         """Runs a command; the caller looks at its status. `extra` goes into the environment."""
         command = ("git", "--git-dir", str(self.path), *arguments)
-        return run(command, env={**environment(), **extra}, stdin=stdin, timeout=seconds, fine=_ANY_STATUS)
+        env = {**environment(), **extra}
+        return run(command, env=env, stdin=stdin, timeout=seconds, fine=_ANY_STATUS, cancel=self.cancel)
 
     def ask(
         self,

@@ -6,8 +6,9 @@ Holds only what makes reading fast: the last listings, and one reading process a
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.ids import Revision, SourceName, TreeId
@@ -109,14 +110,23 @@ class GitMirror:
             raise Rejected(f"{path}: has {size} bytes, {most} are allowed", code="too-large")
         return blobs.read(identity)
 
-    def export(self, source: SourceName, url: str, revision: Revision, directory: str, into: Path) -> None:
-        bare = Bare(self._path(source))
+    def export(
+        self,
+        source: SourceName,
+        url: str,
+        revision: Revision,
+        directory: str,
+        into: Path,
+        *,
+        cancel: Event | None = None,
+    ) -> None:
+        bare = Bare(self._path(source), cancel)
         bare.need_commit(url, revision)
         listing = self._listing(source, revision)
         bare.need_files(url, self._tree(source, listing, directory).id)
         time = int(bare.repository.git("show", "-s", "--format=%ct", revision).text.split()[-1])
         blobs = self._opened(source)
-        write_directory(listing, directory, into, copy=blobs.copy, link=blobs.link, time=time)
+        write_directory(listing, directory, into, copy=partial(blobs.copy, cancel=cancel), link=blobs.link, time=time)
 
     def close(self) -> None:
         """Ends the git processes that read."""

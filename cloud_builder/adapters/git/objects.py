@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import BinaryIO, Protocol
 
 from cloud_builder.errors import Retryable
@@ -18,6 +19,8 @@ from cloud_builder.ports.source import Entry
 from .command import Repository, environment
 
 _LONGEST_LINK = 4095
+_LOOK = 0.05
+"""Seconds between two looks at a lock that somebody else holds."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,35 @@ class Blobs:
         """Where a symbolic link points; "/" (which leads nowhere) when it is too long to be one."""
         return os.fsdecode(self.read(identity)) if self.size(identity) <= _LONGEST_LINK else "/"
 
-    def copy(self, identity: str, into: BinaryIO, chunk: int = 1 << 20) -> None:
-        """Writes an object to a file without holding it in memory."""
-        with self._lock:
+    def copy(self, identity: str, into: BinaryIO, chunk: int = 1 << 20, cancel: Event | None = None) -> None:
+        """Writes an object to a file without holding it in memory. Retryable(code="canceled")."""
+        with self._held(identity, cancel):
             stream: _ObjectStream = self._answer(self._git.stream_object_data, identity)[3]
             while piece := stream.read(chunk):
                 into.write(piece)
+                if cancel is not None and cancel.is_set():
+                    # Before a stream goes it reads its rest: without the program that is what lies in the pipe.
+                    if (reading := self._git.cat_file_all) is not None:
+                        reading.kill()
+                    del stream
+                    self._git.clear_cache()
+                    raise _canceled(identity)
 
     def close(self) -> None:
         with self._lock:
             self._git.clear_cache()
+
+    @contextmanager
+    def _held(self, identity: str, cancel: Event | None) -> Iterator[None]:
+        while not self._lock.acquire(timeout=-1 if cancel is None else _LOOK):
+            if cancel is not None and cancel.is_set():
+                raise _canceled(identity)
+        try:
+            if cancel is not None and cancel.is_set():
+                raise _canceled(identity)
+            yield
+        finally:
+            self._lock.release()
 
     def _answer(self, ask, identity: str):  # type: ignore[no-untyped-def]  # GitPython's answers are tuples of its own
         try:
@@ -107,3 +129,7 @@ class Blobs:
             self._git.clear_cache()
             hint = "The mirror will be refreshed; when this stays, delete it."
             raise Retryable(f"git object {identity}: {error}", code="object-unreadable", hint=hint) from error
+
+
+def _canceled(identity: str) -> Retryable:
+    return Retryable(f"reading git object {identity}: was canceled", code="canceled")

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from hashlib import sha1
 from pathlib import Path
+from threading import Event
 
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.ids import Revision, SourceName, TreeId
@@ -117,7 +118,18 @@ class MemorySource:
             raise Rejected(f"{path}: has {len(files[path])} bytes, {most} are allowed", code="too-large")
         return files[path]
 
-    def export(self, source: SourceName, url: str, revision: Revision, directory: str, into: Path) -> None:
+    def export(
+        self,
+        source: SourceName,
+        url: str,
+        revision: Revision,
+        directory: str,
+        into: Path,
+        *,
+        cancel: Event | None = None,
+    ) -> None:
+        if cancel is not None and cancel.is_set():
+            raise Retryable(f"{directory}: was canceled", code="canceled")
         if source not in self._mirrored or revision not in self._mirrored[source].commits:
             self.refresh(source, url)
         for path, content in self._below(source, revision, directory).items():

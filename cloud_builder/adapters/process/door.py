@@ -12,9 +12,10 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import IO
 
 from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
@@ -22,6 +23,8 @@ from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
 from .packages import package_of
 
 LAST_LINES = 12
+_LOOK = 0.1
+"""Seconds: how soon a cancel is noticed."""
 Stream = int | IO[bytes] | None
 
 
@@ -56,20 +59,24 @@ def run(
     error: type[CloudBuilderError] = Permanent,
     code: str = "",
     hint: str = "",
+    cancel: Event | None = None,
 ) -> Finished:
     """Runs to the end and captures both outputs. `env` is the whole environment (None: ours).
 
     An exit status that is not in `fine` raises `error` (Permanent or Retryable) with the last lines and `hint`;
-    after `timeout` seconds the program and its children are killed: Retryable(code="timeout"). A program that is
-    not installed: Retryable(code="tool-missing")."""
+    after `timeout` seconds the program and its children are killed: Retryable(code="timeout"); as soon as `cancel` is
+    set, too: Retryable(code="canceled"). A program that is not installed: Retryable(code="tool-missing")."""
     argv = _argv(command)
     child = spawn(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, new_session=True)
     try:
-        stdout, stderr = child.communicate(stdin, timeout=timeout)
+        with _watched(child, cancel):
+            stdout, stderr = child.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as late:
         raise Retryable(f"{_shown(argv)}: not done after {timeout:g} s", code="timeout", hint=hint) from late
     finally:
         _end(child)
+    if cancel is not None and cancel.is_set():
+        raise Retryable(f"{_shown(argv)}: was canceled", code="canceled")
     finished = Finished(argv, child.returncode, stdout, stderr)
     if finished.status not in fine:
         raise error(f"{_shown(argv)}: {_ended(finished.status)}{_indented(finished)}", code=code, hint=hint)
@@ -112,6 +119,30 @@ def spawn(
         raise Retryable(f"{argv[0]}: cannot be started: {cause.strerror}", code="cannot-start") from cause
 
 
+@contextlib.contextmanager
+def _watched(child: subprocess.Popen[bytes], cancel: Event | None) -> Iterator[None]:
+    """Kills the child's process group as soon as `cancel` is set. By a thread of its own: what is sent to a program
+    cannot be sent in pieces by subprocess."""
+    if cancel is None:
+        yield
+        return
+    done = Event()
+    watcher = Thread(target=_kill_when, args=(child, cancel, done), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _kill_when(child: subprocess.Popen[bytes], cancel: Event, done: Event) -> None:
+    while not cancel.is_set():
+        if done.wait(_LOOK):
+            return
+    _kill(child)
+
+
 def _argv(command: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
     return tuple(os.fspath(part) for part in command)
 
@@ -125,12 +156,16 @@ def _missing(program: str) -> Retryable:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Kills what is left of the child's process group, and reaps the child."""
     if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+        _kill(child)
         child.wait()
     for stream in (child.stdin, child.stdout, child.stderr):
         if stream is not None:
             stream.close()
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _shown(argv: Sequence[str]) -> str:

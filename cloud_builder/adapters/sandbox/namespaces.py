@@ -16,7 +16,7 @@ from threading import Event
 
 from cloud_builder.adapters.process.packages import package_of
 from cloud_builder.errors import Retryable
-from cloud_builder.ports.sandbox import Bind, Confinement, Ended
+from cloud_builder.ports.sandbox import Bind, Confinement, Ended, EndedBy
 
 from . import idmap, scratch
 from .conversation import Conversation
@@ -61,14 +61,14 @@ class NamespaceSandbox:
         if path.is_symlink() or path.exists():
             self._tool(["rm", "-rf", "--", str(path)], path.parent)
 
-    def pack(self, root: Path, into: Path) -> None:
+    def pack(self, root: Path, into: Path, cancel: Event | None = None) -> None:
         command = [*_TAR, "-I", _PACK, "-C", str(root), "-cf", str(into), "."]
-        self._tool(command, root, into.parent)
+        self._tool(command, root, into.parent, cancel=cancel)
 
-    def unpack(self, archive: Path, root: Path) -> None:
+    def unpack(self, archive: Path, root: Path, cancel: Event | None = None) -> None:
         root.mkdir()
         command = [*_TAR, "-I", _UNPACK, "-C", str(root), "-xpf", str(archive)]
-        self._tool(command, root, archive.parent)
+        self._tool(command, root, archive.parent, cancel=cancel)
 
     def sweep(self) -> None:
         """Deletes what runs of a killed process left in the work directory."""
@@ -117,14 +117,16 @@ class NamespaceSandbox:
         first = next(self._turn) * wanted
         return [cores[(first + number) % len(cores)] for number in range(wanted)]
 
-    def _tool(self, command: list[str], *writable: Path) -> None:
+    def _tool(self, command: list[str], *writable: Path, cancel: Event | None = None) -> None:
         """A program of the machine, with the ids as seen inside."""
         for program in {command[0], *(("zstd",) if "-I" in command else ())}:
             if shutil.which(program) is None:
                 raise no_program(program, package_of(program))
         said = bytearray()
         binds = tuple(Bind(path.absolute(), str(path.absolute()), writable=True) for path in writable)
-        ended = self.run(command, Confinement(binds=binds), output=said.extend, cancel=Event())
+        ended = self.run(command, Confinement(binds=binds), output=said.extend, cancel=cancel or Event())
+        if ended.ended_by is EndedBy.CANCEL:
+            raise Retryable(f"{command[0]}: was canceled", code="canceled")
         if ended.status != 0:
             told = bytes(said[-_SAID:]).decode(errors="replace").strip()
             raise Retryable(f"{' '.join(command)}: exit status {ended.status}\n{told}", code="sandbox-tool")

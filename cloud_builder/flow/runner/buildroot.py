@@ -16,8 +16,8 @@ import json
 import os
 import uuid
 import weakref
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -51,7 +51,7 @@ class Buildroots:
         key = root_key(self._maker.recipe, description.read_bytes(), profile, repositories)
         while (ready := self._held(key)) is None:
             with place.exclusive(self._path / f".lock-{key}", cancel):
-                if not (self._path / key).exists() and not self._fetch(key, log):
+                if not (self._path / key).exists() and not self._fetch(key, log, cancel):
                     self._make(key, description, profile, log, cancel)
             self._evict(besides=key)
         _say(log, f"build root {key[:12]} is ready")
@@ -77,25 +77,26 @@ class Buildroots:
             weakref.finalize(root, hold.pop_all().close)
             return root
 
-    def _fetch(self, key: str, log: Callable[[bytes], None]) -> bool:
+    def _fetch(self, key: str, log: Callable[[bytes], None], cancel: Event) -> bool:
         """From the store; False when it has none that can be used."""
         digest = self._store.named(_name(key))
         if digest is None or not self._store.has(digest):
             return False
         _say(log, f"build root {key[:12]} is unpacked from the store")
         try:
-            self._unpack(key, digest)
+            with _cancelable(cancel):
+                self._unpack(key, digest, cancel)
         except Permanent as cause:
             _say(log, f"build root {key[:12]} in the store cannot be used and is made again: {cause.message}")
             return False
         return True
 
-    def _unpack(self, key: str, digest: Digest) -> None:
+    def _unpack(self, key: str, digest: Digest, cancel: Event) -> None:
         with ExitStack() as making:
             fresh = self._fresh(key, making)
             archive = fresh / "archive"
             self._store.fetch(digest, archive)
-            self._sandbox.unpack(archive, fresh / "root")
+            self._sandbox.unpack(archive, fresh / "root", cancel)
             archive.unlink()
             fresh.rename(self._path / key)
 
@@ -103,20 +104,17 @@ class Buildroots:
         _say(log, f"build root {key[:12]} is made for {profile}: once, and then kept")
         with ExitStack() as making:
             fresh = self._fresh(key, making)
-            try:
+            with _cancelable(cancel):
                 self._maker.prepare(description, profile, fresh / "root", log=log, cancel=cancel)
-            except CloudBuilderError as cause:
-                if cancel.is_set():
-                    raise Canceled from cause
-                raise
-            self._share(key, fresh, log)
+            self._share(key, fresh, log, cancel)
             fresh.rename(self._path / key)
 
-    def _share(self, key: str, fresh: Path, log: Callable[[bytes], None]) -> None:
-        """Into the store, for the other runners. That it cannot take it is no reason not to build."""
+    def _share(self, key: str, fresh: Path, log: Callable[[bytes], None], cancel: Event) -> None:
+        """Into the store, for the other runners. That it cannot take it is no reason not to build, and a cancel none to
+        throw away the root."""
         archive = fresh / "archive"
         try:
-            self._sandbox.pack(fresh / "root", archive)
+            self._sandbox.pack(fresh / "root", archive, cancel)
             digest, _ = self._store.put(archive)
             self._store.name(_name(key), digest)
         except CloudBuilderError as cause:
@@ -141,6 +139,17 @@ class Buildroots:
                     gone = self._path / f".new-gone-{uuid.uuid4().hex[:8]}"
                     directory.rename(gone)
                     self._sandbox.remove(gone)
+
+
+@contextmanager
+def _cancelable(cancel: Event) -> Iterator[None]:
+    """What is raised once somebody asked for the end is a consequence of that."""
+    try:
+        yield
+    except CloudBuilderError as cause:
+        if cancel.is_set():
+            raise Canceled from cause
+        raise
 
 
 def root_key(recipe: str, description: bytes, profile: str, repositories: str) -> str:

@@ -27,7 +27,7 @@ from cloud_builder.ports.store import ObjectStore
 from . import place
 from .buildroot import Buildroots
 from .layers import Layers
-from .progress import Progress
+from .progress import Progress, unless_canceled
 from .task import Task, make_readable, of_directory
 from .verdict import SUCCESS, Verdict, verdict_on
 from .workbench import Commission, Workbench
@@ -62,7 +62,7 @@ class PackageBuilder:
             attempt=order.attempt,
             name=order.name,
             target=order.target,
-            fetch=lambda into: self._export(order, into),
+            fetch=lambda into: self._export(order, into, cancel),
             repositories=order.repositories or "",
             dependencies=order.dependencies,
             limits=order.limits,
@@ -139,7 +139,7 @@ class PackageBuilder:
             commission = self._fetch(task, job, progress)
             outputs = self._bench.build(commission, progress, cancel)
             with progress.during("upload"):
-                artifacts = tuple(self._upload(output) for output in outputs)
+                artifacts = tuple(self._upload(output) for output in unless_canceled(outputs, cancel))
             verdict = SUCCESS
         except Exception as error:
             verdict, step = verdict_on(error, canceled=cancel.is_set()), progress.step
@@ -167,8 +167,8 @@ class PackageBuilder:
             job / "source", job, task.target, task.repositories, task.dependencies, task.limits, task.profiles
         )
 
-    def _export(self, order: JobAssigned, into: Path) -> None:
-        self._mirror.export(order.source, order.url, order.revision, order.directory, into)
+    def _export(self, order: JobAssigned, into: Path, cancel: Event) -> None:
+        self._mirror.export(order.source, order.url, order.revision, order.directory, into, cancel=cancel)
         tree = self._mirror.tree_id(order.source, order.revision, order.directory)
         if tree != order.tree:
             raise Bug(f"{order.directory} at {order.revision} is tree {tree}, ordered was {order.tree}", code="tree")

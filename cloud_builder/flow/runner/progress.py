@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
+from typing import TypeVar
+
+T = TypeVar("T")
 
 LINE_LIMIT = 2000
 """Characters of a line that are looked at; the log has all of it."""
@@ -24,6 +28,14 @@ _CONTROL = re.compile(
 
 class Canceled(Exception):
     """Somebody set `cancel`, and what ran has ended."""
+
+
+def unless_canceled(things: Iterable[T], cancel: Event) -> Iterator[T]:
+    """Raises Canceled instead of the next one."""
+    for thing in things:
+        if cancel.is_set():
+            raise Canceled
+        yield thing
 
 
 class Progress:

@@ -280,3 +280,38 @@ def test_what_git_says_gets_a_next_step_and_no_secret(said: str, hint: str) -> N
     assert hint in error.hint
     assert "secret" not in str(error)
     assert without_secrets("ssh://git@host/r") == "ssh://host/r"
+
+
+class After(threading.Event):
+    """Is set once it was asked so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._left = times
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+def test_a_canceled_export_stops_inside_a_large_file_and_leaves_the_mirror_readable(
+    mirror: GitMirror, tree: Path, tmp_path: Path
+) -> None:
+    (tree / UNIT / "large").write_bytes(os.urandom(1 << 20) * 24)
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "whole")
+    times = 0
+    while True:
+        times += 1
+        out = tmp_path / f"out{times}"
+        try:
+            mirror.export(DEMO, str(tree), revision, UNIT, out, cancel=After(times))
+        except Retryable as error:
+            assert error.code == "canceled"
+        else:
+            break
+        if (out / "large").exists() and 0 < (out / "large").stat().st_size < 24 << 20:
+            assert mirror.read(DEMO, revision, f"{UNIT}/run.sh", 100) == b"echo\n"
+            return
+    pytest.fail("it was never inside the large file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from threading import Event
 
 import pytest
 
@@ -52,3 +53,19 @@ def test_spawned_output_is_read_as_it_comes():
     with child.stdout:
         assert child.stdout.read().splitlines() == [b"one", b"two"]
     assert child.wait() == 0
+
+
+def test_a_cancel_ends_the_program_and_its_children():
+    cancel = Event()
+    cancel.set()
+    with pytest.raises(Retryable) as caught:
+        run(["sh", "-c", "sleep 60 & sleep 60"], cancel=cancel)
+    assert caught.value.code == "canceled"
+
+
+def test_what_can_be_canceled_says_all_the_same_and_may_still_time_out():
+    much = b"x" * 300_000
+    assert run(["sh", "-c", "sleep 0.3; cat"], stdin=much, cancel=Event()).stdout == much
+    with pytest.raises(Retryable) as caught:
+        run(["sleep", "60"], timeout=0.2, cancel=Event())
+    assert caught.value.code == "timeout"
