@@ -126,10 +126,11 @@ def runners() -> None:
                 " ".join(attempt["job_id"] for attempt in row["attempts"]),
                 row.get("host"),
                 moment(row["at"]),
+                row.get("reason") or "",
             ]
             for row in rows
         ]
-        columns = ["runner", "state", "arch", "group", "slots", "jobs", "host", "seen"]
+        columns = ["runner", "state", "arch", "group", "slots", "jobs", "host", "seen", "reason"]
         show_table(columns, cells, empty="no runners: is cb-runner running?")
 
 

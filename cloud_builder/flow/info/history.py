@@ -20,6 +20,7 @@ from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.why import Job, Past, Pushed
 from cloud_builder.ports.state import Document, Documents
 
+_GOOD = (Outcome.SUCCESS, Outcome.REUSED)
 KEPT = 10
 """Of each unit and target, good and bad ones apart; pushes of each unit, too."""
 
@@ -46,7 +47,7 @@ def remember(body: Document, state: Documents) -> None:
     """The ending of a job, good or bad."""
     if body["state"] != JobState.FINISHED or not body.get("outcome"):
         return
-    good = Job.model_validate(body).is_good
+    good = body["outcome"] in _GOOD or (body["outcome"] == Outcome.SKIPPED and bool(body.get("reused_from")))
     if not good and body["outcome"] not in (Outcome.FAILURE, Outcome.ERROR):
         return
     collection, job = "past" if good else "past-bad", body["job_id"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import JobState
 
 from . import pool
@@ -111,15 +112,7 @@ def _starting(job: Job, runner: Runner, now: float) -> Cause:
 def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float) -> Cause:
     busy = [known.job(held.job_id) for runner in able for held in runner.attempts]
     held = [one for one in busy if one is not None]
-    names = {runner.runner_id for runner in able}
-    rivals = [
-        one
-        for one in known.queued()
-        if one.job_id != job.job_id
-        and one.not_before <= now
-        and one.job_id not in {other.job_id for other in held}
-        and names & {runner.runner_id for runner in pool.able(one, able, now)}
-    ]
+    rivals = _rivals(job, able, held, known, now)
     line = line_before(job, rivals, held, known, now)
     ends = slots_of(able, known, now)
     free = sum(max(0, runner.usable(now) - len(runner.attempts)) for runner in able)
@@ -139,6 +132,21 @@ def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float) -> Caus
     hint = "Is cb-scheduler running? cb-ctl doctor." if late > LATE else ""
     answer = f"a slot is free on {some([one.runner_id for one in able], 3)}: it is handed out next"
     return Cause(kind=CauseKind.NEXT, answer=answer, details=details, next=hint, expected_start=now)
+
+
+def _rivals(job: Job, able: Sequence[Runner], held: Sequence[Job], known: Known, now: float) -> list[Job]:
+    """Other jobs that could start now on one of these runners."""
+    taken = {job.job_id, *(one.job_id for one in held)}
+    waiting = [one for one in known.queued() if one.job_id not in taken and one.not_before <= now]
+    fits: dict[tuple[str, str, Capacity], bool] = {}
+    rivals = []
+    for one in waiting:
+        asked = (one.target.arch, one.target.runner_group, one.constraints)
+        if asked not in fits:
+            fits[asked] = bool(pool.able(one, able, now))
+        if fits[asked]:
+            rivals.append(one)
+    return rivals
 
 
 def _no_slot(able: Sequence[Runner], line: Line, details: tuple[Detail, ...], start: float, now: float) -> Cause:

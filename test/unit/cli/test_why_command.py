@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from info_mesh import Mesh, said, shown
 
@@ -64,6 +66,14 @@ def test_what_nobody_knows_is_rejected_with_the_nearest_name(mesh: Mesh, capsys:
     mesh.follow()
     assert "Did you mean packages/hello?" in said(capsys, "why", "helo", code=ExitCode.REJECTED)
     assert "cb-ctl request packages/hello" in said(capsys, "why", "hello")
+
+
+def test_a_runner_that_is_set_aside_is_listed_with_the_reason(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    now = time.time()
+    mesh.tell(e.RunnerSeen(runner_id="r1", arch="x86_64", slots=1, started_at=1.0, at=now))
+    mesh.tell(e.RunnerSetAside(runner_id="r1", reason="disk full", until=now + 60, at=now))
+    text = said(capsys, "list", "runners")
+    assert "set-aside" in text and "disk full" in text
 
 
 def test_a_build_cannot_steer_the_terminal(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
