@@ -12,13 +12,14 @@ from contextlib import ExitStack
 from cloud_builder.adapters.memory.builder import MemoryBuilder
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
-from cloud_builder.wiring import assemble, daemon
+from cloud_builder.wiring import assemble, daemon, queue
 
 
 def idle_hands(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.runner.daemon import RunnerFlow
 
-    return RunnerFlow(settings.runner, MemoryBuilder(), platform.machine(), time.time())
+    arch = platform.machine()
+    return RunnerFlow(settings.runner, MemoryBuilder(), arch, time.time(), queue.offers(settings, arch))
 
 
 if __name__ == "__main__":
