@@ -1,24 +1,26 @@
-"""Which waiting job goes to which runner. Looks at no more of the queue than there are free slots."""
+"""Which waiting job goes to which runner: the order says which job, this page says where.
+
+Looks at no more of the queue than there are free slots, and at no more runners than have one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import islice
 
 from cloud_builder.model.ids import JobId, RunnerId
 
-from .records import JobRecord, RunnerRecord
+from .nearness import saved
+from .order import Head, Order
+from .records import JobRecord
+from .slots import LOOKED_AT, Pool, Slots, pool_of
 
+__all__ = ["Assignment", "Pool", "match", "pool_of"]
 
-class Pool(NamedTuple):
-    """What a job asks of a runner. Empty group: any."""
-
-    arch: str
-    group: str
-
-    def takes(self, runner: RunnerRecord) -> bool:
-        return runner.arch == self.arch and self.group in ("", runner.runner_group)
+ELSEWHERE = 60.0
+"""Seconds that a retry waits for a runner that has not had it, when those have no slot free."""
 
 
 @dataclass(frozen=True)
@@ -27,33 +29,55 @@ class Assignment:
     runner_id: RunnerId
 
 
-def pool_of(job: JobRecord) -> Pool:
-    return Pool(job.target.arch, job.target.runner_group)
-
-
-def match(queues: Mapping[Pool, Iterable[JobRecord]], runners: Iterable[RunnerRecord]) -> list[Assignment]:
-    """Assigns each pool's jobs in their order, to the runner with most free slots; a retry goes elsewhere if it can."""
-    live = {runner.runner_id: runner for runner in runners}
-    free = {runner_id: runner.free for runner_id, runner in live.items()}
+def match(
+    order: Order,
+    slots: Slots,
+    jobs: Mapping[JobId, JobRecord],
+    now: float,
+    may: Callable[[JobRecord, RunnerId], bool] | None = None,
+) -> list[Assignment]:
+    """Gives free slots to the jobs whose turn it is, on the runner where they are done first; a retry goes elsewhere if
+    it can. `may` False: not there now; a job that may go nowhere lets others pass. What is given away is taken from
+    `order` and `slots`."""
+    order.at(now)
+    pools = [pool for pool in order.pools() if isinstance(pool, Pool)]
+    heads = [(head, pool) for pool in pools for head in _next(order, slots, jobs, pool, now)]
+    heapq.heapify(heads)
     assignments: list[Assignment] = []
-    for pool, queue in queues.items():
-        able = [runner_id for runner_id, runner in sorted(live.items()) if pool.takes(runner)]
-        room = sum(free[runner_id] for runner_id in able)
-        for job in queue if room else ():
-            runner_id = _choose(job, able, free)
-            if runner_id is not None:
-                free[runner_id] -= 1
-                room -= 1
-                assignments.append(Assignment(job.job_id, runner_id))
-            if not room:
-                break
+    while heads:
+        told, pool = heapq.heappop(heads)
+        for head in _next(order, slots, jobs, pool, now):
+            if head != told:  # what was given away meanwhile has put it back
+                heapq.heappush(heads, (head, pool))
+                continue
+            runner_id = _choose(jobs[head.job_id], pool, slots, now, may)
+            if runner_id is None:
+                continue
+            slots.take(runner_id)
+            order.take(head.job_id, now)
+            assignments.append(Assignment(head.job_id, runner_id))
+            for after in _next(order, slots, jobs, pool, now):
+                heapq.heappush(heads, (after, pool))
     return assignments
 
 
-def _choose(job: JobRecord, able: list[RunnerId], free: Mapping[RunnerId, int]) -> RunnerId | None:
-    if not job.tried:
-        best = max(able, key=free.__getitem__)
-        return best if free[best] else None
-    untried = [runner_id for runner_id in able if runner_id not in job.tried]
-    candidates = [runner_id for runner_id in untried or able if free[runner_id]]
-    return max(candidates, key=lambda runner_id: free[runner_id], default=None)
+def _next(order: Order, slots: Slots, jobs: Mapping[JobId, JobRecord], pool: Pool, now: float) -> Iterator[Head]:
+    """The next job of a pool, if there is room for it."""
+    if slots.room(pool, anywhere=True):
+        head = order.first(pool)
+        if head is not None and slots.room(pool, anywhere=_takes_any(jobs[head.job_id], now)):
+            yield head
+
+
+def _takes_any(job: JobRecord, now: float) -> bool:
+    return bool(job.tried) and now - job.not_before > ELSEWHERE
+
+
+def _choose(
+    job: JobRecord, pool: Pool, slots: Slots, now: float, may: Callable[[JobRecord, RunnerId], bool] | None
+) -> RunnerId | None:
+    open_ones = islice(slots.open(pool, anywhere=_takes_any(job, now)), LOOKED_AT)
+    able = [one for one in open_ones if may is None or may(job, one.runner_id)]
+    if len(able) < 2:
+        return able[0].runner_id if able else None
+    return min(able, key=lambda one: (-saved(job, one), -slots.free(one.runner_id), one.runner_id)).runner_id

@@ -5,41 +5,52 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 
-from cloud_builder.model.events import JobAssigned, JobBlocked, RunnerDraining, RunnerSeen
+from cloud_builder.model.events import JobAssigned, RunnerDraining, RunnerSeen
 from cloud_builder.model.ids import JobId, RunnerId
-from cloud_builder.planning import advance
+from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.planning import advance, poison
 from cloud_builder.planning.advance import RetryPolicy
-from cloud_builder.planning.match import Pool, match
-from cloud_builder.planning.records import JobRecord, RunnerRecord
+from cloud_builder.planning.match import match
+from cloud_builder.planning.records import Death, JobRecord, RunnerRecord
+from cloud_builder.planning.trust import End
 from cloud_builder.ports.mesh import Work
 
+from . import offer
 from .intake import conclude, queue, revoke, settle
-from .world import World, about
+from .world import World
 
 log = logging.getLogger("cb.scheduler")
+
+HAS_BEGUN = 5.0
+"""Seconds after which a job that its runner lists is being built."""
 
 
 def hear(world: World, work: Work, event: RunnerSeen, policy: RetryPolicy, lease: float) -> None:
     """A heartbeat: what the runner holds by its own word, joined with what we ordered.
 
     What it does not list it has not read yet, or it has ended and the report is on its way (another topic, any order):
-    only after a lease is it lost. What an earlier life of the runner held is lost at once."""
+    only after a lease is it lost. What an earlier life of the runner held is lost at once: that life is over."""
     known = world.runners.get(event.runner_id)
     if known is None or known.started_at != event.started_at:
         log.info("runner-here", extra={"runner": event.runner_id, "slots": event.slots, "group": event.runner_group})
+    for doubted in world.faults.spoke(world, event.runner_id, event.started_at, policy, work.now):
+        put_back(world, work, doubted)
     listed = {(held.job_id, held.attempt) for held in event.attempts}
     ordered = {(job_id, world.jobs[job_id].attempt) for job_id in world.held[event.runner_id]} - listed
     for held in listed:
         world.unlisted.pop(held, None)
         job = world.jobs.get(held[0])
-        if job is not None and advance.is_current(job, held[1]) and job.life != event.started_at:
-            world.save_job(work, job.model_copy(update={"life": event.started_at}))
+        if job is not None and advance.is_current(job, held[1]):
+            _is_held(world, work, job, event.started_at)
     for job_id, attempt in tuple(ordered):
         job = world.jobs[job_id]
         since = world.unlisted.setdefault((job_id, attempt), work.now)
-        if job.life != event.started_at or work.now - since > lease:
+        died = job.life != event.started_at and job.begun_at < event.started_at
+        if died or work.now - since > lease:
             ordered.discard((job_id, attempt))
-            lose(world, work, job, f"runner {event.runner_id} no longer has it", policy)
+            told = "died while it built this" if died and job.begun_at else "no longer has it"
+            death = poison.death(job) if died else None
+            lose(world, work, job, f"runner {event.runner_id} {told}", policy, death=death)
     world.runners[event.runner_id] = RunnerRecord(
         runner_id=event.runner_id,
         runner_group=event.runner_group,
@@ -48,12 +59,26 @@ def hear(world: World, work: Work, event: RunnerSeen, policy: RetryPolicy, lease
         started_at=event.started_at,
         last_seen=work.now,
         attempts=frozenset(listed | ordered),
+        capacity=event.capacity,
+        buildroots=frozenset(event.buildroots),
+        layers=frozenset(event.layers),
+        sources=frozenset(event.sources),
+        queues=frozenset(event.queues),
     )
 
 
-def drain(world: World, event: RunnerDraining) -> None:
+def _is_held(world: World, work: Work, job: JobRecord, life: float) -> None:
+    """By its runner's own word. That it has begun is not written down, so after a restart of ours this tells."""
+    if job.life != life:
+        world.save_job(work, job.model_copy(update={"life": life}))
+    elif not job.begun_at and work.now - job.assigned_at > HAS_BEGUN:
+        world.note_start(advance.begun(job, work.now))
+
+
+def drain(world: World, work: Work, event: RunnerDraining) -> None:
     log.info("runner-leaves", extra={"runner": event.runner_id, "why": event.reason})
     world.runners.pop(event.runner_id, None)
+    world.faults.returned(work, event.runner_id)
 
 
 def let_go(world: World, runner_id: RunnerId, job_id: JobId, attempt: int) -> None:
@@ -64,12 +89,17 @@ def let_go(world: World, runner_id: RunnerId, job_id: JobId, attempt: int) -> No
         world.runners[runner_id] = runner.model_copy(update={"attempts": runner.attempts - {(job_id, attempt)}})
 
 
-def lose(world: World, work: Work, job: JobRecord, reason: str, policy: RetryPolicy) -> None:
-    """An attempt is given up. Whoever still works on it is told, and its result will not count."""
+def lose(
+    world: World, work: Work, job: JobRecord, reason: str, policy: RetryPolicy, *, death: Death | None = None
+) -> None:
+    """An attempt is given up. Whoever still works on it is told, and its result will not count. `death`: the runner's,
+    if it may have been the job's doing."""
     world.unlisted.pop((job.job_id, job.attempt), None)
     log.warning("lost", extra={"job": job.job_id, "attempt": job.attempt, "runner": job.runner_id, "why": reason})
     revoke(work, job, reason)
-    put_back(world, work, advance.again(job, reason, policy, work.now))
+    if death is not None and death.is_sure:
+        world.faults.judge(work, job, End(Outcome.ERROR, advance.DIED, reason), policy.distrust)
+    put_back(world, work, advance.again(job, reason, policy, work.now, death=death, code="runner-lost"))
 
 
 def put_back(world: World, work: Work, job: JobRecord) -> None:
@@ -77,8 +107,10 @@ def put_back(world: World, work: Work, job: JobRecord) -> None:
     if job.is_finished:
         conclude(world, work, job)
         settle(world, work)
-    else:
+    elif job.state is JobState.QUEUED:
         queue(world, work, job, reason=job.message)
+    else:
+        world.save_job(work, job)
 
 
 def check_leases(world: World, work: Work, policy: RetryPolicy, lease: float, since: float) -> None:
@@ -91,45 +123,40 @@ def check_leases(world: World, work: Work, policy: RetryPolicy, lease: float, si
         for job_id in tuple(held) if silent > lease else ():
             job = world.jobs[job_id]
             if not 0 <= work.now - job.assigned_at <= lease:  # in the future: the clock was ahead
-                lose(world, work, job, f"runner {runner_id} was silent for {silent:.0f} s", policy)
+                reason = f"runner {runner_id} was silent for {silent:.0f} s"
+                lose(world, work, job, reason, policy, death=poison.death(job, is_sure=False))
     for runner_id, runner in list(world.runners.items()):
         if work.now - max(runner.last_seen, since) > lease:
             log.warning("runner-silent", extra={"runner": runner_id})
             del world.runners[runner_id]
+    for job in world.faults.due(world, policy, work.now):
+        put_back(world, work, job)
+    world.faults.forget(work, world.runners)
 
 
-def hand_out(world: World, work: Work, lease: float) -> None:
-    """Gives waiting jobs to free slots."""
+def hand_out(world: World, work: Work, lease: float, *, shared: bool = False) -> None:
+    """Gives waiting jobs to free slots; `shared`: offers them where it may."""
     world.due(work.now)
-    queues = {pool: world.queued(pool) for pool, places in world.queues.items() if places}
+    world.slots.update(offer.reserved(world), world.faults.caps(world.runners.values(), work.now))
     taken: dict[RunnerId, set[tuple[JobId, int]]] = defaultdict(set)
-    for assignment in match(queues, world.runners.values()) if queues else ():
+    for assignment in match(world.order, world.slots, world.jobs, work.now):
         runner = world.runners[assignment.runner_id]
+        if world.faults.crowds(world, world.jobs[assignment.job_id], runner.runner_id):
+            queue(world, work, advance.beside_nobody(world.jobs[assignment.job_id], work.now))
+            continue
+        if shared and offer.make(world, work, world.jobs[assignment.job_id], runner.runner_id, lease):
+            continue
         job = advance.assign(world.jobs[assignment.job_id], runner.runner_id, runner.started_at, work.now)
         taken[runner.runner_id].add((job.job_id, job.attempt))
         world.save_job(work, job)
-        work.emit(_order(job, runner.runner_id, lease))
+        work.emit(order_of(job, runner.runner_id, lease))
         log.debug("assigned", extra={"job": job.job_id, "attempt": job.attempt, "runner": runner.runner_id})
     for runner_id, attempts in taken.items():
         runner = world.runners[runner_id]
         world.runners[runner_id] = runner.model_copy(update={"attempts": runner.attempts | attempts})
 
 
-def say_who_is_missing(world: World, work: Work, told: dict[Pool, set[JobId]]) -> None:
-    """A job that no live runner can take says so, once, instead of waiting without a cause."""
-    for pool in tuple(world.queues):
-        if any(pool.takes(runner) for runner in world.runners.values()):
-            told.pop(pool, None)
-            continue
-        group = f" of group {pool.group}" if pool.group else ""
-        reason = f"no live runner{group} for {pool.arch}; start one: cb-runner, or cb-ctl up --runners 1"
-        waiting = {job.job_id: job for job in world.queued(pool)}
-        known, told[pool] = told.get(pool, set()), set(waiting)
-        for job in [job for job_id, job in waiting.items() if job_id not in known]:
-            work.emit(about(JobBlocked, job, work.now, reason=reason))
-
-
-def _order(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
+def order_of(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
     assert job.input_key is not None
     return JobAssigned(
         job_id=job.job_id,

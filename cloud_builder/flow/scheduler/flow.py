@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from cloud_builder.model import events as e
-from cloud_builder.model.ids import JobId
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import SchedulerSettings
-from cloud_builder.planning.advance import RetryPolicy
-from cloud_builder.planning.match import Pool
+from cloud_builder.planning.advance import LONGEST_WAIT, RetryPolicy
+from cloud_builder.planning.order import Rules
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
 
-from . import dispatch, intake, progress
+from . import deadline, dispatch, grant, intake, offer, progress
+from .blocked import Blocked
 from .retention import Retention
 from .world import World
 
@@ -22,15 +23,23 @@ class SchedulerFlow:
     role = Role.SCHEDULER
     instance = ""
 
-    def __init__(self, settings: SchedulerSettings, objects_url: str) -> None:
+    def __init__(self, settings: SchedulerSettings, objects_url: str, dispatch: Dispatch = Dispatch.DIRECTED) -> None:
+        self._shared = dispatch is Dispatch.SHARED_QUEUE
         self._lease = settings.lease
-        self._policy = RetryPolicy(settings.max_errors, settings.retry_delay)
+        self._policy = RetryPolicy(
+            settings.max_errors,
+            settings.retry_delay,
+            poison=settings.poison,
+            doubt=min(LONGEST_WAIT, 2 * settings.lease),
+            distrust=settings.distrust,
+        )
         self._objects_url = objects_url
-        self._rounds = settings.cycle_rounds
         self._retention = Retention(settings.keep, settings.keep_built)
+        self._rounds = settings.cycle_rounds
         self._world: World | None = None
         self._listening_since: float | None = None
-        self._told: dict[Pool, set[JobId]] = {}
+        self._rules = Rules(settings.ageing, settings.weights, settings.quotas)
+        self._blocked = Blocked()
 
     @property
     def world(self) -> World:
@@ -39,7 +48,7 @@ class SchedulerFlow:
 
     def restore(self, state: Documents) -> None:
         runners = self._world.runners if self._world else {}
-        self._world = World(state)
+        self._world = World(state, self._rules)
         self._world.runners.update(runners)
 
     def resume(self, work: Work) -> None:
@@ -64,7 +73,9 @@ class SchedulerFlow:
             case e.RunnerSeen() as payload:
                 dispatch.hear(world, work, payload, self._policy, self._lease)
             case e.RunnerDraining() as payload:
-                dispatch.drain(world, payload)
+                dispatch.drain(world, work, payload)
+            case e.AttemptClaimed() as payload:
+                grant.claimed(world, work, payload, self._lease)
             case e.AttemptStarted() as payload:
                 progress.started(world, work, payload)
             case e.AttemptFinished() as payload:
@@ -79,9 +90,11 @@ class SchedulerFlow:
         if self._listening_since is not None:
             if work.caught_up:
                 dispatch.check_leases(self.world, work, self._policy, self._lease, self._listening_since)
-            dispatch.hand_out(self.world, work, self._lease)
+            offer.lapse(self.world, work, self._lease)
+            dispatch.hand_out(self.world, work, self._lease, shared=self._shared)
             if work.now - self._listening_since > self._lease:
-                dispatch.say_who_is_missing(self.world, work, self._told)
+                self._blocked.tell(self.world, work)
+        deadline.check(self.world, work)
         progress.finish_requests(self.world, work, self._objects_url)
         self._retention.forget(work)
 

@@ -15,6 +15,7 @@ from cloud_builder.model.events import (
 from cloud_builder.planning import advance, verdict
 from cloud_builder.planning.advance import RetryPolicy
 from cloud_builder.planning.records import RequestRecord
+from cloud_builder.planning.trust import End
 from cloud_builder.ports.mesh import Work
 
 from .dispatch import let_go, put_back
@@ -41,6 +42,7 @@ def ended(world: World, work: Work, event: AttemptFinished, policy: RetryPolicy)
     if job is None or not advance.is_current(job, event.attempt):
         log.info("stale", extra={"job": event.job_id, "attempt": event.attempt, "runner": event.runner_id})
         return
+    world.faults.judge(work, job, End(event.outcome, event.code, event.message), policy.distrust)
     after = advance.finish(job, event, policy, work.now)
     if after.is_finished:
         conclude(world, work, after)
@@ -80,6 +82,7 @@ def tell_again(world: World, work: Work) -> None:
         tell(work, job)
     for _, body in work.state.find("ended"):
         work.emit(RequestFinished.model_validate(body))
+    world.faults.tell_again(work)
 
 
 def finish_requests(world: World, work: Work, objects_url: str) -> None:

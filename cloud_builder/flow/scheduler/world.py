@@ -7,9 +7,7 @@ mesh tells every document that was written on cb.state. After a rollback `World`
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
 from collections import defaultdict, deque
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from cloud_builder.model.events import JobEvent
@@ -17,32 +15,37 @@ from cloud_builder.model.frozen import Dumped, Lenient
 from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId
 from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.advance import LONGEST_WAIT
-from cloud_builder.planning.match import Pool, pool_of
+from cloud_builder.planning.order import Held, Order, Rules, Ticket
 from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord, RunnerRecord
+from cloud_builder.planning.slots import Pool, Slots, pool_of
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
 from .atlas import Atlas
+from .faults import Faults
 
 E = TypeVar("E", bound=JobEvent)
 
 _DAY = 86400.0
 
-Place = tuple[int, int, JobId]
-"""A job's place in the queue: older requests first, then the order inside the request."""
-
 
 class World:
     """Indexes over the open jobs. Finished requests are only in the documents."""
 
-    def __init__(self, state: Documents) -> None:
+    def __init__(self, state: Documents, rules: Rules | None = None) -> None:
         self.requests: dict[RequestId, RequestRecord] = {}
         self.jobs: dict[JobId, JobRecord] = {}
         self.runners: dict[RunnerId, RunnerRecord] = {}
-        self.queues: dict[Pool, list[Place]] = defaultdict(list)
+        self.order = Order(rules or Rules())
+        self.slots = Slots()
+        """As of the last handing out."""
+        self.enqueued: list[JobId] = []
+        """What came into the order since somebody asked."""
         self.delayed: list[tuple[float, JobId]] = []
         self.building: dict[InputKey, JobId] = {}
         self.held: dict[RunnerId, set[JobId]] = defaultdict(set)
+        self.offered: dict[JobId, None] = {}
+        """On shared queues, the oldest offer first."""
         self.unlisted: dict[tuple[JobId, int], float] = {}
         """Attempts that their runner did not list in its last heartbeat, and since when."""
         self.waiters: dict[JobId, set[JobId]] = defaultdict(set)
@@ -51,12 +54,14 @@ class World:
         """What each open request still waits for."""
         self.to_finish: set[RequestId] = set()
         self.atlas = Atlas()
+        self.faults = Faults(state)
         for _, body in state.find("requests", parent="open"):
             self._open(RequestRecord.model_validate(body), state)
 
     def _open(self, request: RequestRecord, state: Documents) -> None:
         self.requests[request.request_id] = request
         self.to_finish.add(request.request_id)
+        self.faults.note_request(request)
         for _, body in state.find("jobs", parent=request.request_id):
             job = JobRecord.model_validate(body)
             self.jobs[job.job_id] = job
@@ -67,6 +72,7 @@ class World:
 
     def save_request(self, work: Work, request: RequestRecord) -> None:
         self.requests[request.request_id] = request
+        self.faults.note_request(request)
         _put(work, "requests", request.request_id, request, parent="open", rank=request.sequence)
 
     def close_request(self, work: Work, request: RequestRecord) -> None:
@@ -87,6 +93,8 @@ class World:
         self.jobs[job.job_id] = job
         self._index(job)
         self._count(job)
+        if old is not None and old.takes_slot and not job.takes_slot:
+            self.order.end(job.job_id, work.now)
         _put(work, "jobs", job.job_id, job, parent=job.request_id, rank=job.number)
         if job.is_finished:
             self.to_finish.add(job.request_id)
@@ -124,8 +132,15 @@ class World:
     def needs_of(self, job: JobRecord) -> list[JobRecord]:
         return [self.jobs[need] for need in job.needs]
 
-    def queued(self, pool: Pool) -> Iterator[JobRecord]:
-        return (self.jobs[job_id] for _, _, job_id in self.queues[pool])
+    def pools(self) -> list[Pool]:
+        """In which jobs wait."""
+        return [pool for pool in self.order.pools() if isinstance(pool, Pool)]
+
+    def pool_of(self, job_id: JobId) -> Pool:
+        return pool_of(self.jobs[job_id])
+
+    def waiting(self, pool: Pool) -> list[JobId]:
+        return [ticket.job_id for ticket in self.order.tickets() if ticket.pool == pool]
 
     def due(self, now: float) -> None:
         """Moves retries whose delay is over into their queue; and those that no retry delays so long: the clock was
@@ -143,8 +158,13 @@ class World:
             self.building[job.input_key] = job.job_id
         if job.is_held and job.runner_id:
             self.held[job.runner_id].add(job.job_id)
+        if job.state is JobState.OFFERED:
+            self.offered[job.job_id] = None
+        if job.takes_slot:
+            self.order.start(Held(job.job_id, job.source, job.requester, job.priority, job.assigned_at))
         for other in _waits_for(job):
             self.waiters[other].add(job.job_id)
+        self.faults.note_job(job)
         if job.state is JobState.QUEUED:
             if job.not_before:
                 heapq.heappush(self.delayed, (job.not_before, job.job_id))
@@ -156,23 +176,19 @@ class World:
         (jobs.discard if job.is_over else jobs.add)(job.job_id)
 
     def _enqueue(self, job: JobRecord) -> None:
-        queue, place = self.queues[pool_of(job)], _place(job)
-        at = bisect_left(queue, place)
-        if at == len(queue) or queue[at] != place:
-            insort(queue, place)
+        self.order.add(ticket_of(job), job.queued_at)
+        self.enqueued.append(job.job_id)
 
     def _unindex(self, job: JobRecord) -> None:
         if job.input_key and self.building.get(job.input_key) == job.job_id:
             del self.building[job.input_key]
+        self.offered.pop(job.job_id, None)
         if job.runner_id:
             self.held[job.runner_id].discard(job.job_id)
         for other in _waits_for(job):
             self.waiters[other].discard(job.job_id)
         if job.state is JobState.QUEUED:
-            queue, place = self.queues[pool_of(job)], _place(job)
-            at = bisect_left(queue, place)
-            if at < len(queue) and queue[at] == place:
-                del queue[at]
+            self.order.remove(job.job_id)
 
 
 def _waits_for(job: JobRecord) -> tuple[JobId, ...]:
@@ -181,8 +197,18 @@ def _waits_for(job: JobRecord) -> tuple[JobId, ...]:
     return (job.twin,) if job.twin else job.needs
 
 
-def _place(job: JobRecord) -> Place:
-    return (job.sequence, job.number, job.job_id)
+def ticket_of(job: JobRecord) -> Ticket:
+    return Ticket(
+        job.job_id,
+        pool_of(job),
+        job.source,
+        job.requester,
+        job.priority,
+        job.queued_at,
+        job.sequence,
+        job.path,
+        job.number,
+    )
 
 
 def _put(work: Work, collection: str, key: str, value: Lenient, *, parent: str = "", rank: float = 0.0) -> None:

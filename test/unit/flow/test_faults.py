@@ -7,10 +7,11 @@ import pytest
 from memory_mesh import URL, MemoryMesh, unit
 
 from cloud_builder.model import events as e
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 
 UNITS = ("base", "lib", "tool", "card", "suite")
-SEEDS = range(6)
+SEEDS = [*((seed, Dispatch.DIRECTED) for seed in range(6)), *((seed, Dispatch.SHARED_QUEUE) for seed in range(6, 10))]
 
 
 def tree(random, content):
@@ -24,10 +25,12 @@ def tree(random, content):
 class Chaos:
     """A mesh to which something bad happens now and then. All chance comes from `seed`."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, dispatch: Dispatch) -> None:
         self.random = Random(seed)
         self.shape, self.content = seed, {}
-        self.mesh = MemoryMesh(self.files(), runners=2, slots=2, build=self.build, random=self.random)
+        self.mesh = MemoryMesh(
+            self.files(), runners=2, slots=2, build=self.build, random=self.random, dispatch=dispatch
+        )
         self.asked: list[str] = []
         self.dead: list[str] = []
         self.is_calm = False
@@ -95,9 +98,9 @@ class Chaos:
         self.mesh.wait(120)
 
 
-@pytest.fixture(params=SEEDS, scope="module")
+@pytest.fixture(params=SEEDS, ids=lambda param: f"{param[0]}-{param[1]}", scope="module")
 def mesh(request):
-    chaos = Chaos(request.param)
+    chaos = Chaos(*request.param)
     for _ in range(300):
         chaos.happen()
         chaos.mesh.round()
@@ -121,7 +124,7 @@ def test_every_request_has_ended_and_every_job_has_one_result(mesh):
 def test_nothing_is_kept_of_what_is_over(mesh):
     world = mesh.daemons["scheduler"].loop._flow.world
     assert (world.requests, world.jobs, world.building, world.unlisted) == ({}, {}, {}, {})
-    left = [waiting for index in (world.waiters, world.held, world.queues) for waiting in index.values() if waiting]
+    left = [waiting for index in (world.waiters, world.held) for waiting in index.values() if waiting]
     assert left == []
     assert list(mesh.daemons["collector"].state.find("waiting")) == []
     for runner in ("r1", "r2"):

@@ -7,9 +7,8 @@ from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.unit import Target
 from cloud_builder.planning import advance
 from cloud_builder.planning.advance import HANDED_BACK, RetryPolicy
-from cloud_builder.planning.match import Pool, match, pool_of
 from cloud_builder.planning.ready import Readiness, input_key, readiness
-from cloud_builder.planning.records import JobRecord, RunnerRecord
+from cloud_builder.planning.records import JobRecord
 
 POLICY = RetryPolicy(max_errors=3, delay=2.0)
 
@@ -33,12 +32,6 @@ def job(number=1, **more):
         "input_key": "k",
     }
     return JobRecord(**{**fields, **more})
-
-
-def runner(name="r1", *, slots=1, arch="x86_64", group="", held=()):
-    return RunnerRecord(
-        runner_id=name, runner_group=group, arch=arch, slots=slots, started_at=1, last_seen=1, attempts=frozenset(held)
-    )
 
 
 def report(held, outcome, **more):
@@ -113,34 +106,6 @@ OPEN = job(5)
 )
 def test_readiness(needs, expected):
     assert readiness(needs)[0] is expected
-
-
-def test_matching_respects_slots_order_arch_and_group():
-    arm = Target(name="bookworm.aarch64", dist="bookworm", arch="aarch64")
-    special = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64", runner_group="big")
-    jobs = [job(1), job(2), job(3, target=arm), job(4, target=special)]
-    queues = {}
-    for one in jobs:
-        queues.setdefault(pool_of(one), []).append(one)
-    runners = [runner("r1"), runner("r2", group="big"), runner("r3", slots=2, held=[("x", 1)])]
-    pairs = {a.job_id: a.runner_id for a in match(queues, runners)}
-    assert set(pairs) <= {"r.1", "r.2", "r.4"}
-    assert pairs["r.1"] != pairs["r.2"]
-    assert len(set(pairs.values())) == len(pairs)
-    assert match({Pool("aarch64", ""): [jobs[2]]}, runners) == []
-    assert match({Pool("x86_64", "big"): [jobs[3]]}, runners)[0].runner_id == "r2"
-
-
-def test_a_retry_goes_elsewhere_when_there_is_an_elsewhere():
-    retry = job(tried=("r1",))
-    assert match({pool_of(retry): [retry]}, [runner("r1", slots=5), runner("r2")])[0].runner_id == "r2"
-    assert match({pool_of(retry): [retry]}, [runner("r1")])[0].runner_id == "r1"
-
-
-def test_an_elsewhere_that_is_busy_is_waited_for_without_blocking_the_next_job():
-    retry, other = job(1, tried=("r1",)), job(2)
-    assignments = match({pool_of(retry): [retry, other]}, [runner("r1"), runner("r2", held=[("x", 1)])])
-    assert [(a.job_id, a.runner_id) for a in assignments] == [("r.2", "r1")]
 
 
 @pytest.mark.parametrize(
