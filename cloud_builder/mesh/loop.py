@@ -132,7 +132,7 @@ class Loop:
         if previous is None and changelog.keeps_one(role):
             changelog.rebuild(self._broker, self._state, incarnation, self._beat)
         kept = self._state.positions(incarnation)
-        positions = first_positions(self._broker, role, kept)
+        positions = first_positions(self._broker, role, self._flow.instance, kept)
         self._producer = self._producer or self._broker.producer()
         self._relay = Relay(self._state, self._producer)
         self._handling = Handling(

@@ -12,7 +12,7 @@ from threading import Event
 
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import ASSIGNMENT, DEAD_LETTER, QUERY, ROUTES, Topic, topics_read_by
-from cloud_builder.ports.broker import Broker, Partition, Record
+from cloud_builder.ports.broker import Broker, Partition, Record, number_of
 
 from .codec import Envelope, Undecodable, body_of, head_of
 
@@ -40,9 +40,14 @@ def topics_of(role: Role) -> tuple[Topic, ...]:
     return tuple(topic for topic in topics_read_by(role) if topic.writer is not role and not topic.is_family)
 
 
-def first_positions(broker: Broker, role: Role, kept: Mapping[Partition, int]) -> dict[Partition, int]:
-    """Kept positions; else the oldest record, or the end of topics whose past is not for the reader."""
-    marks = broker.watermarks(topic.name for topic in topics_of(role))
+def first_positions(broker: Broker, role: Role, instance: str, kept: Mapping[Partition, int]) -> dict[Partition, int]:
+    """Kept positions; else the oldest record, or the end of topics whose past is not for the reader. Of the orders a
+    runner (`instance`) reads the one partition that those for it are in."""
+    marks = dict(broker.watermarks(topic.name for topic in topics_of(role)))
+    if role is Role.RUNNER:
+        places = sum(place.topic == ASSIGNMENT.name for place in marks)
+        mine = Partition(ASSIGNMENT.name, number_of(instance.encode(), places))
+        marks = {place: mark for place, mark in marks.items() if place.topic != mine.topic or place == mine}
     from_the_end = FROM_THE_END.get(role, frozenset())
     known = {partition.topic for partition in kept}
 

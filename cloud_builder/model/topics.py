@@ -75,7 +75,8 @@ class Route:
 
 REQUEST_TOPIC = Topic("cb.request", CLIENT)
 INTAKE = Topic("cb.intake", REQUEST)
-ASSIGNMENT = Topic("cb.assignment", SCHEDULER, retention=86400.0)
+ASSIGNMENT = Topic("cb.assignment", SCHEDULER, partitions=32, retention=86400.0)
+"""A runner reads only the partition that its name falls into: orders for a thousand others pass it by."""
 QUEUE = Topic("cb.queue.*", SCHEDULER, retention=3600.0)
 """Each pool of runners has one, read through a share group; one partition, so that offers come in their order."""
 SHARE_GROUP = "cb.queue"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from zlib import crc32
 
 from cloud_builder.model.topics import Topic
 
@@ -17,6 +18,11 @@ from cloud_builder.model.topics import Topic
 class Partition:
     topic: str
     number: int
+
+
+def number_of(key: bytes, partitions: int) -> int:
+    """The partition that records with this key are in: CRC32, which Kafka's C client calls `consistent`."""
+    return crc32(key) % partitions
 
 
 @dataclass(frozen=True)

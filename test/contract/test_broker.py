@@ -14,7 +14,7 @@ from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.errors import Retryable
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import TOPICS, Topic
-from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.broker import Outgoing, Partition, number_of
 
 BROKERS = ("memory", "embedded", "kafka")
 
@@ -269,3 +269,12 @@ def patient_poll(consumer):
         return consumer.poll(10, 0.05)
     except Retryable:
         return []
+
+
+def test_a_key_says_which_partition_its_records_are_in(broker, open_consumer, producer):
+    name = f"cb.test-{uuid4().hex[:8]}"
+    broker.ensure_topics([Topic(name, Role.CLIENT, partitions=4)])
+    keys = [f"runner-{number}".encode() for number in range(20)]
+    producer.send([Outgoing(name, key, b"order") for key in keys], 10.0)
+    found = {record.key: record.partition.number for record in read(open_consumer(name), len(keys))}
+    assert found == {key: number_of(key, 4) for key in keys}

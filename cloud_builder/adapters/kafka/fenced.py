@@ -84,7 +84,7 @@ class FencedProducer:
                 "compression.type": "lz4",
                 "linger.ms": 0.5,
                 "message.max.bytes": LARGEST_MESSAGE,
-                "partitioner": "murmur2_random",
+                "partitioner": "consistent_random",
             }
         )
 

@@ -46,7 +46,7 @@ class KafkaProducer:
                 "linger.ms": 0.5,
                 "message.max.bytes": LARGEST_MESSAGE,
                 "message.timeout.ms": 60_000,
-                "partitioner": "murmur2_random",
+                "partitioner": "consistent_random",
                 "allow.auto.create.topics": self._connection.settings.embedded,
             }
         )

@@ -9,11 +9,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Condition
-from zlib import crc32
 
 from cloud_builder.errors import Retryable
 from cloud_builder.model.topics import Topic
-from cloud_builder.ports.broker import Consumer, Outgoing, Partition, Producer, Record
+from cloud_builder.ports.broker import Consumer, Outgoing, Partition, Producer, Record, number_of
 
 
 class MemoryBroker:
@@ -80,7 +79,7 @@ class MemoryBroker:
 
     def _append(self, record: Outgoing) -> None:
         self._make(record.topic, 1)
-        place = Partition(record.topic, crc32(record.key or b"") % self._partitions[record.topic])
+        place = Partition(record.topic, number_of(record.key or b"", self._partitions[record.topic]))
         log = self.logs[place]
         log.append(Record(place, len(log), record.key, record.value, record.headers, self._clock()))
 
