@@ -42,7 +42,7 @@ def results(ear: Ear, asked: set[str], quiet: Made | None) -> Iterator[str]:
     for request in unanswered(ear, asked):
         yield f"request {request} was never finished"
     for event in ear.of(RequestFinished):
-        if event.outcome is not RequestOutcome.SUCCESS:
+        if event.outcome is not RequestOutcome.SUCCESS and not _gave_way(event):
             yield f"request {event.request_id} ended in {event.outcome}: {event.message}"
     yield from _doubles("request.finished", Counter(event.request_id for event in ear.of(RequestFinished)))
     yield from _doubles("job.finished", Counter(event.job_id for event in ear.of(JobFinished)))
@@ -53,6 +53,11 @@ def results(ear: Ear, asked: set[str], quiet: Made | None) -> Iterator[str]:
     for letter in ear.of(MessageDead):
         yield f"dead letter of {letter.daemon}: {letter.topic}@{letter.offset}: {letter.reason}"
     yield from _differences(ear, quiet)
+
+
+def _gave_way(event: RequestFinished) -> bool:
+    """A push whose units a newer one builds."""
+    return event.outcome is RequestOutcome.SUPERSEDED and event.request_id.startswith("push-")
 
 
 def _doubles(what: str, counts: Counter[str]) -> Iterator[str]:
