@@ -121,6 +121,7 @@ def _accepted_line(found: dict[str, Any], asked: float) -> str:
     word = f"known already, {found['outcome']}" if is_over else "accepted"
     units = found.get("units", [])
     what = ", ".join(units) if len(units) <= 3 else f"{found.get('unit_count', len(units))} units"
+    what += " and what builds with them" if found.get("dependants") else ""
     where = f"{found['source']} {found['ref']} ({found['revision'][:12]})"
     return f"{found['request_id']}: {word}, {what} of {where}"
 

@@ -22,8 +22,8 @@ log = logging.getLogger("cb.scheduler")
 
 MOST_BYTES = 400_000
 """Of the lines in one event: brokers take messages of 1 MB."""
-MOST_KEPT = 1000
-"""Ids of plans that are remembered."""
+KEPT = 30 * 86400.0
+"""Seconds that the id of a plan is remembered: longer than cb.intake keeps the request."""
 
 
 def was_drawn(state: Documents, request_id: RequestId) -> bool:
@@ -106,5 +106,5 @@ def _known(world: World, state: Documents) -> Known:
 
 def _remember(work: Work, request_id: RequestId) -> None:
     work.state.put("planned", request_id, {}, rank=work.now)
-    for oldest, _ in list(work.state.find("planned", most=max(0, work.state.count("planned") - MOST_KEPT))):
-        work.state.delete("planned", oldest)
+    for old, _ in list(work.state.find("planned", before=work.now - KEPT, most=100)):
+        work.state.delete("planned", old)
