@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
 from cloud_builder.model.ids import JobId, UnitPath
 
+from .lacking import lacking
 from .records import JobRecord, RunnerRecord
+from .slots import Pool, pool_of
 
 if TYPE_CHECKING:
     from .plan import Foreseen
@@ -22,9 +23,6 @@ MOST_MEMBERS = 100
 """Named of one dependency cycle."""
 MOST_CYCLES = 50
 MOST_STUCK = 10
-
-_Pool = tuple[str, str, Capacity]
-"""Architecture, group and what is asked of a machine."""
 
 _SURE = frozenset({PlanVerdict.BUILD})
 _MOST = frozenset({PlanVerdict.BUILD, PlanVerdict.MAYBE})
@@ -59,11 +57,12 @@ def lines(plan: Sequence[Foreseen]) -> list[PlannedJob]:
 
 def totals(plan: Sequence[Foreseen], runners: Sequence[RunnerRecord]) -> PlanTotals:
     count = Counter(each.verdict for each in plan)
-    pools = list(dict.fromkeys(_pool(each.result) for each in plan if each.verdict in _MOST))
-    slots = sum(one.slots for one in runners if any(_takes(pool, one) for pool in pools))
+    pools = list(dict.fromkeys(pool_of(each.result) for each in plan if each.verdict in _MOST))
+    slots = sum(one.slots for one in runners if any(pool.takes(one) for pool in pools))
+    room = {pool: max(1, sum(one.slots for one in runners if pool.takes(one))) for pool in pools}
     work, most_work = (sum(each.seconds or 0.0 for each in plan if each.verdict in some) for some in (_SURE, _MOST))
     path, most_path = (_longest(plan, some) for some in (_SURE, _MOST))
-    stuck = [_lacking(pool) for pool in pools if not any(_takes(pool, one) for one in runners)]
+    stuck = [lacking(pool, runners) for pool in pools if not any(pool.takes(one) for one in runners)]
     return PlanTotals(
         jobs=len(plan),
         build=count[PlanVerdict.BUILD],
@@ -76,26 +75,20 @@ def totals(plan: Sequence[Foreseen], runners: Sequence[RunnerRecord]) -> PlanTot
         path=round(path, 1),
         most_path=round(most_path, 1),
         slots=slots,
-        makespan=round(max(path, work / max(1, slots)), 1),
-        most_makespan=round(max(most_path, most_work / max(1, slots)), 1),
+        makespan=round(max(path, work / max(1, slots), _fullest(plan, _SURE, room)), 1),
+        most_makespan=round(max(most_path, most_work / max(1, slots), _fullest(plan, _MOST, room)), 1),
         cycles=tuple(_cycles([each.result for each in plan if each.result.round])),
         stuck=tuple(stuck[:MOST_STUCK]),
     )
 
 
-def _pool(job: JobRecord) -> _Pool:
-    return job.target.arch, job.target.runner_group, job.constraints
-
-
-def _takes(pool: _Pool, runner: RunnerRecord) -> bool:
-    arch, group, asked = pool
-    return runner.arch == arch and group in ("", runner.runner_group) and not runner.capacity.lacks(asked)
-
-
-def _lacking(pool: _Pool) -> str:
-    arch, group, asked = pool
-    wants = f" with {', '.join(Capacity(kvm=False).lacks(asked))}" if asked != Capacity() else ""
-    return f"no live runner{f' of group {group}' if group else ''} for {arch}{wants}"
+def _fullest(plan: Sequence[Foreseen], counted: Collection[PlanVerdict], room: Mapping[Pool, int]) -> float:
+    """Seconds that the runners need which have most to do for their slots."""
+    work: dict[Pool, float] = dict.fromkeys(room, 0.0)
+    for each in plan:
+        if each.verdict in counted:
+            work[pool_of(each.result)] += each.seconds or 0.0
+    return max((seconds / room[pool] for pool, seconds in work.items()), default=0.0)
 
 
 def _longest(plan: Sequence[Foreseen], counted: Collection[PlanVerdict]) -> float:

@@ -50,8 +50,8 @@ class PlanTotals(Lenient):
 
     `work`: of all jobs that would be built; `most_work`: also of those that may have to be. `path`: the longest chain
     of jobs that wait for each other; `slots`: how many jobs all live runners take at a time, of those that could take
-    one of these. `makespan`: the greater of path and work ÷ slots: no order could be quicker. `most_…`: with all that
-    may be."""
+    one of these. `makespan`: the greater of path and work ÷ slots, also of each kind of runner by itself: no order
+    could be quicker. `most_…`: with all that may be."""
 
     jobs: int = 0
     build: int = 0

@@ -214,6 +214,15 @@ def test_no_schedule_beats_the_longest_chain_nor_the_work_for_the_slots(slots: i
     assert totals.stuck == ()
 
 
+def test_the_kind_of_runner_with_most_to_do_bounds_the_whole() -> None:
+    arm = {"target": TARGET.model_copy(update={"name": "bookworm.aarch64", "arch": "aarch64"})}
+    past = Past().after([job(1, "lib"), job(2, "tool", **arm), job(3, "card", **arm)])
+    past.built.clear()
+    past.runners = [runner(50), runner(1, "aarch64")]
+    _, totals = past.draw([job(1, "lib", tree="n"), job(2, "tool", tree="n", **arm), job(3, "card", tree="n", **arm)])
+    assert (totals.work, totals.path, totals.slots, totals.makespan) == (60.0, 30.0, 51, 50.0)
+
+
 def test_what_no_runner_could_take_is_said() -> None:
     past = Past()
     past.runners = [runner(1, "aarch64")]
