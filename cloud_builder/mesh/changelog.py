@@ -83,12 +83,11 @@ class Copy:
         """One transaction: the documents, and how far the changelog was read."""
         if not records:
             return
-        newest = {record.key: record for record in records if record.key}
-        changes = {record.key: change_of(record) for record in newest.values()}
+        changes = _changes(records)
         with self._state.transaction():
             for key, put in changes.items():
                 if put is None:
-                    self._state.delete(*_place(key or b""))
+                    self._state.delete(*_place(key))
             self._state.put_all([put for put in changes.values() if put is not None])
             if self._keeps_place:
                 ends = {record.partition: record.offset + 1 for record in records}
@@ -106,6 +105,17 @@ class Copy:
         with self._state.transaction():
             self._state.delete(POSITIONS, self._incarnation)
             self._state.save_positions(self._incarnation, positions)
+
+
+def _changes(records: Sequence[Record]) -> dict[bytes, Put | None]:
+    """The newest change of each entity. What is no change at all (somebody else wrote here) is passed over."""
+    changes: dict[bytes, Put | None] = {}
+    for record in {record.key: record for record in records if record.key}.values():
+        try:
+            changes[record.key or b""] = change_of(record)
+        except (ValueError, KeyError, TypeError) as error:
+            _LOG.error("not a change", extra={"topic": STATE.name, "offset": record.offset, "reason": str(error)})
+    return changes
 
 
 def change_of(record: Record) -> Put | None:

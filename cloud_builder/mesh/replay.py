@@ -7,20 +7,20 @@ where it is counted; nothing is sent, and the mesh does not notice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Any, cast
 
 from cloud_builder.errors import Bug
-from cloud_builder.model.events import JobAssigned, JobOffered
+from cloud_builder.model.events import JobAssigned, JobOffered, StateChanged
 from cloud_builder.model.outcome import Role
 from cloud_builder.ports.broker import Broker, Outgoing, Partition, Posted
 from cloud_builder.ports.mesh import Flow, Received, Work
-from cloud_builder.ports.state import Documents, StateStore
+from cloud_builder.ports.state import Document, Documents, Put, StateStore
 
 from . import changelog
-from .changelog import Changelog
 from .handling import Handling
 from .reader import FROM_THE_END, Delivered, Reader, topics_of
 from .relay import Relay
@@ -33,7 +33,8 @@ _STARTS = frozenset({JobAssigned.type, JobOffered.type})
 @dataclass
 class Replayed:
     """What came of one daemon. `again`: events that it did not know by their id, and how many of each type it handled
-    once more; `written`: what it would have written, by type."""
+    once more; `written`: what it would have written, by type. Of documents only those that would stand differently in
+    the end: a state that was rebuilt knows no ids, and writes down once more what stands there."""
 
     daemon: str
     read: int = 0
@@ -89,9 +90,9 @@ def replay(name: str, role: Role, flow: Flow | None, state: StateStore, broker: 
     with state.transaction():
         for number, _ in state.outbox(1_000_000):
             state.outbox_confirm(number)
-    watched = Watched(role, flow, result)
+    watched, watching = Watched(role, flow, result), Originals(state)
     watched.restore(state)
-    said = _handling(watched, state, incarnation, now)
+    said = _handling(watched, cast("StateStore", watching), incarnation, now)
     passing = FROM_THE_END.get(role, frozenset())
     marks = broker.watermarks(topic.name for topic in topics_of(role) if topic.name not in passing)
     start = {place: oldest for place, (oldest, _) in marks.items() if oldest < handled.get(place, 0)}
@@ -101,6 +102,8 @@ def replay(name: str, role: Role, flow: Flow | None, state: StateStore, broker: 
         _count(state, result)
     said.work_through([], lambda: True, Event())
     _count(state, result)
+    if (changed := watching.changed()) and changelog.keeps_one(role):
+        result.written[StateChanged.type] = changed
     return result
 
 
@@ -113,7 +116,6 @@ def _handling(flow: Watched, state: StateStore, incarnation: str, now: float) ->
         clock=lambda: now - EARLIER,
         live=lambda record: None,
         send=lambda: None,
-        changelog=Changelog(incarnation, {}) if changelog.keeps_one(flow.role) else None,
     )
     handling.broker_seen = now
     return handling
@@ -140,12 +142,40 @@ def _batches(
 def _count(state: StateStore, result: Replayed) -> None:
     with state.transaction():
         for number, records in state.outbox(1_000_000):
-            result.written.update(map(_kind, records))
+            result.written.update(kind for kind in map(_kind, records) if kind != StateChanged.type)
             state.outbox_confirm(number)
 
 
 def _kind(record: Outgoing) -> str:
     return dict(record.headers).get("ce_type", b"?").decode()
+
+
+class Originals:
+    """A state, and what its documents were before they were written."""
+
+    def __init__(self, state: StateStore) -> None:
+        self._state = state
+        self._before: dict[tuple[str, str], Document | None] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+    def put_all(self, documents: Iterable[Put]) -> None:
+        puts = list(documents)
+        for put in puts:
+            self._note(put.collection, put.key)
+        self._state.put_all(puts)
+
+    def delete(self, collection: str, key: str) -> None:
+        self._note(collection, key)
+        self._state.delete(collection, key)
+
+    def changed(self) -> int:
+        return sum(self._state.get(*place) != before for place, before in self._before.items())
+
+    def _note(self, collection: str, key: str) -> None:
+        if (collection, key) not in self._before:
+            self._before[collection, key] = self._state.get(collection, key)
 
 
 class _Nowhere:

@@ -29,6 +29,8 @@ LEADER = "leader"
 ROLE = "succession"
 """Collection and key of what this process is, in its own state alone."""
 SAY_EVERY = 3.0
+_DEAF = 1.0
+"""Seconds: a step that took so much longer than it was to wait."""
 _TAIL = 2000
 _BATCH = 5000
 _KEY = f"{LEADER}/{LEADER}".encode()
@@ -97,6 +99,7 @@ class Follower:
         self._consumer = broker.consumer(start)
         self._broker = broker
         self._heard: float | None = None
+        self._listened = clock()
         with state.transaction():
             state.put(ROLE, ROLE, {"leads": False})
 
@@ -111,12 +114,16 @@ class Follower:
         return 0.0 if self._heard is None else self._clock() - self._heard
 
     def step(self, timeout: float) -> None:
-        """Reads on."""
+        """Reads on. While we did not listen (frozen, or the disk was slow) nobody was silent."""
         records = self._consumer.poll(_BATCH, timeout)
         self._copy.apply(records)
-        is_heard = any(record.key == _KEY for record in records)
-        if is_heard or (self._heard is None and self._consumer.is_at_end()):
-            self._heard = self._clock()
+        now = self._clock()
+        was_deaf = now - self._listened > timeout + _DEAF
+        self._listened = now
+        if self._heard is None:
+            self._heard = now if self._consumer.is_at_end() else None
+        elif was_deaf or any(record.key == _KEY for record in records):
+            self._heard = now
 
     def drain(self, beat: Callable[[], None]) -> None:
         """After nobody else can write: the rest of the changelog; then the state is ours to lead with."""

@@ -101,6 +101,7 @@ def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Eve
     with ExitStack() as stack:
         state = SqliteState(directory / "state.sqlite")
         stack.callback(state.close)
+        standby.refuse_copy(state)
         broker = connect.broker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
         stack.callback(broker.close)
         flow = assemble_flow(settings, stack)

@@ -65,6 +65,13 @@ def serve(settings: Settings, directory: Path, assemble_flow: Assemble, stop: Ev
             outage.is_over()
 
 
+def refuse_copy(state: SqliteState) -> None:
+    """A standby's state is no state to lead with, as long as its leader may live."""
+    if succession.is_a_copy(state):
+        hint = "Start it with scheduler.ha, or move the file away: a new host starts from cb.state."
+        raise Rejected("this state is the copy of a standby, and scheduler.ha is off", code="standby-copy", hint=hint)
+
+
 class Turn:
     """From following (or not, when nobody else can have led) to the end of one reign."""
 

@@ -65,8 +65,7 @@ def test_a_finished_day_read_again_starts_nothing_and_writes_nothing(mesh, name)
 def test_what_is_not_known_by_its_id_is_known_by_the_state(mesh, name):
     result = replayed(mesh, name, forget_events)
     assert result.again.total() > 5
-    assert result.started == 0
-    assert set(result.written) <= {"state.changed"}, "at most what stands there already is written down once more"
+    assert (result.started, dict(result.written)) == (0, {})
 
 
 def test_a_request_that_was_lost_is_found(mesh):
@@ -76,6 +75,7 @@ def test_a_request_that_was_lost_is_found(mesh):
 
     result = replayed(mesh, "scheduler", lose)
     assert result.written["job.queued"] > 0
+    assert result.written["state.changed"] > 0
     assert result.started > 0
 
 

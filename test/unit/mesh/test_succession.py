@@ -1,0 +1,126 @@
+"""Following a leader by its changelog: when it counts as silent, what a follower has then, and whose state counts."""
+
+import pytest
+
+from cloud_builder.adapters.memory.broker import MemoryBroker
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.mesh import succession
+from cloud_builder.mesh.codec import encode
+from cloud_builder.mesh.succession import Follower, Reign, last_reign
+from cloud_builder.model.events import StateChanged
+from cloud_builder.ports.broker import Outgoing, Partition
+
+STATE = "cb.state"
+
+
+class Stage:
+    """A changelog, a follower of it, and a clock moved by hand."""
+
+    def __init__(self):
+        self.now, self.broker, self.state = 100.0, MemoryBroker(), MemoryState()
+        self.broker.watermarks([STATE, "cb.runner"])
+        self.tell("requests/r", {"sequence": 1}, "done", 7.0)
+        self.lead("one", 3)
+
+    def tell(self, entity, body, parent="", rank=0.0):
+        change = StateChanged.of(entity, body, parent, rank)
+        self.broker.append([encode(change, source="s", id="i", time=0.0)])
+
+    def lead(self, id, epoch):
+        self.tell("leader/leader", {"id": id, "epoch": epoch, "at": 0.0})
+
+    def follow(self):
+        return Follower(self.broker, self.state, self.broker.incarnation(), lambda: self.now)
+
+    def passes(self, follower, seconds, says=False):
+        for _ in range(int(seconds * 2)):
+            self.now += 0.5
+            if says:
+                self.lead("one", 3)
+            follower.step(0.0)
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+def test_a_leader_is_silent_from_when_all_was_read(stage):
+    follower = stage.follower = stage.follow()
+    assert follower.silence == 0
+    stage.passes(follower, 0.5)
+    assert (follower.silence, follower.leader) == (0, Reign("one", 3))
+    stage.passes(follower, 9)
+    assert follower.silence == 9
+
+
+def test_a_leader_that_speaks_is_not_silent(stage):
+    follower = stage.follow()
+    stage.passes(follower, 20, says=True)
+    assert follower.silence == 0
+
+
+def test_who_did_not_listen_heard_no_silence(stage):
+    follower = stage.follow()
+    stage.passes(follower, 8)
+    stage.now += 1000
+    follower.step(0.0)
+    assert follower.silence == 0
+
+
+def test_a_follower_has_what_the_leader_told_and_where_it_had_read_to(stage):
+    place = Partition("cb.intake", 0)
+    stage.broker.append([Outgoing("cb.runner", b"r", b"x")] * 3)
+    stage.tell(f"positions/{stage.broker.incarnation()}", {"cb.intake/0": 5, "cb.runner/0": 1})
+    follower = stage.follow()
+    stage.passes(follower, 1)
+    stage.tell("requests/r", None)
+    stage.tell("requests/s", {"sequence": 2}, "open", 2.0)
+    follower.drain(lambda: None)
+    assert [key for key, _ in stage.state.find("requests")] == ["s"]
+    positions = stage.state.positions(stage.broker.incarnation())
+    assert (positions[place], positions[Partition("cb.runner", 0)]) == (5, 3)
+
+
+def test_a_follower_goes_on_where_it_stopped(stage):
+    stage.passes(stage.follow(), 1)
+    with stage.state.transaction():
+        stage.state.delete("requests", "r")
+    stage.tell("requests/s", {"sequence": 2}, "open", 2.0)
+    stage.passes(stage.follow(), 1)
+    assert [key for key, _ in stage.state.find("requests")] == ["s"]
+
+
+def test_what_is_no_change_is_passed_over(stage):
+    stage.broker.append(
+        [Outgoing(STATE, b"jobs/1", b'{"x'), Outgoing(STATE, b"j\xff", b"{}"), Outgoing(STATE, None, b"")]
+    )
+    stage.lead("two", 4)
+    follower = stage.follow()
+    stage.passes(follower, 1)
+    assert follower.leader == Reign("two", 4)
+
+
+@pytest.mark.parametrize("behind", [0, 1, 30_000])
+def test_the_last_reign_is_found_from_the_end(stage, behind):
+    stage.lead("two", 4)
+    record = encode(StateChanged.of("jobs/1", {}), source="s", id="i", time=0.0)
+    stage.broker.append([record] * behind)
+    assert last_reign(stage.broker) == Reign("two", 4)
+
+
+def test_nobody_led_yet():
+    broker = MemoryBroker()
+    broker.append([Outgoing(STATE, b"jobs/1", b'{"entity_id":"jobs/1","body":{}}')])
+    assert last_reign(broker) is None
+
+
+def test_whose_state_it_is(stage):
+    assert succession.is_fresh(stage.state)
+    assert not succession.is_a_copy(stage.state)
+    follower = stage.follow()
+    assert succession.is_a_copy(stage.state)
+    stage.passes(follower, 1)
+    succession.begin(stage.state)
+    assert succession.was_led_with(stage.state)
+    assert not succession.is_a_copy(stage.state)
