@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from .capacity import Capacity
 from .frozen import Strict
 from .nearest import did_you_mean
 from .outcome import Kind
@@ -113,6 +114,19 @@ class Constraints(Strict):
     memory: Size | None = None
     disk: Size | None = None
     cpu: int | None = Field(default=None, ge=1)
+    kvm: bool = False
+    """Guests must run with hardware help."""
+    tags: tuple[Name, ...] = ()
+    """Words that whoever set up the runner has given it."""
+
+    def capacity(self) -> Capacity:
+        return Capacity(
+            memory=self.memory or 0,
+            disk=self.disk or 0,
+            cpu=self.cpu or 0,
+            kvm=self.kvm,
+            tags=tuple(sorted(set(self.tags))),
+        )
 
 
 class Test(Strict):

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from cloud_builder.errors import CloudBuilderError, Rejected
+from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.ids import Digest, UnitPath
 from cloud_builder.model.manifest import Manifest, Manifest10, ManifestError, directory_of, parse, unit_path
 from cloud_builder.model.manifest_yaml import read as read_yaml
@@ -97,6 +98,7 @@ class Discovery:
             provides=metadata.provides,
             build_depends=metadata.build_depends,
             depends=tuple(UnitPath(one) for one in getattr(manifest, "depends", ())),
+            constraints=_constraints(manifest),
             buildroot=build_root,
             repositories=repositories,
         )
@@ -147,6 +149,11 @@ class Discovery:
             return digest, self.repositories.state(content, [target.name for target in manifest.targets])
         except CloudBuilderError as error:
             raise _Broken(_problem(path, file, error)) from error
+
+
+def _constraints(manifest: Manifest) -> Capacity:
+    asked = manifest.constraints if isinstance(manifest, Manifest10) else None
+    return asked.capacity() if asked is not None else Capacity()
 
 
 def _check_depends(manifest: Manifest, text: bytes, path: UnitPath, file: str, paths: set[UnitPath]) -> None:

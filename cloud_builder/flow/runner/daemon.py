@@ -8,6 +8,7 @@ documents before the build begins, so that a runner that was killed can say so w
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import threading
 import time
@@ -28,6 +29,7 @@ from cloud_builder.ports.queue import OfferQueue
 from cloud_builder.ports.state import Documents
 
 from .claims import Claims
+from .footprint import Footprint, capacity
 from .hands import Hands
 from .livelog import LiveLog
 from .report import as_told, died, ended, handed_back
@@ -75,6 +77,8 @@ class RunnerFlow:
         self._told: list[tuple[Slot, e.AttemptFinished]] = []
         self._hands = Hands()
         self._claims = Claims(queue, RunnerId(settings.id), now)
+        self._footprint = Footprint()
+        self._capacity = capacity(settings, os.cpu_count() or 1)
         self._last_heartbeat = 0.0
         self._changed = False
         self._left_behind: list[e.JobAssigned] | None = None
@@ -218,6 +222,8 @@ class RunnerFlow:
             report = self._reports.get()
             slot = self._slots.pop(report.job_id)
             self._told.append((slot, report))
+            if report.outcome in (Outcome.SUCCESS, Outcome.FAILURE):
+                self._footprint.note(slot.order)
             for piece in slot.log.rest(report.job_id, report.attempt):
                 work.emit_live(piece)
             self._finish(work, as_told(report, slot.why))
@@ -257,7 +263,10 @@ class RunnerFlow:
             arch=self._arch,
             slots=self._settings.slots,
             attempts=tuple(e.RunningAttempt(job_id=order.job_id, attempt=order.attempt) for order in self._held()),
-            buildroots=self._builder.buildroots(),
+            buildroots=(*self._builder.buildroots(), *self._footprint.roots),
+            layers=self._footprint.layers,
+            sources=self._footprint.sources,
+            capacity=self._capacity,
             queues=self._claims.queues,
             host=platform.node(),
             software=__version__,

@@ -38,11 +38,11 @@ class RunnerSeen(Payload):
     slots: int = Field(ge=0)
     attempts: tuple[RunningAttempt, ...] = ()
     buildroots: tuple[str, ...] = ()
-    """Keys of the base roots that are unpacked on this runner."""
+    """Keys of the base roots that are unpacked on this runner, and words for those that it used lately."""
     layers: tuple[str, ...] = ()
-    """Keys of the dependency layers that it has."""
+    """Words for the dependency layers that it used lately."""
     sources: tuple[str, ...] = ()
-    """Names of the sources that it has a mirror of."""
+    """Names of the sources that it built from lately."""
     queues: tuple[str, ...] = ()
     """Queues that it takes offers from (shared-queue dispatch)."""
     capabilities: dict[str, str] = {}

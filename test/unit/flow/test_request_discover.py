@@ -15,6 +15,7 @@ from cloud_builder.adapters.git import GitMirror
 from cloud_builder.flow.request import check_tree
 from cloud_builder.flow.request.discover import Discovery, Snapshot
 from cloud_builder.flow.request.tree import CommitTree
+from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.ids import SourceName
 from cloud_builder.model.outcome import Kind
 
@@ -152,6 +153,14 @@ def test_problem_is_told_and_the_healthy_unit_found(
 def test_depends_on_a_known_unit_is_fine(root: Path, look: Look) -> None:
     unit(root, "projects/packages/tool", MANIFEST + "depends: [packages/hello]\n")
     assert look().units[1].depends == ("packages/hello",)
+
+
+def test_constraints_are_what_a_runner_must_have(root: Path, look: Look) -> None:
+    unit(root, "projects/packages/tool", MANIFEST + "constraints:\n  memory: 2G\n  tags: [fast, big]\n")
+    assert [one.constraints for one in look().units] == [
+        Capacity(),
+        Capacity(memory=2 * 1024**3, tags=("big", "fast")),
+    ]
 
 
 def test_two_directories_for_one_path(root: Path, look: Look) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.manifest import Manifest01, Manifest10, ManifestError, parse, unit_path
 from cloud_builder.model.outcome import Kind
 
@@ -34,7 +35,7 @@ LAB = """\
 schema_version: 1.0
 name: hello
 depends: [images/standard]
-constraints: {memory: 4G, disk: 512, cpu: 2}
+constraints: {memory: 4G, disk: 512, cpu: 2, kvm: true, tags: [big, fast]}
 test: {commands: ["hello --version"]}
 labs:
   - {name: local, backend: qemu, runner_group: lab}
@@ -64,7 +65,8 @@ def test_lab_of_schema_1() -> None:
     assert manifest.kind is Kind.LAB
     assert manifest.depends == ("images/standard",)
     assert manifest.constraints is not None
-    assert (manifest.constraints.memory, manifest.constraints.disk) == (4 * 1024**3, 512)
+    has = Capacity(memory=4 * 1024**3, disk=512, cpu=2, kvm=True, tags=("big", "fast"))
+    assert manifest.constraints.capacity() == has
 
 
 @pytest.mark.parametrize("version", ["0.1", "'0.1'", "1.0", '"1.0"', "1", "'1'"])
@@ -115,6 +117,7 @@ def changed(old: str, new: str, text: str = PACKAGE) -> str:
         (changed("backend: qemu", "backend: qmeu", LAB), 7, 'unknown value "qmeu"', "Did you mean qemu?"),
         (changed("memory: 4G", "memory: 4X", LAB), 4, "constraints.memory: must be a size", "4G"),
         (changed("cpu: 2", "cpu: 0", LAB), 4, "constraints.cpu", ""),
+        (changed("kvm: true", "kmv: true", LAB), 4, "unknown key constraints.kmv", "kvm?"),
         ("", 1, "the file is empty", "Start with"),
         ("- a\n", 1, "must hold keys and values", ""),
         ("name: [\n", 2, "not valid YAML", ""),

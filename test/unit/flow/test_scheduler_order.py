@@ -1,0 +1,100 @@
+"""Who gets the next slot in a running scheduler, and what a job hears that no runner can take."""
+
+from __future__ import annotations
+
+import pytest
+from scheduler_bench import Bench, unit
+
+from cloud_builder.model import events as e
+from cloud_builder.model.capacity import Capacity
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.priority import Priority
+
+GIB = 1024**3
+
+
+def end_one(bench: Bench, runner: str) -> list[str]:
+    """A runner ends what it has; the units of what is assigned then."""
+    told = bench.deliver(bench.report(bench.holding[runner].pop()))
+    return [payload.unit for payload in told if isinstance(payload, e.JobAssigned)]
+
+
+@pytest.fixture(scope="module")
+def flooded() -> Bench:
+    """3,000 jobs of one tenant on four busy runners."""
+    bench = Bench(runners=("r1", "r2", "r3", "r4"))
+    names = [f"f{number}" for number in range(3000)]
+    bench.deliver(*bench.heartbeats(), bench.snapshot(*(unit(name) for name in names), source="flood"))
+    bench.deliver(bench.request(*names, id="flood", source="flood", requester="bulky", priority=Priority.BULK))
+    assert all(bench.holding.values())
+    return bench
+
+
+def test_an_interactive_job_of_another_tenant_gets_the_next_free_slot(flooded) -> None:
+    flooded.deliver(flooded.snapshot(unit("urgent", tree="1"), source="small"))
+    late = flooded.request("urgent", id="late", source="small", requester="ann", priority=Priority.INTERACTIVE)
+    assert not [told for told in flooded.deliver(late) if isinstance(told, e.JobAssigned)]
+    assert end_one(flooded, "r3") == ["p/urgent"]
+    assert end_one(flooded, "r3")[0].startswith("p/f")
+
+
+def test_a_tenant_of_the_same_class_gets_the_next_free_slot_too(flooded) -> None:
+    flooded.deliver(flooded.snapshot(unit("fair", tree="2"), unit("fair2", tree="3"), source="other"))
+    flooded.deliver(flooded.request("fair", "fair2", id="fair", source="other", priority=Priority.BULK))
+    assert end_one(flooded, "r1") == ["p/fair"]
+
+
+def test_a_new_scheduler_process_goes_on_in_the_same_order(flooded) -> None:
+    flooded.boot()
+    flooded.deliver(*flooded.heartbeats(), flooded.snapshot(unit("again", tree="4"), source="third"))
+    flooded.deliver(flooded.request("again", id="again", source="third", priority=Priority.INTERACTIVE))
+    assert end_one(flooded, "r2") == ["p/again"]
+
+
+def test_the_longest_way_goes_first_in_a_request() -> None:
+    bench = Bench()
+    bench.deliver(
+        *bench.heartbeats(), bench.snapshot(unit("a"), unit("b"), unit("c", "b"), unit("d", "c"), unit("e", "d"))
+    )
+    bench.deliver(bench.request("a", "e"))
+    bench.work_off()
+    assert bench.of(e.JobAssigned)[0].unit == "p/b"
+
+
+def test_quotas_of_the_settings_hold() -> None:
+    bench = Bench(runners=("r1", "r2"), quotas={"s": 1})
+    bench.deliver(*bench.heartbeats(), bench.snapshot(unit("a"), unit("b")))
+    bench.deliver(bench.request("a", "b"))
+    assert sum(map(len, bench.holding.values())) == 1
+    bench.work_off()
+    assert len(bench.of(e.JobAssigned)) == 2
+
+
+def large(bench: Bench, memory: int) -> e.RunnerSeen:
+    return bench.seen("r1").model_copy(update={"capacity": Capacity(memory=memory)})
+
+
+def blocked(told: list[e.Payload]) -> list[str]:
+    return [payload.reason for payload in told if isinstance(payload, e.JobBlocked) and not payload.waiting_for]
+
+
+def test_a_job_that_no_runner_can_take_says_so_at_once_and_goes_on_when_one_comes() -> None:
+    bench = Bench()
+    bench.deliver(*bench.heartbeats())
+    bench.wait(20)
+    needy = unit("needy").model_copy(update={"constraints": Capacity(memory=64 * GIB)})
+    bench.deliver(bench.snapshot(needy), large(bench, 16 * GIB))
+    told = bench.deliver(bench.request("needy"))
+    assert blocked(told) == ["needs memory 64 GiB; the only runner, r1, has 16 GiB"]
+    assert blocked(bench.deliver(large(bench, 16 * GIB))) == []
+    bench.deliver(large(bench, 64 * GIB))
+    assert [order.unit for order in bench.holding["r1"]] == ["p/needy"]
+    bench.work_off(lambda order: Outcome.SUCCESS)
+    assert bench.outcomes() == {"p/needy": "success"}
+
+
+def test_nobody_is_called_missing_before_runners_had_time_to_speak() -> None:
+    bench = Bench(runners=())
+    bench.deliver(bench.snapshot(unit("a")), bench.request("a"))
+    assert blocked(bench.wait(10)) == []
+    assert len(blocked(bench.wait(10))) == 1
