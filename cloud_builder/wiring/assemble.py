@@ -38,7 +38,7 @@ def scheduler(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.scheduler import SchedulerFlow
 
     queue.refuse_what_cannot_share(settings.dispatch, settings.broker)
-    return SchedulerFlow(settings.scheduler, objects_url(settings))
+    return SchedulerFlow(settings.scheduler, objects_url(settings), settings.dispatch)
 
 
 def runner(settings: Settings, stack: ExitStack) -> Flow:

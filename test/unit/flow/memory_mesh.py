@@ -19,6 +19,7 @@ from uuid import uuid4
 from cloud_builder.adapters.deb.control import DebMetadata
 from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.builder import Build, MemoryBuilder
+from cloud_builder.adapters.memory.queue import MemoryGroup, MemoryOfferQueue
 from cloud_builder.adapters.memory.repository import MemoryRepositories
 from cloud_builder.adapters.memory.signer import MemorySigner
 from cloud_builder.adapters.memory.source import MemorySource
@@ -33,6 +34,7 @@ from cloud_builder.mesh.codec import Envelope, decode, encode
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.settings import (
     CollectorSettings,
@@ -42,8 +44,10 @@ from cloud_builder.model.settings import (
     SourceSettings,
 )
 from cloud_builder.model.topics import TOPICS
+from cloud_builder.planning.share import queues_of
 from cloud_builder.ports.broker import Outgoing, Partition, Posted, Record
 from cloud_builder.ports.mesh import Flow
+from cloud_builder.wiring.queue import read_offer
 
 URL = "memory:demo"
 TICK = 0.1
@@ -170,7 +174,7 @@ class MemoryMesh:
 
     def __init__(
         self, files: dict[str, bytes], *, runners: int = 1, slots: int = 1, build: Build = _nothing,
-        random: Random | None = None, sources: Iterable[str] = ("demo",),
+        random: Random | None = None, sources: Iterable[str] = ("demo",), dispatch: Dispatch = Dispatch.DIRECTED,
     ) -> None:  # fmt: skip
         self.now, self.random, self.running = 1000.0, random, Event()
         self.git, self.store = MemorySource(), MemoryStore()
@@ -178,19 +182,29 @@ class MemoryMesh:
         self.repositories, self.builder = MemoryRepositories(self.store), StoreBuilder(self.store, build)
         self.past: list[MemoryBroker] = []
         self.broker = MemoryBroker(self._clock)
+        self._dispatch = dispatch
+        self.group = MemoryGroup(self.broker, read_offer)
+        self.queues: dict[str, MemoryOfferQueue] = {}
         names = {name: SourceSettings(url=URL) for name in sources}
         starts: dict[str, Callable[[], Flow]] = {
             "request": lambda: RequestFlow(RequestSettings(), names, self.git, [DebMetadata()], None),
-            "scheduler": lambda: SchedulerFlow(SchedulerSettings(max_errors=1000, poison=1000), "http://here/objects"),
+            "scheduler": lambda: SchedulerFlow(
+                SchedulerSettings(max_errors=1000, poison=1000), "http://here/objects", dispatch
+            ),
             "collector": lambda: CollectorFlow(CollectorSettings(), self.store, self.repositories, MemorySigner()),
             "info": InfoFlow,
         }
         for number in range(1, runners + 1):
             starts[f"r{number}"] = lambda id=f"r{number}": RunnerFlow(
-                RunnerSettings(id=id, slots=slots), self.builder, "x86_64", self.now
+                RunnerSettings(id=id, slots=slots), self.builder, "x86_64", self.now, self._queue(id)
             )
         self.daemons = {name: Daemon(MemoryState(), start) for name, start in starts.items()}
         self.start(*self.daemons)
+
+    def _queue(self, name: str) -> MemoryOfferQueue | None:
+        if self._dispatch is Dispatch.SHARED_QUEUE:
+            self.queues[name] = MemoryOfferQueue(self.group, queues_of("x86_64", ""))
+        return self.queues.get(name)
 
     def _clock(self) -> float:
         return self.now
@@ -209,6 +223,8 @@ class MemoryMesh:
     def kill(self, *names: str) -> None:
         for name in names or tuple(self.daemons):
             self.daemons[name].loop = self.daemons[name].line = None
+            if name in self.queues:
+                self.group.lost(self.queues[name])
 
     def stop(self, name: str) -> None:
         """SIGTERM."""
@@ -222,6 +238,7 @@ class MemoryMesh:
         self.past.append(self.broker)
         self.broker = MemoryBroker(self._clock)
         self.kill()
+        self.group = MemoryGroup(self.broker, read_offer)
         self.start(*self.daemons)
 
     def unplug(self) -> None:
@@ -249,12 +266,12 @@ class MemoryMesh:
         """One step of every live daemon; those that are cut off while sending die."""
         before = self.size()
         self.now += TICK
-        for daemon in self.daemons.values():
+        for name, daemon in self.daemons.items():
             if daemon.loop is not None:
                 try:
                     daemon.loop.step(self.running)
                 except Killed:
-                    daemon.loop = None
+                    self.kill(name)
         if self.size() == before:
             time.sleep(0.001)
 

@@ -4,15 +4,16 @@ import pytest
 from memory_mesh import MemoryMesh, unit
 
 from cloud_builder.model import events as e
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import Outgoing
 
 CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
 
 
-@pytest.fixture
-def mesh():
-    return MemoryMesh(CHAIN, runners=2)
+@pytest.fixture(params=list(Dispatch))
+def mesh(request):
+    return MemoryMesh(CHAIN, runners=2, dispatch=request.param)
 
 
 def test_a_request_is_built_in_order_published_and_known(mesh):

@@ -1,0 +1,196 @@
+"""Shared-queue dispatch through the whole mesh in memory: offers, claims, grants, and what may happen in between."""
+
+from threading import Event
+
+import pytest
+from memory_mesh import Killed, MemoryMesh, unit
+
+from cloud_builder.adapters.memory.queue import MemoryGroup
+from cloud_builder.model import events as e
+from cloud_builder.model.dispatch import Dispatch
+from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.wiring.queue import read_offer
+
+NAMES = ("alef", "bet", "dalet", "gimel", "he")
+FLAT = {path: content for name in NAMES for path, content in unit(name).items()}
+LEASE = 12.0
+
+
+def a_mesh(files=FLAT, **more) -> MemoryMesh:
+    return MemoryMesh(files, dispatch=Dispatch.SHARED_QUEUE, **more)
+
+
+def world(mesh: MemoryMesh):
+    return mesh.daemons["scheduler"].loop._flow.world
+
+
+def attempts(events):
+    return sorted((event.job_id, event.attempt) for event in events)
+
+
+def heard_of(mesh: MemoryMesh, *runners: str):
+    """Until the scheduler knows them, so that they share the first jobs."""
+    mesh.until(lambda: set(runners) <= set(world(mesh).runners))
+
+
+def test_each_job_is_offered_claimed_and_granted_once():
+    mesh = a_mesh(runners=2)
+    heard_of(mesh, "r1", "r2")
+    mesh.ask(*NAMES)
+    assert mesh.finished().outcome == "success"
+    offers, claims = attempts(mesh.told(e.JobOffered)), attempts(mesh.told(e.AttemptClaimed))
+    assert offers == claims == attempts(mesh.told(e.JobAssigned)) == [(f"q.{number}", 1) for number in range(1, 6)]
+    assert {offer.queue for offer in mesh.told(e.JobOffered)} == {"x86_64"}
+    assert {order.runner_id for order in mesh.told(e.JobAssigned)} == {"r1", "r2"}
+    assert mesh.told(e.ClaimRefused) == []
+
+
+def test_there_are_never_more_offers_than_free_slots():
+    mesh, most = a_mesh(runners=2, slots=2), 0
+    heard_of(mesh, "r1", "r2")
+    mesh.ask(*NAMES)
+    while not mesh.is_finished():
+        jobs = world(mesh).jobs.values()
+        most = max(most, sum(job.takes_slot for job in jobs))
+        mesh.round()
+    assert most == 4
+
+
+def dying(queue):
+    """The runner is killed when it has taken an offer and nobody knows yet."""
+    take = queue.take
+
+    def take_and_die(most):
+        if take(most):
+            raise Killed
+        return []
+
+    queue.take = take_and_die
+
+
+def test_a_runner_killed_between_take_and_claim_loses_nothing():
+    mesh = a_mesh(unit("alef"), runners=2)
+    heard_of(mesh, "r1", "r2")
+    dying(mesh.queues["r1"])
+    mesh.ask("alef")
+    asked = mesh.now
+    assert mesh.finished().outcome == "success"
+    assert mesh.now - asked < LEASE
+    assert attempts(mesh.told(e.JobOffered)) == [("q.1", 1)]
+    assert [order.runner_id for order in mesh.builder.orders] == ["r2"]
+
+
+def test_a_runner_killed_before_it_acknowledges_builds_nothing_twice():
+    mesh = a_mesh(unit("alef"), runners=2)
+    heard_of(mesh, "r1", "r2")
+    mesh.kill("r2")
+    mesh.queues["r1"].acknowledge = lambda taken: None
+    mesh.ask("alef")
+    mesh.until(lambda: mesh.told(e.JobAssigned))
+    mesh.kill("r1")
+    mesh.start("r1", "r2")
+    assert mesh.finished().outcome == "success"
+    mesh.wait(2 * LEASE)
+    assert [job.attempt for job in mesh.told(e.JobFinished)] == [
+        max(order.attempt for order in mesh.told(e.JobAssigned))
+    ]
+    assert len({event.attempt for event in mesh.told(e.AttemptFinished) if event.outcome is Outcome.SUCCESS}) == 1
+    assert mesh.told(e.ClaimRefused)
+
+
+def test_an_offer_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
+    mesh = a_mesh(unit("alef") | unit("bet"))
+    heard_of(mesh, "r1")
+    take = mesh.queues["r1"].take
+    mesh.queues["r1"].take = lambda most: []
+    mesh.ask("alef")
+    mesh.until(lambda: mesh.told(e.JobOffered))
+    mesh.send(e.BuildCancelRequested(request_id="q"))
+    assert mesh.finished().outcome == "canceled"
+    mesh.queues["r1"].take = take
+    mesh.until(lambda: mesh.told(e.ClaimRefused))
+    mesh.ask("bet", id="next")
+    refused = mesh.now
+    assert mesh.finished("next").outcome == "success"
+    assert mesh.now - refused < LEASE
+    assert [order.name for order in mesh.builder.orders] == ["bet"]
+
+
+def test_what_nobody_takes_is_offered_again_and_then_goes_to_a_runner_directly():
+    mesh = a_mesh(unit("alef"))
+    heard_of(mesh, "r1")
+    mesh.queues["r1"].take = lambda most: []
+    mesh.ask("alef")
+    assert mesh.finished().outcome == "success"
+    assert attempts(mesh.told(e.JobOffered)) == [("q.1", 1)] * 3
+    assert mesh.told(e.AttemptClaimed) == []
+
+
+def test_a_retry_is_placed_elsewhere_and_not_offered():
+    def build(order, log, cancel: Event):
+        return Outcome.ERROR if order.attempt == 1 else Outcome.SUCCESS
+
+    mesh = a_mesh(unit("alef"), runners=2, build=build)
+    heard_of(mesh, "r1", "r2")
+    mesh.ask("alef")
+    assert mesh.finished().outcome == "success"
+    first, second = mesh.told(e.JobAssigned)
+    assert attempts(mesh.told(e.JobOffered)) == [("q.1", 1)]
+    assert first.runner_id != second.runner_id
+
+
+def test_a_pool_with_a_runner_that_takes_no_offers_is_directed():
+    mesh = a_mesh(runners=2)
+    heard_of(mesh, "r1", "r2")
+    for queue in mesh.queues.values():
+        queue._names = ()
+    mesh.wait(4)
+    mesh.ask(*NAMES)
+    assert mesh.finished().outcome == "success"
+    assert mesh.told(e.JobOffered) == []
+
+
+@pytest.mark.parametrize("dies", ["scheduler", "r1"])
+def test_open_offers_survive_a_restart(dies):
+    mesh = a_mesh(unit("alef"), runners=2)
+    heard_of(mesh, "r1", "r2")
+    takes = {name: queue.take for name, queue in mesh.queues.items()}
+    for queue in mesh.queues.values():
+        queue.take = lambda most: []
+    mesh.ask("alef")
+    mesh.until(lambda: mesh.told(e.JobOffered))
+    mesh.kill(dies)
+    mesh.start(dies)
+    if dies == "scheduler":
+        assert [job.state for job in world(mesh).jobs.values()] == [JobState.OFFERED]
+    for name, take in takes.items():
+        mesh.queues[name].take = take
+    assert mesh.finished().outcome == "success"
+    assert len(mesh.builder.orders) == 1
+
+
+def test_a_group_that_begins_at_the_first_offer_again_starts_nothing():
+    mesh = a_mesh(runners=2)
+    heard_of(mesh, "r1", "r2")
+    mesh.ask(*NAMES)
+    mesh.finished()
+    mesh.kill("r1", "r2")
+    mesh.group = MemoryGroup(mesh.broker, read_offer)
+    mesh.start("r1", "r2")
+    mesh.wait(2 * LEASE)
+    assert len(mesh.told(e.ClaimRefused)) == len(NAMES)
+    assert len(mesh.builder.orders) == len(mesh.told(e.JobAssigned)) == len(NAMES)
+
+
+def test_what_is_offered_goes_back_to_directed_dispatch_with_the_setting():
+    mesh = a_mesh(unit("alef"))
+    heard_of(mesh, "r1")
+    mesh.queues["r1"].take = lambda most: []
+    mesh.ask("alef")
+    mesh.until(lambda: mesh.told(e.JobOffered))
+    directed = MemoryMesh(unit("alef")).daemons["scheduler"].start
+    mesh.kill("scheduler")
+    mesh.daemons["scheduler"].start = directed
+    mesh.start("scheduler")
+    assert mesh.finished().outcome == "success"
+    assert len(mesh.told(e.JobOffered)) == 1
