@@ -31,7 +31,7 @@ _HARMLESS = ("nocheck", "nodoc", "noinsttest")
 _NEVER = frozenset({"cross"})
 """Says how a build is done, and is no wish."""
 _MANY = 64
-"""In a cycle of more members it is not tried for each one whether it can do without the profiles."""
+"""In a cycle of more members it is not tried for each profile, and not for each member, whether it can be spared."""
 
 IsPublished = Callable[[str, str], bool]
 """Whether a binary package is published for a target: (target name, package name)."""
@@ -126,14 +126,18 @@ class _Breaker:
 
     def _broken(self, stuck: Sequence[int]) -> dict[int, Profiles]:
         """The profiles that free them, for as few as will do."""
-        for profiles in _candidates(self.graph.units[number].build_depends for number in stuck):
+        given: dict[int, Profiles] = {}
+        for profiles in _candidates([self.graph.units[number].build_depends for number in stuck]):
             given = {number: profiles for number in stuck if self._is_eased(number, profiles)}
             if given and not self._stuck(stuck, given):
-                for number in sorted(given) if len(given) <= _MANY else ():
-                    fewer = {other: each for other, each in given.items() if other != number}
-                    given = given if self._stuck(stuck, fewer) else fewer
-                return given
-        raise self._no_way(stuck)
+                return self._fewest(stuck, given)
+        raise self._no_way(self._stuck(stuck, given)[0])
+
+    def _fewest(self, stuck: Sequence[int], given: dict[int, Profiles]) -> dict[int, Profiles]:
+        for number in sorted(given) if len(given) <= _MANY else ():
+            fewer = {other: each for other, each in given.items() if other != number}
+            given = given if self._stuck(stuck, fewer) else fewer
+        return given
 
     def _is_eased(self, number: int, profiles: Profiles) -> bool:
         return self._missing(number, profiles) < self._missing(number, ())
@@ -149,10 +153,14 @@ class _Breaker:
         )
 
 
-def _candidates(relations: Iterable[str]) -> Iterator[Profiles]:
-    """Sets of the profiles that these relations know, the cheapest first: each alone, then ever more of them."""
+def _candidates(relations: Sequence[str]) -> Iterator[Profiles]:
+    """Sets of the profiles that these relations know, the cheapest first: each alone, then ever more of them. Of many
+    units only the harmless ones together, and all."""
     offered = {profile for each in relations for profile in offered_profiles(each)} - _NEVER
     harmless = [profile for profile in _HARMLESS if profile in offered]
     known = harmless + sorted(offered - set(_HARMLESS))
+    if len(relations) > _MANY:
+        yield from (tuple(sorted(each)) for each in (harmless, known))
+        return
     yield from ((profile,) for profile in known)
     yield from (tuple(sorted(known[:count])) for count in range(2, len(known) + 1))

@@ -16,7 +16,7 @@ from pathlib import Path
 from figures import Figure, table, write
 from processes import Skipped
 
-PARTS = ("cli", "footprint", "dispatch", "load", "root", "package", "restart")
+PARTS = ("cli", "footprint", "dispatch", "load", "root", "package", "restart", "plan")
 LATEST = Path(__file__).parents[2] / "build" / "bench" / "latest.json"
 
 

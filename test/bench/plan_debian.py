@@ -1,0 +1,130 @@
+"""Plans a Sources index as one source tree and prints, as JSON, what that cost. A process of its own: see plan.py.
+
+plan_debian.py SOURCES"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from cloud_builder.model.events import RequestAccepted
+from cloud_builder.model.ids import RequestId, Revision, SourceName, TreeId, UnitPath
+from cloud_builder.model.outcome import Kind
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.exchange import exchanged
+from cloud_builder.planning.expand import chosen, wanted
+from cloud_builder.planning.graph import Graph, Node, Origin, Snapshot, graph
+
+DEBIAN = SourceName("debian")
+TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+FIELDS = {"Package", "Version", "Binary", "Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep"}
+EXTRA = "Extra-Source-Only"
+"""Sources that are kept for the licences of what was built of them: no version that anybody builds."""
+
+
+def main(index: Path) -> None:
+    units = {unit.path: unit for unit in _units(index)}
+    whole = graph([Snapshot(DEBIAN, Origin("", Revision("")), list(units.values()))])
+    order = whole.in_order(range(len(whole.nodes)))
+    cold = time.process_time()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert len(order) == len(units)
+    changes = [_change(whole, number) for number in (_leaf(whole), _median(whole), _number(whole, "zlib"))]
+    told = {
+        "sources": len(units),
+        "edges": sum(map(len, whole.needs)),
+        "cycles": sorted(map(len, whole.members.values()), reverse=True)[:3],
+        "cold": cold,
+        "memory": memory,
+        "changes": changes,
+    }
+    sys.stdout.write(json.dumps(told))
+
+
+def _change(before: Graph, number: int) -> dict[str, object]:
+    """A push that changes a unit, its version and what it build-depends on: the new graph, and everything that it may
+    set off, in order."""
+    old = before.units[number]
+    fresh = {"tree": TreeId("1" * 40), "version": f"{old.version}+1"}
+    relations = f"{old.build_depends}, autoconf-archive, python3-nosuchthing"
+    started = time.process_time()
+    after = exchanged(before, DEBIAN, old.model_copy(update={**fresh, "build_depends": relations}))
+    request = _push(old.path)
+    order = after.in_order(after.reach(wanted(request, after), after.dependants))
+    seconds = time.process_time() - started
+    assert set(order) <= chosen(request, after)
+    return {"unit": old.path, "dependants": len(order) - 1, "seconds": seconds}
+
+
+def _push(unit: UnitPath) -> RequestAccepted:
+    return RequestAccepted(
+        request_id=RequestId("r"),
+        source=DEBIAN,
+        ref="main",
+        revision=Revision(""),
+        units=(unit,),
+        dependants=True,
+        accepted_at=0.0,
+    )
+
+
+def _number(whole: Graph, name: str) -> int:
+    return whole.number[Node(DEBIAN, UnitPath(name), TARGET.name)]
+
+
+def _leaf(whole: Graph) -> int:
+    return _number(whole, "hello")
+
+
+def _median(whole: Graph) -> int:
+    """In the middle of those that something depends on, by how many do."""
+    needed = [number for number in range(len(whole.nodes)) if whole.dependants[number]]
+    return sorted(needed, key=lambda number: len(whole.dependants[number]))[len(needed) // 2]
+
+
+def _units(index: Path) -> Iterator[Unit]:
+    """A unit a source; of several versions the last one counts."""
+    for fields in _paragraphs(index):
+        if EXTRA not in fields:
+            relations = [" ".join(fields[name].split()) for name in sorted(FIELDS) if name.startswith("Build-")
+                         and fields.get(name, "").strip()]  # fmt: skip
+            yield Unit(
+                path=UnitPath(fields["Package"]),
+                directory=fields["Package"],
+                name=fields["Package"],
+                kind=Kind.PACKAGE,
+                tree=TreeId("0" * 40),
+                targets=(TARGET,),
+                version=fields["Version"],
+                provides=tuple(name.strip() for name in fields["Binary"].split(",")),
+                build_depends=", ".join(relations),
+            )
+
+
+def _paragraphs(index: Path) -> Iterator[dict[str, str]]:
+    """The wanted fields of each paragraph. A plain reader: python-debian's takes 20 s for so many."""
+    fields: dict[str, str] = {}
+    name = ""
+    with index.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line == "\n":
+                yield fields
+                fields, name = {}, ""
+            elif line[0] in " \t":
+                if name:
+                    fields[name] += line
+            else:
+                key, _, value = line.partition(":")
+                name = key if key in FIELDS or key == EXTRA else ""
+                if name:
+                    fields[name] = value.strip()
+    if fields:
+        yield fields
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
