@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from cloud_builder.adapters.deb.cause import rank
 from cloud_builder.errors import CloudBuilderError
@@ -18,7 +18,8 @@ LAST_LINES = 8
 LINE = 500
 """Characters of a line."""
 _STEP = "==> "
-"""What a runner writes before each step (flow/runner/progress.py): the last one is the one that failed."""
+_VERDICTS = tuple(f"{_STEP}{outcome}" for outcome in ("success", "failure", "error", "canceled"))
+"""What a runner writes before each step, and at the end how it ended (flow/runner/pipeline.py)."""
 
 
 class LogEnd(TypedDict):
@@ -32,27 +33,27 @@ class LogEnd(TypedDict):
 def end_of(mesh: Session, job: str) -> LogEnd:
     """Of the log of a job that has ended; it may be an artifact, live, or gone."""
     try:
-        return told_by(_text(mesh, job))
+        found = mesh.ask("job", job=job)
+        return told_by(_text(mesh, found), str(found.get("step") or ""))
     except CloudBuilderError as unread:
         return LogEnd(cause="", last=[], unread=unread.message)
 
 
-def told_by(text: str) -> LogEnd:
-    """Of a log's text."""
+def told_by(text: str, step: str = "") -> LogEnd:
+    """Of a log's text. `step`: the one that failed; what was printed before it is not looked at."""
     lines = [plain(line.rstrip())[:LINE] for line in text.splitlines()]
-    steps = [number for number, line in enumerate(lines) if line.startswith(_STEP)]
-    lines = [line for line in lines[steps[-1] + 1 if steps else 0 :] if line.strip()]
+    begins = lines.index(_STEP + step) + 1 if step and _STEP + step in lines else 0
+    lines = [line for line in lines[begins:] if line.strip() and not line.startswith(_VERDICTS)]
     ranks = [rank(line) for line in lines]
     best = max(ranks, default=0)
     return LogEnd(cause=lines[ranks.index(best)].strip() if best else "", last=lines[-LAST_LINES:], unread="")
 
 
-def _text(mesh: Session, job: str) -> str:
-    found = mesh.ask("job", job=job)
-    if found["log"] and found["log"]["url"]:
-        data = b"".join(whole(found["log"], max(0, found["log"]["size"] - MOST_BYTES)))
+def _text(mesh: Session, job: dict[str, Any]) -> str:
+    if job["log"] and job["log"]["url"]:
+        data = b"".join(whole(job["log"], max(0, job["log"]["size"] - MOST_BYTES)))
     else:
-        data = str(mesh.ask("log", job=job)["text"]).encode()
+        data = str(mesh.ask("log", job=job["job_id"])["text"]).encode()
     return _without_colours(data)
 
 

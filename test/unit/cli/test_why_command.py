@@ -20,6 +20,7 @@ unpack: error: harmless, it was mended
 hello.c:3:5: error: 'x' undeclared
 make[1]: *** [Makefile:2: hello.o] Error 1
 dpkg-buildpackage: error: debian/rules build subprocess returned exit status 2
+==> failure: hello 1 does not build: hello.c:3:5: error: 'x' undeclared
 """
 
 
@@ -88,9 +89,10 @@ def test_a_build_cannot_steer_the_terminal(mesh: Mesh, capsys: pytest.CaptureFix
         ("", ""),
         ("all is well\n", ""),
         ("==> build\nFAIL: test_a\nFAIL: test_b\nmake: *** [check] Error 1\n", "FAIL: test_a"),
+        ("a.c:1: error: before\n==> build\n==> not a step\nFAIL: b\n==> failure: a.c:1: error: told\n", "FAIL: b"),
         ("dpkg-checkbuilddeps: error: Unmet\n", "dpkg-checkbuilddeps: error: Unmet"),
         ("a.c:1:1: warning: b\nld: x.o: undefined reference to `f'\n", "ld: x.o: undefined reference to `f'"),
     ],
 )  # fmt: skip
 def test_the_line_that_looks_like_the_cause(text: str, cause: str) -> None:
-    assert told_by(text)["cause"] == cause
+    assert told_by(text, "build")["cause"] == cause
