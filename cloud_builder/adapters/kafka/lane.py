@@ -79,10 +79,13 @@ class Lane:
         """Offers that it may still bring."""
         return self.size if self._state is _State.ASKED else 0
 
+    def start(self) -> None:
+        """Joining the group takes a while (a heartbeat or two): it should be over before the first offer is wanted."""
+        if self._thread.ident is None:
+            self._thread.start()
+
     def ask(self) -> None:
         self._state = _State.ASKED
-        if not self._thread.is_alive():
-            self._thread.start()
         self._changed.notify_all()
 
     def acknowledge(self, message: object) -> None:

@@ -1,8 +1,8 @@
 """A share group of Kafka (KIP-932) as the port OfferQueue: the broker gives each record to one member of the group.
 
 A member that asks for n records gets up to n, which it must acknowledge before it may ask again; when it dies, what it
-had goes to others at once. How many it asks for is fixed for its life, so a runner with many slots has two of them
-(lanes), one for single offers and one for many. Nothing is ever released as not wanted: a record that came back five
+had goes to others at once. How many it asks for is fixed for its life, so a runner with many slots has several of them
+(lanes), the largest of which is used that fits. Nothing is ever released as not wanted: a record that came back five
 times is given up by the broker.
 
 Exactly n records come only where each lies in a batch of its own: see `offers`.
@@ -21,7 +21,8 @@ from cloud_builder.ports.queue import Taken
 
 from .lane import Held, Lane
 
-MANY = 16
+LANES = (16, 4, 1)
+"""How many offers each asks for at a time."""
 _CLOSED_WITHIN = 1.0
 
 Read = Callable[[Record], JobOffered | None]
@@ -30,13 +31,13 @@ Read = Callable[[Record], JobOffered | None]
 class KafkaOfferQueue:
     """Fulfils ports.queue.OfferQueue. `read`: the offer in a record; None: there is none, the record is thrown away.
 
-    `slots`: of the runner. The lanes are threads that connect when they are first asked."""
+    `slots`: of the runner. The lanes are threads that connect at the first `take`."""
 
     def __init__(self, settings: BrokerSettings, names: Sequence[str], read: Read, slots: int) -> None:
         self._names = tuple(names)
         self._changed = Condition()
         self._come: list[Taken] = []
-        sizes = (MANY, 1) if slots >= MANY else (1,)
+        sizes = [size for size in LANES if size <= slots]
         self._lanes = [
             Lane(settings, self._names, size=size, read=read, changed=self._changed, come=self._come) for size in sizes
         ]
@@ -55,6 +56,7 @@ class KafkaOfferQueue:
             self._come.clear()
             left = most - len(found) - sum(lane.asked for lane in self._lanes)
             for lane in self._lanes:
+                lane.start()
                 if lane.is_idle and lane.size <= left:
                     lane.ask()
                     left -= lane.size
