@@ -81,8 +81,11 @@ def collector(settings: Settings, stack: ExitStack) -> Flow:
 
 def info(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.info import InfoFlow
+    from cloud_builder.planning.order import Rules
 
-    return InfoFlow(objects_url(settings), keep=settings.info.keep)
+    said = settings.scheduler
+    rules = Rules(said.ageing, said.weights, said.quotas)
+    return InfoFlow(objects_url(settings), rules, keep=settings.info.keep)
 
 
 def objects_url(settings: Settings) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud_builder.model.capacity import Capacity
+from cloud_builder.planning.match import ELSEWHERE
 
 from .cause import Cause, CauseKind, Detail
-from .facts import Job, Runner
+from .facts import Attempt, Job, Runner
 from .words import ago, lasting, size, some
 
 _SHOWN = 6
@@ -21,6 +22,14 @@ def fitting(job: Job, runners: Sequence[Runner]) -> list[Runner]:
 def able(job: Job, runners: Sequence[Runner], now: float) -> list[Runner]:
     """Those of them that are given work."""
     return [runner for runner in fitting(job, runners) if runner.usable(now)]
+
+
+def elsewhere(job: Job, able: Sequence[Runner], attempts: Sequence[Attempt], now: float) -> list[Runner]:
+    """Those that have not had the job, while it waits for one of them (planning/match.py); none: it may go anywhere."""
+    tried = {attempt.runner_id for attempt in attempts}
+    fresh = [runner for runner in able if runner.runner_id not in tried]
+    waits = len(fresh) < len(able) and now - job.not_before <= ELSEWHERE
+    return fresh if waits else []
 
 
 def nobody(job: Job, runners: Sequence[Runner], now: float) -> Cause:

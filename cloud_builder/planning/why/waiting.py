@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import JobState
+from cloud_builder.planning.match import ELSEWHERE
 
 from . import pool
 from .ahead import Line, expected_end, expected_seconds, line_before, slots_of, start_of
@@ -27,6 +28,7 @@ Why = Callable[[Job], Cause]
 """The cause of another job, for the end of a chain."""
 
 _SHOWN = 6
+_RETRY = f"where it was not tried yet; after {lasting(ELSEWHERE)} anywhere"
 LATE = 15.0
 """Seconds after which a job that could start and does not is the scheduler's doing."""
 
@@ -41,7 +43,8 @@ def why_waiting(job: Job, known: Known, now: float, why: Why) -> Cause:
         return _starting(job, holder, now)
     if not (able := pool.able(job, runners, now)):
         return pool.nobody(job, runners, now)
-    return _in_line(job, able, known, now)
+    elsewhere = pool.elsewhere(job, able, known.attempts(job.job_id), now)
+    return _in_line(job, elsewhere or able, known, now, is_retry=bool(elsewhere))
 
 
 def _holds(runner: Runner, job: Job) -> bool:
@@ -109,7 +112,7 @@ def _starting(job: Job, runner: Runner, now: float) -> Cause:
     return Cause(kind=CauseKind.STARTING, answer=answer, expected_start=now)
 
 
-def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float) -> Cause:
+def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float, *, is_retry: bool) -> Cause:
     busy = [known.job(held.job_id) for runner in able for held in runner.attempts]
     held = [one for one in busy if one is not None]
     rivals = _rivals(job, able, held, known, now)
@@ -117,7 +120,8 @@ def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float) -> Caus
     ends = slots_of(able, known, now)
     free = sum(max(0, runner.usable(now) - len(runner.attempts)) for runner in able)
     start = start_of(ends, [expected_seconds(one.job, known) for one in line.ahead], now) if not line.quota else 0.0
-    details = (*_line_told(line), *_slots_told(able, known, now), *_start_told(start, line, now))
+    retry = (Detail(label="retry", lines=(_RETRY,)),) if is_retry else ()
+    details = (*_line_told(line), *retry, *_slots_told(able, known, now), *_start_told(start, line, now))
     if line.quota:
         answer = f"{line.quota} may hold {line.allowed} slots at a time, and holds them all"
         hint = "Wait for its other jobs, or raise the quota (settings of the scheduler)."

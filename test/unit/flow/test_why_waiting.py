@@ -165,6 +165,17 @@ def test_a_pause_after_an_error() -> None:
     assert told.runner().one("r.1")["kind"] == "next-to-start"
 
 
+def test_a_retry_waits_for_a_runner_that_has_not_had_it() -> None:
+    told = Told().runner("r1").runner("r2", ("q.1", 1))
+    told.job(e.JobRunning, "q.1", "other", attempt=1, runner_id="r2", at=950.0)
+    told.tell(e.AttemptStarted(job_id="r.1", attempt=1, runner_id="r1", started_at=900.0))
+    cause = queued(told, attempt=1, not_before=990.0).one("r.1")
+    assert (cause["kind"], "where it was not tried yet" in lines(cause, "retry")[0]) == ("waits-for-slot", True)
+    assert "r1" not in str(lines(cause, "slots"))
+    told.now = 1051.0
+    assert told.runner("r1").runner("r2", ("q.1", 1)).one("r.1")["kind"] == "next-to-start"
+
+
 def test_a_runner_has_it_already() -> None:
     cause = queued(Told().runner("r1", ("r.1", 2))).one("r.1")
     assert cause["kind"] == "starting"
