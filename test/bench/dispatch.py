@@ -15,6 +15,7 @@ from mesh import Mesh, running
 from processes import Skipped
 
 from cloud_builder.model import events as e
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import RequestOutcome
 from cloud_builder.ports.broker import Outgoing
 
@@ -31,8 +32,12 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         latencies = latency(mesh, samples)
         rates = [throughput(mesh, jobs) for _ in range(runs)]
         beside = told_of_a_job(mesh, jobs * (runs + 1) + samples)
+    with running(RUNNERS, SLOTS, CB_DISPATCH=Dispatch.SHARED_QUEUE) as mesh:
+        throughput(mesh, jobs)
+        shared = [throughput(mesh, jobs) for _ in range(runs)]
     bare_rates, bare_latencies = bare_loop.measure(bare_loop.Load(RUNNERS, SLOTS, jobs, samples, runs, beside))
     yield figure("dispatch.throughput", rates, "1/s", bare_rates, BARE)
+    yield figure("dispatch.shared_queue", shared, "1/s", rates, "directed dispatch")
     for name, part in (("p50", 0.50), ("p99", 0.99)):
         value, base = percentile(latencies, part), percentile(bare_latencies, part)
         yield figure(f"dispatch.latency_{name}", [value], "s", [base], BARE)

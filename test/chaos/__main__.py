@@ -6,6 +6,7 @@
 --seconds N    how long wishes and faults come
 --short        one seed that has every kind of fault
 --real         packages are really built; root's privilege
+--dispatch D   directed (default) or shared-queue
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from run import Report, Run
 from stage import Abilities, Stage
 from tree import ALL, SOURCE, Tree
 
+from cloud_builder.model.dispatch import Dispatch
+
 RECOVERY_LIMIT = 15.0
 
 
 def main() -> int:
     said = _parser().parse_args()
-    abilities, form = Abilities.found(), Form(said.real)
+    abilities, form = Abilities.found(), Form(said.real, said.dispatch)
     for lack in abilities.missing():
         print(f"left out: {lack}")
     seeds = _seeds(said, abilities)
@@ -91,8 +94,10 @@ class Arena:
         if report.wrong:
             print("".join(f"    {act}\n" for act in acts), end="")
             _tell(report)
-            real = " REAL=1" if self.form.real else ""
-            again = f"make chaos SEED={seed} JOBS={len(self.tree.units)} DURATION={self.seconds:g}{real}"
+            form = " REAL=1" if self.form.real else ""
+            if self.form.dispatch is not Dispatch.DIRECTED:
+                form += f" DISPATCH={self.form.dispatch}"
+            again = f"make chaos SEED={seed} JOBS={len(self.tree.units)} DURATION={self.seconds:g}{form}"
             print(f"  again: {again}", flush=True)
         return report
 
@@ -129,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--real", action="store_true")
+    parser.add_argument("--dispatch", type=Dispatch, choices=list(Dispatch), default=Dispatch.DIRECTED)
     parser.add_argument("--jobs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=20.0)
     return parser

@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloud_builder.model.dispatch import Dispatch
+
 PRETEND_SECONDS = 0.4
 MB = 1024 * 1024
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloud-builder" / "test"
@@ -20,6 +22,7 @@ class Form:
     """`settle`: seconds within which everything must have ended once all is healed."""
 
     real: bool = False
+    dispatch: Dispatch = Dispatch.DIRECTED
 
     @property
     def settle(self) -> float:
@@ -37,6 +40,7 @@ class Form:
         # With slots to spare a killed runner's job is taken at once, however long real builds take.
         builds = {"CB_RUNNER__SLOTS": "4"} if self.real else {"CB_RUNNER__PRETEND": str(PRETEND_SECONDS)}
         return {
+            "CB_DISPATCH": self.dispatch,
             "CB_SOURCES": json.dumps({source: {"url": str(repository), "branch": "main"}}),
             "CB_SCHEDULER__MAX_ERRORS": "50",
             "CB_SCHEDULER__RETRY_DELAY": "0.2",

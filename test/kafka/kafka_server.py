@@ -26,7 +26,7 @@ from confluent_kafka.admin import AdminClient
 from cloud_builder.model.settings import BrokerSettings
 
 VERSION = "4.4.0"
-IMAGE = "apache/kafka:4.1.0"
+IMAGE = f"apache/kafka:{VERSION}"
 POM = Path(__file__).with_name("pom.xml")
 START_TIMEOUT = 60.0
 ADVICE = (
