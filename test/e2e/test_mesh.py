@@ -116,6 +116,10 @@ def test_a_failing_build_ends_in_exit_1_with_its_cause(built):
         "packages/libgreet": "failure",
         "packages/greet": "skipped",
     }
+    [why] = mesh.ok("why", newest, "--json").json["causes"]
+    assert (why["root"]["kind"], why["root"]["unit"]) == ("failed", "packages/libgreet")
+    assert "this cannot compile" in why["root"]["log"]["cause"]
+    assert why["root"]["because"][0]["kind"] == "files"
 
 
 def test_a_push_is_noticed_and_built(built):
@@ -129,6 +133,10 @@ def test_a_push_is_noticed_and_built(built):
         return rows.get(push) if rows.get(push, {}).get("state") == "finished" else None
 
     assert mesh.until(finished, "the push is built")["outcome"] == "success"
+    built, untouched = (mesh.ok("why", name, "--json").json["causes"][0] for name in ("libgreet", "packages/greet"))
+    assert (built["kind"], built["because"][0]["kind"]) == ("built", "files")
+    assert f"at {revision[:12]}: greet.c" in built["answer"]
+    assert untouched["kind"] == "unchanged"
 
 
 def test_five_lines_of_a_plain_producer_are_enough(built):
