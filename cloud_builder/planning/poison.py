@@ -23,7 +23,7 @@ def death(job: JobRecord, *, is_sure: bool = True) -> Death | None:
     """That of the runner which has the job; None when the build had not begun: then it cannot have been the cause."""
     if not job.is_held or not job.begun_at or job.runner_id is None:
         return None
-    return Death(runner_id=job.runner_id, life=job.life, attempt=job.attempt, is_sure=is_sure)
+    return Death(runner_id=job.runner_id, life=job.life, begun_at=job.begun_at, attempt=job.attempt, is_sure=is_sure)
 
 
 def is_certain(job: JobRecord, threshold: int) -> bool:
@@ -41,12 +41,13 @@ def is_doubted(job: JobRecord, runner_id: RunnerId) -> bool:
 
 
 def heard(job: JobRecord, runner_id: RunnerId, life: float) -> JobRecord:
-    """A runner spoke: the same process never died; another one means that the one before did."""
+    """A runner spoke: the same process never died; another one means that the one before did. A process that is older
+    than the attempt is the same, even if the order was meant for the one before it."""
     kept = []
     for one in job.died:
         if one.runner_id != runner_id or one.is_sure:
             kept.append(one)
-        elif one.life != life:
+        elif one.life != life > one.begun_at:
             kept.append(one.model_copy(update={"is_sure": True}))
     return job.model_copy(update={"died": tuple(kept)})
 

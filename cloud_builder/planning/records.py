@@ -28,12 +28,13 @@ from cloud_builder.model.unit import Target
 
 
 class Death(Lenient):
-    """A runner that ended while it ran an attempt. `life`: its `started_at`.
+    """A runner that ended while it ran an attempt. `life`: its `started_at`; `begun_at`: of the attempt.
 
     `is_sure`: it said so itself, or came back as another process; else it fell silent and was not heard since."""
 
     runner_id: RunnerId
     life: float
+    begun_at: float
     attempt: int
     is_sure: bool = True
 

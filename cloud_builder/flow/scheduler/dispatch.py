@@ -41,7 +41,7 @@ def hear(world: World, work: Work, event: RunnerSeen, policy: RetryPolicy, lease
         world.unlisted.pop(held, None)
         job = world.jobs.get(held[0])
         if job is not None and advance.is_current(job, held[1]):
-            _is_held(world, work, job, event.started_at)
+            _is_held(world, work, job, event)
     for job_id, attempt in tuple(ordered):
         job = world.jobs[job_id]
         since = world.unlisted.setdefault((job_id, attempt), work.now)
@@ -67,12 +67,12 @@ def hear(world: World, work: Work, event: RunnerSeen, policy: RetryPolicy, lease
     )
 
 
-def _is_held(world: World, work: Work, job: JobRecord, life: float) -> None:
+def _is_held(world: World, work: Work, job: JobRecord, event: RunnerSeen) -> None:
     """By its runner's own word. That it has begun is not written down, so after a restart of ours this tells."""
-    if job.life != life:
-        world.save_job(work, job.model_copy(update={"life": life}))
+    if job.life != event.started_at:
+        world.save_job(work, job.model_copy(update={"life": event.started_at}))
     elif not job.begun_at and work.now - job.assigned_at > HAS_BEGUN:
-        world.note_start(advance.begun(job, work.now))
+        world.note_start(advance.begun(job, event.at))
 
 
 def drain(world: World, work: Work, event: RunnerDraining) -> None:

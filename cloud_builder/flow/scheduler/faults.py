@@ -76,7 +76,7 @@ class Faults:
         after = trust.after(before, job, end, work.now, limit)
         if after != before:
             self._save(work, job.runner_id, after)
-            if (before and before.at) != (after and after.at):
+            if _aside_since(before) != _aside_since(after):
                 self._tell(work, job.runner_id, after)
 
     def returned(self, work: Work, runner_id: RunnerId) -> None:
@@ -153,3 +153,7 @@ class Faults:
             elif due > now + request.deadline:
                 self.deadlines[request_id] = now + request.deadline
         return late
+
+
+def _aside_since(known: Trust | None) -> float | None:
+    return known.at if known is not None and known.is_set_aside else None

@@ -67,9 +67,10 @@ def package(name: str, content: str) -> Artifact:
 
 
 class Bench:
-    """`runners`: names of live runners with one slot each."""
+    """`runners`: names of live runners, with so many `slots` each."""
 
-    def __init__(self, *, runners: tuple[str, ...] = ("r1",), **settings: float) -> None:
+    def __init__(self, *, runners: tuple[str, ...] = ("r1",), slots: int = 1, **settings: float) -> None:
+        self.slots = slots
         self.state = MemoryState()
         self.settings = SchedulerSettings(**settings)
         self.now = self.broker_seen = 1000.0
@@ -124,7 +125,7 @@ class Bench:
         return e.RunnerSeen(
             runner_id=name,
             arch="x86_64",
-            slots=1,
+            slots=self.slots,
             attempts=tuple(e.RunningAttempt(job_id=o.job_id, attempt=o.attempt) for o in self.holding[name]),
             started_at=self.lives[name],
             at=self.now,

@@ -61,13 +61,13 @@ def test_a_silent_runner_that_speaks_again_did_not_die_of_it():
 def test_a_silent_runner_that_comes_back_as_another_process_did():
     one = lost(again(confessed(begun("r1")), "r2"))
     assert one.state is JobState.QUEUED
-    back = advance.heard(one, "r2", 2.0, POLICY, 60.0)
+    back = advance.heard(one, "r2", 500.0, POLICY, 60.0)
     assert (back.outcome, back.code) == (Outcome.FAILURE, "poison")
 
 
 def test_silence_heard_while_the_job_runs_elsewhere_does_not_touch_that_attempt():
     one = again(lost(begun("r1")), "r2")
-    for life, deaths in ((1.0, 0), (2.0, 1)):
+    for life, deaths in ((1.0, 0), (5.0, 0), (500.0, 1)):
         back = advance.heard(one, "r1", life, POLICY, 60.0)
         assert (back.state, back.attempt, back.deaths) == (JobState.RUNNING, 2, deaths)
 
@@ -89,7 +89,7 @@ def test_only_deaths_count_and_each_once(steps):
             one = advance.again(one, "silent", policy, 50.0, death=poison.death(one, is_sure=False))
             sure, unheard = sure + (comes_back == "new"), unheard + (not comes_back)
             if comes_back:
-                one = advance.heard(one, runner, 1.0 if comes_back == "same" else 2.0, policy, 60.0)
+                one = advance.heard(one, runner, 1.0 if comes_back == "same" else 500.0, policy, 60.0)
         else:
             code = {"confess": DIED, "error": "machine", "stop": HANDED_BACK}[what]
             one = advance.finish(one, report(one, Outcome.ERROR, code=code), policy, 50.0)
