@@ -3,7 +3,7 @@ with the nearest name that is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 
 from cloud_builder.errors import Rejected
@@ -12,8 +12,6 @@ from cloud_builder.ports.state import Document, Documents
 
 LOOKED_AT = 5000
 """So many of the newest are looked at for a beginning or a nearest name."""
-MOST_OF_UNIT = 300
-"""So many of the newest jobs of a unit are looked at for each of its targets."""
 
 
 def one(collection: str, word: str, state: Documents) -> Document:
@@ -71,12 +69,15 @@ def thing(word: str, state: Documents) -> tuple[str, str]:
 
 def newest_of_unit(word: str, state: Documents, most: int) -> list[Document]:
     """The newest job of each target of a unit, the newest first; of each unit, when several are called so."""
-    found: dict[tuple[str, str, str], Document] = {}
-    for body in islice(_jobs_of_unit(word, state), MOST_OF_UNIT):
-        found.setdefault((body["source"], body["unit"], body["target"]["name"]), body)
+    found: list[Document] = []
+    source, _, path = word.rpartition(":")
+    for _, newest in state.find("newest", parent=path.rsplit("/", 1)[-1], newest=True):
+        body = state.get("job", newest["job_id"])
+        if body and source in ("", body["source"]) and f"/{body['unit']}".endswith(f"/{path}"):
+            found.append(body)
         if len(found) == most:
             break
-    return list(found.values())
+    return found
 
 
 def unit(word: str, state: Documents) -> Document | None:
@@ -107,13 +108,10 @@ def newest_keys(collection: str, state: Documents) -> list[str]:
 
 
 def _newest_job_of_unit(word: str, state: Documents) -> Document | None:
-    return next(_jobs_of_unit(word, state), None)
-
-
-def _jobs_of_unit(word: str, state: Documents) -> Iterator[Document]:
-    """Newest first. `hello`, `packages/hello` or `demo:packages/hello`."""
+    """`hello`, `packages/hello` or `demo:packages/hello`."""
     source, _, path = word.rpartition(":")
     for key, _ in state.find("job-name", parent=path.rsplit("/", 1)[-1], newest=True):
         body = state.get("job", key)
         if body and (not source or body["source"] == source) and f"/{body['unit']}".endswith(f"/{path}"):
-            yield body
+            return body
+    return None

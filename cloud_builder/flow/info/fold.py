@@ -127,7 +127,9 @@ def _job_result(job: e.JobResult, event: e.RequestFinished, state: Documents) ->
     told = job.model_dump(mode="json") | {"target": old.get("target") or {"name": job.target}}
     ended = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at, "waiting_for": []}
     of = {"request_id": event.request_id, "source": event.source, "revision": event.revision, "reason": ""}
-    _put_job({**old, **told, **of, **ended}, state)
+    body = {**old, **told, **of, **ended}
+    history.note_newest(body, state)
+    _put_job(body, state)
 
 
 def _put_request(body: Document, state: Documents) -> None:
@@ -137,6 +139,8 @@ def _put_request(body: Document, state: Documents) -> None:
 def _job(event: e.JobEvent, state: Documents) -> None:
     old = state.get("job", event.job_id) or {}
     body = {"first_at": event.at, **old, **event.model_dump(mode="json"), **history.told(event, old)}
+    if not old:
+        history.note_newest(body, state)
     if isinstance(event, e.JobRunning):
         body["started_at"] = event.at
         _request_runs(event.request_id, state)

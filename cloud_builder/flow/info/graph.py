@@ -7,7 +7,6 @@ Debian's whole index takes some seconds, the next question nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from cloud_builder.model.unit import Unit
 from cloud_builder.planning.graph import Graph, Node, Origin, Snapshot, graph
 from cloud_builder.ports.state import Document, Documents
 
-from . import find
+from . import find, history
 from .pages import Row, page
 
 Args = dict[str, Any]
@@ -112,12 +111,9 @@ def _behind(whole: Graph, order: Sequence[int], after: str) -> Sequence[int]:
 
 
 def _rows(whole: Graph, order: Iterable[int], shown: set[int], state: Documents) -> Iterator[Row]:
-    newest: dict[str, dict[str, Document]] = {}
     for number in order:
         node = whole.nodes[number]
-        if node.unit not in newest:
-            newest[node.unit] = _newest(node.unit, state)
-        job = newest[node.unit].get(f"{node.source}@{node.target}", {})
+        job = history.newest(node.source, node.unit, node.target, state) or {}
         yield (
             _key(node),
             {
@@ -126,22 +122,15 @@ def _rows(whole: Graph, order: Iterable[int], shown: set[int], state: Documents)
                 "unit": node.unit,
                 "target": node.target,
                 "needs": [_key(whole.nodes[need]) for need in whole.needs[number] if need in shown],
-                "state": job.get("outcome") or job.get("state") or "",
+                "state": _state(job),
                 "job_id": job.get("job_id") or "",
             },
         )
 
 
-def _newest(unit: str, state: Documents) -> dict[str, Document]:
-    """The newest job by source and target."""
-    found: dict[str, Document] = defaultdict(dict)
-    for body in find.newest_of_unit(unit, state, MOST_TARGETS):
-        if body["unit"] == unit:
-            found.setdefault(f"{body['source']}@{body['target']['name']}", body)
-    return found
-
-
-MOST_TARGETS = 50
+def _state(job: Document) -> str:
+    """How it stands or ended; `unchanged` is no skipping that anybody need look at."""
+    return "unchanged" if job.get("code") == "unchanged" else str(job.get("outcome") or job.get("state") or "")
 
 
 def _key(node: Node) -> str:

@@ -1,5 +1,6 @@
 """What a unit was before: its last endings with their inputs, and which push changed which of its files.
 
+    newest      source:unit@target   parent: the unit's last name; the newest job, by time of first mention
     past        job                  parent: source:unit@target; the last KEPT good endings, by time
     past-bad    job                  the same for failures and errors
     tree        source:unit@tree     parent: source:unit; the push that brought this tree, and the tree before it
@@ -38,6 +39,26 @@ def told(event: e.JobEvent, old: Document) -> Document:
 def _is_other_request(job: str, request: RequestId) -> bool:
     """A job of another request that builds the same inputs: waited for, but not needed."""
     return job.rpartition(".")[0] != request
+
+
+def note_newest(body: Document, state: Documents) -> None:
+    """Of the jobs that one request has for it (the rounds of a dependency cycle) the last one is meant."""
+    place = _place(body["source"], body["unit"], body["target"]["name"])
+    old, at = state.get("newest", place), body["first_at"]
+    if old is None or (old["at"], _number(old["job_id"])) < (at, _number(body["job_id"])):
+        parent = body["unit"].rsplit("/", 1)[-1]
+        state.put("newest", place, {"job_id": body["job_id"], "at": at}, parent=parent, rank=at)
+
+
+def newest(source: str, unit: str, target: str, state: Documents) -> Document | None:
+    """The newest job of a unit and target; None also when it is forgotten."""
+    found = state.get("newest", _place(source, unit, target))
+    return state.get("job", found["job_id"]) if found else None
+
+
+def _number(job: str) -> int:
+    last = job.rpartition(".")[2]
+    return int(last) if last.isdecimal() else 0
 
 
 # --- endings ----------------------------------------------------------------------------------------------------------

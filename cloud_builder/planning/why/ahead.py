@@ -44,20 +44,20 @@ def line_before(job: Job, rivals: Sequence[Job], held: Iterable[Job], known: Kno
     rules = known.rules()
     jobs = {one.job_id: one for one in (*rivals, job)}
     tickets = {one.job_id: _ticket(one, known) for one in jobs.values()}
-    having = [_held(one, known, now) for one in held]
-    order = restored(rules, tickets.values(), having, now)
+    order = restored(rules, tickets.values(), [_held(one, known, now) for one in held], now)
     order.at(now)
-    ahead: list[Ahead] = []
-    while (head := order.first(_POOL)) is not None:
+    first: list[tuple[JobId, int]] = []
+    own_rank = job.priority.rank
+    while (head := order.first(_POOL)) is not None and len(first) < MOST_AHEAD:
         if head.job_id == job.job_id:
-            return Line(tuple(ahead))
-        if len(ahead) == MOST_AHEAD:
-            return Line(tuple(ahead), is_whole=False)
-        why = _why(tickets[head.job_id], tickets[job.job_id], rules, now)
-        ahead.append(Ahead(jobs[head.job_id], why))
+            own_rank = head.rank
+            break
+        first.append((head.job_id, head.rank))
         order.take(head.job_id, now)
-    quota = _full(tickets[job.job_id], order, rules)
-    return Line(tuple(ahead), quota, rules.quotas.get(quota, 0))
+    ticket = tickets[job.job_id]
+    ahead = [Ahead(jobs[one], _why(tickets[one], ticket, (rank, own_rank), now)) for one, rank in first]
+    quota = _full(ticket, order, rules) if head is None else ""
+    return Line(tuple(ahead), quota, rules.quotas.get(quota, 0), is_whole=len(ahead) < MOST_AHEAD)
 
 
 def _ticket(job: Job, known: Known) -> Ticket:
@@ -79,9 +79,8 @@ def _number(job_id: JobId) -> int:
     return int(last) if last.isdecimal() else 0
 
 
-def _why(first: Ticket, job: Ticket, rules: Rules, now: float) -> str:
-    """The first rule by which the other one goes first."""
-    ranks = _rank(first, rules, now), _rank(job, rules, now)
+def _why(first: Ticket, job: Ticket, ranks: tuple[int, int], now: float) -> str:
+    """The first rule by which the other one goes first. `ranks`: the classes that the two count as by now."""
     if ranks[0] < ranks[1]:
         waited = f", after waiting {lasting(now - first.since)}" if ranks[0] < first.priority.rank else ""
         return f"priority {first.priority.value}{waited}"
@@ -94,10 +93,6 @@ def _why(first: Ticket, job: Ticket, rules: Rules, now: float) -> str:
     if first.path != job.path:
         return f"longer way to the end ({lasting(first.path)})"
     return "earlier in the same request"
-
-
-def _rank(ticket: Ticket, rules: Rules, now: float) -> int:
-    return max(0, ticket.priority.rank - int(max(0.0, now - ticket.since) / rules.ageing))
 
 
 def _full(ticket: Ticket, order: Order, rules: Rules) -> str:

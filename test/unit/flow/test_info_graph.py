@@ -65,6 +65,8 @@ def test_the_state_is_that_of_the_newest_job(ask: Asked) -> None:
     states = {row["unit"]: (row["state"], row["job_id"]) for row in ask()["items"]}
     assert states["packages/lib"] == ("failure", "s.1")
     assert states["packages/app"] == ("", "")
+    ask.told.job(e.JobFinished, "t.1", "app", outcome=Outcome.SKIPPED, code="unchanged", reused_from="o.1", at=970.0)
+    assert ask(unit="app")["items"][0]["state"] == "unchanged"
 
 
 def test_pages_join_to_the_whole(ask: Asked) -> None:

@@ -88,6 +88,13 @@ def test_a_unit_is_its_newest_job_on_each_target() -> None:
     }
 
 
+def test_the_last_round_of_a_cycle_is_meant() -> None:
+    told = Told().runner()
+    for number in (9, 10, 8):
+        told.job(e.JobBlocked, f"r.{number}", waiting_for=())
+    assert told.one("lib")["job_id"] == "r.10"
+
+
 def test_a_unit_with_a_mistake_in_it() -> None:
     problem = Problem(
         path="packages/lib", file="packages/lib/.cb/cloud_builder.yml", line=3, message="no dist", hint="x"

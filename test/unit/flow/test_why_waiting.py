@@ -76,11 +76,15 @@ def test_when_it_starts_is_not_guessed() -> None:
         ({"path": 90.0}, {"path": 10.0, "job": "q.2"}, "longer way to the end (1 min 30 s)"),
         ({"source": "another"}, {"held": True}, "fair share: source another"),
         ({"requester": "ann"}, {"held": True, "requester": "bob"}, "fair share: ann"),
-        ({"priority": Priority.BULK, "at": 100.0}, {"accepted_at": 950.0}, "priority bulk, after waiting 15 min"),
+        (
+            {"priority": Priority.BULK, "at": 100.0, "ageing": 80.0},
+            {"at": 990.0},
+            "priority bulk, after waiting 15 min",
+        ),
     ],
 )
 def test_who_is_ahead_and_by_which_rule(other: dict[str, Any], mine: dict[str, Any], rule: str) -> None:
-    told = Told(Rules(ageing=400.0))
+    told = Told(Rules(ageing=other.get("ageing", 400.0)))
     job = mine.get("job", "r.1")
     names = ("source", "requester", "accepted_at")
     of_job = ("source", "priority", "path", "at")
