@@ -32,6 +32,10 @@ join() {
         --operation DescribeConfigs --operation AlterConfigs --group "$2"
 }
 
+lead() {
+    run --add --allow-principal "User:$1" --operation Write --operation Describe --transactional-id "$2"
+}
+
 CLIENT_USER=${CLIENT_USER:-cb-client}
 allow "$CLIENT_USER" Write cb.request
 allow "$CLIENT_USER" Write cb.query
@@ -61,6 +65,7 @@ allow "$SCHEDULER_USER" Read cb.state
 allow "$SCHEDULER_USER" Read cb.runner
 allow "$SCHEDULER_USER" Read cb.attempt
 allow "$SCHEDULER_USER" Read cb.repository
+lead "$SCHEDULER_USER" cb-scheduler
 
 RUNNER_USER=${RUNNER_USER:-cb-runner}
 allow "$RUNNER_USER" Write cb.runner

@@ -87,6 +87,8 @@ JOB = Topic("cb.job", SCHEDULER, states=True)
 RESULT = Topic("cb.result", SCHEDULER, compacted=True)
 PLAN = Topic("cb.plan", SCHEDULER, retention=3600.0)
 STATE = Topic("cb.state", SCHEDULER, compacted=True, retention=0.0)
+TRANSACTIONAL_ID = "cb-scheduler"
+"""Kafka's name for whoever writes cb.state, where several schedulers take turns."""
 RUNNERS = Topic("cb.runner", RUNNER, compacted=True, retention=86400.0)
 ATTEMPT = Topic("cb.attempt", RUNNER)
 LOG = Topic("cb.log", RUNNER, retention=86400.0, room=1024 * MIB)

@@ -24,7 +24,7 @@ from cloud_builder.mesh.outage import Outage
 from cloud_builder.mesh.succession import Follower, Leading, Reign
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import Settings
-from cloud_builder.model.topics import RUNNERS, STATE
+from cloud_builder.model.topics import RUNNERS, STATE, TRANSACTIONAL_ID
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.pulse import Pulse
 
@@ -99,7 +99,7 @@ class Turn:
         else can write any more."""
         if not self._is_of_last_reign():
             return None
-        self._broker.take(NAME)
+        self._broker.take(TRANSACTIONAL_ID)
         if not self._is_of_last_reign():
             return None
         known = succession.reign_of(self._state)
@@ -127,7 +127,7 @@ class Turn:
                 return None
         old = follower.leader
         _LOG.warning("taking over", extra={"from": old.id if old else None, "silent": round(follower.silence, 1)})
-        self._broker.take(NAME)
+        self._broker.take(TRANSACTIONAL_ID)
         follower.drain(lambda: self._pulse.beat("taking over"))
         last = follower.leader
         return 1 if last is None else last.epoch + 1

@@ -11,7 +11,9 @@ from cloud_builder.model.topics import (
     QUEUE,
     SHARE_GROUP,
     SHARE_GROUP_SETTINGS,
+    STATE,
     TOPICS,
+    TRANSACTIONAL_ID,
     Topic,
     topics_read_by,
 )
@@ -103,6 +105,8 @@ def role_lines(role: Role) -> str:
     lines += [allowed(variable, "Read", topic) for topic in topics_read_by(role)]
     if QUEUE in topics_read_by(role):
         lines.append(f'join "${variable}" {SHARE_GROUP}')
+    if STATE in written_by(role):
+        lines.append(f'lead "${variable}" {TRANSACTIONAL_ID}')
     return "\n".join(lines) + "\n"
 
 
@@ -133,4 +137,8 @@ def acls() -> str:
         '    run --add --allow-principal "User:$1" --operation Read --operation Describe \\\n'
         '        --operation DescribeConfigs --operation AlterConfigs --group "$2"\n}\n'
     )
-    return "\n".join([header, tool("kafka-acls"), allow, allow_all, join, *map(role_lines, Role)])
+    lead = (
+        "lead() {\n"
+        '    run --add --allow-principal "User:$1" --operation Write --operation Describe --transactional-id "$2"\n}\n'
+    )
+    return "\n".join([header, tool("kafka-acls"), allow, allow_all, join, lead, *map(role_lines, Role)])
