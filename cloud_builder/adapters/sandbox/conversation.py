@@ -187,8 +187,9 @@ class Conversation:
             return b""
 
     def _free(self) -> int:
-        """In bytes; every file counts as a block, so that empty ones count, too."""
-        file_system = os.statvfs(self._spec["side"])
+        """In bytes; every file counts as a block, so that empty ones count, too. Beside the side directory, because the
+        stage deletes that before we hear of its end."""
+        file_system = os.statvfs(Path(self._spec["side"]).parent)
         return file_system.f_bavail * file_system.f_frsize + file_system.f_ffree * _FILE
 
 

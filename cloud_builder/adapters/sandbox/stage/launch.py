@@ -24,7 +24,9 @@ _RM = "/bin/rm"
 def main(control: int) -> NoReturn:
     """`control`: descriptor of the socket to the runner. Exits with 0 when everything that happened was told."""
     os.set_inheritable(control, False)
-    spec = _read_spec(control)
+    spec, called_off = read_spec(control)
+    if called_off:
+        _clean_up(spec["side"])
     try:
         die_with_parent()
         if os.getppid() != spec["parent"]:
@@ -43,15 +45,18 @@ def _offer_to_oom_killer() -> None:
         score.write("500")
 
 
-def _read_spec(control: int) -> Spec:
-    line = b""
-    while not line.endswith(b"\n"):
+def read_spec(control: int) -> tuple[Spec, bool]:
+    """The spec, and whether the runner has called it off already: its KILL may lie right behind the line, when we
+    are slow to start."""
+    said = b""
+    while b"\n" not in said:
         piece = os.read(control, 65536)
         if not piece:
             os._exit(1)
-        line += piece
+        said += piece
+    line, _, orders = said.partition(b"\n")
     spec: Spec = json.loads(line)
-    return spec
+    return spec, bool(orders)
 
 
 def _own_ids(spec: Spec, control: int) -> bool:
