@@ -132,6 +132,43 @@ def test_a_job_is_tried_again_after_an_error(gate: Gate) -> None:
     assert "r1, error" in str(until(mesh, "q.1", "waits-after-error")["details"])
 
 
+def test_no_runner_is_large_enough() -> None:
+    tree = unit("big")
+    manifest = "projects/packages/big/.cb/cloud_builder.yml"
+    tree[manifest] += b"constraints: {memory: 64G, tags: [fast]}\n"
+    mesh = MemoryMesh(tree)
+    mesh.ask("big")
+    cause = until(mesh, "q.1", "waits-for-capacity")
+    assert "memory 64 GiB, tag fast" in cause["answer"]
+    assert "r1 has memory 4 GiB, has no tag fast" in str(cause["details"])
+
+
+def test_the_only_runner_is_set_aside_after_errors(gate: Gate) -> None:
+    names = [f"unit{number}" for number in range(3)]
+    gate.outcomes = dict.fromkeys(names, Outcome.ERROR)
+    tree: dict[str, bytes] = {}
+    for name in names:
+        tree |= unit(name)
+    mesh = MemoryMesh(tree, build=gate.build)
+    mesh.ask(*names)
+    mesh.until(lambda: mesh.told(e.RunnerSetAside))
+    cause = until(mesh, "q.1", "waits-for-runner-set-aside")
+    assert "r1 for" in cause["answer"]
+    assert "ended in error" in cause["answer"]
+
+
+def test_an_urgent_request_goes_first(gate: Gate) -> None:
+    gate.is_open = False
+    mesh = MemoryMesh(files() | unit("urgent"), build=gate.build)
+    mesh.ask("base", id="long")
+    until(mesh, "long.1", "building")
+    mesh.ask("other", id="bulk", priority="bulk")
+    until(mesh, "bulk.1", "waits-for-slot")
+    mesh.ask("urgent", id="soon", priority="interactive")
+    job_of(mesh, "soon", "urgent")
+    assert "packages/urgent (soon.1): priority interactive" in str(asked(mesh, "bulk.1")["details"])
+
+
 def test_what_a_push_changed(gate: Gate) -> None:
     mesh = built_once(gate)
     gate.is_open = False
