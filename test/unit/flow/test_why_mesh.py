@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from random import Random
 from threading import Event
 from typing import Any
 
 import pytest
 from memory_mesh import URL, MemoryMesh, unit
 
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.flow.info.fold import fold
 from cloud_builder.flow.info.why import why
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, BinaryPackage
@@ -269,3 +272,21 @@ def test_a_request_that_cannot_be_fulfilled() -> None:
     cause = until(mesh, "no", "rejected")
     assert "oter" in cause["answer"]
     assert "other" in cause["next"]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_is_heard_in_whatever_order_there_is_an_answer(gate: Gate, seed: int) -> None:
+    gate.outcomes["other"] = Outcome.FAILURE
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("app", "other", id="first")
+    mesh.finished("first")
+    mesh.finished(push(mesh, base="new"))
+    heard = [*mesh.told()] * 2
+    Random(seed).shuffle(heard)
+    state = MemoryState()
+    for number, event in enumerate(heard):
+        fold(event, state)
+        if number % 10 == 0:
+            for kind in ("job", "request"):
+                for key, _ in list(state.find(kind)):
+                    assert why(key, state, mesh.now, Rules())["causes"][0]["answer"]
