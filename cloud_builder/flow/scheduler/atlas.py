@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted, SourceRevised
-from cloud_builder.model.ids import SourceName
+from cloud_builder.model.ids import SourceName, UnitPath
 from cloud_builder.planning.exchange import revised
 from cloud_builder.planning.graph import Graph, Origin, Snapshot, graph
 from cloud_builder.ports.mesh import Work
@@ -27,11 +27,13 @@ class Atlas:
     def __init__(self) -> None:
         self._followed: dict[SourceName, Snapshot] | None = None
         self._graph: Graph | None = None
+        self._known: dict[SourceName, tuple[Snapshot, frozenset[UnitPath]]] = {}
         self._newer: set[SourceName] = set()
         """Whose units the graph does not have yet."""
 
-    def remember(self, work: Work, event: SourceRevised) -> None:
-        """A snapshot counts once all of its parts are here; until then the one before does."""
+    def remember(self, work: Work, event: SourceRevised) -> set[UnitPath]:
+        """A snapshot counts once all of its parts are here; until then the one before does. Returns the units that the
+        followed branch has no more."""
         self._load(work.state)
         if event.part == 0:
             _forget(work, ARRIVING, event.source)
@@ -39,17 +41,27 @@ class Atlas:
         if event.parts > 1:
             _put(work, ARRIVING, event)
             if event.part < event.parts - 1:
-                return
+                return set()
             parts = _read(work.state, ARRIVING, event.source)
             _forget(work, ARRIVING, event.source)
-        if len(parts) == event.parts and all(part.revision == event.revision for part in parts):
-            shelf = FOLLOWED if event.followed else ASIDE
-            _forget(work, shelf, event.source)
-            for part in parts:
-                _put(work, shelf, part)
-            if event.followed and self._followed is not None:
-                self._followed[event.source] = _snapshot(parts)
-                self._newer.add(event.source)
+        if len(parts) < event.parts or any(part.revision != event.revision for part in parts):
+            return set()
+        shelf = FOLLOWED if event.followed else ASIDE
+        _forget(work, shelf, event.source)
+        for part in parts:
+            _put(work, shelf, part)
+        if not event.followed or self._followed is None:
+            return set()
+        before = self._paths(event.source)
+        self._followed[event.source] = _snapshot(parts)
+        self._newer.add(event.source)
+        return set(before - self._paths(event.source))
+
+    def has(self, state: Documents, source: SourceName, unit: UnitPath) -> bool:
+        """Whether the followed branch has the unit now. True where nothing is followed: nothing says otherwise."""
+        self._load(state)
+        assert self._followed is not None
+        return source not in self._followed or unit in self._paths(source)
 
     def forget(self, work: Work, source: SourceName) -> None:
         """It is not followed any more: nothing of it is drawn into requests of others."""
@@ -75,6 +87,16 @@ class Atlas:
             )
         aside = _snapshot(parts)
         return revised(self._current(), aside) or graph({**self._followed, request.source: aside}.values())
+
+    def _paths(self, source: SourceName) -> frozenset[UnitPath]:
+        """Of the units of a followed branch."""
+        snapshot = self._followed and self._followed.get(source)
+        if not snapshot:
+            return frozenset()
+        known = self._known.get(source)
+        if known is None or known[0] is not snapshot:
+            known = self._known[source] = (snapshot, frozenset(unit.path for unit in snapshot.units))
+        return known[1]
 
     def _current(self) -> Graph:
         assert self._followed is not None

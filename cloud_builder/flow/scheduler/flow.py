@@ -61,7 +61,7 @@ class SchedulerFlow:
         world = self.world
         match event.payload:
             case e.SourceRevised() as payload:
-                world.atlas.remember(work, payload)
+                world.forget_offers(work, payload.source, world.atlas.remember(work, payload))
             case e.SourceRemoved() as payload:
                 world.atlas.forget(work, payload.source)
             case e.RequestAccepted() as payload:

@@ -210,7 +210,7 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
         if not job.profiles:
             last = Dumped(Last(seconds=seconds, inputs=job.inputs, job_id=job.job_id))
             work.state.put("history", _history_key(job.source, job.unit, job.target.name), last)
-    if not job.publish:
+    if not job.publish or not world.atlas.has(work.state, job.source, job.unit):
         return
     for artifact in job.artifacts:
         if artifact.package is not None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from cloud_builder.model.events import JobEvent
 from cloud_builder.model.frozen import Dumped, Lenient
-from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId
+from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId, SourceName, UnitPath
 from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.advance import LONGEST_WAIT
 from cloud_builder.planning.order import Held, Order, Rules, Ticket
@@ -122,7 +123,13 @@ class World:
     def save_offer(self, work: Work, target: str, offer: Offer) -> None:
         package = offer.artifact.package
         if package is not None:
-            _put(work, "offers", f"{target}/{package.name}", offer)
+            _put(work, "offers", f"{target}/{package.name}", offer, parent=offer.source)
+
+    def forget_offers(self, work: Work, source: SourceName, gone: Collection[UnitPath]) -> None:
+        """What units made that git has no more is no dependency of anything."""
+        offers = [(key, body) for key, body in work.state.find("offers", parent=source)] if gone else []
+        for key in [key for key, body in offers if body["unit"] in gone]:
+            work.state.delete("offers", key)
 
     # --- looking up -----------------------------------------------------------------------------------------------
 
