@@ -273,6 +273,34 @@ def test_a_request_accepted_while_a_clock_was_ahead_has_its_time_from_now(ahead,
     assert bench.result().code == "deadline"
 
 
+# --- units that git has no more ---------------------------------------------------------------------------------------
+
+
+def offered(bench, *wanted):
+    """What another source's unit that build-depends on u0 is given."""
+    bench.deliver(bench.snapshot(unit("app", "u0"), source="other"))
+    bench.deliver(bench.request("app", id=f"o{len(bench.starts)}", source="other"))
+    return [artifact.package.name for artifact in bench.of(e.JobAssigned)[-1].dependencies]
+
+
+def test_what_a_deleted_unit_made_is_offered_to_nobody():
+    bench = Bench()
+    bench.deliver(*bench.heartbeats(), bench.snapshot(*MANY), bench.request("u0", publish=True))
+    bench.work_off()
+    assert list(bench.state.find("offers", parent="s"))
+    bench.deliver(bench.snapshot(*MANY[1:], revision="b"))
+    assert list(bench.state.find("offers")) == []
+    assert offered(bench) == []
+
+
+def test_a_unit_deleted_while_it_is_built_is_offered_to_nobody():
+    bench = Bench()
+    bench.deliver(*bench.heartbeats(), bench.snapshot(*MANY), bench.request("u0", publish=True))
+    bench.deliver(bench.snapshot(*MANY[1:], revision="b"))
+    bench.work_off()
+    assert list(bench.state.find("offers")) == []
+
+
 # --- whatever happens -------------------------------------------------------------------------------------------------
 
 STEPS = ("finish", "error", "die", "die unseen", "freeze", "replay", "boot", "wait")
