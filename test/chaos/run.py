@@ -147,8 +147,9 @@ class Run:
         self._stage.daemons[victim.runner_id].wanted = False
         self._stage.daemons[victim.runner_id].kill(0)
         killed = time.monotonic()
-        self._await(lambda: self._runs_again(victim), 30, f"job {victim.job_id} runs again elsewhere", report)
-        took = time.monotonic() - killed
+        again = f"job {victim.job_id} runs again elsewhere"
+        self._await(lambda: self._runs_again(victim) or self._had_ended(victim), 30, again, report)
+        took = 0.0 if self._had_ended(victim) else time.monotonic() - killed
         self._stage.daemons[victim.runner_id].wanted = True
         self._await(self._is_over, self._settle, "the last wish is answered", report)
         return took
@@ -156,6 +157,11 @@ class Run:
     def _runs_again(self, victim: JobRunning) -> bool:
         later = (event for event in self._ear.of(JobRunning) if event.job_id == victim.job_id)
         return any(event.attempt > victim.attempt for event in later)
+
+    def _had_ended(self, victim: JobRunning) -> bool:
+        """Its result was on the way when the runner was killed: nothing to recover from."""
+        ended = (event for event in self._ear.of(JobFinished) if event.job_id == victim.job_id)
+        return any(event.attempt == victim.attempt for event in ended)
 
     # --- the verdict ------------------------------------------------------------------------------------------------
 
