@@ -7,4 +7,5 @@ command line and simulations all run this same code.
     expand  ── request + snapshot → jobs in order            relations ── what a package needs and offers
     ready   ── finished jobs → dependencies, input key       match     ── queue + runners → assignments
     advance ── job + report → job                            verdict   ── jobs → outcome of the request
+    why     ── what is known → the cause, in words           draw      ── who needs whom, as a tree or a picture
 """
