@@ -99,6 +99,8 @@ class BrokerFacts:
     topics: tuple[tuple[TopicFacts, TopicFacts], ...] = ()
     """(wanted, found)"""
     ahead: float | None = None
+    unshared: Refusal | None = None
+    """Why runners cannot share queues there, when the settings want them to."""
 
 
 @dataclass(frozen=True)
@@ -286,6 +288,8 @@ def _broker(facts: Facts) -> Iterator[Finding]:
     yield from found
     if broker.topics and not found:
         yield _ok("topics", "all as the topic table wants them")
+    if broker.unshared is not None:
+        yield Finding("dispatch", Level.ERROR, broker.unshared.message, broker.unshared.hint)
 
 
 def _topic(broker: BrokerFacts, wanted: TopicFacts, found: TopicFacts) -> Iterator[Finding]:

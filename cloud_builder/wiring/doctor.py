@@ -7,8 +7,12 @@ import sys
 import time
 
 from cloud_builder.adapters.machine import host
+from cloud_builder.errors import Rejected
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import BrokerSettings, Settings
-from cloud_builder.planning.doctor import BrokerFacts, Facts, Place
+from cloud_builder.planning.doctor import BrokerFacts, Facts, Place, Refusal
+
+from .queue import check_sharing
 
 
 def quick(settings: Settings, *, builds: bool = True) -> Facts:
@@ -41,14 +45,27 @@ def whole(settings: Settings, broker: BrokerSettings | None, *, is_up: bool) -> 
         cgroup_controllers=host.delegated(),
         key=key(settings.home / "collector" / "gnupg", said.key_name),
         port=port,
-        broker=_broker(broker),
+        broker=_broker(broker, settings.dispatch),
     )
 
 
-def _broker(settings: BrokerSettings | None) -> BrokerFacts | None:
+def _broker(settings: BrokerSettings | None, dispatch: Dispatch) -> BrokerFacts | None:
+    from dataclasses import replace
+
     from cloud_builder.adapters.kafka.inspection import inspect
 
-    return inspect(settings) if settings is not None else None
+    if settings is None:
+        return None
+    found = inspect(settings)
+    return found if found.refusal else replace(found, unshared=_unshared(settings, dispatch))
+
+
+def _unshared(settings: BrokerSettings, dispatch: Dispatch) -> Refusal | None:
+    try:
+        check_sharing(dispatch, settings)
+    except Rejected as error:
+        return Refusal(error.message, error.hint)
+    return None
 
 
 def _places(settings: Settings, *, builds: bool) -> tuple[Place, ...]:

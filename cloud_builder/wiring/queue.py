@@ -20,11 +20,9 @@ def offers(settings: Settings, arch: str) -> OfferQueue | None:
     """None: directed dispatch. Rejected when this broker cannot share out queues."""
     if settings.dispatch is not Dispatch.SHARED_QUEUE:
         return None
-    refuse_what_cannot_share(settings.dispatch, settings.broker)
-    from cloud_builder.adapters.kafka.member import check
     from cloud_builder.adapters.kafka.share import KafkaOfferQueue
 
-    check(settings.broker)
+    check_sharing(settings.dispatch, settings.broker)
     runner = settings.runner
     return KafkaOfferQueue(settings.broker, queues_of(arch, runner.group), read_offer, runner.slots)
 
@@ -37,6 +35,15 @@ def refuse_what_cannot_share(dispatch: Dispatch, broker: BrokerSettings | None) 
             code="no-share-groups",
             hint="Use Apache Kafka 4.2 or newer (--broker HOST:PORT), or say `dispatch: directed`.",
         )
+
+
+def check_sharing(dispatch: Dispatch, broker: BrokerSettings) -> None:
+    """Asks the broker, too. Content when it cannot be reached, which others say."""
+    refuse_what_cannot_share(dispatch, broker)
+    if dispatch is Dispatch.SHARED_QUEUE:
+        from cloud_builder.adapters.kafka.member import check
+
+        check(broker)
 
 
 def read_offer(record: Record) -> JobOffered | None:

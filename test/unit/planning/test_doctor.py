@@ -77,6 +77,7 @@ LACKS: list[tuple[str, dict[str, object], str, str, str]] = [
     ("ageing key", {"key": Key("/k", expires=NOW + 5 * 86400)}, "warning", "in 5 days", "--quick-set-expire"),
     ("port taken", {"port": ("h:1", Refusal("Address already in use"))}, "error", "already in use", "--port N"),
     ("no broker", {"broker": BrokerFacts("k", refusal=Refusal("gone", "start it"))}, "error", "gone", "start it"),
+    ("no sharing", {"broker": BrokerFacts("k", unshared=Refusal("too old", "4.2"))}, "error", "too old", "4.2"),
     ("no topic", {"broker": topic(exists=False)}, "warning", "does not exist", "schemas/topics.sh"),
     (
         "policy",

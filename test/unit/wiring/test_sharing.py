@@ -1,0 +1,75 @@
+"""Where runners cannot share queues, somebody is told what to do about it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaError
+
+from cloud_builder.adapters.kafka.member import refuse
+from cloud_builder.errors import Rejected
+from cloud_builder.mesh.codec import encode
+from cloud_builder.model.dispatch import Dispatch
+from cloud_builder.model.events import JobOffered
+from cloud_builder.model.settings import BrokerSettings, Settings
+from cloud_builder.ports.broker import Partition, Record
+from cloud_builder.wiring import assemble
+from cloud_builder.wiring.queue import offers, read_offer, refuse_what_cannot_share
+
+EMBEDDED = BrokerSettings(embedded=True)
+SHARED = Dispatch.SHARED_QUEUE
+
+
+def settings(**more) -> Settings:
+    return Settings(home=Path("/nowhere"), cache=Path("/nowhere"), **more)
+
+
+def test_directed_dispatch_needs_no_queue():
+    assert offers(settings(), "x86_64") is None
+    refuse_what_cannot_share(Dispatch.DIRECTED, EMBEDDED)
+
+
+@pytest.mark.parametrize("broker", [None, EMBEDDED])
+def test_the_embedded_broker_is_refused_before_anything_is_started(broker):
+    with pytest.raises(Rejected, match="no share groups") as refused:
+        refuse_what_cannot_share(SHARED, broker)
+    assert "4.2" in refused.value.hint and "directed" in refused.value.hint
+
+
+@pytest.mark.parametrize("daemon", [assemble.scheduler, assemble.runner])
+def test_no_daemon_starts_with_shared_queues_on_the_embedded_broker(daemon, tmp_path):
+    said = settings(broker=EMBEDDED, dispatch=SHARED).model_copy(update={"home": tmp_path, "cache": tmp_path})
+    with ExitStack() as stack, pytest.raises(Rejected, match="no share groups"):
+        daemon(said, stack)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "hint"),
+    [
+        (KafkaError.UNSUPPORTED_VERSION, "Kafka at k:9092 has no share groups", "4.2"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "not allowed at k:9092", "acls.sh"),
+    ],
+)
+def test_what_no_waiting_can_mend_is_a_rejection(code, said, hint):
+    with pytest.raises(Rejected, match=said) as refused:
+        refuse(BrokerSettings(bootstrap="k:9092"), KafkaError(code))
+    assert hint in refused.value.hint
+
+
+def test_what_passes_is_waited_for():
+    refuse(BrokerSettings(), KafkaError(KafkaError._TRANSPORT))
+
+
+def record(topic: str, value: bytes | None, headers=()) -> Record:
+    return Record(Partition(topic, 0), 0, b"k", value, headers)
+
+
+def test_an_offer_is_read_and_anything_else_is_none():
+    sent = encode(JobOffered(job_id="q.1", attempt=1, queue="x86_64"), source="s", id="i", time=1.0)
+    offer = read_offer(record(sent.topic, sent.value, sent.headers))
+    assert offer is not None and offer.job_id == "q.1"
+    assert read_offer(record(sent.topic, b"{", sent.headers)) is None
+    assert read_offer(record(sent.topic, sent.value)) is None
+    assert read_offer(record("cb.job", sent.value, sent.headers)) is None
