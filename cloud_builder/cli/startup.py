@@ -30,6 +30,7 @@ def make_plan(
     mesh: Session, runners: int, broker: str | None, *, slots: int | None, port: int | None, detach: bool
 ) -> Plan:
     from cloud_builder.wiring.queue import refuse_what_cannot_share
+    from cloud_builder.wiring.served import public_url
     from cloud_builder.wiring.settings import BrokerFrom, parse_broker, read
     from cloud_builder.wiring.supervisor import Plan
 
@@ -43,10 +44,12 @@ def make_plan(
         named = parse_broker(broker).model_copy(update={"options": options})
     flags = {"CB_RUNNER__SLOTS": slots, "CB_COLLECTOR__PORT": port, "CB_CACHE": mesh.settings.cache}
     refuse_what_cannot_share(loaded.settings.dispatch, named)
-    if port == 0:
-        flags["CB_COLLECTOR__PORT"] = _free_port()
+    collector = loaded.settings.collector
+    if (collector.port if port is None else port) == 0:
+        flags["CB_COLLECTOR__PORT"] = port = _free_port()
     else:
-        _check_port(loaded.settings.collector.host, port or loaded.settings.collector.port)
+        _check_port(collector.host, port or collector.port)
+    public_url(collector.model_copy(update={"port": port or collector.port}))
     environment = {name: str(value) for name, value in flags.items() if value is not None}
     return Plan(home, runners, named, environment, parent=0 if detach else os.getpid())
 

@@ -18,6 +18,7 @@ from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.store import ObjectStore
 
 from . import queue
+from .served import public_url
 
 if TYPE_CHECKING:
     from cloud_builder.flow.runner.pipeline import PackageBuilder
@@ -90,12 +91,12 @@ def info(settings: Settings, stack: ExitStack) -> Flow:
 
 def objects_url(settings: Settings) -> str:
     """A file of sha256 D is at `<this>/D`: cb-collector serves the object store."""
-    return f"{settings.collector.url}/objects"
+    return f"{public_url(settings.collector)}/objects"
 
 
 def repositories_url(settings: Settings) -> str:
     """Repository R is at `<this>/R`."""
-    return f"{settings.collector.url}/repositories"
+    return f"{public_url(settings.collector)}/repositories"
 
 
 def builder(settings: Settings, work: Path, store: ObjectStore, name: str) -> PackageBuilder:

@@ -19,7 +19,10 @@ BARE_NAME = "python with confluent-kafka and pydantic"
 
 def measure(say, scale: float = 1.0) -> Iterator[Figure]:
     seconds, jobs = max(3.0, 20 * scale), max(50, int(3000 * scale))
-    with directory("bare") as home, running(1, 50, CB_COLLECTOR__PORT="0") as mesh:
+    with (
+        directory("bare") as home,
+        running(1, 50, CB_COLLECTOR__PORT="0", CB_COLLECTOR__PUBLIC_URL="http://127.0.0.1") as mesh,
+    ):
         bare = Program("bare", python("-c", BARE), home)
         for name in ("request", "collector", "info"):
             mesh.start(name)
