@@ -55,7 +55,7 @@ def new_broker(sizes: Sizes) -> Iterator[Callable[[], str]]:
 def long_lived(sizes: Sizes, place: Path, own_cache: Path, new_broker: Callable[[], str]) -> Iterator[Mesh]:
     """A mesh with one runner that really builds, and a lease far shorter than what it builds takes."""
     write(place / "source", *_units(sizes))
-    settings = {"CB_SCHEDULER__LEASE": "3", "CB_RUNNER__HEARTBEAT": "0.7", "CB_RUNNER__LIMITS": '{"silence": 60}'}
+    settings = {"CB_SCHEDULER__LEASE": "5", "CB_RUNNER__HEARTBEAT": "0.7", "CB_RUNNER__LIMITS": '{"silence": 60}'}
     settings["CB_REQUEST__BUILD_ON_PUSH"] = "0"
     mesh = Mesh(place / "home", own_cache, broker=new_broker(), account=Account(), settings=settings)
     mesh.up(big=place / "source")
@@ -72,4 +72,5 @@ def _units(sizes: Sizes) -> list[Unit]:
         f"seq -f '%012.0f is the number of a line of a long log' 1 {sizes.log // 48}; printf 'gr\\303\\274n \\377\\n'"
     )
     patient = f"for second in $(seq {sizes.seconds}); do echo second $second; sleep 1; done"
-    return [Unit("heavy", heavy), Unit("chatty", chatty), Unit("patient", patient)]
+    lifter = Unit("lifter", "test -s /usr/share/heavy/blob", needs=("heavy",))
+    return [Unit("heavy", heavy), lifter, Unit("chatty", chatty), Unit("patient", patient)]

@@ -102,3 +102,12 @@ def test_the_disk_holds_it_once(long_lived, built, deb):
     print(f"MB on disk: the runner's work {kept}, whole home {whole:.0f}")
     assert whole - sum(kept.values()) < 1.1 * size + 50
     assert sum(kept.values()) - kept.get("roots", 0) < size / 4
+
+
+def test_another_package_is_built_with_it(long_lived, built):
+    answer = long_lived.request("packages/lifter")
+    outcomes = {job["unit"]: job["outcome"] for job in answer["jobs"]}
+    assert outcomes == {"packages/heavy": "skipped", "packages/lifter": "success"}, answer
+    [job] = [job for job in answer["jobs"] if job["unit"] == "packages/lifter"]
+    print(f"built with it: {job['timings']}; MB at most: {largest_of(long_lived, 'runner-1', 'scheduler')}")
+    assert max(largest_of(long_lived, "runner-1", "scheduler").values()) < FLAT
