@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
+from typing import TypeVar
 
 from cloud_builder.errors import Fenced, Rejected, Retryable
 from cloud_builder.model.topics import DEAD_LETTER, TOPICS
-from cloud_builder.ports.broker import Broker, Producer
+from cloud_builder.ports.broker import Broker, Partition, Producer
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.pulse import Pulse, Unwatched
 from cloud_builder.ports.state import StateStore
@@ -29,6 +30,8 @@ from .handling import Handling
 from .outage import Outage
 from .reader import Reader, first_positions, topics_of
 from .relay import Relay
+
+T = TypeVar("T")
 
 _SEND_TIMEOUT = 2.0
 _LAST_WORDS = 4.0
@@ -57,6 +60,8 @@ class Loop:
         self._clock = clock
         self._pulse = pulse or Unwatched()
         self._outage = Outage()
+        self._with_broker = True
+        """What is being done asks the broker."""
         self._producer: Producer | None = None
         self._reader: Reader
         self._relay: Relay
@@ -80,10 +85,11 @@ class Loop:
     def start(self, stop: Event) -> bool:
         """Finds the broker (waits for it) and the place to read on from; False when stopped before."""
         while not stop.is_set():
+            self._with_broker = True
             try:
                 self._connect()
             except Retryable as error:
-                self._outage.goes_on(error)
+                self._outage.goes_on(error, is_ours=not self._with_broker)
                 self._pulse.beat(f"waiting: {error.message}")
                 stop.wait(self._outage.delay)
             else:
@@ -128,10 +134,10 @@ class Loop:
         incarnation = self._broker.incarnation()
         written = [topic for topic in TOPICS if topic.writer is role]
         self._broker.ensure_topics(dict.fromkeys([*topics_of(role), *written, DEAD_LETTER]))
-        previous = self._state.incarnation()
+        previous = self._of_ours(self._state.incarnation)
         if previous is None and changelog.keeps_one(role):
             changelog.rebuild(self._broker, self._state, incarnation, self._beat)
-        kept = self._state.positions(incarnation)
+        kept = self._of_ours(lambda: self._state.positions(incarnation))
         positions = first_positions(self._broker, role, self._flow.instance, kept)
         self._producer = self._producer or self._broker.producer()
         self._relay = Relay(self._state, self._producer)
@@ -146,13 +152,24 @@ class Loop:
             changelog=Changelog(incarnation, positions) if changelog.keeps_one(role) else None,
         )
         self._handling.broker_seen = self._clock()
+        self._of_ours(lambda: self._take_up(previous, incarnation, positions))
+        self._reader = Reader(self._broker, role, self._flow.instance, incarnation, positions)
+        _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
+
+    def _take_up(self, previous: str | None, incarnation: str, positions: Mapping[Partition, int]) -> None:
+        """What the flow remembers, and, where the broker has lost its memory, what it tells again."""
         self._flow.restore(self._state)
         with self._handling.transaction() as work:
             if previous not in (None, incarnation):
                 self._flow.resume(work)
             self._state.save_positions(incarnation, positions)
-        self._reader = Reader(self._broker, role, self._flow.instance, incarnation, positions)
-        _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
+
+    def _of_ours(self, do: Callable[[], T]) -> T:
+        """A step in which not the broker is to blame for what goes wrong."""
+        self._with_broker = False
+        done = do()
+        self._with_broker = True
+        return done
 
     def _patience(self) -> float:
         """No sleep while the outbox waits for a broker that has just come back. Asked all the time while we wait."""
@@ -163,7 +180,7 @@ class Loop:
         return min(patience, _LOOK_AGAIN) if self._relay.pending else patience
 
     def _beat(self) -> None:
-        self._pulse.beat("broker unreachable, waiting" if self._outage else "at work")
+        self._pulse.beat(self._outage.what or "at work")
 
     def _send(self) -> None:
         self._beat()

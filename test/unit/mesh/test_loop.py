@@ -295,6 +295,23 @@ def test_a_broker_that_is_gone_is_said_once_and_the_daemon_goes_on_when_it_is_ba
     assert said.count("broker is back") == 1
 
 
+def test_what_keeps_a_daemon_from_beginning_is_said_and_not_taken_for_the_broker(broker, state, caplog):
+    caplog.set_level("INFO", logger="cb")
+    troubles = [Retryable("disk full"), Retryable("disk full"), Retryable("key expired", hint="renew it")]
+
+    class Unwell(Counting):
+        def restore(self, state):
+            if troubles:
+                raise troubles.pop(0)
+
+    started(Unwell(), broker, state)
+    said = [(record.message, getattr(record, "reason", "")) for record in caplog.records]
+    assert [reason for message, reason in said if "cannot begin" in message] == ["disk full", "key expired"]
+    messages = [message for message, _ in said]
+    assert "ready at last" in messages
+    assert not any("broker" in message for message in messages)
+
+
 def test_a_daemon_waits_for_a_broker_that_is_not_there_yet(broker, state):
     broker.unplug()
     flow, stop = Counting(), Event()
