@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -186,6 +187,35 @@ def test_a_runner_killed_in_mid_build_costs_one_attempt(built):
     assert mesh.ok("watch", request, "--timeout", "180").status == 0
     [job] = mesh.ok("status", request, "--json").json["jobs"]
     assert (job["outcome"], job["attempt"]) == ("success", 2)
+
+
+def test_a_canceled_build_that_ignores_every_signal_it_can_is_gone_with_all_its_children(built):
+    mesh, source, _ = built
+    stubborn = "\noverride_dh_auto_configure:\n\ttrap '' TERM HUP INT; setsid sleep 86401 & sleep 86402\n"
+    source.git("checkout", "-q", "-b", "stubborn")
+    source.edit("projects/packages/libgreet/debian/rules", lambda text: text + stubborn)
+    source.commit("stubborn")
+    source.git("checkout", "-q", "main")
+    request = mesh.ok("request", "packages/libgreet", "--ref", "stubborn", "--json").json["request_id"]
+    mesh.until(lambda: len(_running("sleep", "86401", "86402")) == 2, "the build sleeps")
+    mesh.ok("cancel", request)
+    mesh.until(lambda: not _running("sleep", "86401", "86402"), "nothing of the build runs")
+    result = mesh.ctl("watch", request, "--timeout", "60")
+    assert result.status == 1, result
+    [job] = mesh.ok("status", request, "--json").json["jobs"]
+    assert (job["outcome"], job["attempt"]) == ("canceled", 1)
+    again = mesh.request("packages/libgreet")
+    assert outcomes(again) == {"packages/libgreet": "reused"}
+
+
+def _running(program, *words):
+    """Processes with this name and one of these words."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            argv = place.read_bytes().decode(errors="replace").split("\0")
+            found += [place] if argv[0] == program and argv[1] in words else []
+    return found
 
 
 def _live_log(mesh, request):
