@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "kafka"))
+
+hypothesis.settings.register_profile("cb", deadline=None)  # how long an example takes is the machine's affair
+hypothesis.settings.load_profile("cb")
 
 from kafka_server import KafkaMissing, find_server
 

@@ -22,6 +22,7 @@ from cloud_builder.model.inputs import Inputs, Used
 from cloud_builder.model.outcome import Outcome
 
 from . import reckoning
+from .made import Made
 from .ready import Dependencies, dependencies, from_built, input_key, inputs_of
 from .records import Built, JobRecord, Offer, RunnerRecord
 
@@ -86,6 +87,7 @@ class _Plan:
         self._known = known
         self.found: dict[JobId, Foreseen] = {}
         self._results: dict[JobId, JobRecord] = {}
+        self._made = Made(self._results)
 
     def foresee(self, job: JobRecord) -> None:
         last = self._known.last(job)
@@ -93,6 +95,7 @@ class _Plan:
         found = self._by_needs(job, moving, last) if moving else self._by_key(job, last)
         self.found[job.job_id] = found
         self._results[job.job_id] = found.result
+        self._made.note(found.result)
 
     def _by_key(self, job: JobRecord, last: Last | None) -> Foreseen:
         """Nothing that it needs would be built."""
@@ -136,7 +139,7 @@ class _Plan:
         return Foreseen(job, PlanVerdict.MAYBE, why, None, seconds)
 
     def _uses(self, job: JobRecord) -> Dependencies:
-        return dependencies(job, self._results, lambda name: self._known.offer(job.target.name, name))
+        return dependencies(job, self._made, lambda name: self._known.offer(job.target.name, name))
 
     def _changed_needs(self, job: JobRecord, last: Last) -> Iterator[str]:
         """Needs that would not be built, and are other than those it was built with last."""

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.model.ids import InputKey, JobId
+from cloud_builder.model.ids import InputKey, SourceName, UnitPath
 from cloud_builder.model.inputs import Inputs, Used
 from cloud_builder.model.outcome import UNCHANGED, Outcome
 
 from . import advance
+from .made import Made
 from .records import Built, JobRecord, Offer
-from .relations import closure, provided
+from .relations import closure
 
 RECIPE_VERSION = 1
 """Raise it when a runner would make other bytes of the same inputs."""
@@ -56,18 +57,20 @@ def readiness(needs: Iterable[JobRecord]) -> tuple[Readiness, tuple[JobRecord, .
     return (Readiness.WAIT, waiting) if waiting else (Readiness.START, ())
 
 
-def dependencies(job: JobRecord, jobs: Mapping[JobId, JobRecord], offer: Callable[[str], Offer | None]) -> Dependencies:
+def dependencies(job: JobRecord, made: Made, offer: Callable[[str], Offer | None]) -> Dependencies:
     """The exact artifacts of ours for a job: of its request first, else the newest published of other sources.
 
     A member of a dependency cycle may also be built with what its own source has published: what it needs of the cycle
-    is not there yet. `offer(name)`: the newest published binary package of that name for the job's target."""
-    makers = _newest_rounds(_all_needs(job, jobs))
-    own = provided(artifact for need in makers for artifact in need.artifacts)
-    origins = {artifact.sha256: (need.source, need.unit) for need in makers for artifact in need.artifacts}
+    is not there yet. `made`: what its request has made; `offer(name)`: the newest published binary package of that name
+    for the job's target."""
+    origins: dict[str, tuple[SourceName, UnitPath]] = {}
 
     def find(name: str) -> Artifact | None:
-        if name in own:
-            return own[name]
+        own = made.find(job, name)
+        if own is not None:
+            artifact, maker = own
+            origins[artifact.sha256] = (maker.source, maker.unit)
+            return artifact
         other = offer(name)
         if other is None or (other.source == job.source and not job.round):
             return None
@@ -78,32 +81,9 @@ def dependencies(job: JobRecord, jobs: Mapping[JobId, JobRecord], offer: Callabl
     return Dependencies(artifacts, tuple(_used(each, *origins[each.sha256]) for each in artifacts))
 
 
-def _used(artifact: Artifact, source: str, unit: str) -> Used:
+def _used(artifact: Artifact, source: SourceName, unit: UnitPath) -> Used:
     assert artifact.package is not None
-    return Used.model_validate(
-        {"name": artifact.package.name, "sha256": artifact.sha256, "source": source, "unit": unit}
-    )
-
-
-def _all_needs(job: JobRecord, jobs: Mapping[JobId, JobRecord]) -> list[JobRecord]:
-    seen: dict[JobId, JobRecord] = {}
-    todo = list(job.needs)
-    while todo:
-        key = todo.pop()
-        if key not in seen:
-            seen[key] = need = jobs[key]
-            todo += need.needs
-    return [seen[key] for key in sorted(seen)]
-
-
-def _newest_rounds(needs: Iterable[JobRecord]) -> list[JobRecord]:
-    """Without the rounds of a cycle's member that a later one replaces."""
-    found: dict[object, JobRecord] = {}
-    for need in needs:
-        key = (need.source, need.unit, need.target.name)
-        if key not in found or found[key].round < need.round:
-            found[key] = need
-    return list(found.values())
+    return Used(name=artifact.package.name, sha256=artifact.sha256, source=source, unit=unit)
 
 
 def inputs_of(job: JobRecord, used: Iterable[Used]) -> Inputs:

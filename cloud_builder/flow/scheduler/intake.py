@@ -154,7 +154,7 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
         ended = skipped(job, names) if verdict is Readiness.SKIP else advance.cancel(job, "what it needs was canceled")
         conclude(world, work, ended)
         return
-    found = dependencies(job, world.jobs, lambda name: _offer(work.state, job.target.name, name))
+    found = dependencies(job, world.made_in(job.request_id), lambda name: _offer(work.state, job.target.name, name))
     key = input_key(job, found.used)
     inputs = {"inputs": inputs_of(job, found.used), "dependencies": found.artifacts}
     job = job.model_copy(update={"input_key": key, **inputs})

@@ -16,6 +16,7 @@ from cloud_builder.model.frozen import Dumped, Lenient
 from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId, SourceName, UnitPath
 from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.advance import LONGEST_WAIT
+from cloud_builder.planning.made import Made
 from cloud_builder.planning.order import Held, Order, Rules, Ticket
 from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord, RunnerRecord
 from cloud_builder.planning.slots import Pool, Slots, pool_of
@@ -55,6 +56,7 @@ class World:
         """What each open request still waits for."""
         self.to_finish: set[RequestId] = set()
         self.atlas = Atlas()
+        self.made: dict[RequestId, Made] = {}
         self.faults = Faults(state)
         for _, body in state.find("requests", parent="open"):
             self._open(RequestRecord.model_validate(body), state)
@@ -83,6 +85,7 @@ class World:
         self.requests.pop(request.request_id)
         self.to_finish.discard(request.request_id)
         self.open_jobs.pop(request.request_id, None)
+        self.made.pop(request.request_id, None)
         for job_id in request.jobs:
             self.jobs.pop(job_id, None)
             self.waiters.pop(job_id, None)
@@ -99,6 +102,8 @@ class World:
         _put(work, "jobs", job.job_id, job, parent=job.request_id, rank=job.number)
         if job.is_finished:
             self.to_finish.add(job.request_id)
+            if job.request_id in self.made:
+                self.made[job.request_id].note(job)
             self.unlisted.pop((job.job_id, job.attempt), None)
 
     def note_start(self, job: JobRecord) -> None:
@@ -138,6 +143,14 @@ class World:
 
     def needs_of(self, job: JobRecord) -> list[JobRecord]:
         return [self.jobs[need] for need in job.needs]
+
+    def made_in(self, request_id: RequestId) -> Made:
+        """What the jobs of an open request have made so far."""
+        if request_id not in self.made:
+            self.made[request_id] = Made(self.jobs)
+            for job in self.jobs_of(self.requests[request_id]):
+                self.made[request_id].note(job)
+        return self.made[request_id]
 
     def pools(self) -> list[Pool]:
         """In which jobs wait."""

@@ -10,6 +10,8 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target
+from cloud_builder.planning import advance
+from cloud_builder.planning.made import Made
 from cloud_builder.planning.plan import Known, Last, draw
 from cloud_builder.planning.ready import dependencies, input_key, inputs_of
 from cloud_builder.planning.records import Built, JobRecord, RunnerRecord
@@ -65,8 +67,9 @@ class Past:
 
     def after(self, jobs: list[JobRecord], outputs: str = "") -> Past:
         done: dict[Any, JobRecord] = {}
+        made = Made(done)
         for each in jobs:
-            uses = dependencies(each, done, lambda name: None)
+            uses = dependencies(each, made, lambda name: None)
             inputs = inputs_of(each, uses.used)
             key = input_key(each, uses.used)
             package = BinaryPackage(name=each.name, version="1", architecture="amd64")
@@ -75,7 +78,8 @@ class Past:
             built = Built(job_id=f"old.{each.number}", artifacts=(deb,), seconds=each.number * 10)
             self.built[key] = built
             self.last[each.unit] = Last(seconds=each.number * 10, inputs=inputs, job_id=built.job_id)
-            done[each.job_id] = each.model_copy(update={"artifacts": (deb,)})
+            done[each.job_id] = advance.reuse(each, built)
+            made.note(done[each.job_id])
         return self
 
     def draw(self, jobs: list[JobRecord]) -> tuple[list[PlannedJob], PlanTotals]:

@@ -1,0 +1,79 @@
+"""What of a request a job is built with: the same as looking through all that it needs."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.unit import Target
+from cloud_builder.planning.made import Made
+from cloud_builder.planning.records import JobRecord
+from cloud_builder.planning.relations import provided
+
+NAMES = ["a", "b", "c"]
+
+
+def deb(content: int, name: str, provides: str) -> Artifact:
+    package = BinaryPackage(name=name, version="1", architecture="amd64", provides=provides)
+    return Artifact(name="x.deb", sha256=f"{content:064x}", size=1, kind=ArtifactKind.DEB, package=package)
+
+
+def job(number: int, **more: object) -> JobRecord:
+    fields = {
+        "job_id": f"r.{number}", "request_id": "r", "number": number, "sequence": 1, "source": "s", "url": "",
+        "revision": "", "unit": f"u{number}", "directory": "", "name": "", "kind": Kind.PACKAGE, "tree": "",
+        "target": Target(name="t"), "state": JobState.FINISHED, "outcome": Outcome.SUCCESS, **more,
+    }  # fmt: skip
+    return JobRecord.model_validate(fields)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> dict[str, JobRecord]:
+    jobs = {}
+    for number in range(1, draw(st.integers(1, 12)) + 1):
+        needs = draw(st.sets(st.integers(1, number - 1), max_size=3)) if number > 1 else set()
+        makes = draw(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["", *NAMES])), max_size=2))
+        debs = tuple(deb(100 * number + n, *each) for n, each in enumerate(makes))
+        jobs[f"r.{number}"] = job(number, needs=tuple(f"r.{need}" for need in sorted(needs)), artifacts=debs)
+    return jobs
+
+
+def naively(asked: JobRecord, jobs: dict[str, JobRecord]) -> dict[str, Artifact]:
+    seen: set[str] = set()
+    todo = list(asked.needs)
+    while todo:
+        key = todo.pop()
+        if key not in seen:
+            seen.add(key)
+            todo += jobs[key].needs
+    return provided(artifact for key in sorted(seen) for artifact in jobs[key].artifacts)
+
+
+@given(requests(), st.randoms(use_true_random=False))
+def test_each_name_is_found_as_if_one_looked_through_all_needs(jobs, chance):
+    made = Made(jobs)
+    for each in chance.sample(list(jobs.values()), len(jobs)):
+        made.note(each)
+        made.note(each)
+    for each in jobs.values():
+        naive = naively(each, jobs)
+        for name in NAMES:
+            found = made.find(each, name)
+            assert (found[0] if found else None) == naive.get(name)
+            assert found is None or found[0] in found[1].artifacts
+
+
+def test_of_a_cycle_the_last_round_before_a_job_counts_and_what_is_not_good_does_not():
+    jobs = {f"r.{n}": job(n, unit="u", round=n, artifacts=(deb(n, "a", ""),), needs=(f"r.{n - 1}",) if n > 1 else ())
+            for n in range(1, 12)}  # fmt: skip
+    jobs["r.12"] = job(12, needs=("r.10", "r.2"))
+    jobs["r.13"] = job(13, needs=("r.2", "r.9"))
+    jobs["r.14"] = job(14, outcome=Outcome.FAILURE, artifacts=(deb(14, "b", ""),))
+    jobs["r.15"] = job(15, needs=("r.14",))
+    made = Made(jobs)
+    for each in jobs.values():
+        made.note(each)
+    assert [made.find(jobs[f"r.{n}"], "a")[1].round for n in (12, 13, 3)] == [10, 9, 2]
+    assert made.find(jobs["r.15"], "b") is None
