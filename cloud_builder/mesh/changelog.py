@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cloud_builder.errors import Rejected
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.outcome import Role
@@ -27,6 +28,8 @@ from cloud_builder.ports.state import Put, StateStore
 from .reader import Delivered
 from .work import Transaction
 
+LEADER = "leader"
+"""Collection and key of what the leader says, where several take turns."""
 POSITIONS = "positions"
 """Collection of the one entity an incarnation of the broker that says how far the input was read."""
 _LAST = "requests"
@@ -141,7 +144,8 @@ _BEFORE_PLACES: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, float]]] =
 
 def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[[], None]) -> bool:
     """A new host: the documents of the changelog into an empty state, and the positions to go on from. True when there
-    was something. `beat` is called all the while. Begun again from the start when it was cut off."""
+    was something. `beat` is called all the while. Begun again from the start when it was cut off. Rejected where others
+    lead by turns."""
     marks = broker.watermarks([STATE.name])
     if all(end == oldest for oldest, end in marks.values()):
         return False
@@ -152,6 +156,12 @@ def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[
     for records in _to_the_end(broker, {place: oldest for place, (oldest, _) in marks.items()}):
         copy.apply(records)
         beat()
+    if state.get(LEADER, LEADER) is not None:
+        raise Rejected(
+            "several schedulers share this mesh, of which one leads, and this one would not know of them",
+            code="led-by-several",
+            hint="Set scheduler.ha: true; one alone leads, too, when the others are silent.",
+        )
     copy.become_own(broker)
     _LOG.info("rebuilt from the changelog", extra={"topic": STATE.name, "records": copy.read})
     return True

@@ -22,10 +22,8 @@ from cloud_builder.ports.broker import Broker, Partition, Record
 from cloud_builder.ports.mesh import Flow, Received, Work
 from cloud_builder.ports.state import Documents, StateStore
 
-from .changelog import Copy, change_of
+from .changelog import LEADER, Copy, change_of
 
-LEADER = "leader"
-"""Collection and key of what the leader says."""
 ROLE = "succession"
 """Collection and key of what this process is, in its own state alone."""
 SAY_EVERY = 3.0

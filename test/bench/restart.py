@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import takeover
 from figures import Figure, figure
 from mesh import TARGET, Program, kafka
 from processes import directory, python
@@ -41,9 +42,17 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         say(f"{jobs} finished jobs, {size:.0f} MB, written in {time.monotonic() - began:.0f} s; {OPEN} jobs are open")
         runs, cpu = zip(*(start(home / "full", broker) for _ in range(3)), strict=True)
         empty, _ = zip(*(start(home / f"empty-{number}", broker) for number in range(3)), strict=True)
-    name = "restart.million" if jobs == JOBS else f"restart.{jobs}"
-    yield figure(name, runs, "s", empty, "the same with an empty state")
-    yield figure(f"{name}_cpu", cpu, "s")
+        name = "restart.million" if jobs == JOBS else f"restart.{jobs}"
+        yield figure(name, runs, "s", empty, "the same with an empty state")
+        yield figure(f"{name}_cpu", cpu, "s")
+    with directory("takeover") as home, kafka() as broker:
+        yield from takeover.measure(home, broker)
+    with directory("rebuild") as home, kafka() as broker:
+        some = max(PER_REQUEST, jobs // 10)
+        takeover.tell(broker, _all_documents(some))
+        seconds, used = start(home / "fresh", broker)
+    yield figure(f"restart.rebuild_{some}", [seconds], "s")
+    yield figure(f"restart.rebuild_{some}_cpu", [used], "s")
 
 
 def fill(path: Path, jobs: int) -> None:
@@ -63,6 +72,12 @@ def fill(path: Path, jobs: int) -> None:
     if len(opened.jobs) != OPEN or next(iter(opened.jobs.values())).state is not JobState.QUEUED:
         raise RuntimeError("the state is not what a scheduler writes")
     state.close()
+
+
+def _all_documents(jobs: int) -> Iterator[Put]:
+    job, request, built = (Dumped(one).json for one in _records())
+    for number in range(jobs // PER_REQUEST):
+        yield from _documents(f"{number:012x}", number, PER_REQUEST, (job, request, built), "done")
 
 
 def _documents(serial: str, number: int, size: int, like: tuple[str, str, str], parent: str) -> Iterator[Put]:

@@ -210,13 +210,17 @@ def test_reading_all_topics_again_starts_nothing_while_the_mesh_runs(stage):
     assert (row["jobs_started"], row["events_written"]) == (0, {})
 
 
+def test_a_scheduler_that_would_not_know_of_the_others_does_not_start(stage):
+    assert stage.start("careless", "scheduler").wait(60) == 3
+    assert "Set scheduler.ha: true" in stage.said("careless")
+
+
 def test_a_scheduler_on_a_new_host_goes_on_from_the_changelog(stage):
     for name in ("one", "two"):
         stage.processes.pop(name).kill()
     before = len(stage.records("cb.job"))
-    stage.start("alone", "scheduler")
-    stage.until(lambda: "started" in stage.said("alone"), "it is ready")
-    assert "rebuilt from the changelog" in stage.said("alone")
+    stage.scheduler("alone")
+    stage.until(lambda: stage.leader() == ("alone", 5), "it leads")
     stage.ask("alone", jobs=2)
     result = stage.until(lambda: stage.result("alone"), "the request ends")
     assert [job.outcome for job in result.jobs] == [Outcome.SUCCESS] * 2

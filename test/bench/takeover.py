@@ -1,0 +1,85 @@
+"""restart.takeover and restart.rebuild: what a lost machine costs.
+
+takeover: seconds from the kill -9 of the leading scheduler to the first word of the standby as leader, with the
+settings a user gets. rebuild: until a scheduler without a state is ready, by a changelog of finished jobs on Kafka."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from figures import Figure, figure
+from processes import Program, python
+
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.mesh.codec import encode
+from cloud_builder.mesh.succession import last_reign
+from cloud_builder.model.events import StateChanged
+from cloud_builder.model.settings import BrokerSettings
+from cloud_builder.model.topics import TOPICS
+from cloud_builder.ports.state import Put
+
+WITHIN = 60.0
+_PACKET = 2000
+
+
+def measure(home: Path, broker: BrokerSettings) -> Iterator[Figure]:
+    kafka = KafkaBroker(broker)
+    kafka.ensure_topics(TOPICS)
+    first = scheduler("first", home, broker)
+    until(kafka, first, epoch=1)
+    second = scheduler("second", home, broker, "--standby")
+    try:
+        follows(second)
+        began = time.monotonic()
+        os.kill(first.pid, signal.SIGKILL)
+        until(kafka, second, epoch=2)
+        seconds = time.monotonic() - began
+    finally:
+        first.end()
+        second.end()
+    yield figure("restart.takeover", [seconds], "s")
+
+
+def scheduler(name: str, home: Path, broker: BrokerSettings, *flags: str) -> Program:
+    (home / name).mkdir(exist_ok=True)
+    command = python(str(Path(__file__).with_name("daemon.py")), "scheduler", "--home", str(home / name), *flags)
+    own = ["--id", name, "--broker", broker.bootstrap]
+    return Program(name, [*command, *own], home, CB_SCHEDULER__HA="true")
+
+
+def until(kafka: KafkaBroker, program: Program, epoch: int) -> None:
+    deadline = time.monotonic() + WITHIN
+    while (reign := last_reign(kafka)) is None or reign.epoch < epoch:
+        program.check()
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"nobody leads in epoch {epoch}:\n{program.said()}")
+        time.sleep(0.05)
+
+
+def follows(program: Program) -> None:
+    deadline = time.monotonic() + WITHIN
+    while "following" not in program.said():
+        program.check()
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"it does not follow:\n{program.said()}")
+        time.sleep(0.05)
+
+
+def tell(broker: BrokerSettings, documents: Iterator[Put]) -> None:
+    """Writes a changelog as a scheduler would have."""
+    kafka = KafkaBroker(broker)
+    kafka.ensure_topics(TOPICS)
+    producer = kafka.producer()
+    packet = []
+    for number, put in enumerate(documents):
+        change = StateChanged.of(f"{put.collection}/{put.key}", put.body, put.parent, put.rank)
+        packet.append(encode(change, source="bench", id=f"{number:032x}", time=time.time()))
+        if len(packet) == _PACKET:
+            producer.send(packet, WITHIN)
+            packet = []
+    producer.send(packet, WITHIN)
+    producer.close()
