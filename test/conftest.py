@@ -10,10 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "kafka"))
 
+from kafka_server import KafkaMissing, find_server
+
 hypothesis.settings.register_profile("cb", deadline=None)  # how long an example takes is the machine's affair
 hypothesis.settings.load_profile("cb")
-
-from kafka_server import KafkaMissing, find_server
 
 
 def running_server():
