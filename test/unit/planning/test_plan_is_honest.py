@@ -1,0 +1,126 @@
+"""What is planned is what then happens: over random trees, random changes and random wishes.
+
+Some changes are quiet: the unit is built anew and comes out as it was, so that what needs it is spared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.events import PlanVerdict, RequestAccepted
+from cloud_builder.model.outcome import Kind, Outcome
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning import advance
+from cloud_builder.planning.expand import expand
+from cloud_builder.planning.graph import Origin, Snapshot, graph
+from cloud_builder.planning.made import Made
+from cloud_builder.planning.plan import Known, Last, draw
+from cloud_builder.planning.ready import dependencies, from_built, input_key, inputs_of
+from cloud_builder.planning.records import Built, JobRecord
+
+TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+
+
+@dataclass
+class World:
+    """A tree of units, u0 first; each needs some of those before it."""
+
+    needs: list[set[int]]
+    tree: list[int] = field(default_factory=list)
+    loud: list[int] = field(default_factory=list)
+    """Of each unit, how often its own output changed."""
+    built: dict[str, Built] = field(default_factory=dict)
+    last: dict[str, Last] = field(default_factory=dict)
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.tree, self.loud = [0] * len(self.needs), [0] * len(self.needs)
+
+    def change(self, number: int, *, is_loud: bool) -> None:
+        self.count += 1
+        self.tree[number] = self.count
+        self.loud[number] += is_loud
+
+    def units(self) -> list[Unit]:
+        return [
+            Unit(
+                path=f"p/u{number}",
+                directory=f"p/u{number}",
+                name=f"u{number}",
+                kind=Kind.PACKAGE,
+                tree=f"tree {self.tree[number]}",
+                targets=(TARGET,),
+                provides=(f"u{number}",),
+                build_depends=", ".join(f"u{need}" for need in sorted(needs)),
+            )
+            for number, needs in enumerate(self.needs)
+        ]
+
+    def jobs(self, wanted: set[int], dependants: bool) -> list[JobRecord]:
+        self.count += 1
+        units = tuple(f"p/u{number}" for number in sorted(wanted))
+        about = {"request_id": f"q{self.count}", "source": "s", "ref": "main", "revision": "a", "accepted_at": 1.0}
+        request = RequestAccepted.model_validate({**about, "units": units, "dependants": dependants})
+        return expand(request, graph([Snapshot("s", Origin("u", "a"), self.units())]), self.count)
+
+    def planned(self, jobs: list[JobRecord]) -> dict[str, PlanVerdict]:
+        known = Known(self.built.get, lambda target, name: None, lambda job: self.last.get(job.unit), {}.get)
+        return {line.unit: line.verdict for line in draw(jobs, known)[0]}
+
+    def run(self, jobs: list[JobRecord]) -> dict[str, Outcome]:
+        """As the scheduler does, one job after the other."""
+        done: dict[str, JobRecord] = {}
+        made = Made(done)
+        for job in jobs:
+            uses = dependencies(job, made, lambda name: None)
+            key = input_key(job, uses.used)
+            if key in self.built:
+                ended = from_built(job, self.built[key])
+            else:
+                self.built[key] = built = Built(job_id=job.job_id, artifacts=(self._output(job, uses.artifacts),))
+                self.last[job.unit] = Last(inputs=inputs_of(job, uses.used))
+                ended = advance.reuse(job, built).model_copy(update={"outcome": Outcome.SUCCESS})
+            done[job.job_id] = ended
+            made.note(ended)
+        return {job.unit: job.outcome for job in done.values() if job.outcome is not None}
+
+    def _output(self, job: JobRecord, uses: tuple[Artifact, ...]) -> Artifact:
+        """Every other unit has in it what it was built with."""
+        number = int(job.name[1:])
+        inside = [one.sha256 for one in uses] if number % 2 else []
+        digest = sha256(f"{job.name} {self.loud[number]} {inside}".encode()).hexdigest()
+        package = BinaryPackage(name=job.name, version="1", architecture="amd64")
+        return Artifact(name=f"{job.name}.deb", sha256=digest, size=1, kind=ArtifactKind.DEB, package=package)
+
+
+@st.composite
+def worlds(draw_: st.DrawFn) -> World:
+    size = draw_(st.integers(2, 7))
+    return World(
+        [draw_(st.sets(st.integers(0, max(0, n - 1)), max_size=min(n, 3))) if n else set() for n in range(size)]
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds(), st.data())
+def test_what_is_planned_is_what_happens(world: World, data: st.DataObject) -> None:
+    numbers = st.integers(0, len(world.needs) - 1)
+    for _ in range(data.draw(st.integers(1, 4))):
+        for number in data.draw(st.sets(numbers, max_size=3)):
+            world.change(number, is_loud=data.draw(st.booleans()))
+        jobs = world.jobs(data.draw(st.sets(numbers, min_size=1)), data.draw(st.booleans()))
+        planned = world.planned(jobs)
+        happened = world.run(jobs)
+        assert planned.keys() == happened.keys()
+        for unit, verdict in planned.items():
+            match verdict:
+                case PlanVerdict.BUILD:
+                    assert happened[unit] is Outcome.SUCCESS, f"{unit} was to be built for certain"
+                case PlanVerdict.REUSED:
+                    assert happened[unit] is Outcome.REUSED
+                case PlanVerdict.UNCHANGED:
+                    assert happened[unit] is Outcome.SKIPPED
