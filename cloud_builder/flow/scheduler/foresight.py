@@ -26,6 +26,11 @@ KEPT = 30 * 86400.0
 """Seconds that the id of a plan is remembered: longer than cb.intake keeps the request."""
 
 
+def history_key(source: str, unit: str, target: str) -> str:
+    """Of the last good build of a unit for a target, in the collection `history`."""
+    return f"{source}:{unit}:{target}"
+
+
 def was_drawn(state: Documents, request_id: RequestId) -> bool:
     return state.get("planned", request_id) is not None
 
@@ -98,7 +103,7 @@ def _known(world: World, state: Documents) -> Known:
         return None if body is None else Offer.model_validate(body)
 
     def last(job: JobRecord) -> Last | None:
-        body = state.get("history", f"{job.source}:{job.unit}:{job.target.name}")
+        body = state.get("history", history_key(job.source, job.unit, job.target.name))
         return None if body is None else Last.model_validate(body)
 
     return Known(built, offer, last, world.building.get, tuple(world.runners.values()))

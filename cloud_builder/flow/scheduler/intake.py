@@ -34,7 +34,7 @@ from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecor
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
-from .foresight import foresee, was_drawn
+from .foresight import foresee, history_key, was_drawn
 from .telling import last_word, tell
 from .world import World
 
@@ -90,16 +90,12 @@ def past_of(state: Documents) -> Past:
     """What planning asks about earlier builds."""
 
     def expected(node: Node) -> float:
-        return float((state.get("history", _history_key(*node)) or {}).get("seconds", 0.0))
+        return float((state.get("history", history_key(*node)) or {}).get("seconds", 0.0))
 
     def is_published(target: str, name: str) -> bool:
         return _offer(state, target, name) is not None
 
     return Past(is_published, expected)
-
-
-def _history_key(source: str, unit: str, target: str) -> str:
-    return f"{source}:{unit}:{target}"
 
 
 def _open_pushes(world: World, event: RequestAccepted) -> list[supersede.Push]:
@@ -209,7 +205,7 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
         world.save_built(work, job.input_key, built)
         if not job.profiles:
             last = Dumped(Last(seconds=seconds, inputs=job.inputs, job_id=job.job_id))
-            work.state.put("history", _history_key(job.source, job.unit, job.target.name), last)
+            work.state.put("history", history_key(job.source, job.unit, job.target.name), last)
     if not job.publish or not world.atlas.has(work.state, job.source, job.unit):
         return
     for artifact in job.artifacts:
