@@ -45,8 +45,9 @@ class OfferingProducer:
         if not offers:
             return self._others.post(records)
         self._make({record.topic for record in offers} - self._made)
-        others = self._others.post([record for record in records if not QUEUE.has(record.topic)])
-        return _Both(others, self._offers.post(offers))
+        others = [record for record in records if not QUEUE.has(record.topic)]
+        posted = [self._others.post(others)] if others else []
+        return _All([*posted, self._offers.post(offers)])
 
     def send(self, records: Sequence[Outgoing], timeout: float) -> None:
         self.post(records).wait(timeout)
@@ -64,15 +65,15 @@ class OfferingProducer:
             self._made |= names
 
 
-class _Both:
-    """Fulfils ports.broker.Posted."""
+class _All:
+    """Fulfils ports.broker.Posted. Each part is asked, because each may have failed."""
 
-    def __init__(self, others: Posted, offers: Posted) -> None:
-        self._parts = (others, offers)
+    def __init__(self, parts: Sequence[Posted]) -> None:
+        self._parts = parts
 
     def arrived(self) -> bool:
-        others, offers = (part.arrived() for part in self._parts)
-        return others and offers
+        missing = [part for part in self._parts if not part.arrived()]
+        return not missing
 
     def wait(self, timeout: float) -> None:
         for part in self._parts:
