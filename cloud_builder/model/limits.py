@@ -19,5 +19,13 @@ class Limits(Lenient):
     cpu: int = Field(default=0, ge=0)
     """CPU cores (parallel jobs of the build); 0: as many as the runner has."""
     time: float = Field(default=3600.0, gt=0)
+    """Seconds of one program of the build."""
     silence: float = Field(default=900.0, gt=0)
     """Seconds without a line of log."""
+    deadline: float = Field(default=0.0, ge=0)
+    """Seconds of the whole attempt, with fetching, root, dependencies and upload; 0: four times `time`."""
+
+    @property
+    def whole(self) -> float:
+        """Seconds that an attempt has."""
+        return self.deadline or 4 * self.time

@@ -26,6 +26,7 @@ from cloud_builder.ports.store import ObjectStore
 
 from . import place
 from .buildroot import Buildroots
+from .deadline import Deadline
 from .layers import Layers
 from .progress import Progress, unless_canceled
 from .task import Task, make_readable, of_directory
@@ -123,18 +124,18 @@ class PackageBuilder:
         started = time.time()
         job = self._place(task)
         try:
-            with place.owned(job):
+            with place.owned(job), Deadline(task.limits, cancel) as deadline:
                 progress = Progress(job / task.log_name, log, self._recipe.rank, task.limits.log)
-                return self._attempt(task, job, progress, cancel, started)
+                return self._attempt(task, job, progress, cancel, deadline)
         except Exception as error:
             verdict = verdict_on(error, canceled=cancel.is_set())
             return self._finished(task, verdict, started)
         finally:
             self._sandbox.remove(job)
 
-    def _attempt(self, task: Task, job: Path, progress: Progress, cancel: Event, started: float) -> AttemptFinished:
+    def _attempt(self, task: Task, job: Path, progress: Progress, cancel: Event, deadline: Deadline) -> AttemptFinished:
         artifacts: tuple[Artifact, ...] = ()
-        step = ""
+        step, started = "", time.time()
         try:
             commission = self._fetch(task, job, progress)
             outputs = self._bench.build(commission, progress, cancel)
@@ -143,6 +144,7 @@ class PackageBuilder:
             verdict = SUCCESS
         except Exception as error:
             verdict, step = verdict_on(error, canceled=cancel.is_set()), progress.step
+            verdict = deadline.verdict(step) if deadline.has_passed else verdict
             if verdict.code == "bug":
                 progress.say(traceback.format_exc())
         progress.say(": ".join([f"==> {verdict.outcome.value}", *verdict.message.splitlines()[:1]]))

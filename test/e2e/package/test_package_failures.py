@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_builder.errors import Retryable
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.model.outcome import Outcome
 
@@ -119,6 +120,17 @@ def test_a_unit_without_a_root_description_is_a_failure(workshop, unit) -> None:
     finished = workshop.build("broken")
     assert (finished.outcome, finished.step) == (Outcome.FAILURE, "root")
     assert ".cb/build_root.kiwi is missing" in finished.message
+
+
+def test_an_attempt_that_hangs_outside_of_the_build_ends_as_an_error(workshop, unit, monkeypatch) -> None:
+    def no_answer(*_: object, cancel: threading.Event) -> None:
+        assert cancel.wait(60)
+        raise Retryable("was canceled", code="canceled")
+
+    monkeypatch.setattr(workshop.mirror, "export", no_answer)
+    finished = workshop.build("broken", limits=Limits(deadline=0.2))
+    assert (finished.outcome, finished.code, finished.step) == (Outcome.ERROR, "limit-deadline", "fetch")
+    assert finished.message == "fetch: the whole attempt took longer than the limit `deadline`, 0.2 s"
 
 
 @pytest.mark.parametrize(
