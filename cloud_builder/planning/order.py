@@ -27,11 +27,16 @@ FADES = 3600.0
 
 CLASSES = len(Priority)
 
+RISES = (1.0, 10.0)
+"""After how many times `ageing` a job has risen by one class, and by two: soon enough into the class above, where it
+gets its share; into the one of those who sit and wait only lest it never has its turn."""
+
 
 @dataclass(frozen=True)
 class Rules:
-    """`ageing`: seconds of waiting after which a job counts as one of the class above. `weights` and `quotas` (slots):
-    by the name of a source or of a requester."""
+    """`ageing`: seconds of waiting after which a job counts as one of the class above (see RISES).
+
+    `weights` and `quotas` (slots): by the name of a source or of a requester."""
 
     ageing: float = 1800.0
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -130,7 +135,8 @@ class Order:
     def __init__(self, rules: Rules, now: float = 0.0) -> None:
         self._rules = rules
         self._waiting: dict[JobId, _Waiting] = {}
-        self._held: dict[JobId, Held] = {}
+        self._held: dict[JobId, tuple[Held, int]] = {}
+        """With the class that it counted as when it got its slot."""
         self._shelves: dict[Hashable, list[_Shelf]] = {}
         self._sources: dict[SourceName, Share] = {}
         self._askers: dict[tuple[SourceName, Asker], Share] = {}
@@ -144,7 +150,9 @@ class Order:
     def add(self, ticket: Ticket, now: float) -> None:
         """It waits from now on; a ticket of the same job that waits already is replaced."""
         self.remove(ticket.job_id)
-        self._shelve(ticket, max(0, ticket.priority.rank - int(max(0.0, now - ticket.since) / self._rules.ageing)))
+        waited = now - ticket.since
+        risen = sum(waited >= times * self._rules.ageing for times in RISES)
+        self._shelve(ticket, max(0, ticket.priority.rank - risen))
 
     def remove(self, job_id: JobId) -> None:
         """It does not wait any more."""
@@ -177,26 +185,27 @@ class Order:
 
     # --- what is held ---------------------------------------------------------------------------------------------
 
-    def start(self, held: Held) -> None:
-        """It has a slot, and waits no more. Known already: nothing changes."""
+    def start(self, held: Held, rank: int | None = None) -> None:
+        """It has a slot, and waits no more. Known already: nothing changes. `rank`: the class that it counted as."""
         self.remove(held.job_id)
         if held.job_id in self._held:
             return
-        self._held[held.job_id] = held
-        self._source(held.source).take()
-        self._asker(held.source, (held.priority.rank, held.requester)).take()
+        rank = held.priority.rank if rank is None else rank
+        self._held[held.job_id] = held, rank
+        self._source(held.source).take(rank)
+        self._asker(held.source, (held.priority.rank, held.requester)).take(rank)
         for name in self._limited(held):
             self._slots[name] = self._slots.get(name, 0) + 1
 
     def end(self, job_id: JobId, now: float) -> None:
         """Its slot is free again."""
-        held = self._held.pop(job_id, None)
+        held, rank = self._held.pop(job_id, (None, 0))
         if held is None:
             return
         seconds = max(0.0, now - held.since)
         asker = (held.priority.rank, held.requester)
-        self._source(held.source).give_back(seconds)
-        self._asker(held.source, asker).give_back(seconds)
+        self._source(held.source).give_back(rank, seconds)
+        self._asker(held.source, asker).give_back(rank, seconds)
         full = [name for name in self._limited(held) if self._is_full(name)]
         for name in self._limited(held):
             self._slots[name] -= 1
@@ -247,8 +256,8 @@ class Order:
 
     def take(self, job_id: JobId, now: float) -> Ticket:
         """The job gets a slot."""
-        ticket = self._waiting[job_id].ticket
-        self.start(Held(job_id, ticket.source, ticket.requester, ticket.priority, now))
+        ticket, rank = self._waiting[job_id]
+        self.start(Held(job_id, ticket.source, ticket.requester, ticket.priority, now), rank)
         return ticket
 
     # --- inside ---------------------------------------------------------------------------------------------------
@@ -256,11 +265,11 @@ class Order:
     def _shelve(self, ticket: Ticket, rank: int) -> None:
         shelves = self._shelves.get(ticket.pool)
         if shelves is None:
-            shelves = self._shelves[ticket.pool] = [self._new_shelf() for _ in range(CLASSES)]
+            shelves = self._shelves[ticket.pool] = [self._new_shelf(rank) for rank in range(CLASSES)]
         shelf = shelves[rank]
         row = shelf.rows.get(ticket.source)
         if row is None:
-            row = shelf.rows[ticket.source] = self._new_row(ticket.source)
+            row = shelf.rows[ticket.source] = self._new_row(ticket.source, rank)
         asker = (ticket.priority.rank, ticket.requester)
         lane = row.lanes.get(asker)
         if lane is None:
@@ -278,26 +287,27 @@ class Order:
 
     def _rises(self, waiting: _Waiting) -> float:
         """When it comes into the class above."""
-        return waiting.ticket.since + (waiting.ticket.priority.rank - waiting.rank + 1) * self._rules.ageing
+        ticket = waiting.ticket
+        return ticket.since + RISES[ticket.priority.rank - waiting.rank] * self._rules.ageing
 
-    def _new_shelf(self) -> _Shelf:
+    def _new_shelf(self, rank: int) -> _Shelf:
         shelf = _Shelf()
 
         def standing(source: SourceName) -> Standing | None:
             row = shelf.rows.get(source)
             if row is None or not row.count or self._is_full(source):
                 return None
-            return self._source(source).standing
+            return self._source(source).standing[rank]
 
         shelf.turns = Turns(standing)
         return shelf
 
-    def _new_row(self, source: SourceName) -> _Row:
+    def _new_row(self, source: SourceName, rank: int) -> _Row:
         def standing(asker: Asker) -> Standing | None:
             lane = row.lanes.get(asker)
             if lane is None or not lane.count or self._is_full(asker[1]):
                 return None
-            return self._asker(source, asker).standing
+            return self._asker(source, asker).standing[rank]
 
         row = _Row(Turns(standing))
         return row
@@ -310,7 +320,8 @@ class Order:
                 shelf.turns.leave()
                 continue
             place = self._front(row.lanes[asker])
-            return Head(rank, self._source(source).standing, source, self._asker(source, asker).standing, asker, place)
+            standings = self._source(source).standing[rank], self._asker(source, asker).standing[rank]
+            return Head(rank, standings[0], source, standings[1], asker, place)
         return None
 
     def _front(self, lane: _Lane) -> Place:
@@ -329,13 +340,13 @@ class Order:
     def _source(self, source: SourceName) -> Share:
         share = self._sources.get(source)
         if share is None:
-            share = self._sources[source] = Share(self._rules.weights.get(source, 1.0))
+            share = self._sources[source] = Share(self._rules.weights.get(source, 1.0), CLASSES)
         return share
 
     def _asker(self, source: SourceName, asker: Asker) -> Share:
         share = self._askers.get((source, asker))
         if share is None:
-            share = self._askers[source, asker] = Share(self._rules.weights.get(asker[1], 1.0))
+            share = self._askers[source, asker] = Share(self._rules.weights.get(asker[1], 1.0), CLASSES)
         return share
 
     def _limited(self, held: Held) -> list[str]:
@@ -380,8 +391,8 @@ class Order:
                     row.lanes = {asker: lane for asker, lane in row.lanes.items() if lane.count}
                 shelf.rows = {source: row for source, row in shelf.rows.items() if row.count}
         self._shelves = {pool: some for pool, some in self._shelves.items() if any(shelf.count for shelf in some)}
-        self._sources = {name: share for name, share in self._sources.items() if share.held or share.used}
-        self._askers = {name: share for name, share in self._askers.items() if share.held or share.used}
+        self._sources = {name: share for name, share in self._sources.items() if not share.is_idle}
+        self._askers = {name: share for name, share in self._askers.items() if not share.is_idle}
 
 
 def _place(ticket: Ticket) -> Place:

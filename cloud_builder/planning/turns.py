@@ -21,31 +21,42 @@ class Standing(NamedTuple):
 
 
 class Share:
-    """What one source, or one requester of it, has had. `used` is in slot-seconds and fades (`Order` halves it)."""
+    """What one source, or one requester of it, has had. `used` is in slot-seconds and fades (`Order` halves it).
 
-    __slots__ = ("held", "standing", "used", "weight")
+    Counted by class: what somebody does that can wait does not count against what is urgent. A class counts what was
+    given to it and to the more urgent ones."""
 
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
-        self.held = 0
-        self.used = 0.0
-        self.standing = Standing(0.0, 0.0)
+    __slots__ = ("_held", "_used", "_weight", "standing")
 
-    def take(self) -> None:
-        self.held += 1
-        self._stand()
+    def __init__(self, weight: float, classes: int) -> None:
+        self._weight = weight
+        self._held = [0] * classes
+        self._used = [0.0] * classes
+        self.standing = [Standing(0.0, 0.0)] * classes
 
-    def give_back(self, seconds: float) -> None:
-        self.held -= 1
-        self.used += seconds
-        self._stand()
+    def take(self, rank: int) -> None:
+        for one in range(rank, len(self._held)):
+            self._held[one] += 1
+            self._stand(one)
+
+    def give_back(self, rank: int, seconds: float) -> None:
+        for one in range(rank, len(self._held)):
+            self._held[one] -= 1
+            self._used[one] += seconds
+            self._stand(one)
 
     def fade(self, factor: float) -> None:
-        self.used = self.used * factor if self.used * factor > 1.0 else 0.0
-        self._stand()
+        for one, used in enumerate(self._used):
+            self._used[one] = used * factor if used * factor > 1.0 else 0.0
+            self._stand(one)
 
-    def _stand(self) -> None:
-        self.standing = Standing(self.held / self.weight, self.used / self.weight)
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is held, and what was used is forgotten."""
+        return not self._held[-1] and not self._used[-1]
+
+    def _stand(self, rank: int) -> None:
+        self.standing[rank] = Standing(self._held[rank] / self._weight, self._used[rank] / self._weight)
 
 
 class Turns(Generic[N]):

@@ -91,6 +91,11 @@ def _used(words: Sequence[str]) -> tuple[Sequence[float], Sequence[float]]:
     return [seconds], [used.ru_maxrss * 1024 / MB]
 
 
+def debian_index(place: Path) -> Path:
+    """The Sources, for others that plan them."""
+    return _index("Sources", place)
+
+
 def _index(name: str, place: Path) -> Path:
     """The index, unpacked. Skipped when the mirror no longer has it."""
     path = bench_cache() / "indices" / f"{name}.xz"

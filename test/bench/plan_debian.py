@@ -27,7 +27,7 @@ EXTRA = "Extra-Source-Only"
 
 
 def main(index: Path) -> None:
-    units = {unit.path: unit for unit in _units(index)}
+    units = {unit.path: unit for unit in units_of(index)}
     whole = graph([Snapshot(DEBIAN, Origin("", Revision("")), list(units.values()))])
     order = whole.in_order(range(len(whole.nodes)))
     cold = time.process_time()
@@ -86,7 +86,7 @@ def _median(whole: Graph) -> int:
     return sorted(needed, key=lambda number: len(whole.dependants[number]))[len(needed) // 2]
 
 
-def _units(index: Path) -> Iterator[Unit]:
+def units_of(index: Path) -> Iterator[Unit]:
     """A unit a source; of several versions the last one counts."""
     for fields in _paragraphs(index):
         if EXTRA not in fields:

@@ -70,19 +70,34 @@ def test_an_interactive_one_passes_a_bulk_flood_that_has_aged(late) -> None:
     order = restored(Rules(ageing=10.0), flood, (), now=0.0)
     for _ in range(5):
         take(order)
-    order.at(100.0)
-    assert take(order, 100.0).startswith("f")
-    order.add(ticket("late", priority=INTERACTIVE, since=100.0, sequence=2, **late), now=100.0)
-    assert take(order, 100.0) == "late"
+    order.at(200.0)
+    assert take(order, 200.0).startswith("f")
+    order.add(ticket("late", priority=INTERACTIVE, since=200.0, sequence=2, **late), now=200.0)
+    assert take(order, 200.0) == "late"
+
+
+def test_bulk_work_does_not_count_against_what_is_urgent() -> None:
+    held = [Held(f"h{n}", "busy", "r", BULK, 0.0) for n in range(50)] + [Held("i", "calm", "r", INTERACTIVE, 0.0)]
+    waiting = [ticket("calm", "calm", INTERACTIVE), ticket("busy", "busy", INTERACTIVE)]
+    assert take(restored(Rules(), waiting, held, now=1.0), 1.0) == "busy"
 
 
 def test_bulk_work_rises_with_its_waiting() -> None:
     order = restored(Rules(ageing=10.0), [ticket("old", "bulk", BULK)], (), now=0.0)
-    for second in range(19):
+    for second in range(99):
         order.add(ticket(f"n{second}", "busy", INTERACTIVE, since=float(second)), float(second))
         assert take(order, float(second)) == f"n{second}"
-    order.add(ticket("new", "busy", INTERACTIVE, since=20.0), 20.0)
-    assert take(order, 20.0) == "old"
+    order.add(ticket("new", "busy", INTERACTIVE, since=100.0), 100.0)
+    assert take(order, 100.0) == "old"
+
+
+def test_work_that_waits_for_long_shares_with_the_class_above_and_does_not_pass_it() -> None:
+    flood = [ticket(f"f{n}", priority=BULK, number=n) for n in range(100)]
+    order = restored(Rules(ageing=10.0), flood, (), now=0.0)
+    order.at(50.0)
+    for number in range(20):
+        order.add(ticket(f"p{number}", since=50.0, number=number, sequence=2), 50.0)
+    assert Counter(take(order, 50.0)[0] for _ in range(20)) == {"f": 10, "p": 10}
 
 
 def test_a_job_that_was_replaced_does_not_rise_by_its_old_waiting() -> None:
@@ -171,6 +186,7 @@ class Model:
         self.rules = rules
         self.waiting: dict[str, Ticket] = {}
         self.held: dict[str, Held] = {}
+        self.ranks: dict[str, int] = {}
 
     def count(self, name: str) -> int:
         return sum(name in (one.source, one.requester) for one in self.held.values())
@@ -179,11 +195,13 @@ class Model:
         return all(self.count(name) < self.rules.quotas.get(name, 10**9) for name in (one.source, one.requester))
 
     def classes(self, one: Ticket, now: float) -> int:
-        return max(0, one.priority.rank - int((now - one.since) / self.rules.ageing))
+        waited = (now - one.since) / self.rules.ageing
+        return max(0, one.priority.rank - (waited >= 1) - (waited >= 10))
 
     def key(self, one: Ticket, now: float) -> tuple:
-        source = sum(h.source == one.source for h in self.held.values())
-        return (self.classes(one, now), source / self.rules.weights.get(one.source, 1.0))
+        rank = self.classes(one, now)
+        source = sum(h.source == one.source and self.ranks[h.job_id] <= rank for h in self.held.values())
+        return (rank, source / self.rules.weights.get(one.source, 1.0))
 
 
 @settings(max_examples=150, deadline=None)
@@ -208,6 +226,7 @@ def test_any_history_keeps_the_rules(history, quotas, weights) -> None:
                 assert model.key(one, now) == min(model.key(other, now) for other in able)
                 assert model.allowed(one)
                 del model.waiting[one.job_id]
+                model.ranks[one.job_id] = model.classes(one, now)
                 model.held[one.job_id] = Held(one.job_id, one.source, one.requester, one.priority, now)
         elif verb == "end" and model.held:
             job_id = sorted(model.held)[about[0] % len(model.held)]
