@@ -1,9 +1,17 @@
-"""The whole path once more on real Apache Kafka with two runners, and the same packages as anywhere else."""
+"""The whole path once more on real Apache Kafka with two runners, in both modes of dispatch, and the same packages as
+anywhere else."""
 
 from __future__ import annotations
 
+import platform
+
 import pytest
+from kafka_server import find_server
 from mesh import UNITS, Account, Mesh, Source
+
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.model.dispatch import Dispatch
+from cloud_builder.model.topics import QUEUE
 
 
 @pytest.fixture(scope="module")
@@ -11,10 +19,26 @@ def ours() -> Account:
     return Account()
 
 
+@pytest.fixture(scope="module", params=list(Dispatch))
+def dispatch(request) -> Dispatch:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def on_kafka(kafka, ours, own_cache, own_home):
-    source = Source(own_home / "source", ours)
-    mesh = Mesh(own_home / "kafka", own_cache, broker=kafka.bootstrap, runners=2, account=ours)
+def cluster(dispatch):
+    """A Kafka without the past of another mesh."""
+    server = find_server()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def on_kafka(dispatch, cluster, ours, own_cache, own_home):
+    source = Source(own_home / f"source-{dispatch}", ours)
+    home, settings = own_home / dispatch, {"CB_DISPATCH": dispatch}
+    bootstrap = cluster.settings.bootstrap
+    mesh = Mesh(home, own_cache, broker=bootstrap, runners=2, account=ours, settings=settings)
     mesh.up(example=source.path)
     try:
         yield mesh, source, mesh.request("--all")
@@ -49,13 +73,13 @@ def _requested(mesh, source, number):
     return mesh.ok("request", "packages/libgreet", "--ref", f"try-{number}", "--json").json["request_id"]
 
 
-def test_a_daemon_without_its_broker_waits_and_goes_on_when_it_is_back(on_kafka, kafka_server):
+def test_a_daemon_without_its_broker_waits_and_goes_on_when_it_is_back(on_kafka, cluster):
     mesh, _, _ = on_kafka
-    kafka_server.stop()
+    cluster.stop()
     request = ("request", "packages/libgreet", "--json")
     away = mesh.ctl(*request)
     assert away.status == 4, away
-    kafka_server.start()
+    cluster.start()
     answer = mesh.until(lambda: _answered(mesh), "the mesh answers again")
     assert answer
     assert mesh.request("packages/libgreet")["request"]["outcome"] == "success"
@@ -65,11 +89,23 @@ def _answered(mesh):
     return mesh.ctl("list", "runners", "--json").status == 0
 
 
-def test_another_home_makes_the_same_bytes(on_kafka, ours, own_cache, own_home):
-    _, source, answer = on_kafka
-    other = Mesh(own_home / "other", own_cache, account=ours)
+def test_only_a_shared_queue_is_offered_anything(on_kafka, dispatch, cluster):
+    offers = KafkaBroker(cluster.settings).watermarks([QUEUE.member(platform.machine()).name]).values()
+    assert any(end for _, end in offers) is (dispatch is Dispatch.SHARED_QUEUE)
+
+
+@pytest.fixture(scope="module")
+def made_elsewhere(ours, own_cache, own_home):
+    """What another home makes of the same commit, without Kafka."""
+    source = Source(own_home / "source-elsewhere", ours)
+    other = Mesh(own_home / "elsewhere", own_cache, account=ours)
     other.up(example=source.path)
     try:
-        assert debs(other.request("--all", "--ref", "main")) == debs(answer)
+        return debs(other.request("--all"))
     finally:
         other.down()
+
+
+def test_another_home_makes_the_same_bytes(on_kafka, made_elsewhere):
+    _, _, answer = on_kafka
+    assert debs(answer) == made_elsewhere
