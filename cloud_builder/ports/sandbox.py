@@ -64,13 +64,15 @@ class EndedBy(StrEnum):
 class Ended:
     """`status`: exit code, or minus the signal. `peak_memory` in bytes, `seconds` of wall time.
 
-    `starved`: the machine itself ran out of memory meanwhile, and its kernel killed somebody."""
+    `starved`: the machine itself ran out of memory meanwhile, and its kernel killed somebody. `crowded`: the disk that
+    changes lie on was full meanwhile."""
 
     status: int
     ended_by: EndedBy = EndedBy.ITSELF
     seconds: float = 0.0
     peak_memory: int = 0
     starved: bool = False
+    crowded: bool = False
 
 
 class Sandbox(Protocol):

@@ -48,6 +48,8 @@ class Conversation:
         self, spec: Spec, ids: IdMap, limits: Limits | None, group: Group | None, output: Callable[[bytes], None]
     ) -> None:
         self._spec, self._ids, self._group, self._output = spec, ids, group, output
+        self._place = Path(spec["side"]).parent
+        self._crowded = False
         started = time.monotonic()
         self._watch = Watch(limits, started, self._free(), use.shared_memory())
         self._killed_before = use.out_of_memory_kills()
@@ -117,6 +119,7 @@ class Conversation:
 
     def _sample(self, now: float) -> None:
         used = use.of_tree(self._init)
+        self._crowded = self._crowded or use.is_full(self._place)
         self._watch.memory(used.memory)
         self._watch.processes(used.tasks)
         self._watch.clock(now)
@@ -174,7 +177,8 @@ class Conversation:
         if self._status is None:
             raise killed_from_outside()
         starved = use.out_of_memory_kills() > self._killed_before
-        return Ended(self._status, EndedBy.ITSELF, seconds, peak, starved)
+        crowded = self._crowded or use.is_full(self._place)
+        return Ended(self._status, EndedBy.ITSELF, seconds, peak, starved, crowded)
 
     def _send(self, order: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -189,7 +193,7 @@ class Conversation:
     def _free(self) -> int:
         """In bytes; every file counts as a block, so that empty ones count, too. Beside the side directory, because the
         stage deletes that before we hear of its end."""
-        file_system = os.statvfs(Path(self._spec["side"]).parent)
+        file_system = os.statvfs(self._place)
         return file_system.f_bavail * file_system.f_frsize + file_system.f_ffree * _FILE
 
 

@@ -6,10 +6,13 @@ machine as a whole says that there is more of it (`shared_memory`).
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = 4096
+_NO_ROOM, _NO_FILES = 4 * 1024 * 1024, 64
+"""With less than that on its disk, bytes or files, a build fails of it sooner or later."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,12 @@ def shared_memory() -> int:
 def out_of_memory_kills() -> int:
     """How many processes of this machine the kernel has killed for lack of memory since it booted."""
     return _numbers(Path("/proc/vmstat"), "oom_kill")
+
+
+def is_full(place: Path) -> bool:
+    """Whether the file system that a path lies on has no room left for what builds write."""
+    about = os.statvfs(place)
+    return about.f_bavail * about.f_frsize < _NO_ROOM or (about.f_files > 0 and about.f_favail < _NO_FILES)
 
 
 def _numbers(file: Path, key: str) -> int:

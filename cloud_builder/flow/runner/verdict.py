@@ -73,6 +73,8 @@ def check(ended: Ended, step: str, limits: Limits) -> None:
             if ended.starved and ended.status != 0:
                 hint = "Give the machine more memory, the runner fewer slots, or builds a lower limit `memory`."
                 raise Retryable(f"{step}: the runner's machine ran out of memory", code="machine-memory", hint=hint)
+            if ended.crowded and ended.status != 0:
+                raise _disk_full(step)
             if ended.status == _KILLED:
                 hint = (
                     "Does it kill all processes (kill -9 -1)? Neither a limit nor the machine's memory was the cause."
@@ -85,6 +87,12 @@ def check(ended: Ended, step: str, limits: Limits) -> None:
             raise Permanent(f"{step}: {_reached(limit, limits)}", code=f"limit-{limit.value}", hint=hint)
 
 
+def _disk_full(step: str) -> Retryable:
+    """Whoever filled it: what failed meanwhile may be well where there is room."""
+    hint = "Free space where the runner works (its setting `work`), or give it fewer slots, or builds a lower `disk`."
+    return Retryable(f"{step}: the disk of the runner is full", code="machine-disk", hint=hint)
+
+
 def check_size(outputs: int, limits: Limits) -> None:
     """Holes of a sparse file take no disk in the build, but they do where the file goes."""
     if outputs > limits.disk:
@@ -94,9 +102,9 @@ def check_size(outputs: int, limits: Limits) -> None:
 
 
 def install_ended(ended: Ended) -> Retryable | None:
-    """The error of an installation that did not end by itself."""
+    """The error of an installation that failed, when it is not its own fault."""
     if ended.ended_by is EndedBy.ITSELF:
-        return None
+        return _disk_full("dependencies") if ended.crowded else None
     message = f"installing the build dependencies reached the limit {ended.ended_by.value}"
     return Retryable(message, code=f"limit-{ended.ended_by.value}", hint="Is the mirror slow, or the disk full?")
 

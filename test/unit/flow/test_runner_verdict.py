@@ -9,7 +9,7 @@ import pytest
 
 from cloud_builder.errors import Bug, Permanent, Rejected, Retryable
 from cloud_builder.flow.runner.progress import Canceled, Progress
-from cloud_builder.flow.runner.verdict import build_failed, check, check_size, verdict_on
+from cloud_builder.flow.runner.verdict import build_failed, check, check_size, install_ended, verdict_on
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.recipe import PackageSource
@@ -61,6 +61,17 @@ def test_what_a_starving_machine_killed_is_tried_again_and_what_killed_itself_is
         check(Ended(-9), "build", Limits())
     check(Ended(0, starved=True), "build", Limits())
     check(Ended(2), "build", Limits())
+
+
+def test_what_failed_while_the_disk_was_full_is_tried_again_elsewhere() -> None:
+    for failed in (1, -9):
+        with pytest.raises(Retryable, match="the disk of the runner is full"):
+            check(Ended(failed, crowded=True), "build", Limits())
+    check(Ended(0, crowded=True), "build", Limits())
+    told = install_ended(Ended(100, crowded=True))
+    assert told is not None
+    assert told.code == "machine-disk"
+    assert install_ended(Ended(100)) is None
 
 
 def test_the_cause_comes_first_and_what_follows_it_after(progress: Progress) -> None:
