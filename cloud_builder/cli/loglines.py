@@ -39,6 +39,12 @@ def end_of(mesh: Session, job: str) -> LogEnd:
         return LogEnd(cause="", last=[], unread=unread.message)
 
 
+def line_of(mesh: Session, job: str) -> LogEnd:
+    """Of the live log of a job that is being built: its last line."""
+    line = str(mesh.ask("job", job=job).get("last_line") or "")
+    return LogEnd(cause="", last=[plain(line)] if line else [], unread="")
+
+
 def told_by(text: str, step: str = "") -> LogEnd:
     """Of a log's text. `step`: the one that failed; what was printed before it is not looked at."""
     lines = [plain(line.rstrip())[:LINE] for line in text.splitlines()]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
 from .complete import WHYS
-from .loglines import LogEnd, end_of
+from .loglines import LogEnd, end_of, line_of
 from .options import global_options
 from .output import painted, show_json, styled
-from .session import session
+from .session import Session, session
 
 Cause = dict[str, Any]
 
@@ -32,7 +32,7 @@ def why(what: str) -> None:
     the last ones."""
     with session() as mesh:
         found = mesh.ask("why", id=what)
-        logs = {id(cause): end_of(mesh, cause["job_id"]) for cause in _logged(found["causes"][:_MOST])}
+        logs = {id(cause): look(mesh, cause["job_id"]) for cause, look in _logged(found["causes"][:_MOST])}
         if mesh.json:
             show_json({**found, "causes": [_with_log(cause, logs) for cause in found["causes"]]})
             return
@@ -42,12 +42,14 @@ def why(what: str) -> None:
             _show(cause, logs, whole=number < _MOST)
 
 
-def _logged(causes: list[Cause]) -> Iterator[Cause]:
-    """Of each cause the failed job at the end of its chain."""
+def _logged(causes: list[Cause]) -> Iterator[tuple[Cause, Callable[[Session, str], LogEnd]]]:
+    """Of each cause the failed or running job at the end of its chain, and how its log is looked into."""
     for cause in causes:
         deepest = list(_down(cause))[-1]
-        if deepest["kind"] in _LOGGED and deepest["job_id"]:
-            yield deepest
+        if deepest["job_id"] and deepest["kind"] in _LOGGED:
+            yield deepest, end_of
+        elif deepest["job_id"] and deepest["kind"] == "building":
+            yield deepest, line_of
 
 
 def _down(cause: Cause) -> Iterator[Cause]:

@@ -45,17 +45,31 @@ class _Why:
 
     def _building(self, job: Job) -> Cause:
         found = differ.differences(job, self.known)
-        reason = differ.said(found) or "what changed was not told"
-        seconds = expected_seconds(job, self.known)
-        end = job.started_at + seconds
-        soon = f"ends {within(end, self.now)}" if math.isfinite(seconds) else "it was never built before"
-        where = joined(f"on {job.runner_id}, attempt {job.attempt}", f"begun {ago(job.started_at, self.now)}", soon)
-        late = self.now > end + seconds
-        slow = (Detail(label="slow", lines=(f"it took {lasting(seconds)} the last time",)),) if late else ()
+        details = (*self._where(job), *self._silent(job), *differ.last_success(job, self.known, self.now))
         return Cause(
             kind=CauseKind.BUILDING,
-            answer=f"being built, because: {reason}",
-            details=(Detail(label="where", lines=(where,)), *slow, *differ.last_success(job, self.known, self.now)),
+            answer=f"being built, because: {differ.said(found) or 'what changed was not told'}",
+            details=details,
             because=found,
             next=f"cb-ctl logs {job.job_id} -f",
         )
+
+    def _where(self, job: Job) -> tuple[Detail, ...]:
+        """On which runner, and until when."""
+        seconds = expected_seconds(job, self.known)
+        end = job.started_at + seconds
+        soon = f"ends {within(end, self.now)}" if math.isfinite(seconds) else "it was never built before"
+        if self.now > end + seconds:
+            soon = f"it took {lasting(seconds)} the last time"
+        line = joined(f"on {job.runner_id}, attempt {job.attempt}", f"begun {ago(job.started_at, self.now)}", soon)
+        return (Detail(label="where", lines=(line,)),)
+
+    def _silent(self, job: Job) -> tuple[Detail, ...]:
+        """That its runner was not heard of for a while: it may have died."""
+        runner = next((one for one in self.known.runners() if one.runner_id == job.runner_id), None)
+        if runner is None or runner.state != "silent":
+            return ()
+        told = (
+            f"{runner.runner_id} was last heard of {ago(runner.at, self.now)}: it loses the job when its lease is over"
+        )
+        return (Detail(label="silent", lines=(told,)),)

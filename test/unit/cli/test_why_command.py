@@ -47,6 +47,13 @@ def test_a_log_that_is_gone_is_no_reason_to_say_nothing(mesh: Mesh, capsys: pyte
     assert "does not build" in text and "cannot be read" in text
 
 
+def test_what_is_being_built_shows_its_last_line(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.accept()
+    mesh.job(e.JobRunning, attempt=1, runner_id="runner-1")
+    mesh.tell(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text="configure\ncc -c hello.c\n"))
+    assert "log        | cc -c hello.c" in said(capsys, "why", "r-1")
+
+
 def test_a_live_log_is_looked_into_as_well(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.tell(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text=LOG.decode()))
     mesh.finish(RequestOutcome.ERROR, Outcome.ERROR, message="lost")

@@ -71,6 +71,11 @@ def test_never_built_before() -> None:
     assert (cause["kind"], cause["because"][0]["kind"]) == ("building", "never-built")
 
 
+def test_a_runner_that_fell_silent_in_mid_build() -> None:
+    told = queued(Told().runner("r1", ("r.1", 1), at=970.0)).job(e.JobRunning, attempt=1, runner_id="r1")
+    assert "last heard of 30 s ago" in lines(told.one("r.1"), "silent")[0]
+
+
 def test_asked_for_again_after_a_failure() -> None:
     told = queued(Told(), "o.1", inputs=inputs(), at=100.0).job(
         e.JobRunning, "o.1", attempt=1, runner_id="r1", at=110.0
