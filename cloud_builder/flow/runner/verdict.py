@@ -90,7 +90,7 @@ def check(ended: Ended, step: str, limits: Limits) -> None:
 def _disk_full(step: str) -> Retryable:
     """Whoever filled it: what failed meanwhile may be well where there is room."""
     hint = "Free space where the runner works (its setting `work`), or give it fewer slots, or builds a lower `disk`."
-    return Retryable(f"{step}: the disk of the runner is full", code="machine-disk", hint=hint)
+    return Retryable(f"{step}: the disk of the runner is full", code="disk-full", hint=hint)
 
 
 def check_size(outputs: int, limits: Limits) -> None:

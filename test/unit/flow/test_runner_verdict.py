@@ -70,7 +70,7 @@ def test_what_failed_while_the_disk_was_full_is_tried_again_elsewhere() -> None:
     check(Ended(0, crowded=True), "build", Limits())
     told = install_ended(Ended(100, crowded=True))
     assert told is not None
-    assert told.code == "machine-disk"
+    assert told.code == "disk-full"
     assert install_ended(Ended(100)) is None
 
 
