@@ -85,7 +85,8 @@ class CollectorFlow:
             return
         try:
             shelf = self._shelf(job, job.repository)
-            holding = verified(job, self._store, self._repositories)
+            known = self._shelves.contents[shelf.repository].get((job.unit, job.target.name))
+            holding = verified(job, self._store, self._repositories, known)
         except Permanent as error:
             self._fail(work, job.repository, [job.job_id], error)
             return

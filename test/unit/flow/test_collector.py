@@ -163,6 +163,18 @@ def test_what_is_live_already_is_answered_at_once(bench: Bench) -> None:
     assert (again.jobs, again.snapshot, again.previous) == (("r2.a",), first.snapshot, first.snapshot)
 
 
+def test_what_is_unchanged_is_held_without_being_read_again(bench: Bench) -> None:
+    same = bench.deb("a")
+    bench.step(bench.verdict(1, "a", same))
+    bench.store.objects[same.sha256] = b"damaged"
+    unchanged = {"outcome": Outcome.SKIPPED, "code": "unchanged", "reused_from": "r1.a"}
+    (told,) = bench.step(bench.verdict(2, "a", same, **unchanged))
+    assert told.jobs == ("r2.a",)
+    del bench.store.objects[same.sha256]
+    (failed,) = bench.step(bench.verdict(3, "a", same, **unchanged))
+    assert (type(failed), failed.jobs) == (e.PublishFailed, ("r3.a",))
+
+
 def test_a_late_old_verdict_is_answered_and_changes_nothing(bench: Bench) -> None:
     (new,) = bench.step(bench.verdict(2, "a"))
     (old,) = bench.step(bench.verdict(1, "a"))
