@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from cloud_builder.model.frozen import Lenient
-from cloud_builder.model.ids import JobId, RunnerId
+from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import Outcome
 
 from .advance import HANDED_BACK, LOST_BROKER
@@ -28,17 +28,19 @@ FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 900.0
 LAST_WAY_PAUSE = 60.0
 """Seconds, of a runner beside which there is no trusted one."""
+UNREACHABLE = "source-unreachable"
 _NOT_ITS_FAULT = (HANDED_BACK, LOST_BROKER)
 
 
 class Trust(Lenient):
     """How a runner stands that is not beyond doubt. No record: trusted.
 
-    `errors`: jobs that ended in error in a row, one an incident. `pause` 0: still trusted; else it is set aside, gets
+    `errors`: jobs that ended in error in a row, one an incident (of a source that cannot be reached, the source: all
+    its jobs end so). `pause` 0: still trusted; else it is set aside, gets
     nothing before `until`, and one job at a time after it. `reason`: what went wrong last."""
 
     runner_id: RunnerId
-    errors: tuple[JobId, ...] = ()
+    errors: tuple[str, ...] = ()
     last_error: float = 0.0
     pause: float = 0.0
     until: float = 0.0
@@ -71,14 +73,16 @@ def after(trust: Trust | None, job: JobRecord, end: End, now: float, limit: int)
         return trust if trust is not None and trust.is_set_aside else None
     if end.outcome is not Outcome.ERROR or end.code in _NOT_ITS_FAULT:
         return trust
-    return _after_error(trust or Trust(runner_id=job.runner_id), job, end.reason, now, limit)
-
-
-def _after_error(trust: Trust, job: JobRecord, reason: str, now: float, limit: int) -> Trust:
-    same_incident = job.assigned_at < trust.last_error <= now
-    if same_incident or (job.job_id in trust.errors and not trust.is_set_aside):
+    about = f"source {job.source}" if end.code == UNREACHABLE else job.job_id
+    if trust is not None and job.assigned_at < trust.last_error <= now:
         return trust
-    errors = (*trust.errors, job.job_id)[-limit:]
+    if trust is not None and about in trust.errors and not trust.is_set_aside:
+        return trust
+    return _after_error(trust or Trust(runner_id=job.runner_id), about, end.reason, now, limit)
+
+
+def _after_error(trust: Trust, about: str, reason: str, now: float, limit: int) -> Trust:
+    errors = (*trust.errors, about)[-limit:]
     trust = trust.model_copy(update={"errors": errors, "last_error": now})
     if len(errors) < limit and not trust.is_set_aside:
         return trust

@@ -129,7 +129,7 @@ def check_leases(world: World, work: Work, policy: RetryPolicy, lease: float, si
         if work.now - max(runner.last_seen, since) > lease:
             log.warning("runner-silent", extra={"runner": runner_id})
             del world.runners[runner_id]
-    for job in world.faults.due(world, policy, work.now):
+    for job in world.faults.due(world, policy, work.now) if work.now - since > lease else ():
         put_back(world, work, job)
     world.faults.forget(work, world.runners)
 

@@ -56,6 +56,12 @@ def test_the_same_job_again_and_again_says_nothing_of_the_runner():
     assert not known.is_set_aside
 
 
+def test_a_source_that_cannot_be_reached_counts_once_with_all_its_jobs():
+    away = End(Outcome.ERROR, trust.UNREACHABLE, "no answer")
+    assert not after(None, *[away] * 9).is_set_aside
+    assert after(None, away, ERROR, away, ERROR).is_set_aside
+
+
 def test_what_ends_all_slots_at_once_is_one_incident():
     jobs = [advance.assign(job(number), "r1", 1.0, 10.0) for number in range(8)]
     known = None
