@@ -38,6 +38,8 @@ def _overview(mesh: Session) -> None:
     click.echo(f"mesh        {mesh.settings.home}, {kind} {mesh.settings.broker.bootstrap}")
     click.echo(f"sources     {found['sources']} with {found['units']} units")
     click.echo(f"runners     {_runners(found['runners'])}")
+    for aside in (row for row in found["runners"] if row["state"] == "set-aside"):
+        click.echo(f"set aside   {aside['runner_id']} until {moment(aside['until'])}: {first_line(aside['reason'])}")
     click.echo(f"jobs        {', '.join(f'{number} {name}' for name, number in found['jobs'].items()) or 'none yet'}")
     for repository in found["repositories"]:
         failed = f" ({styled('failure')}: {repository['failed']})" if repository.get("failed") else ""

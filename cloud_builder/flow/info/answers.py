@@ -131,7 +131,7 @@ def _status(desk: Desk, args: Args) -> Any:
         "requests": state.count("request"),
         "newest": requests,
         "jobs": {name: number for name, number in jobs.items() if number},
-        "runners": [{key: row[key] for key in ("runner_id", "state", "slots", "attempts")} for row in runners][:100],
+        "runners": [{key: row[key] for key in _RUNNER} for row in runners][:100],
         "repositories": [views.repository(body) for _, body in state.find("repository", most=20)],
         "dead_letters": state.count("dead"),
     }
@@ -179,6 +179,7 @@ def _fits(row: dict[str, Any], args: Args, *names: str) -> bool:
     return all(not args.get(name) or row.get(name) == args[name] for name in names)
 
 
+_RUNNER = ("runner_id", "state", "reason", "until", "slots", "attempts")
 _STATES = [*(state.value for state in JobState if state is not JobState.FINISHED), *(o.value for o in Outcome)]
 
 VIEWS: dict[str, Callable[[Desk, Args], Any]] = {
