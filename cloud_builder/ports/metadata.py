@@ -19,10 +19,13 @@ Read = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class Metadata:
-    """`build_depends` in the syntax of its format, all fields that count for a build joined (see model.unit.Unit)."""
+    """`build_depends` in the syntax of its format, all fields that count for a build joined (see model.unit.Unit).
+
+    `version`: of the packages, when what is read anyway tells it."""
 
     provides: tuple[str, ...]
     build_depends: str
+    version: str = ""
 
 
 class BrokenMetadata(Rejected):

@@ -94,7 +94,8 @@ def _of_dsc(text: str, file: str) -> Metadata:
     if not names:
         raise BrokenMetadata("no binary package", file=file, hint="Take the *.dsc that dpkg-source wrote.")
     _check_names(names, file)
-    return Metadata(tuple(dict.fromkeys(names)), _relations(description, text, file))
+    version = str(description.get("Version", "")).strip()
+    return Metadata(tuple(dict.fromkeys(names)), _relations(description, text, file), version)
 
 
 def _check_lines(text: str) -> None:

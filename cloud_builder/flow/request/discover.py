@@ -95,6 +95,7 @@ class Discovery:
             kind=manifest.kind,
             tree=tree.tree_id(directory),
             targets=manifest.targets,
+            version=metadata.version,
             provides=metadata.provides,
             build_depends=metadata.build_depends,
             depends=tuple(UnitPath(one) for one in getattr(manifest, "depends", ())),

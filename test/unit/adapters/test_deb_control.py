@@ -86,6 +86,7 @@ def test_signed_dsc_goes_before_debian() -> None:
     found = read(hello_dsc=DSC, debian__control="nonsense")
     assert found.provides == ("hello", "hello-doc")
     assert found.build_depends == "debhelper (>= 9), libgreet-dev"
+    assert found.version == "1.0-1"
 
 
 def test_dsc_without_package_list() -> None:
