@@ -25,12 +25,17 @@ class Lenient(BaseModel):
         if deep:
             return super().model_copy(update=update, deep=True)
         changes = update or {}
-        copy = self.__class__.__new__(self.__class__)
-        object.__setattr__(copy, "__dict__", {**self.__dict__, **changes})
-        object.__setattr__(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
-        object.__setattr__(copy, "__pydantic_extra__", None)
-        object.__setattr__(copy, "__pydantic_private__", None)
-        return copy
+        return self.unchecked({**self.__dict__, **changes}, self.__pydantic_fields_set__ | changes.keys())
+
+    @classmethod
+    def unchecked(cls, values: dict[str, Any], given: set[str]) -> Self:
+        """Of `values` for every field, which are taken as they are; `given`: those that are no defaults."""
+        made = cls.__new__(cls)
+        object.__setattr__(made, "__dict__", values)
+        object.__setattr__(made, "__pydantic_fields_set__", given)
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
 
 
 V = TypeVar("V", bound=Lenient)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 NAME = "cb-scheduler"
 """The transactional id that all schedulers of a mesh share."""
 _SLICE = 0.25
+_COPY_GOOD_FOR = 12 * 3600.0
+"""Seconds without following."""
 _LOG = logging.getLogger("cb.standby")
 
 Assemble = Callable[[Settings, ExitStack], Flow]
@@ -53,7 +56,10 @@ def serve(settings: Settings, directory: Path, assemble_flow: Assemble, stop: Ev
     while not stop.is_set():
         try:
             with ExitStack() as stack:
-                Turn(settings, directory / "state.sqlite", stack, pulse, stop).run(assemble_flow, eager)
+                turn = Turn(settings, directory / "state.sqlite", stack, pulse, stop)
+                turn.connect()
+                outage.is_over()
+                turn.run(assemble_flow, eager)
         except Fenced as error:
             _LOG.warning("replaced, following from now on", extra={"reason": error.message})
             eager = not error.is_certain
@@ -82,12 +88,17 @@ class Turn:
         self._id = settings.scheduler.id or socket.gethostname()
         self._broker: FencingBroker = FencingBroker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
         stack.callback(self._broker.close)
+        files = (path, Path(f"{path}-wal"))
+        self._written = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
         self._state = self._opened()
+
+    def connect(self) -> None:
+        """Retryable while the broker is away."""
+        self._broker.incarnation()
+        self._broker.ensure_topics([STATE, RUNNERS])
 
     def run(self, assemble_flow: Assemble, eager: bool) -> None:
         """Retryable while the broker is away and we do not lead; Fenced when somebody else does."""
-        self._broker.incarnation()
-        self._broker.ensure_topics([STATE, RUNNERS])
         epoch = self._at_once() if eager else None
         if epoch is None:
             epoch = self._after_following()
@@ -113,7 +124,7 @@ class Turn:
 
     def _after_following(self) -> int | None:
         """The epoch to lead with, once the leader is silent; None: told to stop."""
-        if not succession.is_a_copy(self._state) and not succession.is_fresh(self._state):
+        if not succession.is_fresh(self._state) and not self._may_go_on():
             self._set_aside()
         follower = Follower(self._broker, self._state, self._broker.incarnation())
         self._stack.callback(follower.close)
@@ -145,8 +156,13 @@ class Turn:
         self._stack.callback(state.close)
         return state
 
+    def _may_go_on(self) -> bool:
+        """Whether a copy may be followed on with: Kafka keeps tombstones for a day, so one that did not follow for
+        longer might never hear of what is gone."""
+        return succession.is_a_copy(self._state) and abs(time.time() - self._written) < _COPY_GOOD_FOR
+
     def _set_aside(self) -> None:
-        """What was written here since another led was never committed."""
+        """What was written here since another led was never committed, or too much was told since it was copied."""
         _LOG.warning("another has led since: starting from cb.state", extra={"kept": f"{self._path}.set-aside"})
         self._state.close()
         self._path.replace(f"{self._path}.set-aside")

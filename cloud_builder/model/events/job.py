@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, cast
+from json.encoder import encode_basestring_ascii as _quoted
+from typing import Any, ClassVar
 
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.capacity import Capacity
@@ -130,15 +131,12 @@ class StateChanged(Payload):
         cls, entity_id: str, body: dict[str, Any] | Dumped[Any] | None, parent: str = "", rank: float = 0.0
     ) -> StateChanged:
         """Of a value as it is: nothing is checked, and a frozen one becomes JSON only when the event is sent."""
-        return cls.model_construct(
-            entity_id=entity_id, parent=parent, rank=rank, body=cast("dict[str, Any] | None", body)
-        )
+        values = {"entity_id": entity_id, "parent": parent, "rank": rank, "body": body}
+        return cls.unchecked(values, set(values))
 
     def wire(self) -> bytes | None:
         if self.body is None:
             return None
         body = self.body.json if isinstance(self.body, Dumped) else json.dumps(self.body)
-        place = (
-            f'"parent":{json.dumps(self.parent)},"rank":{json.dumps(self.rank)},' if self.parent or self.rank else ""
-        )
-        return f'{{"entity_id":{json.dumps(self.entity_id)},{place}"body":{body}}}'.encode()
+        place = f',"parent":{_quoted(self.parent)},"rank":{self.rank!r}' if self.parent or self.rank else ""
+        return f'{{"entity_id":{_quoted(self.entity_id)}{place},"body":{body}}}'.encode()
