@@ -20,6 +20,7 @@ CONTROL = "debian/control"
 _FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
 _FIELD_LINE = re.compile(r"^[!-9;-~]+:")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9+.-]+$")
+_VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,200}")
 _RELATION = re.compile(
     r"^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?"
     r"(\s*\(\s*(<<|<=|=|>=|>>)\s*[^\s()]+\s*\))?"
@@ -94,8 +95,8 @@ def _of_dsc(text: str, file: str) -> Metadata:
     if not names:
         raise BrokenMetadata("no binary package", file=file, hint="Take the *.dsc that dpkg-source wrote.")
     _check_names(names, file)
-    version = str(description.get("Version", "")).strip()
-    return Metadata(tuple(dict.fromkeys(names)), _relations(description, text, file), version)
+    version = _VERSION.fullmatch(str(description.get("Version", "")).strip())
+    return Metadata(tuple(dict.fromkeys(names)), _relations(description, text, file), version[0] if version else "")
 
 
 def _check_lines(text: str) -> None:
