@@ -4,7 +4,8 @@ Time, ids and randomness come in as arguments; nothing is read, written or sent 
 command line and simulations all run this same code.
 
     records ── what is remembered of a request, a job, a runner
-    expand  ── request + snapshot → jobs in order            relations ── what a package needs and offers
+    graph   ── snapshots of all sources → who needs whom     relations ── what a package needs and offers
+    expand  ── request + graph → jobs in order               cycle     ── members → rounds and build profiles
     ready   ── finished jobs → dependencies, input key       match     ── queue + runners → assignments
     advance ── job + report → job                            verdict   ── jobs → outcome of the request
     why     ── what is known → the cause, in words           draw      ── who needs whom, as a tree or a picture
