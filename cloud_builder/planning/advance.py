@@ -149,7 +149,7 @@ def beside_nobody(job: JobRecord, now: float) -> JobRecord:
 
 def poisoned(job: JobRecord) -> JobRecord:
     """A job that took down its runners is a failure: another try would take down another one."""
-    return _finished(job, Outcome.FAILURE, code="poison", message=poison.message(job), hint=poison.HINT)
+    return _finished(job, Outcome.FAILURE, code=poison.CODE, message=poison.message(job), hint=poison.HINT)
 
 
 def reuse(job: JobRecord, built: Built) -> JobRecord:

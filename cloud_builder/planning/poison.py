@@ -13,6 +13,7 @@ from cloud_builder.model.ids import RunnerId
 
 from .records import Death, JobRecord
 
+CODE = "poison"
 HINT = (
     "The runner's log, and the kernel's (dmesg), tell what became of it. Request the build again once that is mended; "
     "`scheduler.poison` says after how many."

@@ -16,7 +16,7 @@ from cloud_builder.model.events import (
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
-from cloud_builder.planning import advance, supersede
+from cloud_builder.planning import advance, poison, supersede
 from cloud_builder.planning.cycle import ROUNDS
 from cloud_builder.planning.expand import Past, expand
 from cloud_builder.planning.graph import Node
@@ -193,7 +193,12 @@ def settle(world: World, work: Work) -> None:
     while world.concluded:
         for waiter in sorted(world.waiters.get(world.concluded.popleft(), ())):
             job = world.jobs[waiter]
-            if job.state is JobState.BLOCKED:
+            if job.state is not JobState.BLOCKED:
+                continue
+            twin = world.jobs.get(job.twin) if job.twin else None
+            if twin is not None and twin.code == poison.CODE:
+                conclude(world, work, advance.poisoned(job.model_copy(update={"died": twin.died})))
+            else:
                 make_ready(world, work, job.model_copy(update={"twin": None}))
 
 

@@ -133,6 +133,15 @@ def test_of_the_jobs_that_ran_beside_it_none_is_blamed_with_it():
     assert bench.outcomes() == {"p/u0": "failure", **{f"p/u{number}": "success" for number in range(1, 6)}}
 
 
+def test_another_request_for_the_same_inputs_does_not_take_down_more_runners():
+    bench = bench_with("u0")
+    bench.deliver(bench.request("u0", id="twin"))
+    for _ in range(2):
+        die(bench, held(bench)[0])
+    assert [job.code for job in (*bench.result().jobs, *bench.result("twin").jobs)] == ["poison", "poison"]
+    assert len(bench.starts) == 2
+
+
 def test_a_restarted_scheduler_still_counts_deaths():
     bench = bench_with("u0")
     for _ in range(2):
