@@ -22,6 +22,7 @@ from tree import RECOVERY, SOURCE, Tree
 from cloud_builder.model.events import JobFinished, JobRunning, RunnerSeen
 
 READY_SECONDS = 30.0
+RECOVERY_LIMIT = 15.0
 _LINES = {Kind.CUT: Line.CUT, Kind.SILENT: Line.SILENT, Kind.SLOW: Line.SLOW}
 
 
@@ -66,6 +67,8 @@ class Run:
             self._await(self._is_over, self._settle, "all is healed and every wish answered", report)
             if self._acts and not report.wrong:
                 report.recovery = self._recover(report)
+                if report.recovery > RECOVERY_LIMIT:
+                    report.wrong.append(f"recovery took {report.recovery:.1f} s")
             self._judge(report)
         finally:
             self._ear.close()
@@ -147,7 +150,7 @@ class Run:
         self._stage.daemons[victim.runner_id].wanted = False
         self._stage.daemons[victim.runner_id].kill(0)
         killed = time.monotonic()
-        again = f"job {victim.job_id} runs again elsewhere"
+        again = f"a job of {victim.runner_id} runs again elsewhere"
         self._await(lambda: self._runs_again(victim) or self._had_ended(victim), 30, again, report)
         took = 0.0 if self._had_ended(victim) else time.monotonic() - killed
         self._stage.daemons[victim.runner_id].wanted = True
@@ -155,8 +158,10 @@ class Run:
         return took
 
     def _runs_again(self, victim: JobRunning) -> bool:
-        later = (event for event in self._ear.of(JobRunning) if event.job_id == victim.job_id)
-        return any(event.attempt > victim.attempt for event in later)
+        """One of the jobs that the runner had: what several died with is tried again one by one."""
+        running = [event for event in self._ear.of(JobRunning) if event.request_id == victim.request_id]
+        held = {event.job_id: event.attempt for event in running if event.runner_id == victim.runner_id}
+        return any(event.attempt > held.get(event.job_id, event.attempt) for event in running)
 
     def _had_ended(self, victim: JobRunning) -> bool:
         """Its result was on the way when the runner was killed: nothing to recover from."""
