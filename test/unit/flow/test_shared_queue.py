@@ -194,3 +194,35 @@ def test_what_is_offered_goes_back_to_directed_dispatch_with_the_setting():
     mesh.start("scheduler")
     assert mesh.finished().outcome == "success"
     assert len(mesh.told(e.JobOffered)) == 1
+
+
+def test_a_claim_without_an_answer_keeps_its_slot_for_a_lease_and_no_longer():
+    mesh = a_mesh(unit("alef"))
+    heard_of(mesh, "r1")
+    mesh.kill("scheduler")
+    mesh.send(*(e.JobOffered(job_id=f"q.{number}", attempt=1, queue="x86_64", lease=LEASE) for number in (1, 2)))
+    mesh.until(lambda: mesh.told(e.AttemptClaimed))
+    mesh.wait(LEASE / 2)
+    assert attempts(mesh.told(e.AttemptClaimed)) == [("q.1", 1)]
+    mesh.wait(LEASE)
+    assert attempts(mesh.told(e.AttemptClaimed)) == [("q.1", 1), ("q.2", 1)]
+
+
+def test_a_claim_of_a_transaction_that_was_rolled_back_is_told_again():
+    mesh = a_mesh(unit("alef"))
+    heard_of(mesh, "r1")
+    state = mesh.daemons["r1"].state
+    add, failed = state.outbox_add, []
+
+    def fail_once(records):
+        if not failed and any(record.topic == "cb.attempt" for record in records):
+            failed.append(records)
+            raise OSError("disk full")
+        return add(records)
+
+    state.outbox_add = fail_once
+    mesh.ask("alef")
+    asked = mesh.now
+    assert mesh.finished().outcome == "success"
+    assert failed and mesh.now - asked < LEASE
+    assert attempts(mesh.told(e.AttemptClaimed)) == [("q.1", 1)]
