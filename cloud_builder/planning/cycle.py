@@ -21,7 +21,8 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import Digest, UnitPath
 
 from .components import among, strongly_connected
-from .graph import Graph, Numbers, Resolver
+from .graph import Graph
+from .meaning import Numbers, Resolver
 from .records import JobRecord
 from .relations import groups, offered_profiles
 

@@ -14,7 +14,8 @@ from cloud_builder.model.ids import SourceName
 from cloud_builder.model.unit import Unit
 
 from .components import among, depth_of
-from .graph import Graph, Node, Numbers, Resolver, Snapshot, place
+from .graph import Graph, Snapshot, place
+from .meaning import Node, Numbers, Resolver
 from .relations import groups
 
 MOST = 200

@@ -30,7 +30,7 @@ def snapshot(*units, source="s"):
 def needs(*snapshots, target="bookworm.x86_64", of="app", source="s"):
     whole = graph(snapshots)
     found = whole.needs[whole.number[Node(source, f"p/{of}", target)]]
-    return [f"{node.source}/{node.unit[2:]}" for node in whole.named(found)]
+    return [f"{node.source}/{node.unit[2:]}" for node in map(whole.nodes.__getitem__, found)]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_depends_of_the_manifest_counts_like_metadata():
 def test_only_needs_of_the_same_source_are_drawn_in():
     whole = graph([snapshot(unit("app", "lib, far"), unit("lib")), snapshot(unit("far"), source="t")])
     drawn = whole.all_needs(whole.units_for("s", ["p/app"]))
-    assert [node.unit for node in whole.named(sorted(drawn))] == ["p/app", "p/lib"]
+    assert [whole.nodes[number].unit for number in sorted(drawn)] == ["p/app", "p/lib"]
 
 
 NAMES = [f"u{number}" for number in range(9)]

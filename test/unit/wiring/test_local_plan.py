@@ -1,0 +1,49 @@
+"""What `cb-ctl build` builds, in which order, of a working tree."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from cloud_builder.errors import Rejected
+from cloud_builder.wiring.local import plan
+
+
+def package(top: Path, name: str, needs: str = "debhelper") -> Path:
+    directory = top / "projects" / "packages" / name
+    arch = platform.machine()
+    for file, text in {
+        ".cb/cloud_builder.yml": f"schema_version: 1.0\nname: {name}\ndistributions: [{{dist: bookworm, arch: {arch}}}]\n",
+        ".cb/build_root.kiwi": "<image/>",
+        "debian/control": f"Source: {name}\nBuild-Depends: {needs}\n\nPackage: {name}\nArchitecture: any\n",
+    }.items():
+        (directory / file).parent.mkdir(parents=True, exist_ok=True)
+        (directory / file).write_text(text)
+    return directory
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / ".git").mkdir()
+    return tmp_path
+
+
+def test_what_a_unit_needs_is_built_before_it_and_nothing_else(tree: Path) -> None:
+    card = package(tree, "card", "tool")
+    package(tree, "tool", "lib | other")
+    package(tree, "lib")
+    package(tree, "other")
+    steps = plan(card, None, with_needs=True)
+    assert [(step.unit.name, step.wanted) for step in steps] == [("lib", False), ("tool", False), ("card", True)]
+    assert [step.unit.name for step in plan(card, None, with_needs=False)] == ["card"]
+
+
+def test_units_that_need_each_other_are_named_and_can_be_built_alone(tree: Path) -> None:
+    egg = package(tree, "egg", "chicken")
+    package(tree, "chicken", "egg")
+    with pytest.raises(Rejected, match="packages/chicken, packages/egg") as caught:
+        plan(egg, None, with_needs=True)
+    assert "--no-deps" in caught.value.hint
+    assert [step.unit.name for step in plan(egg, None, with_needs=False)] == ["egg"]
