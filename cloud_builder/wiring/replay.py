@@ -36,6 +36,12 @@ def replays(settings: Settings, broker: Broker) -> Iterator[Replayed]:
             yield result
 
 
+def _anywhere(settings: Settings) -> Settings:
+    """Nobody follows the links in what a replay says, and the port of the collector may be known to it alone."""
+    collector = settings.collector.model_copy(update={"public_url": "http://replay"})
+    return settings.model_copy(update={"collector": collector})
+
+
 def _role(path: Path) -> Role | None:
     return _ROLES.get(path.parent.name.partition("-")[0])
 
@@ -55,5 +61,5 @@ def _replay(path: Path, settings: Settings, broker: Broker) -> Replayed | None:
         stack.callback(state.close)
         if succession.is_a_copy(state):
             return None
-        flow: Flow | None = _FLOWS[role](settings, stack) if role in _FLOWS else None
+        flow: Flow | None = _FLOWS[role](_anywhere(settings), stack) if role in _FLOWS else None
         return replay(path.parent.name, role, flow, state, broker, now=now)

@@ -241,6 +241,13 @@ def test_a_scheduler_killed_between_two_jobs_loses_nothing(built):
     assert [job["attempt"] for job in jobs] == [1] * len(jobs)
 
 
+def test_reading_all_topics_of_this_day_again_starts_nothing_and_writes_nothing(built):
+    mesh, _, _ = built
+    replayed = {row["daemon"]: row for row in mesh.ok("admin", "replay", "--json").json}
+    assert replayed.keys() == {"request", "scheduler", "collector", "info"}
+    assert all((row["jobs_started"], row["events_written"]) == (0, {}) for row in replayed.values()), replayed
+
+
 def test_nothing_of_a_build_is_left_behind(built):
     mesh, _, _ = built
     work = mesh.home / "runner-1" / "work"
