@@ -10,8 +10,8 @@ in, and whether the graph was built whole or one unit was exchanged in it. It de
     exchange.exchanged(graph, source, unit) ─► Graph            after a push
 
 Which unit a relation means: see `meaning`. Nodes are numbered by name, so that comparing numbers is comparing names.
-Debian's whole index (34,000 sources, 250,000 relations) takes seconds, an exchanged unit milliseconds: only its neighbours
-are looked at again.
+Debian's whole index (34,000 sources, 250,000 relations) takes seconds, an exchanged unit milliseconds: only its
+neighbours are looked at again.
 """
 
 from __future__ import annotations

@@ -133,7 +133,11 @@ def test_a_push_is_noticed_and_built(built):
         rows = {row["request_id"]: row for row in mesh.rows("requests")}
         return rows.get(push) if rows.get(push, {}).get("state") == "finished" else None
 
-    assert mesh.until(finished, "the push is built")["outcome"] == "success"
+    ended = mesh.until(finished, "the push is built")
+    assert (ended["outcome"], ended["summary"]["built"], ended["summary"]["cut_off"]) == ("success", 1, 2)
+    rows = {row["unit"]: (row["outcome"], row["code"]) for row in mesh.rows("jobs", "--request", push)}
+    unchanged = dict.fromkeys(UNITS, ("skipped", "unchanged"))
+    assert rows == {**unchanged, "packages/libgreet": ("success", "")}
     built, untouched = (mesh.ok("why", name, "--json").json["causes"][0] for name in ("libgreet", "packages/greet"))
     assert (built["kind"], built["because"][0]["kind"]) == ("built", "files")
     assert f"at {revision[:12]}: greet.c" in built["answer"]

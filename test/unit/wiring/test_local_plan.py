@@ -13,10 +13,11 @@ from cloud_builder.wiring.local import plan
 
 def package(top: Path, name: str, needs: str = "debhelper") -> Path:
     directory = top / "projects" / "packages" / name
-    arch = platform.machine()
+    target = f"{{dist: bookworm, arch: {platform.machine()}}}"
+    profile = f'<profile name="bookworm.{platform.machine()}"/>'
     for file, text in {
-        ".cb/cloud_builder.yml": f"schema_version: 1.0\nname: {name}\ndistributions: [{{dist: bookworm, arch: {arch}}}]\n",
-        ".cb/build_root.kiwi": "<image/>",
+        ".cb/cloud_builder.yml": f"schema_version: 1.0\nname: {name}\ndistributions: [{target}]\n",
+        ".cb/build_root.kiwi": f"<image><profiles>{profile}</profiles></image>",
         "debian/control": f"Source: {name}\nBuild-Depends: {needs}\n\nPackage: {name}\nArchitecture: any\n",
     }.items():
         (directory / file).parent.mkdir(parents=True, exist_ok=True)
