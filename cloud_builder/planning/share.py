@@ -11,7 +11,7 @@ meets, a pool with a runner that takes no offers, an offer that nobody took in t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from cloud_builder.model.events import AttemptClaimed
@@ -20,6 +20,7 @@ from cloud_builder.model.outcome import JobState
 
 from . import advance
 from .records import JobRecord, RunnerRecord
+from .slots import NOTHING
 
 MOST_OFFERS = 3
 PAUSE = 1.0
@@ -48,16 +49,28 @@ def _queue(arch: str, group: str) -> str:
     return f"{arch}.{group}" if group else arch
 
 
-def may_be_offered(job: JobRecord, runners: Iterable[RunnerRecord]) -> bool:
-    """Whether any runner that could come by the offer may have it. `runners`: all that live."""
-    queue = queue_of(job)
-    takers = [runner for runner in runners if _is_of_pool(runner, job)]
-    return (
-        bool(takers)
-        and not job.tried
-        and job.offers < MOST_OFFERS
-        and all(queue in runner.queues and not runner.capacity.lacks(job.constraints) for runner in takers)
-    )
+class Takers:
+    """All live runners, by the queue that an offer to them goes to. Each queue is looked at once."""
+
+    def __init__(self, runners: Collection[RunnerRecord]) -> None:
+        self._runners = runners
+        self._by_queue: dict[str, list[RunnerRecord]] = {}
+
+    def of(self, job: JobRecord) -> list[RunnerRecord]:
+        """Every runner that could come by an offer of the job; none, when one of its pool takes no offers."""
+        queue = queue_of(job)
+        if queue not in self._by_queue:
+            found = [runner for runner in self._runners if _is_of_pool(runner, job)]
+            self._by_queue[queue] = found if all(queue in runner.queues for runner in found) else []
+        return self._by_queue[queue]
+
+
+def may_be_offered(job: JobRecord, takers: Takers) -> bool:
+    """Whether any runner that could come by the offer may have it."""
+    if job.tried or job.offers >= MOST_OFFERS:
+        return False
+    able, asked = takers.of(job), job.constraints
+    return bool(able) and (asked == NOTHING or not any(runner.capacity.lacks(asked) for runner in able))
 
 
 def offer(job: JobRecord, runner_id: RunnerId, now: float) -> JobRecord:
@@ -122,7 +135,7 @@ def judge(job: JobRecord | None, claim: AttemptClaimed, runner: RunnerRecord | N
         return Refusal(f"{job.runner_id} has it" if job.is_held else "it is not offered any more")
     if runner is None or runner.started_at != claim.runner_started_at:
         return Refusal("this runner gets no work now", PAUSE)
-    if not _is_of_pool(runner, job):
+    if not _is_of_pool(runner, job) or runner.capacity.lacks(job.constraints):
         return Refusal("it is for other runners", PAUSE)
     if runner.free <= 0:
         return Refusal("this runner has no free slot", PAUSE)

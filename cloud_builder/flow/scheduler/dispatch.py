@@ -12,6 +12,7 @@ from cloud_builder.planning import advance, poison
 from cloud_builder.planning.advance import RetryPolicy
 from cloud_builder.planning.match import match
 from cloud_builder.planning.records import Death, JobRecord, RunnerRecord
+from cloud_builder.planning.share import Takers
 from cloud_builder.planning.trust import End
 from cloud_builder.ports.mesh import Work
 
@@ -138,15 +139,17 @@ def hand_out(world: World, work: Work, lease: float, *, shared: bool = False) ->
     """Gives waiting jobs to free slots; `shared`: offers them where it may."""
     world.due(work.now)
     world.slots.update(offer.reserved(world), world.faults.caps(world.runners.values(), work.now))
+    takers = Takers(world.runners.values()) if shared else None
     taken: dict[RunnerId, set[tuple[JobId, int]]] = defaultdict(set)
     for assignment in match(world.order, world.slots, world.jobs, work.now):
         runner = world.runners[assignment.runner_id]
-        if world.faults.crowds(world, world.jobs[assignment.job_id], runner.runner_id):
-            queue(world, work, advance.beside_nobody(world.jobs[assignment.job_id], work.now))
+        waiting = world.jobs[assignment.job_id]
+        if world.faults.crowds(world, waiting, runner.runner_id):
+            queue(world, work, advance.beside_nobody(waiting, work.now))
             continue
-        if shared and offer.make(world, work, world.jobs[assignment.job_id], runner.runner_id, lease):
+        if takers is not None and offer.make(world, work, waiting, runner.runner_id, takers=takers, lease=lease):
             continue
-        job = advance.assign(world.jobs[assignment.job_id], runner.runner_id, runner.started_at, work.now)
+        job = advance.assign(waiting, runner.runner_id, runner.started_at, work.now)
         taken[runner.runner_id].add((job.job_id, job.attempt))
         world.save_job(work, job)
         work.emit(order_of(job, runner.runner_id, lease))

@@ -28,9 +28,9 @@ def reserved(world: World) -> Mapping[RunnerId, RunnerRecord]:
     return share.reserved(world.runners, offered) if offered else world.runners
 
 
-def make(world: World, work: Work, job: JobRecord, runner_id: RunnerId, lease: float) -> bool:
+def make(world: World, work: Work, job: JobRecord, runner_id: RunnerId, *, takers: share.Takers, lease: float) -> bool:
     """Offers a job that was to go to this runner; False when it has to go there directly."""
-    if not share.may_be_offered(job, world.runners.values()):
+    if not share.may_be_offered(job, takers):
         return False
     job = share.offer(job, runner_id, work.now)
     world.save_job(work, job)

@@ -65,7 +65,7 @@ big = Capacity(memory=8)
     ],
 )
 def test_what_needs_no_place_of_its_own_may_be_offered(waiting, runners, may):
-    assert share.may_be_offered(waiting, runners) is may
+    assert share.may_be_offered(waiting, share.Takers(runners)) is may
 
 
 def offered(name="q.1", to="r1", **more) -> JobRecord:
@@ -85,6 +85,7 @@ def offered(name="q.1", to="r1", **more) -> JobRecord:
         (offered(), None, "this runner gets no work now", share.PAUSE),
         (offered(), runner(started_at=6.0), "this runner gets no work now", share.PAUSE),
         (offered(group="suse"), runner(), "it is for other runners", share.PAUSE),
+        (offered(constraints=big), runner(), "it is for other runners", share.PAUSE),
         (offered(), runner(attempts=frozenset({("x", 1)})), "this runner has no free slot", share.PAUSE),
     ],
 )
