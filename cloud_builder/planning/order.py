@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import NamedTuple
 
 from cloud_builder.model.ids import JobId, SourceName
@@ -34,7 +35,7 @@ gets its share; into the one of those who sit and wait only lest it never has it
 
 @dataclass(frozen=True)
 class Rules:
-    """`ageing`: seconds of waiting after which a job counts as one of the class above (see RISES).
+    """`ageing`: seconds of waiting after which work counts as that of the class above (see RISES).
 
     `weights` and `quotas` (slots): by the name of a source or of a requester."""
 
@@ -93,12 +94,20 @@ class Head(NamedTuple):
 
 
 class _Lane:
-    """What one asker waits for in one class of one pool. Places of jobs that are gone stay until they come up."""
+    """What one asker waits for in one pool, and the class that it counts as: by the job that has waited longest, so
+    that a request keeps its own order. What is told of jobs that are gone stays until it comes up."""
 
-    __slots__ = ("count", "places")
+    __slots__ = ("ages", "asker", "count", "is_changed", "oldest", "places", "pool", "rank", "rises", "source")
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Hashable, source: SourceName, asker: Asker) -> None:
+        self.pool, self.source, self.asker = pool, source, asker
+        self.rank = asker[0]
         self.places: list[Place] = []
+        self.ages: list[tuple[float, JobId]] = []
+        self.oldest = 0.0
+        self.rises = 0.0
+        """When it is looked at again."""
+        self.is_changed = False
         self.count = 0
 
 
@@ -126,7 +135,7 @@ class _Shelf:
 
 class _Waiting(NamedTuple):
     ticket: Ticket
-    rank: int
+    lane: _Lane
 
 
 class Order:
@@ -142,7 +151,11 @@ class Order:
         self._askers: dict[tuple[SourceName, Asker], Share] = {}
         self._slots: dict[str, int] = {}
         """Held by each source or requester that has a quota."""
-        self._ripe: list[tuple[float, JobId]] = []
+        self._lanes: dict[tuple[Hashable, SourceName, Asker], _Lane] = {}
+        self._changed: list[_Lane] = []
+        """Their oldest job is gone."""
+        self._rising: list[tuple[float, int, _Lane]] = []
+        self._numbers = count()
         self._faded = now
 
     # --- what waits -----------------------------------------------------------------------------------------------
@@ -150,24 +163,29 @@ class Order:
     def add(self, ticket: Ticket, now: float) -> None:
         """It waits from now on; a ticket of the same job that waits already is replaced."""
         self.remove(ticket.job_id)
-        waited = now - ticket.since
-        risen = sum(waited >= times * self._rules.ageing for times in RISES)
-        self._shelve(ticket, max(0, ticket.priority.rank - risen))
+        lane = self._lane(ticket)
+        self._waiting[ticket.job_id] = _Waiting(ticket, lane)
+        heapq.heappush(lane.places, _place(ticket))
+        heapq.heappush(lane.ages, (ticket.since, ticket.job_id))
+        self._count(lane, 1)
+        if lane.count == 1:
+            self._enter_lane(lane)
+        if lane.count == 1 or ticket.since < lane.oldest:
+            self._settle(lane, now)
 
     def remove(self, job_id: JobId) -> None:
         """It does not wait any more."""
         waiting = self._waiting.pop(job_id, None)
         if waiting is None:
             return
-        ticket, rank = waiting
-        shelf = self._shelves[ticket.pool][rank]
-        row = shelf.rows[ticket.source]
-        lane = row.lanes[ticket.priority.rank, ticket.requester]
-        lane.count -= 1
-        row.count -= 1
-        shelf.count -= 1
+        ticket, lane = waiting
+        self._count(lane, -1)
         if not lane.count:
             lane.places.clear()
+            lane.ages.clear()
+        elif ticket.since <= lane.oldest and not lane.is_changed:
+            lane.is_changed = True
+            self._changed.append(lane)
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._waiting
@@ -222,15 +240,13 @@ class Order:
 
     def at(self, now: float) -> None:
         """Time has passed: jobs rise into the class above, and what was used fades."""
-        while self._ripe and self._ripe[0][0] <= now:
-            ripe, job_id = heapq.heappop(self._ripe)
-            waiting = self._waiting.get(job_id)
-            if waiting is not None and waiting.rank and ripe == self._rises(waiting):
-                self.remove(job_id)
-                self._shelve(waiting.ticket, waiting.rank - 1)
-        if len(self._ripe) > 2 * len(self._waiting) + 1000:
-            self._ripe = [ripe for ripe in self._ripe if ripe[1] in self._waiting]
-            heapq.heapify(self._ripe)
+        changed, self._changed = self._changed, []
+        for lane in changed:
+            self._settle(lane, now)
+        while self._rising and self._rising[0][0] <= now:
+            when, _, lane = heapq.heappop(self._rising)
+            if when == lane.rises:
+                self._settle(lane, now)
         if now - self._faded >= FADES:
             self._fade(now)
 
@@ -248,7 +264,7 @@ class Order:
 
     def rank(self, job_id: JobId) -> int:
         """The class that it counts as by now."""
-        return self._waiting[job_id].rank
+        return self._waiting[job_id].lane.rank
 
     def full(self, ticket: Ticket) -> tuple[str, ...]:
         """The source or requester whose quota keeps it from starting."""
@@ -256,39 +272,68 @@ class Order:
 
     def take(self, job_id: JobId, now: float) -> Ticket:
         """The job gets a slot."""
-        ticket, rank = self._waiting[job_id]
-        self.start(Held(job_id, ticket.source, ticket.requester, ticket.priority, now), rank)
+        ticket, lane = self._waiting[job_id]
+        self.start(Held(job_id, ticket.source, ticket.requester, ticket.priority, now), lane.rank)
         return ticket
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _shelve(self, ticket: Ticket, rank: int) -> None:
-        shelves = self._shelves.get(ticket.pool)
-        if shelves is None:
-            shelves = self._shelves[ticket.pool] = [self._new_shelf(rank) for rank in range(CLASSES)]
-        shelf = shelves[rank]
-        row = shelf.rows.get(ticket.source)
-        if row is None:
-            row = shelf.rows[ticket.source] = self._new_row(ticket.source, rank)
+    def _lane(self, ticket: Ticket) -> _Lane:
         asker = (ticket.priority.rank, ticket.requester)
-        lane = row.lanes.get(asker)
+        lane = self._lanes.get((ticket.pool, ticket.source, asker))
         if lane is None:
-            lane = row.lanes[asker] = _Lane()
-        heapq.heappush(lane.places, (ticket.sequence, -ticket.path, ticket.number, ticket.job_id))
-        waiting = self._waiting[ticket.job_id] = _Waiting(ticket, rank)
-        lane.count += 1
-        row.count += 1
-        shelf.count += 1
-        if lane.count == 1:
-            row.turns.enter(asker)
-            shelf.turns.enter(ticket.source)
-        if rank:
-            heapq.heappush(self._ripe, (self._rises(waiting), ticket.job_id))
+            lane = self._lanes[ticket.pool, ticket.source, asker] = _Lane(ticket.pool, ticket.source, asker)
+            self._row(lane).lanes[asker] = lane
+        return lane
 
-    def _rises(self, waiting: _Waiting) -> float:
-        """When it comes into the class above."""
-        ticket = waiting.ticket
-        return ticket.since + RISES[ticket.priority.rank - waiting.rank] * self._rules.ageing
+    def _row(self, lane: _Lane) -> _Row:
+        """Where it belongs by its class."""
+        shelf = self._shelf(lane)
+        row = shelf.rows.get(lane.source)
+        if row is None:
+            row = shelf.rows[lane.source] = self._new_row(lane.source, lane.rank)
+        return row
+
+    def _shelf(self, lane: _Lane) -> _Shelf:
+        shelves = self._shelves.get(lane.pool)
+        if shelves is None:
+            shelves = self._shelves[lane.pool] = [self._new_shelf(rank) for rank in range(CLASSES)]
+        return shelves[lane.rank]
+
+    def _count(self, lane: _Lane, more: int) -> None:
+        lane.count += more
+        self._row(lane).count += more
+        self._shelf(lane).count += more
+
+    def _enter_lane(self, lane: _Lane) -> None:
+        self._row(lane).turns.enter(lane.asker)
+        self._shelf(lane).turns.enter(lane.source)
+
+    def _settle(self, lane: _Lane, now: float) -> None:
+        """Puts a lane into the class that its oldest job has waited for."""
+        lane.is_changed = False
+        if not lane.count:
+            return
+        while (waiting := self._waiting.get(lane.ages[0][1])) is None or waiting.ticket.since != lane.ages[0][0]:
+            heapq.heappop(lane.ages)
+        lane.oldest = lane.ages[0][0]
+        times = [lane.oldest + times * self._rules.ageing for times in RISES]
+        rank = max(0, lane.asker[0] - sum(now >= when for when in times))
+        if rank != lane.rank:
+            self._move(lane, rank)
+        rises = next((when for when in times if when > now), 0.0) if rank else 0.0
+        if rises and rises != lane.rises:
+            heapq.heappush(self._rising, (rises, next(self._numbers), lane))
+        lane.rises = rises
+
+    def _move(self, lane: _Lane, rank: int) -> None:
+        waiting = lane.count
+        self._count(lane, -waiting)
+        del self._row(lane).lanes[lane.asker]
+        lane.rank = rank
+        self._row(lane).lanes[lane.asker] = lane
+        self._count(lane, waiting)
+        self._enter_lane(lane)
 
     def _new_shelf(self, rank: int) -> _Shelf:
         shelf = _Shelf()
@@ -329,13 +374,9 @@ class Order:
         while True:
             place = lane.places[0]
             waiting = self._waiting.get(place[3])
-            if waiting is not None and self._lane_of(waiting) is lane and _place(waiting.ticket) == place:
+            if waiting is not None and waiting.lane is lane and _place(waiting.ticket) == place:
                 return place
             heapq.heappop(lane.places)
-
-    def _lane_of(self, waiting: _Waiting) -> _Lane:
-        ticket, rank = waiting
-        return self._shelves[ticket.pool][rank].rows[ticket.source].lanes[ticket.priority.rank, ticket.requester]
 
     def _source(self, source: SourceName) -> Share:
         share = self._sources.get(source)
@@ -385,6 +426,9 @@ class Order:
 
     def _sweep(self) -> None:
         """Forgets names that nothing is known of any more."""
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.count}
+        self._rising = [rising for rising in self._rising if rising[2].count]
+        heapq.heapify(self._rising)
         for shelves in self._shelves.values():
             for shelf in shelves:
                 for row in shelf.rows.values():

@@ -100,6 +100,13 @@ def test_work_that_waits_for_long_shares_with_the_class_above_and_does_not_pass_
     assert Counter(take(order, 50.0)[0] for _ in range(20)) == {"f": 10, "p": 10}
 
 
+def test_waiting_does_not_put_the_order_of_a_request_upside_down() -> None:
+    order = restored(Rules(ageing=10.0), [ticket(f"old{n}", priority=BULK, path=1.0) for n in range(3)], (), now=0.0)
+    order.at(50.0)
+    order.add(ticket("long way", priority=BULK, path=9.0, since=50.0), 50.0)
+    assert take(order, 50.0) == "long way"
+
+
 def test_a_job_that_was_replaced_does_not_rise_by_its_old_waiting() -> None:
     order = restored(Rules(ageing=10.0), [ticket("a", "s", BULK)], (), now=0.0)
     order.add(ticket("a", "s", BULK, since=9.0), 9.0)
@@ -195,7 +202,8 @@ class Model:
         return all(self.count(name) < self.rules.quotas.get(name, 10**9) for name in (one.source, one.requester))
 
     def classes(self, one: Ticket, now: float) -> int:
-        waited = (now - one.since) / self.rules.ageing
+        beside = [each for each in self.waiting.values() if (each.pool, *each[2:5]) == (one.pool, *one[2:5])]
+        waited = (now - min(each.since for each in beside)) / self.rules.ageing
         return max(0, one.priority.rank - (waited >= 1) - (waited >= 10))
 
     def key(self, one: Ticket, now: float) -> tuple:
@@ -218,6 +226,7 @@ def test_any_history_keeps_the_rules(history, quotas, weights) -> None:
             model.waiting[one.job_id] = one
         elif verb == "take":
             pools = [about[0]] if about[0] else ["x", "y"]
+            order.at(now)
             heads = [head for pool in pools if (head := order.first(pool)) is not None]
             able = [one for one in model.waiting.values() if one.pool in pools and model.allowed(one)]
             assert bool(heads) == bool(able)
@@ -225,8 +234,8 @@ def test_any_history_keeps_the_rules(history, quotas, weights) -> None:
                 one = order.take(min(heads).job_id, now)
                 assert model.key(one, now) == min(model.key(other, now) for other in able)
                 assert model.allowed(one)
-                del model.waiting[one.job_id]
                 model.ranks[one.job_id] = model.classes(one, now)
+                del model.waiting[one.job_id]
                 model.held[one.job_id] = Held(one.job_id, one.source, one.requester, one.priority, now)
         elif verb == "end" and model.held:
             job_id = sorted(model.held)[about[0] % len(model.held)]
