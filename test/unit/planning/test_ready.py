@@ -1,0 +1,88 @@
+"""What a known input key makes of a job, and that keys stay what they were."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from cloud_builder.model.artifact import Artifact, BinaryPackage
+from cloud_builder.model.inputs import Used
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.unit import Target
+from cloud_builder.planning.made import Made
+from cloud_builder.planning.ready import Readiness, dependencies, from_built, input_key, inputs_of, readiness, skipped
+from cloud_builder.planning.records import Built, JobRecord, Offer
+
+DEB = Artifact(
+    name="a.deb", sha256="1" * 64, size=1, package=BinaryPackage(name="a", version="1", architecture="amd64")
+)
+BUILT = Built(job_id="old.1", artifacts=(DEB,), seconds=30.0)
+
+
+def job(**more: object) -> JobRecord:
+    fields = {
+        "job_id": "r.1", "request_id": "r", "number": 1, "sequence": 1, "source": "s", "url": "u", "revision": "a" * 40,
+        "unit": "p/u", "directory": "d", "name": "u", "kind": Kind.PACKAGE, "tree": "b" * 40,
+        "target": Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64"), **more,
+    }  # fmt: skip
+    return JobRecord.model_validate(fields)
+
+
+def test_keys_of_builds_without_profiles_are_what_they_have_always_been():
+    """Another one would build the whole world again after an upgrade."""
+    text = (
+        '{"buildroot": null, "dependencies": ["' + "1" * 64 + '"], "name": "u", "recipe": 1, "repositories": null, '
+        '"target": ["bookworm.x86_64", "bookworm", "x86_64"], "tree": "' + "b" * 40 + '"}'
+    )
+    used = (Used(name="a", sha256="1" * 64, source="s", unit="p/a"),)
+    assert input_key(job(), used) == hashlib.sha256(text.encode()).hexdigest()
+    assert input_key(job(), (used[0].model_copy(update={"source": "t", "unit": "x"}),)) == input_key(job(), used)
+    assert input_key(job(profiles=("nocheck",)), used) != input_key(job(), used)
+    assert inputs_of(job(profiles=("nocheck",)), used).profiles == ("nocheck",)
+
+
+@pytest.mark.parametrize(
+    ("record", "outcome", "code"),
+    [
+        (job(), Outcome.REUSED, ""),
+        (job(round=1), Outcome.REUSED, ""),
+        (job(wanted=False), Outcome.SKIPPED, "unchanged"),
+        (job(round=2), Outcome.SKIPPED, "unchanged"),
+    ],
+)
+def test_a_known_key_makes_a_job_reused_or_unchanged_and_good(record, outcome, code):
+    after = from_built(record, BUILT)
+    assert (after.outcome, after.code, after.reused_from, after.artifacts, after.saved) == (
+        outcome, code, "old.1", (DEB,), 30.0,
+    )  # fmt: skip
+    assert after.is_good
+    assert readiness([after])[0] is Readiness.START
+
+
+def test_what_is_skipped_because_its_needs_failed_is_not_good():
+    after = skipped(job(wanted=False), ["p/lib"])
+    assert (after.outcome, after.code, after.is_good) == (Outcome.SKIPPED, "dependency-failed", False)
+    assert readiness([after])[0] is Readiness.SKIP
+
+
+@pytest.mark.parametrize(
+    ("source", "turn", "used"), [("t", 0, ["a"]), ("s", 0, []), ("s", 1, ["a"])], ids=["other source", "own", "cycle"]
+)
+def test_what_is_published_is_used_of_other_sources_and_in_a_cycle(source, turn, used):
+    offer = Offer(artifact=DEB, source=source, unit="p/a", sequence=1)
+    record = job(build_depends="a, libc6", round=turn)
+    found = dependencies(record, Made({}), {"a": offer}.get)
+    assert [each.name for each in found.used] == used
+    assert all((each.source, each.unit) == (source, "p/a") for each in found.used)
+
+
+def test_what_the_request_made_is_used_before_what_is_published():
+    fresh = DEB.model_copy(update={"sha256": "2" * 64})
+    done = {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (fresh,)}
+    jobs = {"r.1": job(**done)}
+    made = Made(jobs)
+    made.note(jobs["r.1"])
+    record = job(job_id="r.2", number=2, build_depends="a", needs=("r.1",))
+    offer = Offer(artifact=DEB, source="t", unit="p/a", sequence=1)
+    assert dependencies(record, made, {"a": offer}.get).artifacts == (fresh,)
