@@ -61,10 +61,11 @@ def _broker(settings: BrokerSettings | None, dispatch: Dispatch) -> BrokerFacts 
 
 
 def _unshared(settings: BrokerSettings, dispatch: Dispatch) -> Refusal | None:
+    """Rights are a runner's, which we may not have."""
     try:
         check_sharing(dispatch, settings)
     except Rejected as error:
-        return Refusal(error.message, error.hint)
+        return Refusal(error.message, error.hint) if error.code == "no-share-groups" else None
     return None
 
 

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.settings import BrokerSettings
-from cloud_builder.model.topics import SHARE_GROUP, SHARE_GROUP_SETTINGS
+from cloud_builder.model.topics import QUEUE, SHARE_GROUP, SHARE_GROUP_SETTINGS
 
 from .connection import Connection
 
@@ -32,7 +32,7 @@ _LOG = logging.getLogger("cb.kafka")
 
 def check(settings: BrokerSettings) -> None:
     """Rejected when this broker shares out no queues; content when it cannot be reached now."""
-    member = open_member(Connection(settings), ("check",), 1)
+    member = open_member(Connection(settings), (QUEUE.member("check").name,), 1)
     until = time.monotonic() + _CHECKED_FOR
     try:
         while (left := until - time.monotonic()) > 0:
@@ -55,7 +55,7 @@ def refuse(settings: BrokerSettings, error: KafkaError) -> None:
         raise Rejected(
             f"dispatch shared-queue: not allowed at {settings.bootstrap}: {error.str()}",
             code="broker-rights",
-            hint="Let the runners read cb.queue.* and join the group cb.queue (schemas/acls.sh).",
+            hint="Let the runners read cb.queue.* and join the group cb.queue (schemas/acls.sh), and start them anew.",
         )
 
 
