@@ -158,11 +158,18 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
     if built is not None:
         conclude(world, work, from_built(job, world.use_built(work, key, Built.model_validate(built))))
     elif (twin := world.building.get(key)) is not None:
-        job = job.model_copy(update={"twin": twin})
-        world.save_job(work, job)
-        tell(work, job)
+        _wait_for_twin(world, work, job, world.jobs[twin])
     else:
         queue(world, work, job)
+
+
+def _wait_for_twin(world: World, work: Work, job: JobRecord, twin: JobRecord) -> None:
+    """What waits for another's build is not to wait behind what is less urgent than itself."""
+    if twin.state is JobState.QUEUED and job.priority.rank < twin.priority.rank:
+        queue(world, work, twin.model_copy(update={"priority": job.priority}), reason=f"{job.job_id} waits for it")
+    job = job.model_copy(update={"twin": twin.job_id})
+    world.save_job(work, job)
+    tell(work, job)
 
 
 def _offer(state: Documents, target: str, name: str) -> Offer | None:

@@ -342,3 +342,16 @@ def test_a_new_broker_is_told_where_every_job_stands_and_the_last_results():
     told = bench.resume()
     assert [type(event) for event in told] == [e.JobQueued, e.JobBlocked, e.JobBlocked, e.RequestFinished]
     assert told[-1] == before
+
+
+def test_a_build_that_somebody_waits_for_is_as_urgent_as_whoever_waits():
+    units = [unit(f"u{number}") for number in range(4)]
+    bench = started(Bench(slots=1), *units, wanted=[one.name for one in units], priority="bulk")
+    waits = next(
+        one.name for one in reversed(units) if one.name not in {order.name for order in bench.of(e.JobAssigned)}
+    )
+    bench.deliver(bench.request(waits, id="now", priority="interactive"))
+    bench.deliver(bench.report(bench.holding["r1"].pop()))
+    assert bench.of(e.JobAssigned)[-1].name == waits
+    bench.deliver(bench.report(bench.holding["r1"].pop()))
+    assert bench.outcomes("now") == {f"p/{waits}": "reused"}
