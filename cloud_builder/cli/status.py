@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import click
@@ -39,7 +40,10 @@ def _overview(mesh: Session) -> None:
     click.echo(f"sources     {found['sources']} with {found['units']} units")
     click.echo(f"runners     {_runners(found['runners'])}")
     for aside in (row for row in found["runners"] if row["state"] == "set-aside"):
-        click.echo(f"set aside   {aside['runner_id']} until {moment(aside['until'])}: {first_line(aside['reason'])}")
+        until = (
+            f"until {moment(aside['until'])}" if aside["until"] > time.time() else "waits for a job to try itself on"
+        )
+        click.echo(f"set aside   {aside['runner_id']}, {until}: {first_line(aside['reason'])}")
     click.echo(f"jobs        {', '.join(f'{number} {name}' for name, number in found['jobs'].items()) or 'none yet'}")
     for repository in found["repositories"]:
         failed = f" ({styled('failure')}: {repository['failed']})" if repository.get("failed") else ""

@@ -82,7 +82,7 @@ def test_a_runner_that_is_set_aside_is_listed_with_the_reason(mesh: Mesh, capsys
     mesh.tell(e.RunnerSetAside(runner_id="r1", reason="disk full", until=now + 60, at=now))
     text = said(capsys, "list", "runners")
     assert "set-aside" in text and "disk full" in text
-    assert "set aside   r1 until" in said(capsys, "status")
+    assert "set aside   r1, until" in said(capsys, "status")
 
 
 def test_a_build_cannot_steer_the_terminal(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
