@@ -56,7 +56,15 @@ def _jobs(mesh: Session, what: str) -> list[dict[str, Any]]:
     found = mesh.ask("resolve", id=what)
     if found["kind"] == "job":
         return [mesh.ask("job", job=found["id"])]
-    return [mesh.ask("job", job=row["job_id"]) for row in mesh.pages("jobs", request=found["id"])]
+    return [mesh.ask("job", job=row["job_id"]) for row in last_rounds(mesh.pages("jobs", request=found["id"]))]
+
+
+def last_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Members of a dependency cycle have a job a round; only the last one is what the request has made."""
+    last: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: int(row["job_id"].rpartition(".")[2])):
+        last[row["source"], row["unit"], row["target"]] = row
+    return list(last.values())
 
 
 def _wanted(jobs: list[dict[str, Any]], output: Path, with_logs: bool) -> list[tuple[dict[str, Any], Path]]:
