@@ -33,6 +33,10 @@ RISES = (1.0, 10.0)
 gets its share; into the one of those who sit and wait only lest it never has its turn."""
 
 
+URGENT = 4.0
+"""Beside work that has risen into its class, more urgent work of the same source has so many times the share."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """`ageing`: seconds of waiting after which work counts as that of the class above (see RISES).
@@ -387,7 +391,9 @@ class Order:
     def _asker(self, source: SourceName, asker: Asker) -> Share:
         share = self._askers.get((source, asker))
         if share is None:
-            share = self._askers[source, asker] = Share(self._rules.weights.get(asker[1], 1.0), CLASSES)
+            share = self._askers[source, asker] = Share(
+                self._rules.weights.get(asker[1], 1.0) * URGENT ** -asker[0], CLASSES
+            )
         return share
 
     def _limited(self, held: Held) -> list[str]:

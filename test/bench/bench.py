@@ -1,6 +1,6 @@
 """`make bench`: every figure of ours beside its baseline, measured in the same run.
 
-    bench.py [PART…] [--scale F]    parts: dispatch package root cli footprint load restart
+    bench.py [PART…] [--scale F]    parts: dispatch package root cli footprint load restart plan simulate
 
 Prints a table and writes build/bench/latest.json. A part that cannot run here says so in a line and is left out."""
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from figures import Figure, table, write
 from processes import Skipped
 
-PARTS = ("cli", "footprint", "dispatch", "load", "root", "package", "restart", "plan")
+PARTS = ("cli", "footprint", "dispatch", "load", "root", "package", "restart", "plan", "simulate")
 LATEST = Path(__file__).parents[2] / "build" / "bench" / "latest.json"
 
 

@@ -97,7 +97,7 @@ def test_work_that_waits_for_long_shares_with_the_class_above_and_does_not_pass_
     order.at(50.0)
     for number in range(20):
         order.add(ticket(f"p{number}", since=50.0, number=number, sequence=2), 50.0)
-    assert Counter(take(order, 50.0)[0] for _ in range(20)) == {"f": 10, "p": 10}
+    assert Counter(take(order, 50.0)[0] for _ in range(20)) == {"f": 4, "p": 16}
 
 
 def test_waiting_does_not_put_the_order_of_a_request_upside_down() -> None:

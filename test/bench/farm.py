@@ -1,0 +1,249 @@
+"""A farm that is only played, around the scheduler's real planning code: order, slots, match, advance, trust, ready.
+
+In come jobs, runners and what happens when (a discrete-event run: the clock jumps from one event to the next); out go
+when each job started and ended, who held how many slots, and how much CPU the planning took. The same inputs give the
+same run.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+from typing import Any
+
+from cloud_builder.model.events import AttemptFinished
+from cloud_builder.model.ids import JobId, RunnerId, SourceName
+from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.model.priority import Priority
+from cloud_builder.planning import advance, trust
+from cloud_builder.planning.advance import RetryPolicy
+from cloud_builder.planning.match import match
+from cloud_builder.planning.order import Order, Rules, Ticket
+from cloud_builder.planning.ready import Readiness, readiness
+from cloud_builder.planning.records import JobRecord, RunnerRecord
+from cloud_builder.planning.slots import Slots, pool_of
+from cloud_builder.planning.trust import End, Trust
+
+AT_REST = 10.0
+"""Seconds of the farm between two looks at retries and at runners that are set aside, when nothing else happens."""
+
+
+class Planner:
+    """What the scheduler does in memory, by the same functions. `ticket`: how a job queues."""
+
+    def __init__(self, rules: Rules, policy: RetryPolicy, ticket: Callable[[JobRecord], Ticket]) -> None:
+        self.order, self.slots, self._policy, self._ticket = Order(rules), Slots(), policy, ticket
+        self.jobs: dict[JobId, JobRecord] = {}
+        self.runners: dict[RunnerId, RunnerRecord] = {}
+        self.waiting: Counter[SourceName] = Counter()
+        """Jobs that wait for a slot, by source."""
+        self.over = 0
+        """Jobs that have their outcome."""
+        self._waiters: dict[JobId, list[JobId]] = defaultdict(list)
+        self._delayed: list[tuple[float, JobId]] = []
+        self._trusts: dict[RunnerId, Trust] = {}
+
+    def add(self, jobs: Iterable[JobRecord], now: float) -> None:
+        for job in jobs:
+            self.jobs[job.job_id] = job
+            for need in job.needs:
+                self._waiters[need].append(job.job_id)
+            if not job.needs:
+                self._queue(job, now)
+
+    def hand_out(self, now: float) -> list[JobRecord]:
+        """Those that have a slot now."""
+        while self._delayed and self._delayed[0][0] <= now:
+            _, job_id = heapq.heappop(self._delayed)
+            self._wait(self.jobs[job_id], now)
+        aside = any(known.is_set_aside for known in self._trusts.values())
+        self.slots.update(self.runners, trust.caps(self.runners.values(), self._trusts, now) if aside else {})
+        given = []
+        for one in match(self.order, self.slots, self.jobs, now):
+            runner = self.runners[one.runner_id]
+            job = advance.assign(self.jobs[one.job_id], one.runner_id, runner.started_at, now)
+            self.jobs[job.job_id] = job
+            self.waiting[job.source] -= 1
+            held = {"attempts": runner.attempts | {(job.job_id, job.attempt)}}
+            self.runners[one.runner_id] = runner.model_copy(update=held)
+            given.append(job)
+        return given
+
+    def ended(self, report: AttemptFinished, now: float) -> None:
+        runner = self.runners.get(report.runner_id)
+        if runner is not None:
+            held = {"attempts": runner.attempts - {(report.job_id, report.attempt)}}
+            self.runners[report.runner_id] = runner.model_copy(update=held)
+        job = self.jobs[report.job_id]
+        if advance.is_current(job, report.attempt):
+            self._judge(job, End(report.outcome, report.code, report.message), now)
+            self._put(advance.finish(job, report, self._policy, now), now)
+
+    def lost(self, runner_id: RunnerId, now: float) -> None:
+        """It is gone, with all that it held."""
+        runner = self.runners.pop(runner_id)
+        for job_id, _ in sorted(runner.attempts):
+            self._put(advance.again(self.jobs[job_id], "runner lost", self._policy, now), now)
+
+    def _judge(self, job: JobRecord, end: End, now: float) -> None:
+        assert job.runner_id is not None
+        after = trust.after(self._trusts.get(job.runner_id), job, end, now, self._policy.distrust)
+        if after is not None:
+            self._trusts[job.runner_id] = after
+        else:
+            self._trusts.pop(job.runner_id, None)
+
+    def _put(self, job: JobRecord, now: float) -> None:
+        self.order.end(job.job_id, now)
+        self.jobs[job.job_id] = job
+        self.over += job.is_finished
+        if not job.is_finished:
+            heapq.heappush(self._delayed, (job.not_before, job.job_id))
+            return
+        for waiter in self._waiters.pop(job.job_id, ()):
+            other = self.jobs[waiter]
+            if other.state is JobState.BLOCKED:
+                verdict, _ = readiness([self.jobs[need] for need in other.needs])
+                if verdict is Readiness.START:
+                    self._queue(other, now)
+                elif verdict is Readiness.SKIP:
+                    self._put(advance.cancel(other, "what it needs failed"), now)
+
+    def _queue(self, job: JobRecord, now: float) -> None:
+        job = job.model_copy(update={"state": JobState.QUEUED, "queued_at": now})
+        self.jobs[job.job_id] = job
+        self._wait(job, now)
+
+    def _wait(self, job: JobRecord, now: float) -> None:
+        self.order.add(self._ticket(job), now)
+        self.waiting[job.source] += 1
+
+
+def as_scheduled(job: JobRecord) -> Ticket:
+    """How the scheduler queues."""
+    return Ticket(
+        job.job_id,
+        pool_of(job),
+        job.source,
+        job.requester,
+        job.priority,
+        job.queued_at,
+        job.sequence,
+        job.path,
+        job.number,
+    )
+
+
+def first_come(job: JobRecord) -> Ticket:
+    """A queue without tenants, classes and ways: the baseline."""
+    return as_scheduled(job)._replace(
+        source=SourceName(""), requester="", priority=Priority.NORMAL, path=0.0, sequence=job.queued_at
+    )
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What goes wrong. Chances a build: `error`, on a bad runner `bad`; seconds on average that a runner is up and
+    down (0: it never goes)."""
+
+    error: float = 0.0
+    bad: float = 0.0
+    bad_runners: int = 0
+    up: float = 0.0
+    down: float = 600.0
+
+
+@dataclass
+class Farm:
+    """`seconds`: how long a job really takes. `steps`: of CPU, how much of it was planning."""
+
+    planner: Planner
+    seconds: Callable[[JobRecord], float]
+    random: Random
+    weather: Weather = field(default_factory=Weather)
+    now: float = 0.0
+    cpu: float = 0.0
+    started: dict[JobId, float] = field(default_factory=dict)
+    busy: Counter[SourceName] = field(default_factory=Counter)
+    """Slots held now, by source."""
+    on_step: Callable[[Farm, float], None] | None = None
+    """Called before the clock goes on, with how far."""
+
+    def __post_init__(self) -> None:
+        self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._numbers = count()
+
+    def set_up(self, runners: int, slots: int, arch: str = "x86_64") -> None:
+        for number in range(runners):
+            runner_id = RunnerId(f"r{number}")
+            self._come(runner_id, slots, arch)
+            if self.weather.up:
+                self._at(self.random.expovariate(1 / self.weather.up), self._go, runner_id, slots, arch)
+
+    def arrive(self, when: float, jobs: Sequence[JobRecord]) -> None:
+        self._at(when, lambda: self._plan(self.planner.add, jobs, self.now))
+
+    def run(self, until: Callable[[], bool]) -> float:
+        """The time at which `until` came true."""
+        while not until():
+            if not self._events:
+                self._at(self.now + AT_REST, lambda: None)
+            when = self._events[0][0]
+            if self.on_step is not None:
+                self.on_step(self, when - self.now)
+            self.now = when
+            while self._events and self._events[0][0] <= when:
+                _, _, happens, about = heapq.heappop(self._events)
+                happens(*about)
+            for job in self._plan(self.planner.hand_out, self.now):
+                self._begin(job)
+        return self.now
+
+    def _plan(self, step: Callable[..., Any], *about: Any) -> Any:
+        begun = time.thread_time()
+        told = step(*about)
+        self.cpu += time.thread_time() - begun
+        return told
+
+    def _at(self, when: float, happens: Callable[..., None], *about: Any) -> None:
+        heapq.heappush(self._events, (when, next(self._numbers), happens, about))
+
+    def _begin(self, job: JobRecord) -> None:
+        self.started.setdefault(job.job_id, self.now)
+        self.busy[job.source] += 1
+        assert job.runner_id is not None
+        bad = int(job.runner_id[1:]) < self.weather.bad_runners
+        fails = self.random.random() < (self.weather.bad if bad else self.weather.error)
+        seconds = self.seconds(job) * (self.random.random() if fails else 1.0)
+        self._at(self.now + seconds, self._end, job, Outcome.ERROR if fails else Outcome.SUCCESS)
+
+    def _end(self, job: JobRecord, outcome: Outcome) -> None:
+        self.busy[job.source] -= 1
+        assert job.runner_id is not None
+        if not advance.is_current(self.planner.jobs[job.job_id], job.attempt):
+            return
+        told = {"outcome": outcome, "started_at": job.assigned_at, "finished_at": self.now}
+        report = AttemptFinished(job_id=job.job_id, attempt=job.attempt, runner_id=job.runner_id, **told)
+        self._plan(self.planner.ended, report, self.now)
+
+    def _come(self, runner_id: RunnerId, slots: int, arch: str) -> None:
+        self.planner.runners[runner_id] = RunnerRecord(
+            runner_id=runner_id, runner_group="", arch=arch, slots=slots, started_at=self.now, last_seen=self.now
+        )
+
+    def _go(self, runner_id: RunnerId, slots: int, arch: str) -> None:
+        self._plan(self.planner.lost, runner_id, self.now)
+        back = self.now + self.random.expovariate(1 / self.weather.down)
+        self._at(back, self._come, runner_id, slots, arch)
+        self._at(back + self.random.expovariate(1 / self.weather.up), self._go, runner_id, slots, arch)
+
+
+def jain(amounts: Sequence[float]) -> float:
+    """Jain's fairness index (Jain, Chiu, Hawe 1984): 1 when all have the same, 1/n when one has all."""
+    squares = sum(amount * amount for amount in amounts)
+    return sum(amounts) ** 2 / (len(amounts) * squares) if squares else 1.0

@@ -1,0 +1,238 @@
+"""The planning code on a farm that is only played (`farm.py`): the whole of Debian on 1,000 slots, and many tenants.
+
+All is seeded. Build times are heavy-tailed: lognormal, its scale another one for each package. What the scheduler
+expects is what such a build took the last time, so it is wrong by a quarter, up or down.
+
+The makespan stands beside its lower bound, the greater of the critical path and of all work divided by all slots; the
+tenants stand beside a queue that knows neither tenants nor classes nor ways (first come, first served)."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from farm import Farm, Planner, Weather, as_scheduled, first_come, jain
+from figures import Figure, figure, percentile
+from plan import debian_index
+from plan_debian import DEBIAN, units_of
+from processes import Skipped, directory
+
+from cloud_builder.model.events import RequestAccepted
+from cloud_builder.model.ids import JobId, RequestId, Revision, SourceName, TreeId, UnitPath
+from cloud_builder.model.outcome import Kind
+from cloud_builder.model.priority import Priority
+from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.advance import RetryPolicy
+from cloud_builder.planning.expand import Past, expand
+from cloud_builder.planning.graph import Node, Origin, Snapshot, graph
+from cloud_builder.planning.order import Rules, Ticket
+from cloud_builder.planning.records import JobRecord
+
+SEED = 20260
+TARGETS = tuple(Target(name=f"{dist}.x86_64", dist=dist, arch="x86_64") for dist in ("bookworm", "trixie", "sid"))
+RUNNERS, SLOTS = 250, 4
+MEDIAN, SPREAD, SHAKE, LONGEST = 75.0, 1.1, 0.25, 5 * 3600.0
+"""Seconds; sigmas of the lognormals of packages, and of one build of a package."""
+POLICY = RetryPolicy(max_errors=5, delay=2.0)
+
+TENANTS, TENANT_RUNNERS = 12, 2000
+FAULTS = Weather(error=0.01, bad=0.9, bad_runners=20, up=24 * 3600.0)
+AGEING = 1800.0
+
+
+def measure(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
+    yield from _world(say, scale)
+    yield from _tenants(say, scale)
+
+
+# --- the whole of Debian ----------------------------------------------------------------------------------------------
+
+
+def _world(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
+    jobs = _debian(say, scale)
+    random = Random(SEED)
+    takes = {job.job_id: min(LONGEST, job.expected * random.lognormvariate(0.0, SHAKE)) for job in jobs}
+    farm = Farm(Planner(Rules(), POLICY, as_scheduled), lambda job: takes[job.job_id], random)
+    runners = max(1, round(RUNNERS * scale))
+    farm.set_up(runners, SLOTS)
+    farm.arrive(0.0, jobs)
+    makespan = farm.run(lambda: farm.planner.over == len(jobs))
+    work, path = sum(takes.values()) / (runners * SLOTS), _critical_path(jobs, takes)
+    say(
+        f"{len(jobs)} jobs on {runners * SLOTS} slots: {makespan / 3600:.2f} h; work ÷ slots {work / 3600:.2f} h,"
+        f" critical path {path / 3600:.2f} h"
+    )
+    yield figure("simulate.makespan_ratio", [makespan / max(work, path)], "x", [1.0], "lower bound")
+    yield figure("simulate.cpu_per_job", [farm.cpu / len(jobs)], "s")
+
+
+def _debian(say: Callable[[str], None], scale: float) -> list[JobRecord]:
+    """All of it, as the jobs of one request; a part of it for a smaller scale. Built with what is published, so each
+    member of a cycle is built once."""
+    with directory("simulate") as place:
+        try:
+            units = list({unit.path: unit for unit in units_of(debian_index(place))}.values())
+        except Skipped as why:
+            say(f"a graph of the same shape is made up: {why}")
+            units = list(_made_up(34_000))
+    units = units[: max(10, round(len(units) * scale))]
+    whole = graph([Snapshot(DEBIAN, Origin("", Revision("")), [_everywhere(unit) for unit in units])])
+    random = Random(SEED)
+    last = {unit.path: min(LONGEST, random.lognormvariate(0.0, SPREAD) * MEDIAN) for unit in units}
+    request = RequestAccepted(
+        request_id=RequestId("world"),
+        source=DEBIAN,
+        ref="main",
+        revision=Revision(""),
+        units=tuple(last),
+        publish=False,
+        priority=Priority.BULK,
+        accepted_at=0.0,
+    )
+    past = Past(is_published=lambda target, name: True, expected=lambda node: last[_path(node)])
+    return expand(request, whole, 1, past, rounds=1)
+
+
+def _path(node: Node) -> UnitPath:
+    return node.unit
+
+
+def _everywhere(unit: Unit) -> Unit:
+    return unit.model_copy(update={"targets": TARGETS})
+
+
+def _made_up(count: int) -> Iterator[Unit]:
+    """Few that very many need, many that nobody needs: each needs seven, mostly of those that came early."""
+    random = Random(SEED)
+    for number in range(count):
+        needs = sorted({int(number * random.random() ** 4) for _ in range(7)} if number else ())
+        yield _unit(f"u{number}", ", ".join(f"u{need}" for need in needs))
+
+
+def _unit(name: str, needs: str = "") -> Unit:
+    return Unit(
+        path=UnitPath(name),
+        directory=name,
+        name=name,
+        kind=Kind.PACKAGE,
+        tree=TreeId("0" * 40),
+        targets=TARGETS[:1],
+        provides=(name,),
+        build_depends=needs,
+    )
+
+
+def _critical_path(jobs: Sequence[JobRecord], takes: Mapping[JobId, float]) -> float:
+    ends: dict[JobId, float] = {}
+    for job in jobs:  # each after what it needs
+        ends[job.job_id] = takes[job.job_id] + max((ends[need] for need in job.needs), default=0.0)
+    return max(ends.values())
+
+
+# --- many tenants -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Log:
+    """How evenly the slots were shared while every tenant had work waiting: Jain's index of the slots that each held,
+    averaged over that time."""
+
+    seconds: float = 0.0
+    evenness: float = 0.0
+
+    def note(self, farm: Farm, seconds: float) -> None:
+        if all(farm.planner.waiting[source] > 0 for source in _names()):
+            self.seconds += seconds
+            self.evenness += seconds * jain([farm.busy[source] for source in _names()])
+
+    @property
+    def jain(self) -> float:
+        return self.evenness / self.seconds if self.seconds else 1.0
+
+
+def _tenants(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
+    ours, theirs = (_shared(say, scale, name, ticket) for name, ticket in (("", as_scheduled), ("fifo", first_come)))
+    base = "first come, first served"
+    yield figure("simulate.fairness", [ours["jain"]], "Jain", [theirs["jain"]], base)
+    for priority in Priority:
+        yield figure(f"simulate.wait_{priority}", [ours[priority]], "s", [theirs[priority]], base)
+    yield figure("simulate.cpu_per_job_faults", [ours["cpu"]], "s")
+
+
+def _shared(
+    say: Callable[[str], None], scale: float, name: str, ticket: Callable[[JobRecord], Ticket]
+) -> dict[str, float]:
+    """Equal tenants of very different habits on a farm in which things go wrong. Waits: seconds, the 95th percentile
+    of a class."""
+    random, log = Random(SEED), Log()
+    farm = Farm(Planner(Rules(ageing=AGEING), POLICY, ticket), _takes, random, FAULTS, on_step=log.note)
+    farm.set_up(max(10, round(TENANT_RUNNERS * scale)), 1)
+    total = 0
+    for sequence, (when, jobs) in enumerate(_arrivals(random, scale), 1):
+        farm.arrive(when, [job.model_copy(update={"sequence": sequence}) for job in jobs])
+        total += len(jobs)
+    farm.run(lambda: farm.planner.over == total)
+    waits: dict[Priority, list[float]] = defaultdict(list)
+    for job in farm.planner.jobs.values():
+        waits[job.priority].append(farm.started[job.job_id] - job.queued_at)
+    told: dict[str, float] = {priority: percentile(found, 0.95) for priority, found in waits.items()}
+    told |= {"jain": log.jain, "cpu": farm.cpu / total}
+    said = ", ".join(f"{one} {statistics.median(found):.0f}/{told[one]:.0f} s" for one, found in sorted(waits.items()))
+    say(f"{name or 'ours'}: {total} jobs in {farm.now / 3600:.1f} h; waits (median/95 %): {said}")
+    return told
+
+
+def _names() -> list[SourceName]:
+    return [SourceName(f"tenant-{number}") for number in range(TENANTS)]
+
+
+def _takes(job: JobRecord) -> float:
+    return job.expected
+
+
+def _arrivals(random: Random, scale: float) -> list[tuple[float, list[JobRecord]]]:
+    """A flood of bulk work of each, a minute apart, with builds of its own length; pushes, and people who wait."""
+    found, few = [], min(1.0, scale)
+    for number, source in enumerate(_names()):
+        length = 60.0 * 1.35**number
+        flood = round(scale * 8e6 / TENANTS / length)
+        found.append((60.0 * number, _jobs(random, source, f"w{number}", Priority.BULK, count=flood, length=length)))
+        when = 0.0
+        for turn in range(20):
+            when += random.expovariate(1 / 250.0)
+            urgent = random.random() < 0.5
+            size = 1 + int(random.paretovariate(1.2)) if urgent else int(1 + 20 * few * random.paretovariate(1.1))
+            priority = Priority.INTERACTIVE if urgent else Priority.NORMAL
+            found.append(
+                (when, _jobs(random, source, f"p{number}.{turn}", priority, count=min(size, 300), length=60.0))
+            )
+    return sorted(found, key=lambda one: one[0])
+
+
+def _jobs(
+    random: Random, source: SourceName, request: str, priority: Priority, *, count: int, length: float
+) -> list[JobRecord]:
+    shared: dict[str, Any] = {"source": source, "url": "", "revision": Revision(""), "kind": Kind.PACKAGE}
+    lengths = [min(LONGEST, length * random.lognormvariate(0.0, SPREAD)) for _ in range(count)]
+    return [
+        JobRecord(
+            job_id=JobId(f"{request}.{number}"),
+            request_id=RequestId(request),
+            number=number,
+            sequence=0,
+            unit=UnitPath(f"u{number}"),
+            directory="",
+            name=f"u{number}",
+            tree=TreeId("0" * 40),
+            target=TARGETS[0],
+            priority=priority,
+            expected=seconds,
+            path=seconds,
+            **shared,
+        )
+        for number, seconds in enumerate(lengths, 1)
+    ]
