@@ -147,6 +147,13 @@ def _is_of_pool(runner: RunnerRecord, job: JobRecord) -> bool:
     return runner.arch == job.target.arch and job.target.runner_group in ("", runner.runner_group)
 
 
-def is_granted(job: JobRecord | None, claim: AttemptClaimed) -> bool:
-    """The claim was granted before: this is the same one again."""
-    return job is not None and advance.is_current(job, claim.attempt) and job.runner_id == claim.runner_id
+def was_granted(job: JobRecord | None, claim: AttemptClaimed) -> bool:
+    """This very claim was granted before: it is read again."""
+    if job is None or claim.runner_id not in job.tried or claim.attempt > job.attempt:
+        return False
+    return claim.attempt < job.attempt or claim.runner_started_at == job.life
+
+
+def is_stale(claim: AttemptClaimed, now: float, lease: float) -> bool:
+    """The runner has given up waiting for an answer, or its clock is so wrong that we cannot tell."""
+    return not -lease <= now - claim.at <= lease

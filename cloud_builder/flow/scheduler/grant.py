@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 
 from cloud_builder.model.events import AttemptClaimed, ClaimRefused
-from cloud_builder.model.ids import RunnerId
+from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.planning import share
-from cloud_builder.planning.records import RunnerRecord
+from cloud_builder.planning.records import JobRecord, RunnerRecord
 from cloud_builder.ports.mesh import Work
 
 from .dispatch import order_of
@@ -21,14 +21,14 @@ log = logging.getLogger("cb.scheduler")
 
 
 def claimed(world: World, work: Work, claim: AttemptClaimed, lease: float) -> None:
-    """The first valid claim on an open offer has it."""
-    job = world.jobs.get(claim.job_id)
-    if share.is_granted(job, claim):
+    """The first valid claim on an open offer has it. Claims that are read again, or too late, are not answered."""
+    job = world.jobs.get(claim.job_id) or _finished(work, claim.job_id)
+    if share.was_granted(job, claim):
         return
     runner = _usable(world, claim.runner_id, work.now)
     refusal = share.judge(job, claim, runner)
     if refusal is not None or job is None or runner is None:
-        _refuse(world, work, claim, refusal or share.Refusal("the job is over"))
+        _refuse(world, work, claim, refusal or share.Refusal("the job is over"), lease)
         return
     job = share.grant(job, claim, work.now)
     world.save_job(work, job)
@@ -36,6 +36,12 @@ def claimed(world: World, work: Work, claim: AttemptClaimed, lease: float) -> No
     world.runners[claim.runner_id] = world.runners[claim.runner_id].model_copy(update={"attempts": attempts})
     work.emit(order_of(job, claim.runner_id, lease))
     log.debug("granted", extra={"job": job.job_id, "attempt": job.attempt, "runner": claim.runner_id})
+
+
+def _finished(work: Work, job_id: JobId) -> JobRecord | None:
+    """A job of a request that is over."""
+    body = work.state.get("jobs", job_id)
+    return None if body is None else JobRecord.model_validate(body)
 
 
 def _usable(world: World, runner_id: RunnerId, now: float) -> RunnerRecord | None:
@@ -47,11 +53,13 @@ def _usable(world: World, runner_id: RunnerId, now: float) -> RunnerRecord | Non
     return runner.model_copy(update={"slots": min(slots, runner.slots)}) if slots else None
 
 
-def _refuse(world: World, work: Work, claim: AttemptClaimed, refusal: share.Refusal) -> None:
+def _refuse(world: World, work: Work, claim: AttemptClaimed, refusal: share.Refusal, lease: float) -> None:
     """Where the runner is the reason, the job is offered again."""
     log.info("claim-refused", extra={"job": claim.job_id, "runner": claim.runner_id, "why": refusal.reason})
     if refusal.pause:
         world.save_job(work, share.withdraw(world.jobs[claim.job_id]))
+    if share.is_stale(claim, work.now, lease):
+        return
     work.emit(
         ClaimRefused(
             job_id=claim.job_id,

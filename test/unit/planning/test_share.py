@@ -98,8 +98,28 @@ def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
     granted = share.grant(offered(to="r2"), claim(), NOW + 1)
     assert (granted.state, granted.attempt, granted.runner_id, granted.life) == (JobState.ASSIGNED, 1, "r1", 5.0)
     assert granted.offered_to is None
-    assert share.is_granted(granted, claim())
-    assert not share.is_granted(granted, claim(runner_id="r2"))
+    assert share.was_granted(granted, claim())
+
+
+@pytest.mark.parametrize(
+    ("again", "was"),
+    [
+        (claim(), True),
+        (claim(attempt=2), True),
+        (claim(attempt=3), False),
+        (claim(attempt=2, life=6.0), False),
+        (claim(runner_id="r2"), False),
+    ],
+)
+def test_a_claim_that_was_granted_is_known_again(again, was):
+    held = job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, attempt=2, tried=("r1",), runner_id="r1", life=5.0)
+    assert share.was_granted(held, again) is was
+    assert not share.was_granted(None, again)
+
+
+@pytest.mark.parametrize(("passed", "stale"), [(0, False), (12, False), (13, True), (-12, False), (-13, True)])
+def test_a_claim_nobody_waits_for_any_more_is_not_answered(passed, stale):
+    assert share.is_stale(claim(), NOW + passed, 12.0) is stale
 
 
 @pytest.mark.parametrize(("passed", "lapsed"), [(0, False), (12, False), (13, True), (-1, True)])
