@@ -1,0 +1,79 @@
+"""Whatever needs whatever: no job starts before its inputs are there, and every request finishes."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scheduler_bench import Bench, unit
+
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+
+NAMES = "abcdefg"
+TERMS = st.tuples(st.sampled_from(NAMES), st.sampled_from(["", "", " <!nocheck>", " | zz"])).map("".join)
+WORLDS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_size=len(NAMES)).map(
+    lambda needs: [unit(name, each) for name, each in zip(NAMES, needs, strict=False)]
+)
+
+
+def built(units, failing=frozenset(), **more) -> Bench:
+    bench = Bench(runners=("r1", "r2"))
+    bench.deliver(bench.snapshot(*units), *bench.heartbeats())
+    bench.deliver(bench.request(*(each.name for each in units), **more), *bench.heartbeats())
+    bench.work_off(lambda order: Outcome.FAILURE if order.name in failing else Outcome.SUCCESS)
+    return bench
+
+
+def check_order(bench: Bench) -> None:
+    needs: dict[str, set[str]] = {}
+    finished: set[str] = set()
+    made: set[str] = set()
+    for event in bench.told:
+        if isinstance(event, e.JobBlocked) and not event.reason.startswith("the same"):
+            needs[event.job_id] = set(event.waiting_for)
+        elif isinstance(event, e.JobFinished):
+            finished.add(event.job_id)
+            made |= {artifact.sha256 for artifact in event.artifacts}
+        elif isinstance(event, e.JobAssigned):
+            assert needs.get(event.job_id, set()) <= finished
+            assert {artifact.sha256 for artifact in event.dependencies} <= made
+
+
+@given(WORLDS)
+@settings(max_examples=60)
+def test_no_job_starts_before_its_inputs_are_there(units):
+    bench = built(units)
+    check_order(bench)
+    end = bench.result()
+    if end.outcome is RequestOutcome.REJECTED:
+        assert end.code == "dependency-cycle"
+        assert bench.starts == []
+    else:
+        assert end.outcome is RequestOutcome.SUCCESS
+        assert {job.unit for job in end.jobs} == {each.path for each in units}
+
+
+@given(WORLDS, st.sets(st.sampled_from(NAMES)))
+@settings(max_examples=60)
+def test_every_request_finishes_and_what_does_not_need_a_failed_unit_is_built(units, failing):
+    end = built(units, failing).result()
+    for job in end.jobs:
+        assert (
+            (job.outcome is Outcome.SUCCESS)
+            or job.unit[2:] in failing
+            or job.code in ("dependency-failed", "unchanged")
+        )
+        if job.code == "dependency-failed":
+            assert failing
+    failed = {job.unit[2:] for job in end.jobs if job.outcome is Outcome.FAILURE}
+    assert failed <= failing
+    assert (end.outcome is RequestOutcome.FAILURE) == bool(failed)
+
+
+@given(WORLDS, st.data())
+@settings(max_examples=40)
+def test_the_order_of_announcement_changes_nothing(units, data):
+    one, other = built(units).result(), built(data.draw(st.permutations(units))).result()
+    assert [(job.job_id, job.unit, job.outcome) for job in one.jobs] == [
+        (job.job_id, job.unit, job.outcome) for job in other.jobs
+    ]
