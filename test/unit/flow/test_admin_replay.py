@@ -8,6 +8,7 @@ from cloud_builder.flow.info import InfoFlow
 from cloud_builder.flow.scheduler import SchedulerFlow
 from cloud_builder.mesh.replay import replay
 from cloud_builder.model import events as e
+from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome, Role
 from cloud_builder.model.settings import SchedulerSettings
 
@@ -15,10 +16,10 @@ CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
 ROLES = {"scheduler": Role.SCHEDULER, "info": Role.INFO, "collector": Role.COLLECTOR, "request": Role.REQUEST}
 
 
-@pytest.fixture(scope="module")
-def mesh():
+@pytest.fixture(scope="module", params=list(Dispatch))
+def mesh(request):
     """A day: a failure, a success, reuse, a push, a rejection, a cancel, a dead letter; nothing is open."""
-    mesh = MemoryMesh(CHAIN, runners=2)
+    mesh = MemoryMesh(CHAIN, runners=2, dispatch=request.param)
     outcome = {"tool": Outcome.FAILURE}
     mesh.builder.says = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
     mesh.ask("card")
