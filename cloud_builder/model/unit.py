@@ -6,7 +6,7 @@ import re
 
 from pydantic import field_validator
 
-from .capacity import Capacity
+from .capacity import NOTHING, Capacity
 from .frozen import Lenient
 from .ids import Digest, TreeId, UnitPath
 from .outcome import Kind
@@ -45,7 +45,7 @@ class Unit(Lenient):
     build_depends: str = ""
     depends: tuple[UnitPath, ...] = ()
     """What the manifest adds by hand to the dependencies its metadata names."""
-    constraints: Capacity = Capacity()
+    constraints: Capacity = NOTHING
     """What a runner must have (the manifest's `constraints`)."""
     buildroot: Digest | None = None
     repositories: Digest | None = None

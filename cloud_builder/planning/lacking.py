@@ -24,7 +24,7 @@ def lacking(pool: Pool, runners: Sequence[RunnerRecord]) -> str:
     machines = [runner for runner in runners if runner.arch == pool.arch]
     members = [runner for runner in machines if pool.group in ("", runner.runner_group)]
     if members:
-        return _too_small(pool.asks, members, group)
+        return _too_small(pool.asks or Capacity(), members, group)
     told = f"no live runner{group} for {pool.arch}"
     groups = sorted({runner.runner_group for runner in machines if runner.runner_group})
     if pool.group and machines:

@@ -41,23 +41,26 @@ def match(
     `order` and `slots`."""
     order.at(now)
     pools = [pool for pool in order.pools() if isinstance(pool, Pool)]
-    heads = [(head, pool) for pool in pools for head in _next(order, slots, jobs, pool, now)]
+    heads = [(head, 0, pool) for pool in pools for head in _next(order, slots, jobs, pool, now)]
     heapq.heapify(heads)
     assignments: list[Assignment] = []
     while heads:
-        told, pool = heapq.heappop(heads)
-        for head in _next(order, slots, jobs, pool, now):
-            if head != told:  # what was given away meanwhile has put it back
-                heapq.heappush(heads, (head, pool))
+        head, known, pool = heapq.heappop(heads)
+        given = len(assignments)
+        if known != given:  # what was given away meanwhile may have put it back
+            found = next(_next(order, slots, jobs, pool, now), None)
+            if found != head:
+                if found is not None:
+                    heapq.heappush(heads, (found, given, pool))
                 continue
-            runner_id = _choose(jobs[head.job_id], pool, slots, now, may)
-            if runner_id is None:
-                continue
-            slots.take(runner_id)
-            order.take(head.job_id, now)
-            assignments.append(Assignment(head.job_id, runner_id))
-            for after in _next(order, slots, jobs, pool, now):
-                heapq.heappush(heads, (after, pool))
+        runner_id = _choose(jobs[head.job_id], pool, slots, now, may)
+        if runner_id is None:
+            continue
+        slots.take(runner_id)
+        order.take(head.job_id, now)
+        assignments.append(Assignment(head.job_id, runner_id))
+        for after in _next(order, slots, jobs, pool, now):
+            heapq.heappush(heads, (after, given + 1, pool))
     return assignments
 
 

@@ -6,7 +6,7 @@ A change is a new value (`model_copy`); who holds the old one still has the old 
 from __future__ import annotations
 
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.model.capacity import Capacity
+from cloud_builder.model.capacity import NOTHING, Capacity
 from cloud_builder.model.events import RepositoryState
 from cloud_builder.model.frozen import Lenient
 from cloud_builder.model.ids import (
@@ -69,7 +69,7 @@ class JobRecord(Lenient):
     wanted: bool = True
     """The request names it; False: drawn in, because a named one needs it or is needed by it."""
     priority: Priority = Priority.NORMAL
-    constraints: Capacity = Capacity()
+    constraints: Capacity = NOTHING
     profiles: tuple[str, ...] = ()
     """Build profiles that break a cycle."""
     round: int = 0

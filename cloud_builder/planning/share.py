@@ -14,13 +14,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from cloud_builder.model.capacity import NOTHING
 from cloud_builder.model.events import AttemptClaimed
 from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.model.outcome import JobState
 
 from . import advance
 from .records import JobRecord, RunnerRecord
-from .slots import NOTHING
 
 MOST_OFFERS = 3
 PAUSE = 1.0

@@ -9,24 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from cloud_builder.model.capacity import Capacity
+from cloud_builder.model.capacity import NOTHING, Capacity
 from cloud_builder.model.ids import RunnerId
 
 from .records import JobRecord, RunnerRecord
-
-NOTHING = Capacity()
 
 LOOKED_AT = 64
 """So many runners with a free slot are compared for one job; those with the most free slots come first."""
 
 
 class Pool(NamedTuple):
-    """What a job asks of a runner. Empty group: any. `tried`: had the job before, and are left out while others could
-    take it."""
+    """What a job asks of a runner. Empty group: any. `asks` None: nothing.
+
+    `tried`: had the job before, and are left out while others could take it."""
 
     arch: str
     group: str
-    asks: Capacity = NOTHING
+    asks: Capacity | None = None
     tried: tuple[RunnerId, ...] = ()
 
     def takes(self, runner: RunnerRecord) -> bool:
@@ -34,13 +33,14 @@ class Pool(NamedTuple):
         return (
             runner.arch == self.arch
             and self.group in ("", runner.runner_group)
-            and (self.asks is NOTHING or not runner.capacity.lacks(self.asks))
+            and (self.asks is None or not runner.capacity.lacks(self.asks))
         )
 
 
 def pool_of(job: JobRecord) -> Pool:
     asks = job.constraints
-    return Pool(job.target.arch, job.target.runner_group, NOTHING if asks == NOTHING else asks, job.tried)
+    nothing = asks is NOTHING or asks == NOTHING
+    return Pool(job.target.arch, job.target.runner_group, None if nothing else asks, job.tried)
 
 
 class _Able:

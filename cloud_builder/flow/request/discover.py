@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from cloud_builder.errors import CloudBuilderError, Rejected
-from cloud_builder.model.capacity import Capacity
+from cloud_builder.model.capacity import NOTHING, Capacity
 from cloud_builder.model.ids import Digest, UnitPath
 from cloud_builder.model.manifest import Manifest, Manifest10, ManifestError, directory_of, parse, unit_path
 from cloud_builder.model.manifest_yaml import read as read_yaml
@@ -154,7 +154,7 @@ class Discovery:
 
 def _constraints(manifest: Manifest) -> Capacity:
     asked = manifest.constraints if isinstance(manifest, Manifest10) else None
-    return asked.capacity() if asked is not None else Capacity()
+    return asked.capacity() if asked is not None else NOTHING
 
 
 def _check_depends(manifest: Manifest, text: bytes, path: UnitPath, file: str, paths: set[UnitPath]) -> None:
