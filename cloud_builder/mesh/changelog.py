@@ -6,8 +6,8 @@ far the input was read: the same state and positions that were committed, so tha
 twice and forgets nothing. In come records, out come documents and positions. No flow takes part: what it writes is
 told, whatever it is.
 
-A record lies under `<collection>/<key>`. Within a packet requests come last: where a packet was cut off (only without
-Kafka's transactions), a request that is not there is accepted anew and makes the same jobs.
+A record lies under `<collection>/<key>`. The positions come last in a packet and close it: what comes after the last of
+them was cut off (only without Kafka's transactions), and is not taken. Reading on from those positions does it again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ LEADER = "leader"
 """Collection and key of what the leader says, where several take turns."""
 POSITIONS = "positions"
 """Collection of the one entity an incarnation of the broker that says how far the input was read."""
-_LAST = "requests"
 _BATCH = 5000
 _BODY = b',"body":'
 _LOG = logging.getLogger("cb.mesh")
@@ -43,10 +42,13 @@ def keeps_one(role: Role) -> bool:
 
 
 class Changelog:
-    """What the changelog is told of each transaction. `positions`: where reading begins."""
+    """What the changelog is told of each transaction. `positions`: where reading begins. `mends`: told first."""
 
-    def __init__(self, incarnation: str, positions: Mapping[Partition, int]) -> None:
+    def __init__(
+        self, incarnation: str, positions: Mapping[Partition, int], mends: Sequence[StateChanged] = ()
+    ) -> None:
         self._incarnation = incarnation
+        self._mends = mends
         self._positions = self._next = dict(positions)
 
     def lines(self, work: Transaction, batch: Sequence[Delivered], said: Sequence[Outgoing]) -> list[Outgoing]:
@@ -55,16 +57,15 @@ class Changelog:
         read = {delivered.record.partition: delivered.record.offset + 1 for delivered in batch}
         self._next = {**self._positions, **read} if read else self._positions
         written = work.state.written
-        if not written and not said:
+        if not written and not said and not self._mends:
             return []
-        ordered = sorted(written.items(), key=lambda change: change[0][0] == _LAST)
-        changes = [_change(*place, put) for place, put in ordered]
+        changes = [*self._mends, *(_change(*place, put) for place, put in written.items())]
         where = {f"{place.topic}/{place.number}": offset for place, offset in self._next.items()}
         changes.append(StateChanged.of(f"{POSITIONS}/{self._incarnation}", where))
         return [work.of_itself(change) for change in changes]
 
     def committed(self) -> None:
-        self._positions = self._next
+        self._positions, self._mends = self._next, ()
 
 
 def _change(collection: str, key: str, put: Put | None) -> StateChanged:
@@ -80,12 +81,18 @@ class Copy:
         self._state = state
         self._incarnation = incarnation
         self._keeps_place = keeps_place
+        self._open: list[Record] = []
         self.read = 0
 
     def apply(self, records: Sequence[Record]) -> None:
-        """One transaction: the documents, and how far the changelog was read."""
-        if not records:
-            return
+        """Whole packets in one transaction: the documents, and how far the changelog was read. The rest waits."""
+        closed = max((at for at, record in enumerate(records, 1) if _closes(record)), default=0)
+        if closed:
+            self._take([*self._open, *records[:closed]])
+            self._open = []
+        self._open += records[closed:]
+
+    def _take(self, records: Sequence[Record]) -> None:
         changes = _changes(records)
         with self._state.transaction():
             for key, put in changes.items():
@@ -97,17 +104,27 @@ class Copy:
                 self._state.save_positions(self._incarnation, ends)
         self.read += len(records)
 
-    def become_own(self, broker: Broker) -> None:
+    def become_own(self, broker: Broker) -> list[StateChanged]:
         """Reading goes on where the writer of the changelog had come to; where it never said so, from the beginning.
 
-        Heartbeats of the past say nothing about who lives now: those are read from their end."""
+        Heartbeats of the past say nothing about who lives now: those are read from their end. What is to be told next:
+        how the documents stand that a packet without an end has changed, for those who read it after us."""
         told = self._state.get(POSITIONS, self._incarnation) or {}
         positions = {_partition(name): int(offset) for name, offset in told.items()}
         if told:
             positions |= {place: end for place, (_, end) in broker.watermarks([RUNNERS.name]).items()}
+        else:  # of before positions were told: all of it counts
+            self._take(self._open)
+            self._open = []
         with self._state.transaction():
             self._state.delete(POSITIONS, self._incarnation)
             self._state.save_positions(self._incarnation, positions)
+        places = [_place(key) for key in _changes(self._open)]
+        return [_change(*place, self._state.placed(*place)) for place in places]
+
+
+def _closes(record: Record) -> bool:
+    return (record.key or b"").startswith(f"{POSITIONS}/".encode())
 
 
 def _changes(records: Sequence[Record]) -> dict[bytes, Put | None]:
@@ -142,16 +159,16 @@ _BEFORE_PLACES: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, float]]] =
 """Where the entities of records that tell neither parent nor rank lie."""
 
 
-def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[[], None]) -> bool:
-    """A new host: the documents of the changelog into an empty state, and the positions to go on from. True when there
-    was something. `beat` is called all the while. Begun again from the start when it was cut off. Rejected where others
-    lead by turns."""
+def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[[], None]) -> list[StateChanged] | None:
+    """A new host: the documents of the changelog into an empty state, and the positions to go on from. None when there
+    was nothing; else what is to be told first. `beat` is called all the while. Begun again from the start when it was
+    cut off. Rejected where others lead by turns."""
     marks = broker.watermarks([STATE.name])
     if all(end == oldest for oldest, end in marks.values()):
-        return False
+        return None
     if any(oldest for oldest, _ in marks.values()):
         _LOG.warning("the beginning of the changelog is gone, starting anew", extra={"topic": STATE.name})
-        return False
+        return None
     copy = Copy(state, incarnation, keeps_place=False)
     for records in _to_the_end(broker, {place: oldest for place, (oldest, _) in marks.items()}):
         copy.apply(records)
@@ -162,9 +179,9 @@ def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[
             code="led-by-several",
             hint="Set scheduler.ha: true; one alone leads, too, when the others are silent.",
         )
-    copy.become_own(broker)
-    _LOG.info("rebuilt from the changelog", extra={"topic": STATE.name, "records": copy.read})
-    return True
+    mends = copy.become_own(broker)
+    _LOG.info("rebuilt from the changelog", extra={"topic": STATE.name, "records": copy.read, "cut_off": len(mends)})
+    return mends
 
 
 def _to_the_end(broker: Broker, start: Mapping[Partition, int]) -> Iterator[list[Record]]:

@@ -18,6 +18,7 @@ from threading import Event
 from typing import TypeVar
 
 from cloud_builder.errors import Fenced, Rejected, Retryable
+from cloud_builder.model.events import StateChanged
 from cloud_builder.model.topics import DEAD_LETTER, TOPICS
 from cloud_builder.ports.broker import Broker, Partition, Producer
 from cloud_builder.ports.mesh import Flow
@@ -63,6 +64,8 @@ class Loop:
         self._with_broker = True
         """What is being done asks the broker."""
         self._producer: Producer | None = None
+        self._mends: list[StateChanged] | None = None
+        """After the state was rebuilt: what is to be told first."""
         self._reader: Reader
         self._relay: Relay
         self._handling: Handling
@@ -136,7 +139,7 @@ class Loop:
         self._broker.ensure_topics(dict.fromkeys([*topics_of(role), *written, DEAD_LETTER]))
         previous = self._of_ours(self._state.incarnation)
         if previous is None and changelog.keeps_one(role):
-            changelog.rebuild(self._broker, self._state, incarnation, self._beat)
+            self._mends = changelog.rebuild(self._broker, self._state, incarnation, self._beat)
         kept = self._of_ours(lambda: self._state.positions(incarnation))
         positions = first_positions(self._broker, role, self._flow.instance, kept)
         self._producer = self._producer or self._broker.producer()
@@ -149,18 +152,20 @@ class Loop:
             clock=self._clock,
             live=self._producer.send_soon,
             send=self._send,
-            changelog=Changelog(incarnation, positions) if changelog.keeps_one(role) else None,
+            changelog=Changelog(incarnation, positions, self._mends or ()) if changelog.keeps_one(role) else None,
         )
         self._handling.broker_seen = self._clock()
-        self._of_ours(lambda: self._take_up(previous, incarnation, positions))
+        tells_again = previous not in (None, incarnation) or self._mends is not None
+        self._of_ours(lambda: self._take_up(incarnation, positions, tells_again=tells_again))
+        self._mends = None
         self._reader = Reader(self._broker, role, self._flow.instance, incarnation, positions)
         _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
 
-    def _take_up(self, previous: str | None, incarnation: str, positions: Mapping[Partition, int]) -> None:
-        """What the flow remembers, and, where the broker has lost its memory, what it tells again."""
+    def _take_up(self, incarnation: str, positions: Mapping[Partition, int], *, tells_again: bool) -> None:
+        """What the flow remembers, and, where the broker or this host has lost its memory, what it tells again."""
         self._flow.restore(self._state)
         with self._handling.transaction() as work:
-            if previous not in (None, incarnation):
+            if tells_again:
                 self._flow.resume(work)
             self._state.save_positions(incarnation, positions)
 

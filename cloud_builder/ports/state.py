@@ -60,6 +60,9 @@ class StateStore(Documents, Protocol):
 
     def put_all(self, documents: Iterable[Put]) -> None: ...
 
+    def placed(self, collection: str, key: str) -> Put | None:
+        """A document with its place."""
+
     def seen_of(self, event_ids: Collection[str]) -> set[str]:
         """Those of them that were marked."""
 

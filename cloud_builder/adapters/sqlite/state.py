@@ -102,6 +102,11 @@ class SqliteState:
             [(collection, key, parent, rank, _json(body)) for collection, key, body, parent, rank in documents],
         )
 
+    def placed(self, collection: str, key: str) -> Put | None:
+        asked = "SELECT body, parent, rank FROM document WHERE collection = ? AND key = ?"
+        found = self._db.execute(asked, (collection, key)).fetchone()
+        return None if found is None else Put(collection, key, json.loads(found[0]), found[1], found[2])
+
     def delete(self, collection: str, key: str) -> None:
         self._db.execute("DELETE FROM document WHERE collection = ? AND key = ?", (collection, key))
 

@@ -59,14 +59,18 @@ def test_everything_that_the_scheduler_keeps_comes_back(mesh):
     assert documents(found) == documents(lost)
 
 
-def test_a_new_host_starts_nothing_and_says_nothing(mesh):
+def test_a_new_host_starts_nothing_and_says_only_the_last_results_again(mesh):
     mesh.ask("card")
     mesh.finished()
     mesh.wait(1)
     before = mesh.sizes()
     on_a_new_host(mesh)
     mesh.wait(30)
-    assert mesh.sizes() == before
+    after = mesh.sizes()
+    assert {place: after[place] - before[place] for place in after if after[place] != before[place]} == {
+        "Partition(topic='cb.result', number=0)": 1,
+        "Partition(topic='cb.state', number=0)": 1,
+    }
     assert len(mesh.builder.orders) == len(CHAIN) // 4
 
 
@@ -89,6 +93,20 @@ def test_a_new_host_numbers_requests_on(mesh):
     mesh.finished("second")
     found = mesh.daemons["scheduler"].state
     assert found.get("requests", "second")["sequence"] == found.get("requests", "first")["sequence"] + 1
+
+
+def test_a_packet_that_was_cut_off_is_not_taken_and_those_who_come_later_are_told(mesh):
+    mesh.ask("card")
+    mesh.finished()
+    mesh.wait(1)
+    rest = [e.StateChanged.of("requests/q", None), e.StateChanged.of("jobs/q.9", {"request_id": "q"}, "q", 9.0)]
+    mesh.broker.append([encode(change, source="s", id="i", time=0.0) for change in rest])
+    lost, found = on_a_new_host(mesh)
+    assert documents(found) == documents(lost)
+    mesh.wait(1)
+    mended = {record.key: change_of(record) for record in mesh.broker.logs[PLACE]}
+    assert mended[b"requests/q"].parent == "done"
+    assert mended[b"jobs/q.9"] is None
 
 
 def record(event: e.StateChanged) -> Record:

@@ -22,9 +22,11 @@ class Stage:
         self.tell("requests/r", {"sequence": 1}, "done", 7.0)
         self.lead("one", 3)
 
-    def tell(self, entity, body, parent="", rank=0.0):
-        change = StateChanged.of(entity, body, parent, rank)
-        self.broker.append([encode(change, source="s", id="i", time=0.0)])
+    def tell(self, entity, body, parent="", rank=0.0, read=0):
+        """A packet."""
+        positions = StateChanged.of(f"positions/{self.broker.incarnation()}", {"cb.intake/0": read, "cb.runner/0": 1})
+        packet = [StateChanged.of(entity, body, parent, rank), positions]
+        self.broker.append([encode(change, source="s", id="i", time=0.0) for change in packet])
 
     def lead(self, id, epoch):
         self.tell("leader/leader", {"id": id, "epoch": epoch, "at": 0.0})
@@ -71,11 +73,10 @@ def test_who_did_not_listen_heard_no_silence(stage):
 def test_a_follower_has_what_the_leader_told_and_where_it_had_read_to(stage):
     place = Partition("cb.intake", 0)
     stage.broker.append([Outgoing("cb.runner", b"r", b"x")] * 3)
-    stage.tell(f"positions/{stage.broker.incarnation()}", {"cb.intake/0": 5, "cb.runner/0": 1})
     follower = stage.follow()
     stage.passes(follower, 1)
     stage.tell("requests/r", None)
-    stage.tell("requests/s", {"sequence": 2}, "open", 2.0)
+    stage.tell("requests/s", {"sequence": 2}, "open", 2.0, read=5)
     follower.drain(lambda: None)
     assert [key for key, _ in stage.state.find("requests")] == ["s"]
     positions = stage.state.positions(stage.broker.incarnation())

@@ -1,0 +1,63 @@
+"""The scheduler's machine is lost again and again, with all that lay on it: requests end all the same, in whatever
+order others are heard, and also when the last thing it said was cut off in the middle (no transactions)."""
+
+from random import Random
+
+import pytest
+from memory_mesh import MemoryMesh, unit
+
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+
+CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool") | unit("alone")
+REQUESTS = ("one", "two", "three")
+
+
+def lose_machine(mesh, random):
+    if random.random() < 0.5:
+        mesh.daemons["scheduler"].line.cut_after = random.randint(0, 6)
+        for _ in range(20):
+            mesh.round()
+            if mesh.daemons["scheduler"].loop is None:
+                break
+    mesh.kill("scheduler")
+    mesh.daemons["scheduler"].state = MemoryState()
+    mesh.start("scheduler")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_request_ends_well_however_often_the_machine_is_lost(seed):
+    random = Random(seed)
+    mesh = MemoryMesh(CHAIN, runners=2, slots=2, random=random)
+    for request in REQUESTS:
+        mesh.ask("card", "alone", id=request)
+        for _ in range(random.randint(0, 30)):
+            mesh.round()
+        lose_machine(mesh, random)
+    finished = {request: mesh.finished(request) for request in REQUESTS}
+    assert {request.outcome for request in finished.values()} == {RequestOutcome.SUCCESS}
+    assert {len(request.jobs) for request in finished.values()} == {4}
+    mesh.wait(30)
+    before, built = mesh.sizes(), len(mesh.builder.orders)
+    lose_machine(mesh, Random(1))
+    mesh.wait(30)
+    grown = {place for place, size in mesh.sizes().items() if size != before[place]}
+    assert all("cb.result" in place or "cb.state" in place for place in grown), "only the last results are told again"
+    assert len(mesh.builder.orders) == built
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_machine_that_is_lost_between_two_words_costs_no_attempt(seed):
+    random = Random(seed)
+    mesh = MemoryMesh(CHAIN, runners=2, slots=2, random=random)
+    mesh.ask("card", "alone")
+    for _ in range(random.randint(1, 60)):
+        mesh.round()
+    mesh.kill("scheduler")
+    mesh.daemons["scheduler"].state = MemoryState()
+    mesh.start("scheduler")
+    assert mesh.finished().outcome is RequestOutcome.SUCCESS
+    ended = [event for event in mesh.told(e.AttemptFinished) if event.outcome is Outcome.SUCCESS]
+    assert {event.attempt for event in ended} == {1}
+    assert len({event.job_id for event in ended}) == len(ended)
