@@ -97,7 +97,7 @@ class World:
         self.jobs[job.job_id] = job
         self._index(job)
         self._count(job)
-        if old is not None and old.takes_slot and not job.takes_slot:
+        if not job.takes_slot:  # nor did it, perhaps: what was matched need not be handed out
             self.order.end(job.job_id, work.now)
         _put(work, "jobs", job.job_id, job, parent=job.request_id, rank=job.number)
         if job.is_finished:
