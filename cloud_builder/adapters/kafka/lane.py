@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
 
-from cloud_builder.errors import CloudBuilderError, Rejected
+from cloud_builder.errors import Rejected
 from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import QUEUE
@@ -112,7 +112,7 @@ class Lane:
                 self._turn(member)
             except Rejected as error:
                 self._give_up(error)
-            except (CloudBuilderError, KafkaException) as error:
+            except Exception as error:  # not all of the client's are KafkaExceptions: a lock that is over is none
                 _LOG.debug("share group", exc_info=error)
                 leave(member)
                 member = None

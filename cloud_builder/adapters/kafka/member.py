@@ -85,7 +85,7 @@ def leave(member: Any) -> None:
     if member is not None:
         try:
             member.close()
-        except KafkaException as error:
+        except Exception as error:
             _LOG.debug("share group not left", exc_info=error)
 
 
