@@ -236,6 +236,11 @@ class Order:
         else:
             self._enter(held.source, asker)
 
+    @property
+    def busy(self) -> int:
+        """Jobs that hold a slot."""
+        return len(self._held)
+
     def held(self, name: str) -> int:
         """Slots of a source or of a requester that has a quota."""
         return self._slots.get(name, 0)

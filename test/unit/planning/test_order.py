@@ -100,6 +100,22 @@ def test_work_that_waits_for_long_shares_with_the_class_above_and_does_not_pass_
     assert Counter(take(order, 50.0)[0] for _ in range(20)) == {"f": 4, "p": 16}
 
 
+@pytest.mark.parametrize("priority", list(Priority))
+@pytest.mark.parametrize("whose", [{}, {"requester": "me"}, {"source": "mine"}])
+def test_nobody_starves_beside_an_endless_stream_of_urgent_work(priority, whose) -> None:
+    """One slot, and more interactive jobs each second than it can take."""
+    order = restored(Rules(ageing=10.0), [ticket("me", **{"priority": priority, "sequence": 5, **whose})], (), now=0.0)
+    for second in range(150):
+        now = float(second)
+        for twice in range(2):
+            order.add(ticket(f"{second}.{twice}", priority=INTERACTIVE, since=now, sequence=6 + second), now)
+        job_id = take(order, now)
+        order.end(job_id, now + 1.0)
+        if job_id == "me":
+            return
+    pytest.fail("it never had its turn")
+
+
 def test_waiting_does_not_put_the_order_of_a_request_upside_down() -> None:
     order = restored(Rules(ageing=10.0), [ticket(f"old{n}", priority=BULK, path=1.0) for n in range(3)], (), now=0.0)
     order.at(50.0)
