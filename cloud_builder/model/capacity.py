@@ -25,3 +25,7 @@ class Capacity(Lenient):
         ]
         kvm = ["kvm"] if asked.kvm and not self.kvm else []
         return (*short, *kvm, *(f"tag {tag}" for tag in asked.tags if tag not in self.tags))
+
+
+NOTHING = Capacity()
+"""What most jobs ask for: one value, which is quickly told from others."""
