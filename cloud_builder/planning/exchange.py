@@ -9,13 +9,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from heapq import heapify, heappop, heappush
 
 from cloud_builder.model.ids import SourceName
 from cloud_builder.model.unit import Unit
 
 from .components import among, depth_of
 from .graph import Graph, Snapshot, place
-from .meaning import Node, Numbers, Resolver
+from .meaning import Node, Resolver
 from .relations import groups
 
 MOST = 200
@@ -96,7 +97,7 @@ def _needed(graph: Graph, suspects: Iterable[int]) -> Graph:
             changed.append(number)
     after_all = replace(graph, needs=needs, dependants=dependants)
     unsettled = [number for number in changed if not _is_settled(after_all, graph, number)]
-    return _reordered(after_all, unsettled) if unsettled else after_all
+    return _reordered(after_all, graph, unsettled) if unsettled else after_all
 
 
 def _is_settled(graph: Graph, before: Graph, number: int) -> bool:
@@ -104,35 +105,79 @@ def _is_settled(graph: Graph, before: Graph, number: int) -> bool:
 
     What lies less deep than a node cannot depend on it."""
     level, component = graph.level, graph.component
-    fresh = set(graph.needs[number]) - set(before.needs[number])
+    own = component[number]
+    if any(component[need] != own for need in _closing(graph, before, number)):
+        return False
     gone = set(before.needs[number]) - set(graph.needs[number])
-    inside = component[number]
-    if any(component[need] != inside and level[need] >= level[number] for need in fresh):
+    if any(component[need] == own for need in gone):
         return False
-    members = graph.component_of(number)
-    if any(component[need] == inside for need in gone) and len(list(among(members, graph.needs))) > 1:
-        return False
-    return all(component[need] == inside or level[need] < level[number] - 1 for need in gone) or (
-        depth_of(members, graph.needs, level) == level[number]
-    )
+    deepest = any(level[need] == level[number] - 1 for need in gone)
+    return not deepest or depth_of(graph.component_of(number), graph.needs, level) == level[number]
 
 
-def _reordered(graph: Graph, unsettled: Sequence[int]) -> Graph:
-    """Components and levels anew of all that the unsettled ones, and whoever was in a cycle with them, carry."""
-    start = {member for number in unsettled for member in graph.component_of(number)}
-    affected = set(graph.reach(start, graph.dependants))
-    component, level = list(graph.component), list(graph.level)
-    members: dict[int, Numbers] = {first: each for first, each in graph.members.items() if first not in affected}
-    for found in among(affected, graph.needs):
+def _closing(graph: Graph, before: Graph, number: int) -> set[int]:
+    """New needs that may depend on it."""
+    fresh = set(graph.needs[number]) - set(before.needs[number])
+    return {need for need in fresh if graph.level[need] >= graph.level[number]}
+
+
+def _reordered(graph: Graph, before: Graph, unsettled: Sequence[int]) -> Graph:
+    """With other components where there may be others, and other levels wherever that makes a difference."""
+    component, level, places = list(graph.component), list(graph.level), list(graph.place)
+    region = {member for number in unsettled for member in _circles(graph, before, number)}
+    members = {first: each for first, each in graph.members.items() if first not in region}
+    moved, lifted = set(), []
+    for found in among(region, graph.needs):
         first, depth = min(found), depth_of(found, graph.needs, level)
+        moved |= {number for number in found if (component[number], level[number]) != (first, depth)}
+        lifted += [number for number in found if level[number] != depth]
         for number in found:
             component[number], level[number] = first, depth
         if len(found) > 1:
             members[first] = tuple(sorted(found))
-    places = list(graph.place)
-    for number in affected:
+    after = replace(graph, component=component, level=level, members=members, place=places)
+    for number in moved | _levelled(after, level, lifted):
         places[number] = place(level[number], component[number], number, len(places))
-    return replace(graph, component=component, level=level, members=members, place=places)
+    return after
+
+
+def _circles(graph: Graph, before: Graph, number: int) -> set[int]:
+    """All that is, or was, in a cycle with it: its old component, and what lies between it and its new needs."""
+    found = set(graph.component_of(number))
+    closing = _closing(graph, before, number)
+    if closing:
+        found |= {number, *graph.reach(closing, graph.needs)} & {*graph.reach([number], graph.dependants)}
+    return found
+
+
+def _levelled(graph: Graph, level: list[int], lifted: Iterable[int]) -> set[int]:
+    """Carries other levels upwards, in `level`, until they fit; the nodes that got another one."""
+    moved: set[int] = set()
+    todo = _above(graph, lifted)
+    heapify(todo)
+    waiting = set(todo)
+    while todo:
+        entry = heappop(todo)
+        waiting.discard(entry)
+        members = graph.members.get(entry[1], (entry[1],))
+        depth = depth_of(members, graph.needs, level)
+        if depth != level[entry[1]]:
+            moved.update(members)
+            for number in members:
+                level[number] = depth
+            for other in _above(graph, members):
+                if other not in waiting:
+                    waiting.add(other)
+                    heappush(todo, other)
+    return moved
+
+
+def _above(graph: Graph, numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """(level, component) of those that directly need one of these, and are in another component."""
+    component, level = graph.component, graph.level
+    found = {component[other] for number in numbers for other in graph.dependants[number]
+             if component[other] != component[number]}  # fmt: skip
+    return [(level[each], each) for each in found]
 
 
 def revised(graph: Graph, snapshot: Snapshot) -> Graph | None:
