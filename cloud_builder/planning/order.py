@@ -268,16 +268,9 @@ class Order:
                     return head
         return None
 
-    def ticket(self, job_id: JobId) -> Ticket:
-        return self._waiting[job_id].ticket
-
     def rank(self, job_id: JobId) -> int:
         """The class that it counts as by now."""
         return self._waiting[job_id].lane.rank
-
-    def full(self, ticket: Ticket) -> tuple[str, ...]:
-        """The source or requester whose quota keeps it from starting."""
-        return tuple(name for name in {ticket.source: 0, ticket.requester: 0} if self._is_full(name))
 
     def take(self, job_id: JobId, now: float) -> Ticket:
         """The job gets a slot."""

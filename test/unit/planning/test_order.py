@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning.ahead import Because, ahead
 from cloud_builder.planning.order import Held, Order, Rules, Ticket, restored
 
 BULK, NORMAL, INTERACTIVE = Priority.BULK, Priority.NORMAL, Priority.INTERACTIVE
@@ -162,29 +161,6 @@ def test_what_was_used_fades() -> None:
     assert order.first("x").job_id == "b0"
     order.at(1e6)
     assert order.first("x").job_id == "a0"
-
-
-def test_who_is_ahead_and_why() -> None:
-    waiting = [
-        ticket("urgent", priority=INTERACTIVE, sequence=9),
-        ticket("older", sequence=1),
-        ticket("longer", sequence=2, path=5.0),
-        ticket("me", sequence=2),
-        ticket("younger", sequence=3),
-    ]
-    told = ahead(restored(Rules(), waiting, (), now=0.0), "me", 0.0)
-    assert {one.job_id: one.because for one in told.ahead} == {
-        "urgent": Because.CLASS,
-        "older": Because.OLDER,
-        "longer": Because.PATH,
-    }
-    assert not told.more and not told.quota
-
-
-def test_a_quota_that_is_used_up_is_named() -> None:
-    waiting = [ticket("me")]
-    order = restored(Rules(quotas={"s": 1}), waiting, [Held("h", "s", "r", NORMAL, 0.0)], now=0.0)
-    assert ahead(order, "me", 0.0).quota == ("s",)
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
