@@ -64,13 +64,14 @@ def _requests(desk: Desk, args: Args) -> Any:
 def _request(desk: Desk, args: Args) -> Any:
     """A request with a page of its jobs, by number."""
     body = find.one("request", _word(args, "request"), desk.state)
-    return {"request": views.request_in_full(body), "jobs": page(_jobs_of(desk, body["request_id"]), args)}
+    rows = _jobs_of(desk, body["request_id"], args)
+    return {"request": views.request_in_full(body), "jobs": page(rows, _all_of(args))}
 
 
 def _jobs(desk: Desk, args: Args) -> Any:
     if request := args.get("request"):
         body = find.one("request", str(request), desk.state)
-        rows = _jobs_of(desk, body["request_id"])
+        rows, args = _jobs_of(desk, body["request_id"], args), _all_of(args)
     else:
         rows = ((key, views.job(body, desk.state)) for key, body in desk.state.find("job", newest=True))
     names = ("state", "outcome", "source", "unit", "runner_id", "target")
@@ -151,9 +152,21 @@ def _graph(desk: Desk, args: Args) -> Any:
     return graph.view(desk.atlas, desk.state, args)
 
 
-def _jobs_of(desk: Desk, request: str) -> Iterator[Row]:
-    found = sorted(desk.state.find("job", parent=request), key=lambda row: (len(row[0]), row[0]))
-    return ((key, views.job(body, desk.state)) for key, body in found)
+def _jobs_of(desk: Desk, request: str, args: Args) -> Iterator[Row]:
+    """By number, those behind `after`: what came on pages before is not made into rows again."""
+    after = _number(str(args.get("after") or ""))
+    found = (row for row in desk.state.find("job", parent=request) if _number(row[0]) > after)
+    return ((key, views.job(body, desk.state)) for key, body in sorted(found, key=lambda row: _number(row[0])))
+
+
+def _number(job: str) -> tuple[int, str]:
+    """Sorts the ids of a request's jobs by the number at their end."""
+    return len(job), job
+
+
+def _all_of(args: Args) -> Args:
+    """For rows that begin behind `after` already."""
+    return {**args, "after": None}
 
 
 def _attempt_rows(desk: Desk, job: str) -> Iterator[Row]:

@@ -18,7 +18,7 @@ class Sizes:
 
     units: int = 40
     runners: int = 5
-    artifact: int = 64 * MB
+    artifact: int = 24 * MB
     log: int = 8 * MB
     seconds: int = 8
     kafka: bool = False

@@ -247,6 +247,17 @@ def test_pages_go_on_behind_their_last_row() -> None:
     assert seen == [f"r-{number}" for number in reversed(range(25))]
 
 
+def test_the_jobs_of_a_request_come_in_pages_by_number() -> None:
+    desk = Desk().tell(accepted(), *(of_job(e.JobQueued, number, input_key="0" * 64) for number in range(25, 0, -1)))
+    seen, after = [], None
+    while True:
+        page = desk.ask("request", request="r-1", most=10, after=after)["jobs"]
+        seen += [row["job_id"] for row in page["items"]]
+        if (after := page["next"]) is None:
+            break
+    assert seen == [f"r-1.{number}" for number in range(1, 26)]
+
+
 def test_an_answer_fits_in_a_message() -> None:
     wide = revised(*(f"packages/{number:04d}{'x' * 1000}" for number in range(600)))
     answer = Desk().tell(wide).answered("units", most=1000)
