@@ -17,10 +17,11 @@ class Blocked:
     def __init__(self) -> None:
         self._told: dict[Pool, str] = {}
         self._version = (-1, -1)
+        self._fresh: list[JobId] = []
 
     def tell(self, world: World, work: Work) -> None:
         """Of each job that waits where no runner is, once, and again when the cause has become another one."""
-        fresh, world.enqueued = world.enqueued, []
+        fresh, self._fresh, world.enqueued = self._fresh, world.enqueued, []
         version = (world.slots.version, world.faults.version)
         changed, self._version = self._version != version, version
         for pool in world.pools() if changed else {world.pool_of(job_id) for job_id in fresh if job_id in world.order}:
@@ -34,6 +35,7 @@ class Blocked:
             self._say(world, work, pool, reason, world.waiting(pool) if whole else fresh)
 
     def _say(self, world: World, work: Work, pool: Pool, reason: str, jobs: list[JobId]) -> None:
+        queued_now = set(self._fresh)  # The others are told that first, or they would not hear what it asks for.
         for job_id in jobs:
-            if job_id in world.order and world.pool_of(job_id) == pool:
+            if job_id in world.order and job_id not in queued_now and world.pool_of(job_id) == pool:
                 work.emit(about(JobBlocked, world.jobs[job_id], work.now, reason=reason))

@@ -85,6 +85,8 @@ def test_a_job_that_no_runner_can_take_says_so_at_once_and_goes_on_when_one_come
     needy = unit("needy").model_copy(update={"constraints": Capacity(memory=64 * GIB)})
     bench.deliver(bench.snapshot(needy), large(bench, 16 * GIB))
     told = bench.deliver(bench.request("needy"))
+    assert [type(payload) for payload in told if getattr(payload, "unit", "") == "p/needy"] == [e.JobQueued]
+    told = bench.deliver()
     assert blocked(told) == ["needs memory 64 GiB; the only runner, r1, has 16 GiB"]
     assert blocked(bench.deliver(large(bench, 16 * GIB))) == []
     bench.deliver(large(bench, 64 * GIB))
