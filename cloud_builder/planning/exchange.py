@@ -143,11 +143,16 @@ def _reordered(graph: Graph, before: Graph, unsettled: Sequence[int]) -> Graph:
 
 def _circles(graph: Graph, before: Graph, number: int) -> set[int]:
     """All that is, or was, in a cycle with it: its old component, and what lies between it and its new needs."""
-    found = set(graph.component_of(number))
+    own = set(graph.component_of(number))
     closing = _closing(graph, before, number)
-    if closing:
-        found |= {number, *graph.reach(closing, graph.needs)} & {*graph.reach([number], graph.dependants)}
-    return found
+    above = {*graph.reach([number], graph.dependants)} if closing else set()
+    between: set[int] = set()
+    todo = list(closing & above)
+    while todo:
+        fresh = {need for need in graph.needs[todo.pop()] if need in above} - between
+        between |= fresh
+        todo += fresh
+    return own | between | (closing & above)
 
 
 def _levelled(graph: Graph, level: list[int], lifted: Iterable[int]) -> set[int]:

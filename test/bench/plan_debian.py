@@ -4,6 +4,7 @@ plan_debian.py SOURCES"""
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import sys
@@ -27,6 +28,8 @@ EXTRA = "Extra-Source-Only"
 
 
 def main(index: Path) -> None:
+    gc.freeze()  # as each daemon does
+    gc.set_threshold(50_000, 20, 20)
     units = {unit.path: unit for unit in units_of(index)}
     whole = graph([Snapshot(DEBIAN, Origin("", Revision("")), list(units.values()))])
     order = whole.in_order(range(len(whole.nodes)))
