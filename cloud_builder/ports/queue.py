@@ -35,7 +35,7 @@ class OfferQueue(Protocol):
 
     def take(self, most: int) -> list[Taken]:
         """The offers that have come. From now on so many more, less those that are returned, are waited for; an offer
-        that was waited for when less was asked comes all the same. More may come only when what came is acknowledged."""
+        that was waited for when less was asked comes all the same. More comes only when what came is acknowledged."""
 
     def acknowledge(self, taken: Iterable[Taken]) -> None:
         """They will not come again, to anyone. When the broker cannot be told (it is away), they do."""
