@@ -29,7 +29,7 @@ def unanswered(ear: Ear, asked: set[str]) -> set[str]:
 
 
 def made(ear: Ear) -> Made:
-    good = [job for job in ear.of(JobFinished) if job.outcome.is_good]
+    good = [job for job in ear.of(JobFinished) if job.is_good]
     return {str(job.input_key): _packages(job) for job in good}
 
 
@@ -67,7 +67,7 @@ def _doubles(what: str, counts: Counter[str]) -> Iterator[str]:
 def _differences(ear: Ear, quiet: Made | None) -> Iterator[str]:
     ours: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for job in ear.of(JobFinished):
-        if job.outcome.is_good:
+        if job.is_good:
             ours[str(job.input_key)].add(_packages(job))
     for key, outputs in ours.items():
         if len(outputs) > 1:
