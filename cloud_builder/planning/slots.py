@@ -6,7 +6,9 @@ have a free slot. Kept up to date by what changed, so that thousands of runners 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress
+from operator import is_not
 from typing import NamedTuple
 
 from cloud_builder.model.capacity import NOTHING, Capacity
@@ -77,7 +79,13 @@ class Slots:
         """`caps`: most slots that may be used of a runner, if not all (0: it is set aside, and still counts as one
         that could take a job)."""
         known, old_caps, self._caps = self._runners, self._caps, caps
-        for runner_id, runner in runners.items():
+        maybe: Iterable[RunnerId] = (
+            runners  # Thousands, of which one has changed: mostly they are the same values in the same order.
+        )
+        if len(known) == len(runners):
+            maybe = list(compress(runners, map(is_not, runners.values(), known.values())))
+        for runner_id in maybe:
+            runner = runners[runner_id]
             if known.get(runner_id) is not runner:
                 self._put(runner)
         if len(known) > len(runners):

@@ -98,13 +98,12 @@ def returned(trust: Trust, now: float) -> Trust:
 
 def caps(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust], now: float) -> dict[RunnerId, int]:
     """How many slots may be used of those that are set aside: none, or one, for the job that shows what they can do."""
-    last = last_ways(runners, trusts)
-    found = {}
-    for runner in runners:
-        trust = trusts.get(runner.runner_id)
-        if trust is not None and trust.is_set_aside:
-            found[runner.runner_id] = int(now >= opens_at(trust, now, is_last_way=runner.runner_id in last))
-    return found
+    aside = _set_aside(runners, trusts)
+    last = last_ways(runners, trusts) if aside else set()
+    return {
+        runner.runner_id: int(now >= opens_at(trusts[runner.runner_id], now, is_last_way=runner.runner_id in last))
+        for runner in aside
+    }
 
 
 def opens_at(trust: Trust, now: float, *, is_last_way: bool) -> float:
@@ -117,17 +116,22 @@ def opens_at(trust: Trust, now: float, *, is_last_way: bool) -> float:
 
 def last_ways(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust]) -> set[RunnerId]:
     """Runners that are set aside and beside which no trusted one has their architecture and group."""
-    trusted = {
-        (runner.arch, group)
-        for runner in runners
-        if not _is_set_aside(runner.runner_id, trusts)
-        for group in ("", runner.runner_group)
+    aside = _set_aside(runners, trusts)
+    names = {runner.runner_id for runner in aside}
+    ways = {(runner.arch, runner.runner_group) for runner in aside}
+    open_ways = {
+        (arch, group)
+        for arch, group in ways
+        if any(  # mostly one of the first
+            one.arch == arch and group in ("", one.runner_group) and one.runner_id not in names for one in runners
+        )
     }
-    return {
-        runner.runner_id
-        for runner in runners
-        if _is_set_aside(runner.runner_id, trusts) and (runner.arch, runner.runner_group) not in trusted
-    }
+    return {runner.runner_id for runner in aside if (runner.arch, runner.runner_group) not in open_ways}
+
+
+def _set_aside(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust]) -> list[RunnerRecord]:
+    names = {runner_id for runner_id, trust in trusts.items() if trust.is_set_aside}
+    return [runner for runner in runners if runner.runner_id in names]
 
 
 def why_none(takers: Collection[RunnerRecord], trusts: Mapping[RunnerId, Trust]) -> str:
