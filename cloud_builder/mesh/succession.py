@@ -43,10 +43,11 @@ class Reign:
 
 
 class Leading:
-    """A flow that leads: it says so in its changelog."""
+    """A flow that leads: it says so in its changelog. `note` is called at each tick."""
 
-    def __init__(self, flow: Flow, reign: Reign) -> None:
+    def __init__(self, flow: Flow, reign: Reign, note: Callable[[], None] = lambda: None) -> None:
         self._flow = flow
+        self._note = note
         self._reign = reign
         self._said = 0.0
 
@@ -73,6 +74,7 @@ class Leading:
             self._said = work.now
             work.state.put(LEADER, LEADER, {"id": self._reign.id, "epoch": self._reign.epoch, "at": work.now})
         self._flow.tick(work)
+        self._note()
 
     def patience(self) -> float:
         return min(self._flow.patience(), SAY_EVERY / 3)

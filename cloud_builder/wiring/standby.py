@@ -23,6 +23,7 @@ from cloud_builder.mesh.clock import SteadyClock
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.mesh.outage import Outage
 from cloud_builder.mesh.succession import Follower, Leading, Reign
+from cloud_builder.mesh.voice import Voice
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.topics import RUNNERS, STATE, TRANSACTIONAL_ID
@@ -145,7 +146,10 @@ class Turn:
 
     def _lead(self, reign: Reign, assemble_flow: Assemble) -> None:
         succession.begin(self._state)
-        flow = Leading(assemble_flow(self._settings, self._stack), reign)
+        voice = Voice(reign, self._broker.say)
+        self._stack.callback(voice.close)
+        flow = Leading(assemble_flow(self._settings, self._stack), reign, voice.note)
+        voice.start()
         _LOG.info("leading", extra={"id": reign.id, "epoch": reign.epoch})
         Loop(flow, self._broker, self._state, clock=SteadyClock(), pulse=self._pulse).run(self._stop)
 

@@ -43,6 +43,11 @@ class FencingBroker(KafkaBroker):
         self.name = name
         self._taken = FencedProducer(self._connection, name)
 
+    def say(self, records: Sequence[Outgoing]) -> None:
+        """A transaction beside those of the loop; from any thread."""
+        assert self._taken is not None, "take() comes first"
+        self._taken.send(records, _POST_TIMEOUT)
+
     def producer(self) -> Producer:
         """Offers go beside the transactions, which would bundle them: one by a former scheduler is never granted."""
         assert self._taken is not None, "take() comes first"
