@@ -18,4 +18,7 @@ class Priority(StrEnum):
     @property
     def rank(self) -> int:
         """0 is the most urgent."""
-        return list(Priority).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {priority: rank for rank, priority in enumerate(Priority)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cloud_builder.model.capacity import Capacity
 
@@ -20,6 +21,7 @@ SPARED = 1.0
 """A runner with what few have is kept for those who ask for it, if nothing else speaks for it."""
 
 
+@lru_cache(maxsize=4096)
 def root_word(buildroot: str, target: str, repositories: str) -> str:
     """The base root that a description (its sha256), a target and a state of the package repositories lead to."""
     return _word([buildroot, target, repositories])

@@ -36,9 +36,9 @@ class Shares:
 
     def end(self, job_id: JobId, now: float) -> tuple[Held, bool] | None:
         """Who held it, and whether a quota has room again; None: nobody."""
-        held, rank = self._held.pop(job_id, (None, 0))
-        if held is None:
+        if job_id not in self._held:
             return None
+        held, rank = self._held.pop(job_id)
         seconds = max(0.0, now - held.since)
         self._source(held.source).give_back(rank, seconds)
         self._asker(held.source, asker_of(held)).give_back(rank, seconds)

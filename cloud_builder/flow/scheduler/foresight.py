@@ -99,8 +99,7 @@ def _known(world: World, state: Documents) -> Known:
         return None if body is None else Built.model_validate(body)
 
     def offer(target: str, name: str) -> Offer | None:
-        body = state.get("offers", f"{target}/{name}")
-        return None if body is None else Offer.model_validate(body)
+        return world.offer(state, target, name)
 
     def last(job: JobRecord) -> Last | None:
         body = state.get("history", history_key(job.source, job.unit, job.target.name))

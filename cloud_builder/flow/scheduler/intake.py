@@ -53,7 +53,7 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, r
     event = supersede.taking_over(event, older)
     try:
         graph = world.atlas.graph(work.state, event)
-        jobs = expand(event, graph, sequence, past_of(work.state), rounds=rounds)
+        jobs = expand(event, graph, sequence, past_of(world, work.state), rounds=rounds)
     except Rejected as error:
         refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
         return
@@ -86,14 +86,14 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, r
     settle(world, work)
 
 
-def past_of(state: Documents) -> Past:
+def past_of(world: World, state: Documents) -> Past:
     """What planning asks about earlier builds."""
 
     def expected(node: Node) -> float:
         return float((state.get("history", history_key(*node)) or {}).get("seconds", 0.0))
 
     def is_published(target: str, name: str) -> bool:
-        return _offer(state, target, name) is not None
+        return world.offer(state, target, name) is not None
 
     return Past(is_published, expected)
 
@@ -150,7 +150,9 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
         ended = skipped(job, names) if verdict is Readiness.SKIP else advance.cancel(job, "what it needs was canceled")
         conclude(world, work, ended)
         return
-    found = dependencies(job, world.made_in(job.request_id), lambda name: _offer(work.state, job.target.name, name))
+    found = dependencies(
+        job, world.made_in(job.request_id), lambda name: world.offer(work.state, job.target.name, name)
+    )
     key = input_key(job, found.used)
     inputs = {"inputs": inputs_of(job, found.used), "dependencies": found.artifacts}
     job = job.model_copy(update={"input_key": key, **inputs})
@@ -170,11 +172,6 @@ def _wait_for_twin(world: World, work: Work, job: JobRecord, twin: JobRecord) ->
     job = job.model_copy(update={"twin": twin.job_id})
     world.save_job(work, job)
     tell(work, job)
-
-
-def _offer(state: Documents, target: str, name: str) -> Offer | None:
-    body = state.get("offers", f"{target}/{name}")
-    return None if body is None else Offer.model_validate(body)
 
 
 def queue(world: World, work: Work, job: JobRecord, reason: str = "") -> None:
@@ -223,7 +220,7 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
     for artifact in job.artifacts:
         if artifact.package is not None:
             offer = Offer(artifact=artifact, source=job.source, unit=job.unit, sequence=job.sequence)
-            known = _offer(work.state, job.target.name, artifact.package.name)
+            known = world.offer(work.state, job.target.name, artifact.package.name)
             if known is None or known.sequence <= job.sequence:
                 world.save_offer(work, job.target.name, offer)
 

@@ -29,6 +29,8 @@ from .faults import Faults
 E = TypeVar("E", bound=JobEvent)
 
 _DAY = 86400.0
+_MOST_OFFERS = 200_000
+"""Kept in memory; Debian has 64,000 packages."""
 
 
 class World:
@@ -57,6 +59,7 @@ class World:
         self.to_finish: set[RequestId] = set()
         self.atlas = Atlas()
         self.made: dict[RequestId, Made] = {}
+        self._offers: dict[str, Offer | None] = {}
         self.faults = Faults(state)
         for _, body in state.find("requests", parent="open"):
             self._open(RequestRecord.model_validate(body), state)
@@ -128,13 +131,26 @@ class World:
     def save_offer(self, work: Work, target: str, offer: Offer) -> None:
         package = offer.artifact.package
         if package is not None:
-            _put(work, "offers", f"{target}/{package.name}", offer, parent=offer.source)
+            key = f"{target}/{package.name}"
+            _put(work, "offers", key, offer, parent=offer.source)
+            self._offers[key] = offer
 
     def forget_offers(self, work: Work, source: SourceName, gone: Collection[UnitPath]) -> None:
         """What units made that git has no more is no dependency of anything."""
         offers = [(key, body) for key, body in work.state.find("offers", parent=source)] if gone else []
         for key in [key for key, body in offers if body["unit"] in gone]:
             work.state.delete("offers", key)
+            self._offers.pop(key, None)
+
+    def offer(self, state: Documents, target: str, name: str) -> Offer | None:
+        """The newest published build of a binary package. Every job asks for the same few names of the distribution."""
+        key = f"{target}/{name}"
+        if key not in self._offers:
+            body = state.get("offers", key)
+            if len(self._offers) > _MOST_OFFERS:
+                self._offers.clear()
+            self._offers[key] = None if body is None else Offer.model_validate(body)
+        return self._offers[key]
 
     # --- looking up -----------------------------------------------------------------------------------------------
 
