@@ -25,6 +25,8 @@ from .schema import prepare
 MEMORY = ":memory:"
 _CHECKPOINT = 8000
 """Pages of 4 KiB in the log before they are moved, with two waits for the disk, into the file."""
+_CACHE = 16_000
+"""KiB of the file in memory: keys that are digests lie all over it."""
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
@@ -51,6 +53,7 @@ class SqliteState:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+            database.execute(f"PRAGMA cache_size = -{_CACHE}")
             prepare(database, self._name)
         except sqlite3.OperationalError as error:
             raise Retryable(f"{self._name}: {error}", code="state", hint="Is the disk full or read-only?") from error

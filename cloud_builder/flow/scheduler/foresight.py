@@ -27,7 +27,8 @@ KEPT = 30 * 86400.0
 
 
 def history_key(source: str, unit: str, target: str) -> str:
-    """Of the last good build of a unit for a target, in the collection `history`."""
+    """Of the last good build of a unit for a target, in the collection `history`. Builds of other commits than those of
+    the followed branch are no history of it."""
     return f"{source}:{unit}:{target}"
 
 

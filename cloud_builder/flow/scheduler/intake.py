@@ -15,7 +15,7 @@ from cloud_builder.model.events import (
 )
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import RunnerId
-from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
+from cloud_builder.model.outcome import JobState, Kind, Outcome, RequestOutcome
 from cloud_builder.planning import advance, poison, supersede
 from cloud_builder.planning.cycle import ROUNDS
 from cloud_builder.planning.expand import Past, expand
@@ -89,8 +89,13 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, r
 def past_of(world: World, state: Documents) -> Past:
     """What planning asks about earlier builds."""
 
+    known: dict[str, bool] = {}
+
     def expected(node: Node) -> float:
-        return float((state.get("history", history_key(*node)) or {}).get("seconds", 0.0))
+        if node.source not in known:
+            known[node.source] = any(state.find("history", parent=node.source, most=1))
+        last = state.get("history", history_key(*node)) if known[node.source] else None
+        return float((last or {}).get("seconds", 0.0))
 
     def is_published(target: str, name: str) -> bool:
         return world.offer(state, target, name) is not None
@@ -212,9 +217,10 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
         seconds = sum(job.timings.values())
         built = Built(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
         world.save_built(work, job.input_key, built)
-        if not job.profiles:
+        if (job.publish or job.kind is not Kind.PACKAGE) and not job.profiles:
             last = Dumped(Last(seconds=seconds, inputs=job.inputs, job_id=job.job_id))
-            work.state.put("history", history_key(job.source, job.unit, job.target.name), last)
+            key = history_key(job.source, job.unit, job.target.name)
+            work.state.put("history", key, last, parent=job.source)
     if not job.publish or not world.atlas.has(work.state, job.source, job.unit):
         return
     for artifact in job.artifacts:
