@@ -83,6 +83,7 @@ class Driver:
                 sent += 1
             self._producer.poll(0)
             done += sum(message.key() == REPORT for message in _poll(self._consumer, 1.0))
+        self._producer.flush()
         return time.monotonic() - started
 
     def once(self) -> float:
@@ -98,7 +99,16 @@ class Driver:
     def _send(self, runner: int) -> None:
         self._producer.produce(ORDERS, self._value, b"runner", partition=runner, headers=self._headers)
         for topic, value, key, headers in self._beside:
-            self._producer.produce(topic, value, key, headers=headers)
+            self._tell(topic, value, key, headers)
+
+    def _tell(self, *what) -> None:
+        topic, value, key, headers = what
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=headers)
+                return
+            except BufferError:  # more than the broker takes
+                self._producer.poll(0.01)
 
 
 def runner(bootstrap: str, number: int) -> None:
