@@ -13,11 +13,11 @@ from itertools import islice
 from cloud_builder.model.ids import JobId, RunnerId
 
 from .nearness import saved
-from .order import Head, Order
+from .order import Head, Order, Ticket
 from .records import JobRecord
 from .slots import LOOKED_AT, Pool, Slots, pool_of
 
-__all__ = ["Assignment", "Pool", "match", "pool_of"]
+__all__ = ["Assignment", "Pool", "match", "pool_of", "ticket_of"]
 
 ELSEWHERE = 60.0
 """Seconds that a retry waits for a runner that has not had it, when those have no slot free."""
@@ -27,6 +27,21 @@ ELSEWHERE = 60.0
 class Assignment:
     job_id: JobId
     runner_id: RunnerId
+
+
+def ticket_of(job: JobRecord) -> Ticket:
+    """With which a job waits in the order."""
+    return Ticket(
+        job.job_id,
+        pool_of(job),
+        job.source,
+        job.requester,
+        job.priority,
+        job.queued_at,
+        job.sequence,
+        job.path,
+        job.number,
+    )
 
 
 def match(

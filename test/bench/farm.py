@@ -22,11 +22,11 @@ from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.priority import Priority
 from cloud_builder.planning import advance, trust
 from cloud_builder.planning.advance import RetryPolicy
-from cloud_builder.planning.match import match
+from cloud_builder.planning.match import match, ticket_of
 from cloud_builder.planning.order import Order, Rules, Ticket
 from cloud_builder.planning.ready import Readiness, readiness
 from cloud_builder.planning.records import JobRecord, RunnerRecord
-from cloud_builder.planning.slots import Slots, pool_of
+from cloud_builder.planning.slots import Slots
 from cloud_builder.planning.trust import End, Trust
 
 AT_REST = 10.0
@@ -124,24 +124,9 @@ class Planner:
         self.waiting[job.source] += 1
 
 
-def as_scheduled(job: JobRecord) -> Ticket:
-    """How the scheduler queues."""
-    return Ticket(
-        job.job_id,
-        pool_of(job),
-        job.source,
-        job.requester,
-        job.priority,
-        job.queued_at,
-        job.sequence,
-        job.path,
-        job.number,
-    )
-
-
 def first_come(job: JobRecord) -> Ticket:
     """A queue without tenants, classes and ways: the baseline."""
-    return as_scheduled(job)._replace(
+    return ticket_of(job)._replace(
         source=SourceName(""), requester="", priority=Priority.NORMAL, path=0.0, sequence=job.queued_at
     )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from farm import Farm, Planner, Weather, as_scheduled, first_come, jain
+from farm import Farm, Planner, Weather, first_come, jain
 from figures import Figure, figure, percentile
 from plan import debian_index
 from plan_debian import DEBIAN, units_of
@@ -29,6 +29,7 @@ from cloud_builder.model.unit import Target, Unit
 from cloud_builder.planning.advance import RetryPolicy
 from cloud_builder.planning.expand import Past, expand
 from cloud_builder.planning.graph import Node, Origin, Snapshot, graph
+from cloud_builder.planning.match import ticket_of
 from cloud_builder.planning.order import Rules, Ticket
 from cloud_builder.planning.records import JobRecord
 
@@ -56,7 +57,7 @@ def _world(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
     jobs = _debian(say, scale)
     random = Random(SEED)
     takes = {job.job_id: min(LONGEST, job.expected * random.lognormvariate(0.0, SHAKE)) for job in jobs}
-    farm = Farm(Planner(Rules(), POLICY, as_scheduled), lambda job: takes[job.job_id], random)
+    farm = Farm(Planner(Rules(), POLICY, ticket_of), lambda job: takes[job.job_id], random)
     runners = max(1, round(RUNNERS * scale))
     farm.set_up(runners, SLOTS)
     farm.arrive(0.0, jobs)
@@ -155,7 +156,7 @@ class Log:
 
 
 def _tenants(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
-    ours, theirs = (_shared(say, scale, name, ticket) for name, ticket in (("", as_scheduled), ("fifo", first_come)))
+    ours, theirs = (_shared(say, scale, name, ticket) for name, ticket in (("", ticket_of), ("fifo", first_come)))
     base = "first come, first served"
     yield figure("simulate.fairness", [ours["jain"]], "Jain", [theirs["jain"]], base)
     for priority in Priority:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from cloud_builder.model.events import PlanDrawn, PlannedJob, PlanTotals, RequestAccepted, RequestFinished
 from cloud_builder.model.ids import InputKey, RequestId
 from cloud_builder.model.outcome import RequestOutcome
 from cloud_builder.planning.plan import Known, Last, draw
-from cloud_builder.planning.records import Built, JobRecord, Offer
+from cloud_builder.planning.records import Built, JobRecord
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
@@ -99,14 +100,11 @@ def _known(world: World, state: Documents) -> Known:
         body = state.get("built", key)
         return None if body is None else Built.model_validate(body)
 
-    def offer(target: str, name: str) -> Offer | None:
-        return world.offer(state, target, name)
-
     def last(job: JobRecord) -> Last | None:
         body = state.get("history", history_key(job.source, job.unit, job.target.name))
         return None if body is None else Last.model_validate(body)
 
-    return Known(built, offer, last, world.building.get, tuple(world.runners.values()))
+    return Known(built, partial(world.offer, state), last, world.building.get, tuple(world.runners.values()))
 
 
 def _remember(work: Work, request_id: RequestId) -> None:

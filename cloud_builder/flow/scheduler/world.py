@@ -17,7 +17,8 @@ from cloud_builder.model.ids import InputKey, JobId, RequestId, RunnerId, Source
 from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.advance import LONGEST_WAIT
 from cloud_builder.planning.made import Made
-from cloud_builder.planning.order import Held, Order, Rules, Ticket
+from cloud_builder.planning.match import ticket_of
+from cloud_builder.planning.order import Held, Order, Rules
 from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord, RunnerRecord
 from cloud_builder.planning.slots import Pool, Slots, pool_of
 from cloud_builder.ports.mesh import Work
@@ -231,20 +232,6 @@ def _waits_for(job: JobRecord) -> tuple[JobId, ...]:
     if job.state is not JobState.BLOCKED:
         return ()
     return (job.twin,) if job.twin else job.needs
-
-
-def ticket_of(job: JobRecord) -> Ticket:
-    return Ticket(
-        job.job_id,
-        pool_of(job),
-        job.source,
-        job.requester,
-        job.priority,
-        job.queued_at,
-        job.sequence,
-        job.path,
-        job.number,
-    )
 
 
 def _put(work: Work, collection: str, key: str, value: Lenient, *, parent: str = "", rank: float = 0.0) -> None:

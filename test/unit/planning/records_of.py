@@ -28,8 +28,10 @@ def job(number: int = 1, **more) -> JobRecord:
     return JobRecord(**{**fields, **more})
 
 
-def runner(name: str = "r1", *, slots: int = 1, arch: str = "x86_64", group: str = "") -> RunnerRecord:
-    return RunnerRecord(runner_id=name, runner_group=group, arch=arch, slots=slots, started_at=1, last_seen=1)
+def runner(name: str = "r1", *, slots: int = 1, arch: str = "x86_64", group: str = "", held=(), **more) -> RunnerRecord:
+    """`held`: attempts, as (job id, number)."""
+    fields = {"runner_id": name, "runner_group": group, "arch": arch, "slots": slots, "attempts": frozenset(held)}
+    return RunnerRecord(**{"started_at": 1, "last_seen": 1, **fields, **more})
 
 
 def report(job: JobRecord, outcome: Outcome, **more) -> AttemptFinished:

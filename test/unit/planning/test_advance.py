@@ -1,43 +1,14 @@
 """What reports make of a job."""
 
 import pytest
+from records_of import job, report
 
-from cloud_builder.model.events import AttemptFinished
-from cloud_builder.model.outcome import JobState, Kind, Outcome
-from cloud_builder.model.unit import Target
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning import advance
 from cloud_builder.planning.advance import HANDED_BACK, RetryPolicy
 from cloud_builder.planning.ready import Readiness, input_key, readiness
-from cloud_builder.planning.records import JobRecord
 
 POLICY = RetryPolicy(max_errors=3, delay=2.0)
-
-
-def job(number=1, **more):
-    fields = {
-        "job_id": f"r.{number}",
-        "request_id": "r",
-        "number": number,
-        "sequence": 1,
-        "source": "s",
-        "url": "u",
-        "revision": "a" * 40,
-        "unit": f"p/u{number}",
-        "directory": "d",
-        "name": f"u{number}",
-        "kind": Kind.PACKAGE,
-        "tree": "b" * 40,
-        "target": Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64"),
-        "state": JobState.QUEUED,
-        "input_key": "k",
-    }
-    return JobRecord(**{**fields, **more})
-
-
-def report(held, outcome, **more):
-    return AttemptFinished(
-        job_id=held.job_id, attempt=held.attempt, runner_id="r1", outcome=outcome, started_at=1, finished_at=2, **more
-    )
 
 
 def held(**more):

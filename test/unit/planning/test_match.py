@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from records_of import job, runner
 
 from cloud_builder.model.capacity import Capacity
-from cloud_builder.model.outcome import JobState, Kind
 from cloud_builder.model.unit import Target
 from cloud_builder.planning.lacking import lacking
-from cloud_builder.planning.match import match
+from cloud_builder.planning.match import match, ticket_of
 from cloud_builder.planning.nearness import root_word
-from cloud_builder.planning.order import Rules, Ticket, restored
+from cloud_builder.planning.order import Rules, restored
 from cloud_builder.planning.records import JobRecord, RunnerRecord
-from cloud_builder.planning.slots import Pool, Slots, pool_of
+from cloud_builder.planning.slots import Pool, Slots
 
 X86 = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 ARM = Target(name="bookworm.aarch64", dist="bookworm", arch="aarch64")
@@ -20,48 +20,12 @@ BIG = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64", runner_grou
 GIB = 1024**3
 
 
-def job(number: int = 1, **more) -> JobRecord:
-    fields = {
-        "job_id": f"r.{number}",
-        "request_id": "r",
-        "number": number,
-        "sequence": 1,
-        "source": "s",
-        "url": "u",
-        "revision": "a" * 40,
-        "unit": f"p/u{number}",
-        "directory": "d",
-        "name": f"u{number}",
-        "kind": Kind.PACKAGE,
-        "tree": "b" * 40,
-        "target": X86,
-        "state": JobState.QUEUED,
-    }
-    return JobRecord(**{**fields, **more})
-
-
-def runner(name: str = "r1", *, slots: int = 1, arch: str = "x86_64", group: str = "", held=(), **more) -> RunnerRecord:
-    return RunnerRecord(
-        runner_id=name,
-        runner_group=group,
-        arch=arch,
-        slots=slots,
-        started_at=1,
-        last_seen=1,
-        attempts=frozenset(held),
-        **more,
-    )
-
-
 class Farm:
     """Jobs wait, runners come and go."""
 
     def __init__(self, jobs: list[JobRecord], runners: list[RunnerRecord]) -> None:
         self.jobs = {one.job_id: one for one in jobs}
-        tickets = [
-            Ticket(one.job_id, pool_of(one), one.source, "", one.priority, 0.0, 1, one.path, one.number) for one in jobs
-        ]
-        self.order = restored(Rules(), tickets, (), now=0.0)
+        self.order = restored(Rules(), [ticket_of(one) for one in jobs], (), now=0.0)
         self.slots = Slots()
         self.runners = {one.runner_id: one for one in runners}
 
