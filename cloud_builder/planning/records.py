@@ -22,7 +22,7 @@ from cloud_builder.model.ids import (
     UnitPath,
 )
 from cloud_builder.model.inputs import Inputs
-from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.outcome import JobState, Kind, Outcome, is_good
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
 
@@ -122,9 +122,7 @@ class JobRecord(Lenient):
     @property
     def is_good(self) -> bool:
         """What it makes exists and may be used: built, reused, or not touched because nothing had changed."""
-        if self.outcome is Outcome.SKIPPED:
-            return self.reused_from is not None
-        return self.outcome is not None and self.outcome.is_good
+        return self.outcome is not None and is_good(self.outcome, self.code)
 
     @property
     def is_over(self) -> bool:

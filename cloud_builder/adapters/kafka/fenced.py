@@ -22,13 +22,12 @@ from cloud_builder.ports.broker import Outgoing, Producer
 
 from .broker import KafkaBroker
 from .connection import LARGEST_MESSAGE, Connection, Options
-from .producer import TOO_LARGE
+from .producer import TOO_LARGE, hand_over
 
 _TRANSACTION = 10.0
 """Seconds until the broker ends a transaction by itself: so long a frozen scheduler may hold up its readers."""
 _TAKE_TIMEOUT = 10.0
 _POST_TIMEOUT = 2.0
-_ROOM_WAIT = 0.05
 _ANOTHER = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 
 
@@ -107,7 +106,8 @@ class FencedProducer:
                 self._producer.begin_transaction()
                 self._unsettled = self._producer.abort_transaction
                 for record in records:
-                    self._put(record, until)
+                    if not hand_over(self._producer, record, self._delivered, until):
+                        raise self._connection.unreachable()
                 self._unsettled = self._producer.commit_transaction
                 self._settle(until)
             except KafkaException as error:
@@ -125,19 +125,6 @@ class FencedProducer:
         if self._unsettled is not None:
             self._unsettled(max(0.1, until - time.monotonic()))
             self._unsettled = None
-
-    def _put(self, record: Outgoing, until: float) -> None:
-        headers: list[tuple[str, str | bytes | None]] = list(record.headers)
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic, record.value, record.key, headers=headers, on_delivery=self._delivered
-                )
-                return
-            except BufferError:
-                self._producer.poll(_ROOM_WAIT)
-                if time.monotonic() > until:
-                    raise self._connection.unreachable() from None
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

@@ -10,7 +10,7 @@ of the first try may come after that.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -62,12 +62,11 @@ class KafkaProducer:
             until = time.monotonic() + _POST_WAIT
             try:
                 for record in records:
-                    self._put(record, posted, until)
+                    if not hand_over(self._producer, record, posted.hear, until):
+                        self._start_afresh()
+                        raise self._connection.unreachable()
             except KafkaException as error:
                 posted.failed = posted.failed or error.args[0]
-            except Retryable:
-                self._start_afresh()
-                raise
             self._producer.flush(_AT_ONCE) if len(records) <= _FEW else self._producer.poll(0)
             return posted
 
@@ -77,7 +76,7 @@ class KafkaProducer:
 
     def send_soon(self, record: Outgoing) -> None:
         try:
-            self._producer.produce(record.topic, record.value, record.key, headers=_headers(record))
+            self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
             self._producer.poll(0)
         except (BufferError, KafkaException):
             return
@@ -96,17 +95,6 @@ class KafkaProducer:
         if error is not None and error.code() in TOO_LARGE:
             return Rejected(f"message refused by the broker: {error.str()}", code="message-refused")
         return self._connection.unreachable(error)
-
-    def _put(self, record: Outgoing, posted: KafkaPosted, until: float) -> None:
-        headers = _headers(record)
-        while True:
-            try:
-                self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=posted.hear)
-                return
-            except BufferError:
-                self._producer.poll(_ROOM_WAIT)
-                if time.monotonic() > until:
-                    raise self._connection.unreachable() from None
 
     def _start_afresh(self) -> None:
         self._producer.purge()
@@ -142,5 +130,16 @@ class KafkaPosted:
             raise self._owner.give_up(self)
 
 
-def _headers(record: Outgoing) -> list[tuple[str, str | bytes | None]]:
-    return list(record.headers)
+def hand_over(
+    client: Producer, record: Outgoing, hear: Callable[[KafkaError | None, Message], None], until: float
+) -> bool:
+    """Gives a record to the client, which waits for room in it; False: there was none until then (monotonic time)."""
+    headers: list[tuple[str, str | bytes | None]] = list(record.headers)
+    while True:
+        try:
+            client.produce(record.topic, record.value, record.key, headers=headers, on_delivery=hear)
+            return True
+        except BufferError:
+            client.poll(_ROOM_WAIT)
+            if time.monotonic() > until:
+                return False

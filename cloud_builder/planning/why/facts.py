@@ -13,7 +13,7 @@ from cloud_builder.model.events import RunningAttempt
 from cloud_builder.model.frozen import Lenient
 from cloud_builder.model.ids import InputKey, JobId, RequestId, Revision, RunnerId, SourceName, TreeId, UnitPath
 from cloud_builder.model.inputs import Inputs, Used
-from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
+from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome, is_good
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
 from cloud_builder.planning.order import Rules
@@ -63,9 +63,7 @@ class Job(Lenient):
     @property
     def is_good(self) -> bool:
         """What it makes exists."""
-        if self.outcome is Outcome.SKIPPED:
-            return self.reused_from is not None or self.code == "unchanged"
-        return self.outcome in (Outcome.SUCCESS, Outcome.REUSED)
+        return self.outcome is not None and is_good(self.outcome, self.code)
 
     @property
     def name(self) -> str:
