@@ -7,24 +7,24 @@ of it comes back from the documents after a restart or a rollback.
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted, SourceRevised
 from cloud_builder.model.ids import SourceName, UnitPath
 from cloud_builder.planning.exchange import revised
-from cloud_builder.planning.graph import Graph, Origin, Snapshot, graph
+from cloud_builder.planning.graph import Graph, Snapshot, graph
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
-FOLLOWED, ASIDE, ARRIVING = "snapshots", "snapshots-aside", "snapshots-arriving"
-"""Collections of `source.revised` events by `<source>#<part>`: of followed branches, named by a request, not whole."""
+from .snapshots import Shelf, snapshot_of
 
 
 class Atlas:
     """In memory what the documents say."""
 
     def __init__(self) -> None:
+        self._branches, self._aside = Shelf("snapshots"), Shelf("snapshots-aside")
+        self._arriving = Shelf("snapshots-arriving")
+        """Not whole."""
         self._followed: dict[SourceName, Snapshot] | None = None
         self._graph: Graph | None = None
         self._known: dict[SourceName, tuple[Snapshot, frozenset[UnitPath]]] = {}
@@ -36,24 +36,21 @@ class Atlas:
         followed branch has no more."""
         self._load(work.state)
         if event.part == 0:
-            _forget(work, ARRIVING, event.source)
-        parts = [event]
+            self._arriving.replace(work, event.source)
+        parts = {event.part: event}
         if event.parts > 1:
-            _put(work, ARRIVING, event)
             if event.part < event.parts - 1:
+                self._arriving.add(work, event)
                 return set()
-            parts = _read(work.state, ARRIVING, event.source)
-            _forget(work, ARRIVING, event.source)
-        if len(parts) < event.parts or any(part.revision != event.revision for part in parts):
+            parts |= self._arriving.parts(work.state, event.source)
+            self._arriving.replace(work, event.source)
+        if len(parts) < event.parts or any(part.revision != event.revision for part in parts.values()):
             return set()
-        shelf = FOLLOWED if event.followed else ASIDE
-        _forget(work, shelf, event.source)
-        for part in parts:
-            _put(work, shelf, part)
+        (self._branches if event.followed else self._aside).replace(work, event.source, parts.values())
         if not event.followed or self._followed is None:
             return set()
         before = self._paths(event.source)
-        self._followed[event.source] = _snapshot(parts)
+        self._followed[event.source] = snapshot_of(parts)
         self._newer.add(event.source)
         return set(before - self._paths(event.source))
 
@@ -65,8 +62,8 @@ class Atlas:
 
     def forget(self, work: Work, source: SourceName) -> None:
         """It is not followed any more: nothing of it is drawn into requests of others."""
-        for shelf in (FOLLOWED, ASIDE, ARRIVING):
-            _forget(work, shelf, source)
+        for shelf in (self._branches, self._aside, self._arriving):
+            shelf.replace(work, source)
         self._followed = self._graph = None
 
     def graph(self, state: Documents, request: RequestAccepted) -> Graph:
@@ -78,14 +75,14 @@ class Atlas:
         own = self._followed.get(request.source)
         if own is not None and own.origin.revision == request.revision:
             return self._current()
-        parts = [part for part in _read(state, ASIDE, request.source) if part.revision == request.revision]
-        if not parts:
+        parts = self._aside.parts(state, request.source)
+        if not any(part.revision == request.revision for part in parts.values()):
             raise Rejected(
                 f"the units of {request.source} at {request.revision[:10]} were not announced",
                 code="snapshot-missing",
                 hint="send the request again; when it happens again, restart cb-request",
             )
-        aside = _snapshot(parts)
+        aside = snapshot_of(parts)
         return revised(self._current(), aside) or graph({**self._followed, request.source: aside}.values())
 
     def _paths(self, source: SourceName) -> frozenset[UnitPath]:
@@ -109,27 +106,5 @@ class Atlas:
 
     def _load(self, state: Documents) -> None:
         if self._followed is None:
-            parts: dict[SourceName, list[SourceRevised]] = defaultdict(list)
-            for _, body in state.find(FOLLOWED):
-                part = SourceRevised.model_validate(body)
-                parts[part.source].append(part)
-            self._followed = {source: _snapshot(found) for source, found in parts.items()}
-
-
-def _snapshot(parts: list[SourceRevised]) -> Snapshot:
-    units = [unit for part in sorted(parts, key=lambda each: each.part) for unit in part.units]
-    return Snapshot(parts[0].source, Origin(parts[0].url, parts[0].revision), units)
-
-
-def _read(state: Documents, shelf: str, source: SourceName) -> list[SourceRevised]:
-    return [SourceRevised.model_validate(body) for _, body in state.find(shelf, parent=source)]
-
-
-def _put(work: Work, shelf: str, event: SourceRevised) -> None:
-    body = event.model_dump(mode="json")
-    work.state.put(shelf, f"{event.source}#{event.part}", body, parent=event.source, rank=event.part)
-
-
-def _forget(work: Work, shelf: str, source: SourceName) -> None:
-    for key, _ in list(work.state.find(shelf, parent=source)):
-        work.state.delete(shelf, key)
+            loaded = self._branches.load(state)
+            self._followed = {source: snapshot_of(parts) for source, parts in loaded.items()}
