@@ -1,53 +1,88 @@
-"""The ceiling: the messages of each job as the mesh sends them, in loops that do nothing else.
+"""The ceiling: the very messages of a run of the mesh, in loops that do nothing else.
 
 A driver sends orders to runner processes, a window of slots each, and reads what they say; beside each order it sends
-what the scheduler tells of a job on other topics. No state, no decisions. Run as `bare_loop.py BOOTSTRAP NUMBER` it is
-one runner."""
+what the scheduler told of a job on other topics. Every message is one that was recorded, byte for byte, so that it
+costs the broker what it cost it then. No state, no decisions, nothing encoded or decoded. Run as
+`bare_loop.py BOOTSTRAP NUMBER FILE` it is one runner, which answers with the recorded reports of FILE."""
 
 from __future__ import annotations
 
+import pickle
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from mesh import TARGET, kafka
+from mesh import kafka
 from processes import Program, directory, python
 
-from cloud_builder.mesh.codec import encode
-from cloud_builder.model import events as e
-from cloud_builder.model.outcome import Kind, Outcome
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import Record
 
 ORDERS, REPORTS = "bare.orders", "bare.reports"
 READY, STARTED, REPORT = b"ready", b"started", b"report"
+_TYPE = ("ce_type",)
+
+
+class Sent(NamedTuple):
+    """A message as the client takes it."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    headers: list[tuple[str, bytes]]
+
+    @classmethod
+    def again(cls, record: Record) -> Sent:
+        return cls(record.partition.topic, record.value, record.key, list(record.headers))
+
+
+class Recorded(NamedTuple):
+    """What a run of the mesh said of its jobs: orders, starts and reports, one of each a job; `beside`: of each job,
+    what was told of it on other topics."""
+
+    orders: Sequence[Sent]
+    starts: Sequence[Sent]
+    reports: Sequence[Sent]
+    beside: Sequence[Sequence[Sent]]
+
+    @classmethod
+    def of(cls, orders: Iterable[Record], attempts: Iterable[Record], beside: Sequence[Record]) -> Recorded:
+        """Which message is of which job makes no difference to a loop that does not read them."""
+        sent = [Sent.again(one) for one in orders]
+        reports = [Sent.again(one) for one in attempts]
+        starts = [one for one in reports if (*_TYPE, b"attempt.started") in one.headers]
+        reports = [one for one in reports if (*_TYPE, b"attempt.finished") in one.headers]
+        jobs = len(sent)
+        told = [Sent.again(one) for one in beside]
+        shares = [told[number * len(told) // jobs : (number + 1) * len(told) // jobs] for number in range(jobs)]
+        return cls(sent, starts, reports, shares)
 
 
 class Load(NamedTuple):
-    """`beside`: what is told of a job besides its order, start and report."""
-
     runners: int
     slots: int
-    jobs: int
     samples: int
     runs: int
-    beside: Sequence[Outgoing]
+    recorded: Recorded
 
 
 def measure(load: Load) -> tuple[list[float], list[float]]:
     """Jobs per second of each run, and seconds of single round trips."""
-    runners, slots, jobs, samples, runs, beside = load
+    runners, slots, samples, runs, recorded = load
+    jobs = len(recorded.orders)
     with kafka() as broker, directory("bare") as home:
-        _make_topics(broker.bootstrap, runners, {one.topic for one in beside})
-        script = str(Path(__file__))
-        programs = [Program(f"bare-{n}", python(script, broker.bootstrap, str(n)), home) for n in range(runners)]
+        _make_topics(broker.bootstrap, runners, {one.topic for told in recorded.beside for one in told})
+        answers = home / "reports"
+        answers.write_bytes(pickle.dumps((recorded.starts, recorded.reports)))
+        script = [str(Path(__file__)), broker.bootstrap]
+        programs = [Program(f"bare-{n}", python(*script, str(n), str(answers)), home) for n in range(runners)]
         try:
-            driver = Driver(broker.bootstrap, runners, beside)
+            driver = Driver(broker.bootstrap, runners, recorded)
             driver.wait_for_runners()
             driver.run(jobs, slots)
             latencies = [driver.once() for _ in range(samples)]
@@ -60,13 +95,11 @@ def measure(load: Load) -> tuple[list[float], list[float]]:
 class Driver:
     """Stands where the scheduler stands."""
 
-    def __init__(self, bootstrap: str, runners: int, beside: Sequence[Outgoing]) -> None:
+    def __init__(self, bootstrap: str, runners: int, recorded: Recorded) -> None:
         self._runners = runners
-        self._beside = [(one.topic, one.value, one.key, list(one.headers)) for one in beside]
+        self._said = cycle(zip(recorded.orders, recorded.beside, strict=True))
         self._producer = _producer(bootstrap)
         self._consumer = _consumer(bootstrap, REPORTS, 0)
-        record = _record(_order())
-        self._value, self._headers = record.value, list(record.headers)
 
     def wait_for_runners(self) -> None:
         missing = self._runners
@@ -97,37 +130,34 @@ class Driver:
         return started_at - started
 
     def _send(self, runner: int) -> None:
-        self._producer.produce(ORDERS, self._value, b"runner", partition=runner, headers=self._headers)
-        for topic, value, key, headers in self._beside:
-            self._tell(topic, value, key, headers)
+        order, beside = next(self._said)
+        self._producer.produce(ORDERS, order.value, order.key, partition=runner, headers=order.headers)
+        for one in beside:
+            self._tell(one)
 
-    def _tell(self, *what) -> None:
-        topic, value, key, headers = what
+    def _tell(self, one: Sent) -> None:
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=headers)
+                self._producer.produce(one.topic, one.value, one.key, headers=one.headers)
                 return
             except BufferError:  # more than the broker takes
                 self._producer.poll(0.01)
 
 
-def runner(bootstrap: str, number: int) -> None:
+def runner(bootstrap: str, number: int, answers: Path) -> None:
+    starts, reports = pickle.loads(answers.read_bytes())
+    said = cycle(zip(starts, reports, strict=True))
     producer, consumer = _producer(bootstrap), _consumer(bootstrap, ORDERS, number)
-    start, report = (_record(payload) for payload in (_start(), _report()))
     _poll(consumer, 1.0)
     producer.produce(REPORTS, READY, READY)
     producer.flush()
     while True:
         messages = _poll(consumer, 1.0)
-        for _ in messages:
-            producer.produce(REPORTS, start.value, STARTED, headers=list(start.headers))
-            producer.produce(REPORTS, report.value, REPORT, headers=list(report.headers))
+        for _, (start, report) in zip(messages, said, strict=False):
+            producer.produce(REPORTS, start.value, STARTED, headers=start.headers)
+            producer.produce(REPORTS, report.value, REPORT, headers=report.headers)
         if messages:
             producer.flush()
-
-
-def _record(payload: e.Payload) -> Outgoing:
-    return encode(payload, source="bare", id=str(uuid4()), time=time.time(), traceparent="0" * 55)
 
 
 def _poll(consumer: Consumer, timeout: float) -> list:
@@ -157,41 +187,5 @@ def _make_topics(bootstrap: str, runners: int, others: set[str]) -> None:
         future.result()
 
 
-def _order() -> e.JobAssigned:
-    return e.JobAssigned(
-        job_id="r-0123456789.1234",
-        attempt=1,
-        runner_id="runner-1",
-        request_id="r-0123456789",
-        source="bench",
-        url="file:///nowhere",
-        revision="0" * 40,
-        unit="packages/u01234567-1234",
-        directory="projects/packages/u01234567-1234",
-        name="u01234567-1234",
-        kind=Kind.PACKAGE,
-        tree="0" * 40,
-        target=TARGET,
-        input_key="0" * 64,
-        buildroot="0" * 64,
-        repositories="1" * 64,
-    )
-
-
-def _start() -> e.AttemptStarted:
-    return e.AttemptStarted(job_id="r-0123456789.1234", attempt=1, runner_id="runner-1", started_at=time.time())
-
-
-def _report() -> e.AttemptFinished:
-    return e.AttemptFinished(
-        job_id="r-0123456789.1234",
-        attempt=1,
-        runner_id="runner-1",
-        outcome=Outcome.SUCCESS,
-        started_at=time.time(),
-        finished_at=time.time(),
-    )
-
-
 if __name__ == "__main__":
-    runner(sys.argv[1], int(sys.argv[2]))
+    runner(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

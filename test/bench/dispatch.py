@@ -1,7 +1,7 @@
 """dispatch.*: no-op jobs from an accepted request through scheduler and runners to its end, on a real Kafka.
 
-Beside the same messages in bare confluent-kafka loops (what the broker and the client library allow at all), and the
-same number of no-op tasks in dramatiq and Celery on Redis (what a user might pick instead)."""
+Beside the very same messages in bare confluent-kafka loops (what the broker and the client library allow at all), and
+the same number of no-op tasks in dramatiq and Celery on Redis (what a user might pick instead)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from processes import Skipped
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import RequestOutcome
-from cloud_builder.ports.broker import Outgoing
 
 RUNNERS, SLOTS = 4, 100
 BARE = "bare confluent-kafka loop of the same messages"
@@ -31,11 +30,11 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         throughput(mesh, jobs)  # warms up: Kafka compiles what it does often
         latencies = latency(mesh, samples)
         rates = [throughput(mesh, jobs) for _ in range(runs)]
-        beside = told_of_a_job(mesh, jobs * (runs + 1) + samples)
+        recorded = record(mesh, jobs)
     with running(RUNNERS, SLOTS, CB_DISPATCH=Dispatch.SHARED_QUEUE) as mesh:
         throughput(mesh, jobs)
         shared = [throughput(mesh, jobs) for _ in range(runs)]
-    bare_rates, bare_latencies = bare_loop.measure(bare_loop.Load(RUNNERS, SLOTS, jobs, samples, runs, beside))
+    bare_rates, bare_latencies = bare_loop.measure(bare_loop.Load(RUNNERS, SLOTS, samples, runs, recorded))
     yield figure("dispatch.throughput", rates, "1/s", bare_rates, BARE)
     yield figure("dispatch.shared_queue", shared, "1/s", rates, "directed dispatch")
     for name, part in (("p50", 0.50), ("p99", 0.99)):
@@ -69,13 +68,13 @@ def throughput(mesh: Mesh, jobs: int) -> float:
     return jobs / seconds
 
 
-def told_of_a_job(mesh: Mesh, jobs: int) -> list[Outgoing]:
-    """What the scheduler says of a job besides its order: as many messages on each topic as it took for `jobs`."""
-    found = []
-    for topic in ("cb.job", "cb.state"):
-        said, last = mesh.said_on(topic)
-        found += [Outgoing(topic, last.key, last.value or b"", last.headers)] * round(said / jobs)
-    return found
+def record(mesh: Mesh, jobs: int) -> bare_loop.Recorded:
+    """All that scheduler and runners say of so many jobs."""
+    topics = ("cb.assignment", "cb.attempt", "cb.job", "cb.state")
+    since = mesh.ends(topics)
+    throughput(mesh, jobs)
+    orders, attempts, *beside = (mesh.said_on(topic, since) for topic in topics)
+    return bare_loop.Recorded.of(orders, attempts, [one for told in beside for one in told])
 
 
 def latency(mesh: Mesh, samples: int) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -24,7 +24,7 @@ from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import TOPICS
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.ports.broker import Record
+from cloud_builder.ports.broker import Partition, Record
 
 TARGET = Target(name=f"bookworm.{platform.machine()}", dist="bookworm", arch=platform.machine())
 SOURCE = "bench"
@@ -113,15 +113,21 @@ class Mesh:
         records = [encode(payload, source="bench", id=str(uuid4()), time=time.time()) for payload in payloads]
         self._producer.send(records, 10.0)
 
-    def said_on(self, topic: str) -> tuple[int, Record]:
-        """How many records were ever written to a topic of one partition, and one of the last, of middling length."""
-        ((place, (_, end)),) = self._kafka.watermarks([topic]).items()
-        consumer = self._kafka.consumer({place: max(0, end - 500)})
+    def ends(self, topics: Sequence[str]) -> dict[Partition, int]:
+        return {place: end for place, (_, end) in self._kafka.watermarks(topics).items()}
+
+    def said_on(self, topic: str, since: Mapping[Partition, int]) -> list[Record]:
+        """All records of a topic from `since` on."""
+        start = {place: at for place, at in since.items() if place.topic == topic}
+        missing = sum(self.ends([topic]).values()) - sum(start.values())
+        consumer = self._kafka.consumer(start)
+        found: list[Record] = []
         try:
-            records = sorted(consumer.poll(500, 5.0), key=lambda record: len(record.value or b""))
-            return end, records[len(records) // 2]
+            while len(found) < missing:
+                found += consumer.poll(1000, 5.0)
         finally:
             consumer.close()
+        return found
 
     def watch(self, topic: str) -> Watch:
         return Watch(self, self._kafka, topic)
@@ -140,8 +146,7 @@ class Watch:
     """What comes on a topic from now on."""
 
     def __init__(self, mesh: Mesh, broker: KafkaBroker, topic: str) -> None:
-        ends = {place: end for place, (_, end) in broker.watermarks([topic]).items()}
-        self._mesh, self._consumer = mesh, broker.consumer(ends)
+        self._mesh, self._consumer = mesh, broker.consumer(mesh.ends([topic]))
         self._consumer.poll(1, 0.2)
 
     def next(self, timeout: float) -> list[e.Payload]:
