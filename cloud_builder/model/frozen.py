@@ -42,12 +42,14 @@ V = TypeVar("V", bound=Lenient)
 
 
 class Dumped(Generic[V]):
-    """A frozen value and its JSON without defaults, made once, when it is first asked for."""
+    """A frozen value and its JSON without defaults, made once, when it is first asked for. `part`: a class that the
+    value's own is made from; only its fields are told."""
 
-    __slots__ = ("_json", "value")
+    __slots__ = ("_json", "_part", "value")
 
-    def __init__(self, value: V) -> None:
+    def __init__(self, value: V, part: type[Lenient] | None = None) -> None:
         self.value = value
+        self._part = part
         self._json: str | None = None
 
     @classmethod
@@ -60,5 +62,6 @@ class Dumped(Generic[V]):
     @property
     def json(self) -> str:
         if self._json is None:
-            self._json = self.value.model_dump_json(exclude_defaults=True)
+            told = self._part or type(self.value)
+            self._json = told.__pydantic_serializer__.to_json(self.value, exclude_defaults=True).decode()
         return self._json

@@ -39,12 +39,50 @@ class Death(Lenient):
     is_sure: bool = True
 
 
-class JobRecord(Lenient):
+class Standing(Lenient):
+    """How far a job has come: what changes with each of its steps.
+
+    `twin`: another job that builds the same input key right now; this one takes over its result. `errors`: how often it
+    ended in `error`; `tried`: runners that had it. `life`: `started_at` of the runner life that holds it."""
+
+    state: JobState = JobState.BLOCKED
+    twin: JobId | None = None
+    attempt: int = 0
+    errors: int = 0
+    died: tuple[Death, ...] = ()
+    """Runners that died while they ran it, as far as can be told."""
+    tried: tuple[RunnerId, ...] = ()
+    not_before: float = 0.0
+    queued_at: float = 0.0
+    """When it could start for the first time; 0: not yet."""
+    runner_id: RunnerId | None = None
+    life: float = 0.0
+    assigned_at: float = 0.0
+    offers: int = 0
+    """How often it was offered on a shared queue. While it is offered, `assigned_at` tells since when."""
+    offered_to: RunnerId | None = None
+    """The runner whose free slot the open offer counts for; any of its pool may claim it."""
+    begun_at: float = 0.0
+    """When the current attempt began, by the runner's clock; 0: not yet."""
+
+    outcome: Outcome | None = None
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    step: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    log: Artifact | None = None
+    timings: dict[str, float] = {}
+    reused_from: JobId | None = None
+    saved: float = 0.0
+    """Seconds that the build took which made it unnecessary."""
+    published: bool = False
+
+
+class JobRecord(Standing):
     """One unit × one target of a request.
 
-    `needs`: jobs of the same request that must be good first. `twin`: another job that builds the same input key right
-    now; this one takes over its result. `errors`: how often it ended in `error`; `tried`: runners that had it.
-    `life`: `started_at` of the runner life that holds it."""
+    `needs`: jobs of the same request that must be good first."""
 
     job_id: JobId
     request_id: RequestId
@@ -78,42 +116,10 @@ class JobRecord(Lenient):
     """Seconds its unit and target took last; 0: never built."""
     path: float = 0.0
     """Seconds from its start to the end of the longest chain of jobs that wait for it."""
-
-    state: JobState = JobState.BLOCKED
     input_key: InputKey | None = None
+    """None: what it needs is not there yet."""
     inputs: Inputs | None = None
     dependencies: tuple[Artifact, ...] = ()
-    twin: JobId | None = None
-    attempt: int = 0
-    errors: int = 0
-    died: tuple[Death, ...] = ()
-    """Runners that died while they ran it, as far as can be told."""
-    tried: tuple[RunnerId, ...] = ()
-    not_before: float = 0.0
-    queued_at: float = 0.0
-    """When it could start for the first time; 0: not yet."""
-    runner_id: RunnerId | None = None
-    life: float = 0.0
-    assigned_at: float = 0.0
-    offers: int = 0
-    """How often it was offered on a shared queue. While it is offered, `assigned_at` tells since when."""
-    offered_to: RunnerId | None = None
-    """The runner whose free slot the open offer counts for; any of its pool may claim it."""
-    begun_at: float = 0.0
-    """When the current attempt began, by the runner's clock; 0: not yet."""
-
-    outcome: Outcome | None = None
-    code: str = ""
-    message: str = ""
-    hint: str = ""
-    step: str = ""
-    artifacts: tuple[Artifact, ...] = ()
-    log: Artifact | None = None
-    timings: dict[str, float] = {}
-    reused_from: JobId | None = None
-    saved: float = 0.0
-    """Seconds that the build took which made it unnecessary."""
-    published: bool = False
 
     @property
     def is_finished(self) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 
 from cloud_builder.model.events import AttemptClaimed, ClaimRefused
-from cloud_builder.model.ids import JobId, RunnerId
+from cloud_builder.model.ids import RunnerId
 from cloud_builder.planning import share
-from cloud_builder.planning.records import JobRecord, RunnerRecord
+from cloud_builder.planning.records import RunnerRecord
 from cloud_builder.ports.mesh import Work
 
+from . import ledger
 from .dispatch import order_of
 from .world import World
 
@@ -22,7 +23,7 @@ log = logging.getLogger("cb.scheduler")
 
 def claimed(world: World, work: Work, claim: AttemptClaimed, lease: float) -> None:
     """The first valid claim on an open offer has it. Claims that are read again, or too late, are not answered."""
-    job = world.jobs.get(claim.job_id) or _finished(work, claim.job_id)
+    job = world.jobs.get(claim.job_id) or ledger.find(work.state, claim.job_id)
     if share.was_granted(job, claim):
         return
     runner = _usable(world, claim.runner_id, work.now)
@@ -36,12 +37,6 @@ def claimed(world: World, work: Work, claim: AttemptClaimed, lease: float) -> No
     world.runners[claim.runner_id] = world.runners[claim.runner_id].model_copy(update={"attempts": attempts})
     work.emit(order_of(job, claim.runner_id, lease))
     log.debug("granted", extra={"job": job.job_id, "attempt": job.attempt, "runner": claim.runner_id})
-
-
-def _finished(work: Work, job_id: JobId) -> JobRecord | None:
-    """A job of a request that is over."""
-    body = work.state.get("jobs", job_id)
-    return None if body is None else JobRecord.model_validate(body)
 
 
 def _usable(world: World, runner_id: RunnerId, now: float) -> RunnerRecord | None:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import logging
 
+from cloud_builder.model.ids import RequestId
 from cloud_builder.ports.mesh import Work
+
+from . import ledger
 
 DAY = 86400.0
 MOST = 300
@@ -45,10 +48,7 @@ def _requests(work: Work, before: float) -> int:
     for key, body in list(work.state.find("requests", parent="done", before=before, most=20)):
         if max(body.get("finished_at", 0.0), body["accepted_at"]) >= before:
             continue  # written down before the end of a request was
-        jobs = [job for job, _ in work.state.find("jobs", parent=key, most=MOST - gone)]
-        for job in jobs:
-            work.state.delete("jobs", job)
-        gone += len(jobs)
+        gone += ledger.forget(work, RequestId(key), MOST - gone)
         if gone >= MOST:
             return gone
         work.state.delete("requests", key)

@@ -26,6 +26,7 @@ from cloud_builder.ports.state import Documents
 
 from .atlas import Atlas
 from .faults import Faults
+from .ledger import Ledger
 
 E = TypeVar("E", bound=JobEvent)
 
@@ -38,6 +39,7 @@ class World:
     """Indexes over the open jobs. Finished requests are only in the documents."""
 
     def __init__(self, state: Documents, rules: Rules | None = None) -> None:
+        self.ledger = Ledger()
         self.requests: dict[RequestId, RequestRecord] = {}
         self.jobs: dict[JobId, JobRecord] = {}
         self.runners: dict[RunnerId, RunnerRecord] = {}
@@ -69,8 +71,7 @@ class World:
         self.requests[request.request_id] = request
         self.to_finish.add(request.request_id)
         self.faults.note_request(request)
-        for _, body in state.find("jobs", parent=request.request_id):
-            job = JobRecord.model_validate(body)
+        for job in self.ledger.load(state, request.request_id):
             self.jobs[job.job_id] = job
             self._index(job)
             self._count(job)
@@ -93,6 +94,7 @@ class World:
         for job_id in request.jobs:
             self.jobs.pop(job_id, None)
             self.waiters.pop(job_id, None)
+            self.ledger.close(job_id)
 
     def save_job(self, work: Work, job: JobRecord) -> None:
         old = self.jobs.get(job.job_id)
@@ -103,7 +105,7 @@ class World:
         self._count(job)
         if not job.takes_slot:  # nor did it, perhaps: what was matched need not be handed out
             self.order.end(job.job_id, work.now)
-        _put(work, "jobs", job.job_id, job, parent=job.request_id, rank=job.number)
+        self.ledger.write(work, old, job)
         if job.is_finished:
             self.to_finish.add(job.request_id)
             if job.request_id in self.made:
