@@ -7,15 +7,13 @@ may depend on consumer groups, transactions, compaction or topic administration:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from zlib import crc32
 
 from cloud_builder.model.topics import Topic
 
 
-@dataclass(frozen=True, order=True)
-class Partition:
+class Partition(NamedTuple):
     topic: str
     number: int
 
@@ -25,8 +23,7 @@ def number_of(key: bytes, partitions: int) -> int:
     return crc32(key) % partitions
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One message as the broker has it. `timestamp`: seconds since the epoch, by the broker's or writer's clock."""
 
     partition: Partition
@@ -37,8 +34,7 @@ class Record:
     timestamp: float = 0.0
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One message to send. Records of one (topic, key) arrive in the order they were sent.
 
     `value` None is a tombstone, of a record with a key: compaction forgets what that key said before."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -241,6 +243,34 @@ def test_an_outbox_of_version_1_is_still_sent(tmp_path):
     state = SqliteState(tmp_path / "state.db")
     assert state.outbox(10) == [(7, [Outgoing("cb.job", None, b"\xff\x00", (("a", b"\xfe"),))])]
     assert state.outbox_add(messages(1)) == 8
+    state.close()
+
+
+def test_an_outbox_of_version_2_is_still_sent(tmp_path):
+    database = sqlite3.connect(tmp_path / "state.db")
+    database.executescript(f"{TABLES} PRAGMA user_version = 2")
+    parts = [b"cb.state", b"-k", b"", b"a", b"\xfe", b"cb.job", b"", b"\xff\x00"]
+    head = struct.pack("<11I", 2, 5, 3, *map(len, parts))
+    database.execute("INSERT INTO outbox VALUES (7, ?)", (head + b"".join(parts),))
+    database.commit()
+    database.close()
+    state = SqliteState(tmp_path / "state.db")
+    tombstone = Outgoing("cb.state", b"k", None, (("a", b"\xfe"),))
+    assert state.outbox(10) == [(7, [tombstone, Outgoing("cb.job", None, b"\xff\x00")])]
+    state.close()
+
+
+def test_a_packet_calls_nothing(tmp_path):
+    state = SqliteState(tmp_path / "state.db")
+    state.outbox_add(messages(1))
+    state.close()
+    database = sqlite3.connect(tmp_path / "state.db")
+    database.execute("UPDATE outbox SET packet = ?", (pickle.dumps([os.getcwd]),))
+    database.commit()
+    database.close()
+    state = SqliteState(tmp_path / "state.db")
+    with pytest.raises(pickle.UnpicklingError, match=r"getcwd"):
+        state.outbox(10)
     state.close()
 
 

@@ -6,9 +6,9 @@ import sqlite3
 
 from cloud_builder.errors import Rejected
 
-from .packet import packet_1
+from .packet import packet_1, packet_2
 
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE document (
@@ -35,6 +35,9 @@ DROP TABLE outbox_1;
 """
 """The outbox had a row for each record; now it has one for what a transaction says."""
 
+FROM_2 = "UPDATE outbox SET packet = packet_2(packet);"
+"""Packets were of a format of their own."""
+
 
 def prepare(database: sqlite3.Connection, name: str) -> None:
     """Makes the tables in an empty database. Rejected when the file was written by a newer Cloud Builder."""
@@ -50,3 +53,6 @@ def prepare(database: sqlite3.Connection, name: str) -> None:
     if version == 1:
         database.create_function("packet_1", 4, packet_1)
         database.executescript(f"BEGIN; {FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
+    if version == 2:
+        database.create_function("packet_2", 1, packet_2)
+        database.executescript(f"BEGIN; {FROM_2} PRAGMA user_version = {VERSION}; COMMIT;")
