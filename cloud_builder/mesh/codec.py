@@ -14,9 +14,9 @@ import json
 import re
 from base64 import b32encode
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from pydantic import ValidationError
@@ -43,8 +43,7 @@ _LONGEST_HEADER = 1000
 """Bytes. An id or a source is written down for each event that is seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """An event and what its record says about it. `time`: seconds since the epoch; `source`: who wrote it."""
 
     id: EventId
@@ -57,8 +56,7 @@ class Envelope:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What the headers of a record say. `event`: the class of its body."""
 
     id: EventId
@@ -70,21 +68,16 @@ class Head:
 
 def encode(payload: Payload, *, source: str, id: str, time: float, traceparent: str | None = None) -> Outgoing:
     """The record that carries an event, for the topic and with the key that the topic table names."""
-    route = _route(type(payload))
-    headers = (
-        *_constant_headers(type(payload)),
-        ("ce_id", id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_time", _rfc3339(time).encode()),
-    )
+    route, constant = _shape(type(payload))
+    headers = (*constant, *_said(source, time), ("ce_id", id.encode()))
     if traceparent is not None:
         headers = (*headers, ("traceparent", traceparent.encode()))
     key = getattr(payload, route.key)
     return Outgoing(
-        topic=route.topic_of(payload),
-        key=None if key is None else str(key).encode(),
-        value=_json(payload),
-        headers=headers,
+        route.topic_of(payload) if route.member else route.topic.name,
+        None if key is None else str(key).encode(),
+        _json(payload),
+        headers,
     )
 
 
@@ -95,6 +88,39 @@ def decode(record: Record, incarnation: str) -> Envelope:
 
 def head_of(record: Record, incarnation: str) -> Head:
     """The headers alone. `incarnation` is that of the broker: offsets of another one are other messages."""
+    return _usual_head(record) or _any_head(record, incarnation)
+
+
+def _usual_head(record: Record) -> Head | None:
+    """Of a record as `encode` makes them; None: it needs a closer look."""
+    raw = dict(record.headers)
+    event = _known_event(
+        record.partition.topic, raw.get("ce_type"), raw.get("ce_dataschema"), raw.get("ce_specversion")
+    )
+    id, source, time = raw.get("ce_id"), raw.get("ce_source"), raw.get("ce_time")
+    if event is None or not id or not source or not time or len(raw) < len(record.headers) or not raw.keys() <= _OURS:
+        return None
+    if len(id) + len(source) + len(time) > _LONGEST_HEADER:
+        return None
+    try:
+        trace = raw["traceparent"].decode() if "traceparent" in raw else None
+        return Head(EventId(id.decode()), event, source.decode(), _time(time.decode()), trace)
+    except UnicodeDecodeError:
+        return None
+
+
+@lru_cache(maxsize=256)
+def _known_event(topic: str, wire_type: bytes | None, schema: bytes | None, spec: bytes | None) -> type[Payload] | None:
+    """None where something is wrong, or unusual."""
+    if wire_type is None or schema is None or spec != _SPECVERSION.encode():
+        return None
+    try:
+        return _event(topic, wire_type.decode(), schema.decode())
+    except (Undecodable, UnicodeDecodeError):
+        return None
+
+
+def _any_head(record: Record, incarnation: str) -> Head:
     headers = _text_headers(record)
     if not any(name.startswith(_PREFIX) for name in headers):
         return _bare(record, headers, incarnation)
@@ -102,7 +128,7 @@ def head_of(record: Record, incarnation: str) -> Head:
         raise Undecodable(f"header ce_specversion: {spec!r} is not known, only {_SPECVERSION}")
     return Head(
         id=EventId(_required(headers, "ce_id")),
-        event=_event(record, _required(headers, "ce_type"), headers.get("ce_dataschema", "")),
+        event=_event(record.partition.topic, _required(headers, "ce_type"), headers.get("ce_dataschema", "")),
         source=_required(headers, "ce_source"),
         time=_time(headers["ce_time"]) if "ce_time" in headers else record.timestamp,
         traceparent=headers.get("traceparent"),
@@ -159,16 +185,13 @@ def _is_written_by_hand(record: Record) -> bool:
     return record.partition.topic in BARE_EVENT
 
 
-def _route(event: type[Payload]) -> Route:
+@cache
+def _shape(event: type[Payload]) -> tuple[Route, tuple[tuple[str, bytes], ...]]:
+    """Where events of this type go, and the headers that all of them have."""
     route = route_of(event.type)
     if route is None:
         raise ValueError(f"{event.__name__} is not in the topic table")
-    return route
-
-
-@cache
-def _constant_headers(event: type[Payload]) -> tuple[tuple[str, bytes], ...]:
-    return (
+    return route, (
         ("ce_specversion", _SPECVERSION.encode()),
         ("ce_type", event.type.encode()),
         ("ce_dataschema", f"schemas/events/{event.type}-{event.version}.json".encode()),
@@ -177,11 +200,16 @@ def _constant_headers(event: type[Payload]) -> tuple[tuple[str, bytes], ...]:
 
 
 @lru_cache(maxsize=8)
+def _said(source: str, time: float) -> tuple[tuple[str, bytes], ...]:
+    """By whom and when: the same of all events of one transaction."""
+    return (("ce_source", source.encode()), ("ce_time", _rfc3339(time).encode()))
+
+
 def _rfc3339(time: float) -> str:
-    """The events of one transaction have one time."""
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+@lru_cache(maxsize=256)
 def _time(text: str) -> float:
     try:
         time = datetime.fromisoformat(text)
@@ -225,13 +253,13 @@ def _required(headers: dict[str, str], name: str) -> str:
     return headers[name]
 
 
-def _event(record: Record, wire_type: str, schema: str) -> type[Payload]:
+def _event(topic: str, wire_type: str, schema: str) -> type[Payload]:
     route = route_of(wire_type)
     if route is None:
         hint = did_you_mean(wire_type, (known.event.type for known in ROUTES))
         raise Undecodable(f"header ce_type: {wire_type!r} is not known", hint=hint)
-    if not route.topic.has(record.partition.topic):
-        raise Undecodable(f"{wire_type} does not belong on {record.partition.topic}, only on {route.topic.name}")
+    if not route.topic.has(topic):
+        raise Undecodable(f"{wire_type} does not belong on {topic}, only on {route.topic.name}")
     found = _SCHEMA_VERSION.search(schema)
     if found and found[1] != str(route.event.version):
         hint = "Bring the reading daemon up to date, or write the version it knows."

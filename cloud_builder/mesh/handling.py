@@ -29,6 +29,8 @@ from .work import Transaction
 REMEMBER_EVENTS = 14 * 86400.0
 """Seconds: longer than any topic but the compacted ones keeps its records."""
 _PRUNE_EVERY = 3600.0
+_GRAVE = "dead "
+"""With this begins the mark of a record that went to the dead letters."""
 _LONGEST_WAIT = 5.0
 _LOG = logging.getLogger("cb.mesh")
 
@@ -63,6 +65,8 @@ class Handling:
         self._pruned_at = 0.0
         self._seen: set[str] = set()
         self._marked: list[str] = []
+        self._graves = state.seen_like(_GRAVE)
+        """Few, and asked of every record."""
         self.broker_seen = 0.0
 
     def work_through(self, batch: Sequence[Delivered], is_at_end: Callable[[], bool], stop: Event) -> None:
@@ -98,6 +102,7 @@ class Handling:
             number = self._state.outbox_add(said) if said else 0
             self._relay.settle()
             self._prune(work.now)
+        self._graves.update(mark for mark in self._marked if mark.startswith(_GRAVE))
         self._relay.settled()
         if self._changelog is not None:
             self._changelog.committed()
@@ -122,21 +127,19 @@ class Handling:
         become possible since, and later events have gone by. Sent again it lies elsewhere, and is tried again."""
         if isinstance(event, Envelope) and event.id in self._seen:
             return True
-        return self._grave(delivered.record) in self._seen
+        return bool(self._graves) and self._grave(delivered.record) in self._graves
 
     def _mark(self, event_id: str) -> None:
         self._seen.add(event_id)
         self._marked.append(event_id)
 
     def _seen_of(self, batch: Sequence[Delivered]) -> set[str]:
-        events = [delivered for delivered in batch if delivered.content is not None]
-        ids = [event.content.id for event in events if isinstance(event.content, Envelope)]
-        graves = [self._grave(event.record) for event in events]
-        return self._state.seen_of([*ids, *graves]) if events else set()
+        ids = [event.content.id for event in batch if isinstance(event.content, Envelope)]
+        return self._state.seen_of(ids) if ids else set()
 
     def _grave(self, record: Record) -> str:
         place = record.partition
-        return f"dead {self._incarnation}/{place.topic}/{place.number}/{record.offset}"
+        return f"{_GRAVE}{self._incarnation}/{place.topic}/{place.number}/{record.offset}"
 
     def _answer(self, record: Record, error: Undecodable, work: Transaction) -> None:
         """Where plain JSON is taken, a person may be waiting."""

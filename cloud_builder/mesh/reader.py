@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Event
+from typing import NamedTuple
 
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import ASSIGNMENT, DEAD_LETTER, QUERY, ROUTES, Topic, topics_read_by
@@ -27,8 +27,7 @@ FROM_THE_END: dict[Role, frozenset[str]] = {
 """Topics of orders and questions: those from before the reader's first start are not for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """A record and what it is to this daemon: an event, nothing (None), or unreadable."""
 
     record: Record

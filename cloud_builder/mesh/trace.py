@@ -10,7 +10,6 @@ import re
 from uuid import NAMESPACE_OID, uuid5
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SPAN = (1 << 64) - 1
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -22,6 +21,6 @@ def trace_id(traceparent: str | None, event_id: str) -> str:
     return event_id.replace("-", "") if _UUID.fullmatch(event_id) else uuid5(NAMESPACE_OID, event_id).hex
 
 
-def child(trace: str, event: int) -> str:
-    """The header of a new event in that trace; the low half of its number, which is random enough, names its span."""
-    return f"00-{trace}-{event & _SPAN:016x}-01"
+def child(trace: str, span: str) -> str:
+    """The header of a new event in that trace; `span`: 16 hexadecimal digits that name the event."""
+    return f"00-{trace}-{span}-01"

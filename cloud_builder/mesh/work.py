@@ -44,7 +44,7 @@ class Transaction:
         self._source = source
         self._live = live
         self._trace: str | None = None
-        self._ids = _first_id()
+        self._ids, self._said = _ids(), 0
 
     def new_id(self) -> str:
         return b32encode(os.urandom(5)).decode().lower()
@@ -74,20 +74,15 @@ class Transaction:
         return self._encode(payload, None)
 
     def _encode(self, payload: Payload, trace: str | None) -> Outgoing:
-        self._ids += 1
-        traceparent = None if trace is None else child(trace, self._ids)
-        return encode(payload, source=self._source, id=_uuid(self._ids), time=self.now, traceparent=traceparent)
+        self._said += 1
+        id = f"{self._ids}{self._said:06x}"
+        traceparent = None if trace is None else child(trace, id[-17:].replace("-", ""))
+        return encode(payload, source=self._source, id=id, time=self.now, traceparent=traceparent)
 
 
-def _first_id() -> int:
-    """Of a transaction's event ids: UUIDs of version 7 (RFC 9562), of which the readers' memory is quickly searched,
-    because ids of one time lie together."""
-    milliseconds, chance = time.time_ns() // 1_000_000, random.SystemRandom().getrandbits(50)
-    high = (milliseconds & (1 << 48) - 1) << 16 | 0x7000 | chance >> 38
-    low = 1 << 63 | (chance & (1 << 38) - 1) << 24
-    return high << 64 | low
-
-
-def _uuid(number: int) -> str:
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def _ids() -> str:
+    """All but the last six digits of a transaction's event ids: UUIDs of version 7 (RFC 9562), of which the readers'
+    memory is quickly searched, because ids of one time lie together."""
+    chance = random.SystemRandom().getrandbits(50)
+    digits = f"{time.time_ns() // 1_000_000:012x}7{chance >> 38:03x}{1 << 39 | chance & (1 << 38) - 1:010x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -66,6 +66,9 @@ class StateStore(Documents, Protocol):
     def seen_of(self, event_ids: Collection[str]) -> set[str]:
         """Those of them that were marked."""
 
+    def seen_like(self, prefix: str) -> set[str]:
+        """All that were marked and begin with it."""
+
     def mark_seen(self, event_ids: Iterable[str], at: float) -> None: ...
 
     def forget_seen(self, before: float) -> int:

@@ -126,6 +126,12 @@ def test_events_are_forgotten_by_age(state):
     assert state.seen_of([f"e{number}" for number in range(5)]) == {"e0", "e3", "e4"}
 
 
+def test_marks_are_found_by_how_they_begin(state):
+    state.mark_seen(["dead x/1", "dead y/2", "dead", "deaf", "c"], 1.0)
+    assert state.seen_like("dead ") == {"dead x/1", "dead y/2"}
+    assert state.seen_like("e") == set()
+
+
 def test_positions_belong_to_one_life_of_the_broker(state):
     assert state.incarnation() is None
     state.save_positions("one", {A: 5, B: 7})

@@ -147,6 +147,10 @@ class SqliteState:
         asked = "SELECT seen.id FROM json_each(?) AS asked CROSS JOIN seen ON seen.id = asked.value"
         return {event_id for (event_id,) in self._db.execute(asked, (_dump(list(event_ids)),))}
 
+    def seen_like(self, prefix: str) -> set[str]:
+        asked = "SELECT id FROM seen WHERE id BETWEEN ? AND ?"
+        return {event_id for (event_id,) in self._db.execute(asked, (prefix, f"{prefix}\U0010ffff"))}
+
     def mark_seen(self, event_ids: Iterable[str], at: float) -> None:
         rows = [(event_id, at) for event_id in event_ids]
         self._db.executemany("INSERT OR REPLACE INTO seen (id, at) VALUES (?, ?)", rows)
