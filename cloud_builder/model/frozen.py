@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -64,4 +64,20 @@ class Dumped(Generic[V]):
         if self._json is None:
             told = self._part or type(self.value)
             self._json = told.__pydantic_serializer__.to_json(self.value, exclude_defaults=True).decode()
+        return self._json
+
+
+class DumpedList(Dumped[V]):
+    """Several frozen values in one document, under `name`."""
+
+    __slots__ = ("_name", "_values")
+
+    def __init__(self, name: str, values: Sequence[V]) -> None:
+        super().__init__(values[0])
+        self._name, self._values = name, values
+
+    @property
+    def json(self) -> str:
+        if self._json is None:
+            self._json = f'{{"{self._name}":[{",".join(Dumped(value).json for value in self._values)}]}}'
         return self._json

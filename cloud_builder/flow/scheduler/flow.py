@@ -97,7 +97,6 @@ class SchedulerFlow:
         deadline.check(self.world, work)
         progress.finish_requests(self.world, work, self._objects_url)
         self._retention.forget(work)
-        self.world.ledger.turn_over()
 
     def _listen(self, work: Work) -> None:
         """We listen from when all that happened before us is handled until the broker goes away: what was not heard

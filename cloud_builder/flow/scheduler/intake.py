@@ -75,8 +75,7 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, r
     )
     log.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
     world.save_request(work, request)
-    for job in jobs:
-        world.save_job(work, job)
+    world.begin_jobs(work, jobs)
     _supersede(world, work, event, supersede.give_way(event, jobs, older, graph.paths(event.source)))
     for job in jobs:
         if job.needs:

@@ -1,21 +1,26 @@
 """The documents of jobs: what a job is, and where it stands.
 
-The first is large and changes at most twice, the second is small and changes with each step. So a step costs a few
-hundred bytes in the state file, in the outbox and on cb.state, and not the whole job again. Both lie under the job's id
-and belong to its request; a job that has not come further since it was written down has no second one.
+    expansions/<request>#<n>   what a request became, some dozens of jobs in each
+    jobs/<job>                 one of them again, as a whole: its inputs were known later, or it became more urgent
+    standings/<job>            how far it has come since
+
+A document counts for more than those above it. So what a request becomes is a few documents, and a step of a job costs
+a few hundred bytes in the state file, in the outbox and on cb.state, and not the whole job again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import Dumped, DumpedList
 from cloud_builder.model.ids import JobId, RequestId
 from cloud_builder.planning.records import JobRecord, Standing
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Document, Documents
 
-JOBS, STANDINGS = "jobs", "standings"
+EXPANSIONS, JOBS, STANDINGS = "expansions", "jobs", "standings"
+TOGETHER = 50
+"""Jobs in one document: with very many dependencies each of them is some ten kilobytes."""
 
 
 class Ledger:
@@ -24,49 +29,86 @@ class Ledger:
     def __init__(self) -> None:
         self._moved: set[JobId] = set()
         """Those that have a standing."""
-        self._fresh: set[JobId] = set()
-        """Those of which all was written in this transaction: their next step in it is written with the rest."""
+        self._fresh: dict[JobId, list[JobRecord]] = {}
+        """Those that the transaction under way has made, with all that are in the same document."""
+        self._work: Work | None = None
+        """The transaction of the fresh ones."""
 
-    def load(self, state: Documents, request_id: RequestId) -> Iterator[JobRecord]:
+    def load(self, state: Documents, request_id: RequestId) -> list[JobRecord]:
         """All jobs of a request, by number."""
+        bodies = dict(_bodies(state, request_id))
         standings = dict(state.find(STANDINGS, parent=request_id))
         self._moved |= {JobId(job_id) for job_id in standings}
-        for job_id, body in state.find(JOBS, parent=request_id):
-            yield _record(body, standings.get(job_id))
+        records = [_record(body, standings.get(job_id)) for job_id, body in bodies.items()]
+        return sorted(records, key=lambda job: job.number)
 
-    def write(self, work: Work, old: JobRecord | None, job: JobRecord) -> None:
-        if old is not None and job.job_id not in self._fresh and _is_the_same(old, job):
+    def begin(self, work: Work, jobs: Sequence[JobRecord]) -> None:
+        """New jobs of one request, by number."""
+        if work is not self._work:
+            self._work, self._fresh = work, {}
+        for start in range(0, len(jobs), TOGETHER):
+            together = list(jobs[start : start + TOGETHER])
+            self._fresh.update((job.job_id, together) for job in together)
+            _put(work, together)
+
+    def write(self, work: Work, old: JobRecord, job: JobRecord) -> None:
+        """A step of a job that was begun."""
+        together = self._fresh.get(job.job_id) if work is self._work else None
+        if together is not None:
+            together[(job.number - 1) % TOGETHER] = job
+            _put(work, together)
+        elif _is_the_same(old, job):
             self._moved.add(job.job_id)
             work.state.put(STANDINGS, job.job_id, Dumped(job, Standing), parent=job.request_id, rank=job.number)
-            return
-        self._fresh.add(job.job_id)
-        work.state.put(JOBS, job.job_id, Dumped(job), parent=job.request_id, rank=job.number)
-        if job.job_id in self._moved:
-            self._moved.discard(job.job_id)
-            work.state.delete(STANDINGS, job.job_id)
+        else:
+            work.state.put(JOBS, job.job_id, Dumped(job), parent=job.request_id, rank=job.number)
+            if job.job_id in self._moved:
+                self._moved.discard(job.job_id)
+                work.state.delete(STANDINGS, job.job_id)
 
-    def turn_over(self) -> None:
-        """The transaction is about to be committed."""
-        self._fresh.clear()
-
-    def close(self, job_id: JobId) -> None:
-        """It stays in the documents, and is not written any more."""
-        self._moved.discard(job_id)
+    def close(self, job_ids: Iterable[JobId]) -> None:
+        """They stay in the documents, and are not written any more."""
+        self._moved.difference_update(job_ids)
 
 
 def find(state: Documents, job_id: JobId) -> JobRecord | None:
     """A job of any request, open or over."""
     body = state.get(JOBS, job_id)
+    if body is None:
+        request_id, _, number = job_id.rpartition(".")
+        found = state.get(EXPANSIONS, _key(RequestId(request_id), int(number))) if number.isdecimal() else None
+        body = next((one for one in (found or {"jobs": ()})["jobs"] if one["job_id"] == job_id), None)
     return None if body is None else _record(body, state.get(STANDINGS, job_id))
 
 
 def forget(work: Work, request_id: RequestId, most: int) -> int:
-    """At most so many jobs of a request; how many there were."""
-    jobs = [job_id for job_id, _ in work.state.find(JOBS, parent=request_id, most=most)]
-    for job_id in jobs:
-        work.state.delete(STANDINGS, job_id)
-        work.state.delete(JOBS, job_id)
-    return len(jobs)
+    """At most so many documents of a request; how many there were."""
+    gone = 0
+    for collection in (STANDINGS, JOBS, EXPANSIONS):
+        keys = [key for key, _ in work.state.find(collection, parent=request_id, most=most - gone)]
+        for key in keys:
+            work.state.delete(collection, key)
+        gone += len(keys)
+    return gone
+
+
+def _bodies(state: Documents, request_id: RequestId) -> Iterator[tuple[JobId, Document]]:
+    """What is written of each job before its standing; the last one of a job counts."""
+    for _, body in state.find(EXPANSIONS, parent=request_id):
+        yield from ((one["job_id"], one) for one in body["jobs"])
+    for job_id, body in state.find(JOBS, parent=request_id):
+        yield JobId(job_id), body
+
+
+def _put(work: Work, together: list[JobRecord]) -> None:
+    first = together[0]
+    body = DumpedList("jobs", together)
+    work.state.put(EXPANSIONS, _key(first.request_id, first.number), body, parent=first.request_id, rank=first.number)
+
+
+def _key(request_id: RequestId, number: int) -> str:
+    """Of the document that a job was begun in."""
+    return f"{request_id}#{(number - 1) // TOGETHER}"
 
 
 def _is_the_same(old: JobRecord, job: JobRecord) -> bool:

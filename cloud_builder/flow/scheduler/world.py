@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 from cloud_builder.model.events import JobEvent
@@ -94,12 +94,20 @@ class World:
         for job_id in request.jobs:
             self.jobs.pop(job_id, None)
             self.waiters.pop(job_id, None)
-            self.ledger.close(job_id)
+        self.ledger.close(request.jobs)
+
+    def begin_jobs(self, work: Work, jobs: Sequence[JobRecord]) -> None:
+        """All jobs of a new request, by number."""
+        self.ledger.begin(work, jobs)
+        for job in jobs:
+            self.jobs[job.job_id] = job
+            self._index(job)
+            self._count(job)
 
     def save_job(self, work: Work, job: JobRecord) -> None:
-        old = self.jobs.get(job.job_id)
-        if old is not None:
-            self._unindex(old)
+        """A step of a job."""
+        old = self.jobs[job.job_id]
+        self._unindex(old)
         self.jobs[job.job_id] = job
         self._index(job)
         self._count(job)

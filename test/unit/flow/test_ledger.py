@@ -1,0 +1,100 @@
+"""What the documents say of jobs is what was written of them, however their steps fell into transactions."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scheduler_bench import BOOKWORM, Transaction
+
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.flow.scheduler import ledger
+from cloud_builder.flow.scheduler.ledger import Ledger
+from cloud_builder.model.ids import job_id
+from cloud_builder.model.inputs import Inputs
+from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.priority import Priority
+from cloud_builder.planning.records import JobRecord
+
+INPUTS = Inputs(recipe=1, tree="0" * 40, buildroot=None, repositories=None)
+STEPS = {
+    "ready": {"state": JobState.QUEUED, "input_key": "k" * 64, "inputs": INPUTS, "queued_at": 5.0},
+    "assigned": {"state": JobState.ASSIGNED, "runner_id": "r1", "attempt": 1, "tried": ("r1",)},
+    "put back": {"state": JobState.QUEUED, "runner_id": None, "errors": 1, "message": "gone"},
+    "urgent": {"priority": Priority.INTERACTIVE},
+    "finished": {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "message": "", "timings": {"build": 1.0}},
+}
+
+
+def job(number, request="r-1"):
+    named = {"job_id": job_id(request, number), "request_id": request, "number": number, "sequence": 1}
+    unit = {"unit": f"p/{number}", "directory": f"p/{number}", "name": str(number), "kind": Kind.PACKAGE}
+    return JobRecord(**named, **unit, source="demo", url="u", revision="0" * 40, tree="0" * 40, target=BOOKWORM)
+
+
+@pytest.fixture
+def state():
+    return MemoryState()
+
+
+def read(state, request="r-1"):
+    """By a scheduler that was started anew."""
+    return Ledger().load(state, request)
+
+
+@given(
+    jobs=st.integers(1, 3 * ledger.TOGETHER),
+    transactions=st.lists(st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(list(STEPS)))), max_size=5),
+)
+def test_what_is_read_is_what_was_written(jobs, transactions):
+    state, books = MemoryState(), Ledger()
+    now = {number: job(number) for number in range(1, jobs + 1)}
+    work = Transaction(1.0, state)
+    books.begin(work, list(now.values()))
+    for steps in transactions:
+        for chance, step in steps:
+            old = now[chance % jobs + 1]
+            now[old.number] = old.model_copy(update=STEPS[step])
+            books.write(work, old, now[old.number])
+        work = Transaction(2.0, state)
+        assert read(state) == list(now.values())
+    assert all(ledger.find(state, one.job_id) == one for one in now.values())
+
+
+def test_what_a_request_becomes_is_few_documents_and_a_step_is_a_small_one(state):
+    books = Ledger()
+    first = [job(number) for number in range(1, ledger.TOGETHER + 2)]
+    books.begin(Transaction(1.0, state), first)
+    assert (state.count(ledger.EXPANSIONS), state.count(ledger.JOBS), state.count(ledger.STANDINGS)) == (2, 0, 0)
+    books.write(Transaction(2.0, state), first[0], first[0].model_copy(update=STEPS["assigned"]))
+    assert state.get(ledger.STANDINGS, "r-1.1").keys() == {"state", "runner_id", "attempt", "tried"}
+
+
+def test_jobs_that_were_written_one_by_one_are_read(state):
+    """As they were before there were expansions."""
+    body = json.loads(job(7).model_copy(update=STEPS["assigned"]).model_dump_json(exclude_defaults=True))
+    state.put("jobs", "r-1.7", body, parent="r-1", rank=7)
+    (found,) = read(state)
+    assert (found.number, found.runner_id) == (7, "r1")
+    books = Ledger()
+    books.load(state, "r-1")
+    after = found.model_copy(update=STEPS["put back"])
+    books.write(Transaction(1.0, state), found, after)
+    assert read(state) == [after] and ledger.find(state, "r-1.7") == after
+
+
+@pytest.mark.parametrize("unknown", ["r-1.99", "r-2.1", "nothing", "r-1.x"])
+def test_an_unknown_job_is_not_found(state, unknown):
+    Ledger().begin(Transaction(1.0, state), [job(1)])
+    assert ledger.find(state, unknown) is None
+
+
+def test_of_a_forgotten_request_nothing_is_left(state):
+    books, first = Ledger(), [job(number) for number in range(1, 4)]
+    books.begin(Transaction(1.0, state), first)
+    for one in first:
+        books.write(Transaction(2.0, state), one, one.model_copy(update=STEPS["ready"]))
+    work = Transaction(3.0, state)
+    assert ledger.forget(work, "r-1", 2) == 2
+    assert ledger.forget(work, "r-1", 100) == 2
+    assert read(state) == []
