@@ -125,7 +125,8 @@ def _job_result(job: e.JobResult, event: e.RequestFinished, state: Documents) ->
     if old.get("state") == JobState.FINISHED:
         return
     told = job.model_dump(mode="json") | {"target": old.get("target") or {"name": job.target}}
-    ended = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at, "waiting_for": []}
+    ended = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at}
+    ended |= {"waiting_for": [], "hold": None}
     of = {"request_id": event.request_id, "source": event.source, "revision": event.revision, "reason": ""}
     body = {**old, **told, **of, **ended}
     history.note_newest(body, state)
@@ -150,6 +151,8 @@ def _job(event: e.JobEvent, state: Documents) -> None:
         body["outcome"] = None
     if not isinstance(event, e.JobQueued | e.JobBlocked):
         body.update(waiting_for=[], reason="")
+    if not isinstance(event, e.JobQueued):
+        body["hold"] = None
     _put_job(body, state)
 
 
