@@ -16,7 +16,7 @@ MOST_AGAIN = 100
 
 @dataclass
 class Course:
-    """A request and all its jobs, by number, at one moment. `news`: those that were not so at the last look."""
+    """A request and all its jobs at one moment. `news`: those that were not so at the last look. Both by number."""
 
     request: dict[str, Any]
     jobs: list[Job] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Follower:
             self._take([*found["items"], *found["again"]])
             if not found["more"]:
                 break
-        news, self._news = self._news, {}
+        news, self._news = sorted(self._news, key=number_of), {}
         return Course(found["request"], list(self._jobs.values()), [self._jobs[job] for job in news])
 
     def _take(self, rows: list[Job]) -> None:

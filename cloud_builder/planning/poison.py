@@ -63,6 +63,10 @@ def apart(job: JobRecord, beside: Iterable[JobId], runner_id: RunnerId) -> Hold:
     return Hold(kind=HoldKind.APART, until=job.not_before, beside=tuple(beside), runner_id=runner_id, died=died)
 
 
+def apart_because(beside: Iterable[JobId], runner_id: RunnerId) -> str:
+    return f"not beside {', '.join(beside)} on {runner_id}: a runner may have died of either"
+
+
 def doubt(job: JobRecord, threshold: int) -> Hold | None:
     """What keeps a job whose end only the word of a silent runner can change; None: nothing does."""
     if job.state is not JobState.QUEUED or not is_likely(job, threshold):

@@ -146,7 +146,8 @@ def hand_out(world: World, work: Work, lease: float, *, shared: bool = False) ->
         waiting = world.jobs[assignment.job_id]
         if crowd := world.faults.crowd(world, waiting, runner.runner_id):
             later = advance.beside_nobody(waiting, work.now)
-            queue(world, work, later, hold=poison.apart(later, crowd, runner.runner_id))
+            reason = poison.apart_because(crowd, runner.runner_id)
+            queue(world, work, later, reason, poison.apart(later, crowd, runner.runner_id))
             continue
         if takers is not None and offer.make(world, work, waiting, runner.runner_id, takers=takers, lease=lease):
             continue

@@ -64,14 +64,14 @@ def _left(takers: Sequence[Runner], free: int) -> str:
 def _apart(job: Job, hold: Hold, known: Known, now: float) -> Cause:
     others = [one for one in (known.job(name) for name in hold.beside) if one is not None and not one.is_finished]
     who = some(list(dict.fromkeys(hold.died)), 3)
-    suspected = f"{who} died or fell silent while it was built there"
+    suspected = f"{who} died or fell silent while building it"
     if not others:
         answer = f"{suspected}: what it must not run beside has ended, it is looked at again any moment"
         return Cause(kind=CauseKind.APART, answer=answer, expected_start=max(now, hold.until))
     names = some([f"{one.unit} ({one.job_id})" for one in others], 3)
     answer = (
-        f"{suspected}; the same is true of {names}, which runs on {hold.runner_id}, where this one would go: "
-        "never side by side, or nobody could tell which of them it was"
+        f"kept apart from {names} on {hold.runner_id}: {suspected}, or that one; "
+        "side by side nobody could tell which of them did it"
     )
     end = min(expected_end(one, known, now) for one in others)
     starts = f"when that has ended, {within(end, now)}" if math.isfinite(end) else "when that has ended"
