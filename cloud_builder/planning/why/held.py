@@ -47,6 +47,18 @@ def _offered(job: Job, hold: Hold, known: Known, now: float) -> Cause:
     )
 
 
+def offered(jobs: Sequence[Job], now: float) -> list[Job]:
+    """Those of them that lie on a shared queue, each with a free slot kept for it."""
+    held = [job for job in jobs if job.hold is not None and job.hold.kind == HoldKind.OFFERED]
+    return [job for job in held if job.hold is not None and now <= job.hold.until + GRACE]
+
+
+def behind_offers(offers: Sequence[Job], details: tuple[Detail, ...]) -> Cause:
+    names = some([f"{one.unit} ({one.job_id})" for one in offers], 3)
+    answer = f"each free slot that could take it is kept for what is offered to the pool already: {names}"
+    return Cause(kind=CauseKind.SLOT, answer=answer, details=details, next=f"cb-ctl why {offers[0].job_id}")
+
+
 def _free(runner: Runner, now: float) -> int:
     return max(0, runner.usable(now) - len(runner.attempts))
 

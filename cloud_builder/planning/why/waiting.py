@@ -22,7 +22,7 @@ from . import pool
 from .ahead import Line, expected_end, expected_seconds, line_before, slots_of, start_of
 from .cause import Cause, CauseKind, Detail
 from .facts import Job, Known, Runner
-from .held import why_held
+from .held import behind_offers, offered, why_held
 from .pole import Poles, waited_for
 from .words import first_line, joined, lasting, some, within
 
@@ -134,6 +134,8 @@ def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float, *, is_r
         return Cause(kind=CauseKind.QUOTA, answer=answer, details=details, next=hint)
     if free <= 0:
         return _no_slot(able, line, details, start, now)
+    if free <= len(offers := offered(rivals, now)):
+        return behind_offers(offers, details)
     if line.ahead:
         first = line.ahead[0]
         answer = f"{_jobs(line)} before it, next {first.job.name} ({first.why})"

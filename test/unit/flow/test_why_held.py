@@ -13,6 +13,7 @@ from cloud_builder.flow.info.why import why
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.priority import Priority
 from cloud_builder.planning.order import Rules
 
 
@@ -55,6 +56,16 @@ def test_an_offer_that_no_live_runner_can_take() -> None:
     assert cause["kind"] == "waits-for-taker"
     assert "no live runner takes offers there now" in cause["answer"]
     assert cause["next"].startswith("Start one")
+
+
+def test_a_free_slot_that_is_kept_for_an_offer_is_not_free_for_others() -> None:
+    told = Told().accept().runner("r1", queues=("x86_64",))
+    queued(told, "r.1", "first", hold=offered())
+    cause = queued(told, "r.2", "urgent", priority=Priority.INTERACTIVE).one("r.2")
+    assert (cause["kind"], cause["next"]) == ("waits-for-slot", "cb-ctl why r.1")
+    assert "offered to the pool already: packages/first (r.1)" in cause["answer"]
+    told.runner("r1", queues=("x86_64",), slots=2)
+    assert told.one("r.2")["kind"] == "next-to-start"
 
 
 def test_a_runner_that_has_it_by_now_is_about_to_begin() -> None:
