@@ -53,6 +53,7 @@ allow "$REQUEST_USER" Read cb.result
 
 SCHEDULER_USER=${SCHEDULER_USER:-cb-scheduler}
 allow "$SCHEDULER_USER" Write cb.assignment
+allow "$SCHEDULER_USER" Write cb.eligibility
 allow "$SCHEDULER_USER" Write cb.job
 allow "$SCHEDULER_USER" Write cb.result
 allow "$SCHEDULER_USER" Write cb.plan
@@ -73,6 +74,7 @@ allow "$RUNNER_USER" Write cb.attempt
 allow "$RUNNER_USER" Write cb.log
 allow "$RUNNER_USER" Write cb.dead-letter
 allow "$RUNNER_USER" Read cb.assignment
+allow "$RUNNER_USER" Read cb.eligibility
 allow_all "$RUNNER_USER" Read cb.queue.
 join "$RUNNER_USER" cb.queue
 
@@ -86,7 +88,7 @@ INFO_USER=${INFO_USER:-cb-info}
 allow "$INFO_USER" Write cb.answer
 allow "$INFO_USER" Write cb.dead-letter
 allow "$INFO_USER" Read cb.intake
-allow "$INFO_USER" Read cb.assignment
+allow "$INFO_USER" Read cb.eligibility
 allow "$INFO_USER" Read cb.job
 allow "$INFO_USER" Read cb.result
 allow "$INFO_USER" Read cb.runner

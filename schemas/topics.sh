@@ -25,6 +25,7 @@ create() {
 create cb.request 1 --config retention.ms=604800000 --config max.message.bytes=8388608
 create cb.intake 1 --config retention.ms=604800000 --config max.message.bytes=8388608
 create cb.assignment 32 --config retention.ms=86400000 --config max.message.bytes=8388608
+create cb.eligibility 1 --config cleanup.policy=[compact] --config retention.ms=-1 --config max.message.bytes=8388608
 create cb.job 1 --config retention.ms=604800000 --config max.message.bytes=8388608
 create cb.result 1 --config cleanup.policy=[compact,delete] --config retention.ms=604800000 --config max.message.bytes=8388608
 create cb.plan 1 --config retention.ms=3600000 --config max.message.bytes=8388608

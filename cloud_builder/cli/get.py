@@ -10,6 +10,7 @@ import click
 from cloud_builder.errors import Rejected, Retryable
 
 from .complete import THINGS
+from .course import number_of, whole_jobs
 from .fetch import download
 from .options import global_options
 from .output import show_json, size
@@ -28,8 +29,8 @@ def get(what: str, output: Path, with_logs: bool) -> None:
 
     Files of a request for several targets go into a directory a target."""
     with session() as mesh:
-        jobs = _jobs(mesh, what)
-        wanted = _wanted(jobs, output, with_logs)
+        jobs, targets = _jobs(mesh, what, with_logs)
+        wanted = _wanted(jobs, output, with_logs, several=len(targets) > 1)
         if not wanted:
             raise Rejected(
                 f"{what}: nothing was built", code="no-artifacts", hint=f"cb-ctl status {what} tells what became of it."
@@ -52,24 +53,28 @@ def _download(artifact: dict[str, Any], directory: Path) -> Path:
         raise Retryable(message, code="cannot-write", hint="Choose another directory with -o DIR.") from no
 
 
-def _jobs(mesh: Session, what: str) -> list[dict[str, Any]]:
+def _jobs(mesh: Session, what: str, with_logs: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """Jobs that may have left something behind, and the targets of all there are. With the logs that is every job."""
     found = mesh.ask("resolve", id=what)
     if found["kind"] == "job":
-        return [mesh.ask("job", job=found["id"])]
-    return [mesh.ask("job", job=row["job_id"]) for row in last_rounds(mesh.pages("jobs", request=found["id"]))]
+        return [mesh.ask("job", job=found["id"])], []
+    if with_logs:
+        jobs = whole_jobs(mesh, "changes", found["id"])
+        return last_rounds(jobs), list({job["target"] for job in jobs})
+    targets = mesh.ask("made", request=found["id"], most=1)["targets"]
+    return whole_jobs(mesh, "made", found["id"]), targets
 
 
 def last_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Members of a dependency cycle have a job a round; only the last one is what the request has made."""
-    last: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: int(row["job_id"].rpartition(".")[2])):
-        last[row["source"], row["unit"], row["target"]] = row
-    return list(last.values())
+    rows = sorted(rows, key=lambda row: number_of(row["job_id"]))
+    return list({(row["source"], row["unit"], row["target"]): row for row in rows}.values())
 
 
-def _wanted(jobs: list[dict[str, Any]], output: Path, with_logs: bool) -> list[tuple[dict[str, Any], Path]]:
-    """Each file once, with its directory: by target when there are several, by unit when names would clash."""
-    several = len({job["target"] for job in jobs}) > 1
+def _wanted(
+    jobs: list[dict[str, Any]], output: Path, with_logs: bool, *, several: bool
+) -> list[tuple[dict[str, Any], Path]]:
+    """Each file once, with its directory: by target when there are `several`, by unit when names would clash."""
     files = [(job, artifact) for job in jobs for artifact in _files(job, with_logs)]
     digests: dict[tuple[str, str], set[str]] = {}
     for job, artifact in files:

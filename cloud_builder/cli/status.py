@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .complete import THINGS
+from .course import Follower
 from .ending import state_of
 from .options import global_options
 from .output import duration, moment, show_json, show_table, size, styled
@@ -92,8 +93,8 @@ def _some(units: list[str], count: int) -> str:
 
 
 def _request(mesh: Session, name: str) -> None:
-    found = mesh.ask("request", request=name, most=1000)["request"]
-    jobs = mesh.pages("jobs", request=name)
+    course = Follower(mesh, name).look()
+    found, jobs = course.request, course.jobs
     if mesh.json:
         show_json({"request": found, "jobs": jobs})
         return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloud_builder.errors import Retryable
 
+from .course import Course, Follower, Job, whole_jobs
 from .ending import exit_code, show_ending, state_of
 from .output import coloured, duration, fit, is_terminal, show_json, styled
 from .session import Session
@@ -25,20 +25,6 @@ PATIENCE = 60.0
 QUIET = 10.0
 """When nothing has been heard for so long, say what is being waited for."""
 
-Job = dict[str, Any]
-
-
-@dataclass
-class Course:
-    """A request and all its jobs at one moment."""
-
-    request: dict[str, Any]
-    jobs: list[Job] = field(default_factory=list)
-
-    @property
-    def is_over(self) -> bool:
-        return self.request["state"] in ("finished", "rejected")
-
 
 def follow(mesh: Session, name: str, timeout: float | None) -> int:
     """Shows a request until it ends; the exit code of its outcome. Retryable(code="timeout") after `timeout` s."""
@@ -46,7 +32,7 @@ def follow(mesh: Session, name: str, timeout: float | None) -> int:
     courses = _courses(mesh, name, deadline)
     if mesh.json:
         last = _last(courses)
-        show_json({"request": last.request, "jobs": [mesh.ask("job", job=job["job_id"]) for job in last.jobs]})
+        show_json({"request": last.request, "jobs": whole_jobs(mesh, "changes", last.request["request_id"])})
         return exit_code(last.request)
     last = _live(courses) if is_terminal() else _lines(courses)
     show_ending(mesh, last.request, last.jobs)
@@ -54,11 +40,11 @@ def follow(mesh: Session, name: str, timeout: float | None) -> int:
 
 
 def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[Course]:
-    heard = time.monotonic()
+    follower, heard = Follower(mesh, name), time.monotonic()
     while True:
         asked = time.monotonic()
         try:
-            course = _course(mesh, name)
+            course = follower.look()
             heard = time.monotonic()
             yield course
             if course.is_over:
@@ -70,15 +56,6 @@ def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[Cours
             hint = f"It goes on: cb-ctl watch {name}, or cb-ctl cancel {name}."
             raise Retryable(f"request {name}: not finished in time", code="timeout", hint=hint)
         time.sleep(max(INTERVAL, 4 * (time.monotonic() - asked)))
-
-
-def _course(mesh: Session, name: str) -> Course:
-    found = mesh.ask("request", request=name, most=1000)
-    jobs, after = found["jobs"]["items"], found["jobs"]["next"]
-    while after:
-        more = mesh.ask("request", request=name, most=1000, after=after)["jobs"]
-        jobs, after = jobs + more["items"], more["next"]
-    return Course(found["request"], jobs)
 
 
 def _last(courses: Iterator[Course]) -> Course:
@@ -96,7 +73,7 @@ def _lines(courses: Iterator[Course]) -> Course:
     spoke = time.monotonic()
     for course in courses:
         last = course
-        for job in course.jobs:
+        for job in course.news:
             change = f"{state_of(job)} {job.get('runner_id') or ''} {job.get('attempt') or ''}"
             if shown.get(job["job_id"]) != change:
                 shown[job["job_id"]] = change

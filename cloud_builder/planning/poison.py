@@ -9,7 +9,11 @@ beside each other (see match.py): the second death tells them apart.
 
 from __future__ import annotations
 
-from cloud_builder.model.ids import RunnerId
+from collections.abc import Iterable
+
+from cloud_builder.model.events import Hold, HoldKind
+from cloud_builder.model.ids import JobId, RunnerId
+from cloud_builder.model.outcome import JobState
 
 from .records import Death, JobRecord
 
@@ -51,6 +55,23 @@ def heard(job: JobRecord, runner_id: RunnerId, life: float) -> JobRecord:
         elif one.life != life > one.begun_at:
             kept.append(one.model_copy(update={"is_sure": True}))
     return job.model_copy(update={"died": tuple(kept)})
+
+
+def apart(job: JobRecord, beside: Iterable[JobId], runner_id: RunnerId) -> Hold:
+    """What keeps a suspect that would have gone to a runner with other suspects (advance.beside_nobody)."""
+    died = tuple(one.runner_id for one in job.died)
+    return Hold(kind=HoldKind.APART, until=job.not_before, beside=tuple(beside), runner_id=runner_id, died=died)
+
+
+def apart_because(beside: Iterable[JobId], runner_id: RunnerId) -> str:
+    return f"not beside {', '.join(beside)} on {runner_id}: a runner may have died of either"
+
+
+def doubt(job: JobRecord, threshold: int) -> Hold | None:
+    """What keeps a job whose end only the word of a silent runner can change; None: nothing does."""
+    if job.state is not JobState.QUEUED or not is_likely(job, threshold):
+        return None
+    return Hold(kind=HoldKind.DOUBT, until=job.not_before, died=tuple(one.runner_id for one in job.died))
 
 
 def message(job: JobRecord) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from cloud_builder.model.capacity import NOTHING
-from cloud_builder.model.events import AttemptClaimed
+from cloud_builder.model.events import AttemptClaimed, Hold, HoldKind
 from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.model.outcome import JobState
 
@@ -23,6 +23,8 @@ from . import advance
 from .records import JobRecord, RunnerRecord
 
 MOST_OFFERS = 3
+AT_ONCE = 2.0
+"""Seconds in which offers are taken, as a rule: only of those that are not is anybody told."""
 PAUSE = 1.0
 """Seconds that a runner leaves the queue alone when it is the reason why its claim was refused."""
 
@@ -93,6 +95,17 @@ def withdraw(job: JobRecord) -> JobRecord:
 def has_lapsed(job: JobRecord, now: float, lease: float) -> bool:
     """Nobody claimed it within a lease; an offer from the future was made while the clock was ahead."""
     return job.state is JobState.OFFERED and not 0 <= now - job.assigned_at <= lease
+
+
+def is_left(job: JobRecord, now: float) -> bool:
+    """Nobody takes the offer at once: that it is open is worth telling. Nobody took the one before: so is this one."""
+    return job.offers > 1 or now - job.assigned_at > AT_ONCE
+
+
+def hold(job: JobRecord, lease: float) -> Hold:
+    """What keeps an offered job."""
+    at, queue = job.assigned_at, queue_of(job)
+    return Hold(kind=HoldKind.OFFERED, since=at, until=at + lease, queue=queue, offers=job.offers, most=MOST_OFFERS)
 
 
 def reserved(runners: Mapping[RunnerId, RunnerRecord], offered: Iterable[JobRecord]) -> dict[RunnerId, RunnerRecord]:

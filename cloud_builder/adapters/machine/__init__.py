@@ -1,1 +1,1 @@
-"""Probes of the machine we run on, for `cb-ctl doctor`: what is there, never what that means (planning/doctor.py)."""
+"""Probes of the machine we run on, for `cb-ctl doctor`: what is there, never what that means (planning/doctor)."""

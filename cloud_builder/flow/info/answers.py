@@ -16,7 +16,7 @@ from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.order import Rules
 from cloud_builder.ports.state import Documents
 
-from . import find, graph, livelog, views
+from . import find, graph, livelog, news, views
 from .pages import Row, page
 from .why import why
 
@@ -79,9 +79,19 @@ def _jobs(desk: Desk, args: Args) -> Any:
 
 
 def _job(desk: Desk, args: Args) -> Any:
-    body = find.job_of(_word(args, "job"), desk.state)
-    attempts = _attempt_rows(desk, body["job_id"])
-    return {**views.job_in_full(body, desk.state, desk.objects_url), "attempts": [row for _, row in attempts]}
+    return views.whole_job(find.job_of(_word(args, "job"), desk.state), desk.state, desk.objects_url)
+
+
+def _changes(desk: Desk, args: Args) -> Any:
+    """A request, and what is new of its jobs."""
+    request = find.one("request", _word(args, "request"), desk.state)
+    told = news.changed(request["request_id"], desk.state, desk.objects_url, args)
+    return {"request": views.request_in_full(request), **told}
+
+
+def _made(desk: Desk, args: Args) -> Any:
+    request = find.one("request", _word(args, "request"), desk.state)
+    return news.made(request["request_id"], desk.state, desk.objects_url, args)
 
 
 def _attempts(desk: Desk, args: Args) -> Any:
@@ -170,7 +180,7 @@ def _all_of(args: Args) -> Args:
 
 
 def _attempt_rows(desk: Desk, job: str) -> Iterator[Row]:
-    return ((key, views.attempt(body, desk.objects_url)) for key, body in desk.state.find("attempt", parent=job))
+    return views.attempts(job, desk.state, desk.objects_url)
 
 
 def _known_source(desk: Desk, args: Args) -> str | None:
@@ -201,6 +211,8 @@ VIEWS: dict[str, Callable[[Desk, Args], Any]] = {
     "requests": _requests,
     "request": _request,
     "jobs": _jobs,
+    "changes": _changes,
+    "made": _made,
     "job": _job,
     "attempts": _attempts,
     "runners": _runners,

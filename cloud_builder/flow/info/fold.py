@@ -13,7 +13,7 @@ topics (whose order among each other nobody promises) come to the same end.
     repository  name
     dead        id
 
-What units were before, and which push changed them, is in history.py.
+What units were before, and which push changed them, is in history.py; what is new of a request in changes.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.state import Document, Documents
 
-from . import history, livelog
+from . import changes, history, livelog
 
 RUNNER_KEPT = 86400.0
 """A runner silent for so long is shown no more."""
@@ -121,15 +121,17 @@ def _finished(event: e.RequestFinished, state: Documents) -> None:
 
 def _job_result(job: e.JobResult, event: e.RequestFinished, state: Documents) -> None:
     """A job whose own verdict was not heard (yet): the broker may have lost it."""
-    old = state.get("job", job.job_id) or {"first_at": event.finished_at, "attempt": 0, "runner_id": None}
+    known = state.get("job", job.job_id) or {}
+    old = known or {"first_at": event.finished_at, "attempt": 0, "runner_id": None}
     if old.get("state") == JobState.FINISHED:
         return
     told = job.model_dump(mode="json") | {"target": old.get("target") or {"name": job.target}}
-    ended = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at, "waiting_for": []}
+    ended = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at}
+    ended |= {"waiting_for": [], "hold": None}
     of = {"request_id": event.request_id, "source": event.source, "revision": event.revision, "reason": ""}
     body = {**old, **told, **of, **ended}
     history.note_newest(body, state)
-    _put_job(body, state)
+    _put_job(known, body, state)
 
 
 def _put_request(body: Document, state: Documents) -> None:
@@ -150,17 +152,26 @@ def _job(event: e.JobEvent, state: Documents) -> None:
         body["outcome"] = None
     if not isinstance(event, e.JobQueued | e.JobBlocked):
         body.update(waiting_for=[], reason="")
-    _put_job(body, state)
+    if not isinstance(event, e.JobQueued):
+        body["hold"] = None
+    _put_job(old, body, state)
 
 
-def _put_job(body: Document, state: Documents) -> None:
+def _put_job(old: Document, body: Document, state: Documents) -> None:
+    """`old`: what was known of it; empty: nothing."""
     job, at = body["job_id"], body["first_at"]
     if body.get("outcome") and body.get("log"):
         livelog.drop(job, state)
     history.remember(body, state)
     state.put("job", job, body, parent=body["request_id"], rank=at)
     state.put("job-state", job, {}, parent=body.get("outcome") or body["state"], rank=at)
-    state.put("job-name", job, {}, parent=body["unit"].rsplit("/", 1)[-1], rank=at)
+    if not old:
+        state.put("job-name", job, {}, parent=body["unit"].rsplit("/", 1)[-1], rank=at)
+        changes.note_target(body, state)
+    if not old or body.get("artifacts"):
+        changes.note_made(body, state)
+    if body != old:
+        changes.note(job, body["request_id"], state)
 
 
 def _request_runs(request_id: str, state: Documents) -> None:
@@ -188,6 +199,8 @@ def _log_appended(event: e.LogAppended, state: Documents) -> None:
     job = state.get("job", event.job_id) or {}
     if not (job.get("state") == JobState.FINISHED and job.get("log")):
         livelog.append(event, state)
+        if job:
+            changes.note(event.job_id, job["request_id"], state)
 
 
 def _runner_seen(event: e.RunnerSeen, state: Documents) -> None:

@@ -19,7 +19,7 @@ Row = tuple[str, dict[str, Any]]
 
 def page(rows: Iterable[Row], args: dict[str, Any]) -> dict[str, Any]:
     """`{"items": […], "next": key or null}` by the arguments `most` and `after`."""
-    most = _most(args)
+    most = rows_of(args)
     items: list[dict[str, Any]] = []
     size, last = 0, None
     for key, row in _skipped(rows, str(args.get("after") or "")):
@@ -31,7 +31,8 @@ def page(rows: Iterable[Row], args: dict[str, Any]) -> dict[str, Any]:
     return {"items": items, "next": None}
 
 
-def _most(args: dict[str, Any]) -> int:
+def rows_of(args: dict[str, Any]) -> int:
+    """How many rows a page may have, by the argument `most`."""
     most = args.get("most") or DEFAULT_ROWS
     if not isinstance(most, int) or most < 1:
         raise Rejected(f"most {most!r}: not a positive number", code="bad-argument", hint=f"1 to {MOST_ROWS}")

@@ -10,7 +10,7 @@ from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
-from . import livelog
+from . import changes, livelog
 
 DAY = 86400.0
 LIVE_LOG_KEPT = DAY
@@ -52,8 +52,9 @@ class Retention:
 
 
 def _forget_jobs(request: str, state: Documents, most: int) -> int:
-    jobs = [job for job, _ in state.find("job", parent=request, most=most)]
-    for job in jobs:
+    jobs = list(state.find("job", parent=request, most=most))
+    for job, body in jobs:
+        changes.forget(body, state)
         livelog.drop(job, state)
         for attempt in [key for key, _ in state.find("attempt", parent=job)]:
             state.delete("attempt", attempt)

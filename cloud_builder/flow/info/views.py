@@ -56,16 +56,17 @@ def job(body: Document, state: Documents) -> dict[str, Any]:
     """A row a job; with the last line of its live log while there is one."""
     row = _only(body, _JOB)
     row["target"] = body["target"]["name"]
-    row["waiting_units"] = list(islice(_units_of(row.get("waiting_for", []), state), _WAITING_SHOWN))
-    row["waiting_for"] = row.get("waiting_for", [])[:_WAITING_SHOWN]
+    waiting = list(islice(_open(row.get("waiting_for", []), state), _WAITING_SHOWN))
+    row["waiting_units"] = [other["unit"] for _, other in waiting if other]
+    row["waiting_for"] = [job for job, _ in waiting]
     row["last_line"] = livelog.last_line(body["job_id"], state)
     return row
 
 
-def _units_of(jobs: list[str], state: Documents) -> Iterator[str]:
-    """Of those that have not ended: what a job still waits for, by the names that people know."""
-    waited = (body for body in (state.get("job", job) for job in jobs) if body is not None)
-    return (body["unit"] for body in waited if body["state"] != JobState.FINISHED)
+def _open(jobs: list[str], state: Documents) -> Iterator[tuple[str, Document | None]]:
+    """Those that have not ended, as far as they are known: what a job still waits for."""
+    waited = ((job, state.get("job", job)) for job in jobs)
+    return ((job, body) for job, body in waited if body is None or body["state"] != JobState.FINISHED)
 
 
 def job_in_full(body: Document, state: Documents, objects_url: str) -> dict[str, Any]:
@@ -74,6 +75,16 @@ def job_in_full(body: Document, state: Documents, objects_url: str) -> dict[str,
     row["artifacts"] = [fetchable(artifact, objects_url) for artifact in body.get("artifacts", [])]
     row["log"] = fetchable(body["log"], objects_url) if body.get("log") else None
     return row
+
+
+def whole_job(body: Document, state: Documents, objects_url: str) -> dict[str, Any]:
+    """With its attempts."""
+    told = [row for _, row in attempts(body["job_id"], state, objects_url)]
+    return {**job_in_full(body, state, objects_url), "attempts": told}
+
+
+def attempts(job: str, state: Documents, objects_url: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((key, attempt(body, objects_url)) for key, body in state.find("attempt", parent=job))
 
 
 def attempt(body: Document, objects_url: str) -> dict[str, Any]:

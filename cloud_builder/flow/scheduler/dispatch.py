@@ -35,7 +35,7 @@ def hear(world: World, work: Work, event: RunnerSeen, policy: RetryPolicy, lease
     if known is None or known.started_at != event.started_at:
         log.info("runner-here", extra={"runner": event.runner_id, "slots": event.slots, "group": event.runner_group})
     for doubted in world.faults.spoke(world, event.runner_id, event.started_at, policy, work.now):
-        put_back(world, work, doubted)
+        put_back(world, work, doubted, policy)
     listed = {(held.job_id, held.attempt) for held in event.attempts}
     ordered = {(job_id, world.jobs[job_id].attempt) for job_id in world.held[event.runner_id]} - listed
     for held in listed:
@@ -100,16 +100,16 @@ def lose(
     revoke(work, job, reason)
     if death is not None and death.is_sure:
         world.faults.judge(work, job, End(Outcome.ERROR, advance.DIED, reason), policy.distrust)
-    put_back(world, work, advance.again(job, reason, policy, work.now, death=death, code="runner-lost"))
+    put_back(world, work, advance.again(job, reason, policy, work.now, death=death, code="runner-lost"), policy)
 
 
-def put_back(world: World, work: Work, job: JobRecord) -> None:
+def put_back(world: World, work: Work, job: JobRecord, policy: RetryPolicy) -> None:
     """After an error: into the queue, or over."""
     if job.is_finished:
         conclude(world, work, job)
         settle(world, work)
     elif job.state is JobState.QUEUED:
-        queue(world, work, job, reason=job.message)
+        queue(world, work, job, reason=job.message, hold=poison.doubt(job, policy.poison))
     else:
         world.save_job(work, job)
 
@@ -131,7 +131,7 @@ def check_leases(world: World, work: Work, policy: RetryPolicy, lease: float, si
             log.warning("runner-silent", extra={"runner": runner_id})
             del world.runners[runner_id]
     for job in world.faults.due(world, policy, work.now) if work.now - since > lease else ():
-        put_back(world, work, job)
+        put_back(world, work, job, policy)
     world.faults.forget(work, world.runners)
 
 
@@ -144,8 +144,10 @@ def hand_out(world: World, work: Work, lease: float, *, shared: bool = False) ->
     for assignment in match(world.order, world.slots, world.jobs, work.now):
         runner = world.runners[assignment.runner_id]
         waiting = world.jobs[assignment.job_id]
-        if world.faults.crowds(world, waiting, runner.runner_id):
-            queue(world, work, advance.beside_nobody(waiting, work.now))
+        if crowd := world.faults.crowd(world, waiting, runner.runner_id):
+            later = advance.beside_nobody(waiting, work.now)
+            reason = poison.apart_because(crowd, runner.runner_id)
+            queue(world, work, later, reason, poison.apart(later, crowd, runner.runner_id))
             continue
         if takers is not None and offer.make(world, work, waiting, runner.runner_id, takers=takers, lease=lease):
             continue

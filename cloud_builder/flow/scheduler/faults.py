@@ -133,9 +133,9 @@ class Faults:
         return [advance.poisoned(job) for job in over if poison.is_likely(job, policy.poison)]
 
     @staticmethod
-    def crowds(world: World, job: JobRecord, runner_id: RunnerId) -> bool:
-        """Two that a runner may have died of would run beside each other: who did it could not be told."""
-        return bool(job.died) and any(world.jobs[other].died for other in world.held[runner_id])
+    def crowd(world: World, job: JobRecord, runner_id: RunnerId) -> tuple[JobId, ...]:
+        """Jobs on a runner that one may have died of, and this one beside them: who did it could not be told."""
+        return tuple(sorted(other for other in world.held[runner_id] if world.jobs[other].died)) if job.died else ()
 
     # --- deadlines ------------------------------------------------------------------------------------------------
 

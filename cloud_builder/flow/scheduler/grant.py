@@ -14,7 +14,7 @@ from cloud_builder.planning import share
 from cloud_builder.planning.records import RunnerRecord
 from cloud_builder.ports.mesh import Work
 
-from . import ledger
+from . import ledger, offer
 from .dispatch import order_of
 from .world import World
 
@@ -52,7 +52,7 @@ def _refuse(world: World, work: Work, claim: AttemptClaimed, refusal: share.Refu
     """Where the runner is the reason, the job is offered again."""
     log.info("claim-refused", extra={"job": claim.job_id, "runner": claim.runner_id, "why": refusal.reason})
     if refusal.pause:
-        world.save_job(work, share.withdraw(world.jobs[claim.job_id]))
+        offer.take_back(world, work, world.jobs[claim.job_id], f"runner {claim.runner_id} may not have it now")
     if share.is_stale(claim, work.now, lease):
         return
     work.emit(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import (
     BuildCancelRequested,
+    Hold,
     JobRevoked,
     RequestAccepted,
     RequestFinished,
@@ -178,10 +179,10 @@ def _wait_for_twin(world: World, work: Work, job: JobRecord, twin: JobRecord) ->
     tell(work, job)
 
 
-def queue(world: World, work: Work, job: JobRecord, reason: str = "") -> None:
+def queue(world: World, work: Work, job: JobRecord, reason: str = "", hold: Hold | None = None) -> None:
     job = job.model_copy(update={"state": JobState.QUEUED, "queued_at": job.queued_at or work.now})
     world.save_job(work, job)
-    tell(work, job, reason)
+    tell(work, job, reason, hold)
 
 
 def conclude(world: World, work: Work, job: JobRecord) -> None:

@@ -17,6 +17,7 @@ from cloud_builder.planning import share
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 from cloud_builder.ports.mesh import Work
 
+from .telling import tell
 from .world import World
 
 log = logging.getLogger("cb.scheduler")
@@ -34,6 +35,7 @@ def make(world: World, work: Work, job: JobRecord, runner_id: RunnerId, *, taker
         return False
     job = share.offer(job, runner_id, work.now)
     world.save_job(work, job)
+    _tell_if_left(world, work, job, lease)
     queue = share.queue_of(job)
     work.emit(JobOffered(job_id=job.job_id, attempt=job.attempt + 1, queue=queue, lease=lease))
     log.debug("offered", extra={"job": job.job_id, "attempt": job.attempt + 1, "queue": queue})
@@ -41,8 +43,26 @@ def make(world: World, work: Work, job: JobRecord, runner_id: RunnerId, *, taker
 
 
 def lapse(world: World, work: Work, lease: float) -> None:
-    """Offers that nobody took go back into the queue."""
+    """Offers that nobody took go back into the queue; of those that nobody takes at once cb-info is told."""
     for job in [world.jobs[job_id] for job_id in world.offered]:
         if share.has_lapsed(job, work.now, lease):
             log.info("offer-lapsed", extra={"job": job.job_id, "attempt": job.attempt + 1, "offers": job.offers})
-            world.save_job(work, share.withdraw(job))
+            take_back(world, work, job, f"no runner of pool {share.queue_of(job)} took it in time")
+        else:
+            _tell_if_left(world, work, job, lease)
+
+
+def take_back(world: World, work: Work, job: JobRecord, reason: str) -> None:
+    """Into the queue again; told where it was told that it had left it."""
+    was_told = world.offered[job.job_id]
+    job = share.withdraw(job)
+    world.save_job(work, job)
+    if was_told:
+        tell(work, job, reason)
+
+
+def _tell_if_left(world: World, work: Work, job: JobRecord, lease: float) -> None:
+    if not world.offered[job.job_id] and share.is_left(job, work.now):
+        world.offered[job.job_id] = True
+        reason = f"offered to the runners of pool {share.queue_of(job)}, none has taken it yet"
+        tell(work, job, reason, share.hold(job, lease))

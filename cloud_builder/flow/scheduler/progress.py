@@ -48,7 +48,7 @@ def ended(world: World, work: Work, event: AttemptFinished, policy: RetryPolicy)
         conclude(world, work, after)
         settle(world, work)
     else:
-        put_back(world, work, after)
+        put_back(world, work, after, policy)
 
 
 def published(world: World, work: Work, event: RepositoryPublished) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloud_builder.model.events import JobBlocked, JobFinished, JobQueued, JobRunning, RequestFinished
+from cloud_builder.model.events import Hold, JobBlocked, JobFinished, JobQueued, JobRunning, RequestFinished
 from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.records import JobRecord
 from cloud_builder.ports.mesh import Work
@@ -13,8 +13,8 @@ RECENT = 50
 """Results that are told again to a broker without memory."""
 
 
-def tell(work: Work, job: JobRecord, reason: str = "") -> None:
-    """Where a job stands."""
+def tell(work: Work, job: JobRecord, reason: str = "", hold: Hold | None = None) -> None:
+    """Where a job stands; `reason` and `hold` of one that waits for a slot."""
     if job.is_finished:
         work.emit(verdict_of(job, work.now))
     elif job.state is JobState.RUNNING:
@@ -35,7 +35,7 @@ def tell(work: Work, job: JobRecord, reason: str = "") -> None:
             "expected": job.expected,
             "path": job.path,
         }
-        work.emit(about(JobQueued, job, work.now, **told, reason=reason))
+        work.emit(about(JobQueued, job, work.now, **told, reason=reason, hold=hold))
 
 
 def verdict_of(job: JobRecord, now: float) -> JobFinished:

@@ -51,8 +51,8 @@ class World:
         self.delayed: list[tuple[float, JobId]] = []
         self.building: dict[InputKey, JobId] = {}
         self.held: dict[RunnerId, set[JobId]] = defaultdict(set)
-        self.offered: dict[JobId, None] = {}
-        """On shared queues, the oldest offer first."""
+        self.offered: dict[JobId, bool] = {}
+        """On shared queues, the oldest offer first, and whether anybody was told that nobody takes it."""
         self.unlisted: dict[tuple[JobId, int], float] = {}
         """Attempts that their runner did not list in its last heartbeat, and since when."""
         self.waiters: dict[JobId, set[JobId]] = defaultdict(set)
@@ -206,7 +206,7 @@ class World:
         if job.is_held and job.runner_id:
             self.held[job.runner_id].add(job.job_id)
         if job.state is JobState.OFFERED:
-            self.offered[job.job_id] = None
+            self.offered[job.job_id] = False
         if job.takes_slot:
             self.order.start(Held(job.job_id, job.source, job.requester, job.priority, job.assigned_at))
         for other in _waits_for(job):

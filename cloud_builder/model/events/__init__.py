@@ -8,6 +8,7 @@ One file a subject; this page lists them all.
 """
 
 from .dead import MessageDead
+from .hold import Hold, HoldKind
 from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised, SourceTroubled
 from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, StateChanged
 from .order import JobAssigned, JobRevoked, RunnerSetAside
@@ -29,6 +30,8 @@ __all__ = [
     "BuildCancelRequested",
     "BuildRequested",
     "ClaimRefused",
+    "Hold",
+    "HoldKind",
     "InfoAnswered",
     "InfoAsked",
     "JobAssigned",

@@ -24,6 +24,7 @@ from cloud_builder.model.outcome import JobState, Outcome, is_good
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
 
+from .hold import Hold
 from .payload import Payload
 
 
@@ -69,6 +70,8 @@ class JobQueued(JobEvent):
     """Seconds its last build took; 0: it was never built."""
     path: float = 0.0
     """Seconds from its start to the end of the longest chain of jobs of its request that wait for it."""
+    hold: Hold | None = None
+    """Why it is not handed out at this moment, if that has another cause than its turn."""
 
 
 class JobRunning(JobEvent):

@@ -1,4 +1,4 @@
-"""Orders to runners (cb.assignment)."""
+"""Orders to runners (cb.assignment), and whether a runner may be given any (cb.eligibility)."""
 
 from __future__ import annotations
 

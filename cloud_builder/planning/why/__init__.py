@@ -5,6 +5,7 @@
     job.py       the cause of a job, in whatever state it is
     differ.py    which inputs changed since the last success, and who changed them
     waiting.py   a job that has not begun: which dependency, slot, constraint, who is ahead
+    held.py      one that is not handed out for another reason than its turn: offered, suspected
     pool.py      the runners that could take a job, and what the others lack
     ahead.py     who gets a slot first, by the scheduler's own order, and when the job may expect one
     pole.py      of several things that are waited for, the one that ends last; down to what it waits for itself

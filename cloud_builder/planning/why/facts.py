@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cloud_builder.model.capacity import Capacity
-from cloud_builder.model.events import RunningAttempt
+from cloud_builder.model.events import Hold, RunningAttempt
 from cloud_builder.model.frozen import Lenient
 from cloud_builder.model.ids import InputKey, JobId, RequestId, Revision, RunnerId, SourceName, TreeId, UnitPath
 from cloud_builder.model.inputs import Inputs, Used
@@ -46,6 +46,7 @@ class Job(Lenient):
     constraints: Capacity = Capacity()
     expected: float = 0.0
     path: float = 0.0
+    hold: Hold | None = None
     runner_id: RunnerId | None = None
     code: str = ""
     message: str = ""
@@ -160,6 +161,7 @@ class Runner(Lenient):
     buildroots: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
     started_at: float = 0.0
     at: float = 0.0
     state: str = "online"

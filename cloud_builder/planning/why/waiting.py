@@ -1,8 +1,9 @@
 """A job that has not begun: what it waits for, and for how long.
 
 blocked by other jobs ─► the longest pole, down to its own cause
-after an error        ─► back-off
 a runner has it       ─► starting
+it is held back       ─► offered to a pool, or suspected of having killed a runner (held.py)
+after an error        ─► back-off
 nobody could take it  ─► no runner, none large enough, all set aside
 all slots are taken   ─► with what, until when
 others go first       ─► who, and by which rule; or a quota
@@ -21,6 +22,7 @@ from . import pool
 from .ahead import Line, expected_end, expected_seconds, line_before, slots_of, start_of
 from .cause import Cause, CauseKind, Detail
 from .facts import Job, Known, Runner
+from .held import behind_offers, offered, why_held
 from .pole import Poles, waited_for
 from .words import first_line, joined, lasting, some, within
 
@@ -30,25 +32,29 @@ Why = Callable[[Job], Cause]
 _SHOWN = 6
 _RETRY = f"where it was not tried yet; after {lasting(ELSEWHERE)} anywhere"
 LATE = 15.0
-"""Seconds after which a job that could start and does not is the scheduler's doing."""
+"""Seconds since the last word on it after which a job that could start and does not is the scheduler's doing."""
 
 
 def why_waiting(job: Job, known: Known, now: float, why: Why) -> Cause:
     if blockers := waited_for(job, known):
         return _blocked(job, blockers, known, now, why)
+    runners = known.runners()
+    if job.not_before <= now and (holder := _holder(job, runners)):
+        return _starting(job, holder, now)
+    if held := why_held(job, known, now):
+        return held
     if job.not_before > now:
         return _backing_off(job, known, now)
-    runners = known.runners()
-    if holder := next((one for one in runners if _holds(one, job) and one.state in ("online", "set-aside")), None):
-        return _starting(job, holder, now)
     if not (able := pool.able(job, runners, now)):
         return pool.nobody(job, runners, now)
     elsewhere = pool.elsewhere(job, able, known.attempts(job.job_id), now)
     return _in_line(job, elsewhere or able, known, now, is_retry=bool(elsewhere))
 
 
-def _holds(runner: Runner, job: Job) -> bool:
-    return any(held.job_id == job.job_id for held in runner.attempts)
+def _holder(job: Job, runners: Sequence[Runner]) -> Runner | None:
+    """A live runner that has it."""
+    live = (one for one in runners if one.state in ("online", "set-aside"))
+    return next((one for one in live if any(held.job_id == job.job_id for held in one.attempts)), None)
 
 
 def _blocked(job: Job, blockers: Sequence[Job], known: Known, now: float, why: Why) -> Cause:
@@ -128,11 +134,13 @@ def _in_line(job: Job, able: Sequence[Runner], known: Known, now: float, *, is_r
         return Cause(kind=CauseKind.QUOTA, answer=answer, details=details, next=hint)
     if free <= 0:
         return _no_slot(able, line, details, start, now)
+    if free <= len(offers := offered(rivals, now)):
+        return behind_offers(offers, details)
     if line.ahead:
         first = line.ahead[0]
         answer = f"{_jobs(line)} before it, next {first.job.name} ({first.why})"
         return Cause(kind=CauseKind.BEHIND, answer=answer, details=details, expected_start=start)
-    late = now - max(job.since, job.not_before)
+    late = now - max(job.since, job.at, job.not_before)
     hint = "Is cb-scheduler running? cb-ctl doctor." if late > LATE else ""
     answer = f"a slot is free on {some([one.runner_id for one in able], 3)}: it is handed out next"
     return Cause(kind=CauseKind.NEXT, answer=answer, details=details, next=hint, expected_start=now)

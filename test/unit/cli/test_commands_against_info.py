@@ -17,6 +17,7 @@ from cloud_builder.mesh.codec import decode
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.unit import Target
 
 
 def test_lists_are_arrays_of_objects(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,6 +148,18 @@ def test_get_downloads_and_verifies(mesh: Mesh, capsys: pytest.CaptureFixture[st
     content = Path(got["path"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == got["sha256"] == deb.sha256
     assert shown(capsys, "get", "hello", "-o", str(tmp_path / "out")) == [got]
+
+
+def test_files_of_several_targets_have_a_directory_each_also_when_only_one_was_built(
+    mesh: Mesh, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, artifacts=(deb,))
+    other = Target(name="trixie.x86_64", dist="trixie", arch="x86_64")
+    mesh.job(e.JobFinished, job_id="r-1.2", target=other, outcome=Outcome.FAILURE)
+    for more in ((), ("--logs",)):
+        [got] = shown(capsys, "get", "r-1", "-o", str(tmp_path / "out"), *more)
+        assert Path(got["path"]) == tmp_path / "out" / "bookworm.x86_64" / "hello_1_amd64.deb"
 
 
 def test_get_keeps_nothing_that_is_not_what_was_built(

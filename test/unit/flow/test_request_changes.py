@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_request import DEMO, FILES, URL, Daemon, package
+from front_door import DEMO, FILES, URL, Daemon, package
 
 from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Retryable
@@ -15,18 +15,6 @@ from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import MOST_FILES, Unit
 
 TOP = "projects/packages"
-
-
-@pytest.fixture
-def mirror() -> MemorySource:
-    mirror = MemorySource()
-    mirror.repository(URL).commit(FILES)
-    return mirror
-
-
-@pytest.fixture
-def daemon(mirror: MemorySource) -> Daemon:
-    return Daemon(mirror)
 
 
 def unit(directory: str) -> Unit:

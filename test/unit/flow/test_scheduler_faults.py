@@ -112,6 +112,8 @@ def test_two_runners_that_stay_silent_make_a_job_a_failure_before_a_third_one_ge
     assert bench.of(e.JobFinished) == []
     bench.wait(30)
     assert [(job.code, len(bench.starts)) for job in bench.result().jobs] == [("poison", 2)]
+    [hold] = [event.hold for event in bench.of(e.JobQueued) if event.hold]
+    assert (hold.kind, hold.died) == (e.HoldKind.DOUBT, ("r1", "r2"))
 
 
 def test_of_the_jobs_that_ran_beside_it_none_is_blamed_with_it():

@@ -1,0 +1,119 @@
+"""The front door as tests drive it: its flow with a git in memory and a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from cloud_builder.adapters.deb.control import DebMetadata
+from cloud_builder.adapters.memory.source import MemorySource
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.flow.request import RequestFlow
+from cloud_builder.model.events import BuildRequested, Payload
+from cloud_builder.model.ids import Digest, EventId, SourceName
+from cloud_builder.model.settings import RequestSettings, SourceSettings
+
+DEMO = SourceName("demo")
+URL = "memory:demo"
+
+
+def package(name: str, depends: str = "", targets: str = "{dist: bookworm, arch: x86_64}") -> dict[str, bytes]:
+    top = f"projects/packages/{name}"
+    control = f"Source: {name}\nBuild-Depends: debhelper{depends}\n\nPackage: {name}\nArchitecture: any\n"
+    return {
+        f"{top}/.cb/cloud_builder.yml": f"schema_version: 1.0\nname: {name}\ndistributions: [{targets}]\n".encode(),
+        f"{top}/.cb/build_root.kiwi": b"<image/>",
+        f"{top}/debian/control": control.encode(),
+    }
+
+
+FILES = package("libgreet") | package("hello", ", libgreet") | package("tool", ", hello")
+
+
+class States:
+    """Repository states by hand."""
+
+    value = "one"
+
+    def state(self, build_root: bytes, profiles: Collection[str]) -> Digest:
+        return Digest(sha256(self.value.encode()).hexdigest())
+
+
+@dataclass
+class Event:
+    payload: Payload
+    id: EventId = field(default=EventId("e"))
+    time: float = 0.0
+
+
+@dataclass
+class Work:
+    state: MemoryState
+    now: float
+    caught_up: bool = True
+    broker_seen: float = 0.0
+    emitted: list[Payload] = field(default_factory=list)
+
+    def new_id(self) -> str:
+        return "abcdefgh"
+
+    def emit(self, payload: Payload) -> None:
+        self.emitted.append(payload)
+
+    def emit_live(self, payload: Payload) -> None:
+        raise AssertionError(payload)
+
+
+class Daemon:
+    """The flow with the loop's manners; the clock is moved by hand."""
+
+    def __init__(self, mirror: MemorySource, sources: dict[str, SourceSettings] | None = None, **settings: Any) -> None:
+        self.mirror = mirror
+        self.states = States()
+        self.state = MemoryState()
+        self.settings = RequestSettings(repository_state_max_age=0.0, **settings)
+        self.sources = {DEMO: SourceSettings(url=URL)} if sources is None else sources
+        self.now = 1000.0
+        self.told: list[Payload] = []
+        self.flow = self.start()
+
+    def start(self) -> RequestFlow:
+        self.flow = RequestFlow(self.settings, self.sources, self.mirror, [DebMetadata()], self.states)
+        self.flow.restore(self.state)
+        return self.flow
+
+    def do(self, step: Callable[[Work], object]) -> list[Payload]:
+        work = Work(self.state, self.now)
+        with self.state.transaction():
+            step(work)
+        self.told += work.emitted
+        return work.emitted
+
+    def send(self, payload: Payload) -> None:
+        self.do(lambda work: self.flow.handle(Event(payload), work))
+
+    def settle(self) -> list[Payload]:
+        """Ticks until git has answered everything that is asked now; returns what was told."""
+        before = len(self.told)
+        deadline = time.monotonic() + 10
+        self.do(self.flow.tick)
+        while self.flow._lookout.is_busy and time.monotonic() < deadline:
+            self.do(self.flow.tick)
+            time.sleep(0.001)
+        assert not self.flow._lookout.is_busy
+        return self.told[before:]
+
+    def later(self, seconds: float) -> list[Payload]:
+        self.now += seconds
+        return self.settle()
+
+    def ask(self, **wish: Any) -> Payload:
+        """A wish's answer."""
+        body = {"source": "demo", "request_id": "r-1", **wish}
+        self.send(BuildRequested.model_validate(body))
+        self.settle()
+        answers = [event for event in self.told if getattr(event, "request_id", "") == body["request_id"]]
+        return answers[-1] if answers else self.told[-1]

@@ -1,0 +1,199 @@
+"""What is new of a request, and what it has made: how much of a large one is read for it is counted, not timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from told import TARGET, Told, deb, queued
+
+from cloud_builder.adapters.memory.state import MemoryState
+from cloud_builder.errors import Rejected
+from cloud_builder.flow.info import changes, news
+from cloud_builder.flow.info.fold import fold
+from cloud_builder.mesh.documents import Pending
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.unit import Target
+from cloud_builder.ports.state import Document, Documents
+
+JOBS = 20_000
+
+
+class Counted(Documents):
+    """How many documents were read of a state."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state, self.read = state, 0
+
+    def get(self, collection: str, key: str) -> Document | None:
+        self.read += 1
+        return self._state.get(collection, key)
+
+    def find(self, collection: str, **where: Any) -> Iterator[tuple[str, Document]]:
+        for found in self._state.find(collection, **where):
+            self.read += 1
+            yield found
+
+    def count(self, collection: str, *, parent: str | None = None) -> int:
+        return self._state.count(collection, parent=parent)
+
+
+def pages(view: Any, state: Documents, **args: Any) -> tuple[list[str], int]:
+    """The jobs of all pages, and the number to go on behind."""
+    seen: list[str] = []
+    after, more = args.pop("after", 0), True
+    while more:
+        found = view("r", state, "", {"most": 1000, "after": after, **args})
+        seen += [row["job_id"] for row in found["items"]]
+        after, more = found["after"], found["more"]
+    return seen, after
+
+
+@pytest.fixture(scope="module")
+def large() -> Iterator[MemoryState]:
+    """A request with very many jobs."""
+    state = MemoryState()
+    with state.transaction():
+        pending = Pending(state)
+        about = {"source": "demo", "ref": "main", "revision": "b" * 40, "units": ("packages/u1",)}
+        fold(e.RequestAccepted(request_id="r", accepted_at=900.0, **about), pending)
+        for number in range(1, JOBS + 1):
+            fold(job(number), pending)
+        pending.flush()
+    yield state
+    state.close()
+
+
+def job(number: int, event: type[e.JobEvent] = e.JobQueued, **more: Any) -> e.JobEvent:
+    about = {"request_id": "r", "source": "demo", "revision": "b" * 40, "target": TARGET, "at": 900.0}
+    more = {"input_key": "1" * 64, **more} if event is e.JobQueued else more
+    return event(job_id=f"r.{number}", unit=f"packages/u{number}", **{**about, **more})
+
+
+# --- a large request --------------------------------------------------------------------------------------------------
+
+
+def test_the_first_look_reads_each_job_once(large: MemoryState) -> None:
+    counted = Counted(large)
+    seen, _ = pages(news.changed, counted)
+    assert sorted(seen, key=changes.number_of) == [f"r.{number}" for number in range(1, JOBS + 1)]
+    assert counted.read < 3.2 * JOBS
+
+
+def test_later_looks_read_what_has_changed(large: MemoryState) -> None:
+    _, after = pages(news.changed, large)
+    for number in (7, 19_000, 7):
+        fold(job(number, e.JobRunning, attempt=1, runner_id=f"runner-{number}", at=901.0), large)
+    counted = Counted(large)
+    seen, last = pages(news.changed, counted, after=after)
+    assert seen == ["r.7", "r.19000"]
+    assert counted.read < 15
+    counted = Counted(large)
+    assert pages(news.changed, counted, after=last) == ([], last)
+    assert counted.read < 5
+
+
+def test_only_jobs_that_made_something_are_read_for_what_was_made(large: MemoryState) -> None:
+    for number in (3, 12_000):
+        made = (deb(f"u{number}", "7"),)
+        fold(job(number, e.JobFinished, outcome=Outcome.SUCCESS, artifacts=made, at=950.0), large)
+    fold(job(4, e.JobFinished, outcome=Outcome.FAILURE, at=950.0), large)
+    counted = Counted(large)
+    assert pages(news.made, counted)[0] == ["r.3", "r.12000"]
+    assert counted.read < 20
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+def changed(told: Told, after: int = 0, **args: Any) -> dict[str, Any]:
+    return news.changed("r", told.state, "", {"after": after, **args})
+
+
+def test_the_same_event_again_is_no_change() -> None:
+    told = queued(Told().accept())
+    after = changed(told)["after"]
+    assert changed(queued(told), after)["items"] == []
+
+
+def test_a_line_of_the_log_is_a_change() -> None:
+    told = Told().accept().job(e.JobRunning, attempt=1, runner_id="r1")
+    after = changed(told)["after"]
+    told.tell(e.LogAppended(job_id="r.1", attempt=1, offset=0, text="make all\n"))
+    [row] = changed(told, after)["items"]
+    assert row["last_line"] == "make all"
+
+
+def test_a_change_of_another_request_is_not_told() -> None:
+    told = queued(Told().accept())
+    after = changed(told)["after"]
+    assert changed(queued(told, "q.1", "other"), after)["items"] == []
+
+
+def test_more_than_a_page_goes_on_behind_its_last_row() -> None:
+    told = Told().accept()
+    for number in range(1, 26):
+        queued(told, f"r.{number}", f"u{number}")
+    first = changed(told, most=10)
+    assert (len(first["items"]), first["more"]) == (10, True)
+    told.job(e.JobRunning, "r.1", "u1", attempt=1, runner_id="r1")
+    rest = changed(told, first["after"], most=1000)
+    assert [row["job_id"] for row in rest["items"]] == [*(f"r.{number}" for number in range(11, 26)), "r.1"]
+    assert not rest["more"]
+
+
+def test_a_cb_info_that_began_anew_tells_all() -> None:
+    told = queued(Told().accept())
+    assert [row["job_id"] for row in changed(told, after=10_000)["items"]] == ["r.1"]
+
+
+def test_jobs_that_were_read_before_there_were_numbers_are_told_too() -> None:
+    told = queued(queued(Told().accept()), "r.2", "other").finished(Outcome.SUCCESS, artifacts=(deb("lib", "1"),))
+    for collection in ("change", "made", "target", "counter"):
+        for key in [key for key, _ in told.state.find(collection)]:
+            told.state.delete(collection, key)
+    found = changed(told, full=True)
+    assert {row["job_id"]: len(row["artifacts"]) for row in found["items"]} == {"r.1": 1, "r.2": 0}
+    assert [row["job_id"] for row in news.made("r", told.state, "", {})["items"]] == ["r.1"]
+
+
+def test_a_row_names_what_it_still_waits_for_and_may_be_asked_for_again() -> None:
+    told = queued(queued(Told().accept(), "r.1", "base"), "r.2", "lib")
+    told.job(e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2"))
+    after = changed(told)["after"]
+    told.finished(Outcome.SUCCESS, "r.1", "base")
+    found = changed(told, after, again=["r.3", "r.99"])
+    assert [row["job_id"] for row in found["items"]] == ["r.1"]
+    [row] = found["again"]
+    assert (row["waiting_for"], row["waiting_units"]) == (["r.2"], ["packages/lib"])
+
+
+@pytest.mark.parametrize("after", [-1, "x", 1.5])
+def test_what_is_no_number_is_rejected(after: Any) -> None:
+    with pytest.raises(Rejected) as no:
+        changed(queued(Told().accept()), after)
+    assert no.value.code == "bad-argument"
+
+
+# --- made -------------------------------------------------------------------------------------------------------------
+
+
+def made(told: Told) -> dict[str, Any]:
+    return news.made("r", told.state, "http://objects", {})
+
+
+def test_of_a_cycle_the_last_round_counts_whatever_it_made() -> None:
+    told = queued(queued(Told().accept(), "r.2", "egg"), "r.11", "egg")
+    told.finished(Outcome.SUCCESS, "r.2", "egg", artifacts=(deb("egg", "1"),))
+    assert made(told)["items"] == []
+    told.finished(Outcome.SUCCESS, "r.11", "egg", artifacts=(deb("egg", "2"),))
+    [row] = made(told)["items"]
+    assert (row["job_id"], row["artifacts"][0]["url"]) == ("r.11", f"http://objects/{'2' * 64}")
+
+
+def test_targets_are_told_of_all_jobs() -> None:
+    told = queued(Told().accept()).finished(Outcome.SUCCESS, artifacts=(deb("lib", "1"),))
+    queued(told, "r.2", target=Target(name="trixie.x86_64", dist="trixie", arch="x86_64"))
+    assert made(told)["targets"] == ["bookworm.x86_64", "trixie.x86_64"]

@@ -1,0 +1,205 @@
+"""Why a job is not handed out although it could start: nobody takes its offer, or it is suspected of having killed a
+runner. First events in, an answer out; then the whole mesh, where it really happens."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import Any
+
+from memory_mesh import MemoryMesh, unit
+from told import Told, lines, queued
+
+from cloud_builder.flow.info.why import why
+from cloud_builder.model import events as e
+from cloud_builder.model.dispatch import Dispatch
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.priority import Priority
+from cloud_builder.planning.order import Rules
+
+
+def offered(**more: Any) -> e.Hold:
+    told = {"since": 995.0, "until": 1007.0, "queue": "x86_64", "offers": 1, "most": 3}
+    return e.Hold(kind=e.HoldKind.OFFERED, **{**told, **more})
+
+
+def apart(*beside: str, until: float = 1001.0) -> e.Hold:
+    return e.Hold(kind=e.HoldKind.APART, until=until, beside=beside, runner_id="r2", died=("r1",))
+
+
+# --- offers -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_offer_says_since_when_to_whom_and_when_it_comes_back() -> None:
+    told = Told().accept().runner("r1", queues=("x86_64",), slots=2).runner("r2", ("r.9", 1), queues=("x86_64",))
+    cause = queued(told, hold=offered()).one("r.1")
+    assert cause["kind"] == "waits-for-taker"
+    assert cause["answer"] == (
+        "offered to the runners of pool x86_64 since 5 s, 2 free slots there; "
+        "comes back into the queue in 7 s if nobody takes it"
+    )
+    assert lines(cause, "runners") == ["r1: 2 of 2 slots free", "r2: 0 of 1 slots free"]
+    assert lines(cause, "offers") == ["1 of 3; if nobody takes them, then it goes to a runner directly"]
+    assert "log of r1" in cause["next"]
+
+
+def test_an_offer_to_runners_that_have_no_slot_by_now() -> None:
+    told = Told().accept().runner("r1", ("r.9", 1), queues=("x86_64",))
+    cause = queued(told, hold=offered(offers=3)).one("r.1")
+    assert "0 free slots there" in cause["answer"]
+    assert cause["next"].startswith("Nothing to do")
+    assert lines(cause, "offers") == ["3 of 3; this was the last one: then it goes to a runner directly"]
+
+
+def test_an_offer_that_no_live_runner_can_take() -> None:
+    told = Told().accept().runner("r1", queues=("x86_64",), at=900.0).runner("r2")
+    cause = queued(told, hold=offered()).one("r.1")
+    assert cause["kind"] == "waits-for-taker"
+    assert "no live runner takes offers there now" in cause["answer"]
+    assert cause["next"].startswith("Start one")
+
+
+def test_a_free_slot_that_is_kept_for_an_offer_is_not_free_for_others() -> None:
+    told = Told().accept().runner("r1", queues=("x86_64",))
+    queued(told, "r.1", "first", hold=offered())
+    cause = queued(told, "r.2", "urgent", priority=Priority.INTERACTIVE).one("r.2")
+    assert (cause["kind"], cause["next"]) == ("waits-for-slot", "cb-ctl why r.1")
+    assert "offered to the pool already: packages/first (r.1)" in cause["answer"]
+    told.runner("r1", queues=("x86_64",), slots=2)
+    assert told.one("r.2")["kind"] == "next-to-start"
+
+
+def test_a_runner_that_has_it_by_now_is_about_to_begin() -> None:
+    told = Told().accept().runner("r1", ("r.1", 1), queues=("x86_64",))
+    assert queued(told, hold=offered()).one("r.1")["kind"] == "starting"
+
+
+def test_an_offer_that_should_have_come_back_is_not_the_cause_any_more() -> None:
+    told = Told().accept().runner("r1", queues=("x86_64",))
+    cause = queued(told, hold=offered(since=900.0, until=912.0), at=890.0).one("r.1")
+    assert (cause["kind"], cause["next"]) == ("next-to-start", "Is cb-scheduler running? cb-ctl doctor.")
+
+
+def test_what_came_back_into_the_queue_is_not_offered_any_more() -> None:
+    told = queued(Told().accept().runner("r1", queues=("x86_64",)), hold=offered())
+    assert queued(told, reason="no runner of pool x86_64 took it in time").one("r.1")["kind"] == "next-to-start"
+    assert queued(told, hold=offered()).job(e.JobBlocked, reason="no runner").one("r.1")["kind"] != "waits-for-taker"
+
+
+def test_a_hold_of_a_newer_scheduler_is_passed_over() -> None:
+    told = Told().accept().runner("r1")
+    newer = e.Hold(kind="eclipse", until=1050.0)
+    assert queued(told, hold=newer).one("r.1")["kind"] == "next-to-start"
+
+
+# --- suspects ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_suspects_never_run_beside_each_other_and_the_other_one_is_named() -> None:
+    told = Told().accept().runner("r2", ("r.2", 2), slots=2)
+    told.job(e.JobQueued, "r.2", "other", input_key="2" * 64, expected=100.0)
+    told.job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2", at=950.0)
+    cause = queued(told, not_before=1001.0, attempt=1, hold=apart("r.2")).one("r.1")
+    assert (cause["kind"], cause["expected_start"]) == ("waits-apart-from-suspect", 1050.0)
+    assert cause["answer"].startswith(
+        "kept apart from packages/other (r.2) on r2: r1 died or fell silent while building"
+    )
+    assert "in about 50 s" in lines(cause, "starts")[0]
+
+
+def test_the_other_suspect_has_ended_a_moment_ago() -> None:
+    told = Told().accept().runner("r2", slots=2).finished(Outcome.SUCCESS, "r.2", "other")
+    cause = queued(told, not_before=1001.0, hold=apart("r.2")).one("r.1")
+    assert cause["kind"] == "waits-apart-from-suspect"
+    assert "has ended" in cause["answer"]
+
+
+def test_a_suspect_that_nothing_keeps_any_more_waits_as_others_do() -> None:
+    told = Told().accept().runner("r2", ("r.2", 2)).job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2")
+    assert queued(told, not_before=950.0, hold=apart("r.2", until=950.0)).one("r.1")["kind"] == "waits-for-slot"
+
+
+def test_a_job_that_only_the_word_of_a_silent_runner_can_save() -> None:
+    told = Told().accept().runner("r3")
+    hold = e.Hold(kind=e.HoldKind.DOUBT, until=1020.0, died=("r1", "r2"))
+    cause = queued(told, not_before=1020.0, attempt=2, reason="runner r2 was silent for 13 s", hold=hold).one("r.1")
+    assert cause["kind"] == "waits-for-silent-runner"
+    assert "r1, r2 died or fell silent" in cause["answer"] and "within 20 s" in cause["answer"]
+    assert "tried again" not in cause["answer"]
+
+
+# --- the whole mesh ---------------------------------------------------------------------------------------------------
+
+
+def cause_of(mesh: MemoryMesh, job: str) -> dict[str, Any]:
+    state = mesh.daemons["info"].state
+    if state.get("job", job) is None:
+        return {"kind": "", "answer": ""}
+    [cause] = why(job, state, mesh.now, Rules())["causes"]
+    return cause
+
+
+def causes_of(mesh: MemoryMesh, job: str, rounds: int = 2000) -> list[dict[str, Any]]:
+    """What was answered from round to round until the request had ended, each answer's kind and offer once."""
+    found: list[dict[str, Any]] = []
+    for _ in range(rounds):
+        mesh.round()
+        cause = cause_of(mesh, job)
+        if not found or (found[-1]["kind"], lines_of(found[-1])) != (cause["kind"], lines_of(cause)):
+            found.append(cause)
+        if mesh.is_finished():
+            return found
+    raise AssertionError([cause["kind"] for cause in found])
+
+
+def lines_of(cause: dict[str, Any]) -> list[str]:
+    return lines(cause, "offers") if cause.get("details") else []
+
+
+def test_nobody_takes_it_and_each_of_the_offers_is_told_of() -> None:
+    mesh = MemoryMesh(unit("alef"), dispatch=Dispatch.SHARED_QUEUE)
+    mesh.wait(2)
+    mesh.queues["r1"].take = lambda most: []  # type: ignore[method-assign]
+    mesh.ask("alef")
+    causes = causes_of(mesh, "q.1")
+    told = [lines_of(cause)[0][:6] for cause in causes if cause["kind"] == "waits-for-taker"]
+    assert told == ["1 of 3", "2 of 3", "3 of 3"]
+    assert not [cause for cause in causes if cause["kind"] == "next-to-start" and cause["next"]]
+    assert [event.hold.offers for event in mesh.told(e.JobQueued) if event.hold] == [1, 2, 3]
+
+
+def test_of_offers_that_are_taken_at_once_nobody_is_told() -> None:
+    mesh = MemoryMesh(unit("alef") | unit("bet"), runners=2, dispatch=Dispatch.SHARED_QUEUE)
+    mesh.wait(2)
+    mesh.ask("alef", "bet")
+    mesh.finished()
+    assert len(mesh.told(e.JobOffered)) == 2
+    assert [event.hold for event in mesh.told(e.JobQueued)] == [None, None]
+
+
+def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None:
+    let_go = Event()
+
+    def build(order: e.JobAssigned, log: Any, cancel: Event) -> Outcome:
+        while not let_go.is_set():
+            if cancel.wait(0.001):
+                return Outcome.CANCELED
+        return Outcome.SUCCESS
+
+    mesh = MemoryMesh(unit("alef") | unit("bet"), slots=2, build=build)
+    mesh.ask("alef", "bet")
+    mesh.until(lambda: len(mesh.told(e.JobRunning)) == 2)
+    mesh.kill("r1")
+    mesh.wait(1)
+    mesh.start("r1")
+    kinds = {"building", "waits-apart-from-suspect"}
+    mesh.until(lambda: {cause_of(mesh, job)["kind"] for job in ("q.1", "q.2")} == kinds)
+    held, runs = sorted(("q.1", "q.2"), key=lambda job: cause_of(mesh, job)["kind"] == "building")
+    for _ in range(100):
+        mesh.round()
+        cause = cause_of(mesh, held)
+        assert cause["kind"] == "waits-apart-from-suspect"
+        assert runs in cause["answer"] and "r1 died" in cause["answer"]
+    kept = [event.reason for event in mesh.told(e.JobQueued) if event.hold]
+    assert set(kept) == {f"not beside {runs} on r1: a runner may have died of either"}
+    let_go.set()
+    assert mesh.finished().outcome == "success"
