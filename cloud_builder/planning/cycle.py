@@ -24,7 +24,7 @@ from .components import among, strongly_connected
 from .graph import Graph
 from .meaning import Numbers, Resolver
 from .records import JobRecord
-from .relations import groups, offered_profiles
+from .relations import Alternative, groups, offered_profiles
 
 ROUNDS = 3
 _HARMLESS = ("nocheck", "nodoc", "noinsttest")
@@ -34,8 +34,8 @@ _NEVER = frozenset({"cross"})
 _MANY = 64
 """In a cycle of more members it is not tried for each profile, and not for each member, whether it can be spared."""
 
-IsPublished = Callable[[str, str], bool]
-"""Whether a binary package is published for a target: (target name, package name)."""
+IsPublished = Callable[[str, Alternative], bool]
+"""Whether a binary package is published for a target in a version that fits: (target name, what is asked for)."""
 Profiles = tuple[str, ...]
 
 
@@ -106,11 +106,11 @@ class _Breaker:
         resolver = Resolver(graph.nodes, graph.number, graph.providers, graph.units)
         found: set[int] = set()
         for group in groups(unit.build_depends, target.arch, profiles):
-            name, meant = resolver.meant(group, source, target.name)
-            if not self.is_published(target.name, name):
+            taken, meant = resolver.meant(group, source, target.name)
+            if taken is not None and not self.is_published(target.name, taken):
                 found.update(meant)
         for other in resolver.by_hand(number, unit):
-            if not any(self.is_published(target.name, name) for name in graph.units[other].provides):
+            if not any(self.is_published(target.name, Alternative(name)) for name in graph.units[other].provides):
                 found.add(other)
         return frozenset(found & self.members - {number})
 

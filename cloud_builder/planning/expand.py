@@ -30,7 +30,7 @@ Place = tuple[int, int]
 class Past:
     """What is known from before. `expected`: seconds the node's last build took, 0 for never built."""
 
-    is_published: IsPublished = field(default=lambda target, name: False)
+    is_published: IsPublished = field(default=lambda target, wanted: False)
     expected: Callable[[Node], float] = field(default=lambda node: 0.0)
 
 

@@ -20,7 +20,7 @@ from cloud_builder.model.outcome import UNCHANGED, Outcome
 from . import advance
 from .made import Made
 from .records import Built, JobRecord, Offer
-from .relations import closure
+from .relations import Alternative, closure
 
 RECIPE_VERSION = 1
 """Raise it when a runner would make other bytes of the same inputs."""
@@ -61,18 +61,21 @@ def dependencies(job: JobRecord, made: Made, offer: Callable[[str], Offer | None
     """The exact artifacts of ours for a job: of its request first, else the newest published of other sources.
 
     A member of a dependency cycle may also be built with what its own source has published: what it needs of the cycle
-    is not there yet. `made`: what its request has made; `offer(name)`: the newest published binary package of that name
+    is not there yet. What of ours has no version that a relation asks for is not given: the package manager takes the
+    distribution's. `made`: what its request has made; `offer(name)`: the newest published binary package of that name
     for the job's target."""
     origins: dict[str, tuple[SourceName, UnitPath]] = {}
 
-    def find(name: str) -> Artifact | None:
-        own = made.find(job, name)
+    def find(alternative: Alternative) -> Artifact | None:
+        own = made.find(job, alternative)
         if own is not None:
             artifact, maker = own
             origins[artifact.sha256] = (maker.source, maker.unit)
             return artifact
-        other = offer(name)
+        other = offer(alternative.name)
         if other is None or (other.source == job.source and not job.round):
+            return None
+        if not alternative.is_met_by(other.artifact):
             return None
         origins.setdefault(other.artifact.sha256, (other.source, other.unit))
         return other.artifact

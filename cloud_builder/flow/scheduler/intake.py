@@ -31,6 +31,7 @@ from cloud_builder.planning.ready import (
     skipped,
 )
 from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord
+from cloud_builder.planning.relations import Alternative
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
@@ -97,8 +98,9 @@ def past_of(world: World, state: Documents) -> Past:
         last = state.get("history", history_key(*node)) if known[node.source] else None
         return float((last or {}).get("seconds", 0.0))
 
-    def is_published(target: str, name: str) -> bool:
-        return world.offer(state, target, name) is not None
+    def is_published(target: str, wanted: Alternative) -> bool:
+        offer = world.offer(state, target, wanted.name)
+        return offer is not None and wanted.is_met_by(offer.artifact)
 
     return Past(is_published, expected)
 

@@ -43,7 +43,7 @@ class Transaction:
     emit_live = emit
 
 
-def unit(name: str, build_depends: str = "", tree: str = "0") -> Unit:
+def unit(name: str, build_depends: str = "", tree: str = "0", version: str = "") -> Unit:
     return Unit(
         path=f"p/{name}",
         directory=f"projects/p/{name}",
@@ -53,6 +53,7 @@ def unit(name: str, build_depends: str = "", tree: str = "0") -> Unit:
         targets=(BOOKWORM,),
         provides=(name,),
         build_depends=build_depends,
+        version=version,
     )
 
 

@@ -77,3 +77,13 @@ def test_the_order_of_announcement_changes_nothing(units, data):
     assert [(job.job_id, job.unit, job.outcome) for job in one.jobs] == [
         (job.job_id, job.unit, job.outcome) for job in other.jobs
     ]
+
+
+def test_a_unit_waits_only_for_what_has_a_version_that_fits_and_is_built_with_that():
+    """All packages of the bench are of version 1."""
+    bench = built([unit("a", version="1"), unit("b", "a (= 1)"), unit("c", "a (>= 2)")])
+    b, c = (next(order for order in bench.of(e.JobAssigned) if order.name == name) for name in "bc")
+    assert [artifact.name for artifact in b.dependencies] == ["a_1_amd64.deb"]
+    assert c.dependencies == ()
+    waits = {event.unit for event in bench.of(e.JobBlocked)}
+    assert waits == {"p/b"}

@@ -18,15 +18,16 @@ from cloud_builder.planning.graph import Origin, Snapshot, graph
 BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 
 
-def unit(name, build_depends="", depends=()):
+def unit(name, build_depends="", depends=(), version=""):
     fields = {"path": name, "directory": name, "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
-    return Unit(**fields, targets=(BOOKWORM,), provides=(name,), build_depends=build_depends, depends=depends)
+    return Unit(**fields, targets=(BOOKWORM,), provides=(name,), build_depends=build_depends, depends=depends,
+                version=version)  # fmt: skip
 
 
-def jobs(units, *wanted, published=(), rounds=3):
+def jobs(units, *wanted, published=(), rounds=3, is_published=None):
     fields = {"request_id": "r", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
     request = RequestAccepted(units=wanted or tuple(each.path for each in units), **fields)
-    past = Past(is_published=lambda target, name: name in published)
+    past = Past(is_published=is_published or (lambda target, wanted: wanted.name in published))
     return expand(request, graph([Snapshot("s", Origin("", "a" * 40), units)]), 1, past, rounds=rounds)
 
 
@@ -46,6 +47,12 @@ def test_a_cycle_is_built_with_what_is_published_and_then_with_itself():
     assert plan(units, "top", published=("a", "b"), rounds=2) == [
         ("base", []), ("a1", ["base"]), ("b1", []), ("a2", ["b1", "base"]), ("b2", ["a2"]), ("top", ["a2"]),
     ]  # fmt: skip
+
+
+def test_what_is_published_in_an_older_version_than_is_needed_is_no_way_in():
+    newer = [unit("a", "b (>= 2) <!nocheck>", version="2"), unit("b", "a (>= 2)", version="2")]
+    assert plan(newer, published=("a", "b"), rounds=1)[0] == ("a1", [])
+    assert plan(newer, is_published=lambda target, wanted: wanted.fits("1"))[0][:2] == ("a1", "nocheck")
 
 
 def test_only_the_last_round_is_published():
