@@ -63,7 +63,8 @@ def foresee(world: World, work: Work, event: RequestAccepted, jobs: Sequence[Job
 def summary(totals: PlanTotals) -> str:
     """Of 17 jobs 3 would be built, 2 only if what they need changes."""
     maybe = f", {totals.maybe} only if what they need changes" if totals.maybe else ""
-    return f"of {totals.jobs} jobs {totals.build} would be built{maybe}"
+    cannot = f"; {totals.cannot} cannot be built" if totals.cannot else ""
+    return f"of {totals.jobs} jobs {totals.build} would be built{maybe}{cannot}"
 
 
 def parts(event: RequestAccepted, lines: Sequence[PlannedJob], totals: PlanTotals, now: float) -> Iterator[PlanDrawn]:

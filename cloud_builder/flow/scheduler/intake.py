@@ -80,7 +80,9 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, r
         world.save_job(work, job)
     _supersede(world, work, event, supersede.give_way(event, jobs, older, graph.paths(event.source)))
     for job in jobs:
-        if job.needs:
+        if job.is_finished:
+            conclude(world, work, job)
+        elif job.needs:
             tell(work, job)
         else:
             make_ready(world, work, job)

@@ -29,6 +29,7 @@ class CauseKind(StrEnum):
     DEPENDENCY_FAILED = "dependency-failed"
     FAILED = "failed"
     POISON = "poison"
+    CYCLE = "dependency-cycle"
     ERROR = "error"
     DEADLINE = "deadline"
     CANCELED = "canceled"
