@@ -14,6 +14,7 @@ from cloud_builder.ports.state import Documents
 from . import deadline, dispatch, grant, intake, offer, progress
 from .blocked import Blocked
 from .retention import Retention
+from .usage import Ledger
 from .world import World
 
 
@@ -40,6 +41,7 @@ class SchedulerFlow:
         self._listening_since: float | None = None
         self._rules = Rules(settings.ageing, settings.weights, settings.quotas)
         self._blocked = Blocked()
+        self._ledger = Ledger()
 
     @property
     def world(self) -> World:
@@ -97,6 +99,7 @@ class SchedulerFlow:
         deadline.check(self.world, work)
         progress.finish_requests(self.world, work, self._objects_url)
         self._retention.forget(work)
+        self._ledger.keep(self.world.order, work)
 
     def _listen(self, work: Work) -> None:
         """We listen from when all that happened before us is handled until the broker goes away: what was not heard
@@ -111,4 +114,5 @@ class SchedulerFlow:
         return 0.5
 
     def stop(self, work: Work) -> None:
-        """Nothing to hand over: the state is in the documents."""
+        """The state is in the documents but for what was used in the last seconds."""
+        self._ledger.keep(self.world.order, work, now=True)

@@ -26,6 +26,7 @@ from cloud_builder.ports.state import Documents
 
 from .atlas import Atlas
 from .faults import Faults
+from .usage import recall
 
 E = TypeVar("E", bound=JobEvent)
 
@@ -62,6 +63,7 @@ class World:
         self.made: dict[RequestId, Made] = {}
         self._offers: dict[str, Offer | None] = {}
         self.faults = Faults(state)
+        recall(state, self.order)
         for _, body in state.find("requests", parent="open"):
             self._open(RequestRecord.model_validate(body), state)
 

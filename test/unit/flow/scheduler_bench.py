@@ -103,6 +103,11 @@ class Bench:
                 self.starts.append((payload.job_id, payload.attempt))
         return work.emitted
 
+    def stop(self) -> None:
+        """The last transaction of a process that is told to stop."""
+        with self.state.transaction():
+            self.flow.stop(Transaction(self.now, self.state))
+
     def resume(self) -> list[e.Payload]:
         """The broker has lost its memory."""
         work = Transaction(self.now, self.state)
