@@ -98,7 +98,7 @@ class SchedulerFlow:
                 self._blocked.tell(self.world, work)
         deadline.check(self.world, work)
         progress.finish_requests(self.world, work, self._objects_url)
-        self._retention.forget(work)
+        self._retention.forget(self.world, work)
         self._ledger.keep(self.world.order, work)
 
     def _listen(self, work: Work) -> None:
