@@ -47,10 +47,10 @@ class Last(Lenient):
 
 @dataclass(frozen=True)
 class Known:
-    """Lookups. `offer(target, name)`: the newest published binary package; `building`: who builds that key now."""
+    """Lookups. `offers(target, name)`: see ready.dependencies; `building`: who builds that key now."""
 
     built: Callable[[InputKey], Built | None]
-    offer: Callable[[str, str], Offer | None]
+    offers: Callable[[str, str], Iterable[Offer]]
     last: Callable[[JobRecord], Last | None]
     building: Callable[[InputKey], JobId | None]
     runners: Sequence[RunnerRecord] = ()
@@ -146,7 +146,7 @@ class _Plan:
         return Foreseen(job, PlanVerdict.MAYBE, why, None, seconds)
 
     def _uses(self, job: JobRecord) -> Dependencies:
-        return dependencies(job, self._made, lambda name: self._known.offer(job.target.name, name))
+        return dependencies(job, self._made, lambda name: self._known.offers(job.target.name, name))
 
     def _changed_needs(self, job: JobRecord, last: Last) -> Iterator[str]:
         """Needs that would not be built, and are other than those it was built with last."""

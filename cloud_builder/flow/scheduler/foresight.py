@@ -105,7 +105,7 @@ def _known(world: World, state: Documents) -> Known:
         body = state.get("history", history_key(job.source, job.unit, job.target.name))
         return None if body is None else Last.model_validate(body)
 
-    return Known(built, partial(world.offer, state), last, world.building.get, tuple(world.runners.values()))
+    return Known(built, partial(world.offers, state), last, world.building.get, tuple(world.runners.values()))
 
 
 def _remember(work: Work, request_id: RequestId) -> None:

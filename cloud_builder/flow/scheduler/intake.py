@@ -101,8 +101,7 @@ def past_of(world: World, state: Documents) -> Past:
         return float((last or {}).get("seconds", 0.0))
 
     def is_published(target: str, wanted: Alternative) -> bool:
-        offer = world.offer(state, target, wanted.name)
-        return offer is not None and wanted.is_met_by(offer.artifact)
+        return any(wanted.is_met_by(offer.artifact) for offer in world.offers(state, target, wanted.name))
 
     return Past(is_published, expected)
 
@@ -160,7 +159,7 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
         conclude(world, work, ended)
         return
     found = dependencies(
-        job, world.made_in(job.request_id), lambda name: world.offer(work.state, job.target.name, name)
+        job, world.made_in(job.request_id), lambda name: world.offers(work.state, job.target.name, name)
     )
     key = input_key(job, found.used)
     inputs = {"inputs": inputs_of(job, found.used), "dependencies": found.artifacts}

@@ -3,7 +3,7 @@ what input keys led to that nobody used for long. What is published as the newes
 that nobody touches is not built again for that.
 
 Little by little, so that no tick is long. What is deleted leaves cb.state, too (the mesh tells it as tombstones). Never
-touched: open requests and jobs, what other sources build with (`offers`), snapshots, counters.
+touched: open requests and jobs, what other sources build with (`offers`, `provided`), snapshots, counters.
 
 The rank of a finished request, a cancel and a built key is the time from which it is kept.
 """

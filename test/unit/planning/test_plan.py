@@ -69,7 +69,7 @@ class Past:
         done: dict[Any, JobRecord] = {}
         made = Made(done)
         for each in jobs:
-            uses = dependencies(each, made, lambda name: None)
+            uses = dependencies(each, made, lambda name: ())
             inputs = inputs_of(each, uses.used)
             key = input_key(each, uses.used)
             package = BinaryPackage(name=each.name, version="1", architecture="amd64")
@@ -85,7 +85,7 @@ class Past:
     def draw(self, jobs: list[JobRecord]) -> tuple[list[PlannedJob], PlanTotals]:
         known = Known(
             built=self.built.get,
-            offer=lambda target, name: None,
+            offers=lambda target, name: (),
             last=lambda one: self.last.get(one.unit),
             building=self.building.get,  # type: ignore[arg-type]
             runners=self.runners,
