@@ -228,7 +228,8 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
         return
     for artifact in job.artifacts:
         if artifact.package is not None:
-            offer = Offer(artifact=artifact, source=job.source, unit=job.unit, sequence=job.sequence)
+            of = {"source": job.source, "unit": job.unit, "sequence": job.sequence, "input_key": job.input_key}
+            offer = Offer(artifact=artifact, **of)
             known = world.offer(work.state, job.target.name, artifact.package.name)
             if known is None or known.sequence <= job.sequence:
                 world.save_offer(work, job.target.name, offer)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
+from cloud_builder.model.ids import InputKey
 from cloud_builder.planning.records import Built
 from cloud_builder.ports.mesh import Work
 
@@ -73,15 +74,19 @@ def _built(world: World, work: Work, before: float) -> int:
     found = list(work.state.find("built", before=before, most=MOST))
     targets = world.atlas.targets(work.state) if found else ()
     for key, body in found:
-        if body.get("used_at") and not _is_current(world, work, Built.model_validate(body), targets):
+        if body.get("used_at") and not _is_current(world, work, InputKey(key), Built.model_validate(body), targets):
             work.state.delete("built", key)
         else:
             work.state.put("built", key, {**body, "used_at": work.now}, rank=work.now)
     return len(found)
 
 
-def _is_current(world: World, work: Work, built: Built, targets: Collection[str]) -> bool:
-    """Whether one of its packages is the newest published one of its name, for any target."""
+def _is_current(world: World, work: Work, key: InputKey, built: Built, targets: Collection[str]) -> bool:
+    """Whether one of its packages, for any target, is published as what the key led to. The same bytes, made of older
+    inputs, are no reason to keep those."""
     packages = [(one.package.name, one.sha256) for one in built.artifacts if one.package is not None]
     offers = ((world.offer(work.state, target, name), digest) for name, digest in packages for target in targets)
-    return any(offer is not None and offer.artifact.sha256 == digest for offer, digest in offers)
+    return any(
+        offer is not None and (offer.input_key or key) == key and offer.artifact.sha256 == digest
+        for offer, digest in offers
+    )

@@ -88,6 +88,21 @@ def test_what_nobody_touched_for_long_is_not_built_again(mesh):
     assert len(mesh.builder.orders) == 3
 
 
+def test_of_the_same_bytes_only_the_newest_inputs_are_remembered(mesh, monkeypatch):
+    put = mesh.builder._put
+    monkeypatch.setattr(mesh.builder, "_put", lambda name, content, package=None: put(name, name, package))
+    for number in (2, 3, 4):
+        mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content=f"# {number}"))
+        mesh.until(lambda number=number: len(mesh.told(e.RequestFinished)) == number)
+    assert built(mesh)["lib"] == 4
+    pass_days(mesh, 200)
+    assert built(mesh) == {"lib": 1, "tool": 1, "card": 1}
+    assert len(mesh.builder.orders) == 3 + 3 + 2
+    mesh.ask("card", id="again")
+    mesh.finished("again")
+    assert len(mesh.builder.orders) == 3 + 3 + 2
+
+
 def test_what_git_has_no_more_is_forgotten(mesh):
     mesh.git.repository("memory:demo").commit(unit("lib") | unit("tool", "lib"))
     mesh.until(lambda: kept(mesh)["offers"] == 2)
