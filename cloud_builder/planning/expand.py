@@ -10,7 +10,7 @@ the usual manner. A request that names nothing else is rejected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cloud_builder.errors import Rejected
@@ -18,6 +18,7 @@ from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import JobId, UnitPath, job_id
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 
+from . import doomed
 from .cycle import ROUNDS, Closed, Cycle, IsPublished, cycles
 from .graph import Graph, Node
 from .records import JobRecord
@@ -63,8 +64,9 @@ def expand(
         raise _nothing(request)
     found = {number: each for each in cycles(graph, meant, past.is_published, rounds) for number in each.members}
     named = set(wanted(request, graph))
-    if any(isinstance(each, Closed) for each in found.values()):
-        meant = _without_what_only_the_doomed_need(request, graph, meant, found)
+    if closed := [each for each in found.values() if isinstance(each, Closed)]:
+        start = graph.reach(named, graph.dependants) if request.dependants else named
+        meant = doomed.left(graph, meant, named, start, closed)
     places = list(_places(graph.in_order(meant), found))
     ids = {place: job_id(request.request_id, number) for number, place in enumerate(places, 1)}
     jobs = [
@@ -82,30 +84,6 @@ def expand(
     ]
     ahead = paths(jobs)
     return [job.model_copy(update={"path": ahead[job.job_id]}) for job in jobs]
-
-
-def _without_what_only_the_doomed_need(
-    request: RequestAccepted, graph: Graph, meant: Collection[int], found: Cycles
-) -> set[int]:
-    """What can be built of what is meant, with its needs, and what cannot. Raises Rejected when nothing named can."""
-    closed = [each for each in found.values() if isinstance(each, Closed)]
-    doomed = _reached({number for each in closed for number in each.members}, graph.dependants, meant)
-    named = wanted(request, graph)
-    if doomed.issuperset(named):
-        raise closed[0].why(graph, closed[0].circles[0])
-    start = graph.reach(named, graph.dependants) if request.dependants else named
-    return graph.all_needs(number for number in start if number not in doomed) | doomed
-
-
-def _reached(start: Iterable[int], edges: Sequence[Collection[int]], inside: Collection[int]) -> set[int]:
-    """`start`, and what can be reached from it without leaving `inside`."""
-    found = set(start)
-    todo = list(found)
-    while todo:
-        fresh = {other for other in edges[todo.pop()] if other in inside} - found
-        found |= fresh
-        todo += fresh
-    return found
 
 
 def paths(jobs: Sequence[JobRecord]) -> dict[JobId, float]:

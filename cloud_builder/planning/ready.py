@@ -18,9 +18,10 @@ from cloud_builder.model.inputs import Inputs, Used
 from cloud_builder.model.outcome import UNCHANGED, Outcome
 
 from . import advance
+from .closure import closure
 from .made import Made
 from .records import Built, JobRecord, Offer
-from .relations import Alternative, closure
+from .relations import Alternative
 
 RECIPE_VERSION = 1
 """Raise it when a runner would make other bytes of the same inputs."""

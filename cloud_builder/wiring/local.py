@@ -25,8 +25,8 @@ from cloud_builder.model.manifest import MANIFEST
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.unit import Problem, Target, Unit
+from cloud_builder.planning.closure import among, closure
 from cloud_builder.planning.graph import Graph, Origin, Snapshot, graph
-from cloud_builder.planning.relations import among, closure
 
 from .assemble import builder
 

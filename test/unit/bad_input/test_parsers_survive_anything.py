@@ -19,8 +19,9 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.manifest import ManifestError, parse
 from cloud_builder.model.topics import ROUTES
 from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.closure import among, closure
 from cloud_builder.planning.graph import Origin, Snapshot, graph
-from cloud_builder.planning.relations import among, closure, needed
+from cloud_builder.planning.relations import needed
 from cloud_builder.ports.broker import Partition, Record
 
 RELATIONS = st.text("ab1|,()[]<>!:=.~ ${}\n\t\0é-+", max_size=60) | st.text(max_size=40)

@@ -4,7 +4,8 @@ import pytest
 
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.ids import Digest
-from cloud_builder.planning.relations import Alternative, among, closure, needed
+from cloud_builder.planning.closure import among, closure
+from cloud_builder.planning.relations import Alternative, needed
 
 
 @pytest.mark.parametrize(
