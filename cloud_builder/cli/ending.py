@@ -43,7 +43,7 @@ def show_ending(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any
     outcome = str(request.get("outcome"))
     took = duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
     click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}{_saved(request)}")
-    failed = [job for job in jobs if job.get("outcome") in ("failure", "error")][:SHOWN_FAILURES]
+    failed = _telling([job for job in jobs if job.get("outcome") in ("failure", "error")])[:SHOWN_FAILURES]
     for text in (request.get("message"), request.get("hint")) if not failed else ():
         for line in str(text or "").splitlines():
             click.echo(f"  {line}", err=outcome != "success")
@@ -70,12 +70,21 @@ def _saved(request: dict[str, Any]) -> str:
     return f", saved {duration(saved)}" if saved >= 1 else ""
 
 
+def _telling(failed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of those that were not tried for one and the same cause (a dependency cycle) the first; what was tried before."""
+    tried = [job for job in failed if job.get("attempt")]
+    causes = {job.get("message"): job for job in reversed(failed) if not job.get("attempt")}
+    return [*tried, *reversed(causes.values())]
+
+
 def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
     step = f" in step {job['step']}" if job.get("step") else ""
     click.echo(f"\n{job['unit']} {job['target']}: {styled(str(job['outcome']))}{step}", err=True)
     message = str(job.get("message") or "").splitlines()
     for line in [*message, *str(job.get("hint") or "").splitlines()]:
         click.echo(f"  {line}", err=True)
+    if not job.get("attempt"):
+        return
     for line in _last_lines(mesh, job) if len(message) < 2 and job.get("step") not in TELLING_STEPS else ():
         click.echo(f"  | {line}", err=True)
     click.echo(f"  whole log:  cb-ctl logs {job['job_id']}", err=True)

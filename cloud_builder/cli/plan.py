@@ -24,7 +24,7 @@ MOST_ROWS = 100
 SHOWN_ROWS = 30
 """Of a plan with more than MOST_ROWS: those that say most."""
 _COLUMNS = ("order", "unit", "target", "verdict", "expected", "why")
-_TELLING = ("build", "maybe", "reused", "unchanged")
+_TELLING = ("cannot", "build", "maybe", "reused", "unchanged")
 
 
 @click.command()
@@ -136,7 +136,13 @@ def reckoned(totals: PlanTotals) -> Iterator[str]:
 
 
 def _counted(totals: PlanTotals) -> str:
-    numbers = {"to build": totals.build, "maybe": totals.maybe, "reused": totals.reused, "unchanged": totals.unchanged}
+    numbers = {
+        "to build": totals.build,
+        "maybe": totals.maybe,
+        "reused": totals.reused,
+        "unchanged": totals.unchanged,
+        "cannot be built": totals.cannot,
+    }
     said = ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
     return f"{totals.jobs} jobs: {said}" if totals.jobs != 1 else f"1 job: {said}"
 

@@ -71,7 +71,8 @@ class SchedulerSettings(Strict):
     keep: float = Field(default=30.0, ge=8.0)
     """Days that finished requests and their jobs are remembered; longer than any topic keeps what began them."""
     keep_built: float = Field(default=180.0, ge=8.0)
-    """Days that what an input key led to is remembered after it was last built or used."""
+    """Days that what an input key led to is remembered after it was last built or used. What is published as the newest
+    build of a unit is remembered for as long as it is."""
     ha: bool = False
     """Several schedulers, each with a home of its own, of which one leads: what the leader says goes out in Kafka's
     transactions, so that one that was replaced cannot write. Needs Apache Kafka, not the embedded broker."""

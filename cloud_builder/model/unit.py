@@ -40,8 +40,11 @@ class Unit(Lenient):
     tree: TreeId
     targets: tuple[Target, ...]
     version: str = ""
-    """Of the packages it makes, as far as their packaging says before they are built."""
+    """Of the packages it makes, as far as their packaging says before they are built; empty: not known."""
     provides: tuple[str, ...] = ()
+    virtual: dict[str, tuple[str, ...]] = {}
+    """Those of `provides` that are virtual packages, and in which versions: none for one without a version, an empty
+    one for one that is not known before the build. Units of before this was told have none."""
     build_depends: str = ""
     depends: tuple[UnitPath, ...] = ()
     """What the manifest adds by hand to the dependencies its metadata names."""

@@ -7,7 +7,8 @@ nothing. `rounds` bounds it. Only the last round is published.
 At the start of the world nothing is published. Then members are built without what is missing, when their own
 relations say that they can be: `libfoo-dev <!nocheck>` is not needed with the build profile `nocheck`
 (https://wiki.debian.org/BuildProfileSpec). The profiles that cost least are tried first, and only those members get
-them that must; the rounds after the first are built without. When no profile breaks the cycle, there is no way in.
+them that must; the rounds after the first are built without. When no profile breaks the cycle, there is no way in: its
+members cannot be built, nor what needs them, until one of them is published or offers such a profile.
 """
 
 from __future__ import annotations
@@ -24,18 +25,20 @@ from .components import among, strongly_connected
 from .graph import Graph
 from .meaning import Numbers, Resolver
 from .records import JobRecord
-from .relations import groups, offered_profiles
+from .relations import Alternative, groups, offered_profiles
 
 ROUNDS = 3
 _HARMLESS = ("nocheck", "nodoc", "noinsttest")
 """Leave tests and manuals out, and change nothing that others are built with."""
 _NEVER = frozenset({"cross"})
 """Says how a build is done, and is no wish."""
+CODE = "dependency-cycle"
+"""Of what cannot be built because it is in a cycle without a way in, and of a request of nothing else."""
 _MANY = 64
 """In a cycle of more members it is not tried for each profile, and not for each member, whether it can be spared."""
 
-IsPublished = Callable[[str, str], bool]
-"""Whether a binary package is published for a target: (target name, package name)."""
+IsPublished = Callable[[str, Alternative], bool]
+"""Whether a binary package is published for a target in a version that fits: (target name, what is asked for)."""
 Profiles = tuple[str, ...]
 
 
@@ -60,8 +63,32 @@ class Cycle:
         return self._places[one] < self._places[other]
 
 
-def cycles(graph: Graph, chosen: Collection[int], is_published: IsPublished, rounds: int = ROUNDS) -> Iterator[Cycle]:
-    """The cycles among the chosen nodes. Raises Rejected(code="dependency-cycle") for one that nothing breaks."""
+@dataclass(frozen=True)
+class Closed:
+    """A cycle without a way in. Nodes by their number. `circles`: of its members, those that wait for each other."""
+
+    members: Numbers
+    circles: Sequence[Numbers]
+
+    def circle_of(self, number: int) -> Numbers:
+        """The circle that it is in; empty: it needs one."""
+        return next((circle for circle in self.circles if number in circle), ())
+
+    def why(self, graph: Graph, circle: Numbers) -> Rejected:
+        names = [str(graph.nodes[number].unit) for number in circle]
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        return Rejected(
+            f"units build-depend on each other, and nothing of them is published: {', '.join(names[:10])}{more}",
+            code=CODE,
+            hint="mark what a first build can do without, as in Build-Depends: name <!stage1> (build profiles), or take"
+            " one Build-Depends out until one of them is published once",
+        )
+
+
+def cycles(
+    graph: Graph, chosen: Collection[int], is_published: IsPublished, rounds: int = ROUNDS
+) -> Iterator[Cycle | Closed]:
+    """The cycles among the chosen nodes."""
     inside: dict[int, list[int]] = defaultdict(list)
     for number in chosen:
         if graph.component[number] in graph.members:
@@ -91,10 +118,15 @@ class _Breaker:
     members: frozenset[int]
     is_published: IsPublished
 
-    def cycle(self, rounds: int) -> Cycle:
+    def cycle(self, rounds: int) -> Cycle | Closed:
         profiles: dict[int, Profiles] = {}
+        circles: list[Numbers] = []
         for stuck in self._stuck(self.members, profiles):
-            profiles.update(self._broken(stuck))
+            given, left = self._broken(stuck)
+            profiles.update(given)
+            circles += map(tuple, left)
+        if circles:
+            return Closed(tuple(sorted(self.members)), circles)
         first = {number: self._missing(number, profiles.get(number, ())) for number in self.members}
         order = [number for found in self._components(self.members, first) for number in found]
         return Cycle(tuple(sorted(self.members)), order, first, profiles, max(rounds, 2 if profiles else 1))
@@ -106,11 +138,11 @@ class _Breaker:
         resolver = Resolver(graph.nodes, graph.number, graph.providers, graph.units)
         found: set[int] = set()
         for group in groups(unit.build_depends, target.arch, profiles):
-            name, meant = resolver.meant(group, source, target.name)
-            if not self.is_published(target.name, name):
+            taken, meant = resolver.meant(group, source, target.name)
+            if taken is not None and not self.is_published(target.name, taken):
                 found.update(meant)
         for other in resolver.by_hand(number, unit):
-            if not any(self.is_published(target.name, name) for name in graph.units[other].provides):
+            if not any(self.is_published(target.name, Alternative(name)) for name in graph.units[other].provides):
                 found.add(other)
         return frozenset(found & self.members - {number})
 
@@ -125,14 +157,14 @@ class _Breaker:
         missing = {number: self._missing(number, profiles.get(number, ())) for number in numbers}
         return [sorted(found) for found in self._components(numbers, missing) if len(found) > 1]
 
-    def _broken(self, stuck: Sequence[int]) -> dict[int, Profiles]:
-        """The profiles that free them, for as few as will do."""
+    def _broken(self, stuck: Sequence[int]) -> tuple[dict[int, Profiles], list[list[int]]]:
+        """The profiles that free them, for as few as will do; and those that wait for each other all the same."""
         given: dict[int, Profiles] = {}
         for profiles in _candidates([self.graph.units[number].build_depends for number in stuck]):
             given = {number: profiles for number in stuck if self._is_eased(number, profiles)}
             if given and not self._stuck(stuck, given):
-                return self._fewest(stuck, given)
-        raise self._no_way(self._stuck(stuck, given)[0])
+                return self._fewest(stuck, given), []
+        return given, self._stuck(stuck, given)
 
     def _fewest(self, stuck: Sequence[int], given: dict[int, Profiles]) -> dict[int, Profiles]:
         for number in sorted(given) if len(given) <= _MANY else ():
@@ -142,16 +174,6 @@ class _Breaker:
 
     def _is_eased(self, number: int, profiles: Profiles) -> bool:
         return self._missing(number, profiles) < self._missing(number, ())
-
-    def _no_way(self, stuck: Sequence[int]) -> Rejected:
-        names = [str(self.graph.nodes[number].unit) for number in stuck]
-        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-        return Rejected(
-            f"units build-depend on each other, and nothing of them is published: {', '.join(names[:10])}{more}",
-            code="dependency-cycle",
-            hint="mark what a first build can do without, as in Build-Depends: name <!stage1> (build profiles), or take"
-            " one Build-Depends out",
-        )
 
 
 def _candidates(relations: Sequence[str]) -> Iterator[Profiles]:

@@ -54,23 +54,23 @@ def _provided(graph: Graph, old: Unit, unit: Unit, own: Iterable[int]) -> Graph:
 
 
 def _named(graph: Graph, before: Graph, own: Iterable[int]) -> Graph:
-    mentions, choices = dict(graph.mentions), dict(graph.choices)
+    mentions, versioned = dict(graph.mentions), dict(graph.versioned)
     for number in own:
-        for index, least in ((mentions, 1), (choices, 2)):
-            old, new = _names(before, number, least), _names(graph, number, least)
+        for index, with_version in ((mentions, False), (versioned, True)):
+            old, new = _names(before, number, with_version), _names(graph, number, with_version)
             for name in old - new:
                 index[name] -= {number}
                 if not index[name]:
                     del index[name]
             for name in new - old:
                 index[name] = index.get(name, frozenset()) | {number}
-    return replace(graph, mentions=mentions, choices=choices)
+    return replace(graph, mentions=mentions, versioned=versioned)
 
 
-def _names(graph: Graph, number: int, least: int) -> set[str]:
-    """What a unit's relations name; only those with at least so many alternatives count."""
+def _names(graph: Graph, number: int, with_version: bool) -> set[str]:
+    """What a unit's relations name, or only what they name with a version."""
     wanted = groups(graph.units[number].build_depends, graph.targets[number].arch)
-    return {each.name for group in wanted if len(group) >= least for each in group}
+    return {each.name for group in wanted for each in group if each.operator or not with_version}
 
 
 def _looked_at_again(graph: Graph, old: Unit, unit: Unit) -> set[int]:
@@ -78,8 +78,8 @@ def _looked_at_again(graph: Graph, old: Unit, unit: Unit) -> set[int]:
     found: set[int] = set()
     for name in set(old.provides) ^ set(unit.provides):
         found |= graph.mentions.get(name, frozenset())
-    for name in unit.provides if old.version != unit.version else ():
-        found |= graph.choices.get(name, frozenset())
+    for name in unit.provides if (old.version, old.virtual) != (unit.version, unit.virtual) else ():
+        found |= graph.versioned.get(name, frozenset())
     return found
 
 

@@ -3,24 +3,31 @@
 A request names units of one source. What these need in their own source is drawn in, too: when nothing of it changed,
 its input keys are known and it costs nothing. With `dependants` (a push) so is all that needs them, in whatever source,
 as that source's followed branch is now. Members of a dependency cycle become one job a round (see `cycle`).
+
+What is in a cycle without a way in becomes a job that has failed already, with the cause; what needs it is skipped in
+the usual manner. A request that names nothing else is rejected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import JobId, UnitPath, job_id
-from cloud_builder.model.outcome import Kind
+from cloud_builder.model.outcome import JobState, Kind, Outcome
 
-from .cycle import ROUNDS, Cycle, IsPublished, cycles
+from . import doomed
+from .cycle import ROUNDS, Closed, Cycle, IsPublished, cycles
 from .graph import Graph, Node
 from .records import JobRecord
 
 UNKNOWN = 60.0
 """Seconds that a job is taken to last when none of its request was ever built."""
+
+Cycles = Mapping[int, Cycle | Closed]
+"""By the number of each member."""
 
 Place = tuple[int, int]
 """A node's number, and the round (0: it is in no cycle)."""
@@ -30,7 +37,7 @@ Place = tuple[int, int]
 class Past:
     """What is known from before. `expected`: seconds the node's last build took, 0 for never built."""
 
-    is_published: IsPublished = field(default=lambda target, name: False)
+    is_published: IsPublished = field(default=lambda target, wanted: False)
     expected: Callable[[Node], float] = field(default=lambda node: 0.0)
 
 
@@ -50,15 +57,18 @@ def expand(
 ) -> list[JobRecord]:
     """The jobs of a request, each after those it needs. `rounds`: most of a dependency cycle.
 
-    Raises Rejected when nothing of the snapshot is meant, and for a cycle that nothing breaks."""
+    Raises Rejected when nothing of the snapshot is meant, or nothing that is named can be built because of a cycle."""
     past = past or Past()
     meant = chosen(request, graph)
     if not meant:
         raise _nothing(request)
     found = {number: each for each in cycles(graph, meant, past.is_published, rounds) for number in each.members}
+    named = set(wanted(request, graph))
+    if closed := [each for each in found.values() if isinstance(each, Closed)]:
+        start = graph.reach(named, graph.dependants) if request.dependants else named
+        meant = doomed.left(graph, meant, named, start, closed)
     places = list(_places(graph.in_order(meant), found))
     ids = {place: job_id(request.request_id, number) for number, place in enumerate(places, 1)}
-    named = set(wanted(request, graph))
     jobs = [
         _job(request, graph, number, sequence).model_copy(
             update={
@@ -67,7 +77,7 @@ def expand(
                 "needs": tuple(ids[need] for need in sorted(_needs(graph, (number, turn), meant, found))),
                 "wanted": number in named,
                 "expected": past.expected(graph.nodes[number]),
-                **(_in_cycle(found[number], number, turn) if turn else {}),
+                **_in_cycle(graph, found.get(number), number, turn),
             }
         )
         for position, (number, turn) in enumerate(places, 1)
@@ -91,7 +101,7 @@ def paths(jobs: Sequence[JobRecord]) -> dict[JobId, float]:
     return found
 
 
-def _places(order: Iterable[int], found: dict[int, Cycle]) -> Iterator[Place]:
+def _places(order: Iterable[int], found: Cycles) -> Iterator[Place]:
     """Each node once, the members of a cycle round by round where the first of them stands."""
     done: set[int] = set()
     for number in order:
@@ -100,18 +110,23 @@ def _places(order: Iterable[int], found: dict[int, Cycle]) -> Iterator[Place]:
             yield number, 0
         elif number not in done:
             done.update(cycle.members)
-            yield from ((member, turn) for turn in range(1, cycle.rounds + 1) for member in cycle.order)
+            if isinstance(cycle, Closed):
+                yield from ((member, 0) for member in sorted(cycle.members, key=lambda one: not cycle.circle_of(one)))
+            else:
+                yield from ((member, turn) for turn in range(1, cycle.rounds + 1) for member in cycle.order)
 
 
-def _needs(graph: Graph, place: Place, meant: set[int], found: dict[int, Cycle]) -> set[Place]:
+def _needs(graph: Graph, place: Place, meant: set[int], found: Cycles) -> set[Place]:
     number, turn = place
     own = found.get(number)
+    if isinstance(own, Closed):
+        return set() if own.circle_of(number) else {(need, 0) for circle in own.circles for need in circle}
     needs: set[Place] = set()
     for need in graph.needs[number]:
         other = found.get(need)
         if need not in meant:
             continue
-        if other is None:
+        if other is None or isinstance(other, Closed):
             needs.add((need, 0))
         elif other is not own:
             needs.add((need, other.rounds))
@@ -122,10 +137,21 @@ def _needs(graph: Graph, place: Place, meant: set[int], found: dict[int, Cycle])
     return needs
 
 
-def _in_cycle(cycle: Cycle, number: int, turn: int) -> dict[str, object]:
+def _in_cycle(graph: Graph, cycle: Cycle | Closed | None, number: int, turn: int) -> dict[str, object]:
     """Only the last round is published: what comes before it was built with what will be replaced."""
+    if cycle is None:
+        return {}
+    if isinstance(cycle, Closed):
+        circle = cycle.circle_of(number)
+        return _failed(cycle.why(graph, circle)) if circle else {}
     first = {"profiles": cycle.profiles.get(number, ())} if turn == 1 else {}
     return {"round": turn, **first, **({} if turn == cycle.rounds else {"publish": False})}
+
+
+def _failed(why: Rejected) -> dict[str, object]:
+    """The recipes say so: it is not tried, and not tried again by itself."""
+    told = {"code": why.code, "message": why.message, "hint": why.hint}
+    return {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "publish": False, **told}
 
 
 def _job(request: RequestAccepted, graph: Graph, number: int, sequence: int) -> JobRecord:

@@ -70,8 +70,8 @@ class Graph:
     """Target name → binary package → nodes that provide it."""
     mentions: Mapping[str, frozenset[int]]
     """Binary package → nodes whose relations name it."""
-    choices: Mapping[str, frozenset[int]]
-    """Binary package → nodes that name it beside alternatives."""
+    versioned: Mapping[str, frozenset[int]]
+    """Binary package → nodes that name it with a version."""
 
     def units_for(self, source: SourceName, units: Collection[UnitPath], targets: Collection[str] = ()) -> list[int]:
         """The nodes of these units of a source; without `targets` for all that they have."""
@@ -137,7 +137,7 @@ def graph(snapshots: Iterable[Snapshot]) -> Graph:
     rows.sort(key=lambda row: row[0])
     nodes, units, targets = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
     resolver = Resolver(nodes, {node: number for number, node in enumerate(nodes)}, _providers(units, targets), units)
-    needs, mentions, choices = _resolved(resolver, targets)
+    needs, mentions, versioned = _resolved(resolver, targets)
     component, level, members = _components(needs)
     return Graph(
         origins={source: snapshot.origin for source, snapshot in known.items()},
@@ -153,7 +153,7 @@ def graph(snapshots: Iterable[Snapshot]) -> Graph:
         place=[place(*each, len(nodes)) for each in zip(level, component, range(len(nodes)), strict=True)],
         providers=resolver.providers,
         mentions=mentions,
-        choices=choices,
+        versioned=versioned,
     )
 
 
@@ -173,19 +173,19 @@ def _providers(units: Sequence[Unit], targets: Sequence[Target]) -> dict[str, di
 def _resolved(
     resolver: Resolver, targets: Sequence[Target]
 ) -> tuple[list[Numbers], dict[str, frozenset[int]], dict[str, frozenset[int]]]:
-    """(needs, mentions, choices) of all units."""
+    """(needs, mentions, versioned) of all units."""
     needs: list[Numbers] = []
     mentions: dict[str, set[int]] = defaultdict(set)
-    choices: dict[str, set[int]] = defaultdict(set)
+    versioned: dict[str, set[int]] = defaultdict(set)
     for number, (unit, target) in enumerate(zip(resolver.units, targets, strict=True)):
         wanted = groups(unit.build_depends, target.arch)
         needs.append(resolver.needs(number, unit, wanted))
         for group in wanted:
             for alternative in group:
                 mentions[alternative.name].add(number)
-                if len(group) > 1:
-                    choices[alternative.name].add(number)
-    return needs, {n: frozenset(each) for n, each in mentions.items()}, {n: frozenset(e) for n, e in choices.items()}
+                if alternative.operator:
+                    versioned[alternative.name].add(number)
+    return needs, {n: frozenset(each) for n, each in mentions.items()}, {n: frozenset(e) for n, e in versioned.items()}
 
 
 def _reversed(needs: Sequence[Numbers]) -> list[Numbers]:

@@ -14,7 +14,7 @@ from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import JobId
 
 from .records import JobRecord
-from .relations import needed
+from .relations import Alternative, versions_provided
 
 
 class Making(NamedTuple):
@@ -44,18 +44,20 @@ class Made:
         for artifact in job.artifacts:
             if (package := artifact.package) is not None:
                 self._makings[package.name].append(Making(True, job.job_id, job.round, artifact))
-                for name in {name for group in needed(package.provides, "") for name in group} - {package.name}:
+                for name in versions_provided(package.provides).keys() - {package.name}:
                     self._makings[name].append(Making(False, job.job_id, job.round, artifact))
 
-    def find(self, job: JobRecord, name: str) -> tuple[Artifact, JobRecord] | None:
-        """The artifact that is meant by the name in a build of the job, and its maker.
+    def find(self, job: JobRecord, alternative: Alternative) -> tuple[Artifact, JobRecord] | None:
+        """The artifact that is meant by a relation of the job, or of what it is built with; and its maker.
 
         A real package is meant before one that provides the name, and of a cycle the last round before the job."""
-        makings = self._makings.get(name)
+        makings = self._makings.get(alternative.name)
         if not makings:
             return None
         needs = self._all_needs(job)
         found = [making for making in makings if needs >> self._jobs[making.maker].number & 1]
+        if alternative.operator:
+            found = [each for each in found if alternative.is_met_by(each.artifact)]
         if not found:
             return None
         best = max(found, key=lambda making: (making.is_real, making.maker))

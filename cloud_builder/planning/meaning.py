@@ -1,10 +1,11 @@
 """Which units of ours a relation of a package means.
 
-Of its alternatives the first that a unit provides, as sbuild would take it: builds must not differ by what else happens
-to be there. The others count only when nobody provides the first ones, and among several that units provide, one with a
-version that would do is preferred. A unit of the same source is meant before one of another; of several that provide a
-(virtual) name, all are: one too many costs an order, one too few a wrong build. A unit that needs itself (a compiler)
-is built with the one of the distribution, or it could never be built at all.
+Of its alternatives the first that a unit provides in a version that fits, as sbuild would take it: builds must not
+differ by what else happens to be there. The others count only when nobody provides the first ones so; what no unit
+provides in such a version is the distribution's (see `relations` for the rule). A unit of the same source is meant
+before one of another; of several that provide a (virtual) name, all are: one too many costs an order, one too few a
+wrong build. A version that is not known before the build fits. A unit that needs itself (a compiler) is built with the
+one of the distribution, or it could never be built at all.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from cloud_builder.model.ids import SourceName, UnitPath
 from cloud_builder.model.unit import Unit
 
-from .relations import Alternatives
+from .relations import Alternative, Alternatives
 
 Numbers = tuple[int, ...]
 """Nodes by their number, ascending."""
@@ -53,19 +54,24 @@ class Resolver:
         nodes = (Node(source, path, target) for path in unit.depends)
         return (self.number[node] for node in nodes if node in self.number)
 
-    def meant(self, group: Alternatives, source: SourceName, target: str) -> tuple[str, Sequence[int]]:
-        """The name of the alternative that is taken, and the nodes that provide it; none: no unit does."""
+    def meant(self, group: Alternatives, source: SourceName, target: str) -> tuple[Alternative | None, Sequence[int]]:
+        """The alternative that is taken, and the nodes that provide it; none: no unit does."""
         providers = self.providers.get(target, {})
-        if len(group) == 1:
-            return group[0].name, self._nearest(providers.get(group[0].name, ()), source)
-        provided = [(each, providers[each.name]) for each in group if each.name in providers]
-        ours = [(each, self._nearest(found, source)) for each, found in provided]
-        for alternative, found in ours:
-            if any(alternative.fits(self.units[number].version) for number in found):
-                return alternative.name, found
-        return (ours[0][0].name, ours[0][1]) if ours else ("", ())
+        for alternative in group:
+            found: Sequence[int] = providers.get(alternative.name, ())
+            if found and alternative.operator:
+                found = [number for number in found if _is_provided(alternative, self.units[number])]
+            if found:
+                return alternative, self._nearest(found, source)
+        return None, ()
 
-    def _nearest(self, found: Numbers, source: SourceName) -> Sequence[int]:
+    def _nearest(self, found: Sequence[int], source: SourceName) -> Sequence[int]:
         if len(found) < 2:
             return found
         return [number for number in found if self.nodes[number].source == source] or found
+
+
+def _is_provided(alternative: Alternative, unit: Unit) -> bool:
+    """By a unit that has the name, in a version that fits."""
+    versions = unit.virtual.get(alternative.name)
+    return alternative.fits(unit.version) if versions is None else alternative.fits_any(versions)

@@ -6,7 +6,7 @@ least slots for its weight, and of it the requester; of that one the oldest requ
 longest way to the end. A quota is a number of slots that nothing goes beyond. Concept: doc/concept/order.md.
 
 It is a value of the scheduler's memory alone: all of it comes back from the tickets of the queued jobs and from what is
-held (what was used lately is forgotten). No clock, no dice: the same calls give the same order. Each call looks at the
+held, with what was used lately (`usage`). No clock, no dice: the same calls give the same order. Each call looks at the
 few whose turn it may be, never at all that wait.
 """
 
@@ -22,6 +22,7 @@ from cloud_builder.model.ids import JobId
 from .shares import Shares
 from .shelves import Head, Lane, Shelves
 from .ticket import RISES, Held, Place, Rules, Ticket, asker_of, place_of
+from .usage import Usage
 
 __all__ = ["Head", "Held", "Order", "Rules", "Ticket", "restored"]
 
@@ -91,7 +92,7 @@ class Order:
         """It has a slot, and waits no more. Known already: nothing changes. `rank`: the class that it counted as."""
         self.remove(held.job_id)
         if held.job_id not in self._shares:
-            self._shares.start(held, held.priority.rank if rank is None else rank)
+            self._shares.start(held, rank)
 
     def end(self, job_id: JobId, now: float) -> None:
         """Its slot is free again."""
@@ -102,6 +103,19 @@ class Order:
                 self._shelves.enter_all()
             else:
                 self._shelves.enter(held.source, asker_of(held))
+
+    def usage(self) -> Usage:
+        """What was used lately, to be written down."""
+        return self._shares.usage()
+
+    @property
+    def usage_version(self) -> int:
+        """Changes with what was used."""
+        return self._shares.version
+
+    def recall(self, usage: Usage) -> None:
+        """What was used before a restart; comes before what is held."""
+        self._shares.recall(usage)
 
     @property
     def busy(self) -> int:

@@ -7,7 +7,8 @@ is built. So a job whose needs would be built is
     build   when something else of it has changed, or it was never built
     maybe   when only those needs are new: they may come out as they were, and then it is not touched (cut-off)
 
-A job whose needs stand still has a known input key, and what that led to is what would become of it.
+A job whose needs stand still has a known input key, and what that led to is what would become of it. One that has
+failed already, in a dependency cycle without a way in, `cannot` be built; nor can what needs it.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ class Last(Lenient):
 
 @dataclass(frozen=True)
 class Known:
-    """Lookups. `offer(target, name)`: the newest published binary package; `building`: who builds that key now."""
+    """Lookups. `offers(target, name)`: see ready.dependencies; `building`: who builds that key now."""
 
     built: Callable[[InputKey], Built | None]
-    offer: Callable[[str, str], Offer | None]
+    offers: Callable[[str, str], Iterable[Offer]]
     last: Callable[[JobRecord], Last | None]
     building: Callable[[InputKey], JobId | None]
     runners: Sequence[RunnerRecord] = ()
@@ -91,8 +92,14 @@ class _Plan:
 
     def foresee(self, job: JobRecord) -> None:
         last = self._known.last(job)
+        hopeless = [self.found[need] for need in job.needs if self.found[need].verdict is PlanVerdict.CANNOT]
         moving = [self.found[need] for need in job.needs if self.found[need].is_moving]
-        found = self._by_needs(job, moving, last) if moving else self._by_key(job, last)
+        if job.is_finished or hopeless:
+            names = list(dict.fromkeys(each.result.unit for each in hopeless))
+            why = job.message or f"needs {named(names, ', ')}, which cannot be built"
+            found = Foreseen(job, PlanVerdict.CANNOT, why)
+        else:
+            found = self._by_needs(job, moving, last) if moving else self._by_key(job, last)
         self.found[job.job_id] = found
         self._results[job.job_id] = found.result
         self._made.note(found.result)
@@ -139,7 +146,7 @@ class _Plan:
         return Foreseen(job, PlanVerdict.MAYBE, why, None, seconds)
 
     def _uses(self, job: JobRecord) -> Dependencies:
-        return dependencies(job, self._made, lambda name: self._known.offer(job.target.name, name))
+        return dependencies(job, self._made, lambda name: self._known.offers(job.target.name, name))
 
     def _changed_needs(self, job: JobRecord, last: Last) -> Iterator[str]:
         """Needs that would not be built, and are other than those it was built with last."""

@@ -18,9 +18,10 @@ from cloud_builder.model.inputs import Inputs, Used
 from cloud_builder.model.outcome import UNCHANGED, Outcome
 
 from . import advance
+from .closure import closure
 from .made import Made
 from .records import Built, JobRecord, Offer
-from .relations import closure
+from .relations import Alternative
 
 RECIPE_VERSION = 1
 """Raise it when a runner would make other bytes of the same inputs."""
@@ -57,22 +58,24 @@ def readiness(needs: Iterable[JobRecord]) -> tuple[Readiness, tuple[JobRecord, .
     return (Readiness.WAIT, waiting) if waiting else (Readiness.START, ())
 
 
-def dependencies(job: JobRecord, made: Made, offer: Callable[[str], Offer | None]) -> Dependencies:
+def dependencies(job: JobRecord, made: Made, offers: Callable[[str], Iterable[Offer]]) -> Dependencies:
     """The exact artifacts of ours for a job: of its request first, else the newest published of other sources.
 
     A member of a dependency cycle may also be built with what its own source has published: what it needs of the cycle
-    is not there yet. `made`: what its request has made; `offer(name)`: the newest published binary package of that name
-    for the job's target."""
+    is not there yet. What of ours has no version that a relation asks for is not given: the package manager takes the
+    distribution's. `made`: what its request has made; `offers(name)`: for the job's target, the newest published binary
+    package of that name, and those that provide it."""
     origins: dict[str, tuple[SourceName, UnitPath]] = {}
 
-    def find(name: str) -> Artifact | None:
-        own = made.find(job, name)
+    def find(alternative: Alternative) -> Artifact | None:
+        own = made.find(job, alternative)
         if own is not None:
             artifact, maker = own
             origins[artifact.sha256] = (maker.source, maker.unit)
             return artifact
-        other = offer(name)
-        if other is None or (other.source == job.source and not job.round):
+        known = (each for each in offers(alternative.name) if each.source != job.source or job.round)
+        other = next((each for each in known if alternative.is_met_by(each.artifact)), None)
+        if other is None:
             return None
         origins.setdefault(other.artifact.sha256, (other.source, other.unit))
         return other.artifact

@@ -69,6 +69,7 @@ def totals(plan: Sequence[Foreseen], runners: Sequence[RunnerRecord]) -> PlanTot
         maybe=count[PlanVerdict.MAYBE],
         reused=count[PlanVerdict.REUSED],
         unchanged=count[PlanVerdict.UNCHANGED],
+        cannot=count[PlanVerdict.CANNOT],
         never_built=sum(each.verdict in _MOST and each.seconds is None for each in plan),
         work=round(work, 1),
         most_work=round(most_work, 1),

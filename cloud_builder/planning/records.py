@@ -229,3 +229,5 @@ class Offer(Lenient):
     source: SourceName
     unit: UnitPath
     sequence: int
+    input_key: InputKey | None = None
+    """What it was built from; None: before that was written down."""

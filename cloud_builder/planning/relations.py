@@ -1,7 +1,9 @@
 """What packages say they need: relation fields (Debian policy 7.1) as groups of alternatives.
 
-Planning asks which of our units could be meant. Whether a version is good enough is decided by the package manager in
-the buildroot, which sees all of them; here versions only decide between alternatives that units of ours provide.
+Planning asks which of our units, and later which of our artifacts, is meant. Both by one rule: an alternative is met by
+a package of that name in a version that fits, or by one that provides the name in a version that fits; a virtual
+package without a version meets no relation with one (policy 7.5). What of ours does not fit is not meant: then the
+package is one of the repositories of the buildroot.
 """
 
 from __future__ import annotations
@@ -41,13 +43,20 @@ class Alternative(NamedTuple):
 
     def fits(self, version: str) -> bool:
         """Whether that version would do; one that is not known, or is none, does."""
-        if not self.operator or not version:
+        return not self.operator or not version or _compares(version, self.operator, self.version)
+
+    def fits_any(self, versions: Iterable[str]) -> bool:
+        """Whether a virtual package that is provided in these versions would do."""
+        return not self.operator or any(map(self.fits, versions))
+
+    def is_met_by(self, artifact: Artifact) -> bool:
+        """Whether a package that has the name, or provides it, does so in a version that would do."""
+        package = artifact.package
+        if package is None or not self.operator:
+            return package is not None
+        if package.name == self.name and self.fits(package.version):
             return True
-        try:
-            found, asked = NativeVersion(version), NativeVersion(self.version)
-        except ValueError:
-            return True
-        return bool(_COMPARE[self.operator](found, asked))
+        return bool(package.provides) and self.fits_any(versions_provided(package.provides).get(self.name, ()))
 
 
 Alternatives = tuple[Alternative, ...]
@@ -60,6 +69,15 @@ _COMPARE: Mapping[str, Callable[[NativeVersion, NativeVersion], object]] = {
 }
 
 
+@lru_cache(maxsize=_MOST_RELATIONS)
+def _compares(version: str, operator: str, asked: str) -> bool:
+    """What is no version is good enough: a dependency too many costs an order, one too few a wrong build."""
+    try:
+        return bool(_COMPARE[operator](NativeVersion(version), NativeVersion(asked)))
+    except ValueError:
+        return True
+
+
 class _Term(NamedTuple):
     """One alternative as it is written, with its restrictions."""
 
@@ -69,18 +87,27 @@ class _Term(NamedTuple):
 
 
 @lru_cache(maxsize=100_000)
-def needed(relations: str, machine: str, profiles: tuple[str, ...] = ()) -> tuple[tuple[str, ...], ...]:
-    """The names of each relation that counts on this machine with these build profiles active.
-
-    `a | b [arm64], c <!nocheck>` on x86_64 → ((a,), (c,))."""
-    return tuple(tuple(each.name for each in group) for group in groups(relations, machine, profiles))
+def needed(relations: str, machine: str, profiles: tuple[str, ...] = ()) -> tuple[Alternatives, ...]:
+    """As `groups`, of fields that are asked about again and again: those of binary packages, and of waiting jobs."""
+    return groups(relations, machine, profiles)
 
 
 def groups(relations: str, machine: str, profiles: tuple[str, ...] = ()) -> tuple[Alternatives, ...]:
-    """Each relation that counts on this machine with these build profiles active, as its alternatives."""
+    """Each relation that counts on this machine with these build profiles active, as its alternatives.
+
+    `a | b [arm64], c <!nocheck>` on x86_64 → ((a,), (c,))."""
     arch = ARCHITECTURES.get(machine, machine)
     texts = " ".join(relations.split()).split(",")  # python-debian's time grows by the square of spaces
     return tuple(group for text in texts for group in _counting(text.strip(), arch, profiles))
+
+
+@lru_cache(maxsize=100_000)
+def versions_provided(provides: str) -> Mapping[str, tuple[str, ...]]:
+    """Of a Provides field, each virtual package and the versions it is provided in."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, operator, version in (each for group in groups(provides, "") for each in group):
+        found[name] = (*found.get(name, ()), *([version] if operator == "=" else ()))
+    return found
 
 
 def offered_profiles(relations: str) -> tuple[str, ...]:
@@ -147,35 +174,3 @@ def _profiles_count(restrictions: object, active: tuple[str, ...]) -> bool:
     if not isinstance(restrictions, list) or not restrictions:
         return True
     return any(all(term.enabled == (term.profile in active) for term in terms) for terms in restrictions)
-
-
-def provided(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
-    """Binary and virtual package name → the artifact that brings it. A real name wins over a virtual one."""
-    virtual: dict[str, Artifact] = {}
-    real: dict[str, Artifact] = {}
-    for artifact in artifacts:
-        if (package := artifact.package) is not None:
-            real[package.name] = artifact
-            if package.provides:
-                virtual.update((name, artifact) for group in needed(package.provides, "") for name in group)
-    return {**virtual, **real}
-
-
-def closure(
-    relations: str, machine: str, find: Callable[[str], Artifact | None], *, profiles: tuple[str, ...] = ()
-) -> tuple[Artifact, ...]:
-    """The artifacts of ours that a build with these relations may use: those it names, and what they depend on.
-
-    `find(name)`: our artifact of that name. Of alternatives the first that we have is given, as the order of the jobs
-    was planned with it. Sorted by name and digest."""
-    chosen: dict[str, Artifact] = {}
-    todo = [(relations, profiles)]
-    while todo:
-        field, active = todo.pop()
-        for group in needed(field, machine, active):
-            artifact = next((found for name in group if (found := find(name)) is not None), None)
-            if artifact is not None and artifact.sha256 not in chosen:
-                chosen[artifact.sha256] = artifact
-                assert artifact.package is not None
-                todo.append((artifact.package.depends, ()))
-    return tuple(sorted(chosen.values(), key=lambda a: (a.name, a.sha256)))

@@ -6,6 +6,7 @@ from cloud_builder.model.ids import JobId, SourceName
 
 from .ticket import CLASSES, FADES, URGENT, Asker, Held, Rules, asker_of
 from .turns import Share, Standing
+from .usage import AskerUsed, SourceUsed, Usage, that_fit
 
 
 class Shares:
@@ -20,6 +21,10 @@ class Shares:
         self._slots: dict[str, int] = {}
         """Held by each source or requester that has a quota."""
         self._faded = now
+        self._risen: dict[JobId, int] = {}
+        """As what jobs counted that got their slot before a restart, where that is not their own class."""
+        self.version = 0
+        """Changes with what `usage` tells."""
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._held
@@ -27,7 +32,12 @@ class Shares:
     def __len__(self) -> int:
         return len(self._held)
 
-    def start(self, held: Held, rank: int) -> None:
+    def start(self, held: Held, rank: int | None = None) -> None:
+        """`rank`: the class that it counts as; None: the one that it had counted as, else its own."""
+        if rank is None:
+            rank = self._risen.pop(held.job_id, held.priority.rank)
+        else:
+            self.version += rank != held.priority.rank
         self._held[held.job_id] = held, rank
         self._source(held.source).take(rank)
         self._asker(held.source, asker_of(held)).take(rank)
@@ -39,6 +49,7 @@ class Shares:
         if job_id not in self._held:
             return None
         held, rank = self._held.pop(job_id)
+        self.version += 1
         seconds = max(0.0, now - held.since)
         self._source(held.source).give_back(rank, seconds)
         self._asker(held.source, asker_of(held)).give_back(rank, seconds)
@@ -63,8 +74,10 @@ class Shares:
 
     def fade(self, now: float) -> bool:
         """What was used counts less as time passes; True: all standings have changed."""
+        self._faded = min(self._faded, now)  # it lies ahead where the clock was ahead
         if now - self._faded < FADES:
             return False
+        self.version += bool(self._sources)
         factor = 0.5 ** ((now - self._faded) / FADES)
         self._faded = now
         for share in (*self._sources.values(), *self._askers.values()):
@@ -72,6 +85,32 @@ class Shares:
         self._sources = {name: share for name, share in self._sources.items() if not share.is_idle}
         self._askers = {name: share for name, share in self._askers.items() if not share.is_idle}
         return True
+
+    def usage(self) -> Usage:
+        """What must not be forgotten, and is written down nowhere else."""
+        askers = [
+            AskerUsed(source=source, rank=asker[0], requester=asker[1], used=share.used)
+            for (source, asker), share in sorted(self._askers.items())
+            if any(share.used)
+        ]
+        return Usage(
+            at=self._faded,
+            sources=tuple(
+                SourceUsed(source=source, used=share.used)
+                for source, share in sorted(self._sources.items())
+                if any(share.used)
+            ),
+            askers=that_fit(askers),
+            risen={job_id: rank for job_id, (held, rank) in self._held.items() if rank != held.priority.rank},
+        )
+
+    def recall(self, usage: Usage) -> None:
+        """Of before a restart. Comes before what is held."""
+        self._faded, self._risen = usage.at, dict(usage.risen)
+        for source in usage.sources:
+            self._source(source.source).recall(source.used)
+        for asker in usage.askers:
+            self._asker(asker.source, (asker.rank, asker.requester)).recall(asker.used)
 
     def _source(self, source: SourceName) -> Share:
         share = self._sources.get(source)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from cloud_builder.model.events import AttemptFinished
 from cloud_builder.model.frozen import Lenient
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import Outcome
@@ -79,6 +80,12 @@ def after(trust: Trust | None, job: JobRecord, end: End, now: float, limit: int)
     if trust is not None and about in trust.errors and not trust.is_set_aside:
         return trust
     return _after_error(trust or Trust(runner_id=job.runner_id), about, end.reason, now, limit)
+
+
+def is_cleared_by(trust: Trust, report: AttemptFinished) -> bool:
+    """An attempt that counts no more (its job was superseded, canceled, or given to another runner meanwhile) says
+    nothing about the job; that it went well after the last error says all about its runner."""
+    return report.outcome is Outcome.SUCCESS and report.started_at > trust.last_error
 
 
 def _after_error(trust: Trust, about: str, reason: str, now: float, limit: int) -> Trust:

@@ -7,7 +7,7 @@ all of them. Knows nothing of jobs.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 N = TypeVar("N")
@@ -48,6 +48,16 @@ class Share:
     def fade(self, factor: float) -> None:
         for one, used in enumerate(self._used):
             self._used[one] = used * factor if used * factor > 1.0 else 0.0
+            self._stand(one)
+
+    @property
+    def used(self) -> tuple[float, ...]:
+        return tuple(self._used)
+
+    def recall(self, used: Sequence[float]) -> None:
+        """What `used` was before."""
+        self._used[: len(used)] = used[: len(self._used)]
+        for one in range(len(self._used)):
             self._stand(one)
 
     @property

@@ -6,8 +6,8 @@ directory: the unit may lie in a commit or in a working tree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cloud_builder.errors import Rejected
@@ -21,11 +21,12 @@ Read = Callable[[str], bytes]
 class Metadata:
     """`build_depends` in the syntax of its format, all fields that count for a build joined (see model.unit.Unit).
 
-    `version`: of the packages, when what is read anyway tells it."""
+    `version`: of the packages, as far as it is known before they are built. `virtual`: see model.unit.Unit."""
 
     provides: tuple[str, ...]
     build_depends: str
     version: str = ""
+    virtual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class BrokenMetadata(Rejected):

@@ -25,8 +25,8 @@ from cloud_builder.model.manifest import MANIFEST
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.unit import Problem, Target, Unit
+from cloud_builder.planning.closure import among, closure
 from cloud_builder.planning.graph import Graph, Origin, Snapshot, graph
-from cloud_builder.planning.relations import closure, provided
 
 from .assemble import builder
 
@@ -138,8 +138,8 @@ class LocalBuilds:
         return path
 
     def _dependencies(self, step: Step) -> tuple[Artifact, ...]:
-        ours = provided([*self._made.get(step.target.name, ()), *self._given])
-        return closure(step.unit.build_depends, step.target.arch, ours.get)
+        ours = among([*self._made.get(step.target.name, ()), *self._given])
+        return closure(step.unit.build_depends, step.target.arch, ours)
 
     def _stored(self, path: Path) -> Artifact:
         package = fragment.binary_package(fragment.read(path))

@@ -94,7 +94,7 @@ def _debian(say: Callable[[str], None], scale: float) -> list[JobRecord]:
         priority=Priority.BULK,
         accepted_at=0.0,
     )
-    past = Past(is_published=lambda target, name: True, expected=lambda node: last[_path(node)])
+    past = Past(is_published=lambda target, wanted: True, expected=lambda node: last[_path(node)])
     return expand(request, whole, 1, past, rounds=1)
 
 

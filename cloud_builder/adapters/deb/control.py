@@ -1,5 +1,7 @@
 """What a Debian source package says of itself: `debian/control` or a `*.dsc` in, binaries and build dependencies out.
 
+Which versions the binaries will have: see `provides`.
+
 Only text is read; nothing of the package is run. A broken file is refused with its line, because a dependency that is
 not seen lets a unit be built in the wrong order. Syntax: Debian policy 5.1 (fields), 7.1 (relations).
 """
@@ -7,7 +9,7 @@ not seen lets a unit be built in the wrong order. Syntax: Debian policy 5.1 (fie
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from debian.deb822 import Deb822, Dsc
@@ -16,11 +18,12 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model import lfs
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
 
+from .provides import VERSION, version_of_tree, virtual_packages
+
 CONTROL = "debian/control"
 _FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
 _FIELD_LINE = re.compile(r"^[!-9;-~]+:")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9+.-]+$")
-_VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,200}")
 _RELATION = re.compile(
     r"^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?"
     r"(\s*\(\s*(<<|<=|=|>=|>>)\s*[^\s()]+\s*\))?"
@@ -44,7 +47,7 @@ class DebMetadata:
             raise BrokenMetadata(f"more than one source: {', '.join(descriptions)}", file=descriptions[1], hint=hint)
         if descriptions:
             return _of_dsc(_text(read, descriptions[0]), descriptions[0])
-        return _of_control(_text(read, CONTROL))
+        return _of_control(_text(read, CONTROL), version_of_tree(read))
 
 
 def _text(read: Read, file: str) -> str:
@@ -64,7 +67,7 @@ def _text(read: Read, file: str) -> str:
         raise BrokenMetadata("not UTF-8 text", file=file, line=line, hint="Save the file in UTF-8.") from error
 
 
-def _of_control(text: str) -> Metadata:
+def _of_control(text: str, version: str) -> Metadata:
     _check_lines(text)
     paragraphs = list(Deb822.iter_paragraphs(text.splitlines(), use_apt_pkg=False))
     if not paragraphs or "Source" not in paragraphs[0]:
@@ -78,8 +81,9 @@ def _of_control(text: str) -> Metadata:
             "a paragraph without Package" if binaries else "no binary package", file=CONTROL, hint=hint
         )
     _check_names(names, CONTROL)
-    provided = (name for binary in binaries for name in _provided(str(binary.get("Provides", ""))))
-    return Metadata(tuple(dict.fromkeys((*names, *provided))), _relations(paragraphs[0], text, CONTROL))
+    virtual = virtual_packages((str(binary.get("Provides", "")) for binary in binaries), names, version)
+    provides = tuple(dict.fromkeys((*names, *virtual)))
+    return Metadata(provides, _relations(paragraphs[0], text, CONTROL), version, virtual)
 
 
 def _of_dsc(text: str, file: str) -> Metadata:
@@ -95,7 +99,7 @@ def _of_dsc(text: str, file: str) -> Metadata:
     if not names:
         raise BrokenMetadata("no binary package", file=file, hint="Take the *.dsc that dpkg-source wrote.")
     _check_names(names, file)
-    version = _VERSION.fullmatch(str(description.get("Version", "")).strip())
+    version = VERSION.fullmatch(str(description.get("Version", "")).strip())
     return Metadata(tuple(dict.fromkeys(names)), _relations(description, text, file), version[0] if version else "")
 
 
@@ -139,11 +143,3 @@ def _line_of(text: str, field: str, relation: str) -> int:
     words = relation.split()
     found = (n for n, line in enumerate(lines[first:], first) if words and words[0] in line)
     return next(found, first) + 1
-
-
-def _provided(relations: str) -> Iterator[str]:
-    """Names of virtual packages; what only the build will know (${…}) is left out."""
-    for relation in relations.split(","):
-        name = relation.split("(")[0].strip()
-        if _NAME.match(name):
-            yield name

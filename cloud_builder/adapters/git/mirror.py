@@ -101,9 +101,7 @@ class GitMirror:
             hint = "A link may lead to any file of the same commit; put the file itself there."
             raise Rejected(f"{path} is a link to {to}, which is no file of this commit", code="broken-link", hint=hint)
         if found is None:
-            raise Rejected(
-                f"source {source}: no file {path}", code="unknown-path", hint=did_you_mean(path, listing.entries)
-            )
+            raise Rejected(f"source {source}: no file {path}", code="unknown-path")  # asked of each unit: no search
         identity = listing.entries[found].id
         size = blobs.size(identity)
         if size > most:

@@ -113,7 +113,7 @@ class MemorySource:
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
         files = self._files(source, revision)
         if path not in files:
-            raise Rejected(f"source {source}: no file {path}", code="unknown-path", hint=did_you_mean(path, files))
+            raise Rejected(f"source {source}: no file {path}", code="unknown-path")
         if len(files[path]) > most:
             raise Rejected(f"{path}: has {len(files[path])} bytes, {most} are allowed", code="too-large")
         return files[path]

@@ -31,6 +31,8 @@ def told(event: e.JobEvent, old: Document) -> Document:
     if isinstance(event, e.JobBlocked):
         others = [job for job in event.waiting_for if not _is_other_request(job, event.request_id)]
         return {"needs": others} if others else {}
+    if isinstance(event, e.JobFinished) and event.skipped_for:
+        return {"needs": list(event.skipped_for)}  # it may never have waited for them
     if isinstance(event, e.JobQueued):
         return {"queued_at": old.get("queued_at") or event.at}
     return {}

@@ -97,6 +97,7 @@ class Discovery:
             targets=manifest.targets,
             version=metadata.version,
             provides=metadata.provides,
+            virtual=dict(metadata.virtual),
             build_depends=metadata.build_depends,
             depends=tuple(UnitPath(one) for one in getattr(manifest, "depends", ())),
             constraints=_constraints(manifest),

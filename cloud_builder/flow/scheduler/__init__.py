@@ -8,6 +8,8 @@ tools, and it decides nothing by itself: `cloud_builder.planning` does; this pac
     flow      which event goes where           intake    requests become jobs
     world     the open requests and jobs       dispatch  jobs become orders; leases
     progress  reports become verdicts          telling   what the others are told
+    usage     what sources used lately, kept   retention what is forgotten
+    virtual   published packages by what they provide
 """
 
 from .flow import SchedulerFlow

@@ -60,6 +60,13 @@ class Atlas:
         assert self._followed is not None
         return source not in self._followed or unit in self._paths(source)
 
+    def targets(self, state: Documents) -> set[str]:
+        """The names of all targets that units of followed branches have."""
+        self._load(state)
+        assert self._followed is not None
+        snapshots = self._followed.values()
+        return {target.name for snapshot in snapshots for unit in snapshot.units for target in unit.targets}
+
     def forget(self, work: Work, source: SourceName) -> None:
         """It is not followed any more: nothing of it is drawn into requests of others."""
         for shelf in (self._branches, self._aside, self._arriving):

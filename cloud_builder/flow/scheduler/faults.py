@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from cloud_builder.model.events import RunnerSetAside
+from cloud_builder.model.events import AttemptFinished, RunnerSetAside
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import JobId, RequestId, RunnerId
 from cloud_builder.model.outcome import JobState
@@ -78,6 +78,14 @@ class Faults:
             self._save(work, job.runner_id, after)
             if _aside_since(before) != _aside_since(after):
                 self._tell(work, job.runner_id, after)
+
+    def too_late(self, work: Work, report: AttemptFinished) -> None:
+        """A report of an attempt that counts no more."""
+        known = self.trusts.get(report.runner_id)
+        if known is not None and trust.is_cleared_by(known, report):
+            self._save(work, report.runner_id, None)
+            if known.is_set_aside:
+                self._tell(work, report.runner_id, None)
 
     def returned(self, work: Work, runner_id: RunnerId) -> None:
         """It was told to stop."""

@@ -14,6 +14,7 @@ from cloud_builder.ports.state import Documents
 from . import deadline, dispatch, grant, intake, offer, progress
 from .blocked import Blocked
 from .retention import Retention
+from .usage import UsageDocument
 from .world import World
 
 
@@ -40,6 +41,7 @@ class SchedulerFlow:
         self._listening_since: float | None = None
         self._rules = Rules(settings.ageing, settings.weights, settings.quotas)
         self._blocked = Blocked()
+        self._usage = UsageDocument()
 
     @property
     def world(self) -> World:
@@ -96,7 +98,8 @@ class SchedulerFlow:
                 self._blocked.tell(self.world, work)
         deadline.check(self.world, work)
         progress.finish_requests(self.world, work, self._objects_url)
-        self._retention.forget(work)
+        self._retention.forget(self.world, work)
+        self._usage.keep(self.world.order, work)
 
     def _listen(self, work: Work) -> None:
         """We listen from when all that happened before us is handled until the broker goes away: what was not heard
@@ -111,4 +114,5 @@ class SchedulerFlow:
         return 0.5
 
     def stop(self, work: Work) -> None:
-        """Nothing to hand over: the state is in the documents."""
+        """The state is in the documents but for what was used in the last seconds."""
+        self._usage.keep(self.world.order, work, now=True)

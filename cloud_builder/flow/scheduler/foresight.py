@@ -63,7 +63,8 @@ def foresee(world: World, work: Work, event: RequestAccepted, jobs: Sequence[Job
 def summary(totals: PlanTotals) -> str:
     """Of 17 jobs 3 would be built, 2 only if what they need changes."""
     maybe = f", {totals.maybe} only if what they need changes" if totals.maybe else ""
-    return f"of {totals.jobs} jobs {totals.build} would be built{maybe}"
+    cannot = f"; {totals.cannot} cannot be built" if totals.cannot else ""
+    return f"of {totals.jobs} jobs {totals.build} would be built{maybe}{cannot}"
 
 
 def parts(event: RequestAccepted, lines: Sequence[PlannedJob], totals: PlanTotals, now: float) -> Iterator[PlanDrawn]:
@@ -104,7 +105,7 @@ def _known(world: World, state: Documents) -> Known:
         body = state.get("history", history_key(job.source, job.unit, job.target.name))
         return None if body is None else Last.model_validate(body)
 
-    return Known(built, partial(world.offer, state), last, world.building.get, tuple(world.runners.values()))
+    return Known(built, partial(world.offers, state), last, world.building.get, tuple(world.runners.values()))
 
 
 def _remember(work: Work, request_id: RequestId) -> None:

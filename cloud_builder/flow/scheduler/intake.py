@@ -32,6 +32,7 @@ from cloud_builder.planning.ready import (
     skipped,
 )
 from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord
+from cloud_builder.planning.relations import Alternative
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
@@ -79,7 +80,9 @@ def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, r
     world.begin_jobs(work, jobs)
     _supersede(world, work, event, supersede.give_way(event, jobs, older, graph.paths(event.source)))
     for job in jobs:
-        if job.needs:
+        if job.is_finished:
+            conclude(world, work, job)
+        elif job.needs:
             tell(work, job)
         else:
             make_ready(world, work, job)
@@ -97,8 +100,8 @@ def past_of(world: World, state: Documents) -> Past:
         last = state.get("history", history_key(*node)) if known[node.source] else None
         return float((last or {}).get("seconds", 0.0))
 
-    def is_published(target: str, name: str) -> bool:
-        return world.offer(state, target, name) is not None
+    def is_published(target: str, wanted: Alternative) -> bool:
+        return any(wanted.is_met_by(offer.artifact) for offer in world.offers(state, target, wanted.name))
 
     return Past(is_published, expected)
 
@@ -156,7 +159,7 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
         conclude(world, work, ended)
         return
     found = dependencies(
-        job, world.made_in(job.request_id), lambda name: world.offer(work.state, job.target.name, name)
+        job, world.made_in(job.request_id), lambda name: world.offers(work.state, job.target.name, name)
     )
     key = input_key(job, found.used)
     inputs = {"inputs": inputs_of(job, found.used), "dependencies": found.artifacts}
@@ -225,7 +228,8 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
         return
     for artifact in job.artifacts:
         if artifact.package is not None:
-            offer = Offer(artifact=artifact, source=job.source, unit=job.unit, sequence=job.sequence)
+            of = {"source": job.source, "unit": job.unit, "sequence": job.sequence, "input_key": job.input_key}
+            offer = Offer(artifact=artifact, **of)
             known = world.offer(work.state, job.target.name, artifact.package.name)
             if known is None or known.sequence <= job.sequence:
                 world.save_offer(work, job.target.name, offer)

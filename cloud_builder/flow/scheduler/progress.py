@@ -41,6 +41,7 @@ def ended(world: World, work: Work, event: AttemptFinished, policy: RetryPolicy)
     job = world.jobs.get(event.job_id)
     if job is None or not advance.is_current(job, event.attempt):
         log.info("stale", extra={"job": event.job_id, "attempt": event.attempt, "runner": event.runner_id})
+        world.faults.too_late(work, event)
         return
     world.faults.judge(work, job, End(event.outcome, event.code, event.message), policy.distrust)
     after = advance.finish(job, event, policy, work.now)

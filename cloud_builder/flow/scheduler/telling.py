@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloud_builder.model.events import Hold, JobBlocked, JobFinished, JobQueued, JobRunning, RequestFinished
-from cloud_builder.model.outcome import JobState
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.records import JobRecord
 from cloud_builder.ports.mesh import Work
 
@@ -58,6 +58,7 @@ def verdict_of(job: JobRecord, now: float) -> JobFinished:
         publish=job.publish,
         repository=job.repository,
         sequence=job.sequence,
+        skipped_for=job.needs if job.outcome is Outcome.SKIPPED and not job.is_good else (),
     )
 
 

@@ -27,6 +27,8 @@ from cloud_builder.ports.state import Documents
 from .atlas import Atlas
 from .faults import Faults
 from .ledger import Ledger
+from .usage import recall
+from .virtual import Virtual
 
 E = TypeVar("E", bound=JobEvent)
 
@@ -63,7 +65,9 @@ class World:
         self.atlas = Atlas()
         self.made: dict[RequestId, Made] = {}
         self._offers: dict[str, Offer | None] = {}
+        self._virtual = Virtual()
         self.faults = Faults(state)
+        recall(state, self.order)
         for _, body in state.find("requests", parent="open"):
             self._open(RequestRecord.model_validate(body), state)
 
@@ -143,13 +147,15 @@ class World:
         package = offer.artifact.package
         if package is not None:
             key = f"{target}/{package.name}"
+            self._virtual.replace(work, target, self.offer(work.state, target, package.name), offer)
             _put(work, "offers", key, offer, parent=offer.source)
             self._offers[key] = offer
 
     def forget_offers(self, work: Work, source: SourceName, gone: Collection[UnitPath]) -> None:
         """What units made that git has no more is no dependency of anything."""
         offers = [(key, body) for key, body in work.state.find("offers", parent=source)] if gone else []
-        for key in [key for key, body in offers if body["unit"] in gone]:
+        for key, body in [(key, body) for key, body in offers if body["unit"] in gone]:
+            self._virtual.replace(work, key.rpartition("/")[0], Offer.model_validate(body), None)
             work.state.delete("offers", key)
             self._offers.pop(key, None)
 
@@ -162,6 +168,11 @@ class World:
                 self._offers.clear()
             self._offers[key] = None if body is None else Offer.model_validate(body)
         return self._offers[key]
+
+    def offers(self, state: Documents, target: str, name: str) -> list[Offer]:
+        """The package of that name, and those that provide it."""
+        names = (name, *self._virtual.providers(state, target, name))
+        return [offer for each in names if (offer := self.offer(state, target, each)) is not None]
 
     # --- looking up -----------------------------------------------------------------------------------------------
 

@@ -108,6 +108,8 @@ class JobFinished(JobEvent):
     publish: bool = False
     repository: RepositoryName | None = None
     sequence: int = 0
+    skipped_for: tuple[JobId, ...] = ()
+    """Of a job that was not tried because something that it builds with did not succeed: all that it builds with."""
 
     @property
     def is_good(self) -> bool:

@@ -21,6 +21,8 @@ class PlanVerdict(StrEnum):
     """Named, and built already with the same inputs."""
     UNCHANGED = "unchanged"
     """Drawn in, and built already with the same inputs."""
+    CANNOT = "cannot"
+    """In a dependency cycle that has no way in, or needs what is."""
 
 
 class PlannedJob(Lenient):
@@ -58,6 +60,7 @@ class PlanTotals(Lenient):
     maybe: int = 0
     reused: int = 0
     unchanged: int = 0
+    cannot: int = 0
     never_built: int = 0
     work: float = 0.0
     most_work: float = 0.0

@@ -32,6 +32,7 @@ class CauseKind(StrEnum):
     DEPENDENCY_FAILED = "dependency-failed"
     FAILED = "failed"
     POISON = "poison"
+    CYCLE = "dependency-cycle"
     ERROR = "error"
     DEADLINE = "deadline"
     CANCELED = "canceled"

@@ -16,7 +16,12 @@ _SHOWN = 6
 _LINES = 12
 
 _UNGOOD = (Outcome.FAILURE, Outcome.ERROR)
-_KINDS = {"poison": CauseKind.POISON, "deadline": CauseKind.DEADLINE, "superseded": CauseKind.SUPERSEDED}
+_KINDS = {
+    "poison": CauseKind.POISON,
+    "dependency-cycle": CauseKind.CYCLE,
+    "deadline": CauseKind.DEADLINE,
+    "superseded": CauseKind.SUPERSEDED,
+}
 """Codes that say more than the outcome does."""
 _OUTCOMES = {
     Outcome.FAILURE: CauseKind.FAILED,

@@ -73,6 +73,7 @@ def read(**files: str | bytes) -> Metadata:
 def test_control() -> None:
     found = read(debian__control=CONTROL)
     assert found.provides == ("hello", "hello-doc", "greeter", "greeter-1")
+    assert (found.version, found.virtual) == ("", {"greeter": (), "greeter-1": ("1.0",)})
     relations = found.build_depends.split(", ")
     assert relations == [
         "debhelper-compat (= 13)",
@@ -80,6 +81,52 @@ def test_control() -> None:
         "foo:native | bar",
         "python3",
     ]
+
+
+HEADING = "hello (1:2.0-1) unstable; urgency=medium\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "version"),
+    [
+        ({"debian__changelog": HEADING}, "1:2.0-1"),
+        ({"debian__changelog": "\n" + HEADING + "\n  * Old.\n"}, "1:2.0-1"),
+        ({"debian__changelog": b"hello (2.0) \xff\n"}, "2.0"),
+        ({"debian__changelog": "hello 2.0 unstable\n"}, ""),
+        ({"debian__changelog": "hello (${V}) unstable\n"}, ""),
+        ({"debian__changelog": ""}, ""),
+        ({}, ""),
+        ({"debian__changelog": HEADING, "debian__rules": "%:\n\tdh $@\n# gencontrol -- -v9\n"}, "1:2.0-1"),
+        ({"debian__changelog": HEADING, "debian__rules": "b:\n\tdh_gencontrol -- \\\n\t -v$(V)\n"}, ""),
+        ({"debian__changelog": HEADING, "debian__rules": "b:\n\tdpkg-gencontrol -phello -v9:1\n"}, ""),
+        ({"debian__changelog": HEADING, "debian__rules": "b:\n\tdh_gencontrol --verbose # -v1\n\tgcc -v\n"}, "1:2.0-1"),
+    ],
+)
+def test_packages_of_a_tree_have_the_version_of_its_changelog_as_far_as_that_can_be_told(files, version) -> None:
+    assert read(debian__control=CONTROL, **files).version == version
+
+
+def test_a_tree_and_its_dsc_say_the_same() -> None:
+    tree = read(debian__control=CONTROL, debian__changelog="hello (1.0-1) unstable; urgency=low\n")
+    assert tree.version == read(hello_dsc=DSC).version
+
+
+@pytest.mark.parametrize(
+    ("provides", "version", "virtual"),
+    [
+        ("aa (= ${binary:Version}), bb (= ${source:Version})", "2-1", {"aa": ("2-1",), "bb": ("2-1",)}),
+        ("aa (= ${binary:Version})", "", {"aa": ("",)}),
+        ("aa (= ${other:Version}), ${x}, ${y} (= 1)", "2", {"aa": ("",)}),
+        ("aa (= 1), aa (= 2), aa", "", {"aa": ("1", "2")}),
+        ("aa:any (= 1), bb [linux-any], cc (= 3) [amd64 arm64]", "", {"aa": ("1",), "bb": (), "cc": ("3",)}),
+        ("hello (= 7), hello-doc, A B, aa (>= 1)", "", {"aa": ()}),
+    ],
+)
+def test_virtual_packages_and_their_versions(provides: str, version: str, virtual: object) -> None:
+    text = f"Source: hello\n\nPackage: hello\nProvides: {provides}\n\nPackage: hello-doc\n"
+    found = read(debian__control=text, debian__changelog=f"hello ({version}) unstable\n")
+    assert found.virtual == virtual
+    assert found.provides == ("hello", "hello-doc", *found.virtual)
 
 
 def test_signed_dsc_goes_before_debian() -> None:

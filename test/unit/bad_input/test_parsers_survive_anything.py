@@ -19,8 +19,9 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.manifest import ManifestError, parse
 from cloud_builder.model.topics import ROUTES
 from cloud_builder.model.unit import Target, Unit
+from cloud_builder.planning.closure import among, closure
 from cloud_builder.planning.graph import Origin, Snapshot, graph
-from cloud_builder.planning.relations import closure, needed, provided
+from cloud_builder.planning.relations import needed
 from cloud_builder.ports.broker import Partition, Record
 
 RELATIONS = st.text("ab1|,()[]<>!:=.~ ${}\n\t\0é-+", max_size=60) | st.text(max_size=40)
@@ -86,7 +87,8 @@ def _plan(text: str, name: str) -> None:
         found = DebMetadata().read([name], lambda _: text.encode())
         target = Target(name="t", arch="x86_64")
         unit = Unit(path="u", directory="u", name="u", kind="package", tree="t", targets=(target,),
-                    provides=found.provides, build_depends=found.build_depends)  # fmt: skip
+                    provides=found.provides, version=found.version,
+                    virtual=dict(found.virtual), build_depends=found.build_depends)  # fmt: skip
         graph([Snapshot("s", Origin("", ""), [unit, unit.model_copy(update={"path": "other"})])])
 
 
@@ -95,8 +97,7 @@ def test_binary_control_that_is_accepted_can_be_planned_with(text):
     with contextlib.suppress(Permanent):
         package = fragment.binary_package(text)
         deb = Artifact(name="x.deb", sha256="0" * 64, size=1, kind=ArtifactKind.DEB, package=package)
-        found = provided([deb])
-        closure(package.name, "x86_64", found.get)
+        closure(f"{package.name} (>= 1)", "x86_64", among([deb]))
         entry = fragment.packages_entry(text, "pool/x.deb", 1, "0" * 64)
         assert "\n\n" not in entry
         assert fragment.binary_package(entry).name == package.name

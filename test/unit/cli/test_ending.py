@@ -18,7 +18,7 @@ def job(unit: str, outcome: str, code: str = "") -> dict[str, Any]:
 def ending(capsys: pytest.CaptureFixture[str], jobs: list[dict[str, Any]], **more: Any) -> str:
     request = {"request_id": "r-1", "outcome": "success", "accepted_at": 10.0, "finished_at": 75.0, **more}
     show_ending(cast("Session", None), request, jobs)
-    return capsys.readouterr().out
+    return "".join(capsys.readouterr())
 
 
 def test_what_was_cut_off_is_told_with_what_it_saved(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +32,16 @@ def test_what_was_skipped_for_a_fault_is_not_called_unchanged(capsys: pytest.Cap
     assert "(1 skipped)" in told
     assert "saved" not in told
     assert "cb-ctl get" not in told
+
+
+def test_of_a_cycle_that_was_not_tried_the_cause_is_told_once_and_after_what_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    circle = [{**job(name, "failure", "dependency-cycle"), "message": "a, b", "hint": "mark"} for name in "ab"]
+    other = {**job("c", "failure"), "message": "c.c:1: x\nmore", "attempt": 1}
+    told = ending(capsys, [*circle, other], outcome="failure")
+    assert told.index("c.c:1: x") < told.index("a, b")
+    assert told.count("a, b") == told.count("mark") == told.count("whole log") == 1
 
 
 def test_a_request_in_which_nothing_was_built_has_files_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ class Transaction:
     emit_live = emit
 
 
-def unit(name: str, build_depends: str = "", tree: str = "0") -> Unit:
+def unit(name: str, build_depends: str = "", tree: str = "0", version: str = "") -> Unit:
     return Unit(
         path=f"p/{name}",
         directory=f"projects/p/{name}",
@@ -53,6 +53,7 @@ def unit(name: str, build_depends: str = "", tree: str = "0") -> Unit:
         targets=(BOOKWORM,),
         provides=(name,),
         build_depends=build_depends,
+        version=version,
     )
 
 
@@ -101,6 +102,11 @@ class Bench:
                 self.holding[payload.runner_id].append(payload)
                 self.starts.append((payload.job_id, payload.attempt))
         return work.emitted
+
+    def stop(self) -> None:
+        """The last transaction of a process that is told to stop."""
+        with self.state.transaction():
+            self.flow.stop(Transaction(self.now, self.state))
 
     def resume(self) -> list[e.Payload]:
         """The broker has lost its memory."""

@@ -2,6 +2,7 @@
 order others are heard, and also when the last thing it said was cut off in the middle (no transactions)."""
 
 from random import Random
+from threading import Event
 
 import pytest
 from memory_mesh import MemoryMesh, unit
@@ -45,6 +46,25 @@ def test_every_request_ends_well_however_often_the_machine_is_lost(seed):
     grown = {place for place, size in mesh.sizes().items() if size != before[place]}
     assert all("cb.result" in place or "cb.state" in place for place in grown), "only the last results are told again"
     assert len(mesh.builder.orders) == built
+
+
+def test_what_was_used_lately_is_known_to_a_new_machine():
+    built = Event()
+    mesh = MemoryMesh(CHAIN)
+    mesh.builder.says = lambda order, log, cancel: Outcome.SUCCESS if built.wait(60) else Outcome.ERROR
+    mesh.ask("alone")
+    mesh.until(lambda: mesh.builder.orders)
+    mesh.wait(20)
+    built.set()
+    mesh.finished()
+    mesh.wait(12)
+    before = mesh.daemons["scheduler"].state.get("usage", "shares")
+    assert before["sources"][0]["used"][-1] >= 20.0
+    mesh.kill("scheduler")
+    mesh.daemons["scheduler"].state = MemoryState()
+    mesh.start("scheduler")
+    mesh.wait(1)
+    assert mesh.daemons["scheduler"].state.get("usage", "shares") == before
 
 
 @pytest.mark.parametrize("seed", range(4))

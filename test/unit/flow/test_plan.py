@@ -108,3 +108,10 @@ def test_a_large_plan_comes_in_parts_that_fit_into_messages() -> None:
     assert max(len(part.model_dump_json()) for part in drawn) < MOST_BYTES + 2000
     assert drawn[0].totals == totals
     assert [part.jobs for part in parts(accepted, [], totals, 1.0)] == [()]
+
+
+def test_a_cycle_without_a_way_in_is_said_beside_what_would_be_built() -> None:
+    mesh = MemoryMesh({**unit("egg", "hen"), **unit("hen", "egg"), **unit("top", "egg"), **unit("alone")})
+    drawn = plan(mesh, "top", "alone")
+    assert said(drawn) == {"alone": "build", "egg": "cannot", "hen": "cannot", "top": "cannot"}
+    assert mesh.finished("plan-1").message == "of 4 jobs 1 would be built; 3 cannot be built"

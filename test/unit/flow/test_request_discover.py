@@ -72,6 +72,17 @@ def look(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator
     mirror.close()
 
 
+def test_versions_are_those_of_the_changelog(root: Path, look: Look) -> None:
+    debian = root / "projects/packages/hello/debian"
+    (debian / "changelog").write_text(
+        "hello (2.0-1) unstable; urgency=low\n\n  * x\n\n -- A <a@b.c>  Mon, 1 Jan 2024\n"
+    )
+    with (debian / "control").open("a") as control:
+        control.write("Provides: greeter (= ${binary:Version}), salute\n")
+    [hello] = look().units
+    assert (hello.version, hello.virtual) == ("2.0-1", {"greeter": ("2.0-1",), "salute": ()})
+
+
 def test_units_lie_anywhere(root: Path, look: Look) -> None:
     unit(root, "deep/er/still/tool")
     unit(root, "projects/images/standard", IMAGE)

@@ -216,6 +216,58 @@ def test_after_a_pause_it_gets_one_job_and_with_that_it_is_trusted_again():
     assert set(bench.outcomes().values()) == {"success"}
 
 
+def aside_with_a_canary():
+    """r1, whose pause is over, has its one job; r2 has work for long."""
+    bench = bench_with(*(f"u{number}" for number in range(12)), runners=("r1", "r2"), max_errors=50)
+    set_aside(bench, "r1")
+    bench.deliver(e.BuildCancelRequested(request_id="q"))
+    bench.holding["r2"].clear()
+    bench.slots = 4
+    bench.wait(trust.FIRST_PAUSE)
+    bench.deliver(bench.request(*(f"u{number}" for number in range(5)), id="busy"))
+    assert list(map(len, bench.holding.values())) == [1, 4]
+    return bench
+
+
+def test_a_canary_that_is_revoked_makes_room_for_the_next_one_at_once():
+    bench = aside_with_a_canary()
+    [canary] = bench.holding["r1"]
+    told = bench.deliver(e.BuildCancelRequested(request_id="busy"))
+    assert (canary.job_id, "r1") in {(each.job_id, each.runner_id) for each in told if isinstance(each, e.JobRevoked)}
+    del bench.lives["r2"]
+    bench.holding["r1"].clear()
+    bench.wait(15)
+    bench.deliver(bench.request("u11", id="next"))
+    assert [order.unit for order in bench.holding["r1"]] == ["p/u11"]
+    bench.work_off()
+    assert bench.of(e.RunnerSetAside)[-1].reason == ""
+
+
+@pytest.mark.parametrize(
+    ("begun", "outcome", "is_trusted"),
+    [(-1.0, Outcome.SUCCESS, True), (-1000.0, Outcome.SUCCESS, False), (-1.0, Outcome.CANCELED, False)],
+    ids=["it went well", "before the last error", "it was stopped"],
+)
+def test_a_canary_that_ends_after_its_job_was_canceled_still_tells_about_its_runner(begun, outcome, is_trusted):
+    bench = aside_with_a_canary()
+    [canary] = bench.holding["r1"]
+    bench.deliver(e.BuildCancelRequested(request_id="busy"))
+    report = bench.report(canary, outcome).model_copy(update={"started_at": bench.now + begun})
+    bench.deliver(report)
+    assert (bench.of(e.RunnerSetAside)[-1].reason == "") is is_trusted
+    assert bench.outcomes("busy")[canary.unit] == "canceled"
+
+
+def test_a_runner_that_is_set_aside_keeps_nobody_waiting_where_others_have_room():
+    bench = aside_with_a_canary()
+    bench.deliver(e.BuildCancelRequested(request_id="busy"))
+    for orders in bench.holding.values():
+        orders.clear()
+    bench.wait(1)
+    bench.deliver(bench.request("u11", id="next"))
+    assert [order.unit for order in bench.holding["r2"]] == ["p/u11"]
+
+
 def test_what_waits_for_runners_that_are_all_set_aside_says_so():
     bench = bench_with(*(f"u{number}" for number in range(6)), runners=("r1",), max_errors=50)
     set_aside(bench, "r1")

@@ -49,7 +49,9 @@ def test_no_job_starts_before_its_inputs_are_there(units):
         assert end.code == "dependency-cycle"
         assert bench.starts == []
     else:
-        assert end.outcome is RequestOutcome.SUCCESS
+        cannot = {job.unit for job in end.jobs if job.code == "dependency-cycle"}
+        assert end.outcome is (RequestOutcome.FAILURE if cannot else RequestOutcome.SUCCESS)
+        assert not cannot & {f"p/{order.name}" for order in bench.of(e.JobAssigned)}
         assert {job.unit for job in end.jobs} == {each.path for each in units}
 
 
@@ -61,13 +63,12 @@ def test_every_request_finishes_and_what_does_not_need_a_failed_unit_is_built(un
         assert (
             (job.outcome is Outcome.SUCCESS)
             or job.unit[2:] in failing
-            or job.code in ("dependency-failed", "unchanged")
+            or job.code in ("dependency-failed", "dependency-cycle", "unchanged")
         )
-        if job.code == "dependency-failed":
-            assert failing
-    failed = {job.unit[2:] for job in end.jobs if job.outcome is Outcome.FAILURE}
-    assert failed <= failing
+    failed = {job.unit[2:]: job.code for job in end.jobs if job.outcome is Outcome.FAILURE}
+    assert {name for name, code in failed.items() if code != "dependency-cycle"} <= failing
     assert (end.outcome is RequestOutcome.FAILURE) == bool(failed)
+    assert failed or not any(job.code == "dependency-failed" for job in end.jobs)
 
 
 @given(WORLDS, st.data())
@@ -77,3 +78,27 @@ def test_the_order_of_announcement_changes_nothing(units, data):
     assert [(job.job_id, job.unit, job.outcome) for job in one.jobs] == [
         (job.job_id, job.unit, job.outcome) for job in other.jobs
     ]
+
+
+def test_a_unit_waits_only_for_what_has_a_version_that_fits_and_is_built_with_that():
+    """All packages of the bench are of version 1."""
+    bench = built([unit("a", version="1"), unit("b", "a (= 1)"), unit("c", "a (>= 2)")])
+    b, c = (next(order for order in bench.of(e.JobAssigned) if order.name == name) for name in "bc")
+    assert [artifact.name for artifact in b.dependencies] == ["a_1_amd64.deb"]
+    assert c.dependencies == ()
+    waits = {event.unit for event in bench.of(e.JobBlocked)}
+    assert waits == {"p/b"}
+
+
+def test_a_cycle_without_a_way_in_ends_its_members_and_what_needs_them_and_the_others_are_built():
+    bench = built([unit("a", "b"), unit("b", "a"), unit("c", "b"), unit("alone")])
+    end = bench.result()
+    assert {(job.unit, job.outcome, job.code) for job in end.jobs} == {
+        ("p/a", Outcome.FAILURE, "dependency-cycle"),
+        ("p/b", Outcome.FAILURE, "dependency-cycle"),
+        ("p/c", Outcome.SKIPPED, "dependency-failed"),
+        ("p/alone", Outcome.SUCCESS, ""),
+    }
+    assert end.outcome is RequestOutcome.FAILURE
+    assert end.message.startswith("p/a for bookworm.x86_64: units build-depend on each other")
+    assert next(event.hint for event in bench.of(e.JobFinished) if event.unit == "p/a").startswith("mark what")

@@ -61,6 +61,55 @@ def test_the_longest_way_goes_first_in_a_request() -> None:
     assert bench.of(e.JobAssigned)[0].unit == "p/b"
 
 
+@pytest.fixture
+def turns() -> Bench:
+    """One slot; `old` had it for long, and both wait."""
+    bench = Bench()
+    bench.deliver(*bench.heartbeats(), bench.snapshot(unit("a"), unit("b"), source="old"))
+    bench.deliver(bench.snapshot(unit("c", tree="1"), source="young"))
+    bench.deliver(bench.request("a", "b", id="o", source="old"))
+    bench.deliver(bench.request("c", id="y", source="young"))
+    bench.now += 500
+    return bench
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed a while later"])
+def test_who_had_a_slot_for_long_waits_for_the_others_after_a_restart_too(turns, end) -> None:
+    turns.broker_away = True  # nothing is handed out before the restart
+    turns.broker_seen = 0.0
+    turns.deliver(turns.report(turns.holding["r1"].pop()))
+    turns.broker_away = False
+    if end == "stopped":
+        turns.stop()
+    else:
+        turns.now += 10
+        turns.deliver()
+    turns.boot()
+    turns.deliver(*turns.heartbeats())
+    assert [order.unit for order in turns.holding["r1"]] == ["p/c"]
+
+
+def test_what_was_used_is_written_down_seldom_and_only_when_it_changed(turns, monkeypatch) -> None:
+    written = []
+    put = turns.state.put
+
+    def noted(collection, key, body, **place) -> None:
+        written.extend([turns.now] * (collection == "usage"))
+        put(collection, key, body, **place)
+
+    monkeypatch.setattr(turns.state, "put", noted)
+    began = turns.now
+    turns.work_off()
+    assert turns.state.get("usage", "shares")["sources"][0] == {"source": "old", "used": [0.0, 500.0, 500.0]}
+    turns.deliver(turns.snapshot(unit("d", tree="2"), source="old"), turns.request("d", id="again", source="old"))
+    for seconds in (3, 4, 4, 100):
+        turns.now += seconds
+        turns.deliver(*turns.heartbeats())
+        turns.work_off()
+    turns.stop()
+    assert written == [began, began + 11]
+
+
 def test_quotas_of_the_settings_hold() -> None:
     bench = Bench(runners=("r1", "r2"), quotas={"s": 1})
     bench.deliver(*bench.heartbeats(), bench.snapshot(unit("a"), unit("b")))

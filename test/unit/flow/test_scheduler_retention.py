@@ -1,5 +1,7 @@
 """What the scheduler forgets and what it keeps, over a whole mesh in memory whose clock is moved by days."""
 
+from collections import Counter
+
 import pytest
 from memory_mesh import MemoryMesh, unit
 
@@ -68,13 +70,49 @@ def test_what_was_built_is_reused_after_its_job_was_forgotten(mesh):
     assert len(mesh.builder.orders) == 3
 
 
+def built(mesh):
+    """By package, how many results are remembered."""
+    return Counter(body["artifacts"][0]["package"]["name"] for _, body in mesh.daemons["scheduler"].state.find("built"))
+
+
 def test_what_is_used_is_kept_longer_than_what_is_not(mesh):
-    pass_days(mesh, 100)
-    mesh.ask("lib", id="again")
+    mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content="new"))
+    mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 2)
+    mesh.git.repository("memory:demo").commit(CHAIN)
+    mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 3)
+    assert built(mesh) == {"lib": 2, "tool": 2, "card": 2}
+    pass_days(mesh, 200)
+    assert built(mesh) == {"lib": 1, "tool": 1, "card": 1}
+
+
+def test_what_nobody_touched_for_long_is_not_built_again(mesh):
+    for _ in range(3):
+        pass_days(mesh, 181)
+    mesh.ask("card", id="again")
+    assert {job.outcome for job in mesh.finished("again").jobs} <= {Outcome.REUSED, Outcome.SKIPPED}
+    assert len(mesh.builder.orders) == 3
+
+
+def test_of_the_same_bytes_only_the_newest_inputs_are_remembered(mesh, monkeypatch):
+    put = mesh.builder._put
+    monkeypatch.setattr(mesh.builder, "_put", lambda name, content, package=None: put(name, name, package))
+    for number in (2, 3, 4):
+        mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content=f"# {number}"))
+        mesh.until(lambda number=number: len(mesh.told(e.RequestFinished)) == number)
+    assert built(mesh)["lib"] == 4
+    pass_days(mesh, 200)
+    assert built(mesh) == {"lib": 1, "tool": 1, "card": 1}
+    assert len(mesh.builder.orders) == 3 + 3 + 2
+    mesh.ask("card", id="again")
     mesh.finished("again")
-    pass_days(mesh, 100)
-    [(_, built)] = mesh.daemons["scheduler"].state.find("built")
-    assert built["artifacts"][0]["package"]["name"] == "lib"
+    assert len(mesh.builder.orders) == 3 + 3 + 2
+
+
+def test_what_git_has_no_more_is_forgotten(mesh):
+    mesh.git.repository("memory:demo").commit(unit("lib") | unit("tool", "lib"))
+    mesh.until(lambda: kept(mesh)["offers"] == 2)
+    pass_days(mesh, 181)
+    assert built(mesh) == {"lib": 1, "tool": 1}
 
 
 def test_an_open_request_is_never_forgotten(mesh):

@@ -71,6 +71,7 @@ def test_an_error_names_attempts_and_runners() -> None:
         (Outcome.CANCELED, "canceled", "canceled by ann", "canceled"),
         (Outcome.CANCELED, "deadline", "the request's deadline of 1 h was over", "deadline"),
         (Outcome.SUPERSEDED, "superseded", "superseded by p-2", "superseded"),
+        (Outcome.FAILURE, "dependency-cycle", "units build-depend on each other: a, b", "dependency-cycle"),
         (Outcome.FAILURE, "poison", "took down its runner twice: r1 (attempt 1), r2 (attempt 2)", "poison"),
     ],
 )

@@ -235,6 +235,32 @@ def test_a_failure_is_the_cause_of_all_that_was_not_tried(gate: Gate) -> None:
     assert until(mesh, "q", "failed")["root"]["job_id"] == base
 
 
+def test_a_cycle_without_a_way_in_is_the_cause_of_all_that_needs_it(gate: Gate) -> None:
+    circle = {**unit("egg", "hen"), **unit("hen", "egg"), **unit("nest", "egg"), **unit("home", "nest")}
+    mesh = MemoryMesh({**files(), **circle}, build=gate.build)
+    mesh.ask("home", "other")
+    assert {job.unit[9:]: job.code for job in mesh.finished().jobs} == {
+        "egg": "dependency-cycle", "hen": "dependency-cycle", "nest": "dependency-failed", "home": "dependency-failed",
+        "other": "",
+    }  # fmt: skip
+    egg, home = (job_of(mesh, "q", name) for name in ("egg", "home"))
+    cause = until(mesh, home, "dependency-failed")
+    assert (cause["root"]["job_id"], cause["root"]["kind"]) == (egg, "dependency-cycle")
+    assert "(through packages/nest)" in cause["answer"]
+    assert "nothing of them is published: packages/egg, packages/hen" in cause["answer"]
+    assert "<!stage1>" in cause["next"]
+    assert until(mesh, "q", "failed")["root"]["kind"] == "dependency-cycle"
+
+
+def test_what_a_job_builds_with_is_known_after_its_end(gate: Gate) -> None:
+    mesh = MemoryMesh(files(), build=gate.build)
+    mesh.ask("app")
+    mesh.finished()
+    app = job_of(mesh, "q", "app")
+    until(mesh, app, "built")
+    assert mesh.daemons["info"].state.get("job", app)["needs"] == [job_of(mesh, "q", "lib")]
+
+
 def test_a_failure_after_a_success_names_what_was_different(gate: Gate) -> None:
     mesh = built_once(gate)
     gate.outcomes["base"] = Outcome.FAILURE

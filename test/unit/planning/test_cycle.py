@@ -18,15 +18,16 @@ from cloud_builder.planning.graph import Origin, Snapshot, graph
 BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 
 
-def unit(name, build_depends="", depends=()):
+def unit(name, build_depends="", depends=(), version=""):
     fields = {"path": name, "directory": name, "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
-    return Unit(**fields, targets=(BOOKWORM,), provides=(name,), build_depends=build_depends, depends=depends)
+    return Unit(**fields, targets=(BOOKWORM,), provides=(name,), build_depends=build_depends, depends=depends,
+                version=version)  # fmt: skip
 
 
-def jobs(units, *wanted, published=(), rounds=3):
+def jobs(units, *wanted, published=(), rounds=3, is_published=None):
     fields = {"request_id": "r", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
     request = RequestAccepted(units=wanted or tuple(each.path for each in units), **fields)
-    past = Past(is_published=lambda target, name: name in published)
+    past = Past(is_published=is_published or (lambda target, wanted: wanted.name in published))
     return expand(request, graph([Snapshot("s", Origin("", "a" * 40), units)]), 1, past, rounds=rounds)
 
 
@@ -46,6 +47,12 @@ def test_a_cycle_is_built_with_what_is_published_and_then_with_itself():
     assert plan(units, "top", published=("a", "b"), rounds=2) == [
         ("base", []), ("a1", ["base"]), ("b1", []), ("a2", ["b1", "base"]), ("b2", ["a2"]), ("top", ["a2"]),
     ]  # fmt: skip
+
+
+def test_what_is_published_in_an_older_version_than_is_needed_is_no_way_in():
+    newer = [unit("a", "b (>= 2) <!nocheck>", version="2"), unit("b", "a (>= 2)", version="2")]
+    assert plan(newer, published=("a", "b"), rounds=1)[0] == ("a1", [])
+    assert plan(newer, is_published=lambda target, wanted: wanted.fits("1"))[0][:2] == ("a1", "nocheck")
 
 
 def test_only_the_last_round_is_published():
@@ -86,6 +93,60 @@ def test_what_is_asked_for_beside_a_broken_cycle_is_built():
     assert plan([*PAIR, unit("alone")], "alone") == [("alone", [])]
 
 
+def told(units, *wanted, **more):
+    """(unit, its outcome so far, what it waits for)"""
+    found = jobs(units, *wanted, **more)
+    names = {job.job_id: job.unit for job in found}
+    return [(job.unit, job.code, [names[need] for need in job.needs]) for job in found]
+
+
+CYCLE = "dependency-cycle"
+
+
+@pytest.mark.parametrize(
+    ("units", "wanted", "expected"),
+    [
+        ([*PAIR, unit("top", "a"), unit("alone")], ("top", "alone"),
+         [("a", CYCLE, []), ("alone", "", []), ("b", CYCLE, []), ("top", "", ["a"])]),
+        ([unit("a", "b, base"), unit("b", "a"), unit("base"), unit("alone")], ("a", "alone"),
+         [("alone", "", []), ("a", CYCLE, []), ("b", CYCLE, [])]),
+        ([unit("a", "b, base"), unit("b", "a"), unit("base"), unit("alone", "base")], ("a", "alone"),
+         [("base", "", []), ("a", CYCLE, []), ("b", CYCLE, []), ("alone", "", ["base"])]),
+        ([unit("c", "b"), unit("a", "b"), unit("b", "a, c <!nocheck>"), unit("x")], (),
+         [("a", CYCLE, []), ("b", CYCLE, []), ("c", "", ["a", "b"]), ("x", "", [])]),
+        ([*PAIR, unit("c", "d"), unit("d", "c"), unit("e", "a, c")], ("e", "x"), None),
+        ([*PAIR, unit("c", "d <!nocheck>"), unit("d", "c, a"), unit("x")], ("d", "x"),
+         [("a", CYCLE, []), ("b", CYCLE, []), ("x", "", []),
+          ("c", "", []), ("d", "", ["a", "c"]), ("c", "", ["d"]), ("d", "", ["a", "c"])]),
+    ],
+    ids=["a dependant", "what only it needs", "what others need, too", "a member beside the circle", "two of them",
+         "a cycle that needs one"],
+)  # fmt: skip
+def test_only_what_is_in_or_needs_a_broken_cycle_cannot_be_built(units, wanted, expected):
+    if expected is None:
+        with pytest.raises(Rejected, match="a, b"):
+            told(units, *wanted)
+        return
+    assert sorted(told(units, *wanted, rounds=1)) == sorted(expected)
+
+
+def test_what_cannot_be_built_says_which_cycle_and_what_would_break_it():
+    [a] = [job for job in jobs([*PAIR, unit("alone")]) if job.unit == "a"]
+    assert (a.state, a.outcome, a.publish) == (JobState.FINISHED, Outcome.FAILURE, False)
+    assert a.message == "units build-depend on each other, and nothing of them is published: a, b"
+    assert "<!stage1>" in a.hint and "published once" in a.hint
+
+
+def test_a_push_builds_what_it_changed_though_dependants_of_it_cannot_be():
+    units = [unit("lib"), unit("a", "b, lib"), unit("b", "a"), unit("app", "lib"), unit("top", "a")]
+    fields = {"request_id": "r", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
+    push = RequestAccepted(units=("lib",), dependants=True, **fields)
+    found = expand(push, graph([Snapshot("s", Origin("", "a" * 40), units)]), 1)
+    assert [(job.unit, job.code) for job in found] == [
+        ("lib", ""), ("a", CYCLE), ("b", CYCLE), ("app", ""), ("top", "")
+    ]  # fmt: skip
+
+
 def made(name, turn, content):
     package = BinaryPackage(name=name, version="1", architecture="amd64")
     deb = Artifact(name=f"{name}.deb", sha256=f"{content:064x}", size=1, package=package)
@@ -107,16 +168,19 @@ WORLDS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_si
 
 @given(WORLDS, st.sets(st.sampled_from("abcdef")), st.randoms(use_true_random=False))
 def test_in_whatever_circles_each_job_comes_after_its_needs_and_the_order_of_units_is_nothing(units, known, chance):
-    def told(world):
+    def said(world):
         try:
             return plan(world, published=known)
         except Rejected as error:
             return error.message
 
     shuffled = chance.sample(units, len(units))
-    assert told(units) == told(shuffled)
-    if isinstance(told(units), list):
-        seen = set()
+    assert said(units) == said(shuffled)
+    if isinstance(said(units), list):
+        seen, doomed = set(), set()
         for job in jobs(units, published=known):
             assert set(job.needs) <= seen
             seen.add(job.job_id)
+            if job.code or doomed.intersection(job.needs):
+                doomed.add(job.job_id)
+        assert seen > doomed

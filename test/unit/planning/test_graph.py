@@ -18,6 +18,10 @@ BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 TRIXIE = Target(name="trixie.aarch64", dist="trixie", arch="aarch64")
 
 
+EXIM = {"mail-agent": (), "smtp-1": ("1.2",)}
+POSTFIX = {"mail-agent": (), "smtp-1": ("0", "1.3"), "of-the-build": ("",)}
+
+
 def unit(name, build_depends="", provides=None, targets=(BOOKWORM,), **more):
     fields = {"path": f"p/{name}", "directory": f"p/{name}", "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
     return Unit(**fields, targets=targets, provides=provides or (name,), build_depends=build_depends, **more)
@@ -40,7 +44,16 @@ def needs(*snapshots, target="bookworm.x86_64", of="app", source="s"):
         ("other | lib-dev", ["s/other"]),
         ("foreign | lib-dev | other", ["s/lib"]),
         ("lib-dev (>= 2) | other", ["s/other"]),
-        ("lib-dev (>= 2) | foreign", ["s/lib"]),
+        ("lib-dev (>= 2) | foreign", []),
+        ("lib-dev (>= 2)", []),
+        ("lib-dev (<< 2), lib1 (= 1.5)", ["s/lib"]),
+        ("mail-agent (>= 1)", []),
+        ("smtp-1 (= 1.2) | other", ["s/exim"]),
+        ("smtp-1 (>= 1.3)", ["s/postfix"]),
+        ("smtp-1 (>= 3) | other", ["s/other"]),
+        ("smtp-1", ["s/exim", "s/postfix"]),
+        ("of-the-build (= 7)", ["s/postfix"]),
+        ("other (= 7)", ["s/other"]),
         ("lib-dev [arm64], other [!arm64]", ["s/other"]),
         ("lib-dev <!nocheck>, other <stage1>", ["s/lib"]),
         ("mail-agent", ["s/exim", "s/postfix"]),
@@ -51,8 +64,8 @@ def test_the_unit_that_a_relation_means(relations, expected):
     world = (
         unit("lib", provides=("lib-dev", "lib1"), version="1.5"),
         unit("other"),
-        unit("exim", provides=("exim", "mail-agent")),
-        unit("postfix", provides=("postfix", "mail-agent")),
+        unit("exim", provides=("exim", *EXIM), version="1.2", virtual=EXIM),
+        unit("postfix", provides=("postfix", *POSTFIX), version="9", virtual=POSTFIX),
         unit("app", relations),
     )
     assert needs(snapshot(*world)) == expected
@@ -62,6 +75,17 @@ def test_a_unit_of_the_same_source_is_meant_before_one_of_another():
     mine, theirs = snapshot(unit("app", "lib"), unit("lib")), snapshot(unit("lib"), source="t")
     assert needs(mine, theirs) == ["s/lib"]
     assert needs(snapshot(unit("app", "lib")), theirs) == ["t/lib"]
+
+
+def test_a_version_that_only_another_source_has_is_meant_there():
+    mine = snapshot(unit("app", "lib (>= 2)"), unit("lib", version="1"))
+    assert needs(mine, snapshot(unit("lib", version="2"), source="t")) == ["t/lib"]
+    assert needs(mine, snapshot(unit("lib", version="1.9"), source="t")) == []
+
+
+def test_units_of_before_versions_were_told_provide_whatever_is_asked_for():
+    old = unit("lib", provides=("lib", "virtual"))
+    assert needs(snapshot(old, unit("app", "virtual (>= 2), lib (<< 1)"))) == ["s/lib"]
 
 
 def test_targets_are_separate_worlds():
@@ -92,8 +116,8 @@ EDGES = st.integers(1, 12).flatmap(
 
 @st.composite
 def units(draw, name):
-    provides = (name, "virtual") if draw(st.booleans()) else (name,)
-    return unit(name, draw(RELATIONS), provides, version=draw(VERSIONS))
+    virtual = draw(st.dictionaries(st.just("virtual"), st.sampled_from([(), ("1",), ("2", ""), ("",)])))
+    return unit(name, draw(RELATIONS), (name, *virtual), version=draw(VERSIONS), virtual=virtual)
 
 
 @st.composite

@@ -69,7 +69,7 @@ class Past:
         done: dict[Any, JobRecord] = {}
         made = Made(done)
         for each in jobs:
-            uses = dependencies(each, made, lambda name: None)
+            uses = dependencies(each, made, lambda name: ())
             inputs = inputs_of(each, uses.used)
             key = input_key(each, uses.used)
             package = BinaryPackage(name=each.name, version="1", architecture="amd64")
@@ -85,7 +85,7 @@ class Past:
     def draw(self, jobs: list[JobRecord]) -> tuple[list[PlannedJob], PlanTotals]:
         known = Known(
             built=self.built.get,
-            offer=lambda target, name: None,
+            offers=lambda target, name: (),
             last=lambda one: self.last.get(one.unit),
             building=self.building.get,  # type: ignore[arg-type]
             runners=self.runners,
@@ -265,3 +265,11 @@ def test_many_needs_are_counted() -> None:
     past = Past().after([job(number, f"lib{number}") for number in range(1, 8)] + [last])
     lines, _ = past.draw([*needs, last])
     assert lines[-1].why == "only if p/lib1 or p/lib2 or p/lib3 or one of 4 more comes out other than it was"
+
+
+def test_what_has_failed_before_it_began_cannot_be_built_nor_what_needs_it():
+    closed = {"state": "finished", "outcome": "failure", "code": "dependency-cycle", "message": "in a cycle"}
+    lines, totals = Past().after(chain()).draw(chain(tool=closed))
+    assert verdicts(lines) == [REUSED, PlanVerdict.CANNOT, PlanVerdict.CANNOT, UNCHANGED]
+    assert [line.why for line in lines[1:3]] == ["in a cycle", "needs p/tool, which cannot be built"]
+    assert (totals.cannot, totals.most_work) == (2, 0.0)

@@ -68,7 +68,7 @@ class World:
         return expand(request, graph([Snapshot("s", Origin("u", "a"), self.units())]), self.count)
 
     def planned(self, jobs: list[JobRecord]) -> dict[str, PlanVerdict]:
-        known = Known(self.built.get, lambda target, name: None, lambda job: self.last.get(job.unit), {}.get)
+        known = Known(self.built.get, lambda target, name: (), lambda job: self.last.get(job.unit), {}.get)
         return {line.unit: line.verdict for line in draw(jobs, known)[0]}
 
     def run(self, jobs: list[JobRecord]) -> dict[str, Outcome]:
@@ -76,7 +76,7 @@ class World:
         done: dict[str, JobRecord] = {}
         made = Made(done)
         for job in jobs:
-            uses = dependencies(job, made, lambda name: None)
+            uses = dependencies(job, made, lambda name: ())
             key = input_key(job, uses.used)
             if key in self.built:
                 ended = from_built(job, self.built[key])

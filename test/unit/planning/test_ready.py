@@ -72,9 +72,26 @@ def test_what_is_skipped_because_its_needs_failed_is_not_good():
 def test_what_is_published_is_used_of_other_sources_and_in_a_cycle(source, turn, used):
     offer = Offer(artifact=DEB, source=source, unit="p/a", sequence=1)
     record = job(build_depends="a, libc6", round=turn)
-    found = dependencies(record, Made({}), {"a": offer}.get)
+    found = dependencies(record, Made({}), {"a": [offer], "libc6": []}.__getitem__)
     assert [each.name for each in found.used] == used
     assert all((each.source, each.unit) == (source, "p/a") for each in found.used)
+
+
+@pytest.mark.parametrize(
+    ("relation", "made_too", "used"),
+    [("a (>= 1)", False, "1"), ("a (>= 2)", False, ""), ("a (>= 2)", True, "2"), ("a (= 1)", True, "1")],
+)
+def test_only_a_version_that_fits_is_used_whoever_made_it(relation, made_too, used):
+    newer = DEB.model_copy(update={"sha256": "2" * 64, "package": DEB.package.model_copy(update={"version": "2"})})
+    jobs = {"r.1": job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, artifacts=(newer,))} if made_too else {}
+    made = Made(jobs)
+    for each in jobs.values():
+        made.note(each)
+    record = job(job_id="r.2", number=2, build_depends=relation, needs=tuple(jobs))
+    offer = Offer(artifact=DEB, source="t", unit="p/a", sequence=1)
+    assert [each.package.version for each in dependencies(record, made, {"a": [offer]}.__getitem__).artifacts] == [
+        *used
+    ]
 
 
 def test_what_the_request_made_is_used_before_what_is_published():
@@ -85,4 +102,4 @@ def test_what_the_request_made_is_used_before_what_is_published():
     made.note(jobs["r.1"])
     record = job(job_id="r.2", number=2, build_depends="a", needs=("r.1",))
     offer = Offer(artifact=DEB, source="t", unit="p/a", sequence=1)
-    assert dependencies(record, made, {"a": offer}.get).artifacts == (fresh,)
+    assert dependencies(record, made, {"a": [offer]}.__getitem__).artifacts == (fresh,)
