@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -24,18 +25,32 @@ class Lenient(BaseModel):
         fields, and what is frozen may be shared."""
         if deep:
             return super().model_copy(update=update, deep=True)
-        changes = update or {}
-        return self.unchecked({**self.__dict__, **changes}, self.__pydantic_fields_set__ | changes.keys())
+        return self._of({**self.__dict__, **(update or {})})
 
     @classmethod
-    def unchecked(cls, values: dict[str, Any], given: set[str]) -> Self:
-        """Of `values` for every field, which are taken as they are; `given`: those that are no defaults."""
+    def trusted(cls, **values: Any) -> Self:
+        """Of values that are known to be good, because they come from other such values: nothing is checked. Every
+        field without a default must be there."""
+        return cls._of({**_template(cls), **values})
+
+    @classmethod
+    def _of(cls, values: dict[str, Any]) -> Self:
         made = cls.__new__(cls)
         object.__setattr__(made, "__dict__", values)
-        object.__setattr__(made, "__pydantic_fields_set__", given)
+        object.__setattr__(made, "__pydantic_fields_set__", _NONE)
         object.__setattr__(made, "__pydantic_extra__", None)
         object.__setattr__(made, "__pydantic_private__", None)
         return made
+
+
+_NONE: set[str] = set()
+"""Which fields were given is asked of no value that was made without checks."""
+
+
+@cache
+def _template(model: type[BaseModel]) -> dict[str, Any]:
+    """All fields in their order, with their defaults."""
+    return {name: None if field.is_required() else field.default for name, field in model.model_fields.items()}
 
 
 V = TypeVar("V", bound=Lenient)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
@@ -70,15 +71,17 @@ def expand(
     places = list(_places(graph.in_order(meant), found))
     ids = {place: job_id(request.request_id, number) for number, place in enumerate(places, 1)}
     jobs = [
-        _job(request, graph, number, sequence).model_copy(
-            update={
-                "job_id": ids[number, turn],
-                "number": position,
-                "needs": tuple(ids[need] for need in sorted(_needs(graph, (number, turn), meant, found))),
-                "wanted": number in named,
-                "expected": past.expected(graph.nodes[number]),
-                **_in_cycle(graph, found.get(number), number, turn),
-            }
+        _job(
+            request,
+            graph,
+            number,
+            job_id=ids[number, turn],
+            number=position,
+            sequence=sequence,
+            needs=tuple(ids[need] for need in sorted(_needs(graph, (number, turn), meant, found))),
+            wanted=number in named,
+            expected=past.expected(graph.nodes[number]),
+            **_in_cycle(graph, found.get(number), number, turn),
         )
         for position, (number, turn) in enumerate(places, 1)
     ]
@@ -154,14 +157,13 @@ def _failed(why: Rejected) -> dict[str, object]:
     return {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "publish": False, **told}
 
 
-def _job(request: RequestAccepted, graph: Graph, number: int, sequence: int) -> JobRecord:
-    node, unit = graph.nodes[number], graph.units[number]
+def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **more: Any) -> JobRecord:
+    """The job of a node; `more`: what the request makes of it."""
+    node, unit = graph.nodes[node_number], graph.units[node_number]
     own = node.source == request.source
-    return JobRecord(
-        job_id=JobId(""),
+    told = {"publish": request.publish and unit.kind is Kind.PACKAGE, **more}
+    return JobRecord.trusted(
         request_id=request.request_id,
-        number=0,
-        sequence=sequence,
         source=node.source,
         requester=request.requester,
         url=graph.origins[node.source].url,
@@ -171,14 +173,14 @@ def _job(request: RequestAccepted, graph: Graph, number: int, sequence: int) -> 
         name=unit.name,
         kind=unit.kind,
         tree=unit.tree,
-        target=graph.targets[number],
+        target=graph.targets[node_number],
         provides=unit.provides,
         build_depends=unit.build_depends,
         buildroot=unit.buildroot,
         repositories=unit.repositories,
-        publish=request.publish and unit.kind is Kind.PACKAGE,
         priority=request.priority,
         constraints=unit.constraints,
+        **told,
     )
 
 

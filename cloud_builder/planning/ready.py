@@ -91,7 +91,7 @@ def _used(artifact: Artifact, source: SourceName, unit: UnitPath) -> Used:
 
 def inputs_of(job: JobRecord, used: Iterable[Used]) -> Inputs:
     """Everything that goes in. Not in it: where the unit lies, who asked, and when."""
-    return Inputs(
+    return Inputs.trusted(
         recipe=RECIPE_VERSION,
         tree=job.tree,
         buildroot=job.buildroot,
@@ -104,7 +104,11 @@ def inputs_of(job: JobRecord, used: Iterable[Used]) -> Inputs:
 def input_key(job: JobRecord, used: Iterable[Used]) -> InputKey:
     """sha256 of what goes in, and of what the job is named and for. Keys of jobs without profiles are as they were
     before there were any."""
-    inputs = inputs_of(job, used)
+    return key_of(job, inputs_of(job, used))
+
+
+def key_of(job: JobRecord, inputs: Inputs) -> InputKey:
+    """The input key, where the inputs are known."""
     parts: dict[str, object] = {
         "recipe": inputs.recipe,
         "name": job.name,

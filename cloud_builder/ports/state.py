@@ -25,8 +25,15 @@ class Put(NamedTuple):
     rank: float = 0.0
 
 
+LOOSE = "loose-"
+"""With this begin the names of collections whose documents are only ever asked for by their key: they have no place
+among each other, so that nothing has to be kept in order for them. For what is written all the time."""
+
+
 class Documents(Protocol):
-    """JSON documents, each in a collection under a key; `parent` groups them and `rank` orders them."""
+    """JSON documents, each in a collection under a key; `parent` groups them and `rank` orders them.
+
+    A LOOSE collection knows neither: it cannot be searched or counted."""
 
     def get(self, collection: str, key: str) -> Document | None: ...
 

@@ -20,6 +20,7 @@ from cloud_builder.adapters.sqlite.schema import TABLES
 from cloud_builder.adapters.sqlite.state import SqliteState
 from cloud_builder.errors import Rejected
 from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.state import Put
 
 A, B = Partition("cb.job", 0), Partition("cb.job", 1)
 
@@ -93,6 +94,16 @@ def test_documents_are_counted_by_parent(state):
     state.put("jobs", "1", {}, parent="p")
     state.put("jobs", "2", {}, parent="q")
     assert (state.count("jobs"), state.count("jobs", parent="p"), state.count("none")) == (2, 1, 0)
+
+
+def test_loose_documents_are_known_by_their_key_alone(state):
+    place = "loose-x", "1"
+    state.put(*place, {"n": 1}, parent="p", rank=3.0)
+    state.put("jobs", "1", {"n": 2})
+    state.put(*place, {"n": 3})
+    assert (state.get(*place), state.placed(*place)) == ({"n": 3}, Put(*place, {"n": 3}))
+    state.delete(*place)
+    assert (state.get(*place), state.get("jobs", "1")) == (None, {"n": 2})
 
 
 def test_an_exception_takes_back_everything(state):

@@ -10,6 +10,13 @@ from .packet import packet_1, packet_2
 
 VERSION = 3
 
+LOOSE = """
+CREATE TABLE IF NOT EXISTS loose (
+    collection TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (collection, key)
+) WITHOUT ROWID;
+"""
+"""Documents that have no place (ports.state); before version 3 each had one."""
+
 TABLES = """
 CREATE TABLE document (
     collection TEXT NOT NULL, key TEXT NOT NULL, parent TEXT NOT NULL, rank REAL NOT NULL, body TEXT NOT NULL,
@@ -48,11 +55,8 @@ def prepare(database: sqlite3.Connection, name: str) -> None:
             code="state-too-new",
             hint="Start the newer version, or give this one a home of its own (CB_HOME).",
         )
-    if version == 0:
-        database.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-    if version == 1:
-        database.create_function("packet_1", 4, packet_1)
-        database.executescript(f"BEGIN; {FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
-    if version == 2:
-        database.create_function("packet_2", 1, packet_2)
-        database.executescript(f"BEGIN; {FROM_2} PRAGMA user_version = {VERSION}; COMMIT;")
+    database.create_function("packet_1", 4, packet_1)
+    database.create_function("packet_2", 1, packet_2)
+    steps = {0: TABLES, 1: FROM_1, 2: FROM_2}
+    if version in steps:
+        database.executescript(f"BEGIN; {steps[version]} {LOOSE} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -16,7 +16,7 @@ from typing import Any
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.ports.broker import Outgoing, Partition
-from cloud_builder.ports.state import Document, Put
+from cloud_builder.ports.state import LOOSE, Document, Put
 
 from .lock import Lock
 from .packet import pack, unpack
@@ -27,6 +27,16 @@ _CHECKPOINT = 8000
 """Pages of 4 KiB in the log before they are moved, with two waits for the disk, into the file."""
 _CACHE = 16_000
 """KiB of the file in memory: keys that are digests lie all over it."""
+_GET = (
+    "SELECT body, parent, rank FROM document WHERE collection = ? AND key = ?",
+    "SELECT body, '', 0.0 FROM loose WHERE collection = ? AND key = ?",
+)
+"""Of a document with a place, and of a loose one."""
+_PUT = (
+    "INSERT INTO document (collection, key, parent, rank, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET parent = excluded.parent, rank = excluded.rank, body = excluded.body"
+)
+_PUT_LOOSE = "INSERT OR REPLACE INTO loose (collection, key, body) VALUES (?, ?, ?)"
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
@@ -89,8 +99,7 @@ class SqliteState:
     # --- documents --------------------------------------------------------------------------------------------
 
     def get(self, collection: str, key: str) -> Document | None:
-        row = self._db.execute("SELECT body FROM document WHERE collection = ? AND key = ?", (collection, key))
-        found = row.fetchone()
+        found = self._db.execute(_GET[collection.startswith(LOOSE)], (collection, key)).fetchone()
         return None if found is None else json.loads(found[0])
 
     def put(
@@ -99,19 +108,23 @@ class SqliteState:
         self.put_all([Put(collection, key, body, parent, rank)])
 
     def put_all(self, documents: Iterable[Put]) -> None:
-        self._db.executemany(
-            "INSERT INTO document (collection, key, parent, rank, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-            " SET parent = excluded.parent, rank = excluded.rank, body = excluded.body",
-            [(collection, key, parent, rank, _json(body)) for collection, key, body, parent, rank in documents],
-        )
+        placed: list[tuple[str, str, str, float, str]] = []
+        loose: list[tuple[str, str, str]] = []
+        for collection, key, body, parent, rank in documents:
+            if collection.startswith(LOOSE):
+                loose.append((collection, key, _json(body)))
+            else:
+                placed.append((collection, key, parent, rank, _json(body)))
+        self._db.executemany(_PUT, placed)
+        self._db.executemany(_PUT_LOOSE, loose)
 
     def placed(self, collection: str, key: str) -> Put | None:
-        asked = "SELECT body, parent, rank FROM document WHERE collection = ? AND key = ?"
-        found = self._db.execute(asked, (collection, key)).fetchone()
+        found = self._db.execute(_GET[collection.startswith(LOOSE)], (collection, key)).fetchone()
         return None if found is None else Put(collection, key, json.loads(found[0]), found[1], found[2])
 
     def delete(self, collection: str, key: str) -> None:
-        self._db.execute("DELETE FROM document WHERE collection = ? AND key = ?", (collection, key))
+        table = "loose" if collection.startswith(LOOSE) else "document"
+        self._db.execute(f"DELETE FROM {table} WHERE collection = ? AND key = ?", (collection, key))
 
     def find(
         self,

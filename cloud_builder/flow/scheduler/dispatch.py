@@ -163,7 +163,7 @@ def hand_out(world: World, work: Work, lease: float, *, shared: bool = False) ->
 
 def order_of(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
     assert job.input_key is not None
-    return JobAssigned(
+    return JobAssigned.trusted(
         job_id=job.job_id,
         attempt=job.attempt,
         runner_id=runner_id,

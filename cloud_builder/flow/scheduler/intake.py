@@ -26,8 +26,8 @@ from cloud_builder.planning.ready import (
     Readiness,
     dependencies,
     from_built,
-    input_key,
     inputs_of,
+    key_of,
     readiness,
     skipped,
 )
@@ -161,9 +161,9 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
     found = dependencies(
         job, world.made_in(job.request_id), lambda name: world.offers(work.state, job.target.name, name)
     )
-    key = input_key(job, found.used)
-    inputs = {"inputs": inputs_of(job, found.used), "dependencies": found.artifacts}
-    job = job.model_copy(update={"input_key": key, **inputs})
+    inputs = inputs_of(job, found.used)
+    key = key_of(job, inputs)
+    job = job.model_copy(update={"input_key": key, "inputs": inputs, "dependencies": found.artifacts})
     built = work.state.get("built", key)
     if built is not None:
         conclude(world, work, from_built(job, world.use_built(work, key, Built.model_validate(built))))
@@ -218,7 +218,7 @@ def _remember(world: World, work: Work, job: JobRecord) -> None:
     assert job.input_key is not None
     if job.outcome is Outcome.SUCCESS:
         seconds = sum(job.timings.values())
-        built = Built(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
+        built = Built.trusted(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
         world.save_built(work, job.input_key, built)
         if (job.publish or job.kind is not Kind.PACKAGE) and not job.profiles:
             last = Dumped(Last(seconds=seconds, inputs=job.inputs, job_id=job.job_id))

@@ -2,7 +2,7 @@
 
     expansions/<request>#<n>   what a request became, some dozens of jobs in each
     jobs/<job>                 one of them again, as a whole: its inputs were known later, or it became more urgent
-    standings/<job>            how far it has come since
+    loose-standings/<job>      how far it has come since
 
 A document counts for more than those above it. So what a request becomes is a few documents, and a step of a job costs
 a few hundred bytes in the state file, in the outbox and on cb.state, and not the whole job again.
@@ -16,9 +16,9 @@ from cloud_builder.model.frozen import Dumped, DumpedList
 from cloud_builder.model.ids import JobId, RequestId
 from cloud_builder.planning.records import JobRecord, Standing
 from cloud_builder.ports.mesh import Work
-from cloud_builder.ports.state import Document, Documents
+from cloud_builder.ports.state import LOOSE, Document, Documents
 
-EXPANSIONS, JOBS, STANDINGS = "expansions", "jobs", "standings"
+EXPANSIONS, JOBS, STANDINGS = "expansions", "jobs", f"{LOOSE}standings"
 TOGETHER = 50
 """Jobs in one document: with very many dependencies each of them is some ten kilobytes."""
 
@@ -37,9 +37,9 @@ class Ledger:
     def load(self, state: Documents, request_id: RequestId) -> list[JobRecord]:
         """All jobs of a request, by number."""
         bodies = dict(_bodies(state, request_id))
-        standings = dict(state.find(STANDINGS, parent=request_id))
-        self._moved |= {JobId(job_id) for job_id in standings}
-        records = [_record(body, standings.get(job_id)) for job_id, body in bodies.items()]
+        found = {job_id: state.get(STANDINGS, job_id) for job_id in bodies}
+        self._moved.update(job_id for job_id, standing in found.items() if standing is not None)
+        records = [_record(body, found[job_id]) for job_id, body in bodies.items()]
         return sorted(records, key=lambda job: job.number)
 
     def begin(self, work: Work, jobs: Sequence[JobRecord]) -> None:
@@ -59,7 +59,7 @@ class Ledger:
             _put(work, together)
         elif _is_the_same(old, job):
             self._moved.add(job.job_id)
-            work.state.put(STANDINGS, job.job_id, Dumped(job, Standing), parent=job.request_id, rank=job.number)
+            work.state.put(STANDINGS, job.job_id, Dumped(job, Standing))
         else:
             work.state.put(JOBS, job.job_id, Dumped(job), parent=job.request_id, rank=job.number)
             if job.job_id in self._moved:
@@ -82,13 +82,17 @@ def find(state: Documents, job_id: JobId) -> JobRecord | None:
 
 
 def forget(work: Work, request_id: RequestId, most: int) -> int:
-    """At most so many documents of a request; how many there were."""
+    """Some jobs of a request, about so many; how many. Fewer than `most`: none is left."""
     gone = 0
-    for collection in (STANDINGS, JOBS, EXPANSIONS):
-        keys = [key for key, _ in work.state.find(collection, parent=request_id, most=most - gone)]
-        for key in keys:
+    for collection in (JOBS, EXPANSIONS):
+        for key, body in list(work.state.find(collection, parent=request_id, most=most)):
+            if gone >= most:
+                return gone
+            jobs = body["jobs"] if collection == EXPANSIONS else [body]
+            for job in jobs:
+                work.state.delete(STANDINGS, job["job_id"])
             work.state.delete(collection, key)
-        gone += len(keys)
+            gone += len(jobs)
     return gone
 
 

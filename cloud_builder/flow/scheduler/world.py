@@ -261,5 +261,13 @@ def _put(work: Work, collection: str, key: str, value: Lenient, *, parent: str =
 
 def about(event: type[E], job: JobRecord, now: float, **more: Any) -> E:
     """A job event with the fields that all of them share."""
-    shared = {name: getattr(job, name) for name in ("job_id", "request_id", "source", "revision", "unit", "target")}
-    return event(**shared, at=now, **more)
+    return event.trusted(
+        job_id=job.job_id,
+        request_id=job.request_id,
+        source=job.source,
+        revision=job.revision,
+        unit=job.unit,
+        target=job.target,
+        at=now,
+        **more,
+    )

@@ -136,8 +136,7 @@ class StateChanged(Payload):
         cls, entity_id: str, body: dict[str, Any] | Dumped[Any] | None, parent: str = "", rank: float = 0.0
     ) -> StateChanged:
         """Of a value as it is: nothing is checked, and a frozen one becomes JSON only when the event is sent."""
-        values = {"entity_id": entity_id, "parent": parent, "rank": rank, "body": body}
-        return cls.unchecked(values, set(values))
+        return cls._of({"entity_id": entity_id, "parent": parent, "rank": rank, "body": body})
 
     def wire(self) -> bytes | None:
         if self.body is None:
