@@ -130,7 +130,7 @@ class KafkaConsumer:
 
 def record_of(place: Partition, message: Message) -> Record:
     """As the port has it."""
-    found = cast("list[tuple[str, bytes | None]]", message.headers() or [])
-    headers = tuple((name, value or b"") for name, value in found)
+    found = cast("list[tuple[str, bytes]]", message.headers() or [])
+    headers = tuple(found) if all(value for _, value in found) else tuple((name, value or b"") for name, value in found)
     _, milliseconds = message.timestamp()
     return Record(place, int(message.offset() or 0), message.key(), message.value(), headers, milliseconds / 1000)
