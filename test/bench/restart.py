@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import takeover
 from figures import Figure, figure
@@ -19,12 +20,13 @@ from mesh import TARGET, Program, kafka
 from processes import directory, python
 
 from cloud_builder.adapters.sqlite.state import SqliteState
+from cloud_builder.flow.scheduler import ledger
 from cloud_builder.flow.scheduler.world import World
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.settings import BrokerSettings
-from cloud_builder.planning.records import Built, JobRecord, RequestRecord
+from cloud_builder.planning.records import Built, JobRecord, RequestRecord, Standing
 from cloud_builder.ports.state import Put
 
 JOBS, PER_REQUEST, OPEN = 1_000_000, 1000, 200
@@ -58,15 +60,14 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
 def fill(path: Path, jobs: int) -> None:
     """Requests of a thousand jobs each, and one that is open."""
     state = SqliteState(path)
-    job, request, built = like = tuple(Dumped(one).json for one in _records())
+    like = Like.made()
     for number in range(jobs // PER_REQUEST):
         with state.transaction():
             state.put_all(_documents(f"{number:012x}", number, PER_REQUEST, like, "done"))
             events = [f"01890000-0000-7000-8000-{number * PER_REQUEST + one:012x}" for one in range(PER_REQUEST)]
             state.mark_seen(events, time.time())
-    unfinished = job.replace('"state":"finished"', '"state":"queued"').replace('"outcome":"success",', "")
     with state.transaction():
-        state.put_all(_documents("f" * 12, jobs, OPEN, (unfinished, request, built), "open"))
+        state.put_all(_documents("f" * 12, jobs, OPEN, like, "open"))
         state.put("counters", "request", {"last": jobs})
     opened = World(state)
     if len(opened.jobs) != OPEN or next(iter(opened.jobs.values())).state is not JobState.QUEUED:
@@ -74,24 +75,51 @@ def fill(path: Path, jobs: int) -> None:
     state.close()
 
 
+class Like(NamedTuple):
+    """JSON of one of each, with SERIAL where they differ."""
+
+    job: str
+    standing: str
+    request: str
+    built: str
+
+    @classmethod
+    def made(cls) -> Like:
+        job, request, built = _records()
+        begun = job.model_copy(update={name: field.default for name, field in Standing.model_fields.items()})
+        begun = begun.model_copy(update={"state": JobState.QUEUED, "queued_at": 1.7e9})
+        return cls(Dumped(begun).json, Dumped(job, Standing).json, Dumped(request).json, Dumped(built).json)
+
+
 def _all_documents(jobs: int) -> Iterator[Put]:
-    job, request, built = (Dumped(one).json for one in _records())
+    like = Like.made()
     for number in range(jobs // PER_REQUEST):
-        yield from _documents(f"{number:012x}", number, PER_REQUEST, (job, request, built), "done")
+        yield from _documents(f"{number:012x}", number, PER_REQUEST, like, "done")
 
 
-def _documents(serial: str, number: int, size: int, like: tuple[str, str, str], parent: str) -> Iterator[Put]:
-    name, (job, request, built) = f"r-{serial}", like
-    ids = [f"{name}.{one}" for one in range(size)]
-    whole = json.dumps({**json.loads(request.replace(SERIAL, serial)), "jobs": ids})
-    now = time.time()
+def _documents(serial: str, number: int, size: int, like: Like, parent: str) -> Iterator[Put]:
+    """Of one request: as it became jobs, and, when it is done, how far each has come and what its key led to."""
+    name, now = f"r-{serial}", time.time()
+    ids = [f"{name}.{one}" for one in range(1, size + 1)]
+    whole = json.dumps({**json.loads(like.request.replace(SERIAL, serial)), "jobs": ids})
     yield Put("requests", name, Dumped.ready(whole), parent, now if parent == "done" else number)
-    for one, job_id in enumerate(ids):
-        key = f"{serial}{one:052x}"
-        body = job.replace(f"r-{SERIAL}.0", job_id).replace(SERIAL * 5 + "0000", key).replace(SERIAL, serial)
-        yield Put("jobs", job_id, Dumped.ready(body), name, one)
-        if parent == "done":
-            yield Put("built", key, Dumped.ready(built.replace(f"r-{SERIAL}.0", job_id)), rank=now)
+    for first in range(1, size + 1, ledger.TOGETHER):
+        numbers = range(first, min(first + ledger.TOGETHER, size + 1))
+        jobs = ",".join(_one(like.job, serial, one) for one in numbers)
+        key = f"{name}#{(first - 1) // ledger.TOGETHER}"
+        yield Put(ledger.EXPANSIONS, key, Dumped.ready(f'{{"jobs":[{jobs}]}}'), name, first)
+    for one, job_id in enumerate(ids, 1) if parent == "done" else ():
+        yield Put(ledger.STANDINGS, job_id, Dumped.ready(_one(like.standing, serial, one)))
+        yield Put("built", _key(serial, one), Dumped.ready(_one(like.built, serial, one)), rank=now)
+
+
+def _one(like: str, serial: str, number: int) -> str:
+    named = like.replace(f"r-{SERIAL}.0", f"r-{serial}.{number}").replace(SERIAL * 5 + "0000", _key(serial, number))
+    return named.replace('"number":0', f'"number":{number}').replace(SERIAL, serial)
+
+
+def _key(serial: str, number: int) -> str:
+    return f"{serial}{number:052x}"
 
 
 def _records() -> tuple[JobRecord, RequestRecord, Built]:
