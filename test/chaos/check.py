@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ear import Ear
-from stage import RUNNERS, Stage
+from form import RUNNERS
+from reigns import Reigns
+from stage import Stage
 
 from cloud_builder.model.artifact import ArtifactKind
-from cloud_builder.model.events import JobFinished, MessageDead, RequestAccepted, RequestFinished
+from cloud_builder.model.events import JobAssigned, JobFinished, MessageDead, RequestAccepted, RequestFinished
 from cloud_builder.model.outcome import RequestOutcome
 
 Made = dict[str, tuple[str, ...]]
@@ -46,6 +48,7 @@ def results(ear: Ear, asked: set[str], quiet: Made | None) -> Iterator[str]:
             yield f"request {event.request_id} ended in {event.outcome}: {event.message}"
     yield from _doubles("request.finished", Counter(event.request_id for event in ear.of(RequestFinished)))
     yield from _doubles("job.finished", Counter(event.job_id for event in ear.of(JobFinished)))
+    yield from _given_twice(ear)
     counted = {job.job_id for job in ear.of(JobFinished)}
     for event in ear.of(RequestFinished):
         yield from (f"job {job.job_id} has no job.finished" for job in event.jobs if job.job_id not in counted)
@@ -62,6 +65,29 @@ def _gave_way(event: RequestFinished) -> bool:
 
 def _doubles(what: str, counts: Counter[str]) -> Iterator[str]:
     yield from (f"{number} times {what} for {key}" for key, number in counts.items() if number > 1)
+
+
+def _given_twice(ear: Ear) -> Iterator[str]:
+    """Each attempt has one runner: two schedulers at the same time would give it to two."""
+    given: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for order in ear.of(JobAssigned):
+        given[order.job_id, order.attempt].add(order.runner_id)
+    for (job, attempt), runners in given.items():
+        if len(runners) > 1:
+            yield f"job {job}, attempt {attempt}, was given to {' and '.join(sorted(runners))}"
+
+
+def reigns(heard: Reigns) -> Iterator[str]:
+    """Where schedulers take turns: nothing of an older reign comes after a newer one, and a reign has one leader."""
+    leaders: dict[int, str] = {}
+    newest = 0
+    for word in heard.words:
+        if word.epoch < newest:
+            yield f"{word.id} spoke for reign {word.epoch} after reign {newest} had begun"
+        if leaders.setdefault(word.epoch, word.id) != word.id:
+            yield f"reign {word.epoch} had two leaders, {leaders[word.epoch]} and {word.id}"
+        newest = max(newest, word.epoch)
+    yield from heard.steps_back
 
 
 def _differences(ear: Ear, quiet: Made | None) -> Iterator[str]:
