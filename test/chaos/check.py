@@ -87,7 +87,7 @@ def reigns(heard: Reigns) -> Iterator[str]:
         if leaders.setdefault(word.epoch, word.id) != word.id:
             yield f"reign {word.epoch} had two leaders, {leaders[word.epoch]} and {word.id}"
         newest = max(newest, word.epoch)
-    yield from heard.steps_back
+    yield from heard.lost
 
 
 def _differences(ear: Ear, quiet: Made | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from cloud_builder.mesh.changelog import LEADER, POSITIONS, change_of
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import STATE
-from cloud_builder.ports.broker import Consumer, Partition, Record
+from cloud_builder.ports.broker import Consumer, Record
 
 
 class Word(NamedTuple):
@@ -22,19 +22,27 @@ class Word(NamedTuple):
 
 
 class Reigns:
-    """`words` in the order of the topic. `steps_back`: where a packet had read less than one before it, so that its
-    writer did not go on where the others had stopped."""
+    """`words` in the order of the topic.
+
+    How far the input was read grows with each packet. A leader that does not know whether some of its packets arrived
+    sends them again, in one transaction: then it goes back, and on again. What it left behind must never lack."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._broker = KafkaBroker(settings)
         self._consumer: Consumer | None = None
         self._read: dict[str, int] = {}
+        self._furthest: dict[str, int] = {}
+        self._lost: list[str] = []
         self.words: list[Word] = []
-        self.steps_back: list[str] = []
 
     @property
     def leader(self) -> Word | None:
         return self.words[-1] if self.words else None
+
+    @property
+    def lost(self) -> list[str]:
+        """Where a reign, or the last one, ended with less of the input read than it had said before."""
+        return [*self._lost, *self._lacking()]
 
     def listen(self) -> None:
         """To all there is; a broker that is away is nothing to speak of."""
@@ -59,13 +67,17 @@ class Reigns:
         assert isinstance(put.body, Dumped)
         said = json.loads(put.body.json)
         if collection == LEADER:
-            self.words.append(Word(said["id"], said["epoch"]))
+            word = Word(said["id"], said["epoch"])
+            if word != self.leader:
+                self._lost += self._lacking()
+            self.words.append(word)
         else:
-            self._compare(said, record.partition, record.offset)
+            self._read = said
+            self._furthest = {place: max(read, self._furthest.get(place, 0)) for place, read in said.items()}
 
-    def _compare(self, read: dict[str, int], partition: Partition, offset: int) -> None:
-        for place, position in read.items():
-            if position < self._read.get(place, 0):
-                back = f"{place} went back from {self._read[place]} to {position}"
-                self.steps_back.append(f"{partition.topic}@{offset}: {back}")
-        self._read |= read
+    def _lacking(self) -> list[str]:
+        return [
+            f"after reign {self.leader}: {place} was read to {self._read.get(place)}, and to {furthest} before"
+            for place, furthest in self._furthest.items()
+            if self._read.get(place, 0) < furthest
+        ]
