@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tempfile
 import urllib.error
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 from ear import Ear
@@ -169,8 +170,9 @@ def _get(url: str) -> bytes:
 
 def left_behind(stage: Stage) -> Iterator[str]:
     """After all daemons were told to stop: no process, no mount, no directory of a build, nothing half written."""
+    disks = {_device(mount) for mount in stage.mounts}
     for pid in Path("/proc").glob("[0-9]*"):
-        if _belongs_to(pid, stage.home):
+        if _belongs_to(pid, stage.home, disks):
             yield f"process {pid.name} is left: {_read(pid / 'cmdline').replace(chr(0), ' ')[:200]}"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         place = line.split()[4]
@@ -190,15 +192,25 @@ def _half_written(stage: Stage) -> Iterator[str]:
         yield f"directory {place} is left"
 
 
-def _belongs_to(pid: Path, home: Path) -> bool:
-    """A daemon of ours, or what runs in a build: with an environment and a view of the file systems of its own."""
+def _device(place: str) -> str:
+    """As mountinfo names it."""
+    device = Path(place).stat().st_dev
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def _belongs_to(pid: Path, home: Path, disks: Set[str]) -> bool:
+    """A daemon of ours, or what runs in a build: with an environment and a view of the file systems of its own.
+
+    A build sees parts of its runner's home elsewhere. What is built beside us, by others, only has our small file
+    systems among all that were there when it began."""
     if f"CB_HOME={home}\0" in _read(pid / "environ"):
         return True
     try:
         in_view_of_its_own = (pid / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
     except OSError:
         return False
-    return in_view_of_its_own and f"{home}/" in _read(pid / "mountinfo")
+    views = [line.split()[2:4] for line in _read(pid / "mountinfo").splitlines()]
+    return in_view_of_its_own and any(f"{home}/" in part or (device in disks and part != "/") for device, part in views)
 
 
 def _read(file: Path) -> str:
