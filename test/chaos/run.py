@@ -160,6 +160,7 @@ class Run:
         if report.wrong:
             return 0.0
         victim = self._ear.of(JobRunning)[-1]
+        lives = self._lives(victim.runner_id)
         self._stage.daemons[victim.runner_id].wanted = False
         self._stage.daemons[victim.runner_id].kill(0)
         killed = time.monotonic()
@@ -168,7 +169,12 @@ class Run:
         took = 0.0 if self._had_ended(victim) else time.monotonic() - killed
         self._stage.daemons[victim.runner_id].wanted = True
         self._await(self._is_over, self._settle, "the last wish is answered", report)
+        # Told to stop before it has begun, it could not remove what its earlier life left.
+        self._await(lambda: self._lives(victim.runner_id) > lives, READY_SECONDS, f"{victim.runner_id} is back", report)
         return took
+
+    def _lives(self, runner: str) -> set[float]:
+        return {event.started_at for event in self._ear.of(RunnerSeen) if event.runner_id == runner}
 
     def _runs_again(self, victim: JobRunning) -> bool:
         """One of the jobs that the runner had: what several died with is tried again one by one."""
