@@ -63,7 +63,7 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
         stack.callback(shared.close)
     flow = RunnerFlow(said, hands, arch, time.time(), shared)
     stack.callback(flow.close)
-    with suppress(CloudBuilderError):  # The flow sweeps, too, when it begins, and does not begin before it could.
+    with suppress(CloudBuilderError, OSError):  # The flow sweeps, too, and does not begin before it could.
         hands.sweep()
     return flow
 

@@ -41,7 +41,7 @@ CALM_AFTER = 50
 """Seconds between two looks at a build are its age by this: its end is told within 2 % of its time, and to watch over
 an hour of build costs next to nothing."""
 STOP_SECONDS = 2.5
-CLEAN_UP_SECONDS = 4.0
+CLEAN_UP_SECONDS = 3.0
 """After the last words: a build that did not end within STOP_SECONDS was handed back, and goes on ending."""
 REMEMBER_SECONDS = 7 * 86400.0
 HEARTBEAT_PAUSE = 0.002
