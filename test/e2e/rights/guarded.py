@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from kafka_server import JavaServer, fetched_jars
+from kafka_server import JavaServer, fetched_jars, free_ports
 from mesh import Account, Source
 from operator_tools import Operator
 
@@ -46,6 +46,7 @@ class Daemons:
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self._cluster, self.home = cluster, directory
         self.source = Source(directory / "source", Account())
+        [self._port] = free_ports(1)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def environment(self, user: str, **variables: str) -> dict[str, str]:
@@ -59,7 +60,7 @@ class Daemons:
             "CB_REQUEST__BUILD_ON_PUSH": "false",
             "CB_RUNNER__PRETEND": "0.3",
             "CB_SCHEDULER__SILENCE": "4",
-            "CB_COLLECTOR__PORT": "18473",
+            "CB_COLLECTOR__PORT": str(self._port),
         }
         return {**kept, **settings, **variables}
 
