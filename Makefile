@@ -29,9 +29,9 @@ test: setup  ## Run all tests: unit and contract, then end to end with real buil
 	@$(PYTEST) test/e2e
 	@$(BIN)/python test/chaos --short --jobs 8 --seconds 8
 
-chaos: setup  ## Kill, freeze and cut everything, and check: SEEDS=50 JOBS=20 REAL=1 DISPATCH=shared-queue, or SEED=7 to replay
+chaos: setup  ## Kill, freeze and cut everything, and check: SEEDS=50 JOBS=20 REAL=1 HA=1 DISPATCH=shared-queue, or SEED=7 to replay
 	@$(BIN)/python test/chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),3)) \
-	    $(if $(REAL),--real) $(if $(DISPATCH),--dispatch $(DISPATCH)) \
+	    $(if $(REAL),--real) $(if $(HA),--ha) $(if $(DISPATCH),--dispatch $(DISPATCH)) \
 	    --jobs $(or $(JOBS),$(if $(REAL),6,20)) --seconds $(or $(DURATION),$(if $(REAL),40,20))
 
 big: setup  ## Drive what is big and long: 500 units, 2 GB packages, 200 MB logs, long builds, 20 runners (10 minutes)

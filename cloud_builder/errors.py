@@ -4,6 +4,7 @@ Whoever raises one of these says what went wrong (the thing and the cause), and 
 Whoever catches one needs only its class to know what follows:
 
     Rejected    the wish cannot be accepted as it is; the person who made it must change it
+    NotAllowed  the broker says that we may not: somebody must allow it; what was to be said stays to be said
     Permanent   the recipe said no; trying again gives the same answer (outcome `failure`)
     Retryable   something around us is unwell; try again after `delay` seconds (outcome `error`)
     Fenced      another process has our place: stop, and say nothing more
@@ -45,6 +46,10 @@ class Rejected(CloudBuilderError):
     """The wish cannot be accepted as it is: unknown name, broken manifest, malformed message."""
 
     exit_code = ExitCode.REJECTED
+
+
+class NotAllowed(Rejected):
+    """We lack a right on the broker. Nothing is wrong with what was to be sent or read: it waits until we may."""
 
 
 class Permanent(CloudBuilderError):

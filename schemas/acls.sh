@@ -27,9 +27,13 @@ allow_all() {
         --resource-pattern-type prefixed --topic "$3"
 }
 
+ask() {
+    run --add --allow-principal "User:$1" --operation Describe --group "$2"
+}
+
 join() {
     run --add --allow-principal "User:$1" --operation Read --operation Describe \
-        --operation DescribeConfigs --operation AlterConfigs --group "$2"
+        --operation DescribeConfigs --group "$2"
 }
 
 lead() {
@@ -44,12 +48,14 @@ allow "$CLIENT_USER" Read cb.result
 allow "$CLIENT_USER" Read cb.plan
 allow "$CLIENT_USER" Read cb.answer
 allow "$CLIENT_USER" Read cb.dead-letter
+ask "$CLIENT_USER" cloud-builder
 
 REQUEST_USER=${REQUEST_USER:-cb-request}
 allow "$REQUEST_USER" Write cb.intake
 allow "$REQUEST_USER" Write cb.dead-letter
 allow "$REQUEST_USER" Read cb.request
 allow "$REQUEST_USER" Read cb.result
+ask "$REQUEST_USER" cloud-builder
 
 SCHEDULER_USER=${SCHEDULER_USER:-cb-scheduler}
 allow "$SCHEDULER_USER" Write cb.assignment
@@ -66,6 +72,7 @@ allow "$SCHEDULER_USER" Read cb.state
 allow "$SCHEDULER_USER" Read cb.runner
 allow "$SCHEDULER_USER" Read cb.attempt
 allow "$SCHEDULER_USER" Read cb.repository
+ask "$SCHEDULER_USER" cloud-builder
 lead "$SCHEDULER_USER" cb-scheduler
 
 RUNNER_USER=${RUNNER_USER:-cb-runner}
@@ -76,6 +83,7 @@ allow "$RUNNER_USER" Write cb.dead-letter
 allow "$RUNNER_USER" Read cb.assignment
 allow "$RUNNER_USER" Read cb.eligibility
 allow_all "$RUNNER_USER" Read cb.queue.
+ask "$RUNNER_USER" cloud-builder
 join "$RUNNER_USER" cb.queue
 
 COLLECTOR_USER=${COLLECTOR_USER:-cb-collector}
@@ -83,6 +91,7 @@ allow "$COLLECTOR_USER" Write cb.repository
 allow "$COLLECTOR_USER" Write cb.dead-letter
 allow "$COLLECTOR_USER" Read cb.intake
 allow "$COLLECTOR_USER" Read cb.job
+ask "$COLLECTOR_USER" cloud-builder
 
 INFO_USER=${INFO_USER:-cb-info}
 allow "$INFO_USER" Write cb.answer
@@ -97,3 +106,4 @@ allow "$INFO_USER" Read cb.log
 allow "$INFO_USER" Read cb.repository
 allow "$INFO_USER" Read cb.query
 allow "$INFO_USER" Read cb.dead-letter
+ask "$INFO_USER" cloud-builder

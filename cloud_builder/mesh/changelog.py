@@ -30,6 +30,8 @@ from .work import Transaction
 
 LEADER = "leader"
 """Collection and key of what the leader says, where several take turns."""
+LEADER_KEY = f"{LEADER}/{LEADER}".encode()
+LED_BY_SEVERAL = "led-by-several"
 POSITIONS = "positions"
 """Collection of the one entity an incarnation of the broker that says how far the input was read."""
 _BATCH = 5000
@@ -171,14 +173,14 @@ def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[
         return None
     copy = Copy(state, incarnation, keeps_place=False)
     for records in _to_the_end(broker, {place: oldest for place, (oldest, _) in marks.items()}):
+        if any(record.key == LEADER_KEY for record in records):  # before it looks as if this state were of that reign
+            raise Rejected(
+                "several schedulers share this mesh, of which one leads, and this one would not know of them",
+                code=LED_BY_SEVERAL,
+                hint="Set scheduler.ha: true; one alone leads, too, when the others are silent.",
+            )
         copy.apply(records)
         beat()
-    if state.get(LEADER, LEADER) is not None:
-        raise Rejected(
-            "several schedulers share this mesh, of which one leads, and this one would not know of them",
-            code="led-by-several",
-            hint="Set scheduler.ha: true; one alone leads, too, when the others are silent.",
-        )
     mends = copy.become_own(broker)
     _LOG.info("rebuilt from the changelog", extra={"topic": STATE.name, "records": copy.read, "cut_off": len(mends)})
     return mends

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import TypeVar
 
-from cloud_builder.errors import Fenced, Rejected, Retryable
+from cloud_builder.errors import Fenced, NotAllowed, Rejected, Retryable
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.topics import DEAD_LETTER, TOPICS
 from cloud_builder.ports.broker import Broker, Partition, Producer
@@ -204,7 +204,7 @@ class Loop:
             except Retryable as error:
                 self._outage.goes_on(error)
                 time.sleep(min(self._outage.delay, max(0.0, left)))
-            except Fenced:
+            except (Fenced, NotAllowed):
                 return
         try:
             with self._handling.transaction():

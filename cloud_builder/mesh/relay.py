@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cloud_builder.errors import CloudBuilderError, Rejected
+from cloud_builder.errors import CloudBuilderError, NotAllowed, Rejected
 from cloud_builder.ports.broker import Outgoing, Posted, Producer
 from cloud_builder.ports.state import StateStore
 
@@ -63,7 +63,8 @@ class Relay:
 
     def pump(self, timeout: float, *, wait: bool = False) -> bool:
         """Posts all there is, and looks at what was posted before; `wait`: until the broker has it. True when something
-        arrived. Retryable when the broker does not take it within `timeout` seconds a piece."""
+        arrived. Retryable when the broker does not take it within `timeout` seconds a piece, NotAllowed when we may not
+        write there: nothing is dropped for that."""
         before = self._sent
         try:
             self._look(timeout, wait=wait or not self._all_in_memory)
@@ -76,7 +77,7 @@ class Relay:
         except CloudBuilderError as error:
             self._under_way.clear()
             self._read_outbox_from_now_on()
-            if not isinstance(error, Rejected):
+            if not isinstance(error, Rejected) or isinstance(error, NotAllowed):
                 raise
             self._catch_up(timeout)
         return self._sent > before
@@ -116,6 +117,8 @@ class Relay:
     def _send(self, records: list[Outgoing], timeout: float) -> None:
         try:
             self._producer.send(records, timeout)
+        except NotAllowed:
+            raise
         except Rejected as error:
             if len(records) == 1:
                 _LOG.error("event dropped: the broker will never take it", extra={"reason": str(error)})

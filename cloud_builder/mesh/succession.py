@@ -22,7 +22,7 @@ from cloud_builder.ports.broker import Broker, Partition, Record
 from cloud_builder.ports.mesh import Flow, Received, Work
 from cloud_builder.ports.state import Documents, StateStore
 
-from .changelog import LEADER, Copy, change_of
+from .changelog import LEADER, LEADER_KEY, Copy, change_of
 
 ROLE = "succession"
 """Collection and key of what this process is, in its own state alone."""
@@ -31,7 +31,6 @@ _DEAF = 1.0
 """Seconds: a step that took so much longer than it was to wait."""
 _TAIL = 2000
 _BATCH = 5000
-_KEY = f"{LEADER}/{LEADER}".encode()
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Follower:
         self._listened = now
         if self._heard is None:
             self._heard = now if self._consumer.is_at_end() else None
-        elif was_deaf or any(record.key == _KEY for record in records):
+        elif was_deaf or any(record.key == LEADER_KEY for record in records):
             self._heard = now
 
     def drain(self, beat: Callable[[], None]) -> None:
@@ -178,7 +177,7 @@ def _newest(broker: Broker, place: Partition, start: int, end: int) -> Reign | N
     try:
         while start < end and not consumer.is_at_end():
             for record in consumer.poll(_BATCH, 0.5):
-                newest = record if record.key == _KEY else newest
+                newest = record if record.key == LEADER_KEY else newest
     finally:
         consumer.close()
     return None if newest is None else _reign(newest)

@@ -85,6 +85,9 @@ SHARE_GROUP = "cb.queue"
 """The share group of all runners."""
 SHARE_GROUP_SETTINGS = {"share.auto.offset.reset": "earliest", "share.record.lock.duration.ms": "30000"}
 """What is offered before the first runner comes is taken; what a runner took and lost comes back in half a minute."""
+READER_GROUP = "cloud-builder"
+"""What librdkafka wants a reader to belong to. No daemon joins it or keeps offsets there; the library only asks which
+broker would coordinate it."""
 JOB = Topic("cb.job", SCHEDULER, states=True)
 RESULT = Topic("cb.result", SCHEDULER, compacted=True)
 PLAN = Topic("cb.plan", SCHEDULER, retention=3600.0)

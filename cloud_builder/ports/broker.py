@@ -61,8 +61,9 @@ class Consumer(Protocol):
 
 
 class Posted(Protocol):
-    """Records under way. Both methods raise Rejected when the broker will never take one of them, Retryable when it
-    cannot be reached. After that nothing that was posted and has not arrived will arrive: send it again, in order."""
+    """Records under way. Both methods raise Rejected when the broker will never take one of them, NotAllowed when we
+    may not write there, Retryable when it cannot be reached. After that nothing that was posted and has not arrived
+    will arrive: send it again, in order."""
 
     def arrived(self) -> bool:
         """True when the broker has all of them. Does not wait."""
@@ -97,8 +98,8 @@ class Broker(Protocol):
         Raises Retryable when the broker cannot be reached."""
 
     def ensure_topics(self, topics: Iterable[Topic]) -> None:
-        """Creates what is missing (idempotent). Where the client may not create topics, raises Rejected naming
-        those that are missing."""
+        """Creates what is missing (idempotent). Raises NotAllowed naming those that are missing and may not be created,
+        or may not even be seen."""
 
     def watermarks(self, topics: Iterable[str]) -> Mapping[Partition, tuple[int, int]]:
         """Every partition of the topics with its oldest offset and the next to be written."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import platform
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Flow
@@ -43,6 +44,8 @@ def scheduler(settings: Settings, stack: ExitStack) -> Flow:
 
 
 def runner(settings: Settings, stack: ExitStack) -> Flow:
+    """What an earlier life left on disk goes first: a runner without its broker, or one that is told to stop before it
+    has begun, should not keep it."""
     from cloud_builder.adapters.store.directory import DirectoryStore
     from cloud_builder.flow.runner.daemon import RunnerFlow
 
@@ -58,7 +61,11 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
     shared = queue.offers(settings, arch)
     if shared is not None:
         stack.callback(shared.close)
-    return RunnerFlow(said, hands, arch, time.time(), shared)
+    flow = RunnerFlow(said, hands, arch, time.time(), shared)
+    stack.callback(flow.close)
+    with suppress(CloudBuilderError, OSError):  # The flow sweeps, too, and does not begin before it could.
+        hands.sweep()
+    return flow
 
 
 def collector(settings: Settings, stack: ExitStack) -> Flow:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from cloud_builder.errors import Fenced, Rejected, Retryable
 from cloud_builder.mesh import succession
+from cloud_builder.mesh.changelog import LED_BY_SEVERAL
 from cloud_builder.mesh.clock import SteadyClock
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.mesh.outage import Outage
@@ -145,13 +146,20 @@ class Turn:
         return 1 if last is None else last.epoch + 1
 
     def _lead(self, reign: Reign, assemble_flow: Assemble) -> None:
+        """Until told to stop. Fenced when another leads; between the taking of the name and the first look at cb.state
+        (the broker may have been away for long) that shows there."""
         succession.begin(self._state)
-        voice = Voice(reign, self._broker.say)
-        self._stack.callback(voice.close)
-        flow = Leading(assemble_flow(self._settings, self._stack), reign, voice.note)
+        led, voice = assemble_flow(self._settings, self._stack), Voice(reign, self._broker.say)
+        flow = Leading(led, reign, voice.note)
         voice.start()
+        self._stack.callback(voice.close)
         _LOG.info("leading", extra={"id": reign.id, "epoch": reign.epoch})
-        Loop(flow, self._broker, self._state, clock=SteadyClock(), pulse=self._pulse).run(self._stop)
+        try:
+            Loop(flow, self._broker, self._state, clock=SteadyClock(), pulse=self._pulse).run(self._stop)
+        except Rejected as error:
+            if error.code != LED_BY_SEVERAL:
+                raise
+            raise Fenced("another has led before this one could begin", code="fenced") from None
 
     def _opened(self) -> SqliteState:
         from cloud_builder.adapters.sqlite.state import SqliteState

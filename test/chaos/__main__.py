@@ -7,6 +7,7 @@
 --short        one seed that has every kind of fault
 --real         packages are really built; root's privilege
 --dispatch D   directed (default) or shared-queue
+--ha           two schedulers, of which one leads
 """
 
 from __future__ import annotations
@@ -22,40 +23,42 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "kafka"))
 
 from check import Made
-from faults import SHORT, Act, Kind, schedule
+from faults import SHORT, SHORT_HA, Act, Kind, schedule
 from form import Form
-from run import RECOVERY_LIMIT, Report, Run
+from run import RECOVERY_LIMIT, SUCCESSION_LIMIT, Report, Run
 from stage import Abilities, Stage
-from tree import ALL, SOURCE, Tree
+from tree import SOURCE, Tree
 
 from cloud_builder.model.dispatch import Dispatch
 
 
 def main() -> int:
     said = _parser().parse_args()
-    abilities, form = Abilities.found(), Form(said.real, said.dispatch)
+    abilities, form = Abilities.found(), Form(said.real, said.dispatch, said.ha)
     for lack in abilities.missing():
         print(f"left out: {lack}")
-    seeds = _seeds(said, abilities)
+    seeds = _seeds(said, abilities, form)
     with tempfile.TemporaryDirectory(prefix="cb-chaos-tree-", dir="/var/tmp") as place:
         tree = Tree(Path(place) / "source", said.jobs, real=said.real)
         arena = Arena(tree, abilities, form, said.seconds)
         quiet = arena.quiet()
-        bad, recoveries = [], []
+        bad: list[int] = []
+        reports: list[Report] = []
         for seed in seeds:
             report = arena.seed(seed, quiet)
-            recoveries += [report.recovery] if report.recovery else []
+            reports.append(report)
             bad += [seed] if report.wrong else []
-    _sum_up(len(seeds), bad, recoveries)
+    _sum_up(len(seeds), bad, reports)
     return 1 if bad else 0
 
 
-def _seeds(said: argparse.Namespace, abilities: Abilities) -> list[int]:
+def _seeds(said: argparse.Namespace, abilities: Abilities, form: Form) -> list[int]:
     if said.short:
-        kinds = {act.kind for act in schedule(SHORT, abilities, said.seconds)}
+        short = SHORT_HA if form.ha else SHORT
+        kinds = {act.kind for act in schedule(short, abilities, said.seconds, form)}
         if abilities.disks and kinds != set(Kind):
-            sys.exit(f"seed {SHORT} has no {', '.join(set(Kind) - kinds)}: choose another one (faults.py)")
-        return [SHORT]
+            sys.exit(f"seed {short} has no {', '.join(set(Kind) - kinds)}: choose another one (faults.py)")
+        return [short]
     return [said.seed] if said.seed is not None else list(range(said.first, said.first + said.seeds))
 
 
@@ -70,7 +73,7 @@ class Arena:
 
     def quiet(self) -> Made:
         """What is made when nothing goes wrong."""
-        report = self._played([], None, wishes=ALL)
+        report = self._played([], None, wishes=self.form.variants)
         if report.wrong:
             _tell(report)
             sys.exit("even the quiet run went wrong")
@@ -79,21 +82,18 @@ class Arena:
 
     def seed(self, seed: int, quiet: Made) -> Report:
         started = time.monotonic()
-        acts = schedule(seed, self.abilities, self.seconds)
+        acts = schedule(seed, self.abilities, self.seconds, self.form)
         report = self._played(acts, quiet)
         verdict = "WRONG" if report.wrong else "well"
         print(
             f"seed {seed}: {verdict}; {report.jobs} jobs, {report.attempts} attempts, "
-            f"recovery {report.recovery:.1f} s, {time.monotonic() - started:.0f} s in all",
+            f"recovery {report.recovery:.1f} s, {_succession(report)}{time.monotonic() - started:.0f} s in all",
             flush=True,
         )
         if report.wrong:
             print("".join(f"    {act}\n" for act in acts), end="")
             _tell(report)
-            form = " REAL=1" if self.form.real else ""
-            if self.form.dispatch is not Dispatch.DIRECTED:
-                form += f" DISPATCH={self.form.dispatch}"
-            again = f"make chaos SEED={seed} JOBS={len(self.tree.units)} DURATION={self.seconds:g}{form}"
+            again = f"make chaos SEED={seed} JOBS={len(self.tree.units)} DURATION={self.seconds:g}{self.form.words}"
             print(f"  again: {again}", flush=True)
         return report
 
@@ -114,13 +114,19 @@ def _tell(report: Report) -> None:
         print(f"  logs: {report.logs}")
 
 
-def _sum_up(seeds: int, bad: list[int], recoveries: list[float]) -> None:
+def _succession(report: Report) -> str:
+    return f"succession {report.succession:.1f} s, {report.reigns} reigns, " if report.reigns else ""
+
+
+def _sum_up(seeds: int, bad: list[int], reports: list[Report]) -> None:
     print(f"{seeds} seeds, {len(bad)} of them wrong{': ' + ', '.join(map(str, bad)) if bad else ''}")
-    if recoveries:
-        middle, worst = statistics.median(recoveries), max(recoveries)
-        print(
-            f"recovery after a killed runner: median {middle:.1f} s, longest {worst:.1f} s (limit {RECOVERY_LIMIT:g} s)"
-        )
+    for who, limit, seconds in (
+        ("runner", RECOVERY_LIMIT, [report.recovery for report in reports if report.recovery]),
+        ("leader", SUCCESSION_LIMIT, [report.succession for report in reports if report.succession]),
+    ):
+        if seconds:
+            middle, worst = statistics.median(seconds), max(seconds)
+            print(f"recovery after a killed {who}: median {middle:.1f} s, longest {worst:.1f} s (limit {limit:g} s)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--dispatch", type=Dispatch, choices=list(Dispatch), default=Dispatch.DIRECTED)
+    parser.add_argument("--ha", action="store_true")
     parser.add_argument("--jobs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=20.0)
     return parser

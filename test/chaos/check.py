@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import tempfile
 import urllib.error
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 from ear import Ear
-from stage import RUNNERS, Stage
+from form import RUNNERS
+from reigns import Reigns
+from stage import Stage
 
 from cloud_builder.model.artifact import ArtifactKind
-from cloud_builder.model.events import JobFinished, MessageDead, RequestAccepted, RequestFinished
+from cloud_builder.model.events import JobAssigned, JobFinished, MessageDead, RequestAccepted, RequestFinished
 from cloud_builder.model.outcome import RequestOutcome
 
 Made = dict[str, tuple[str, ...]]
@@ -46,6 +49,7 @@ def results(ear: Ear, asked: set[str], quiet: Made | None) -> Iterator[str]:
             yield f"request {event.request_id} ended in {event.outcome}: {event.message}"
     yield from _doubles("request.finished", Counter(event.request_id for event in ear.of(RequestFinished)))
     yield from _doubles("job.finished", Counter(event.job_id for event in ear.of(JobFinished)))
+    yield from _given_twice(ear)
     counted = {job.job_id for job in ear.of(JobFinished)}
     for event in ear.of(RequestFinished):
         yield from (f"job {job.job_id} has no job.finished" for job in event.jobs if job.job_id not in counted)
@@ -62,6 +66,29 @@ def _gave_way(event: RequestFinished) -> bool:
 
 def _doubles(what: str, counts: Counter[str]) -> Iterator[str]:
     yield from (f"{number} times {what} for {key}" for key, number in counts.items() if number > 1)
+
+
+def _given_twice(ear: Ear) -> Iterator[str]:
+    """Each attempt has one runner: two schedulers at the same time would give it to two."""
+    given: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for order in ear.of(JobAssigned):
+        given[order.job_id, order.attempt].add(order.runner_id)
+    for (job, attempt), runners in given.items():
+        if len(runners) > 1:
+            yield f"job {job}, attempt {attempt}, was given to {' and '.join(sorted(runners))}"
+
+
+def reigns(heard: Reigns) -> Iterator[str]:
+    """Where schedulers take turns: nothing of an older reign comes after a newer one, and a reign has one leader."""
+    leaders: dict[int, str] = {}
+    newest = 0
+    for word in heard.words:
+        if word.epoch < newest:
+            yield f"{word.id} spoke for reign {word.epoch} after reign {newest} had begun"
+        if leaders.setdefault(word.epoch, word.id) != word.id:
+            yield f"reign {word.epoch} had two leaders, {leaders[word.epoch]} and {word.id}"
+        newest = max(newest, word.epoch)
+    yield from heard.lost
 
 
 def _differences(ear: Ear, quiet: Made | None) -> Iterator[str]:
@@ -143,8 +170,9 @@ def _get(url: str) -> bytes:
 
 def left_behind(stage: Stage) -> Iterator[str]:
     """After all daemons were told to stop: no process, no mount, no directory of a build, nothing half written."""
+    disks = {_device(mount) for mount in stage.mounts}
     for pid in Path("/proc").glob("[0-9]*"):
-        if _belongs_to(pid, stage.home):
+        if _belongs_to(pid, stage.home, disks):
             yield f"process {pid.name} is left: {_read(pid / 'cmdline').replace(chr(0), ' ')[:200]}"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         place = line.split()[4]
@@ -164,15 +192,25 @@ def _half_written(stage: Stage) -> Iterator[str]:
         yield f"directory {place} is left"
 
 
-def _belongs_to(pid: Path, home: Path) -> bool:
-    """A daemon of ours, or what runs in a build: with an environment and a view of the file systems of its own."""
+def _device(place: str) -> str:
+    """As mountinfo names it."""
+    device = Path(place).stat().st_dev
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def _belongs_to(pid: Path, home: Path, disks: Set[str]) -> bool:
+    """A daemon of ours, or what runs in a build: with an environment and a view of the file systems of its own.
+
+    A build sees parts of its runner's home elsewhere. What is built beside us, by others, only has our small file
+    systems among all that were there when it began."""
     if f"CB_HOME={home}\0" in _read(pid / "environ"):
         return True
     try:
         in_view_of_its_own = (pid / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
     except OSError:
         return False
-    return in_view_of_its_own and f"{home}/" in _read(pid / "mountinfo")
+    views = [line.split()[2:4] for line in _read(pid / "mountinfo").splitlines()]
+    return in_view_of_its_own and any(f"{home}/" in part or (device in disks and part != "/") for device, part in views)
 
 
 def _read(file: Path) -> str:

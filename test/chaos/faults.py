@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stage import DAEMONS, STORE, Abilities
+from form import Form
+from stage import STORE, Abilities
 from tree import VARIANTS
 
 
@@ -43,9 +44,11 @@ class Act:
 LEASE = 12.0
 SHORT = 19023
 """A seed with every kind of fault, the broker's death among them, within 8 s."""
+SHORT_HA = 45635
+"""The same for two schedulers; each of them falls silent for longer than the other waits."""
 
 
-def schedule(seed: int, abilities: Abilities, seconds: float) -> list[Act]:
+def schedule(seed: int, abilities: Abilities, seconds: float, form: Form) -> list[Act]:
     """The whole schedule of a seed: wishes and pushes spread over `seconds`, faults all through it."""
     chance = random.Random(seed)
     kinds = [Kind.KILL] * 4 + [Kind.FREEZE] * 3 + [Kind.CUT] * 2 + [Kind.SILENT] * 2 + [Kind.SLOW]
@@ -53,20 +56,29 @@ def schedule(seed: int, abilities: Abilities, seconds: float) -> list[Act]:
     acts = [Act(0.0, Kind.ASK, "main")]
     acts += [Act(_when(chance, seconds), Kind.ASK, chance.choice(VARIANTS)) for _ in range(3)]
     acts += [Act(_when(chance, seconds), Kind.PUSH, chance.choice(VARIANTS[1:]))]
-    acts += [_fault(chance, chance.choice(kinds), seconds) for _ in range(chance.randint(5, 9))]
+    acts += [_fault(chance, chance.choice(kinds), seconds, form.daemons) for _ in range(chance.randint(5, 9))]
+    if form.ha:
+        acts += [_blow(chance, seconds, form.schedulers) for _ in range(chance.randint(2, 4))]
     return sorted(acts)
 
 
-def _fault(chance: random.Random, kind: Kind, seconds: float) -> Act:
+def _fault(chance: random.Random, kind: Kind, seconds: float, daemons: tuple[str, ...]) -> Act:
     at, short, long = _when(chance, seconds), chance.uniform(0.5, 5.0), chance.uniform(LEASE + 2, LEASE + 6)
     lasts = round(long if chance.random() < 0.25 else short, 1)
-    what = chance.choice((*DAEMONS, BROKER) if kind in (Kind.KILL, Kind.FREEZE) else DAEMONS)
+    what = chance.choice((*daemons, BROKER) if kind in (Kind.KILL, Kind.FREEZE) else daemons)
     if what == BROKER:
         lasts = round(short, 1)
     if kind is Kind.FULL:
-        what = chance.choice((*DAEMONS, STORE))
+        what = chance.choice((*daemons, STORE))
     jump = str(chance.choice((-3600, -60, -5, 5, 60, 3600))) if kind is Kind.CLOCK else ""
     return Act(at, kind, what, lasts, jump)
+
+
+def _blow(chance: random.Random, seconds: float, schedulers: tuple[str, ...]) -> Act:
+    """Something that silences a scheduler, leader or not; half of the time for longer than the other waits."""
+    lasts = chance.uniform(0.5, 5.0) if chance.random() < 0.5 else chance.uniform(LEASE + 2, LEASE + 6)
+    kind = chance.choice((Kind.KILL, Kind.FREEZE, Kind.CUT, Kind.SILENT))
+    return Act(_when(chance, seconds), kind, chance.choice(schedulers), round(lasts, 1))
 
 
 def _when(chance: random.Random, seconds: float) -> float:

@@ -1,4 +1,5 @@
-"""The two forms of being under fire: builds that are played, or real ones of tiny packages.
+"""The forms of being under fire: builds that are played, or real ones of tiny packages; directed dispatch or shared
+queues; one scheduler, or two of which one leads.
 
 Real builds need root, the network for the build root (once), and minutes instead of seconds."""
 
@@ -9,8 +10,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from tree import ALL, SUCCESSION
+
 from cloud_builder.model.dispatch import Dispatch
 
+RUNNERS = ("runner-1", "runner-2")
 PRETEND_SECONDS = 0.4
 MB = 1024 * 1024
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloud-builder" / "test"
@@ -23,6 +27,26 @@ class Form:
 
     real: bool = False
     dispatch: Dispatch = Dispatch.DIRECTED
+    ha: bool = False
+
+    @property
+    def schedulers(self) -> tuple[str, ...]:
+        return ("scheduler-1", "scheduler-2") if self.ha else ("scheduler",)
+
+    @property
+    def daemons(self) -> tuple[str, ...]:
+        return ("request", *self.schedulers, "collector", "info", *RUNNERS)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """All that is asked for in a run."""
+        return (*ALL, SUCCESSION) if self.ha else ALL
+
+    @property
+    def words(self) -> str:
+        """What `make chaos` is to be told to have it again."""
+        dispatch = f" DISPATCH={self.dispatch}" if self.dispatch is not Dispatch.DIRECTED else ""
+        return f"{' REAL=1' if self.real else ''}{' HA=1' if self.ha else ''}{dispatch}"
 
     @property
     def settle(self) -> float:
@@ -48,5 +72,6 @@ class Form:
             "CB_SCHEDULER__DISTRUST": "50",
             "CB_SCHEDULER__RETRY_DELAY": "0.2",
             "CB_REQUEST__POLL_INTERVAL": "2",
+            "CB_SCHEDULER__HA": str(self.ha).lower(),
             **builds,
         }

@@ -15,26 +15,31 @@ import check
 from confluent_kafka import Producer
 from ear import Ear
 from faults import BROKER, Act, Kind
+from form import RUNNERS
 from proxy import Line
-from stage import RUNNERS, Stage
-from tree import RECOVERY, SOURCE, Tree
+from reigns import Reigns
+from stage import Stage
+from tree import RECOVERY, SOURCE, SUCCESSION, Tree
 
 from cloud_builder.model.events import JobFinished, JobRunning, RunnerSeen
 
 READY_SECONDS = 30.0
-RECOVERY_LIMIT = 15.0
+RECOVERY_LIMIT = SUCCESSION_LIMIT = 15.0
 _LINES = {Kind.CUT: Line.CUT, Kind.SILENT: Line.SILENT, Kind.SLOW: Line.SLOW}
 
 
 @dataclass
 class Report:
-    """What a run showed. `recovery`: seconds until a killed runner's job ran elsewhere."""
+    """What a run showed. `recovery`: seconds until a killed runner's job ran elsewhere; `succession`: until another
+    scheduler led after the leader was killed; `reigns`: how many there were."""
 
     wrong: list[str] = field(default_factory=list)
     made: check.Made = field(default_factory=dict)
     jobs: int = 0
     attempts: int = 0
     recovery: float = 0.0
+    succession: float = 0.0
+    reigns: int = 0
     logs: str = ""
 
 
@@ -44,6 +49,7 @@ class Run:
     def __init__(self, stage: Stage, tree: Tree, acts: list[Act], quiet: check.Made | None, settle: float) -> None:
         self._stage, self._tree, self._acts, self._quiet, self._settle = stage, tree, acts, quiet, settle
         self._ear: Ear
+        self._reigns: Reigns
         self._asked: set[str] = set()
         self._producer: Producer
         self._begun = 0.0
@@ -55,6 +61,7 @@ class Run:
         self._stage.start()
         self._producer = Producer({"bootstrap.servers": self._stage.kafka.settings.bootstrap, "log_level": 0})
         self._ear = Ear(self._stage.kafka.settings)
+        self._reigns = Reigns(self._stage.kafka.settings)
         try:
             self._await(self._is_ready, READY_SECONDS, "the mesh is up", report)
             if report.wrong:
@@ -69,9 +76,14 @@ class Run:
                 report.recovery = self._recover(report)
                 if report.recovery > RECOVERY_LIMIT:
                     report.wrong.append(f"recovery took {report.recovery:.1f} s")
+            if self._acts and not report.wrong and len(self._stage.schedulers) > 1:
+                report.succession = self._succeed(report)
+                if report.succession > SUCCESSION_LIMIT:
+                    report.wrong.append(f"succession took {report.succession:.1f} s")
             self._judge(report)
         finally:
             self._ear.close()
+            self._reigns.close()
         return report
 
     def _play(self) -> None:
@@ -122,6 +134,7 @@ class Run:
         self._stage.tend()
         self._producer.poll(0)
         self._ear.listen(seconds)
+        self._reigns.listen()
         time.sleep(max(0.0, seconds - (time.monotonic() - started)) if seconds < 0.2 else 0.0)
 
     def _await(self, happened: Callable[[], bool], seconds: float, what: str, report: Report) -> None:
@@ -147,6 +160,7 @@ class Run:
         if report.wrong:
             return 0.0
         victim = self._ear.of(JobRunning)[-1]
+        lives = self._lives(victim.runner_id)
         self._stage.daemons[victim.runner_id].wanted = False
         self._stage.daemons[victim.runner_id].kill(0)
         killed = time.monotonic()
@@ -155,7 +169,12 @@ class Run:
         took = 0.0 if self._had_ended(victim) else time.monotonic() - killed
         self._stage.daemons[victim.runner_id].wanted = True
         self._await(self._is_over, self._settle, "the last wish is answered", report)
+        # Told to stop before it has begun, it could not remove what its earlier life left.
+        self._await(lambda: self._lives(victim.runner_id) > lives, READY_SECONDS, f"{victim.runner_id} is back", report)
         return took
+
+    def _lives(self, runner: str) -> set[float]:
+        return {event.started_at for event in self._ear.of(RunnerSeen) if event.runner_id == runner}
 
     def _runs_again(self, victim: JobRunning) -> bool:
         """One of the jobs that the runner had: what several died with is tried again one by one."""
@@ -168,12 +187,29 @@ class Run:
         ended = (event for event in self._ear.of(JobFinished) if event.job_id == victim.job_id)
         return any(event.attempt == victim.attempt for event in ended)
 
+    def _succeed(self, report: Report) -> float:
+        before = len(self._ear.of(JobRunning))
+        self._ask(SUCCESSION)
+        self._await(lambda: len(self._ear.of(JobRunning)) > before, 20, "a job runs, to lose its scheduler", report)
+        if report.wrong or (old := self._reigns.leader) is None:
+            return 0.0
+        leader = self._stage.daemons[f"scheduler-{old.id}"]
+        leader.wanted = False
+        leader.kill(0)
+        killed = time.monotonic()
+        self._await(lambda: self._reigns.leader != old, 30, f"another leads after {leader.name}", report)
+        took = time.monotonic() - killed
+        leader.wanted = True
+        self._await(self._is_over, self._settle, "the wish is answered that lost its scheduler", report)
+        return took
+
     # --- the verdict ------------------------------------------------------------------------------------------------
 
     def _judge(self, report: Report) -> None:
         self._look(1.0)
         quiet = self._quiet
         report.wrong += check.results(self._ear, self._asked, quiet)
+        report.wrong += check.reigns(self._reigns)
         report.wrong += check.artifacts(self._ear, self._stage)
         report.wrong += check.repositories(self._ear, self._stage, len(self._tree.units))
         report.wrong += [f"{name} did not stop within 10 s" for name in self._stage.stop_daemons()]
@@ -181,6 +217,7 @@ class Run:
         for name, daemon in self._stage.daemons.items():
             report.wrong += [f"{name} ended by itself with status {status}" for status in daemon.deaths if status > 0]
         report.made = check.made(self._ear)
+        report.reigns = len({word.epoch for word in self._reigns.words})
         report.jobs = len(self._ear.of(JobFinished))
         report.attempts = sum(job.attempt for job in self._ear.of(JobFinished))
         if report.wrong:

@@ -21,8 +21,6 @@ from form import Form
 from kafka_server import JavaServer, fetched_jars, free_ports
 from proxy import Line, Proxies, Proxy
 
-RUNNERS = ("runner-1", "runner-2")
-DAEMONS = ("request", "scheduler", "collector", "info", *RUNNERS)
 SKEWED = Path(__file__).with_name("skewed.py")
 STORE = "store"
 """No daemon: the object store, a disk of its own that several of them use."""
@@ -58,9 +56,9 @@ class Daemon:
     """Statuses of the ends that we did not bring about."""
 
     def start(self) -> None:
-        role = "runner" if self.name in RUNNERS else self.name
+        role, _, number = self.name.partition("-")
         words = [sys.executable, str(SKEWED), str(self.clock), role]
-        words += ["--id", self.name] if role == "runner" else []
+        words += ["--id", self.name if role == "runner" else number] if number else []
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 words, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -93,22 +91,23 @@ class Stage:
         self.abilities, self._form = abilities, form
         self.home = Path(tempfile.mkdtemp(prefix="cb-chaos-", dir="/var/tmp"))
         self._proxies = Proxies()
-        self.port, *ports = free_ports(2 * len(DAEMONS) + 1)
-        own, other = ports[: len(DAEMONS)], ports[len(DAEMONS) :]
-        links = {_link(name): (own[at], other[at]) for at, name in enumerate(DAEMONS)}
+        self.names, self.schedulers = form.daemons, form.schedulers
+        self.port, *ports = free_ports(2 * len(self.names) + 1)
+        own, other = ports[: len(self.names)], ports[len(self.names) :]
+        links = {_link(name): (own[at], other[at]) for at, name in enumerate(self.names)}
         self.kafka = JavaServer(fetched_jars(), links)
         self.lines: dict[str, Proxy] = {
-            name: self._proxies.open(links[_link(name)][1], links[_link(name)][0]) for name in DAEMONS
+            name: self._proxies.open(links[_link(name)][1], links[_link(name)][0]) for name in self.names
         }
         self.mounts: list[str] = []
-        for name in (*DAEMONS, STORE) if abilities.disks else ():
+        for name in (*self.names, STORE) if abilities.disks else ():
             self._mount(self.home / name)
         (self.home / "log").mkdir()
         self.daemons = {
             name: Daemon(
                 name, self._environment(links[_link(name)][1], environment), self.log_of(name), self._clock(name)
             )
-            for name in DAEMONS
+            for name in self.names
         }
 
     def log_of(self, name: str) -> Path:
@@ -156,7 +155,7 @@ class Stage:
             self.lines[name].be(Line.WELL)
             self.set_clock(name, 0)
             daemon.wanted = True
-        for disk in (*DAEMONS, STORE) if self.abilities.disks else ():
+        for disk in (*self.names, STORE) if self.abilities.disks else ():
             self.fill(disk, False)
 
     def stop_daemons(self) -> list[str]:

@@ -16,6 +16,8 @@ VARIANTS = ("main", "variant-1", "variant-2", "variant-3")
 RECOVERY = "recovery"
 """Differs in all units without needs: for the last act."""
 ALL = (*VARIANTS, RECOVERY)
+SUCCESSION = "succession"
+"""Another such one, for the last act where there are two schedulers."""
 
 _BUILD_ROOT = """\
 <?xml version="1.0" encoding="utf-8"?>
@@ -88,8 +90,8 @@ class Tree:
             self._write(number, name)
         self._commit("all units")
         self._first = self._git("rev-parse", "HEAD")
-        changed = ((1,), (units // 2,), (2, units - 1), (0, 1, 2, 3))
-        for variant, chosen in zip(ALL[1:], changed, strict=True):
+        changed = ((1,), (units // 2,), (2, units - 1), (0, 1, 2, 3), (0, 1, 2, 3))
+        for variant, chosen in zip((*ALL[1:], SUCCESSION), changed, strict=True):
             self._git("checkout", "-q", "-B", variant, self._first)
             for number in chosen:
                 self._write(number, self.units[number], variant)

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
@@ -68,19 +68,30 @@ class GivenServer:
 class JavaServer:
     """One KRaft node, broker and controller at once. Keeps port and data when it is stopped and started again."""
 
-    def __init__(self, jars: Path, links: Mapping[str, tuple[int, int]] | None = None) -> None:
+    def __init__(
+        self, jars: Path, links: Mapping[str, tuple[int, int]] | None = None, users: Sequence[str] = ()
+    ) -> None:
         """`links`: further listeners by name, each with its port and the port that clients are told instead of it
-        (that of a proxy in between)."""
+        (that of a proxy in between). `users`: who may log in, with their name as password; then everybody may do only
+        what ACLs say, but for us, who do not log in."""
         self._jars = jars
         self._directory = Path(tempfile.mkdtemp(prefix="cb-test-kafka-"))
         self._process: subprocess.Popen[bytes] | None = None
-        port, controller = free_ports(2)
+        port, controller, self._login_port = free_ports(3)
         self.settings = BrokerSettings(bootstrap=f"127.0.0.1:{port}")
         self._configuration = self._directory / "server.properties"
-        self._configuration.write_text(node_properties(port, controller, self._directory / "data", links or {}))
+        settings = node_properties(port, controller, self._directory / "data", links or {})
+        self._configuration.write_text(guarded(settings, self._login_port) if users else settings)
         # With "=", because an id may begin with a dash.
         identity = f"--cluster-id={cluster_id()}"
-        self._java("kafka.tools.StorageTool", "format", identity, "-c", str(self._configuration)).wait(30)
+        accounts = [f"--add-scram=SCRAM-SHA-256=[name={user},password={user}]" for user in users]
+        self._java("kafka.tools.StorageTool", "format", identity, "-c", str(self._configuration), *accounts).wait(30)
+
+    def settings_of(self, user: str) -> BrokerSettings:
+        """How that user reaches it."""
+        login = {"sasl.mechanism": "SCRAM-SHA-256", "sasl.username": user, "sasl.password": user}
+        options = {"security.protocol": "SASL_PLAINTEXT", **login}
+        return BrokerSettings(bootstrap=f"127.0.0.1:{self._login_port}", options=options)
 
     def start(self) -> None:
         self._process = self._java("kafka.Kafka", str(self._configuration))
@@ -197,6 +208,23 @@ def node_properties(
         "log.retention.check.interval.ms": "1000",
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def guarded(settings: str, port: int) -> str:
+    """With a listener that asks for a name and password, and rights for each."""
+    found = dict(line.split("=", 1) for line in settings.splitlines())
+    found["listeners"] += f",LOGIN://127.0.0.1:{port}"
+    found["advertised.listeners"] += f",LOGIN://127.0.0.1:{port}"
+    found["listener.security.protocol.map"] += ",LOGIN:SASL_PLAINTEXT"
+    found |= {
+        "sasl.enabled.mechanisms": "SCRAM-SHA-256",
+        "listener.name.login.scram-sha-256.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+    return "".join(f"{name}={value}\n" for name, value in found.items())
 
 
 def cluster_id() -> str:

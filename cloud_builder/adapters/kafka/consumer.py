@@ -7,20 +7,23 @@ so when nothing at all has come in for a while, the broker is gone.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from cloud_builder.errors import Rejected
+from cloud_builder.model.topics import READER_GROUP
 from cloud_builder.ports.broker import Partition, Record
 
+from . import rights
 from .connection import Connection, Options
 
 _SILENCE = 5.0
 _SILENCE_WHEN_SUSPECTED = 1.0
 _STATISTICS_EVERY = 0.5
+_LOG = logging.getLogger("cb.kafka")
 
 
 class KafkaConsumer:
@@ -39,7 +42,7 @@ class KafkaConsumer:
     def _options(self) -> Options:
         return self._connection.options(
             **{
-                "group.id": "cloud-builder",
+                "group.id": READER_GROUP,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
@@ -78,21 +81,24 @@ class KafkaConsumer:
     def _records(self, messages: Iterable[Message]) -> list[Record]:
         records = []
         for message in messages:
-            place = self._partitions[str(message.topic()), int(message.partition() or 0)]
             if (error := message.error()) is not None:
-                self._on_message_error(error, place, message)
+                self._on_message_error(error, message)
             else:
+                place = self._partitions[str(message.topic()), int(message.partition() or 0)]
                 record = record_of(place, message)
                 self._next[place] = record.offset + 1
                 records.append(record)
         return records
 
-    def _on_message_error(self, error: KafkaError, place: Partition, message: Message) -> None:
-        if error.code() == KafkaError._PARTITION_EOF:
+    def _on_message_error(self, error: KafkaError, message: Message) -> None:
+        """An error without a partition is of the group, which we do not use: whether we might is all the same."""
+        place = self._partitions.get((str(message.topic()), int(message.partition() or 0)))
+        if place is None:
+            _LOG.debug("of no partition: %s", error)
+        elif error.code() == KafkaError._PARTITION_EOF:
             self._next[place] = int(message.offset() or 0)
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            hint = "Allow READ on the topic to this principal."
-            raise Rejected(f"{place.topic}: this daemon may not read it", code="broker-rights", hint=hint)
+            raise rights.lacks(self._connection.settings, rights.READ, rights.TOPIC, [place.topic])
         else:
             self._connection.note(error)
 

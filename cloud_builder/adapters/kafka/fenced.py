@@ -17,9 +17,10 @@ from threading import Lock
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
-from cloud_builder.errors import CloudBuilderError, Fenced, Rejected, Retryable
+from cloud_builder.errors import CloudBuilderError, Fenced, NotAllowed, Rejected, Retryable
 from cloud_builder.ports.broker import Outgoing, Producer
 
+from . import rights
 from .broker import KafkaBroker
 from .connection import LARGEST_MESSAGE, Connection, Options
 from .producer import TOO_LARGE, hand_over
@@ -72,6 +73,7 @@ class FencedProducer:
         self._unsettled: Callable[[float], None] | None = None
         """Ends what an earlier send left open."""
         self._refused: KafkaError | None = None
+        self._sent_to: frozenset[str] = frozenset()
         self._producer = Client(self._options())
         try:
             self._producer.init_transactions(_TAKE_TIMEOUT)
@@ -102,7 +104,7 @@ class FencedProducer:
         with self._sending:
             try:
                 self._settle(until)
-                self._refused = None
+                self._refused, self._sent_to = None, frozenset(record.topic for record in records)
                 self._producer.begin_transaction()
                 self._unsettled = self._producer.abort_transaction
                 for record in records:
@@ -133,6 +135,8 @@ class FencedProducer:
     def _explain(self, error: KafkaError) -> CloudBuilderError:
         if error.code() in _ANOTHER:
             return Fenced(f"another process writes as {self._name} now", code="fenced")
+        if (lack := self._lack(error)) is not None:
+            return lack
         if error.fatal():
             return Fenced(f"the broker takes no more of {self._name}: {error.str()}", code="fenced", is_certain=False)
         if error.code() in TOO_LARGE or (self._refused and self._refused.code() in TOO_LARGE):
@@ -140,8 +144,16 @@ class FencedProducer:
             return Rejected(f"message refused by the broker: {error.str()}", code="message-refused")
         if error.txn_requires_abort():
             self._unsettled = self._producer.abort_transaction
-        if error.code() in (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
-            hint = f"Allow WRITE and DESCRIBE on the transactional id {self._name} to this principal."
-            return Rejected(f"transactional id {self._name}: may not be used", code="broker-rights", hint=hint)
         unreachable: Retryable = self._connection.unreachable(error)
         return unreachable
+
+    def _lack(self, error: KafkaError) -> NotAllowed | None:
+        """A right that we lack: on the name (which librdkafka takes for the end of this producer), or on a topic that
+        the transaction wrote to (of which it does not tell which)."""
+        settings = self._connection.settings
+        if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            return rights.lacks(settings, rights.WRITE, rights.TRANSACTIONAL_ID, [self._name])
+        if KafkaError.TOPIC_AUTHORIZATION_FAILED in (error.code(), self._refused and self._refused.code()):
+            self._unsettled = self._producer.abort_transaction
+            return rights.lacks(settings, rights.WRITE, rights.TOPIC, self._sent_to)
+        return None

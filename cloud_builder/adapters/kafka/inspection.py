@@ -15,7 +15,7 @@ from cloud_builder.planning.doctor import BrokerFacts, Refusal, TopicFacts
 
 from .broker import KafkaBroker
 from .connection import Connection
-from .topics import new_topic
+from .topics import is_hidden, new_topic
 
 _TIMEOUT = 3.0
 _CHECKED = ("cleanup.policy", "retention.ms", "max.message.bytes")
@@ -35,10 +35,12 @@ def inspect(settings: BrokerSettings) -> BrokerFacts:
 
 
 def _topics(settings: BrokerSettings) -> tuple[tuple[TopicFacts, TopicFacts], ...]:
+    """Wanted and found, of all topics but those that we may not see: nothing can be said about these."""
     connection = Connection(settings)
     admin = AdminClient(connection.options())
     try:
         known = admin.list_topics(timeout=_TIMEOUT).topics
+        hidden = {topic for topic in TOPICS if topic.name not in known and is_hidden(admin, topic.name)}
     except KafkaException as error:
         raise connection.unreachable(error.args[0]) from None
     configured = _configured(admin, [topic for topic in TOPICS if topic.name in known])
@@ -53,6 +55,7 @@ def _topics(settings: BrokerSettings) -> tuple[tuple[TopicFacts, TopicFacts], ..
             ),
         )
         for topic in TOPICS
+        if topic not in hidden
     )
 
 

@@ -165,7 +165,7 @@ class Lane:
         connection = Connection(self._settings)
         topics = [QUEUE.member(name) for name in self._names]
         KafkaBroker(self._settings).ensure_topics(topics)
-        set_up_group(connection)
+        set_up_group(connection, self._names)
         return open_member(connection, [topic.name for topic in topics], self.size)
 
     def _start_afresh(self) -> None:

@@ -20,10 +20,10 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import QUEUE, SHARE_GROUP, SHARE_GROUP_SETTINGS
 
+from . import rights
 from .connection import Connection
 
 _TOO_OLD = frozenset({KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE})
-_NOT_ALLOWED = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 _CHECKED_FOR = 1.0
 _LONGEST_BUILD_MS = 86_400_000
 _ADMIN_TIMEOUT = 3.0
@@ -51,12 +51,10 @@ def refuse(settings: BrokerSettings, error: KafkaError) -> None:
             code="no-share-groups",
             hint="Use Apache Kafka 4.2 or newer, or say `dispatch: directed`.",
         )
-    if error.code() in _NOT_ALLOWED:
-        raise Rejected(
-            f"dispatch shared-queue: not allowed at {settings.bootstrap}: {error.str()}",
-            code="broker-rights",
-            hint="Let the runners read cb.queue.* and join the group cb.queue (schemas/acls.sh), and start them anew.",
-        )
+    if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        raise rights.lacks(settings, rights.READ, rights.GROUP, [SHARE_GROUP])
+    if error.code() in rights.REFUSED:
+        raise rights.lacks(settings, rights.READ, rights.TOPIC, [QUEUE.name])
 
 
 def open_member(connection: Connection, topics: Sequence[str], size: int) -> Any:
@@ -89,16 +87,41 @@ def leave(member: Any) -> None:
             _LOG.debug("share group not left", exc_info=error)
 
 
-def set_up_group(connection: Connection) -> None:
-    """Where that is not allowed, an operator has done it (schemas/topics.sh)."""
+def set_up_group(connection: Connection, queues: Sequence[str]) -> None:
+    """Where that is not allowed, an operator has done it (schemas/topics.sh); if not, that is said: what is offered
+    before the first runner comes is then not taken before it is offered again."""
+    admin = AdminClient(connection.options())
+    try:
+        if not _is_set_up(admin):
+            _set_up(admin)
+    except KafkaException as error:
+        settings = connection.settings
+        if error.args[0].code() in rights.REFUSED:
+            script = f"BOOTSTRAP={settings.bootstrap} QUEUES='{' '.join(queues)}' schemas/topics.sh"
+            _LOG.warning(
+                "share group not set up",
+                extra={
+                    "group": SHARE_GROUP,
+                    "may_not": rights.principal(settings),
+                    "hint": f"Have an administrator run: {script}",
+                },
+            )
+        else:
+            _LOG.debug("share group not set up", exc_info=error)
+
+
+def _is_set_up(admin: Any) -> bool:
+    group = ConfigResource(ResourceType.GROUP, SHARE_GROUP)
+    [future] = admin.describe_configs([group], request_timeout=_ADMIN_TIMEOUT).values()
+    found = future.result()
+    return all(name in found and found[name].value == value for name, value in SHARE_GROUP_SETTINGS.items())
+
+
+def _set_up(admin: Any) -> None:
     entries = [
         ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         for name, value in SHARE_GROUP_SETTINGS.items()
     ]
     group = ConfigResource(ResourceType.GROUP, SHARE_GROUP, incremental_configs=entries)
-    admin = AdminClient(connection.options())
     for future in admin.incremental_alter_configs([group], request_timeout=_ADMIN_TIMEOUT).values():
-        try:
-            future.result()
-        except KafkaException as error:
-            _LOG.debug("share group not set up", exc_info=error)
+        future.result()

@@ -9,6 +9,7 @@ of the first try may come after that.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -18,6 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.ports.broker import Outgoing
 
+from . import rights
 from .connection import LARGEST_MESSAGE, Connection, Options
 
 TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD})
@@ -28,6 +30,7 @@ _AT_ONCE = 0.001
 """Seconds: a flush of no time at all wakes nobody."""
 _POST_WAIT = 2.0
 """Seconds that a post waits for room."""
+_LOG = logging.getLogger("cb.kafka")
 
 
 class KafkaProducer:
@@ -37,6 +40,7 @@ class KafkaProducer:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = Lock()
+        self._said_refused = False
         self._producer = self._new()
 
     def _new(self) -> Producer:
@@ -66,7 +70,7 @@ class KafkaProducer:
                         self._start_afresh()
                         raise self._connection.unreachable()
             except KafkaException as error:
-                posted.failed = posted.failed or error.args[0]
+                posted.fail(error.args[0], record.topic)
             self._producer.flush(_AT_ONCE) if len(records) <= _FEW else self._producer.poll(0)
             return posted
 
@@ -76,10 +80,18 @@ class KafkaProducer:
 
     def send_soon(self, record: Outgoing) -> None:
         try:
-            self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
+            headers: list[tuple[str, str | bytes | None]] = list(record.headers)
+            self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._hear_soon)
             self._producer.poll(0)
         except (BufferError, KafkaException):
             return
+
+    def _hear_soon(self, error: KafkaError | None, message: Message) -> None:
+        """Nobody waits for it; but that it will never arrive is said, once."""
+        if error is not None and error.code() in rights.REFUSED and not self._said_refused:
+            self._said_refused = True
+            lack = rights.lacks(self._connection.settings, rights.WRITE, rights.TOPIC, [str(message.topic())])
+            _LOG.error("nothing of this is sent", extra={"reason": lack.message, "hint": lack.hint})
 
     def close(self, timeout: float = 5.0) -> None:
         with self._sending:
@@ -92,6 +104,8 @@ class KafkaProducer:
             if posted.producer is self._producer:
                 self._start_afresh()
         error = posted.failed
+        if error is not None and error.code() in rights.REFUSED:
+            return rights.lacks(self._connection.settings, rights.WRITE, rights.TOPIC, [posted.failed_on])
         if error is not None and error.code() in TOO_LARGE:
             return Rejected(f"message refused by the broker: {error.str()}", code="message-refused")
         return self._connection.unreachable(error)
@@ -108,6 +122,7 @@ class KafkaPosted:
     def __init__(self, owner: KafkaProducer, producer: Producer, number: int) -> None:
         self.producer = producer
         self.failed: KafkaError | None = None
+        self.failed_on = ""
         self._owner = owner
         self._missing = number
 
@@ -115,7 +130,11 @@ class KafkaPosted:
         if error is None:
             self._missing -= 1
         else:
-            self.failed = self.failed or error
+            self.fail(error, str(message.topic()))
+
+    def fail(self, error: KafkaError, topic: str) -> None:
+        if self.failed is None:
+            self.failed, self.failed_on = error, topic
 
     def arrived(self) -> bool:
         self.producer.poll(0)

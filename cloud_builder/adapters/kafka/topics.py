@@ -9,9 +9,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from cloud_builder.errors import Rejected, Retryable
-from cloud_builder.model.topics import Topic
+from cloud_builder.errors import NotAllowed, Retryable
+from cloud_builder.model.topics import QUEUE, Topic
 
+from . import rights
 from .connection import Connection
 
 _REPLICAS = 3
@@ -36,7 +37,7 @@ def create(admin: AdminClient, connection: Connection, topics: Sequence[Topic], 
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 refused[name] = error.args[0]
     if refused:
-        raise _explain(refused, connection)
+        raise _explain(refused, admin, connection)
     _await(admin, connection, {topic.name for topic in topics})
 
 
@@ -58,16 +59,26 @@ def _cleanup(topic: Topic) -> str:
     return "compact,delete" if topic.retention else "compact"
 
 
-def _explain(refused: dict[str, KafkaError], connection: Connection) -> Rejected | Retryable:
-    names = ", ".join(sorted(refused))
+def _explain(refused: dict[str, KafkaError], admin: AdminClient, connection: Connection) -> NotAllowed | Retryable:
     error = next(iter(refused.values()))
-    if error.code() in _NOT_ALLOWED:
-        return Rejected(
-            f"topics are missing and may not be created here: {names} ({error.str()})",
-            code="topics-missing",
-            hint="Have an administrator create them (doc/reference/topics), or allow CREATE to this principal.",
-        )
-    return connection.unreachable(error)
+    if error.code() not in _NOT_ALLOWED:
+        return connection.unreachable(error)
+    settings = connection.settings
+    if hidden := [name for name in refused if is_hidden(admin, name)]:
+        return rights.lacks(settings, rights.DESCRIBE, rights.TOPIC, hidden)
+    queues = sorted(name.removeprefix(QUEUE.prefix) for name in refused if QUEUE.has(name))
+    script = f"QUEUES='{' '.join(queues)}' schemas/topics.sh" if queues else "schemas/topics.sh"
+    return NotAllowed(
+        f"topics {', '.join(sorted(refused))} are missing, and {rights.principal(settings)} may not create them",
+        code="topics-missing",
+        hint=f"Have an administrator run: BOOTSTRAP={settings.bootstrap} {script}",
+    )
+
+
+def is_hidden(admin: AdminClient, name: str) -> bool:
+    """In the list of all, a topic that we may not see looks as if it did not exist; asked for by name it does not."""
+    error = admin.list_topics(name, timeout=_TIMEOUT).topics[name].error
+    return error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
 def _await(admin: AdminClient, connection: Connection, names: set[str]) -> None:

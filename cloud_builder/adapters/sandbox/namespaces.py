@@ -7,8 +7,10 @@ start.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -27,6 +29,8 @@ from .stage.spec import Spec
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAR = ("tar", "--numeric-owner", "--xattrs", "--xattrs-include=*")
 _PACK, _UNPACK = "zstd -T0 -3", "zstd -T0"
+_REMOVE_AGAIN = (0.1, 0.4, 0.0)
+"""Seconds after each try that failed; 0: the last one."""
 _SAID = 4000
 """Bytes of output that an error of an archive tool shows at most."""
 
@@ -58,8 +62,22 @@ class NamespaceSandbox:
             return Conversation(spec, ids, limits, group, output).hold(cancel, stdin)
 
     def remove(self, path: Path) -> None:
-        if path.is_symlink() or path.exists():
-            self._tool(["rm", "-rf", "--", str(path)], path.parent)
+        """Tried again: what was killed a moment ago may still have written into it. On a disk without room for the
+        side directory the removing itself is run from memory."""
+        command = ["rm", "-rf", "--", str(path)]
+        for pause in _REMOVE_AGAIN:
+            if not (path.is_symlink() or path.exists()):
+                return
+            try:
+                self._tool(command, path.parent)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                NamespaceSandbox(scratch.in_memory(), self._groups)._tool(command, path.parent)
+            except Retryable:
+                if not pause:
+                    raise
+                time.sleep(pause)
 
     def pack(self, root: Path, into: Path, cancel: Event | None = None) -> None:
         command = [*_TAR, "-I", _PACK, "-C", str(root), "-cf", str(into), "."]
@@ -73,8 +91,9 @@ class NamespaceSandbox:
     def sweep(self) -> None:
         """Deletes what runs of a killed process left in the work directory."""
         scratch.prepare(self._work)
-        for side in scratch.abandoned(self._work):
-            self.remove(side)
+        for place in (self._work, scratch.in_memory()):
+            for side in scratch.abandoned(place):
+                self.remove(side)
 
     def _place(self, upper: Path | None) -> tuple[Path, str]:
         """The side directory lies on the same file system as the changes: overlayfs wants it."""

@@ -22,6 +22,11 @@ def default_place() -> Path:
     return Path("/var/tmp") / f"cloud-builder-{os.getuid()}"
 
 
+def in_memory() -> Path:
+    """For runs that write nothing, on a machine whose disk is full."""
+    return Path("/dev/shm") / f"cloud-builder-{os.getuid()}"
+
+
 def prepare(place: Path) -> None:
     """Other users of the machine must not reach what builds leave there: setuid programs may be among it."""
     place.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -41,6 +41,8 @@ CALM_AFTER = 50
 """Seconds between two looks at a build are its age by this: its end is told within 2 % of its time, and to watch over
 an hour of build costs next to nothing."""
 STOP_SECONDS = 2.5
+CLEAN_UP_SECONDS = 3.0
+"""After the last words: a build that did not end within STOP_SECONDS was handed back, and goes on ending."""
 REMEMBER_SECONDS = 7 * 86400.0
 HEARTBEAT_PAUSE = 0.002
 FEW = 8
@@ -187,6 +189,12 @@ class RunnerFlow:
         self._waiting.clear()
         self._claims.close()
         work.emit(e.RunnerDraining(runner_id=RunnerId(self.instance), reason="told to stop", at=work.now))
+
+    def close(self) -> None:
+        """After the last words, or after they failed: builds remove what they have on disk before we are gone."""
+        self._stop_all("stopped")
+        if not self._hands.rest(CLEAN_UP_SECONDS):
+            log.warning("left-behind", extra={"why": "a build does not end; the next start removes what it left"})
 
     # --- parts ----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ how it ended, with everything it made in the object store. It decides nothing ab
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 import traceback
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 
-from cloud_builder.errors import Bug, Permanent
+from cloud_builder.errors import Bug, CloudBuilderError, Permanent
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import AttemptFinished, JobAssigned
 from cloud_builder.model.ids import RunnerId
@@ -32,6 +33,8 @@ from .progress import Progress, unless_canceled
 from .task import Task, make_readable, of_directory
 from .verdict import SUCCESS, Verdict, verdict_on
 from .workbench import Commission, Workbench
+
+_LOG = logging.getLogger("cb.runner")
 
 
 class PackageBuilder:
@@ -107,7 +110,7 @@ class PackageBuilder:
                 return self._bench.shell(commission, progress, cancel, after_failure=after_failure)
             finally:
                 progress.close()
-                self._sandbox.remove(job)
+                self._clear(job)
 
     def buildroots(self) -> tuple[str, ...]:
         return self._roots.keys()
@@ -122,6 +125,8 @@ class PackageBuilder:
 
     def _carry_out(self, task: Task, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
         started = time.time()
+        for left in place.abandoned(self._jobs):
+            self._clear(left)
         job = self._place(task)
         try:
             with place.owned(job), Deadline(task.limits, cancel) as deadline:
@@ -131,7 +136,14 @@ class PackageBuilder:
             verdict = verdict_on(error, canceled=cancel.is_set())
             return self._finished(task, verdict, started)
         finally:
+            self._clear(job)
+
+    def _clear(self, job: Path) -> None:
+        """What cannot be removed now changes nothing about how a build ended; the next one tries again."""
+        try:
             self._sandbox.remove(job)
+        except (CloudBuilderError, OSError) as error:
+            _LOG.warning("left-behind", extra={"directory": job, "why": str(error)})
 
     def _attempt(self, task: Task, job: Path, progress: Progress, cancel: Event, deadline: Deadline) -> AttemptFinished:
         artifacts: tuple[Artifact, ...] = ()

@@ -20,10 +20,17 @@ _LOOK = 0.05
 
 @contextlib.contextmanager
 def owned(directory: Path) -> Iterator[Path]:
-    """Makes the directory and holds it for the time of the block. Whoever owns it deletes it."""
-    directory.mkdir(mode=0o700, parents=True)
-    with _opened(directory) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Makes the directory and holds it for the time of the block. Whoever owns it deletes it.
+
+    Between the two a sweep may take it for abandoned, and away; then it is made once more."""
+    with contextlib.ExitStack() as held:
+        while True:
+            directory.mkdir(mode=0o700, parents=True)
+            with contextlib.suppress(FileNotFoundError):
+                lock = held.enter_context(_opened(directory))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if os.fstat(lock).st_ino == directory.stat().st_ino:
+                    break
         yield directory
 
 

@@ -9,6 +9,7 @@ from cloud_builder.model.topics import (
     DEAD_LETTER,
     FAMILIES,
     QUEUE,
+    READER_GROUP,
     SHARE_GROUP,
     SHARE_GROUP_SETTINGS,
     STATE,
@@ -103,6 +104,7 @@ def role_lines(role: Role) -> str:
     lines = [f"{variable}=${{{variable}:-{principal(role)}}}"]
     lines += [allowed(variable, "Write", topic) for topic in written_by(role)]
     lines += [allowed(variable, "Read", topic) for topic in topics_read_by(role)]
+    lines.append(f'ask "${variable}" {READER_GROUP}')
     if QUEUE in topics_read_by(role):
         lines.append(f'join "${variable}" {SHARE_GROUP}')
     if STATE in written_by(role):
@@ -119,7 +121,7 @@ def allowed(variable: str, operation: str, topic: Topic) -> str:
 def acls() -> str:
     """A shell script that lets each role write and read what the topic table says, and nothing else.
 
-    The only group is the one that shares out offers: the daemons keep their own offsets."""
+    The only group that anybody joins is the one that shares out offers: the daemons keep their own offsets."""
     users = "".join(
         f"\n#   {f'{role.name}_USER':<15} user of {role.value} (default {principal(role)})" for role in Role
     )
@@ -135,10 +137,11 @@ def acls() -> str:
     join = (
         "join() {\n"
         '    run --add --allow-principal "User:$1" --operation Read --operation Describe \\\n'
-        '        --operation DescribeConfigs --operation AlterConfigs --group "$2"\n}\n'
+        '        --operation DescribeConfigs --group "$2"\n}\n'
     )
+    ask = 'ask() {\n    run --add --allow-principal "User:$1" --operation Describe --group "$2"\n}\n'
     lead = (
         "lead() {\n"
         '    run --add --allow-principal "User:$1" --operation Write --operation Describe --transactional-id "$2"\n}\n'
     )
-    return "\n".join([header, tool("kafka-acls"), allow, allow_all, join, lead, *map(role_lines, Role)])
+    return "\n".join([header, tool("kafka-acls"), allow, allow_all, ask, join, lead, *map(role_lines, Role)])

@@ -11,7 +11,7 @@ import pytest
 from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.adapters.sqlite.state import SqliteState
-from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.errors import NotAllowed, Permanent, Retryable
 from cloud_builder.mesh.codec import decode, encode
 from cloud_builder.mesh.deadletter import list_dead, retry
 from cloud_builder.mesh.loop import Loop
@@ -293,6 +293,30 @@ def test_a_broker_that_is_gone_is_said_once_and_the_daemon_goes_on_when_it_is_ba
     said = [record.message for record in caplog.records]
     assert said.count("broker unreachable, waiting") == 1
     assert said.count("broker is back") == 1
+
+
+class Guarded(MemoryBroker):
+    """Nobody may write to the topics of `forbidden`."""
+
+    forbidden: frozenset[str] = frozenset()
+
+    def append(self, records):
+        if self.forbidden & {record.topic for record in records}:
+            raise NotAllowed("topic cb.intake: User:cb-request may not write to it", code="broker-rights")
+        super().append(records)
+
+
+def test_a_daemon_that_may_not_write_ends_and_says_it_when_it_may(state):
+    broker = Guarded()
+    broker.forbidden = frozenset({INTAKE.topic})
+    send(broker, "a")
+    with pytest.raises(NotAllowed, match="may not write"):
+        Loop(Counting(), broker, state).run(Event())
+    assert answers(broker) == []
+
+    broker.forbidden = frozenset()
+    steps(started(Counting(), broker, state))
+    assert answers(broker) == [("a", "1"), ("last", "stop")]
 
 
 def test_what_keeps_a_daemon_from_beginning_is_said_and_not_taken_for_the_broker(broker, state, caplog):

@@ -63,6 +63,23 @@ def test_a_daemon_waits_for_its_broker_says_so_once_and_stops_when_told(tmp_path
     daemon.stderr.close()
 
 
+def test_a_runner_told_to_stop_before_it_found_its_broker_leaves_nothing_of_an_earlier_life(tmp_path: Path) -> None:
+    left = tmp_path / "home" / "runner-1" / "work" / "jobs" / "wish-5.1.1.0badcafe"
+    left.mkdir(parents=True)
+    runner = subprocess.Popen(
+        command("runner", "--broker", "127.0.0.1:1"),
+        env=environment(tmp_path, CB_RUNNER__PRETEND="1"), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert runner.stderr is not None
+    for line in runner.stderr:
+        if "unreachable" in line:
+            break
+    runner.terminate()
+    runner.communicate()
+    assert runner.returncode == 0
+    assert not left.exists()
+
+
 def test_a_second_daemon_of_the_same_home_is_refused(tmp_path: Path) -> None:
     first = subprocess.Popen(
         command("info", "--broker", "127.0.0.1:1"), env=environment(tmp_path), stderr=subprocess.PIPE, text=True

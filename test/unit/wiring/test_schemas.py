@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from cloud_builder.model.outcome import Role
-from cloud_builder.model.topics import DEAD_LETTER, FAMILIES, QUEUE, ROUTES, TOPICS
+from cloud_builder.model.topics import DEAD_LETTER, FAMILIES, QUEUE, READER_GROUP, ROUTES, TOPICS
 from cloud_builder.wiring.schemas import files, pages
 from cloud_builder.wiring.schemas.__main__ import main
 
@@ -87,6 +87,13 @@ def test_queues_are_allowed_by_their_prefix_and_runners_may_share_them() -> None
     assert 'allow_all "$RUNNER_USER" Read cb.queue.' in acls
     assert [line for line in acls if line.startswith("join ")] == ['join "$RUNNER_USER" cb.queue']
     assert f'create "{QUEUE.prefix}$queue" 1 ' in FILES["topics.sh"]
+
+
+def test_nobody_but_runners_gets_more_of_a_group_than_to_ask_where_it_is() -> None:
+    acls = FILES["acls.sh"].splitlines()
+    asking = [line for line in acls if line.startswith("ask ")]
+    assert asking == [f'ask "${role.name}_USER" {READER_GROUP}' for role in Role]
+    assert "Alter" not in FILES["acls.sh"] and "Create" not in FILES["acls.sh"]
 
 
 def test_stale_files_are_named_and_a_second_run_is_content(tmp_path: Path) -> None:

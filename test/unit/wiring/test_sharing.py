@@ -49,7 +49,8 @@ def test_no_daemon_starts_with_shared_queues_on_the_embedded_broker(daemon, tmp_
     ("code", "said", "hint"),
     [
         (KafkaError.UNSUPPORTED_VERSION, "Kafka at k:9092 has no share groups", "4.2"),
-        (KafkaError.GROUP_AUTHORIZATION_FAILED, "not allowed at k:9092", "acls.sh"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "group cb.queue: User:ANONYMOUS may not use it", "--operation Read"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "may not read", "--resource-pattern-type prefixed --topic cb.queue."),
     ],
 )
 def test_what_no_waiting_can_mend_is_a_rejection(code, said, hint):

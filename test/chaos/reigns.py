@@ -1,0 +1,83 @@
+"""Who led when, as cb.state tells it to a reader of committed records, over a line that no fault touches."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.errors import Retryable
+from cloud_builder.mesh.changelog import LEADER, POSITIONS, change_of
+from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.settings import BrokerSettings
+from cloud_builder.model.topics import STATE
+from cloud_builder.ports.broker import Consumer, Record
+
+
+class Word(NamedTuple):
+    """A leader saying that it leads."""
+
+    id: str
+    epoch: int
+
+
+class Reigns:
+    """`words` in the order of the topic.
+
+    How far the input was read grows with each packet. A leader that does not know whether some of its packets arrived
+    sends them again, in one transaction: then it goes back, and on again. What it left behind must never lack."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._broker = KafkaBroker(settings)
+        self._consumer: Consumer | None = None
+        self._read: dict[str, int] = {}
+        self._furthest: dict[str, int] = {}
+        self._lost: list[str] = []
+        self.words: list[Word] = []
+
+    @property
+    def leader(self) -> Word | None:
+        return self.words[-1] if self.words else None
+
+    @property
+    def lost(self) -> list[str]:
+        """Where a reign, or the last one, ended with less of the input read than it had said before."""
+        return [*self._lost, *self._lacking()]
+
+    def listen(self) -> None:
+        """To all there is; a broker that is away is nothing to speak of."""
+        try:
+            if self._consumer is None:
+                marks = self._broker.watermarks([STATE.name])
+                self._consumer = self._broker.consumer(dict.fromkeys(marks, 0)) if marks else None
+            while self._consumer is not None and (records := self._consumer.poll(1000, 0.0)):
+                for record in records:
+                    self._take(record)
+        except Retryable:
+            return
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+
+    def _take(self, record: Record) -> None:
+        collection = (record.key or b"").decode().partition("/")[0]
+        if collection not in (LEADER, POSITIONS) or (put := change_of(record)) is None:
+            return
+        assert isinstance(put.body, Dumped)
+        said = json.loads(put.body.json)
+        if collection == LEADER:
+            word = Word(said["id"], said["epoch"])
+            if word != self.leader:
+                self._lost += self._lacking()
+            self.words.append(word)
+        else:
+            self._read = said
+            self._furthest = {place: max(read, self._furthest.get(place, 0)) for place, read in said.items()}
+
+    def _lacking(self) -> list[str]:
+        return [
+            f"after reign {self.leader}: {place} was read to {self._read.get(place)}, and to {furthest} before"
+            for place, furthest in self._furthest.items()
+            if self._read.get(place, 0) < furthest
+        ]

@@ -1,0 +1,69 @@
+"""A daemon that lacks a right ends with exit code 3, and says which right, of whom, and the command that gives it.
+
+A newcomer without any right is started, and the administrator does what it asks for, until it is at work. What it has
+got then is part of what schemas/acls.sh gives to a daemon of its role.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from guarded import NEWCOMER, USERS
+
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.errors import ExitCode
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.topics import INTAKE, RUNNERS, STATE, Topic
+
+MOST_STEPS = 12
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """A daemon that is at work when it writes to `topic`."""
+
+    role: Role
+    topic: Topic
+    words: tuple[str, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.role.value
+
+
+NEWCOMERS = (
+    Newcomer(Role.RUNNER, RUNNERS, ("--id", "newcomer"), {"CB_DISPATCH": "shared-queue"}),
+    Newcomer(Role.SCHEDULER, STATE, ("--id", "newcomer"), {"CB_SCHEDULER__HA": "true"}),
+    Newcomer(Role.REQUEST, INTAKE),
+)
+
+
+@pytest.mark.parametrize("newcomer", NEWCOMERS, ids=str)
+def test_what_a_daemon_asks_for_is_what_it_lacks(newcomer, cluster, daemons):
+    cluster.operator.forbid_all(NEWCOMER)
+    written = end_of(newcomer.topic, cluster)
+    asked: list[str] = []
+    while (said := until_it_ends_or_writes(newcomer, written, cluster, daemons)) and len(asked) < MOST_STEPS:
+        lack, command, _ = said.splitlines()[-3:]
+        assert f"User:{NEWCOMER} may not" in lack, said
+        cluster.operator.run_command(command.strip())
+        asked.append(command)
+    assert not said, asked
+    assert cluster.operator.may(NEWCOMER) <= cluster.operator.may(USERS[newcomer.role])
+
+
+def until_it_ends_or_writes(newcomer, written, cluster, daemons) -> str:
+    """What it said until it ended; empty when it writes."""
+    daemon = daemons.start("newcomer", newcomer.role, *newcomer.words, user=NEWCOMER, **newcomer.settings)
+    wrote = daemons.until(
+        lambda: daemon.poll() is not None or (end_of(newcomer.topic, cluster) > written and "writes"),
+        "it ends, or is at work",
+    )
+    daemons.kill("newcomer")
+    assert wrote == "writes" or daemon.returncode == ExitCode.REJECTED, daemons.said("newcomer")[-3000:]
+    return "" if wrote == "writes" else daemons.said("newcomer")
+
+
+def end_of(topic, cluster) -> int:
+    return sum(end for _, end in KafkaBroker(cluster.server.settings).watermarks([topic.name]).values())

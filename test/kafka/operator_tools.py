@@ -1,0 +1,169 @@
+"""An administrator of a test's Kafka, who runs what the project tells administrators to run: shell scripts and commands
+that call Kafka's own tools. Those need a Java machine a call; here stand-ins note what they were called with, and it is
+done over one connection.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
+from confluent_kafka.cimpl import NewTopic
+
+TOOLS = ("kafka-topics.sh", "kafka-configs.sh", "kafka-acls.sh")
+END = "end of call"
+STAND_IN = f"""#!/bin/sh
+printf '%s\\n' "$(basename "$0")" "$@" '{END}' >>"$NOTES"
+"""
+KINDS = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional_id": ResourceType.TRANSACTIONAL_ID,
+}
+WITHIN = 10.0
+
+
+class Right(NamedTuple):
+    """Of somebody: to do `operation` on what has this name, or begins with it."""
+
+    kind: ResourceType
+    name: str
+    pattern: ResourcePatternType
+    operation: AclOperation
+
+
+class Operator:
+    """Of the cluster at `bootstrap`, with all rights."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+    def run_script(self, script: Path, **variables: str) -> None:
+        """A script of schemas/."""
+        with tempfile.TemporaryDirectory() as place:
+            for name in TOOLS:
+                tool = Path(place) / name
+                tool.write_text(STAND_IN)
+                tool.chmod(0o755)
+            notes = Path(place) / "notes"
+            environment = {"PATH": os.environ["PATH"], "KAFKA_BIN": place, "NOTES": str(notes), "REPLICATION": "1"}
+            environment |= {"BOOTSTRAP": self._bootstrap, **variables}
+            subprocess.run([str(script)], env=environment, check=True)
+            calls = notes.read_text().split(f"{END}\n")[:-1]
+        self._carry_out([call.splitlines() for call in calls])
+
+    def run_command(self, line: str) -> None:
+        """One that a message names."""
+        self._carry_out([shlex.split(line)])
+
+    def may(self, user: str) -> set[Right]:
+        """All that this user was allowed."""
+        return {
+            Right(one.restype, one.name, one.resource_pattern_type, one.operation) for one in self._bindings_of(user)
+        }
+
+    def forbid_all(self, user: str) -> None:
+        """And waits until it holds."""
+        for future in self._admin.delete_acls([_all_of(user)]).values():
+            future.result()
+        until = time.monotonic() + WITHIN
+        while self._bindings_of(user):
+            assert time.monotonic() < until, "what was forbidden is still allowed"
+
+    def _bindings_of(self, user: str) -> list[AclBinding]:
+        return list(self._admin.describe_acls(_all_of(user)).result())
+
+    def allow(self, bindings: Sequence[AclBinding]) -> None:
+        """And waits until it holds."""
+        for future in self._admin.create_acls(list(bindings)).values():
+            future.result()
+        until = time.monotonic() + WITHIN
+        users = {binding.principal.removeprefix("User:") for binding in bindings}
+        while not set(bindings) <= {binding for user in users for binding in self._bindings_of(user)}:
+            assert time.monotonic() < until, "what was allowed does not hold"
+
+    def _carry_out(self, calls: Iterable[Sequence[str]]) -> None:
+        bindings: list[AclBinding] = []
+        for tool, *words in calls:
+            if tool == "kafka-acls.sh":
+                bindings += _bindings(words)
+            elif tool == "kafka-topics.sh":
+                self._create(words)
+            else:
+                self._configure(words)
+        if bindings:
+            self.allow(list(dict.fromkeys(bindings)))
+
+    def _create(self, words: Sequence[str]) -> None:
+        said = _parsed(words, flags=("create", "if-not-exists"), many=("config",))
+        config = {name: value.strip("[]") for name, value in (entry.split("=", 1) for entry in said.config)}
+        topic = NewTopic(said.topic, int(said.partitions), int(said.replication_factor), config=config)
+        try:
+            self._admin.create_topics([topic], operation_timeout=WITHIN)[said.topic].result()
+        except KafkaException as error:
+            assert "already exists" in error.args[0].str(), error
+
+    def _configure(self, words: Sequence[str]) -> None:
+        said = _parsed(words, flags=("alter",))
+        assert said.entity_type == "groups", said
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in (entry.split("=", 1) for entry in said.add_config.split(","))
+        ]
+        group = ConfigResource(ResourceType.GROUP, said.entity_name, incremental_configs=entries)
+        self._admin.incremental_alter_configs([group])[group].result()
+
+
+def _all_of(user: str) -> AclBindingFilter:
+    kind, pattern, anything = ResourceType.ANY, ResourcePatternType.ANY, AclOperation.ANY
+    return AclBindingFilter(kind, None, pattern, f"User:{user}", None, anything, AclPermissionType.ANY)
+
+
+def _bindings(words: Sequence[str]) -> list[AclBinding]:
+    said = _parsed(words, flags=("add",), many=("operation", *(kind.replace("_", "-") for kind in KINDS)))
+    assert said.add, words
+    pattern = ResourcePatternType[(said.resource_pattern_type or "literal").upper()]
+    return [
+        AclBinding(kind, name, pattern, said.allow_principal, "*", _operation(operation), AclPermissionType.ALLOW)
+        for attribute, kind in KINDS.items()
+        for name in getattr(said, attribute)
+        for operation in said.operation
+    ]
+
+
+def _operation(name: str) -> AclOperation:
+    return next(one for one in AclOperation if one.name.replace("_", "").lower() == name.lower())
+
+
+def _parsed(words: Sequence[str], flags: Sequence[str], many: Sequence[str] = ()) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    said = {word.removeprefix("--") for word in words if word.startswith("--")}
+    for name in sorted({*said, *many, "resource-pattern-type"}):
+        if name in flags:
+            parser.add_argument(f"--{name}", action="store_true")
+        elif name in many:
+            parser.add_argument(f"--{name}", action="append", default=[])
+        else:
+            parser.add_argument(f"--{name}")
+    return parser.parse_args(list(words))

@@ -1,0 +1,134 @@
+"""What a principal lacks is told with the command that gives it."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from confluent_kafka import KafkaError
+
+from cloud_builder.adapters.kafka import rights
+from cloud_builder.adapters.kafka.connection import Connection
+from cloud_builder.adapters.kafka.consumer import KafkaConsumer
+from cloud_builder.adapters.kafka.fenced import FencedProducer
+from cloud_builder.adapters.kafka.producer import KafkaProducer
+from cloud_builder.errors import ExitCode, Fenced, NotAllowed
+from cloud_builder.model.settings import BrokerSettings
+from cloud_builder.ports.broker import Partition
+
+PLAIN = BrokerSettings(bootstrap="k:9092")
+SCRAM = BrokerSettings(
+    bootstrap="k:9093", options={"security.protocol": "SASL_SSL", "sasl.username": "cb-runner", "sasl.password": "x"}
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "User:ANONYMOUS"),
+        ({"sasl.username": "cb-info"}, "User:cb-info"),
+        ({"sasl.kerberos.principal": "cb-info/host@REALM"}, "User:cb-info"),
+        ({"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"}, "User:<who it logs in as>"),
+        ({"security.protocol": "SSL", "ssl.certificate.location": "/c.pem"}, "User:<subject of /c.pem>"),
+    ],
+)
+def test_the_principal_is_told_as_far_as_settings_know_it(options, expected):
+    assert rights.principal(BrokerSettings(options=options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "message", "words"),
+    [
+        (
+            (rights.READ, rights.TOPIC, ["cb.job"]),
+            "topic cb.job: User:cb-runner may not read it",
+            ["--topic", "cb.job"],
+        ),
+        (
+            (rights.WRITE, rights.TOPIC, ["cb.log", "cb.attempt"]),
+            "topics cb.attempt, cb.log: User:cb-runner may not write to them",
+            ["--topic", "cb.attempt", "--topic", "cb.log"],
+        ),
+        (
+            (rights.READ, rights.TOPIC, ["cb.queue.x86_64"]),
+            "topic cb.queue.x86_64: User:cb-runner may not read it",
+            ["--resource-pattern-type", "prefixed", "--topic", "cb.queue."],
+        ),
+        (
+            (rights.READ, rights.GROUP, ["cb.queue"]),
+            "group cb.queue: User:cb-runner may not use it",
+            ["--group", "cb.queue"],
+        ),
+        (
+            (rights.WRITE, rights.TRANSACTIONAL_ID, ["cb-scheduler"]),
+            "transactional id cb-scheduler: User:cb-runner may not use it",
+            ["--transactional-id", "cb-scheduler"],
+        ),
+    ],
+)
+def test_a_lack_names_the_thing_the_principal_and_the_command(asked, message, words):
+    lack = rights.lacks(SCRAM, *asked)
+    assert (lack.message, lack.exit_code, lack.code) == (message, ExitCode.REJECTED, "broker-rights")
+    command = shlex.split(lack.hint.splitlines()[0])
+    assert command[:3] == ["kafka-acls.sh", "--bootstrap-server", "k:9093"]
+    assert command[3:8] == ["--command-config", "admin.properties", "--add", "--allow-principal", "User:cb-runner"]
+    assert command[8:12] == ["--operation", asked[0], "--operation", "Describe"]
+    assert command[12:] == words
+
+
+def test_a_principal_that_a_shell_would_take_apart_is_quoted():
+    settings = BrokerSettings(options={"sasl.username": "cb runner"})
+    assert shlex.split(rights.command(settings, rights.READ, rights.TOPIC, ["cb.job"]))[5] == "User:cb runner"
+    assert "--command-config" not in rights.command(PLAIN, rights.READ, rights.TOPIC, ["cb.job"])
+
+
+class Told:
+    """A message of librdkafka that is an error."""
+
+    def __init__(self, code: int, topic: str | None) -> None:
+        self._error, self._topic = KafkaError(code), topic
+
+    def error(self) -> KafkaError:
+        return self._error
+
+    def topic(self) -> str | None:
+        return self._topic
+
+    def partition(self) -> int:
+        return 0
+
+
+def test_a_reader_needs_no_right_on_the_group_that_the_library_wants_a_name_for():
+    consumer = KafkaConsumer(Connection(PLAIN), {Partition("cb.job", 0): 0})
+    assert consumer._records([Told(KafkaError.GROUP_AUTHORIZATION_FAILED, None)]) == []
+    with pytest.raises(NotAllowed, match=r"cb\.job: User:ANONYMOUS may not read it"):
+        consumer._records([Told(KafkaError.TOPIC_AUTHORIZATION_FAILED, "cb.job")])
+    consumer.close()
+
+
+def test_that_live_logs_may_not_be_written_is_said_once(caplog):
+    producer = KafkaProducer(Connection(PLAIN))
+    for _ in range(2):
+        producer._hear_soon(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), Told(0, "cb.log"))
+    [record] = caplog.records
+    assert "cb.log" in record.reason and "kafka-acls.sh" in record.hint
+    producer.close(0.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        # The library calls the first fatal, and names no topic with the second.
+        (KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "no", True), NotAllowed, "--transactional-id n"),
+        (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), NotAllowed, "--topic cb.job --topic cb.state"),
+        (KafkaError(KafkaError._FENCED, "no", True), Fenced, ""),
+    ],
+)
+def test_a_right_that_a_transaction_lacks_is_not_taken_for_a_successor(error, kind, said):
+    producer = FencedProducer.__new__(FencedProducer)
+    producer._connection, producer._name = Connection(PLAIN), "n"
+    producer._refused, producer._sent_to = None, frozenset({"cb.job", "cb.state"})
+    producer._producer = type("Client", (), {"abort_transaction": None})()
+    explained = producer._explain(error)
+    assert type(explained) is kind
+    assert said in explained.hint

@@ -1,0 +1,128 @@
+"""What a build has on disk is gone when it has ended, whatever comes in between; and if not, somebody tries again."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+
+import pytest
+from test_runner import Desk, order
+
+from cloud_builder.adapters.memory.store import MemoryStore
+from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.flow.runner import place
+from cloud_builder.flow.runner.hands import Hands
+from cloud_builder.flow.runner.pipeline import PackageBuilder
+from cloud_builder.model.outcome import Outcome
+
+
+def test_a_directory_that_a_sweep_took_away_before_it_was_locked_is_made_once_more(tmp_path, monkeypatch):
+    directory, swept = tmp_path / "job", []
+
+    def flock(lock, how):
+        if not swept:  # a sweep of another process comes first
+            swept.append(True)
+            for abandoned in place.abandoned(tmp_path):
+                abandoned.rmdir()
+        return true_flock(lock, how)
+
+    true_flock = fcntl.flock
+    monkeypatch.setattr(place.fcntl, "flock", flock)
+    with place.owned(directory):
+        assert swept and directory.is_dir()
+        assert list(place.abandoned(tmp_path)) == []
+
+
+class Clumsy:
+    """A sandbox that cannot remove anything `failures` times."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self._failures = list(failures)
+
+    def remove(self, path: Path) -> None:
+        if path.exists() and self._failures:
+            raise self._failures.pop(0)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class Broken:
+    """A mirror without the source."""
+
+    def export(self, source, url, revision, directory, into, *, cancel):
+        into.mkdir()
+        raise Permanent("no such directory", code="source")
+
+
+def builder(tmp_path, sandbox) -> PackageBuilder:
+    recipe = SimpleNamespace(rank=lambda line: 0)
+    roots = SimpleNamespace(sweep=lambda: None)
+    return PackageBuilder(
+        runner_id="r1", mirror=Broken(), roots=roots, sandbox=sandbox, recipe=recipe, store=MemoryStore(),
+        work=tmp_path, cores=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("failure", [Retryable("Device or resource busy"), OSError(28, "No space left on device")])
+def test_a_removal_that_fails_does_not_change_an_outcome_and_is_tried_again_with_the_next_build(tmp_path, failure):
+    build = builder(tmp_path, Clumsy(failure)).build
+    report = build(order(1), lambda piece: None, Event())
+    assert (report.outcome, report.code) == (Outcome.FAILURE, "source")
+    assert [path.name.rpartition(".")[0] for path in (tmp_path / "jobs").iterdir()] == ["q.1.1"]
+    build(order(2), lambda piece: None, Event())
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_the_next_build_leaves_alone_what_another_one_is_at_work_in(tmp_path):
+    build = builder(tmp_path, Clumsy()).build
+    with place.owned(tmp_path / "jobs" / "other.1.1"):
+        build(order(1), lambda piece: None, Event())
+        assert [path.name for path in (tmp_path / "jobs").iterdir()] == ["other.1.1"]
+
+
+def test_hands_rest_when_all_is_done():
+    hands, go, done = Hands(), Event(), []
+    hands.do(lambda: (go.wait(30), done.append(True)), 1)
+    assert not hands.rest(0.0)
+    go.set()
+    assert hands.rest(30)
+    assert done == [True]
+
+
+def test_a_runner_is_gone_only_when_its_builds_have_cleaned_up(monkeypatch):
+    monkeypatch.setattr("cloud_builder.flow.runner.daemon.STOP_SECONDS", 0.0)
+    begun, cleaned = Event(), []
+
+    def build(order, log, cancel):
+        begun.set()
+        cancel.wait(30)
+        slow.wait(30)
+        cleaned.append(order.job_id)
+        return Outcome.CANCELED
+
+    slow = Event()
+    desk = Desk(build)
+    desk.deliver(order())
+    assert begun.wait(30)
+    desk.stop()
+    assert cleaned == [], "it was handed back before it had ended"
+    slow.set()
+    desk.flow.close()
+    assert cleaned == ["q.1"]
+
+
+def test_builds_end_also_when_they_could_not_be_handed_back():
+    begun, ended = Event(), []
+
+    def build(order, log, cancel):
+        begun.set()
+        ended.append(cancel.wait(30))
+        return Outcome.CANCELED
+
+    desk = Desk(build)
+    desk.deliver(order())
+    assert begun.wait(30)
+    desk.flow.close()
+    assert ended == [True]
