@@ -17,6 +17,8 @@ from cloud_builder.ports.state import Documents
 
 from .snapshots import Shelf, snapshot_of
 
+SNAPSHOT_MISSING = "snapshot-missing"
+
 
 class Atlas:
     """In memory what the documents say."""
@@ -76,7 +78,7 @@ class Atlas:
     def graph(self, state: Documents, request: RequestAccepted) -> Graph:
         """All sources as they are followed, and the request's own at its commit.
 
-        Raises Rejected(code="snapshot-missing") when that was not announced."""
+        Raises Rejected(code=SNAPSHOT_MISSING) when that was not announced."""
         self._load(state)
         assert self._followed is not None
         own = self._followed.get(request.source)
@@ -86,7 +88,7 @@ class Atlas:
         if not any(part.revision == request.revision for part in parts.values()):
             raise Rejected(
                 f"the units of {request.source} at {request.revision[:10]} were not announced",
-                code="snapshot-missing",
+                code=SNAPSHOT_MISSING,
                 hint="send the request again; when it happens again, restart cb-request",
             )
         aside = snapshot_of(parts)

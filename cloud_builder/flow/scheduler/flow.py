@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Role
@@ -63,11 +65,11 @@ class SchedulerFlow:
         world = self.world
         match event.payload:
             case e.SourceRevised() as payload:
-                world.forget_offers(work, payload.source, world.atlas.remember(work, payload))
+                self._remember(work, payload)
             case e.SourceRemoved() as payload:
                 world.atlas.forget(work, payload.source)
             case e.RequestAccepted() as payload:
-                intake.accept(world, work, payload, self._objects_url, self._rounds)
+                self._accept(work, [payload])
             case e.RequestRejected() as payload:
                 intake.rejected(work, payload, self._objects_url)
             case e.BuildCancelRequested() as payload:
@@ -89,6 +91,7 @@ class SchedulerFlow:
 
     def tick(self, work: Work) -> None:
         self._listen(work)
+        self._accept(work, self.world.early.overdue(work), waited=True)
         if self._listening_since is not None:
             if work.caught_up:
                 dispatch.check_leases(self.world, work, self._policy, self._lease, self._listening_since)
@@ -100,6 +103,16 @@ class SchedulerFlow:
         progress.finish_requests(self.world, work, self._objects_url)
         self._retention.forget(self.world, work)
         self._usage.keep(self.world.order, work)
+
+    def _remember(self, work: Work, part: e.SourceRevised) -> None:
+        world = self.world
+        world.forget_offers(work, part.source, world.atlas.remember(work, part))
+        if part.part == part.parts - 1:
+            self._accept(work, world.early.take(work, part.source, part.revision))
+
+    def _accept(self, work: Work, requests: Iterable[e.RequestAccepted], *, waited: bool = False) -> None:
+        for request in requests:
+            intake.accept(self.world, work, request, self._objects_url, self._rounds, waited=waited)
 
     def _listen(self, work: Work) -> None:
         """We listen from when all that happened before us is handled until the broker goes away: what was not heard

@@ -43,18 +43,28 @@ from .world import World
 log = logging.getLogger("cb.scheduler")
 
 
-def accept(world: World, work: Work, event: RequestAccepted, objects_url: str, rounds: int = ROUNDS) -> None:
-    """Expands a request into jobs. A known id changes nothing. `rounds`: most of a dependency cycle."""
+def accept(
+    world: World, work: Work, event: RequestAccepted, objects_url: str, rounds: int = ROUNDS, *, waited: bool = False
+) -> None:
+    """Expands a request into jobs. A known id changes nothing. `rounds`: most of a dependency cycle. `waited`: long
+    enough for its snapshot, which may still be on its way otherwise."""
     if work.state.get("requests", event.request_id) is not None or was_drawn(work.state, event.request_id):
         return
     if work.state.get("canceled", event.request_id) is not None:
         refuse(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), objects_url)
         return
+    try:
+        graph = world.atlas.graph(work.state, event)
+    except Rejected as error:
+        if event.plan or waited:
+            refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
+        else:
+            world.early.keep(work, event)
+        return
     sequence = 0 if event.plan else world.next_sequence(work)
     older = _open_pushes(world, event)
     event = supersede.taking_over(event, older)
     try:
-        graph = world.atlas.graph(work.state, event)
         jobs = expand(event, graph, sequence, past_of(world, work.state), rounds=rounds)
     except Rejected as error:
         refuse(work, event, RequestOutcome.REJECTED, error, objects_url)

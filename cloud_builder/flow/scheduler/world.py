@@ -25,6 +25,7 @@ from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
 from .atlas import Atlas
+from .early import Early
 from .faults import Faults
 from .ledger import Ledger
 from .usage import recall
@@ -67,6 +68,7 @@ class World:
         self._offers: dict[str, Offer | None] = {}
         self._virtual = Virtual()
         self.faults = Faults(state)
+        self.early = Early(state)
         recall(state, self.order)
         for _, body in state.find("requests", parent="open"):
             self._open(RequestRecord.model_validate(body), state)

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scheduler_bench import Bench, unit
 
+from cloud_builder.flow.scheduler import early
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.planning.advance import HANDED_BACK
@@ -299,7 +300,25 @@ def test_a_request_whose_snapshot_is_not_there_is_told_so(missing):
     if missing == "part":
         bench.deliver(bench.snapshot(*CHAIN).model_copy(update={"parts": 2}))
     bench.deliver(bench.request("card"))
+    bench.now += early.PATIENCE
+    bench.deliver()
     assert bench.result().code == "snapshot-missing"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_request_that_came_before_its_snapshot_waits_for_it(restarted):
+    bench = Bench()
+    bench.deliver(bench.seen("r1"), bench.request("card"))
+    if restarted:
+        bench.boot()
+    bench.now += 1
+    bench.deliver(bench.request("card"), bench.seen("r1"))
+    bench.deliver(bench.snapshot(*CHAIN))
+    bench.work_off()
+    assert bench.result().outcome is RequestOutcome.SUCCESS
+    bench.now += early.PATIENCE
+    bench.deliver()
+    assert len(bench.of(e.RequestFinished)) == 1
 
 
 def test_a_late_rejection_of_a_request_that_is_being_built_changes_nothing():

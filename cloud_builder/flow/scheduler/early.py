@@ -1,0 +1,47 @@
+"""Requests that came before the snapshot they name: they wait for it, for a while.
+
+cb-request announces first; but a broker that has lost its memory may get what was said to the one before first, and the
+announcement after it. Nothing is decided about such a request until the snapshot is there, or does not come.
+"""
+
+from __future__ import annotations
+
+from cloud_builder.model.events import RequestAccepted
+from cloud_builder.model.ids import RequestId, Revision, SourceName
+from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.state import Documents
+
+EARLY = "early"
+"""Collection of `request.accepted` events by request; the rank is when they came."""
+PATIENCE = 30.0
+"""Seconds."""
+
+
+class Early:
+    """In memory what the documents say."""
+
+    def __init__(self, state: Documents) -> None:
+        self._waiting: dict[RequestId, tuple[float, RequestAccepted]] = {}
+        for key, body in state.find(EARLY):
+            self._waiting[RequestId(key)] = body["since"], RequestAccepted.model_validate(body["request"])
+
+    def keep(self, work: Work, request: RequestAccepted) -> None:
+        """Told again it does not wait longer."""
+        since, _ = self._waiting.get(request.request_id, (work.now, None))
+        self._waiting[request.request_id] = since, request
+        body = {"since": since, "request": request.model_dump(mode="json")}
+        work.state.put(EARLY, request.request_id, body, parent=request.source, rank=since)
+
+    def take(self, work: Work, source: SourceName, revision: Revision) -> list[RequestAccepted]:
+        """Those that wait for this snapshot, in the order in which they came."""
+        due = [one for _, one in self._waiting.values() if (one.source, one.revision) == (source, revision)]
+        return [self._forget(work, one.request_id) for one in due]
+
+    def overdue(self, work: Work) -> list[RequestAccepted]:
+        """Those whose snapshot did not come. A time in the future was written down while the clock was ahead."""
+        due = [one for since, one in self._waiting.values() if not 0 <= work.now - since < PATIENCE]
+        return [self._forget(work, one.request_id) for one in due]
+
+    def _forget(self, work: Work, request_id: RequestId) -> RequestAccepted:
+        work.state.delete(EARLY, request_id)
+        return self._waiting.pop(request_id)[1]
