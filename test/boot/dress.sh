@@ -29,7 +29,6 @@ RequiresMountsFor=/srv
 Environment=HOME=/root
 WorkingDirectory=/root
 ExecStart=/usr/bin/python3 /srv/inside
-StandardOutput=journal+console
 UNIT
 ln -s ../cb-boot.service etc/systemd/system/multi-user.target.wants/
 cd - >/dev/null
