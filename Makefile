@@ -39,7 +39,7 @@ big: setup  ## Drive what is big and long: 500 units, 2 GB packages, 200 MB logs
 
 boot:  ## Boot a machine with systemd and cgroup v2, follow run-as-services.md there, build (25 minutes, QEMU)
 	@.ci/setup boot
-	@$(BIN)/python test/boot $(if $(PREPARE_INSIDE),--prepare-inside)
+	@$(BIN)/python test/boot $(if $(PREPARE_INSIDE),--prepare-inside) $(if $(ONLY),--only '$(ONLY)')
 
 test-fast: setup  ## Run the tests that need no Kafka, no network and no build
 	@$(PYTEST) test/unit

@@ -5,6 +5,7 @@ commands are run. Then systemd starts the daemons, which talk to a real Kafka on
 are asked to hold their limits: inside/. About twenty minutes on two processors, a minute more the first time.
 
 --prepare-inside  KIWI prepares the build root in the guest, too (else the object store has it)
+--only WORDS      of the checks that others do not need, those whose name has these words; no second boot
 --minutes N       give up after so long (60)
 --keep            keep console and journal of a good run, too
 
@@ -51,7 +52,7 @@ def main() -> int:
 
 def _run(work: Path, port: int, said: argparse.Namespace) -> int:
     started = time.monotonic()
-    machine, disk = base(), luggage(work, port, prepare_inside=said.prepare_inside)
+    machine, disk = base(), luggage(work, port, prepare_inside=said.prepare_inside, only=said.only)
     print(f"the machine is made ({time.monotonic() - started:.0f} s) and booted", flush=True)
     guest = Guest(machine, disk, work)
     heard: list[dict[str, Any]] = []
@@ -90,6 +91,7 @@ def _verdict(heard: list[dict[str, Any]], console: Path, seconds: float, *, keep
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="boot", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--prepare-inside", action="store_true")
+    parser.add_argument("--only", default="")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--keep", action="store_true")
     return parser

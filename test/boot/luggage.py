@@ -5,7 +5,7 @@ wheels/          the Python packages that it wants: the guest asks no index
 source/ hostile/ the sources that are built; `hostile` has the units of units/
 store/           a build root that another runner has prepared, unless the guest is to prepare it
 inside/          the checks
-said.json        the broker's port
+said.json        the broker's port, and which checks are wanted
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 IDENTITY = ("-c", "user.name=Boot", "-c", "user.email=boot@localhost", "-c", "init.defaultBranch=main")
 
 
-def luggage(work: Path, port: int, *, prepare_inside: bool) -> Path:
+def luggage(work: Path, port: int, *, prepare_inside: bool, only: str) -> Path:
     """The disk, in `work`."""
     tree = work / "luggage"
     _checkout(tree / "cloud-builder")
@@ -35,7 +35,7 @@ def luggage(work: Path, port: int, *, prepare_inside: bool) -> Path:
     _commit(_hostile(work / "units"), tree / "hostile")
     if not prepare_inside:
         shutil.copytree(prepared_root(tree / "source"), tree / "store")
-    (tree / "said.json").write_text(json.dumps({"port": port}))
+    (tree / "said.json").write_text(json.dumps({"port": port, "only": only}))
     disk = work / "luggage.ext4"
     nice("truncate", "-s", SIZE, disk)
     nice("mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, disk)

@@ -89,9 +89,10 @@ def _ended(unit: str, code: str) -> tuple[str, dict[str, str]]:
     [job] = jobs(request)
     must((job["outcome"], job["attempt"]) == ("failure", 1), str(job))
     told = asked("status", str(job["job_id"]))
-    must(code in str(told), f"the code is not {code}: {told}")
+    [attempt] = told["attempts"]
+    must(attempt["code"] == code, f"the code is {attempt['code']}, not {code}: {told}")
     nothing_left()
-    return str(job["reason"]).splitlines()[0], list(seen.groups.values())[-1]
+    return str(attempt["message"]).splitlines()[0], list(seen.groups.values())[-1]
 
 
 def _line(events: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
@@ -11,6 +12,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 CTL = "/usr/local/bin/cloud-builder"
 """cb-ctl as the daemons' user, made by a command of the page."""
+
+
+ASK = 3
 
 
 class Wrong(Exception):
@@ -36,7 +40,10 @@ def ctl(*words: str, within: float = 120, fine: tuple[int, ...] = (0,)) -> str:
 
 
 def asked(*words: str) -> Any:
-    """What cb-ctl answers, as data."""
+    """What cb-ctl answers, as data. On a slow machine an answer may come too late for it: then it is asked again."""
+    for _ in range(ASK):
+        with contextlib.suppress(Wrong):
+            return json.loads(ctl(*words, "--json"))
     return json.loads(ctl(*words, "--json"))
 
 
