@@ -42,7 +42,7 @@ FIRST = (
     Check("the page: install", page.installed, needed=True),
     Check("the page: sources of this machine", page.trusted, needed=True),
     Check("a line to the broker", _line_to_the_broker, needed=True),
-    Check("the page: doctor", page.doctored),
+    Check("the page: doctor", page.doctored, needed=True),
     Check("the page: start; the broker is away", daemons.wait_for_the_broker, needed=True),
     Check("the broker comes", daemons.find_the_broker, needed=True),
     Check("a build that fills memory", limits.memory),
