@@ -46,8 +46,9 @@ def test_a_unit_waits_for_readiness_watches_and_ends_in_time(name):
         assert f"\n{line}" in text
 
 
-def test_only_the_runner_is_told_to_stop_and_not_its_builds():
-    assert "\nKillMode=mixed\n" in (FOLDER / "cb-runner@.service").read_text()
+@pytest.mark.parametrize("name", SERVICES)
+def test_only_the_daemon_is_told_to_stop_and_not_what_it_runs(name):
+    assert "\nKillMode=mixed\n" in (FOLDER / name).read_text()
 
 
 def test_a_boot_does_not_wait_for_the_daemons_and_they_end_before_a_shutdown():
