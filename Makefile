@@ -37,7 +37,7 @@ chaos: setup  ## Kill, freeze and cut everything, and check: SEEDS=50 JOBS=20 RE
 big: setup  ## Drive what is big and long: 500 units, 2 GB packages, 200 MB logs, long builds, 20 runners (10 minutes)
 	@CB_BIG=1 $(PYTEST) -rP test/e2e/big
 
-boot:  ## Boot a machine with systemd and cgroup v2, follow run-as-services.md there, build (25 minutes, QEMU)
+boot:  ## Boot a machine with systemd and cgroup v2, follow run-as-services.md there, build (half an hour, QEMU)
 	@.ci/setup boot
 	@$(BIN)/python test/boot $(if $(PREPARE_INSIDE),--prepare-inside) $(if $(ONLY),--only '$(ONLY)')
 

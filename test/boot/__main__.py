@@ -2,11 +2,11 @@
 
 A Debian 12 guest (QEMU, no KVM needed) is made as doc/how-to/run-as-services.md tells an administrator; the page's own
 commands are run. Then systemd starts the daemons, which talk to a real Kafka on this machine, build, are killed, and
-are asked to hold their limits: inside/. About twenty minutes on two processors, a minute more the first time.
+are asked to hold their limits: inside/. About half an hour on two quiet processors.
 
 --prepare-inside  KIWI prepares the build root in the guest, too (else the object store has it)
 --only WORDS      of the checks that others do not need, those whose name has these words; no second boot
---minutes N       give up after so long (60)
+--minutes N       give up after so long (90)
 --keep            keep console and journal of a good run, too
 
 Exit status: 0 all is as it should be; 1 something is not; 2 the machine could not be made or did not finish.
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="boot", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--prepare-inside", action="store_true")
     parser.add_argument("--only", default="")
-    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--keep", action="store_true")
     return parser
 
