@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: bench big help setup setup-run demo test test-fast test-unit test-e2e chaos fuzz lint format types contracts schemas check-schemas docs lock clean
+.PHONY: bench big boot help setup setup-run demo test test-fast test-unit test-e2e chaos fuzz lint format types contracts schemas check-schemas docs lock clean
 
 help:  ## Show this
 	@echo 'Cloud Builder: from a git commit to `apt install`'
@@ -36,6 +36,10 @@ chaos: setup  ## Kill, freeze and cut everything, and check: SEEDS=50 JOBS=20 RE
 
 big: setup  ## Drive what is big and long: 500 units, 2 GB packages, 200 MB logs, long builds, 20 runners (10 minutes)
 	@CB_BIG=1 $(PYTEST) -rP test/e2e/big
+
+boot:  ## Boot a machine with systemd and cgroup v2, follow run-as-services.md there, build (half an hour, QEMU)
+	@.ci/setup boot
+	@$(BIN)/python test/boot $(if $(PREPARE_INSIDE),--prepare-inside) $(if $(ONLY),--only '$(ONLY)')
 
 test-fast: setup  ## Run the tests that need no Kafka, no network and no build
 	@$(PYTEST) test/unit

@@ -32,13 +32,16 @@ def quick(settings: Settings, *, builds: bool = True) -> Facts:
 
 
 def whole(settings: Settings, broker: BrokerSettings | None, *, is_up: bool) -> Facts:
-    """Everything. `broker` None: there is none to ask. `is_up`: a mesh of this home runs, its port is its own."""
+    """Everything. `broker` None: there is none to ask. `is_up`: a mesh of this home runs. Its port, or that of a
+    collector which systemd runs, is its own."""
     from dataclasses import replace
 
     from cloud_builder.adapters.machine.key import key
+    from cloud_builder.adapters.sqlite.lock import is_held
 
     said = settings.collector
-    port = None if is_up else (f"{said.host}:{said.port}", host.port(said.host, said.port))
+    is_served = is_up or is_held(settings.home / "collector" / "state.sqlite")
+    port = None if is_served else (f"{said.host}:{said.port}", host.port(said.host, said.port))
     return replace(
         quick(settings),
         seccomp=host.seccomp(),

@@ -1,4 +1,4 @@
-"""The units of systemd/ as systemd itself judges them; nothing is booted."""
+"""The units of systemd/ as systemd itself judges them; nothing is booted (`make boot` does that)."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ def test_a_unit_waits_for_readiness_watches_and_ends_in_time(name):
     text = (FOLDER / name).read_text()
     for line in ("Type=notify", "WatchdogSec=", "TimeoutStopSec=10", "Restart=on-failure", "User=cloud-builder"):
         assert f"\n{line}" in text
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_only_the_daemon_is_told_to_stop_and_not_what_it_runs(name):
+    assert "\nKillMode=mixed\n" in (FOLDER / name).read_text()
+
+
+def test_a_boot_does_not_wait_for_the_daemons_and_they_end_before_a_shutdown():
+    text = (FOLDER / "cloud-builder.target").read_text()
+    for line in ("DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target"):
+        assert f"\n{line}\n" in text
+    assert "\nAfter=" not in text
+
+
+def test_the_page_starts_every_daemon():
+    page = (FOLDER.parent / "doc" / "how-to" / "run-as-services.md").read_text()
+    [enabled] = re.findall(r"^systemctl enable (cb-.*)$", page, re.MULTILINE)
+    assert {word.replace("@runner-1", "@") + ".service" for word in enabled.split()} == set(SERVICES)
 
 
 def test_users_and_directories_can_be_made(tmp_path):

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 
 from cloud_builder.adapters.process.packages import package_of
+from cloud_builder.adapters.sandbox.groups import Groups
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.errors import CloudBuilderError
 from cloud_builder.planning.doctor import Place, Refusal
@@ -23,7 +24,6 @@ from cloud_builder.ports.sandbox import Confinement
 _NEEDED = ("git", "tar", "zstd", "rsync", "xz", "gpg", "gpgconf", "dpkg-deb", "dpkg-source", "mount")
 _OF_USERS = ("newuidmap", "newgidmap")
 _HELPFUL = ("jing",)
-_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def user() -> str:
@@ -65,19 +65,14 @@ def seccomp() -> bool:
     return Path("/proc/sys/kernel/seccomp/actions_avail").exists()
 
 
-def delegated() -> frozenset[str]:
-    """Controllers of the cgroup v2 that is ours to divide; empty: there is none (cgroups(7))."""
+def delegated(groups: Groups | None = None) -> frozenset[str]:
+    """Controllers of the cgroup v2 that is ours to divide; empty: there is none. Divides it, as a runner would: what
+    root may write to is not always its own, and what is its own may have others in it."""
+    base = (groups or Groups()).base()
     try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
-        own = next((line[3:] for line in lines if line.startswith("0::")), None)
-        if own is None:
-            return frozenset()
-        group = _CGROUPS / own.lstrip("/")
-        controllers = (group / "cgroup.controllers").read_text(encoding="ascii").split()
+        return frozenset((base / "cgroup.subtree_control").read_text(encoding="ascii").split()) if base else frozenset()
     except OSError:
         return frozenset()
-    ours = os.access(group, os.W_OK) and os.access(group / "cgroup.subtree_control", os.W_OK)
-    return frozenset(controllers) if ours else frozenset()
 
 
 def place(name: str, path: Path, setting: str, *, builds: bool = False) -> Place:

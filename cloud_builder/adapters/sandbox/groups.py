@@ -8,6 +8,7 @@ Must never touch a group outside of our own, or leave one behind. cgroups(7), Do
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -26,6 +27,8 @@ _LEAF = "cb-runner"
 _PREFIX = "cb-build-"
 _STAGE = 2
 """Processes that are ours: the launcher and pid 1."""
+_TRIES = 20
+"""So often what was started meanwhile is moved, too."""
 _REMOVED_WITHIN = 2.0
 _PERIOD = 100_000
 """Microseconds, of cpu.max."""
@@ -130,9 +133,7 @@ def _settle(base: Path) -> None:
     leaf.mkdir(exist_ok=True)
     _write(leaf / "cgroup.procs", us)
     try:
-        if _is_delegated(base):
-            _move_all(base / "cgroup.procs", leaf / "cgroup.procs")
-        _write(base / "cgroup.subtree_control", "+memory +pids")
+        _hand_down(base, leaf)
     except OSError:
         _write(base / "cgroup.procs", us)
         with contextlib.suppress(OSError):
@@ -140,6 +141,19 @@ def _settle(base: Path) -> None:
         raise
     with contextlib.suppress(OSError):
         _write(base / "cgroup.subtree_control", "+cpu")
+
+
+def _hand_down(base: Path, leaf: Path) -> None:
+    """The kernel refuses it (EBUSY) while one of our children is still, or again, beside the leaf."""
+    for tries_left in reversed(range(_TRIES)):
+        if _is_delegated(base):
+            _move_all(base / "cgroup.procs", leaf / "cgroup.procs")
+        try:
+            _write(base / "cgroup.subtree_control", "+memory +pids")
+            return
+        except OSError as refused:
+            if refused.errno != errno.EBUSY or not tries_left:
+                raise
 
 
 def _is_delegated(base: Path) -> bool:

@@ -89,7 +89,9 @@ class NamespaceSandbox:
         self._tool(command, root, archive.parent, cancel=cancel)
 
     def sweep(self) -> None:
-        """Deletes what runs of a killed process left in the work directory."""
+        """Deletes what runs of a killed process left in the work directory. Finds our control group, too, as long as we
+        have started nothing that would have to move."""
+        self._groups.base()
         scratch.prepare(self._work)
         for place in (self._work, scratch.in_memory()):
             for side in scratch.abandoned(place):

@@ -9,12 +9,26 @@ from pathlib import Path
 from cloud_builder.errors import Rejected
 
 
+def is_held(state: Path) -> bool:
+    """Whether a process has it right now. False when we may not look."""
+    try:
+        file = os.open(_beside(state), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 class Lock:
     """Held from construction until `release`. Rejected with the holder's pid when another process has it."""
 
     def __init__(self, state: Path) -> None:
-        path = state.with_name(state.name + ".lock")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(_beside(state), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -30,3 +44,7 @@ class Lock:
 
     def release(self) -> None:
         os.close(self._file)
+
+
+def _beside(state: Path) -> Path:
+    return state.with_name(state.name + ".lock")

@@ -171,7 +171,9 @@ class RunnerFlow:
         return min(self._settings.heartbeat, HEARTBEAT_PAUSE * max(0, len(self._slots) - FEW))
 
     def stop(self, work: Work) -> None:
-        """Ends the builds and hands their jobs back: they count no error and go to another runner at once."""
+        """Ends the builds and hands their jobs back: they count no error and go to another runner at once. That we
+        leave is said first, or the jobs would come back to us."""
+        work.emit(e.RunnerDraining(runner_id=RunnerId(self.instance), reason="told to stop", at=work.now))
         self._stop_all("stopped")
         unheard = {job_id: slot.order for job_id, slot in self._slots.items()}
         until = time.monotonic() + STOP_SECONDS
@@ -188,7 +190,6 @@ class RunnerFlow:
         self._slots.clear()
         self._waiting.clear()
         self._claims.close()
-        work.emit(e.RunnerDraining(runner_id=RunnerId(self.instance), reason="told to stop", at=work.now))
 
     def close(self) -> None:
         """After the last words, or after they failed: builds remove what they have on disk before we are gone."""

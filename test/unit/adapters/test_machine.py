@@ -9,6 +9,7 @@ import pytest
 
 from cloud_builder.adapters.machine import host
 from cloud_builder.adapters.machine.key import key
+from cloud_builder.adapters.sandbox.groups import Groups
 from cloud_builder.adapters.signing.gnupg import GnupgSigner
 
 NAME = "Tester"
@@ -69,3 +70,20 @@ def test_a_missing_program_comes_with_its_package(monkeypatch, tmp_path):
 def test_a_trial_leaves_nothing_behind(tmp_path):
     assert host.trial(tmp_path / "work") is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_controllers_are_those_of_the_group_that_a_runner_would_use(tmp_path):
+    class Found(Groups):
+        def base(self):
+            return tmp_path
+
+    (tmp_path / "cgroup.subtree_control").write_text("cpu memory pids\n")
+    assert host.delegated(Found()) == {"cpu", "memory", "pids"}
+
+
+def test_what_cannot_be_divided_is_not_delegated(tmp_path):
+    """However much of it root may write to."""
+    for name in ("controllers", "subtree_control", "procs"):
+        (tmp_path / f"cgroup.{name}").write_text("cpu\n")
+    (tmp_path / "own").write_text("0::/\n")
+    assert host.delegated(Groups(tmp_path, tmp_path / "own")) == frozenset()

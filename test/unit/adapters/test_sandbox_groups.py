@@ -110,6 +110,27 @@ def test_a_group_that_others_live_in_is_left_as_it_was(tree: Tree, monkeypatch: 
     assert (tree.base / "cgroup.procs").read_text() == str(os.getpid())
 
 
+def test_what_is_started_meanwhile_is_moved_too(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel hands nothing down as long as somebody lives beside the leaf."""
+    control, procs, leaf = tree.base / "cgroup.subtree_control", tree.base / "cgroup.procs", tree.base / "cb-runner"
+    control.write_text("")
+    procs.write_text("11\n")
+    write, moved = Path.write_text, []
+
+    def kernel(self: Path, text: str, **more: str) -> int:
+        if self == leaf / "cgroup.procs":
+            moved.append(text)
+        if self == control and "12" not in moved and "memory" in text:
+            write(procs, "12\n")
+            raise OSError(16, "Device or resource busy")
+        return write(self, text, **more)
+
+    monkeypatch.setattr(Path, "write_text", kernel)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert tree.groups().base() == tree.base
+    assert moved == [str(os.getpid()), "11", "12"]
+
+
 def test_groups_of_a_dead_runner_are_removed(tree: Tree) -> None:
     (tree.base / "cb-build-old").mkdir()
     tree.groups().base()

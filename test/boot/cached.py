@@ -1,0 +1,41 @@
+"""Where the machine's parts are kept between runs: each is made beside its place and renamed, so never half there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+KEEP = 2
+"""Of each part, the newest."""
+
+
+def place() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(base) / "cloud-builder" / "boot"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def made(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The directory `<name>-<key>`, filled by `make` when it is not there."""
+    path = place() / f"{name}-{key}"
+    if not path.is_dir():
+        fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=place()))
+        try:
+            make(fresh)
+            fresh.chmod(0o755)
+            fresh.rename(path)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    os.utime(path)
+    for old in sorted(place().glob(f"{name}-*"), key=lambda each: each.stat().st_mtime)[:-KEEP]:
+        shutil.rmtree(old)
+    return path

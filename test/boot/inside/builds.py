@@ -1,0 +1,64 @@
+"""Real packages through the mesh in the guest: the example chain, its repository, its installation by apt."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from uuid import uuid4
+
+from page import CHECKOUT
+from shell import asked, ctl, must, run, until
+from units import SLOW
+from watching import Watching, limits_in_force
+
+LONG = 2400.0
+NO_ANSWER = 4
+UNITS = {"packages/libgreet", "packages/greet", "packages/greeting-card"}
+INSTALL = CHECKOUT / "doc" / "how-to" / "install-packages.md"
+
+
+def jobs(request: str) -> list[dict[str, object]]:
+    return [job for job in asked("list", "jobs") if job["request_id"] == request]
+
+
+def wish(*words: str) -> str:
+    """The request's id, made up here: a slow machine may accept it later than cb-ctl waits for that."""
+    request = f"boot-{uuid4().hex[:8]}"
+    ctl("request", *words, "--id", request, fine=(0, NO_ANSWER))
+    until(
+        lambda: asked("list", "requests"), lambda now: request in str(now), SLOW, f"request {' '.join(words)} accepted"
+    )
+    return request
+
+
+def chain() -> str:
+    """Three packages, one after the other, within the limits of the settings by the kernel's hand."""
+    until(lambda: asked("list", "units"), lambda seen: len(seen) >= len(UNITS), 120, "the units of both sources")
+    with Watching() as seen:
+        request = wish("--all", "--source", "source")
+        ctl("watch", request, within=LONG)
+    done = {str(job["unit"]): job["outcome"] for job in jobs(request)}
+    must(done == dict.fromkeys(UNITS, "success"), f"builds: {done}")
+    return f"{len(done)} packages built; {limits_in_force(seen)}"
+
+
+def again() -> str:
+    """Nothing is built twice, also not after a boot."""
+    request = wish("--all", "--source", "source")
+    ctl("watch", request, within=LONG)
+    done = {str(job["outcome"]) for job in jobs(request)}
+    must(done == {"reused"}, f"outcomes: {done}")
+    return "asked again: reused"
+
+
+def install() -> str:
+    """From the repository, as doc/how-to/install-packages.md says."""
+    block = re.findall(r"^```sh\n(.*?)^```$", INSTALL.read_text(), re.DOTALL | re.MULTILINE)[0]
+    names = [str(one["repository"]) for one in asked("list", "repositories")]
+    [name] = [name for name in names if name.startswith("source-")]
+    commands = block.replace("sudo ", "").replace("example-bookworm", name).replace("install ", "install -y ")
+    run("bash", "-euo", "pipefail", "-c", commands, within=600)
+    said = run("greeting-card", "--hour", "15", "Ada")
+    must("Good afternoon, Ada!" in said, said)
+    Path("/etc/apt/sources.list.d", f"{name}.sources").unlink()
+    return f"apt installed greeting-card from {name}, and it runs"

@@ -1,0 +1,118 @@
+"""doc/how-to/run-as-services.md, obeyed: its commands are run as they stand, block by block."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import units
+from shell import Wrong, must, run
+
+HERE = Path("/srv")
+CHECKOUT = HERE / "cloud-builder"
+PAGE = CHECKOUT / "doc" / "how-to" / "run-as-services.md"
+EDITOR = HERE / "editor"
+NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(HERE / "wheels"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+WITHIN = 900
+USER = "cloud-builder"
+MODES = {
+    "/etc/cloud-builder": ("root", USER, "750"),
+    "/etc/cloud-builder/settings.yml": ("root", USER, "640"),
+    "/var/lib/cloud-builder": (USER, USER, "750"),
+    "/var/cache/cloud-builder": (USER, USER, "750"),
+}
+LIMITS = {"memory": 400 << 20, "processes": 120, "time": 1200, "silence": 900}
+"""Of builds: room for the example, and soon reached by who wants too much."""
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def obey(number: int) -> str:
+    """Runs the block; Wrong with what was said when a command of it fails."""
+    environment = {**os.environ, **NO_INDEX, "EDITOR": str(EDITOR), "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["bash", "-euo", "pipefail", "-c", blocks()[number]]
+    try:
+        ended = subprocess.run(
+            command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=WITHIN, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Wrong(f"block {number}: not done within {WITHIN} s") from None
+    must(ended.returncode == 0, f"block {number}: status {ended.returncode}: {(ended.stdout + ended.stderr)[-1500:]}")
+    return ended.stdout
+
+
+def settings() -> dict[str, object]:
+    """What someone would write with the editor."""
+    port = json.loads((HERE / "said.json").read_text())["port"]
+    return {
+        "broker": {"bootstrap": f"127.0.0.1:{port}"},
+        "sources": {name: {"url": f"/srv/{name}", "branch": "main"} for name in ("source", "hostile")},
+        "runner": {"limits": LIMITS},
+    }
+
+
+def installed() -> str:
+    """The first block: packages, programs, units, users, places, settings."""
+    (HERE / "settings.json").write_text(json.dumps(settings()))  # Which is YAML, too.
+    EDITOR.write_text(f'#!/bin/sh\nexec cp {HERE}/settings.json "$1"\n')
+    EDITOR.chmod(0o755)
+    obey(0)
+    for path, wanted in MODES.items():
+        found = tuple(run("stat", "-c", "%U %G %a", path).split())
+        must(found == wanted, f"{path} is {found}, not {wanted}")
+    _bring_root()
+    return f"{len(blocks()[0].splitlines())} lines run as they stand; owners and modes are right"
+
+
+def _bring_root() -> None:
+    """What another runner has prepared. And the sources are to be readable: the page says how."""
+    store = HERE / "store"
+    if store.is_dir():
+        run("cp", "-r", str(store), "/var/cache/cloud-builder/store")
+        run("chown", "-R", f"{USER}:", "/var/cache/cloud-builder/store")
+
+
+def trusted() -> str:
+    """The block on sources of this machine, for both of ours."""
+    for name in ("source", "hostile"):
+        run("git", "config", "--system", "--add", "safe.directory", f"/srv/{name}/.git")
+    return "git serves repositories of root to the daemons"
+
+
+def hands_over_a_key() -> str:
+    """The drop-in of the page: what root alone may read is read by two daemons of different kinds."""
+    [drop_in] = re.findall(r"^```ini\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    place = units.UNITS / "cb-.service.d" / "key.conf"
+    place.parent.mkdir()
+    place.write_text(drop_in)
+    key = Path("/etc/cloud-builder/broker.key")
+    key.touch(0o600)
+    key.write_text("secret\n")
+    run("systemctl", "daemon-reload")
+    for unit in ("cb-info.service", units.RUNNER):
+        run("systemctl", "restart", unit, within=units.SLOW)
+        environment = Path(f"/proc/{units.main_pid(unit)}/environ").read_text().split("\0")
+        [given] = [line for line in environment if line.startswith("CB_BROKER__OPTIONS=")]
+        path = json.loads(given.partition("=")[2])["ssl.key.location"]
+        ids = ["--reuid", USER, "--regid", USER, "--clear-groups"]
+        must(run("setpriv", *ids, "cat", path) == "secret\n", f"{unit} cannot read {path}")
+    place.unlink()
+    place.parent.rmdir()
+    run("systemctl", "daemon-reload")
+    return "root's key is read by daemons, by a path of their own"
+
+
+def doctored() -> str:
+    """The block that asks the doctor: no error, and limits that the kernel holds."""
+    said = obey(1)
+    lines = [line for line in said.splitlines() if line.startswith(("warning", "error"))]
+    must(not any(line.startswith("error") for line in lines), f"doctor finds errors: {lines}")
+    must("the kernel limits memory and processes of builds" in said, f"doctor does not find the cgroup: {said}")
+    told = [" ".join(line.split()[1:]) for line in lines]
+    warnings = "; ".join(line for line in told if not line.startswith("topics ")) or "none"
+    return f"no error, cgroup v2 delegated; warnings: {warnings}"

@@ -1,0 +1,62 @@
+"""Running programs and waiting for what they bring about. What is not as it should be is `Wrong`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+CTL = "/usr/local/bin/cloud-builder"
+"""cb-ctl as the daemons' user, made by a command of the page."""
+
+
+ASK = 3
+
+
+class Wrong(Exception):
+    """In a line that a person can act on."""
+
+
+def run(*command: str, within: float = 120, fine: tuple[int, ...] = (0,)) -> str:
+    """Both streams. Wrong when it ends with another status, or not at all."""
+    try:
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", timeout=within, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Wrong(f"{' '.join(command)[:200]}: not done within {within:g} s") from None
+    if ended.returncode not in fine:
+        raise Wrong(f"{' '.join(command)[:200]}: exit status {ended.returncode}: {ended.stdout[-1500:]}")
+    return ended.stdout
+
+
+def ctl(*words: str, within: float = 120, fine: tuple[int, ...] = (0,)) -> str:
+    return run(CTL, *words, within=within, fine=fine)
+
+
+def asked(*words: str) -> Any:
+    """What cb-ctl answers, as data. On a slow machine an answer may come too late for it: then it is asked again."""
+    for _ in range(ASK):
+        with contextlib.suppress(Wrong):
+            return json.loads(ctl(*words, "--json"))
+    return json.loads(ctl(*words, "--json"))
+
+
+def until(what: Callable[[], T], wanted: Callable[[T], bool], within: float, name: str) -> T:
+    """Looks again and again until it is as wanted."""
+    deadline = time.monotonic() + within
+    while not wanted(seen := what()):
+        if time.monotonic() > deadline:
+            raise Wrong(f"{name}: not within {within:g} s; seen at last: {seen}")
+        time.sleep(0.5)
+    return seen
+
+
+def must(is_so: bool, otherwise: str) -> None:
+    if not is_so:
+        raise Wrong(otherwise)

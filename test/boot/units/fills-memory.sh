@@ -1,0 +1,1 @@
+perl -e 'push @x, "x" x 4e6 while 1'
