@@ -23,6 +23,7 @@ from cloud_builder.mesh import logs
 from cloud_builder.mesh.clock import SteadyClock
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.dispatch import Dispatch
+from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
 
@@ -107,7 +108,10 @@ def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Eve
         flow = assemble_flow(settings, stack)
         _LOG.info("ready", extra={"home": settings.home, "broker": settings.broker.bootstrap, "version": __version__})
         _spare_the_collector()
-        Loop(flow, broker, state, clock=SteadyClock(), pulse=notify.of_environment(os.environ)).run(stop)
+        pulse = notify.of_environment(os.environ)
+        if flow.role is Role.RUNNER:
+            pulse = logs.by_rounds(pulse)
+        Loop(flow, broker, state, clock=SteadyClock(), pulse=pulse).run(stop)
 
 
 def _spare_the_collector() -> None:

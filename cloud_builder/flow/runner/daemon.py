@@ -18,7 +18,6 @@ from queue import Empty, SimpleQueue
 
 from cloud_builder import __version__
 from cloud_builder.model import events as e
-from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.model.outcome import Outcome, Role
 from cloud_builder.model.settings import RunnerSettings
@@ -31,6 +30,7 @@ from cloud_builder.ports.state import Documents
 from .claims import Claims
 from .footprint import Footprint, capacity
 from .hands import Hands
+from .kept import Kept, left_behind
 from .livelog import LiveLog
 from .report import as_told, died, ended, handed_back
 
@@ -43,7 +43,6 @@ an hour of build costs next to nothing."""
 STOP_SECONDS = 2.5
 CLEAN_UP_SECONDS = 3.0
 """After the last words: a build that did not end within STOP_SECONDS was handed back, and goes on ending."""
-REMEMBER_SECONDS = 7 * 86400.0
 HEARTBEAT_PAUSE = 0.002
 FEW = 8
 
@@ -74,7 +73,9 @@ class RunnerFlow:
         self._arch = arch
         self._started_at = now
         self._slots: dict[JobId, Slot] = {}
-        self._waiting: list[e.JobAssigned] = []
+        self._waiting: dict[tuple[JobId, int], e.JobAssigned] = {}
+        """By job and attempt."""
+        self._kept = Kept()
         self._reports: SimpleQueue[e.AttemptFinished] = SimpleQueue()
         self._told: list[tuple[Slot, e.AttemptFinished]] = []
         self._hands = Hands()
@@ -89,11 +90,13 @@ class RunnerFlow:
         """Builds go on when a transaction is rolled back; what was reported in it is to be told again."""
         if self._left_behind is None:
             self._builder.sweep()
-            self._left_behind = [e.JobAssigned.model_validate(body) for _, body in state.find("held")]
+        self._kept.restore(state)
         for slot, report in self._told:
             self._slots[report.job_id] = slot
             self._reports.put(report)
         self._told.clear()
+        mine = {order.job_id for order in self._held()}
+        self._left_behind = [order for order in left_behind(state) if order.job_id not in mine]
         self._claims.rolled_back()
 
     def resume(self, work: Work) -> None:
@@ -115,17 +118,14 @@ class RunnerFlow:
 
     def _take(self, order: e.JobAssigned, work: Work) -> None:
         self._claims.granted(order.job_id, order.attempt)
-        known = (work.state.get("done", order.job_id), work.state.get("held", order.job_id))
-        if any(body["attempt"] >= order.attempt for body in known if body is not None):
+        if not self._kept.take(order, work):
             return
-        work.state.put("held", order.job_id, Dumped(order), rank=work.now)
         slot = self._slots.get(order.job_id)
-        mine = [slot.order] if slot is not None else []
-        if all(held.attempt != order.attempt for held in [*mine, *self._waiting] if held.job_id == order.job_id):
-            self._waiting.append(order)
+        if slot is None or slot.order.attempt != order.attempt:
+            self._waiting.setdefault((order.job_id, order.attempt), order)
 
     def _held(self) -> list[e.JobAssigned]:
-        return [*(slot.order for slot in self._slots.values()), *self._waiting]
+        return [*(slot.order for slot in self._slots.values()), *self._waiting.values()]
 
     def _revoke(self, event: e.JobRevoked, work: Work) -> None:
         self._claims.granted(event.job_id, event.attempt)
@@ -134,9 +134,9 @@ class RunnerFlow:
             log.info("revoked", extra={"job": event.job_id, "attempt": event.attempt, "why": event.reason})
             slot.why = slot.why or "revoked"
             slot.cancel.set()
-        for order in tuple(self._waiting):
+        for place, order in tuple(self._waiting.items()):
             if order.job_id == event.job_id and order.attempt <= event.attempt:
-                self._waiting.remove(order)
+                del self._waiting[place]
                 self._finish(work, ended(order, work.now, "revoked", event.reason, Outcome.CANCELED))
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class RunnerFlow:
             self._last_heartbeat = work.now
             self._changed = False
             work.emit(self._heartbeat(work.now))
-            self._forget(work)
+            self._kept.forget(work)
 
     def patience(self) -> float:
         if self._claims.is_busy:
@@ -185,7 +185,7 @@ class RunnerFlow:
             order = unheard.pop(report.job_id)
             canceled = report.outcome is Outcome.CANCELED
             self._finish(work, handed_back(order, work.now) if canceled else report)
-        for order in [*unheard.values(), *self._waiting]:
+        for order in [*unheard.values(), *self._waiting.values()]:
             self._finish(work, handed_back(order, work.now))
         self._slots.clear()
         self._waiting.clear()
@@ -209,9 +209,11 @@ class RunnerFlow:
     def _fill_slots(self, work: Work) -> bool:
         """A new attempt waits until the one before it, of the same job, has ended."""
         taken = False
-        for order in tuple(self._waiting):
-            if len(self._slots) < self._settings.slots and order.job_id not in self._slots:
-                self._waiting.remove(order)
+        for place, order in tuple(self._waiting.items()):
+            if len(self._slots) >= self._settings.slots:
+                break
+            if order.job_id not in self._slots:
+                del self._waiting[place]
                 self._begin(order, work)
                 taken = True
         return taken
@@ -243,17 +245,8 @@ class RunnerFlow:
             "ended",
             extra={"job": report.job_id, "attempt": report.attempt, "outcome": report.outcome, "why": report.message},
         )
-        held = work.state.get("held", report.job_id)
-        if held is not None and held["attempt"] <= report.attempt:
-            work.state.delete("held", report.job_id)
-        work.state.put("done", report.job_id, {"attempt": report.attempt, "at": work.now}, rank=work.now)
+        self._kept.finish(report, work)
         work.emit(report)
-
-    def _forget(self, work: Work) -> None:
-        """Of what was done long ago, more than can have been added since the last heartbeat."""
-        for oldest, body in list(work.state.find("done", most=100)):
-            if body["at"] < work.now - REMEMBER_SECONDS:
-                work.state.delete("done", oldest)
 
     def _stop_all(self, why: str) -> None:
         for job_id, slot in self._slots.items():

@@ -6,6 +6,9 @@ evicted meanwhile costs a job what it would have cost elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.events import JobAssigned
 from cloud_builder.model.settings import RunnerSettings
@@ -16,28 +19,56 @@ from .layers import KEEP as LAYERS
 
 SOURCES = 100
 
+K = TypeVar("K")
+_Root = tuple[str, str, str]
+_Layer = tuple[_Root, str, str, tuple[str, ...]]
+
 
 class Footprint:
-    """The last ones used, each kind as many as are kept on the disk."""
+    """The last ones used, each kind as many as are kept on the disk. A word is a digest: it is made when it is told."""
 
     def __init__(self) -> None:
-        self.roots: tuple[str, ...] = ()
-        self.layers: tuple[str, ...] = ()
-        self.sources: tuple[str, ...] = ()
+        self._sources: dict[str, str] = {}
+        self._roots: dict[_Root, str] = {}
+        self._layers: dict[_Layer, str] = {}
 
     def note(self, order: JobAssigned) -> None:
         """It was built here, so all that it needs is here."""
-        self.sources = _newest(self.sources, order.source, SOURCES)
+        _use(self._sources, order.source, SOURCES)
         if order.buildroot is None:
             return
-        root = root_word(order.buildroot, order.target.name, order.repositories or "")
-        layer = layer_word(root, order.source, order.unit, (artifact.sha256 for artifact in order.dependencies))
-        self.roots = _newest(self.roots, root, ROOTS)
-        self.layers = _newest(self.layers, layer, LAYERS)
+        root = (order.buildroot, order.target.name, order.repositories or "")
+        used = tuple(sorted(artifact.sha256 for artifact in order.dependencies))
+        _use(self._roots, root, ROOTS)
+        _use(self._layers, (root, order.source, order.unit, used), LAYERS)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The newest first, as the others."""
+        return tuple(reversed(self._sources))
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        return _told(self._roots, lambda root: root_word(*root))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return _told(self._layers, lambda layer: layer_word(self._word(layer[0]), *layer[1:]))
+
+    def _word(self, root: _Root) -> str:
+        return self._roots.get(root) or root_word(*root)
 
 
-def _newest(known: tuple[str, ...], word: str, most: int) -> tuple[str, ...]:
-    return (word, *(one for one in known if one != word))[:most]
+def _use(known: dict[K, str], key: K, most: int) -> None:
+    known[key] = known.pop(key, "")
+    if len(known) > most:
+        del known[next(iter(known))]
+
+
+def _told(known: dict[K, str], word: Callable[[K], str]) -> tuple[str, ...]:
+    for key in [key for key, made in known.items() if not made]:
+        known[key] = word(key)
+    return tuple(reversed(known.values()))
 
 
 def capacity(settings: RunnerSettings, cores: int) -> Capacity:

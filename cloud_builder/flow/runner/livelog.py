@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cloud_builder.model.events import LogAppended
 from cloud_builder.model.ids import JobId
@@ -40,15 +40,16 @@ class LiveLog:
         """More waits than one piece holds."""
         return len(self._buffer) > PIECE
 
-    def take(self, job_id: JobId, attempt: int) -> Iterator[LogAppended]:
-        """The next pieces, whole lines where there are any."""
+    def take(self, job_id: JobId, attempt: int) -> Sequence[LogAppended]:
+        """The next pieces, whole lines where there are any. Asked of every build in every round: mostly none."""
+        if not self._buffer:
+            return ()
         with self._lock:
             cut = self._buffer.rfind(b"\n", 0, PIECE) + 1
             if not cut and len(self._buffer) > PIECE:
                 cut = _before_half_a_letter(self._buffer, PIECE)
             piece, offset = self._cut(cut)
-        if piece:
-            yield _event(job_id, attempt, offset, piece)
+        return [_event(job_id, attempt, offset, piece)] if piece else ()
 
     def rest(self, job_id: JobId, attempt: int) -> Iterator[LogAppended]:
         """All that is left, at the end of the attempt."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import subprocess
+import sys
+from threading import Thread
 
 import pytest
 
-from cloud_builder.mesh.logs import JsonLines, LogFmt
+from cloud_builder.mesh import logs
+from cloud_builder.mesh.logs import JsonLines, Lines, LogFmt, Rounds
+from cloud_builder.ports.pulse import Unwatched
 
 
 def record(message: str, **extra) -> logging.LogRecord:
@@ -43,3 +49,103 @@ def test_json_lines_hold_the_same(capsys):
         "job": "r.1",
         "attempt": 2,
     }
+
+
+@pytest.fixture
+def lines():
+    return Lines(io.StringIO())
+
+
+@pytest.fixture
+def log(lines):
+    logger = logging.Logger("cb.test")
+    logger.addHandler(lines)
+    return logger
+
+
+def test_a_line_is_written_at_once(log, lines):
+    log.info("one")
+    assert lines.stream.getvalue() == "one\n"
+
+
+def test_lines_of_one_round_are_written_together(log, lines):
+    pulse = Rounds(Unwatched(), lines)
+    pulse.ready()
+    log.info("one")
+    log.info("two")
+    assert lines.stream.getvalue() == ""
+    pulse.beat("at work")
+    assert lines.stream.getvalue() == "one\ntwo\n"
+
+
+def test_a_warning_waits_for_nothing_and_what_was_said_before_it_comes_before_it(log, lines):
+    Rounds(Unwatched(), lines).ready()
+    log.info("one")
+    log.warning("two")
+    assert lines.stream.getvalue() == "one\ntwo\n"
+
+
+def test_a_line_of_another_thread_waits_for_nothing(log, lines):
+    Rounds(Unwatched(), lines).ready()
+    log.info("one")
+    other = Thread(target=log.info, args=("two",))
+    other.start()
+    other.join()
+    assert lines.stream.getvalue() == "one\ntwo\n"
+
+
+def test_from_the_order_to_stop_on_every_line_is_written_at_once(log, lines):
+    pulse = Rounds(Unwatched(), lines)
+    pulse.ready()
+    log.info("one")
+    pulse.stopping()
+    log.info("two")
+    assert lines.stream.getvalue() == "one\ntwo\n"
+
+
+def test_the_watcher_hears_all_the_same(lines):
+    heard = []
+
+    class Watcher:
+        def ready(self):
+            heard.append("ready")
+
+        def beat(self, status):
+            heard.append(status)
+
+        def stopping(self):
+            heard.append("stopping")
+
+    pulse = Rounds(Watcher(), lines)
+    pulse.ready()
+    pulse.beat("at work")
+    pulse.stopping()
+    assert heard == ["ready", "at work", "stopping"]
+
+
+def test_a_stream_that_nobody_reads_stops_nobody(log, lines):
+    lines.stream.close()
+    log.info("one")
+
+
+def test_without_lines_of_ours_the_pulse_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(logging.getLogger(logs.ROOT), "handlers", [])
+    pulse = Unwatched()
+    assert logs.by_rounds(pulse) is pulse
+
+
+@pytest.mark.parametrize("end", ["", "raise SystemExit(1)", "raise KeyError"])
+def test_however_a_process_ends_its_last_lines_are_written(end):
+    program = f"""
+import logging
+from cloud_builder.mesh import logs
+from cloud_builder.ports.pulse import Unwatched
+logs.configure("runner-1")
+logs.by_rounds(Unwatched()).ready()
+logging.getLogger("cb.test").info("one")
+logging.getLogger("cb.test").info("two", extra={{"job": "r.1"}})
+{end}
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr
+    ours = [line.partition(" info ")[2].strip() for line in said.splitlines() if " info " in line]
+    assert ours == ["runner-1 one", "runner-1 two job=r.1"]

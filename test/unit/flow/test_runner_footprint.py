@@ -1,0 +1,64 @@
+"""What a runner says it has at hand: the words that the scheduler makes of the same orders, the newest first."""
+
+from __future__ import annotations
+
+import pytest
+from scheduler_bench import package
+from test_runner import order
+
+from cloud_builder.flow.runner.footprint import LAYERS, ROOTS, SOURCES, Footprint
+from cloud_builder.planning.nearness import layer_word, root_word
+
+A, B = package("a", "a"), package("b", "b")
+
+
+def built(**changes):
+    return order().model_copy(update={"buildroot": "0" * 64, "repositories": "1" * 64, **changes})
+
+
+def root(job):
+    return root_word(job.buildroot, job.target.name, job.repositories or "")
+
+
+def layer(job):
+    return layer_word(root(job), job.source, job.unit, (used.sha256 for used in job.dependencies))
+
+
+@pytest.mark.parametrize(
+    "job",
+    [built(), built(repositories=None), built(dependencies=(A, B)), built(unit="p/other", source="other")],
+    ids=["plain", "no repositories", "dependencies", "another unit"],
+)
+def test_the_words_are_those_that_the_scheduler_looks_for(job):
+    footprint = Footprint()
+    footprint.note(job)
+    assert (footprint.sources, footprint.roots, footprint.layers) == ((job.source,), (root(job),), (layer(job),))
+
+
+def test_without_a_build_root_only_the_source_is_at_hand():
+    footprint = Footprint()
+    footprint.note(built(buildroot=None))
+    assert (footprint.sources, footprint.roots, footprint.layers) == (("s",), (), ())
+
+
+def test_what_was_used_again_is_the_newest_and_told_once():
+    footprint = Footprint()
+    first, second = built(dependencies=(A, B)), built(buildroot="2" * 64, source="t")
+    again = built(dependencies=(B, A))
+    for job in (first, second, again):
+        footprint.note(job)
+        assert footprint.layers[0] == layer(job)
+    assert footprint.sources == ("s", "t")
+    assert footprint.roots == (root(first), root(second))
+    assert footprint.layers == (layer(first), layer(second))
+
+
+def test_the_oldest_is_forgotten_as_on_the_disk():
+    footprint = Footprint()
+    jobs = [built(buildroot=f"{number:064}", source=f"s{number}") for number in range(SOURCES + 5)]
+    for job in jobs:
+        footprint.note(job)
+    jobs.reverse()
+    assert footprint.sources == tuple(job.source for job in jobs[:SOURCES])
+    assert footprint.roots == tuple(root(job) for job in jobs[:ROOTS])
+    assert footprint.layers == tuple(layer(job) for job in jobs[:LAYERS])

@@ -1,0 +1,71 @@
+"""The threads of a runner: all that is given begins at once, in as few threads as that needs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from queue import SimpleQueue
+
+from cloud_builder.flow.runner.hands import Hands
+
+LONG = 10.0
+
+
+def until(condition):
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def together(hands, count, all_are_here):
+    """So many pieces that end when each of them has begun."""
+    for number in range(count):
+        hands.do(partial(all_are_here.wait, LONG), number + 1)
+    all_are_here.wait(LONG)
+
+
+def rested(hands, count):
+    until(lambda: len(hands._resting) == count)
+
+
+def test_each_piece_begins_while_all_others_go_on():
+    hands = Hands()
+    for _ in range(20):
+        together(hands, 8, threading.Barrier(9))
+    rested(hands, 8)
+
+
+def test_a_piece_begins_though_the_one_before_it_was_just_taken_and_never_ends():
+    hands, go, begun = Hands(), threading.Event(), SimpleQueue()
+    together(hands, 2, threading.Barrier(3))
+    rested(hands, 2)
+
+    def long(number):
+        begun.put(number)
+        go.wait(LONG)
+
+    for number in (1, 2):
+        hands.do(partial(long, number), number)
+    assert {begun.get(timeout=LONG), begun.get(timeout=LONG)} == {1, 2}
+    go.set()
+
+
+def test_much_short_work_is_all_done_once_and_in_no_more_threads_than_were_needed():
+    hands, done = Hands(), SimpleQueue()
+    for number in range(20_000):
+        hands.do(partial(done.put, number), 4)
+    assert sorted(done.get(timeout=LONG) for _ in range(20_000)) == list(range(20_000))
+    assert done.empty()
+    rested(hands, 4)
+
+
+def test_who_rested_last_works_next():
+    hands, at_work = Hands(), SimpleQueue()
+    together(hands, 5, threading.Barrier(6))
+    rested(hands, 5)
+    for _ in range(10):
+        hands.do(lambda: at_work.put(threading.current_thread().name), 1)
+        rested(hands, 5)
+    assert len({at_work.get(timeout=LONG) for _ in range(10)}) == 1
