@@ -50,6 +50,9 @@ def find_server():
     raise KafkaMissing(ADVICE)
 
 
+_GIVEN: set[int] = set()
+
+
 class GivenServer:
     """One that somebody else runs."""
 
@@ -234,12 +237,15 @@ def cluster_id() -> str:
 
 
 def free_ports(number: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(number)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    """None of them twice in one process: what was given may not be listened on yet."""
+    ports: list[int] = []
+    while len(ports) < number:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            ports.append(port)
     return ports
 
 
