@@ -94,13 +94,13 @@ def head_of(record: Record, incarnation: str) -> Head:
 def _usual_head(record: Record) -> Head | None:
     """Of a record as `encode` makes them; None: it needs a closer look."""
     raw = dict(record.headers)
+    if sum(map(len, raw.values())) > _LONGEST_HEADER:
+        return None
     event = _known_event(
         record.partition.topic, raw.get("ce_type"), raw.get("ce_dataschema"), raw.get("ce_specversion")
     )
     id, source, time = raw.get("ce_id"), raw.get("ce_source"), raw.get("ce_time")
     if event is None or not id or not source or not time or len(raw) < len(record.headers) or not raw.keys() <= _OURS:
-        return None
-    if len(id) + len(source) + len(time) > _LONGEST_HEADER:
         return None
     try:
         trace = raw["traceparent"].decode() if "traceparent" in raw else None

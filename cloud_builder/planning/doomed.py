@@ -18,7 +18,9 @@ def left(
     when nothing that is named can be built."""
     doomed = _reached({number for each in closed for number in each.members}, graph.dependants, meant)
     if doomed.issuperset(named):
-        raise closed[0].why(graph, closed[0].circles[0])
+        needed = graph.all_needs(named)
+        cause = next((each for each in closed if not needed.isdisjoint(each.members)), closed[0])
+        raise cause.why(graph, cause.circles[0])
     return graph.all_needs(number for number in start if number not in doomed) | doomed
 
 

@@ -277,6 +277,17 @@ def test_an_outbox_of_version_2_is_still_sent(tmp_path):
     state.close()
 
 
+def test_what_a_follower_copied_before_it_was_upgraded_is_found_where_it_belongs(tmp_path):
+    database = sqlite3.connect(tmp_path / "state.db")
+    database.executescript(f"{TABLES} PRAGMA user_version = 2")
+    database.execute("INSERT INTO document VALUES ('loose-x', 'k', '', 0.0, '{\"n\": 1}')")
+    database.commit()
+    database.close()
+    state = SqliteState(tmp_path / "state.db")
+    assert (state.get("loose-x", "k"), state.count("loose-x")) == ({"n": 1}, 0)
+    state.close()
+
+
 def test_a_packet_calls_nothing(tmp_path):
     state = SqliteState(tmp_path / "state.db")
     state.outbox_add(messages(1))

@@ -17,6 +17,12 @@ CREATE TABLE IF NOT EXISTS loose (
 """
 """Documents that have no place (ports.state); before version 3 each had one."""
 
+LOOSENED = """
+INSERT OR REPLACE INTO loose SELECT collection, key, body FROM document WHERE collection LIKE 'loose-%';
+DELETE FROM document WHERE collection LIKE 'loose-%';
+"""
+"""What a follower of version 2 has copied from a leader of version 3."""
+
 TABLES = """
 CREATE TABLE document (
     collection TEXT NOT NULL, key TEXT NOT NULL, parent TEXT NOT NULL, rank REAL NOT NULL, body TEXT NOT NULL,
@@ -57,6 +63,6 @@ def prepare(database: sqlite3.Connection, name: str) -> None:
         )
     database.create_function("packet_1", 4, packet_1)
     database.create_function("packet_2", 1, packet_2)
-    steps = {0: TABLES, 1: FROM_1, 2: FROM_2}
+    steps = {0: LOOSE + TABLES, 1: FROM_1 + LOOSE + LOOSENED, 2: FROM_2 + LOOSE + LOOSENED}
     if version in steps:
-        database.executescript(f"BEGIN; {steps[version]} {LOOSE} PRAGMA user_version = {VERSION}; COMMIT;")
+        database.executescript(f"BEGIN; {steps[version]} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -37,10 +37,20 @@ class Early:
         due = [one for _, one in self._waiting.values() if (one.source, one.revision) == (source, revision)]
         return [self._forget(work, one.request_id) for one in due]
 
-    def overdue(self, work: Work) -> list[RequestAccepted]:
-        """Those whose snapshot did not come. A time in the future was written down while the clock was ahead."""
-        due = [one for since, one in self._waiting.values() if not 0 <= work.now - since < PATIENCE]
+    def overdue(self, work: Work, listening_since: float) -> list[RequestAccepted]:
+        """Those whose snapshot did not come while we listened. A time in the future was written down while the clock
+        was ahead."""
+        due = [
+            one
+            for since, one in self._waiting.values()
+            if since > work.now or work.now - max(since, listening_since) >= PATIENCE
+        ]
         return [self._forget(work, one.request_id) for one in due]
+
+    def drop(self, work: Work, request_id: RequestId) -> None:
+        """It was ended."""
+        if request_id in self._waiting:
+            self._forget(work, request_id)
 
     def _forget(self, work: Work, request_id: RequestId) -> RequestAccepted:
         work.state.delete(EARLY, request_id)

@@ -71,7 +71,7 @@ class SchedulerFlow:
             case e.RequestAccepted() as payload:
                 self._accept(work, [payload])
             case e.RequestRejected() as payload:
-                intake.rejected(work, payload, self._objects_url)
+                intake.rejected(world, work, payload, self._objects_url)
             case e.BuildCancelRequested() as payload:
                 intake.cancel(world, work, payload)
             case e.RunnerSeen() as payload:
@@ -91,9 +91,9 @@ class SchedulerFlow:
 
     def tick(self, work: Work) -> None:
         self._listen(work)
-        self._accept(work, self.world.early.overdue(work), waited=True)
         if self._listening_since is not None:
             if work.caught_up:
+                self._accept(work, self.world.early.overdue(work, self._listening_since), waited=True)
                 dispatch.check_leases(self.world, work, self._policy, self._lease, self._listening_since)
             offer.lapse(self.world, work, self._lease)
             dispatch.hand_out(self.world, work, self._lease, shared=self._shared)

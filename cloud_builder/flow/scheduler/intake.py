@@ -131,9 +131,10 @@ def _supersede(world: World, work: Work, event: RequestAccepted, older: Iterable
             conclude(world, work, supersede.end(job, event.request_id))
 
 
-def rejected(work: Work, event: RequestRejected, objects_url: str) -> None:
+def rejected(world: World, work: Work, event: RequestRejected, objects_url: str) -> None:
     """Whoever waits on cb.result learns it. A request that we have goes on all the same: cb-request could not tell it
     again to a new broker, because its source was gone."""
+    world.early.drop(work, event.request_id)
     if all(work.state.get(place, event.request_id) is None for place in ("requests", "ended")):
         error = Rejected(event.message, code=event.code, hint=event.hint)
         refuse(work, event, RequestOutcome.REJECTED, error, objects_url)

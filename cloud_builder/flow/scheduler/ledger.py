@@ -19,8 +19,9 @@ from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import LOOSE, Document, Documents
 
 EXPANSIONS, JOBS, STANDINGS = "expansions", "jobs", f"{LOOSE}standings"
-TOGETHER = 50
-"""Jobs in one document: with very many dependencies each of them is some ten kilobytes."""
+TOGETHER, FEW = 50, 20
+"""Jobs in one document, and artifacts of a job that is written there: each may be kilobytes (a package tells what it
+provides), and a message has 8 MiB."""
 
 
 class Ledger:
@@ -53,18 +54,20 @@ class Ledger:
 
     def write(self, work: Work, old: JobRecord, job: JobRecord) -> None:
         """A step of a job that was begun."""
-        together = self._fresh.get(job.job_id) if work is self._work else None
-        if together is not None:
+        if work is not self._work:
+            self._work, self._fresh = None, {}
+        if len(job.dependencies) + len(job.artifacts) > FEW:
+            self._fresh.pop(job.job_id, None)
+        if (together := self._fresh.get(job.job_id)) is not None:
             together[(job.number - 1) % TOGETHER] = job
             _put(work, together)
-        elif _is_the_same(old, job):
+            return
+        is_the_same = _is_the_same(old, job)
+        if not is_the_same:
+            work.state.put(JOBS, job.job_id, Dumped(job), parent=job.request_id, rank=job.number)
+        if is_the_same or job.job_id in self._moved:
             self._moved.add(job.job_id)
             work.state.put(STANDINGS, job.job_id, Dumped(job, Standing))
-        else:
-            work.state.put(JOBS, job.job_id, Dumped(job), parent=job.request_id, rank=job.number)
-            if job.job_id in self._moved:
-                self._moved.discard(job.job_id)
-                work.state.delete(STANDINGS, job.job_id)
 
     def close(self, job_ids: Iterable[JobId]) -> None:
         """They stay in the documents, and are not written any more."""

@@ -54,10 +54,10 @@ def lapse(world: World, work: Work, lease: float) -> None:
 
 def take_back(world: World, work: Work, job: JobRecord, reason: str) -> None:
     """Into the queue again; told where it was told that it had left it."""
-    was_told = world.offered[job.job_id]
+    may_be_told = world.offered[job.job_id] or share.is_left(job, work.now)  # by our life before this one
     job = share.withdraw(job)
     world.save_job(work, job)
-    if was_told:
+    if may_be_told:
         tell(work, job, reason)
 
 

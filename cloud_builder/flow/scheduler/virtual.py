@@ -38,10 +38,11 @@ class Virtual:
         old, new = _provided(before), _provided(after)
         for name, package in old - new:
             work.state.delete(PROVIDED, f"{target}/{name}/{package}")
-        for name, package in new - old:
+        for name, package in new:  # an offer of before there were pointers has none
             parent = f"{target}/{name}"
-            work.state.put(PROVIDED, f"{parent}/{package}", {"package": package}, parent=parent)
-        for name, _ in old ^ new:
+            if work.state.get(PROVIDED, f"{parent}/{package}") is None:
+                work.state.put(PROVIDED, f"{parent}/{package}", {"package": package}, parent=parent)
+        for name, _ in old | new:
             self._providers.pop(f"{target}/{name}", None)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduler_bench import BOOKWORM, Transaction
+from scheduler_bench import BOOKWORM, Transaction, package
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.scheduler import ledger
@@ -69,6 +69,26 @@ def test_what_a_request_becomes_is_few_documents_and_a_step_is_a_small_one(state
     assert state.get(ledger.STANDINGS, "r-1.1") is None
     books.write(Transaction(2.0, state), first[0], first[0].model_copy(update=STEPS["assigned"]))
     assert state.get(ledger.STANDINGS, "r-1.1").keys() == {"state", "runner_id", "attempt", "tried"}
+
+
+def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbours(state):
+    many = tuple(package(f"lib{number}", "x") for number in range(ledger.FEW + 1))
+    books, work = Ledger(), Transaction(1.0, state)
+    first = [job(number) for number in range(1, 4)]
+    books.begin(work, first)
+    ready = first[1].model_copy(update=STEPS["ready"] | {"dependencies": many})
+    assigned = ready.model_copy(update=STEPS["assigned"])
+    books.write(work, first[1], ready)
+    books.write(work, ready, assigned)
+    assert "lib0" not in str(state.get(ledger.EXPANSIONS, "r-1#0"))
+    assert read(state) == [first[0], assigned, first[2]]
+
+
+def test_nothing_is_kept_of_a_transaction_that_is_over(state):
+    books, first = Ledger(), [job(number) for number in range(1, 3)]
+    books.begin(Transaction(1.0, state), first)
+    books.write(Transaction(2.0, state), first[0], first[0].model_copy(update=STEPS["assigned"]))
+    assert not books._fresh and books._work is None
 
 
 def test_jobs_that_were_written_one_by_one_are_read(state):

@@ -321,6 +321,29 @@ def test_a_request_that_came_before_its_snapshot_waits_for_it(restarted):
     assert len(bench.of(e.RequestFinished)) == 1
 
 
+def test_a_request_does_not_wait_for_its_snapshot_while_nobody_can_tell_it():
+    bench = Bench()
+    bench.deliver(bench.seen("r1"), bench.request("card"))
+    bench.broker_away = True
+    bench.now += 2 * early.PATIENCE
+    bench.deliver()
+    bench.broker_away = False
+    bench.deliver(bench.seen("r1"), bench.snapshot(*CHAIN))
+    bench.work_off()
+    assert bench.result().outcome is RequestOutcome.SUCCESS
+
+
+def test_a_request_that_was_rejected_while_it_waited_for_its_snapshot_is_over():
+    bench = Bench()
+    bench.deliver(bench.seen("r1"), bench.request("card"))
+    bench.deliver(e.RequestRejected(request_id="q", code="gone", message="gone", rejected_at=1))
+    bench.deliver(bench.snapshot(*CHAIN))
+    bench.now += early.PATIENCE
+    bench.deliver(bench.seen("r1"))
+    assert bench.result().code == "gone"
+    assert bench.of(e.JobAssigned) == []
+
+
 def test_a_late_rejection_of_a_request_that_is_being_built_changes_nothing():
     bench = started(Bench())
     bench.deliver(e.RequestRejected(request_id="q", code="source-unreachable", message="offline", rejected_at=1))

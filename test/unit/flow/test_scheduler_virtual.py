@@ -69,3 +69,12 @@ def test_what_git_has_no_more_provides_nothing(bench) -> None:
     bench.deliver(bench.snapshot(unit("other"), source="mail", revision="9"))
     assert built_with(bench, "mail-agent") == []
     assert bench.state.count("provided") == 0
+
+
+def test_what_was_published_before_there_were_pointers_is_found_when_it_is_built_again(bench) -> None:
+    for name in ("mail-agent", "smtp"):
+        bench.state.delete("provided", f"bookworm.x86_64/{name}/exim")
+    bench.boot()
+    bench.deliver(*bench.heartbeats())
+    publish(bench, "exim", "2", "mail-agent, smtp (= 2)")
+    assert built_with(bench, "mail-agent") == ["exim"]

@@ -126,6 +126,17 @@ def test_what_nobody_takes_is_offered_again_and_then_goes_to_a_runner_directly()
     assert mesh.told(e.AttemptClaimed) == []
 
 
+def test_that_nobody_took_an_offer_is_told_by_a_later_life_too():
+    mesh = a_mesh(unit("alef"))
+    heard_of(mesh, "r1")
+    mesh.queues["r1"].take = lambda most: []
+    mesh.ask("alef")
+    mesh.until(lambda: any(told.hold for told in mesh.told(e.JobQueued)))
+    mesh.kill("scheduler")
+    mesh.start("scheduler")
+    mesh.until(lambda: "took it in time" in mesh.told(e.JobQueued)[-1].reason)
+
+
 def test_a_retry_is_placed_elsewhere_and_not_offered():
     def build(order, log, cancel: Event):
         return Outcome.ERROR if order.attempt == 1 else Outcome.SUCCESS

@@ -24,8 +24,15 @@ def unit(name, build_depends="", depends=(), version=""):
                 version=version)  # fmt: skip
 
 
-def jobs(units, *wanted, published=(), rounds=3, is_published=None):
-    fields = {"request_id": "r", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
+def jobs(units, *wanted, published=(), rounds=3, is_published=None, dependants=False):
+    fields = {
+        "dependants": dependants,
+        "request_id": "r",
+        "source": "s",
+        "ref": "main",
+        "revision": "a" * 40,
+        "accepted_at": 1.0,
+    }
     request = RequestAccepted(units=wanted or tuple(each.path for each in units), **fields)
     past = Past(is_published=is_published or (lambda target, wanted: wanted.name in published))
     return expand(request, graph([Snapshot("s", Origin("", "a" * 40), units)]), 1, past, rounds=rounds)
@@ -87,6 +94,12 @@ def test_a_cycle_that_nothing_breaks_is_rejected_with_its_members(units):
     with pytest.raises(Rejected, match="a, b") as caught:
         plan([*units, unit("top", "a")], "top")
     assert caught.value.code == "dependency-cycle"
+
+
+def test_the_cycle_that_is_named_is_the_one_that_what_was_asked_for_needs():
+    units = [unit("a", "b, x"), unit("b", "a"), unit("x", "y"), unit("y", "z"), unit("z", "y")]
+    with pytest.raises(Rejected, match="y, z"):
+        plan(units, "x", dependants=True)
 
 
 def test_what_is_asked_for_beside_a_broken_cycle_is_built():
