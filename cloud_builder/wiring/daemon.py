@@ -74,7 +74,7 @@ def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
             _spare_the_collector()
             standby.serve(settings, settings.home / instance, assemble_flow, stop)
         else:
-            _serve(instance, settings, assemble_flow, stop)
+            _serve(name, instance, settings, assemble_flow, stop)
     except CloudBuilderError as error:
         sys.stderr.write(f"cb-{name}: {error}\n")
         return error.exit_code
@@ -93,14 +93,15 @@ def _instance(name: str, settings: Settings) -> str:
     return name
 
 
-def _serve(instance: str, settings: Settings, assemble_flow: Assemble, stop: Event) -> None:
-    from cloud_builder.adapters.sqlite.state import SqliteState
+def _serve(name: str, instance: str, settings: Settings, assemble_flow: Assemble, stop: Event) -> None:
+    from cloud_builder.adapters.sqlite.state import LARGE_CACHE, SMALL_CACHE, SqliteState
     from cloud_builder.adapters.systemd import notify
 
     directory = settings.home / instance
     directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        state = SqliteState(directory / "state.sqlite")
+        cache = SMALL_CACHE if name == "runner" else LARGE_CACHE
+        state = SqliteState(directory / "state.sqlite", cache=cache)
         stack.callback(state.close)
         standby.refuse_copy(state)
         broker = connect.broker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)

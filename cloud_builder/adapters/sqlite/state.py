@@ -25,8 +25,8 @@ from .schema import prepare
 MEMORY = ":memory:"
 _CHECKPOINT = 8000
 """Pages of 4 KiB in the log before they are moved, with two waits for the disk, into the file."""
-_CACHE = 16_000
-"""KiB of the file in memory: keys that are digests lie all over it."""
+LARGE_CACHE, SMALL_CACHE = 16_000, 2_000
+"""KiB of the file in memory. Keys that are digests lie all over it; a runner adds to its end."""
 _GET = (
     "SELECT body, parent, rank FROM document WHERE collection = ? AND key = ?",
     "SELECT body, '', 0.0 FROM loose WHERE collection = ? AND key = ?",
@@ -41,10 +41,12 @@ _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circul
 
 
 class SqliteState:
-    """One thread at a time. `path` is the file (its directory is made), or ":memory:"."""
+    """One thread at a time. `path` is the file (its directory is made), or ":memory:"; `cache`: how many KiB of it may
+    lie in memory."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, cache: int = LARGE_CACHE) -> None:
         self._name = str(path)
+        self._cache = cache
         self._lock: Lock | None = None
         if self._name != MEMORY:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +65,7 @@ class SqliteState:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-            database.execute(f"PRAGMA cache_size = -{_CACHE}")
+            database.execute(f"PRAGMA cache_size = -{self._cache}")
             prepare(database, self._name)
         except sqlite3.OperationalError as error:
             raise Retryable(f"{self._name}: {error}", code="state", hint="Is the disk full or read-only?") from error
