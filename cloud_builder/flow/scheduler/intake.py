@@ -72,19 +72,7 @@ def accept(
     if event.plan:
         foresee(world, work, event, jobs, objects_url)
         return
-    request = RequestRecord(
-        request_id=event.request_id,
-        sequence=sequence,
-        source=event.source,
-        ref=event.ref,
-        revision=event.revision,
-        requester=event.requester,
-        origin=event.origin,
-        accepted_at=event.accepted_at,
-        priority=event.priority,
-        deadline=event.deadline,
-        jobs=tuple(job.job_id for job in jobs),
-    )
+    request = _record_of(event, sequence, jobs)
     log.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
     world.save_request(work, request)
     world.begin_jobs(work, jobs)
@@ -97,6 +85,22 @@ def accept(
         else:
             make_ready(world, work, job)
     settle(world, work)
+
+
+def _record_of(event: RequestAccepted, sequence: int, jobs: Iterable[JobRecord]) -> RequestRecord:
+    return RequestRecord(
+        request_id=event.request_id,
+        sequence=sequence,
+        source=event.source,
+        ref=event.ref,
+        revision=event.revision,
+        requester=event.requester,
+        origin=event.origin,
+        accepted_at=event.accepted_at,
+        priority=event.priority,
+        deadline=event.deadline,
+        jobs=tuple(job.job_id for job in jobs),
+    )
 
 
 def past_of(world: World, state: Documents) -> Past:
