@@ -108,7 +108,7 @@ class _Plan:
         """Nothing that it needs would be built."""
         uses = self._uses(job)
         inputs = inputs_of(job, uses.used)
-        key = input_key(job, uses.used)
+        key = input_key(job, inputs)
         seconds = _seconds(job, last)
         built = self._known.built(key)
         if built is not None:

@@ -101,14 +101,9 @@ def inputs_of(job: JobRecord, used: Iterable[Used]) -> Inputs:
     )
 
 
-def input_key(job: JobRecord, used: Iterable[Used]) -> InputKey:
-    """sha256 of what goes in, and of what the job is named and for. Keys of jobs without profiles are as they were
-    before there were any."""
-    return key_of(job, inputs_of(job, used))
-
-
-def key_of(job: JobRecord, inputs: Inputs) -> InputKey:
-    """The input key, where the inputs are known."""
+def input_key(job: JobRecord, inputs: Inputs) -> InputKey:
+    """sha256 of what goes in (`inputs_of` the job), and of what the job is named and for. Keys of jobs without profiles
+    are as they were before there were any."""
     parts: dict[str, object] = {
         "recipe": inputs.recipe,
         "name": job.name,

@@ -26,8 +26,8 @@ from cloud_builder.planning.ready import (
     Readiness,
     dependencies,
     from_built,
+    input_key,
     inputs_of,
-    key_of,
     readiness,
     skipped,
 )
@@ -177,7 +177,7 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
         job, world.made_in(job.request_id), lambda name: world.offers(work.state, job.target.name, name)
     )
     inputs = inputs_of(job, found.used)
-    key = key_of(job, inputs)
+    key = input_key(job, inputs)
     job = job.model_copy(update={"input_key": key, "inputs": inputs, "dependencies": found.artifacts})
     built = work.state.get("built", key)
     if built is not None:

@@ -71,7 +71,7 @@ class Past:
         for each in jobs:
             uses = dependencies(each, made, lambda name: ())
             inputs = inputs_of(each, uses.used)
-            key = input_key(each, uses.used)
+            key = input_key(each, inputs)
             package = BinaryPackage(name=each.name, version="1", architecture="amd64")
             digest = f"{each.tree} {outputs}".encode().hex().ljust(64, "0")[:64]
             deb = Artifact(name=f"{each.name}.deb", sha256=digest, size=1, kind=ArtifactKind.DEB, package=package)
@@ -178,7 +178,7 @@ def test_new_and_gone_dependencies_are_named() -> None:
 def test_what_is_being_built_already_names_who_builds_it() -> None:
     past = Past()
     lib = chain()[0]
-    past.building[input_key(lib, ())] = "push.1"
+    past.building[input_key(lib, inputs_of(lib, ()))] = "push.1"
     lines, _ = past.draw(chain()[:1])
     assert (lines[0].verdict, lines[0].why) == (BUILD, "is being built already, by push.1")
 

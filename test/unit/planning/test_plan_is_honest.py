@@ -77,7 +77,7 @@ class World:
         made = Made(done)
         for job in jobs:
             uses = dependencies(job, made, lambda name: ())
-            key = input_key(job, uses.used)
+            key = input_key(job, inputs_of(job, uses.used))
             if key in self.built:
                 ended = from_built(job, self.built[key])
             else:

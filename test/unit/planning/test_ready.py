@@ -20,6 +20,10 @@ DEB = Artifact(
 BUILT = Built(job_id="old.1", artifacts=(DEB,), seconds=30.0)
 
 
+def key(job, used):
+    return input_key(job, inputs_of(job, used))
+
+
 def job(**more: object) -> JobRecord:
     fields = {
         "job_id": "r.1", "request_id": "r", "number": 1, "sequence": 1, "source": "s", "url": "u", "revision": "a" * 40,
@@ -36,9 +40,9 @@ def test_keys_of_builds_without_profiles_are_what_they_have_always_been():
         '"target": ["bookworm.x86_64", "bookworm", "x86_64"], "tree": "' + "b" * 40 + '"}'
     )
     used = (Used(name="a", sha256="1" * 64, source="s", unit="p/a"),)
-    assert input_key(job(), used) == hashlib.sha256(text.encode()).hexdigest()
-    assert input_key(job(), (used[0].model_copy(update={"source": "t", "unit": "x"}),)) == input_key(job(), used)
-    assert input_key(job(profiles=("nocheck",)), used) != input_key(job(), used)
+    assert key(job(), used) == hashlib.sha256(text.encode()).hexdigest()
+    assert key(job(), (used[0].model_copy(update={"source": "t", "unit": "x"}),)) == key(job(), used)
+    assert key(job(profiles=("nocheck",)), used) != key(job(), used)
     assert inputs_of(job(profiles=("nocheck",)), used).profiles == ("nocheck",)
 
 
