@@ -1,4 +1,6 @@
-"""Cloud Builder: from a git commit to signed package repositories, images and labs.
+"""Builds Debian packages from git repositories and publishes them in signed apt repositories.
+
+rpm packages, KIWI images and labs are planned.
 
 Layers, lowest first; a module imports only from layers below its own:
 
