@@ -28,6 +28,7 @@ from cloud_builder.model.settings import BrokerSettings
 VERSION = "4.4.0"
 IMAGE = f"apache/kafka:{VERSION}"
 POM = Path(__file__).with_name("pom.xml")
+FETCH_LOG = Path(__file__).parents[2] / "build" / "kafka-fetch.log"
 START_TIMEOUT = 60.0
 ADVICE = (
     "Tests need a real Kafka: install Java 17 and Maven (apt-get install openjdk-17-jre-headless maven), "
@@ -158,19 +159,25 @@ def docker_answers() -> bool:
     return docker is not None and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
 
 
+def jars_directory() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloud-builder" / f"kafka-{VERSION}"
+
+
 def fetched_jars() -> Path:
-    """The jars of Kafka in the user's cache; fetched into a folder beside it and renamed, so never half there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloud-builder"
-    jars = cache / f"kafka-{VERSION}"
+    """Kafka's jars in the user's cache. They are fetched into a temporary directory, so that the cache is complete."""
+    jars = jars_directory()
     if jars.is_dir():
         return jars
-    cache.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix="kafka-", dir=cache))
-    maven = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
-    done = subprocess.run([*maven, f"-DoutputDirectory={fresh}"], capture_output=True, text=True, check=False)
+    jars.parent.mkdir(parents=True, exist_ok=True)
+    FETCH_LOG.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="kafka-", dir=jars.parent))
+    maven = ["mvn", "-B", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
+    with FETCH_LOG.open("w") as log:
+        done = subprocess.run([*maven, f"-DoutputDirectory={fresh}"], stdout=log, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
         shutil.rmtree(fresh)
-        raise KafkaMissing(f"Maven could not fetch Kafka {VERSION}:\n{(done.stdout + done.stderr)[-2000:]}\n{ADVICE}")
+        end = "\n".join(f"    {line}" for line in FETCH_LOG.read_text(errors="replace").splitlines()[-12:])
+        raise KafkaMissing(f"Maven could not fetch Kafka {VERSION}. The last lines of {FETCH_LOG}:\n{end}\n{ADVICE}")
     try:
         fresh.rename(jars)
     except OSError:  # another test run was faster
