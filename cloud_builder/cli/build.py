@@ -21,7 +21,7 @@ from .terminal import Log, plain
 
 if TYPE_CHECKING:
     from cloud_builder.model.events import AttemptFinished
-    from cloud_builder.wiring.local import LocalBuilds, Step
+    from cloud_builder.wiring.local_build import LocalBuilds, Step
 
 _CODES = {"success": ExitCode.SUCCESS, "failure": ExitCode.FAILED, "canceled": ExitCode.INTERRUPTED}
 
@@ -56,7 +56,7 @@ no_deps_option = click.option(
 @json_option
 def build(directory: Path, *, target: str | None, given: Sequence[Path], no_deps: bool, output: Path | None) -> int:
     """Build the unit in DIR as it is now, committed or not, with the recipe and the root that the mesh would use."""
-    from cloud_builder.wiring.local import LocalBuilds, plan
+    from cloud_builder.wiring.local_build import LocalBuilds, plan
 
     with session() as here:
         steps = plan(directory, target, with_needs=not no_deps)
@@ -90,7 +90,7 @@ def shell(directory: Path, *, target: str | None, given: Sequence[Path], no_deps
     """Open a shell in the buildroot of the unit in DIR, its build dependencies installed, its source unpacked.
 
     What is done there is thrown away. The exit code is the shell's."""
-    from cloud_builder.wiring.local import LocalBuilds, plan
+    from cloud_builder.wiring.local_build import LocalBuilds, plan
 
     if not sys.stdin.isatty():
         raise click.UsageError("A shell needs a terminal.")

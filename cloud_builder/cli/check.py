@@ -21,11 +21,11 @@ def check(directory: Path) -> int:
     """Validate the manifests and packaging of all units in DIR [here]: each problem as file:line: cause.
 
     Exit code 3 when there is any."""
-    from cloud_builder.wiring import local
+    from cloud_builder.wiring import local_build
 
     if not directory.is_dir():
         raise Rejected(f"{directory}: no such directory", code="no-directory")
-    units, problems = local.check(directory)
+    units, problems = local_build.check(directory)
     if said(click.get_current_context()).json:
         show_json(
             {

@@ -9,11 +9,11 @@ import click
 
 from cloud_builder.errors import Rejected, Retryable
 
-from .complete import THINGS
-from .course import number_of, whole_jobs
-from .fetch import download
+from .completers import THINGS
+from .download import download
 from .options import global_options
 from .output import show_json, size
+from .request_poller import number_of, whole_jobs
 from .session import Session, session
 
 

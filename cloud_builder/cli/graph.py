@@ -8,7 +8,7 @@ import click
 
 from cloud_builder.planning.draw import Node, Picture, dot, svg, tree
 
-from .complete import SOURCES, UNITS
+from .completers import SOURCES, UNITS
 from .options import global_options
 from .output import show_json, styled
 from .session import Session, session

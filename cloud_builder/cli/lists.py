@@ -9,15 +9,15 @@ import click
 
 from cloud_builder.model.outcome import JobState, Outcome
 
-from .complete import SOURCES
-from .ending import state_of
+from .completers import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
 from .output import duration, moment, show_json, show_table
+from .request_summary import state_of
 from .session import session
 from .source import show_sources
 from .status import show_requests
-from .watching import remark
+from .watch import remark
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,11 +11,11 @@ import click
 from cloud_builder.errors import ExitCode
 from cloud_builder.model.outcome import is_good
 
-from .complete import THINGS
-from .ending import exit_code
-from .fetch import whole
+from .completers import THINGS
+from .download import whole
 from .options import global_options
 from .output import show_json
+from .request_summary import exit_code
 from .session import Session, session
 from .terminal import Log
 

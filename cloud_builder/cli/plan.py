@@ -12,8 +12,8 @@ from cloud_builder.errors import ExitCode, Rejected, Retryable
 
 from .options import global_options
 from .output import duration, show_json, show_table
+from .request_options import Words, wish, wish_options
 from .session import Session, session
-from .wish import Words, wish, wish_options
 
 if TYPE_CHECKING:
     from cloud_builder.model.events import BuildRequested, PlanDrawn, PlannedJob, PlanTotals

@@ -9,12 +9,12 @@ import click
 
 from cloud_builder.errors import ExitCode, Rejected, Retryable
 
-from .complete import REQUESTS
+from .completers import REQUESTS
 from .options import global_options
 from .output import show_json
+from .request_options import Words, requester, urgency, wish, wish_options
 from .session import Session, session
 from .source import silent_request
-from .wish import Words, requester, urgency, wish, wish_options
 
 ACCEPTED_WITHIN = 15.0
 """Seconds until cb-request must have said something."""
@@ -127,7 +127,7 @@ def _accepted_line(found: dict[str, Any], asked: float) -> str:
 
 
 def _watch(mesh: Session, name: str, timeout: float | None) -> int:
-    from .watching import follow
+    from .watch import follow
 
     try:
         return follow(mesh, name, timeout)

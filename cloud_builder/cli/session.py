@@ -69,7 +69,7 @@ class Session:
     @cached_property
     def broker(self) -> Broker:
         """The broker itself, for what is asked of no daemon. Retryable when no mesh is running here."""
-        from cloud_builder.wiring.connect import broker
+        from cloud_builder.wiring.broker import connect
         from cloud_builder.wiring.rundir import up_of
         from cloud_builder.wiring.settings import BrokerFrom
 
@@ -81,7 +81,7 @@ class Session:
                 code="no-mesh",
                 hint="Start one with `cb-ctl up --detach`, or name one with --home or --broker.",
             )
-        return broker(self.settings.broker)
+        return connect(self.settings.broker)
 
     def send(self, payload: Payload) -> None:
         self.client.send(payload)

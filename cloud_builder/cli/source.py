@@ -12,7 +12,7 @@ import click
 from cloud_builder.errors import CloudBuilderError, Rejected, Retryable
 from cloud_builder.model.nearest import did_you_mean
 
-from .complete import SOURCES
+from .completers import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
 from .output import show_json, show_table

@@ -29,8 +29,8 @@ LOOK_EVERY = 0.1
 def make_plan(
     mesh: Session, runners: int, broker: str | None, *, slots: int | None, port: int | None, detach: bool
 ) -> Plan:
-    from cloud_builder.wiring.queue import refuse_what_cannot_share
-    from cloud_builder.wiring.served import public_url
+    from cloud_builder.wiring.broker import refuse_what_cannot_share
+    from cloud_builder.wiring.public_url import public_url
     from cloud_builder.wiring.settings import BrokerFrom, parse_broker, read
     from cloud_builder.wiring.supervisor import Plan
 

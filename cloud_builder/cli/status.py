@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from .complete import THINGS
-from .course import Follower
-from .ending import state_of
+from .completers import THINGS
 from .options import global_options
 from .output import duration, moment, show_json, show_table, size, styled
+from .request_poller import Follower
+from .request_summary import state_of
 from .session import Session, session
 from .source import problem_line
-from .watching import first_line, job_line
+from .watch import first_line, job_line
 
 
 @click.command()

@@ -15,7 +15,7 @@ from .options import global_options
 from .session import Session, session
 
 if TYPE_CHECKING:
-    from cloud_builder.wiring.trial import Root
+    from cloud_builder.wiring.try_package import Root
 
 
 class BeforeDashes(click.Command):
@@ -39,7 +39,7 @@ def try_package(ctx: click.Context, repository: str, packages: tuple[str, ...]) 
     """Install PACKAGEs from REPOSITORY with apt, signatures checked, into a throw-away root, and run COMMAND there.
 
     Without COMMAND a shell is opened. The exit code is that of COMMAND."""
-    from cloud_builder.wiring.trial import Trial, run
+    from cloud_builder.wiring.try_package import Trial, run
 
     command: tuple[str, ...] = ctx.meta["command"]
     if not command and not sys.stdin.isatty():
@@ -64,7 +64,7 @@ def _url(rows: list[dict[str, Any]], repository: str) -> str:
 
 def _root(mesh: Session, repository: str) -> Root:
     """The build root of a unit that is built for the repository's distribution on this kind of machine."""
-    from cloud_builder.wiring.trial import Root
+    from cloud_builder.wiring.try_package import Root
 
     for source in mesh.pages("sources"):
         name = source["source"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from .complete import WHYS
-from .loglines import LogEnd, end_of, line_of
+from .completers import WHYS
+from .log_excerpt import LogEnd, end_of, line_of
 from .options import global_options
 from .output import painted, show_json, styled
 from .session import Session, session

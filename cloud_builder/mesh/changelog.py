@@ -26,7 +26,7 @@ from cloud_builder.ports.broker import Broker, Outgoing, Partition, Record
 from cloud_builder.ports.state import Put, StateStore
 
 from .reader import Delivered
-from .work import Transaction
+from .transaction import Transaction
 
 LEADER = "leader"
 """Collection and key of what the leader says, where several take turns."""

@@ -28,7 +28,7 @@ from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.topics import BARE_EVENT, ROUTES, Route, route_of
 from cloud_builder.ports.broker import Outgoing, Record
 
-from .undecodable import Undecodable, because, refuse_ambiguous
+from .decode_errors import Undecodable, because, refuse_ambiguous
 
 __all__ = ["Envelope", "Head", "Undecodable", "body_of", "decode", "encode", "head_of"]
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TextIO
 
-from cloud_builder.ports.pulse import Pulse
+from cloud_builder.ports.health import Pulse
 
 ROOT = "cb"
 _ALWAYS = len(vars(logging.makeLogRecord({})))

@@ -21,16 +21,16 @@ from cloud_builder.errors import Fenced, NotAllowed, Rejected, Retryable
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.topics import DEAD_LETTER, TOPICS
 from cloud_builder.ports.broker import Broker, Partition, Producer
+from cloud_builder.ports.health import Pulse, Unwatched
 from cloud_builder.ports.mesh import Flow
-from cloud_builder.ports.pulse import Pulse, Unwatched
 from cloud_builder.ports.state import StateStore
 
 from . import changelog
 from .changelog import Changelog
-from .handling import Handling
 from .outage import Outage
+from .outbox_relay import Relay
+from .processor import Handling
 from .reader import Reader, first_positions, topics_of
-from .relay import Relay
 
 T = TypeVar("T")
 

@@ -21,9 +21,9 @@ from cloud_builder.ports.mesh import Flow, Received, Work
 from cloud_builder.ports.state import Document, Documents, Put, StateStore
 
 from . import changelog
-from .handling import Handling
+from .outbox_relay import Relay
+from .processor import Handling
 from .reader import FROM_THE_END, Delivered, Reader, topics_of
-from .relay import Relay
 
 EARLIER = 120.0
 """Seconds that the clock of a replay is behind: what a daemon does once a minute by itself it has done by then."""

@@ -18,16 +18,16 @@ from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.store import ObjectStore
 
-from . import queue
-from .served import public_url
+from .broker import offers, refuse_what_cannot_share
+from .public_url import public_url
 
 if TYPE_CHECKING:
-    from cloud_builder.flow.runner.pipeline import PackageBuilder
+    from cloud_builder.builder.package import PackageBuilder
 
 
 def request(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.adapters.deb.control import DebMetadata
-    from cloud_builder.adapters.deb.release import ReleaseStates
+    from cloud_builder.adapters.deb.repository_state import ReleaseStates
     from cloud_builder.adapters.git.mirror import GitMirror
     from cloud_builder.flow.request import RequestFlow
 
@@ -39,7 +39,7 @@ def request(settings: Settings, stack: ExitStack) -> Flow:
 def scheduler(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.scheduler import SchedulerFlow
 
-    queue.refuse_what_cannot_share(settings.dispatch, settings.broker)
+    refuse_what_cannot_share(settings.dispatch, settings.broker)
     return SchedulerFlow(settings.scheduler, objects_url(settings), settings.dispatch)
 
 
@@ -47,21 +47,24 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
     """What an earlier life left on disk goes first: a runner without its broker, or one that is told to stop before it
     has begun, should not keep it."""
     from cloud_builder.adapters.store.directory import DirectoryStore
-    from cloud_builder.flow.runner.daemon import RunnerFlow
+    from cloud_builder.builder.buildroot_cache import MAX_ROOTS
+    from cloud_builder.builder.layer_cache import MAX_LAYERS
+    from cloud_builder.flow.runner.cache_inventory import Footprint
+    from cloud_builder.flow.runner.flow import RunnerFlow
 
     said, store = settings.runner, DirectoryStore(settings.store_path)
     hands: Builder
     if said.pretend:
-        from cloud_builder.adapters.pretend.builder import PretendBuilder
+        from cloud_builder.adapters.simulated.builder import PretendBuilder
 
         hands = PretendBuilder(store, settings.runner_work, said.pretend)
     else:
         hands = builder(settings, settings.runner_work, store, said.id)
     arch = platform.machine()
-    shared = queue.offers(settings, arch)
+    shared = offers(settings, arch)
     if shared is not None:
         stack.callback(shared.close)
-    flow = RunnerFlow(said, hands, arch, time.time(), shared)
+    flow = RunnerFlow(said, hands, arch, time.time(), inventory=Footprint(MAX_ROOTS, MAX_LAYERS), queue=shared)
     stack.callback(flow.close)
     with suppress(CloudBuilderError, OSError):  # The flow sweeps, too, and does not begin before it could.
         hands.sweep()
@@ -89,7 +92,7 @@ def collector(settings: Settings, stack: ExitStack) -> Flow:
 
 def info(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.info import InfoFlow
-    from cloud_builder.planning.order import Rules
+    from cloud_builder.planning.schedule.queue import Rules
 
     said = settings.scheduler
     rules = Rules(said.ageing, said.weights, said.quotas)
@@ -113,8 +116,8 @@ def builder(settings: Settings, work: Path, store: ObjectStore, name: str) -> Pa
     from cloud_builder.adapters.kiwi.root import KiwiRoots
     from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
     from cloud_builder.adapters.store.directory import DirectoryStore
-    from cloud_builder.flow.runner.buildroot import Buildroots
-    from cloud_builder.flow.runner.pipeline import PackageBuilder
+    from cloud_builder.builder.buildroot_cache import Buildroots
+    from cloud_builder.builder.package import PackageBuilder
 
     sandbox = NamespaceSandbox(work / "scratch")
     roots = Buildroots(KiwiRoots(sandbox), sandbox, DirectoryStore(settings.buildroot_store_path), work)

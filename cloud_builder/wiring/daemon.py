@@ -27,7 +27,8 @@ from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
 
-from . import assemble, connect, lifeline, standby
+from . import assemble, parent_death, standby
+from .broker import connect
 from .settings import load, parse_broker
 
 Assemble = Callable[[Settings, ExitStack], Flow]
@@ -65,7 +66,7 @@ def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
     said = _parser(name).parse_args(args)
     stop = _stop_on_signals()
     if said.parent:
-        lifeline.end_with(said.parent)
+        parent_death.end_with(said.parent)
     try:
         settings = load(said.home, said.settings, _flags(said))
         instance = _instance(name, settings)
@@ -104,7 +105,7 @@ def _serve(name: str, instance: str, settings: Settings, assemble_flow: Assemble
         state = SqliteState(directory / "state.sqlite", cache=cache)
         stack.callback(state.close)
         standby.refuse_copy(state)
-        broker = connect.broker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
+        broker = connect(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
         stack.callback(broker.close)
         flow = assemble_flow(settings, stack)
         _LOG.info("ready", extra={"home": settings.home, "broker": settings.broker.bootstrap, "version": __version__})

@@ -12,7 +12,7 @@ from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import BrokerSettings, Settings
 from cloud_builder.planning.doctor import BrokerFacts, Facts, Place, Refusal
 
-from .queue import check_sharing
+from .broker import check_sharing
 
 
 def quick(settings: Settings, *, builds: bool = True) -> Facts:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from cloud_builder.errors import Rejected
-from cloud_builder.mesh import succession
+from cloud_builder.mesh import leadership
 from cloud_builder.mesh.replay import Replayed, replay
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import Settings
@@ -48,7 +48,7 @@ def _role(path: Path) -> Role | None:
 
 def _replay(path: Path, settings: Settings, broker: Broker) -> Replayed | None:
     """None for a standby's copy: what it holds was handled elsewhere."""
-    from cloud_builder.adapters.sqlite.copy import copy
+    from cloud_builder.adapters.sqlite.backup import copy
     from cloud_builder.adapters.sqlite.state import SqliteState
 
     role = _role(path)
@@ -59,7 +59,7 @@ def _replay(path: Path, settings: Settings, broker: Broker) -> Replayed | None:
         now = time.time()
         state = SqliteState(Path(directory) / _STATE)
         stack.callback(state.close)
-        if succession.is_a_copy(state):
+        if leadership.is_a_copy(state):
             return None
         flow: Flow | None = _FLOWS[role](_anywhere(settings), stack) if role in _FLOWS else None
         return replay(path.parent.name, role, flow, state, broker, now=now)

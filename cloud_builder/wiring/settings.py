@@ -23,7 +23,7 @@ from cloud_builder.model.nearest import did_you_mean, nearest
 from cloud_builder.model.settings import BrokerSettings, Settings
 
 from . import rundir
-from .fields import Origin, Tree, first_problem, merge, model_at, names_of, yaml_lines
+from .settings_tree import Origin, Tree, first_problem, merge, model_at, names_of, yaml_lines
 
 PREFIX = "CB_"
 FILE_VARIABLE = "CB_SETTINGS"

@@ -2,7 +2,7 @@
 
 Who leads is decided by Kafka alone: the newest producer that took the transactional id `cb-scheduler`. What a scheduler
 finds in its own state counts only when it led last; else that is set aside (state.sqlite.set-aside, the last one is
-kept), and the state is copied from cb.state. See `mesh/succession`, and the decision on the standby in doc/decisions/.
+kept), and the state is copied from cb.state. See `mesh/leadership`, and the decision on the standby in doc/decisions/.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from cloud_builder.errors import Fenced, Rejected, Retryable
-from cloud_builder.mesh import succession
+from cloud_builder.mesh import leadership
 from cloud_builder.mesh.changelog import LED_BY_SEVERAL
 from cloud_builder.mesh.clock import SteadyClock
+from cloud_builder.mesh.leader_heartbeat import Voice
+from cloud_builder.mesh.leadership import Follower, Leading, Reign
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.mesh.outage import Outage
-from cloud_builder.mesh.succession import Follower, Leading, Reign
-from cloud_builder.mesh.voice import Voice
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.topics import RUNNERS, STATE, TRANSACTIONAL_ID
+from cloud_builder.ports.health import Pulse
 from cloud_builder.ports.mesh import Flow
-from cloud_builder.ports.pulse import Pulse
 
 if TYPE_CHECKING:
     from cloud_builder.adapters.kafka.fenced import FencingBroker
@@ -75,7 +75,7 @@ def serve(settings: Settings, directory: Path, assemble_flow: Assemble, stop: Ev
 
 def refuse_copy(state: SqliteState) -> None:
     """A standby's state is no state to lead with, as long as its leader may live."""
-    if succession.is_a_copy(state):
+    if leadership.is_a_copy(state):
         hint = "Start it with scheduler.ha, or move the file away: a new host starts from cb.state."
         raise Rejected("this state is the copy of a standby, and scheduler.ha is off", code="standby-copy", hint=hint)
 
@@ -115,18 +115,18 @@ class Turn:
         self._broker.take(TRANSACTIONAL_ID)
         if not self._is_of_last_reign():
             return None
-        known = succession.reign_of(self._state)
+        known = leadership.reign_of(self._state)
         return 1 if known is None else known.epoch + 1
 
     def _is_of_last_reign(self) -> bool:
-        last = succession.last_reign(self._broker)
+        last = leadership.last_reign(self._broker)
         if last is None:
-            return not succession.is_a_copy(self._state)
-        return succession.was_led_with(self._state) and succession.reign_of(self._state) == last
+            return not leadership.is_a_copy(self._state)
+        return leadership.was_led_with(self._state) and leadership.reign_of(self._state) == last
 
     def _after_following(self) -> int | None:
         """The epoch to lead with, once the leader is silent; None: told to stop."""
-        if not succession.is_fresh(self._state) and not self._may_go_on():
+        if not leadership.is_fresh(self._state) and not self._may_go_on():
             self._set_aside()
         follower = Follower(self._broker, self._state, self._broker.incarnation())
         self._stack.callback(follower.close)
@@ -148,7 +148,7 @@ class Turn:
     def _lead(self, reign: Reign, assemble_flow: Assemble) -> None:
         """Until told to stop. Fenced when another leads; between the taking of the name and the first look at cb.state
         (the broker may have been away for long) that shows there."""
-        succession.begin(self._state)
+        leadership.begin(self._state)
         led, voice = assemble_flow(self._settings, self._stack), Voice(reign, self._broker.say)
         flow = Leading(led, reign, voice.note)
         voice.start()
@@ -171,7 +171,7 @@ class Turn:
     def _may_go_on(self) -> bool:
         """Whether a copy may be followed on with: Kafka keeps tombstones for a day, so one that did not follow for
         longer might never hear of what is gone."""
-        return succession.is_a_copy(self._state) and abs(time.time() - self._written) < _COPY_GOOD_FOR
+        return leadership.is_a_copy(self._state) and abs(time.time() - self._written) < _COPY_GOOD_FOR
 
     def _set_aside(self) -> None:
         """What was written here since another led was never committed, or too much was told since it was copied."""

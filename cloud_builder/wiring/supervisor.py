@@ -28,7 +28,8 @@ from cloud_builder.mesh import logs
 from cloud_builder.mesh.client import Client
 from cloud_builder.model.settings import BrokerSettings
 
-from . import connect, lifeline, rundir
+from . import broker as brokers
+from . import parent_death, rundir
 from .children import Child, stop_in_order
 from .settings import load
 
@@ -91,7 +92,7 @@ class Supervisor:
             embedded = EmbeddedBroker()
             stack.callback(embedded.close)
             return embedded.start()
-        probe = connect.broker(self._plan.broker)
+        probe = brokers.connect(self._plan.broker)
         try:
             probe.incarnation()
         finally:
@@ -158,7 +159,7 @@ class Asking:
 
     def __init__(self, broker: BrokerSettings, stack: ExitStack, health_url: str) -> None:
         self._health_url = health_url
-        connection = connect.broker(broker)
+        connection = brokers.connect(broker)
         stack.callback(connection.close)
         self._client = Client(connection, "cb-up")
         stack.callback(self._client.close)
@@ -208,7 +209,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, told)
     if plan.parent:
-        lifeline.end_with(plan.parent)
+        parent_death.end_with(plan.parent)
     logs.configure("up")
     try:
         Supervisor(plan).run(stop)

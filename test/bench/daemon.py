@@ -12,14 +12,16 @@ from contextlib import ExitStack
 from cloud_builder.adapters.memory.builder import MemoryBuilder
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
-from cloud_builder.wiring import assemble, daemon, queue
+from cloud_builder.wiring import assemble, broker, daemon
 
 
 def idle_hands(settings: Settings, stack: ExitStack) -> Flow:
-    from cloud_builder.flow.runner.daemon import RunnerFlow
+    from cloud_builder.flow.runner.cache_inventory import Footprint
+    from cloud_builder.flow.runner.flow import RunnerFlow
 
     arch = platform.machine()
-    return RunnerFlow(settings.runner, MemoryBuilder(), arch, time.time(), queue.offers(settings, arch))
+    queue = broker.offers(settings, arch)
+    return RunnerFlow(settings.runner, MemoryBuilder(), arch, time.time(), inventory=Footprint(10, 10), queue=queue)
 
 
 if __name__ == "__main__":

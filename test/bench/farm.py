@@ -20,14 +20,14 @@ from cloud_builder.model.events import AttemptFinished
 from cloud_builder.model.ids import JobId, RunnerId, SourceName
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning import advance, trust
-from cloud_builder.planning.advance import RetryPolicy
-from cloud_builder.planning.match import match, ticket_of
-from cloud_builder.planning.order import Order, Rules, Ticket
-from cloud_builder.planning.ready import Readiness, readiness
+from cloud_builder.planning.attempt import quarantine, transitions
+from cloud_builder.planning.attempt.quarantine import End, Trust
+from cloud_builder.planning.attempt.transitions import RetryPolicy
+from cloud_builder.planning.inputs.inputs import Readiness, readiness
 from cloud_builder.planning.records import JobRecord, RunnerRecord
-from cloud_builder.planning.slots import Slots
-from cloud_builder.planning.trust import End, Trust
+from cloud_builder.planning.schedule.free_slots import Slots
+from cloud_builder.planning.schedule.match import match, ticket_of
+from cloud_builder.planning.schedule.queue import Order, Rules, Ticket
 
 AT_REST = 10.0
 """Seconds of the farm between two looks at retries and at runners that are set aside, when nothing else happens."""
@@ -62,11 +62,11 @@ class Planner:
             _, job_id = heapq.heappop(self._delayed)
             self._wait(self.jobs[job_id], now)
         aside = any(known.is_set_aside for known in self._trusts.values())
-        self.slots.update(self.runners, trust.caps(self.runners.values(), self._trusts, now) if aside else {})
+        self.slots.update(self.runners, quarantine.caps(self.runners.values(), self._trusts, now) if aside else {})
         given = []
         for one in match(self.order, self.slots, self.jobs, now):
             runner = self.runners[one.runner_id]
-            job = advance.assign(self.jobs[one.job_id], one.runner_id, runner.started_at, now)
+            job = transitions.assign(self.jobs[one.job_id], one.runner_id, runner.started_at, now)
             self.jobs[job.job_id] = job
             self.waiting[job.source] -= 1
             held = {"attempts": runner.attempts | {(job.job_id, job.attempt)}}
@@ -80,19 +80,19 @@ class Planner:
             held = {"attempts": runner.attempts - {(report.job_id, report.attempt)}}
             self.runners[report.runner_id] = runner.model_copy(update=held)
         job = self.jobs[report.job_id]
-        if advance.is_current(job, report.attempt):
+        if transitions.is_current(job, report.attempt):
             self._judge(job, End(report.outcome, report.code, report.message), now)
-            self._put(advance.finish(job, report, self._policy, now), now)
+            self._put(transitions.finish(job, report, self._policy, now), now)
 
     def lost(self, runner_id: RunnerId, now: float) -> None:
         """It is gone, with all that it held."""
         runner = self.runners.pop(runner_id)
         for job_id, _ in sorted(runner.attempts):
-            self._put(advance.again(self.jobs[job_id], "runner lost", self._policy, now), now)
+            self._put(transitions.again(self.jobs[job_id], "runner lost", self._policy, now), now)
 
     def _judge(self, job: JobRecord, end: End, now: float) -> None:
         assert job.runner_id is not None
-        after = trust.after(self._trusts.get(job.runner_id), job, end, now, self._policy.distrust)
+        after = quarantine.after(self._trusts.get(job.runner_id), job, end, now, self._policy.distrust)
         if after is not None:
             self._trusts[job.runner_id] = after
         else:
@@ -112,7 +112,7 @@ class Planner:
                 if verdict is Readiness.START:
                     self._queue(other, now)
                 elif verdict is Readiness.SKIP:
-                    self._put(advance.cancel(other, "what it needs failed"), now)
+                    self._put(transitions.cancel(other, "what it needs failed"), now)
 
     def _queue(self, job: JobRecord, now: float) -> None:
         job = job.model_copy(update={"state": JobState.QUEUED, "queued_at": now})
@@ -210,7 +210,7 @@ class Farm:
     def _end(self, job: JobRecord, outcome: Outcome) -> None:
         self.busy[job.source] -= 1
         assert job.runner_id is not None
-        if not advance.is_current(self.planner.jobs[job.job_id], job.attempt):
+        if not transitions.is_current(self.planner.jobs[job.job_id], job.attempt):
             return
         told = {"outcome": outcome, "started_at": job.assigned_at, "finished_at": self.now}
         report = AttemptFinished(job_id=job.job_id, attempt=job.attempt, runner_id=job.runner_id, **told)

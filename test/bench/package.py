@@ -17,7 +17,7 @@ from figures import Figure, figure
 from processes import Skipped, directory
 from workshop import DESCRIPTION, TARGET, Workshop
 
-from cloud_builder.adapters.deb import source, unpack
+from cloud_builder.adapters.deb import build_commands, source
 from cloud_builder.ports.sandbox import Bind, Confinement
 
 BARE = "dpkg-buildpackage in the same root"
@@ -52,18 +52,18 @@ def _bare(workshop: Workshop, unit: Path) -> float:
     """Seconds of dpkg-buildpackage by its own clock: what confines it costs us, not it."""
     found, root = source.read_source(unit), _root(workshop)
     uppers = tuple(sorted((workshop.work / "layers").glob("[0-9a-f]*/upper")))
-    tree, said = unpack.tree_of(found), bytearray()
+    tree, said = build_commands.tree_of(found), bytearray()
     script = (
         f"set -e; dpkg-source --no-copy -x /source/{found.files[0]} {tree} >&2; cd {tree}; "
         "started=$EPOCHREALTIME; dpkg-buildpackage -b -us -uc >&2; ended=$EPOCHREALTIME; "
         'echo "SECONDS $(( (${ended/./} - ${started/./}) ))"'
     )
-    built = unpack.build(found, os.cpu_count() or 1)
+    built = build_commands.build(found, os.cpu_count() or 1)
     confinement = Confinement(
         layers=(root, *uppers),
-        binds=(Bind(unit, unpack.SOURCE),),
+        binds=(Bind(unit, build_commands.SOURCE),),
         uid=built.uid,
-        directory=str(unpack.BUILD),
+        directory=str(build_commands.BUILD),
         environment=built.environment,
     )
     ended = workshop.sandbox.run(["bash", "-c", script], confinement, output=said.extend, cancel=Event())

@@ -16,9 +16,9 @@ from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import RequestId, Revision, SourceName, TreeId, UnitPath
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.exchange import exchanged
-from cloud_builder.planning.expand import chosen, wanted
-from cloud_builder.planning.graph import Graph, Node, Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, Snapshot, graph
+from cloud_builder.planning.graph.incremental import exchanged
+from cloud_builder.planning.request.expand import chosen, wanted
 
 DEBIAN = SourceName("debian")
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")

@@ -20,8 +20,8 @@ from mesh import TARGET, Program, kafka
 from processes import directory, python
 
 from cloud_builder.adapters.sqlite.state import SqliteState
-from cloud_builder.flow.scheduler import ledger
-from cloud_builder.flow.scheduler.world import World
+from cloud_builder.flow.scheduler import job_store
+from cloud_builder.flow.scheduler.state import World
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.frozen import Dumped
 from cloud_builder.model.outcome import JobState, Kind, Outcome
@@ -103,13 +103,13 @@ def _documents(serial: str, number: int, size: int, like: Like, parent: str) -> 
     ids = [f"{name}.{one}" for one in range(1, size + 1)]
     whole = json.dumps({**json.loads(like.request.replace(SERIAL, serial)), "jobs": ids})
     yield Put("requests", name, Dumped.ready(whole), parent, now if parent == "done" else number)
-    for first in range(1, size + 1, ledger.TOGETHER):
-        numbers = range(first, min(first + ledger.TOGETHER, size + 1))
+    for first in range(1, size + 1, job_store.TOGETHER):
+        numbers = range(first, min(first + job_store.TOGETHER, size + 1))
         jobs = ",".join(_one(like.job, serial, one) for one in numbers)
-        key = f"{name}#{(first - 1) // ledger.TOGETHER}"
-        yield Put(ledger.EXPANSIONS, key, Dumped.ready(f'{{"jobs":[{jobs}]}}'), name, first)
+        key = f"{name}#{(first - 1) // job_store.TOGETHER}"
+        yield Put(job_store.EXPANSIONS, key, Dumped.ready(f'{{"jobs":[{jobs}]}}'), name, first)
     for one, job_id in enumerate(ids, 1) if parent == "done" else ():
-        yield Put(ledger.STANDINGS, job_id, Dumped.ready(_one(like.standing, serial, one)))
+        yield Put(job_store.STANDINGS, job_id, Dumped.ready(_one(like.standing, serial, one)))
         yield Put("built", _key(serial, one), Dumped.ready(_one(like.built, serial, one)), rank=now)
 
 

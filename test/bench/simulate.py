@@ -26,12 +26,12 @@ from cloud_builder.model.ids import JobId, RequestId, Revision, SourceName, Tree
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.advance import RetryPolicy
-from cloud_builder.planning.expand import Past, expand
-from cloud_builder.planning.graph import Node, Origin, Snapshot, graph
-from cloud_builder.planning.match import ticket_of
-from cloud_builder.planning.order import Rules, Ticket
+from cloud_builder.planning.attempt.transitions import RetryPolicy
+from cloud_builder.planning.graph.graph import Node, Origin, Snapshot, graph
 from cloud_builder.planning.records import JobRecord
+from cloud_builder.planning.request.expand import Past, expand
+from cloud_builder.planning.schedule.match import ticket_of
+from cloud_builder.planning.schedule.queue import Rules, Ticket
 
 SEED = 20260
 TARGETS = tuple(Target(name=f"{dist}.x86_64", dist=dist, arch="x86_64") for dist in ("bookworm", "trixie", "sid"))

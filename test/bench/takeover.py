@@ -16,7 +16,7 @@ from processes import Program, python
 
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.mesh.codec import encode
-from cloud_builder.mesh.succession import last_reign
+from cloud_builder.mesh.leadership import last_reign
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import TOPICS

@@ -16,8 +16,8 @@ from cloud_builder.adapters.git import GitMirror
 from cloud_builder.adapters.kiwi.root import KiwiRoots
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.adapters.store.directory import DirectoryStore
-from cloud_builder.flow.runner.buildroot import Buildroots
-from cloud_builder.flow.runner.pipeline import PackageBuilder
+from cloud_builder.builder.buildroot_cache import Buildroots
+from cloud_builder.builder.package import PackageBuilder
 from cloud_builder.model.events import AttemptFinished, JobAssigned
 from cloud_builder.model.outcome import Kind, Outcome
 from cloud_builder.model.unit import Target

@@ -12,9 +12,9 @@ import pytest
 from cloud_builder.adapters.memory.roots import MemoryRoots
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.adapters.store.directory import DirectoryStore
+from cloud_builder.builder.build_log import Canceled
+from cloud_builder.builder.buildroot_cache import Buildroots
 from cloud_builder.errors import Permanent
-from cloud_builder.flow.runner.buildroot import Buildroots
-from cloud_builder.flow.runner.progress import Canceled
 
 
 class Machine:

@@ -9,16 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from cloud_builder.adapters.kafka import member
+from cloud_builder.adapters.kafka import share_group
 from cloud_builder.adapters.kafka.broker import KafkaBroker
-from cloud_builder.adapters.kafka.share import KafkaOfferQueue
+from cloud_builder.adapters.kafka.offer_queue import KafkaOfferQueue
 from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.queue import MemoryGroup, MemoryOfferQueue
 from cloud_builder.mesh.codec import encode
 from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.ports.broker import Outgoing
-from cloud_builder.wiring.queue import read_offer
+from cloud_builder.wiring.broker import read_offer
 
 WITHIN = 30.0
 
@@ -161,9 +161,9 @@ def test_what_is_no_offer_is_thrown_away(pool, queue):
 
 TAKES_AND_WAITS = """
 import sys, time
-from cloud_builder.adapters.kafka.share import KafkaOfferQueue
+from cloud_builder.adapters.kafka.offer_queue import KafkaOfferQueue
 from cloud_builder.model.settings import BrokerSettings
-from cloud_builder.wiring.queue import read_offer
+from cloud_builder.wiring.broker import read_offer
 queue = KafkaOfferQueue(BrokerSettings(bootstrap=sys.argv[1]), [sys.argv[2]], read_offer, 1)
 while not queue.take(1):
     time.sleep(0.01)
@@ -198,4 +198,4 @@ def test_a_queue_goes_on_when_its_broker_was_away(own_kafka_server):
 
 
 def test_a_kafka_with_share_groups_is_content(kafka):
-    member.check(kafka)
+    share_group.check(kafka)

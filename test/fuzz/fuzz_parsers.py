@@ -19,7 +19,7 @@ from contextlib import suppress
 import atheris
 
 with atheris.instrument_imports(include=["cloud_builder", "debian", "yaml"]):
-    from cloud_builder.adapters.deb import fragment
+    from cloud_builder.adapters.deb import binary_package
     from cloud_builder.adapters.deb.control import DebMetadata
     from cloud_builder.cli.terminal import Log
     from cloud_builder.errors import CloudBuilderError
@@ -54,7 +54,7 @@ def dsc(data: bytes) -> None:
 
 
 def binary(data: bytes) -> None:
-    package = fragment.binary_package(data.decode(errors="replace"))
+    package = binary_package.binary_package(data.decode(errors="replace"))
     needed(package.depends, "x86_64")
     needed(package.provides, "x86_64")
 

@@ -18,7 +18,7 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model import lfs
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
 
-from .provides import VERSION, version_of_tree, virtual_packages
+from .source_versions import VERSION, version_of_tree, virtual_packages
 
 CONTROL = "debian/control"
 _FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")

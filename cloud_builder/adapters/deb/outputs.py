@@ -18,8 +18,8 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.ids import Digest
 from cloud_builder.ports.recipe import Output, PackageSource
 
-from . import fragment
-from .unpack import BUILD
+from . import binary_package
+from .build_commands import BUILD
 
 _KINDS = {".deb": ArtifactKind.DEB, ".udeb": ArtifactKind.OTHER, ".buildinfo": ArtifactKind.BUILDINFO}
 _CHANGES_LIMIT = 4 * 1024 * 1024
@@ -59,7 +59,7 @@ def _output(directory: Path, name: str, sha256: str) -> Output:
     if _sha256(path) != sha256:
         raise _wrong(f"{name} is not what the .changes says: its checksum is another one")
     kind = _KINDS.get(path.suffix, ArtifactKind.OTHER)
-    package = fragment.binary_package(fragment.read(path)) if kind is ArtifactKind.DEB else None
+    package = binary_package.binary_package(binary_package.read(path)) if kind is ArtifactKind.DEB else None
     return Output(path, kind, package)
 
 

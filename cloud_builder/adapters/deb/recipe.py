@@ -9,7 +9,7 @@ from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.ports.recipe import Action, Output, PackageSource
 
-from . import cause, layer, outputs, relations, source, unpack
+from . import build_commands, build_deps, log_patterns, outputs, relations, source
 
 DEBUG_SYMBOLS = "-dbgsym"
 
@@ -32,25 +32,25 @@ class DebRecipe:
         return relations.foreign(source, offered)
 
     def install(self, source: PackageSource, offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
-        return layer.install(source, offered, workspace, cache)
+        return build_deps.install(source, offered, workspace, cache)
 
     def explain_install(self, source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
-        return layer.explain(source, said)
+        return build_deps.explain(source, said)
 
     def installed(self) -> Action:
-        return layer.installed()
+        return build_deps.installed()
 
     def unpack(self, source: PackageSource) -> Action:
-        return unpack.unpack(source)
+        return build_commands.unpack(source)
 
     def build(self, source: PackageSource, cores: int) -> Action:
-        return unpack.build(source, cores)
+        return build_commands.build(source, cores)
 
     def shell(self, source: PackageSource, cores: int) -> Action:
-        return unpack.shell(source, cores)
+        return build_commands.shell(source, cores)
 
     def rank(self, line: str) -> int:
-        return cause.rank(line)
+        return log_patterns.rank(line)
 
     def collect(self, source: PackageSource, root: Path) -> tuple[Output, ...]:
         return outputs.collect(source, root)

@@ -22,11 +22,11 @@ from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.ids import RepositoryName
 from cloud_builder.model.repository import Listing
-from cloud_builder.planning import aptindex
+from cloud_builder.planning.publish import apt_index
 from cloud_builder.ports.signer import Signer
 from cloud_builder.ports.store import ObjectStore
 
-from . import fragment
+from . import binary_package
 from .snapshots import BY_HASH, FILES, Snapshots, number, sync_directory, write
 
 GRACE = 600
@@ -57,13 +57,13 @@ class AptRepositories:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def inspect(self, artifact: Artifact) -> BinaryPackage:
-        stanza = self._stanzas.get(aptindex.pool_path(artifact))
+        stanza = self._stanzas.get(apt_index.pool_path(artifact))
         if stanza is None:
             with self._guard("inspect"), tempfile.TemporaryDirectory(prefix=".inspect-", dir=self._made()) as directory:
                 file = Path(directory) / "package.deb"
                 self._store.fetch(artifact.sha256, file)
                 stanza = self._described(artifact, file)
-        return fragment.binary_package(stanza)
+        return binary_package.binary_package(stanza)
 
     def publish(self, listing: Listing, *, at: float, after: str = "") -> str:
         _check_name(listing.repository)
@@ -96,15 +96,15 @@ class AptRepositories:
         place = Snapshots(self._made() / repository)
         if repository not in self._prepared:
             place.prepare()
-            for index in place.file(place.live(), "dists").glob(f"*/{aptindex.index_path('*')}"):
-                self._stanzas.update(aptindex.stanzas(index.read_text()))
+            for index in place.file(place.live(), "dists").glob(f"*/{apt_index.index_path('*')}"):
+                self._stanzas.update(apt_index.stanzas(index.read_text()))
             self._prepared.add(repository)
         return place
 
     def _add_packages(self, place: Snapshots, listing: Listing) -> None:
         directories = set()
         for artifact in {a.sha256 + a.name: a for listed in listing.packages.values() for a in listed}.values():
-            path = aptindex.pool_path(artifact)
+            path = apt_index.pool_path(artifact)
             file = place.path / path
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -116,16 +116,16 @@ class AptRepositories:
             sync_directory(directory)
 
     def _described(self, artifact: Artifact, file: Path) -> str:
-        path, size = aptindex.pool_path(artifact), file.stat().st_size
-        stanza = fragment.packages_entry(fragment.read(file), path, size, artifact.sha256)
+        path, size = apt_index.pool_path(artifact), file.stat().st_size
+        stanza = binary_package.packages_entry(binary_package.read(file), path, size, artifact.sha256)
         self._stanzas[path] = stanza
         return stanza
 
     def _index(self, listing: Listing) -> _Index:
         files: dict[str, bytes] = {}
         for arch, artifacts in listing.packages.items():
-            text = aptindex.packages(self._stanzas[aptindex.pool_path(artifact)] for artifact in artifacts)
-            files[aptindex.index_path(arch)] = text.encode()
+            text = apt_index.packages(self._stanzas[apt_index.pool_path(artifact)] for artifact in artifacts)
+            files[apt_index.index_path(arch)] = text.encode()
         names = (f"{path} {hashlib.sha256(files[path]).hexdigest()}" for path in sorted(files))
         identity = "\n".join([listing.repository, listing.suite, self._signer.fingerprint, *names])
         return _Index(files, hashlib.sha256(identity.encode()).hexdigest()[:12])
@@ -133,14 +133,14 @@ class AptRepositories:
     def _write(self, place: Snapshots, listing: Listing, index: _Index, snapshot: str, date: int) -> None:
         files = {**index.files, **{f"{path}.gz": gzip.compress(text, 6, mtime=0) for path, text in index.files.items()}}
         top = f"dists/{listing.suite}"
-        links, kept = {}, {aptindex.pool_path(artifact) for listed in listing.packages.values() for artifact in listed}
+        links, kept = {}, {apt_index.pool_path(artifact) for listed in listing.packages.values() for artifact in listed}
         for path, content in files.items():
             by_hash = place.add_index(hashlib.sha256(content).hexdigest(), content, date)
             kept.add(by_hash)
             links[f"{top}/{path}"] = by_hash
             links[f"{top}/{PurePosixPath(path).parent}/by-hash"] = str(PurePosixPath(BY_HASH).parent)
-        facts = aptindex.Facts(listing.repository, listing.suite, tuple(listing.packages), date)
-        text = aptindex.release(facts, files)
+        facts = apt_index.Facts(listing.repository, listing.suite, tuple(listing.packages), date)
+        text = apt_index.release(facts, files)
         texts = {
             f"{top}/Release": text.encode(),
             f"{top}/Release.gpg": self._signer.detach(text.encode()),
@@ -159,8 +159,8 @@ class AptRepositories:
         beside = {
             "key.asc": armored,
             "key.gpg": self._signer.public_key(armored=False),
-            f"{name}.sources": aptindex.sources(url, listing.suite, armored.decode()).encode(),
-            f"{name}.list": aptindex.one_line(url, listing.suite, f"/etc/apt/keyrings/{name}.asc").encode(),
+            f"{name}.sources": apt_index.sources(url, listing.suite, armored.decode()).encode(),
+            f"{name}.list": apt_index.one_line(url, listing.suite, f"/etc/apt/keyrings/{name}.asc").encode(),
         }
         for file, content in beside.items():
             path, temporary = place.path / file, place.path / f".{file}"

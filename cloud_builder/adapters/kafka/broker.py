@@ -19,7 +19,7 @@ from . import offsets
 from . import topics as topic_setup
 from .connection import Connection
 from .consumer import KafkaConsumer
-from .offers import OfferingProducer
+from .offer_producer import OfferingProducer
 from .producer import KafkaProducer
 
 _TIMEOUT = 3.0

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from cloud_builder.model.topics import READER_GROUP
 from cloud_builder.ports.broker import Partition, Record
 
-from . import rights
+from . import acl_errors
 from .connection import Connection, Options
 
 _SILENCE = 5.0
@@ -98,7 +98,7 @@ class KafkaConsumer:
         elif error.code() == KafkaError._PARTITION_EOF:
             self._next[place] = int(message.offset() or 0)
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise rights.lacks(self._connection.settings, rights.READ, rights.TOPIC, [place.topic])
+            raise acl_errors.lacks(self._connection.settings, acl_errors.READ, acl_errors.TOPIC, [place.topic])
         else:
             self._connection.note(error)
 

@@ -20,7 +20,7 @@ from confluent_kafka import Producer as Client
 from cloud_builder.errors import CloudBuilderError, Fenced, NotAllowed, Rejected, Retryable
 from cloud_builder.ports.broker import Outgoing, Producer
 
-from . import rights
+from . import acl_errors
 from .broker import KafkaBroker
 from .connection import LARGEST_MESSAGE, Connection, Options
 from .producer import TOO_LARGE, hand_over
@@ -152,8 +152,8 @@ class FencedProducer:
         the transaction wrote to (of which it does not tell which)."""
         settings = self._connection.settings
         if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-            return rights.lacks(settings, rights.WRITE, rights.TRANSACTIONAL_ID, [self._name])
+            return acl_errors.lacks(settings, acl_errors.WRITE, acl_errors.TRANSACTIONAL_ID, [self._name])
         if KafkaError.TOPIC_AUTHORIZATION_FAILED in (error.code(), self._refused and self._refused.code()):
             self._unsettled = self._producer.abort_transaction
-            return rights.lacks(settings, rights.WRITE, rights.TOPIC, self._sent_to)
+            return acl_errors.lacks(settings, acl_errors.WRITE, acl_errors.TOPIC, self._sent_to)
         return None

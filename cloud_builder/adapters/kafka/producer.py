@@ -19,7 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.ports.broker import Outgoing
 
-from . import rights
+from . import acl_errors
 from .connection import LARGEST_MESSAGE, Connection, Options
 
 TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_RECORD})
@@ -88,9 +88,11 @@ class KafkaProducer:
 
     def _hear_soon(self, error: KafkaError | None, message: Message) -> None:
         """Nobody waits for it; but that it will never arrive is said, once."""
-        if error is not None and error.code() in rights.REFUSED and not self._said_refused:
+        if error is not None and error.code() in acl_errors.REFUSED and not self._said_refused:
             self._said_refused = True
-            lack = rights.lacks(self._connection.settings, rights.WRITE, rights.TOPIC, [str(message.topic())])
+            lack = acl_errors.lacks(
+                self._connection.settings, acl_errors.WRITE, acl_errors.TOPIC, [str(message.topic())]
+            )
             _LOG.error("nothing of this is sent", extra={"reason": lack.message, "hint": lack.hint})
 
     def close(self, timeout: float = 5.0) -> None:
@@ -104,8 +106,8 @@ class KafkaProducer:
             if posted.producer is self._producer:
                 self._start_afresh()
         error = posted.failed
-        if error is not None and error.code() in rights.REFUSED:
-            return rights.lacks(self._connection.settings, rights.WRITE, rights.TOPIC, [posted.failed_on])
+        if error is not None and error.code() in acl_errors.REFUSED:
+            return acl_errors.lacks(self._connection.settings, acl_errors.WRITE, acl_errors.TOPIC, [posted.failed_on])
         if error is not None and error.code() in TOO_LARGE:
             return Rejected(f"message refused by the broker: {error.str()}", code="message-refused")
         return self._connection.unreachable(error)

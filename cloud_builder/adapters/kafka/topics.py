@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 from cloud_builder.errors import NotAllowed, Retryable
 from cloud_builder.model.topics import QUEUE, Topic
 
-from . import rights
+from . import acl_errors
 from .connection import Connection
 
 _REPLICAS = 3
@@ -65,11 +65,11 @@ def _explain(refused: dict[str, KafkaError], admin: AdminClient, connection: Con
         return connection.unreachable(error)
     settings = connection.settings
     if hidden := [name for name in refused if is_hidden(admin, name)]:
-        return rights.lacks(settings, rights.DESCRIBE, rights.TOPIC, hidden)
+        return acl_errors.lacks(settings, acl_errors.DESCRIBE, acl_errors.TOPIC, hidden)
     queues = sorted(name.removeprefix(QUEUE.prefix) for name in refused if QUEUE.has(name))
     script = f"QUEUES='{' '.join(queues)}' schemas/topics.sh" if queues else "schemas/topics.sh"
     return NotAllowed(
-        f"topics {', '.join(sorted(refused))} are missing, and {rights.principal(settings)} may not create them",
+        f"topics {', '.join(sorted(refused))} are missing, and {acl_errors.principal(settings)} may not create them",
         code="topics-missing",
         hint=f"Have an administrator run: BOOTSTRAP={settings.bootstrap} {script}",
     )

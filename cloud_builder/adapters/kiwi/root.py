@@ -18,8 +18,8 @@ from threading import Event
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.ports.sandbox import Bind, Confinement, EndedBy, Sandbox
 
-from . import apt, description, mends
-from .verdict import verdict
+from . import apt, description, userns_shims
+from .errors import verdict
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KIWI = "from kiwi.kiwi import main; main()"
@@ -86,7 +86,7 @@ class _Stage:
         options = ["--shared-cache-dir", str(self.work / "cache"), "--profile", profile]
         task = ["system", "prepare", "--description", str(folder), "--root", str(root)]
         command = [sys.executable, "-c", _KIWI, *options, *task]
-        self._run(command, {"HOME": str(self.work / "home")}, mends.install(self.work))
+        self._run(command, {"HOME": str(self.work / "home")}, userns_shims.install(self.work))
 
     def shell(self, command: list[str], environment: dict[str, str]) -> None:
         self._run(command, environment, [])

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 
 from cloud_builder.adapters.process.packages import package_of
-from cloud_builder.adapters.sandbox.groups import Groups
+from cloud_builder.adapters.sandbox.cgroups import Groups
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.errors import CloudBuilderError
 from cloud_builder.planning.doctor import Place, Refusal

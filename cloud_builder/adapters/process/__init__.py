@@ -5,6 +5,6 @@
 
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
 
-from .door import Finished, run, spawn
+from .run import Finished, run, spawn
 
 __all__ = ["DEVNULL", "PIPE", "STDOUT", "Finished", "Popen", "run", "spawn"]

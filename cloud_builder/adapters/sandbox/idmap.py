@@ -16,7 +16,7 @@ from pathlib import Path
 from cloud_builder.adapters.process import run
 from cloud_builder.errors import CloudBuilderError, Retryable
 
-from .lacks import no_ids, no_uidmap_tools
+from .host_errors import no_ids, no_uidmap_tools
 
 IDS = 65535
 """How many subordinate ids a root file system needs: 1..65535."""

@@ -21,10 +21,10 @@ from cloud_builder.errors import Retryable
 from cloud_builder.ports.sandbox import Bind, Confinement, Ended, EndedBy
 
 from . import idmap, scratch
-from .conversation import Conversation
-from .groups import Groups
-from .lacks import no_program
+from .cgroups import Groups
+from .host_errors import no_program
 from .stage.spec import Spec
+from .stage_session import Conversation
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAR = ("tar", "--numeric-owner", "--xattrs", "--xattrs-include=*")

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
-from cloud_builder.ports.pulse import Pulse, Unwatched
+from cloud_builder.ports.health import Pulse, Unwatched
 
 _LONGEST_STATUS = 200
 

@@ -16,15 +16,15 @@ from cloud_builder.model.ids import JobId, RepositoryName
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.repository import Listing, Slot
 from cloud_builder.model.settings import CollectorSettings
-from cloud_builder.planning.publish import is_newer, is_same, listing
+from cloud_builder.planning.publish.contents import is_newer, is_same, listing
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.repository import RepositoryWriter
 from cloud_builder.ports.signer import Signer
 from cloud_builder.ports.state import Documents
 from cloud_builder.ports.store import ObjectStore
 
-from .shelves import Shelf, Shelves
-from .tips import Tips
+from .inventory import Tips
+from .repositories import Shelf, Shelves
 from .verify import verified
 
 SPACING = 1.0

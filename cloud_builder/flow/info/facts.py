@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cloud_builder.model.ids import JobId, RequestId, SourceName, TreeId, UnitPath
 from cloud_builder.model.inputs import Used
 from cloud_builder.model.outcome import JobState
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 from cloud_builder.planning.why import Attempt, Job, Past, Pushed, Request, Runner
 from cloud_builder.ports.state import Document, Documents
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from cloud_builder.model.events import InfoAsked
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import InfoSettings
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
 
-from .answers import Desk, answer
-from .fold import fold, forget_silent_runners
 from .graph import Atlas
+from .projection import fold, forget_silent_runners
+from .queries import Desk, answer
 from .retention import Retention
 
 NO_RULES = Rules()

@@ -14,7 +14,7 @@ from typing import Any
 from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.unit import Unit
-from cloud_builder.planning.graph import Graph, Node, Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, Snapshot, graph
 from cloud_builder.ports.state import Document, Documents
 
 from . import find, history

@@ -10,7 +10,7 @@ from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.mesh import Work
 from cloud_builder.ports.state import Documents
 
-from . import changes, livelog
+from . import change_index, livelog
 
 DAY = 86400.0
 LIVE_LOG_KEPT = DAY
@@ -54,7 +54,7 @@ class Retention:
 def _forget_jobs(request: str, state: Documents, most: int) -> int:
     jobs = list(state.find("job", parent=request, most=most))
     for job, body in jobs:
-        changes.forget(body, state)
+        change_index.forget(body, state)
         livelog.drop(job, state)
         for attempt in [key for key, _ in state.find("attempt", parent=job)]:
             state.delete("attempt", attempt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cloud_builder.model.ids import JobId, RequestId
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 from cloud_builder.planning.why import Cause, CauseKind, why_job, why_request
 from cloud_builder.ports.state import Document, Documents
 

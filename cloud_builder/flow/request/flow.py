@@ -28,10 +28,10 @@ from cloud_builder.ports.source import SourceMirror
 from cloud_builder.ports.state import Documents
 
 from . import malformed
-from .book import REMEMBER, Book, Followed, Request, Standing, Wish
-from .desk import Desk
 from .discover import Discovery
-from .lookout import Answer, Lookout, Question, Sight
+from .reconcile import Desk
+from .resolver import Answer, Lookout, Question, Sight
+from .store import REMEMBER, Book, Followed, Request, Standing, Wish
 
 _LOG = logging.getLogger("cb.request")
 GIVE_UP = 60.0

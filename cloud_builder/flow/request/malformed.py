@@ -11,7 +11,7 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.events import REQUEST_ID, BuildRequested, RequestRejected
 from cloud_builder.model.ids import RequestId
 
-from .answer import reject
+from .replies import reject
 
 _HINT = 'The least is {"source": "NAME", "units": ["PATH"]}, or "all": true instead of units.'
 

@@ -11,8 +11,8 @@ import logging
 from cloud_builder.planning.records import RequestRecord
 from cloud_builder.ports.mesh import Work
 
-from .intake import stop
-from .world import World
+from .admission import stop
+from .state import World
 
 CODE = "deadline"
 log = logging.getLogger("cb.scheduler")

@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 
-from cloud_builder.model.events import JobAssigned, RunnerDraining, RunnerSeen
+from cloud_builder.model.events import RunnerDraining, RunnerSeen
 from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning import advance, poison
-from cloud_builder.planning.advance import RetryPolicy
-from cloud_builder.planning.match import match
+from cloud_builder.planning.attempt import poison, transitions
+from cloud_builder.planning.attempt.quarantine import End
+from cloud_builder.planning.attempt.transitions import RetryPolicy
 from cloud_builder.planning.records import Death, JobRecord, RunnerRecord
-from cloud_builder.planning.share import Takers
-from cloud_builder.planning.trust import End
+from cloud_builder.planning.schedule.match import match
+from cloud_builder.planning.schedule.shared_queue import Takers
 from cloud_builder.ports.mesh import Work
 
-from . import offer
-from .intake import conclude, queue, revoke, settle
-from .world import World
+from . import shared_queue
+from .admission import conclude, queue, revoke, settle
+from .job_events import order_of
+from .state import World
 
 log = logging.getLogger("cb.scheduler")
 
@@ -41,7 +42,7 @@ def hear(world: World, work: Work, event: RunnerSeen, policy: RetryPolicy, lease
     for held in listed:
         world.unlisted.pop(held, None)
         job = world.jobs.get(held[0])
-        if job is not None and advance.is_current(job, held[1]):
+        if job is not None and transitions.is_current(job, held[1]):
             _is_held(world, work, job, event)
     for job_id, attempt in tuple(ordered):
         job = world.jobs[job_id]
@@ -73,7 +74,7 @@ def _is_held(world: World, work: Work, job: JobRecord, event: RunnerSeen) -> Non
     if job.life != event.started_at:
         world.save_job(work, job.model_copy(update={"life": event.started_at}))
     elif not job.begun_at and work.now - job.assigned_at > HAS_BEGUN:
-        world.note_start(advance.begun(job, event.at))
+        world.note_start(transitions.begun(job, event.at))
 
 
 def drain(world: World, work: Work, event: RunnerDraining) -> None:
@@ -99,8 +100,8 @@ def lose(
     log.warning("lost", extra={"job": job.job_id, "attempt": job.attempt, "runner": job.runner_id, "why": reason})
     revoke(work, job, reason)
     if death is not None and death.is_sure:
-        world.faults.judge(work, job, End(Outcome.ERROR, advance.DIED, reason), policy.distrust)
-    put_back(world, work, advance.again(job, reason, policy, work.now, death=death, code="runner-lost"), policy)
+        world.faults.judge(work, job, End(Outcome.ERROR, transitions.DIED, reason), policy.distrust)
+    put_back(world, work, transitions.again(job, reason, policy, work.now, death=death, code="runner-lost"), policy)
 
 
 def put_back(world: World, work: Work, job: JobRecord, policy: RetryPolicy) -> None:
@@ -138,20 +139,20 @@ def check_leases(world: World, work: Work, policy: RetryPolicy, lease: float, si
 def hand_out(world: World, work: Work, lease: float, *, shared: bool = False) -> None:
     """Gives waiting jobs to free slots; `shared`: offers them where it may."""
     world.due(work.now)
-    world.slots.update(offer.reserved(world), world.faults.caps(world.runners.values(), work.now))
+    world.slots.update(shared_queue.reserved(world), world.faults.caps(world.runners.values(), work.now))
     takers = Takers(world.runners.values()) if shared else None
     taken: dict[RunnerId, set[tuple[JobId, int]]] = defaultdict(set)
     for assignment in match(world.order, world.slots, world.jobs, work.now):
         runner = world.runners[assignment.runner_id]
         waiting = world.jobs[assignment.job_id]
         if crowd := world.faults.crowd(world, waiting, runner.runner_id):
-            later = advance.beside_nobody(waiting, work.now)
+            later = transitions.beside_nobody(waiting, work.now)
             reason = poison.apart_because(crowd, runner.runner_id)
             queue(world, work, later, reason, poison.apart(later, crowd, runner.runner_id))
             continue
-        if takers is not None and offer.make(world, work, waiting, runner.runner_id, takers=takers, lease=lease):
+        if takers is not None and shared_queue.make(world, work, waiting, runner.runner_id, takers=takers, lease=lease):
             continue
-        job = advance.assign(waiting, runner.runner_id, runner.started_at, work.now)
+        job = transitions.assign(waiting, runner.runner_id, runner.started_at, work.now)
         taken[runner.runner_id].add((job.job_id, job.attempt))
         world.save_job(work, job)
         work.emit(order_of(job, runner.runner_id, lease))
@@ -159,28 +160,3 @@ def hand_out(world: World, work: Work, lease: float, *, shared: bool = False) ->
     for runner_id, attempts in taken.items():
         runner = world.runners[runner_id]
         world.runners[runner_id] = runner.model_copy(update={"attempts": runner.attempts | attempts})
-
-
-def order_of(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
-    assert job.input_key is not None
-    return JobAssigned.trusted(
-        job_id=job.job_id,
-        attempt=job.attempt,
-        runner_id=runner_id,
-        request_id=job.request_id,
-        source=job.source,
-        url=job.url,
-        revision=job.revision,
-        unit=job.unit,
-        directory=job.directory,
-        name=job.name,
-        kind=job.kind,
-        tree=job.tree,
-        target=job.target,
-        input_key=job.input_key,
-        buildroot=job.buildroot,
-        repositories=job.repositories,
-        profiles=job.profiles,
-        dependencies=job.dependencies,
-        lease=lease,
-    )

@@ -8,16 +8,16 @@ from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import SchedulerSettings
-from cloud_builder.planning.advance import LONGEST_WAIT, RetryPolicy
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.attempt.transitions import LONGEST_WAIT, RetryPolicy
+from cloud_builder.planning.schedule.queue import Rules
 from cloud_builder.ports.mesh import Received, Work
 from cloud_builder.ports.state import Documents
 
-from . import deadline, dispatch, grant, intake, offer, progress
-from .blocked import Blocked
+from . import admission, deadline, dispatch, results, shared_queue
 from .retention import Retention
-from .usage import UsageDocument
-from .world import World
+from .state import World
+from .unschedulable import Blocked
+from .usage_store import UsageDocument
 
 
 class SchedulerFlow:
@@ -59,7 +59,7 @@ class SchedulerFlow:
         """The broker forgot everything: the collector publishes what it missed, and clients learn of their results.
 
         Orders that were lost come back by themselves: their runner does not list them."""
-        progress.tell_again(self.world, work)
+        results.tell_again(self.world, work)
 
     def handle(self, event: Received, work: Work) -> None:
         world = self.world
@@ -71,23 +71,23 @@ class SchedulerFlow:
             case e.RequestAccepted() as payload:
                 self._accept(work, [payload])
             case e.RequestRejected() as payload:
-                intake.rejected(world, work, payload, self._objects_url)
+                admission.rejected(world, work, payload, self._objects_url)
             case e.BuildCancelRequested() as payload:
-                intake.cancel(world, work, payload)
+                admission.cancel(world, work, payload)
             case e.RunnerSeen() as payload:
                 dispatch.hear(world, work, payload, self._policy, self._lease)
             case e.RunnerDraining() as payload:
                 dispatch.drain(world, work, payload)
             case e.AttemptClaimed() as payload:
-                grant.claimed(world, work, payload, self._lease)
+                shared_queue.claimed(world, work, payload, self._lease)
             case e.AttemptStarted() as payload:
-                progress.started(world, work, payload)
+                results.started(world, work, payload)
             case e.AttemptFinished() as payload:
-                progress.ended(world, work, payload, self._policy)
+                results.ended(world, work, payload, self._policy)
             case e.RepositoryPublished() as payload:
-                progress.published(world, work, payload)
+                results.published(world, work, payload)
             case e.PublishFailed() as payload:
-                progress.not_published(world, work, payload)
+                results.not_published(world, work, payload)
 
     def tick(self, work: Work) -> None:
         self._listen(work)
@@ -95,12 +95,12 @@ class SchedulerFlow:
             if work.caught_up:
                 self._accept(work, self.world.early.overdue(work, self._listening_since), waited=True)
                 dispatch.check_leases(self.world, work, self._policy, self._lease, self._listening_since)
-            offer.lapse(self.world, work, self._lease)
+            shared_queue.lapse(self.world, work, self._lease)
             dispatch.hand_out(self.world, work, self._lease, shared=self._shared)
             if work.now - self._listening_since > self._lease:
                 self._blocked.tell(self.world, work)
         deadline.check(self.world, work)
-        progress.finish_requests(self.world, work, self._objects_url)
+        results.finish_requests(self.world, work, self._objects_url)
         self._retention.forget(self.world, work)
         self._usage.keep(self.world.order, work)
 
@@ -112,7 +112,7 @@ class SchedulerFlow:
 
     def _accept(self, work: Work, requests: Iterable[e.RequestAccepted], *, waited: bool = False) -> None:
         for request in requests:
-            intake.accept(self.world, work, request, self._objects_url, self._rounds, waited=waited)
+            admission.accept(self.world, work, request, self._objects_url, self._rounds, waited=waited)
 
     def _listen(self, work: Work) -> None:
         """We listen from when all that happened before us is handled until the broker goes away: what was not heard

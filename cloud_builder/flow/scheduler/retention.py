@@ -17,8 +17,8 @@ from cloud_builder.model.ids import InputKey, RequestId
 from cloud_builder.planning.records import Built
 from cloud_builder.ports.mesh import Work
 
-from . import ledger
-from .world import World
+from . import job_store
+from .state import World
 
 DAY = 86400.0
 MOST = 300
@@ -52,7 +52,7 @@ def _requests(work: Work, before: float) -> int:
     for key, body in list(work.state.find("requests", parent="done", before=before, most=20)):
         if max(body.get("finished_at", 0.0), body["accepted_at"]) >= before:
             continue  # written down before the end of a request was
-        gone += ledger.forget(work, RequestId(key), MOST - gone)
+        gone += job_store.forget(work, RequestId(key), MOST - gone)
         if gone >= MOST:
             return gone
         work.state.delete("requests", key)

@@ -7,19 +7,19 @@ key: `cloud_builder/model/topics.py`.
 One file a subject; this page lists them all.
 """
 
-from .dead import MessageDead
+from .assignment import JobAssigned, JobRevoked, RunnerSetAside
+from .dead_letter import MessageDead
 from .hold import Hold, HoldKind
 from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised, SourceTroubled
 from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, StateChanged
-from .order import JobAssigned, JobRevoked, RunnerSetAside
 from .payload import REQUEST_ID, SOURCE_NAME, Payload
 from .plan import PlanDrawn, PlannedJob, PlanTotals, PlanVerdict
-from .question import InfoAnswered, InfoAsked
+from .query import InfoAnswered, InfoAsked
 from .queue import AttemptClaimed, ClaimRefused, JobOffered
 from .repository import PublishFailed, RepositoryPublished
+from .request import BuildCancelRequested, BuildRequested, SourceAddRequested, SourceRemoveRequested
 from .result import JobResult, RepositoryState, RequestFinished, Summary
 from .runner import AttemptFinished, AttemptStarted, LogAppended, RunnerDraining, RunnerSeen, RunningAttempt
-from .wish import BuildCancelRequested, BuildRequested, SourceAddRequested, SourceRemoveRequested
 
 __all__ = [
     "REQUEST_ID",

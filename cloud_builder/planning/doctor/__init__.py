@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 
 from .broker import the_broker
 from .facts import BrokerFacts, Facts, Key, Place, Refusal, TopicFacts
+from .filesystems import GIB, places
 from .finding import Finding, Level, errors
 from .key import signing_key
 from .machine import limits, programs, python, sandbox
-from .places import GIB, places
-from .surroundings import clock, port
+from .port_and_clock import clock, port
 
 __all__ = [
     "GIB",

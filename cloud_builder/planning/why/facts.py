@@ -16,7 +16,7 @@ from cloud_builder.model.inputs import Inputs, Used
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome, is_good
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 
 
 class Job(Lenient):

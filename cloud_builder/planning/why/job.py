@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from cloud_builder.model.outcome import JobState
 
-from . import differ
-from .ahead import expected_seconds
+from . import input_diff
 from .cause import Cause, CauseKind, Detail
-from .ended import why_ended
 from .facts import Job, Known
+from .finished import why_ended
+from .formatting import ago, joined, lasting, within
+from .queue_position import expected_seconds
 from .waiting import why_waiting
-from .words import ago, joined, lasting, within
 
 
 def why_job(job: Job, known: Known, now: float) -> Cause:
@@ -28,9 +28,9 @@ class _Why:
 
     def of(self, job: Job) -> Cause:
         cause = self._cause(job)
-        because = cause.because or differ.differences(job, self.known)
-        reasons = () if cause.kind in (CauseKind.REUSED, CauseKind.UNCHANGED) else differ.details(because)
-        details = (*cause.details, *reasons, *differ.begun_by(job, self.known, self.now))
+        because = cause.because or input_diff.differences(job, self.known)
+        reasons = () if cause.kind in (CauseKind.REUSED, CauseKind.UNCHANGED) else input_diff.details(because)
+        details = (*cause.details, *reasons, *input_diff.begun_by(job, self.known, self.now))
         about = {"job_id": job.job_id, "request_id": job.request_id, "source": job.source, "unit": job.unit}
         state = str(job.outcome or job.state)
         told = {"target": job.target.name, "state": state, "because": because, "details": details}
@@ -44,11 +44,11 @@ class _Why:
         return why_waiting(job, self.known, self.now, self.of)
 
     def _building(self, job: Job) -> Cause:
-        found = differ.differences(job, self.known)
-        details = (*self._where(job), *self._silent(job), *differ.last_success(job, self.known, self.now))
+        found = input_diff.differences(job, self.known)
+        details = (*self._where(job), *self._silent(job), *input_diff.last_success(job, self.known, self.now))
         return Cause(
             kind=CauseKind.BUILDING,
-            answer=f"being built, because: {differ.said(found) or 'what changed was not told'}",
+            answer=f"being built, because: {input_diff.said(found) or 'what changed was not told'}",
             details=details,
             because=found,
             next=f"cb-ctl logs {job.job_id} -f",

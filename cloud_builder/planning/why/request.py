@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
 
-from . import differ
+from . import input_diff
 from .cause import Cause, CauseKind, Detail
+from .critical_path import Poles
 from .facts import Job, Known, Request
+from .formatting import ago, first_line, lasting, some
 from .job import why_job
-from .pole import Poles
-from .words import ago, first_line, lasting, some
 
 _SHOWN = 8
 _ENDS = {
@@ -79,7 +79,7 @@ def _ended(request: Request, jobs: Sequence[Job], known: Known, now: float) -> C
 
 
 def _failed(kind: CauseKind, bad: Sequence[Job], known: Known, now: float) -> Cause:
-    """A failure decides before an error does (planning/verdict.py)."""
+    """A failure decides before an error does (planning/request/outcome.py)."""
     decisive = next((job for job in bad if job.outcome is Outcome.FAILURE), bad[0])
     root = why_job(decisive, known, now)
     others = [f"{job.unit} ({job.job_id}): {first_line(job.message)}" for job in bad if job is not decisive]
@@ -111,7 +111,7 @@ def _counts(jobs: Sequence[Job]) -> tuple[Detail, ...]:
 def _built(jobs: Sequence[Job], known: Known) -> tuple[Detail, ...]:
     """What is, or was, built, and what had changed for it."""
     built = [job for job in jobs if job.outcome is Outcome.SUCCESS or job.state is JobState.RUNNING]
-    lines = [f"{job.unit}: {differ.said(differ.differences(job, known, 1))}" for job in built[:_SHOWN]]
+    lines = [f"{job.unit}: {input_diff.said(input_diff.differences(job, known, 1))}" for job in built[:_SHOWN]]
     more = [f"and {len(built) - _SHOWN} more"] if len(built) > _SHOWN else []
     return (Detail(label="built", lines=(*lines, *more)),) if built else ()
 

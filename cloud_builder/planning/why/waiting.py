@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import JobState
-from cloud_builder.planning.match import ELSEWHERE
+from cloud_builder.planning.schedule.match import ELSEWHERE
 
-from . import pool
-from .ahead import Line, expected_end, expected_seconds, line_before, slots_of, start_of
+from . import eligible_runners
 from .cause import Cause, CauseKind, Detail
+from .critical_path import Poles, waited_for
+from .dispatch_hold import behind_offers, offered, why_held
 from .facts import Job, Known, Runner
-from .held import behind_offers, offered, why_held
-from .pole import Poles, waited_for
-from .words import first_line, joined, lasting, some, within
+from .formatting import first_line, joined, lasting, some, within
+from .queue_position import Line, expected_end, expected_seconds, line_before, slots_of, start_of
 
 Why = Callable[[Job], Cause]
 """The cause of another job, for the end of a chain."""
@@ -45,9 +45,9 @@ def why_waiting(job: Job, known: Known, now: float, why: Why) -> Cause:
         return held
     if job.not_before > now:
         return _backing_off(job, known, now)
-    if not (able := pool.able(job, runners, now)):
-        return pool.nobody(job, runners, now)
-    elsewhere = pool.elsewhere(job, able, known.attempts(job.job_id), now)
+    if not (able := eligible_runners.able(job, runners, now)):
+        return eligible_runners.nobody(job, runners, now)
+    elsewhere = eligible_runners.elsewhere(job, able, known.attempts(job.job_id), now)
     return _in_line(job, elsewhere or able, known, now, is_retry=bool(elsewhere))
 
 
@@ -155,7 +155,7 @@ def _rivals(job: Job, able: Sequence[Runner], held: Sequence[Job], known: Known,
     for one in waiting:
         asked = (one.target.arch, one.target.runner_group, one.constraints)
         if asked not in fits:
-            fits[asked] = bool(pool.able(one, able, now))
+            fits[asked] = bool(eligible_runners.able(one, able, now))
         if fits[asked]:
             rivals.append(one)
     return rivals

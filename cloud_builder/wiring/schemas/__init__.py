@@ -8,9 +8,9 @@ that CI can tell when the files in `schemas/` are stale. Run as `python -m cloud
 from __future__ import annotations
 
 from .asyncapi import asyncapi
-from .bodies import bodies
+from .events_page import events_page
+from .json_schemas import bodies
 from .kafka import acls, topics
-from .page import events_page
 from .settings_page import settings_page
 
 __all__ = ["files", "pages"]

@@ -12,7 +12,7 @@ from cloud_builder.model.events import Payload
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import BARE_EVENT, DEAD_LETTER, FAMILIES, ROUTES, TOPICS, Route, Topic
 
-from .bodies import event_file
+from .json_schemas import event_file
 from .kafka import cleanup_policy, retention_ms
 
 JSON_SCHEMA = "application/schema+json;version=draft-2020-12"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloud_builder.adapters import process
-from cloud_builder.adapters.deb import fragment
+from cloud_builder.adapters.deb import binary_package
 from cloud_builder.adapters.deb.repository import AptRepositories
 from cloud_builder.adapters.signing.gnupg import GnupgSigner
 from cloud_builder.adapters.store.directory import DirectoryStore
@@ -49,7 +49,7 @@ def warehouse(tmp_path: Path, signer: GnupgSigner) -> Warehouse:
         )
         process.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", tree, file])
         digest, size = store.put(file)
-        package = fragment.binary_package(fragment.read(file))
+        package = binary_package.binary_package(binary_package.read(file))
         return Artifact(name=file.name, sha256=digest, size=size, kind=ArtifactKind.DEB, package=package)
 
     url = "http://127.0.0.1/repositories"

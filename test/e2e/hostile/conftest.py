@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.sandbox import use
+from cloud_builder.adapters.sandbox import resource_usage
 
 _PACKAGE = Path(__file__).parents[1] / "package" / "conftest.py"
 
@@ -114,7 +114,7 @@ def confined_processes() -> list[str]:
     mine, found = Path("/proc/self/ns/pid").readlink(), []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "ns" / "pid").readlink() != mine and use.of_tree(int(process.name)).tasks >= 0:
+            if (process / "ns" / "pid").readlink() != mine and resource_usage.of_tree(int(process.name)).tasks >= 0:
                 found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
             continue

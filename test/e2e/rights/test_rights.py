@@ -14,7 +14,7 @@ from mesh import UNITS
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.adapters.kafka.connection import Connection
 from cloud_builder.adapters.kafka.fenced import FencingBroker
-from cloud_builder.adapters.kafka.member import check
+from cloud_builder.adapters.kafka.share_group import check
 from cloud_builder.errors import NotAllowed
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import (

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from cloud_builder.adapters.sandbox.groups import Groups
+from cloud_builder.adapters.sandbox.cgroups import Groups
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.ports.sandbox import Bind, Confinement, Ended, EndedBy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.adapters.deb.cause import rank
+from cloud_builder.adapters.deb.log_patterns import rank
 
 NOISE = """\
 dpkg-buildpackage: info: source package greet

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloud_builder.adapters import process
-from cloud_builder.adapters.deb import fragment
+from cloud_builder.adapters.deb import binary_package
 from cloud_builder.errors import Permanent
 
 CONTROL = """\
@@ -28,18 +28,18 @@ Description: says hello
 
 
 def test_a_package_is_what_its_control_says() -> None:
-    package = fragment.binary_package(CONTROL)
+    package = binary_package.binary_package(CONTROL)
     assert (package.name, package.version, package.architecture) == ("hello", "1:2.0-1~x", "amd64")
     assert package.depends == "init-system-helpers (>= 1.54~), libc6 (>= 2.34), libgreet1 (>= 1.0) | greet"
     assert package.provides == "greeting (= 2.0), salute"
 
 
 def test_a_stanza_is_the_control_with_where_and_what() -> None:
-    stanza = fragment.packages_entry(CONTROL, "pool/x/hello.deb", 12, "a" * 64)
+    stanza = binary_package.packages_entry(CONTROL, "pool/x/hello.deb", 12, "a" * 64)
     assert stanza.startswith("Package: hello\nVersion: 1:2.0-1~x\n")
     assert stanza.endswith(f"\nFilename: pool/x/hello.deb\nSize: 12\nSHA256: {'a' * 64}\n")
     assert "\n .\n one paragraph.\n" in stanza
-    assert fragment.binary_package(stanza) == fragment.binary_package(CONTROL)
+    assert binary_package.binary_package(stanza) == binary_package.binary_package(CONTROL)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_a_stanza_is_the_control_with_where_and_what() -> None:
     ids=["own checksum", "second stanza", "own size"],
 )
 def test_a_crafted_control_file_changes_nothing(crafted: str) -> None:
-    plain = fragment.packages_entry(CONTROL, "pool/x/hello.deb", 12, "a" * 64)
-    assert fragment.packages_entry(crafted, "pool/x/hello.deb", 12, "a" * 64) == plain
+    plain = binary_package.packages_entry(CONTROL, "pool/x/hello.deb", 12, "a" * 64)
+    assert binary_package.packages_entry(crafted, "pool/x/hello.deb", 12, "a" * 64) == plain
 
 
 @pytest.mark.parametrize("control", ["", "Package: x\n", "no field at all"])
 def test_what_is_no_control_file_is_said_to_be_none(control: str) -> None:
     with pytest.raises(Permanent) as caught:
-        fragment.binary_package(control)
+        binary_package.binary_package(control)
     assert caught.value.code == "not-a-deb"
 
 
@@ -69,11 +69,13 @@ def test_every_compression_is_read(tmp_path: Path, compression: str) -> None:
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(CONTROL)
     process.run(["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", tree, tmp_path / "x.deb"])
-    assert fragment.binary_package(fragment.read(tmp_path / "x.deb")) == fragment.binary_package(CONTROL)
+    assert binary_package.binary_package(binary_package.read(tmp_path / "x.deb")) == binary_package.binary_package(
+        CONTROL
+    )
 
 
 def test_a_file_that_is_no_deb_is_permanent(tmp_path: Path) -> None:
     (tmp_path / "x.deb").write_bytes(b"!<arch>\nno")
     with pytest.raises(Permanent) as caught:
-        fragment.read(tmp_path / "x.deb")
+        binary_package.read(tmp_path / "x.deb")
     assert caught.value.code == "not-a-deb"

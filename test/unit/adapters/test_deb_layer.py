@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.deb import unpack
-from cloud_builder.adapters.deb.layer import explain, install
+from cloud_builder.adapters.deb import build_commands
+from cloud_builder.adapters.deb.build_deps import explain, install
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.ports.recipe import PackageSource
 
@@ -114,6 +114,6 @@ def test_build_profiles_reach_apt_and_dpkg_and_those_that_are_options_are_said_a
     source = replace(SOURCE, profiles=("nocheck", "stage1"))
     action = install(source, [], tmp_path / "workspace", tmp_path / "cache")
     assert action.environment["DEB_BUILD_PROFILES"] == "nocheck stage1"
-    built = unpack.build(source, 4).environment
+    built = build_commands.build(source, 4).environment
     assert (built["DEB_BUILD_PROFILES"], built["DEB_BUILD_OPTIONS"]) == ("nocheck stage1", "parallel=4 nocheck")
-    assert "DEB_BUILD_PROFILES" not in unpack.build(SOURCE, 4).environment
+    assert "DEB_BUILD_PROFILES" not in build_commands.build(SOURCE, 4).environment

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.deb.release import ReleaseStates, fetch
+from cloud_builder.adapters.deb.repository_state import ReleaseStates, fetch
 from cloud_builder.errors import Permanent
 
 KIWI = b"""<image>

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cloud_builder.adapters.deb.build_commands import tree_of
 from cloud_builder.adapters.deb.source import read_source, without_epoch
-from cloud_builder.adapters.deb.unpack import tree_of
 from cloud_builder.errors import Permanent
 
 CHANGELOG = "hello ({version}) bookworm; urgency=low\n\n  * Test.\n\n -- A <a@b>  Thu, 01 Oct 2026 08:00:00 +0000\n"

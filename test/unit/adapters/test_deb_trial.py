@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.deb.trial import trial
-from cloud_builder.planning.aptindex import sources
+from cloud_builder.adapters.deb.install_test import trial
+from cloud_builder.planning.publish.apt_index import sources
 
 
 def test_the_repository_is_preferred_and_its_signature_checked(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import shlex
 import pytest
 from confluent_kafka import KafkaError
 
-from cloud_builder.adapters.kafka import rights
+from cloud_builder.adapters.kafka import acl_errors
 from cloud_builder.adapters.kafka.connection import Connection
 from cloud_builder.adapters.kafka.consumer import KafkaConsumer
 from cloud_builder.adapters.kafka.fenced import FencedProducer
@@ -33,41 +33,41 @@ SCRAM = BrokerSettings(
     ],
 )
 def test_the_principal_is_told_as_far_as_settings_know_it(options, expected):
-    assert rights.principal(BrokerSettings(options=options)) == expected
+    assert acl_errors.principal(BrokerSettings(options=options)) == expected
 
 
 @pytest.mark.parametrize(
     ("asked", "message", "words"),
     [
         (
-            (rights.READ, rights.TOPIC, ["cb.job"]),
+            (acl_errors.READ, acl_errors.TOPIC, ["cb.job"]),
             "topic cb.job: User:cb-runner may not read it",
             ["--topic", "cb.job"],
         ),
         (
-            (rights.WRITE, rights.TOPIC, ["cb.log", "cb.attempt"]),
+            (acl_errors.WRITE, acl_errors.TOPIC, ["cb.log", "cb.attempt"]),
             "topics cb.attempt, cb.log: User:cb-runner may not write to them",
             ["--topic", "cb.attempt", "--topic", "cb.log"],
         ),
         (
-            (rights.READ, rights.TOPIC, ["cb.queue.x86_64"]),
+            (acl_errors.READ, acl_errors.TOPIC, ["cb.queue.x86_64"]),
             "topic cb.queue.x86_64: User:cb-runner may not read it",
             ["--resource-pattern-type", "prefixed", "--topic", "cb.queue."],
         ),
         (
-            (rights.READ, rights.GROUP, ["cb.queue"]),
+            (acl_errors.READ, acl_errors.GROUP, ["cb.queue"]),
             "group cb.queue: User:cb-runner may not use it",
             ["--group", "cb.queue"],
         ),
         (
-            (rights.WRITE, rights.TRANSACTIONAL_ID, ["cb-scheduler"]),
+            (acl_errors.WRITE, acl_errors.TRANSACTIONAL_ID, ["cb-scheduler"]),
             "transactional id cb-scheduler: User:cb-runner may not use it",
             ["--transactional-id", "cb-scheduler"],
         ),
     ],
 )
 def test_a_lack_names_the_thing_the_principal_and_the_command(asked, message, words):
-    lack = rights.lacks(SCRAM, *asked)
+    lack = acl_errors.lacks(SCRAM, *asked)
     assert (lack.message, lack.exit_code, lack.code) == (message, ExitCode.REJECTED, "broker-rights")
     command = shlex.split(lack.hint.splitlines()[0])
     assert command[:3] == ["kafka-acls.sh", "--bootstrap-server", "k:9093"]
@@ -78,8 +78,10 @@ def test_a_lack_names_the_thing_the_principal_and_the_command(asked, message, wo
 
 def test_a_principal_that_a_shell_would_take_apart_is_quoted():
     settings = BrokerSettings(options={"sasl.username": "cb runner"})
-    assert shlex.split(rights.command(settings, rights.READ, rights.TOPIC, ["cb.job"]))[5] == "User:cb runner"
-    assert "--command-config" not in rights.command(PLAIN, rights.READ, rights.TOPIC, ["cb.job"])
+    assert (
+        shlex.split(acl_errors.command(settings, acl_errors.READ, acl_errors.TOPIC, ["cb.job"]))[5] == "User:cb runner"
+    )
+    assert "--command-config" not in acl_errors.command(PLAIN, acl_errors.READ, acl_errors.TOPIC, ["cb.job"])
 
 
 class Told:

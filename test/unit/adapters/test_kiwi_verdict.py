@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.adapters.kiwi.verdict import verdict
+from cloud_builder.adapters.kiwi.errors import verdict
 from cloud_builder.errors import Permanent, Retryable
 
 PROGRESS = "[ INFO    ]: Processing: [      ] 0%\r[ INFO    ]: Processing: [####] 100%\n"

@@ -9,7 +9,7 @@ import pytest
 
 from cloud_builder.adapters.machine import host
 from cloud_builder.adapters.machine.key import key
-from cloud_builder.adapters.sandbox.groups import Groups
+from cloud_builder.adapters.sandbox.cgroups import Groups
 from cloud_builder.adapters.signing.gnupg import GnupgSigner
 
 NAME = "Tester"

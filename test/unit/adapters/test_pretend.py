@@ -7,10 +7,10 @@ from threading import Event, Timer
 
 import pytest
 
-from cloud_builder.adapters.deb import fragment
+from cloud_builder.adapters.deb import binary_package
 from cloud_builder.adapters.memory.store import MemoryStore
-from cloud_builder.adapters.pretend import package
-from cloud_builder.adapters.pretend.builder import PretendBuilder
+from cloud_builder.adapters.simulated import package
+from cloud_builder.adapters.simulated.builder import PretendBuilder
 from cloud_builder.model.events import JobAssigned
 from cloud_builder.model.outcome import Kind, Outcome
 from cloud_builder.model.unit import Target
@@ -31,7 +31,7 @@ def test_its_package_is_one(tmp_path: Path) -> None:
     file = tmp_path / "hello.deb"
     described = package.described("hello", "1.0")
     file.write_bytes(package.deb(described, "any text"))
-    assert fragment.binary_package(fragment.read(file)) == described
+    assert binary_package.binary_package(binary_package.read(file)) == described
 
 
 def test_the_same_inputs_make_the_same_package_whoever_tries_and_how_often(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.sandbox.groups import Groups
+from cloud_builder.adapters.sandbox.cgroups import Groups
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.ports.sandbox import EndedBy
 

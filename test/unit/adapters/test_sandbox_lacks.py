@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from cloud_builder.adapters.sandbox.lacks import no_ids, no_program, no_uidmap_tools, refused
+from cloud_builder.adapters.sandbox.host_errors import no_ids, no_program, no_uidmap_tools, refused
 
 
 @pytest.mark.parametrize(

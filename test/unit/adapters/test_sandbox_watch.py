@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.adapters.sandbox.watch import Watch
+from cloud_builder.adapters.sandbox.limit_monitor import Watch
 from cloud_builder.model.limits import Limits
 from cloud_builder.ports.sandbox import EndedBy
 

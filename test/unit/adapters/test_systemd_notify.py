@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from cloud_builder.adapters.systemd import notify
-from cloud_builder.ports.pulse import Unwatched
+from cloud_builder.ports.health import Unwatched
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from cloud_builder.adapters.deb.control import DebMetadata
-from cloud_builder.adapters.deb.release import OfflineStates
+from cloud_builder.adapters.deb.repository_state import OfflineStates
 from cloud_builder.adapters.deb.source import read_source
 from cloud_builder.adapters.git import GitMirror
 from cloud_builder.errors import Permanent, Rejected
-from cloud_builder.flow.request.answer import accept
 from cloud_builder.flow.request.discover import Discovery, Snapshot
-from cloud_builder.flow.request.lookout import Sight
+from cloud_builder.flow.request.replies import accept
+from cloud_builder.flow.request.resolver import Sight
 from cloud_builder.flow.request.tree import CommitTree
 from cloud_builder.model.events import BuildRequested, SourceRevised
 from cloud_builder.model.ids import SourceName

@@ -9,7 +9,7 @@ import string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_builder.adapters.deb import fragment
+from cloud_builder.adapters.deb import binary_package
 from cloud_builder.adapters.deb.control import DebMetadata
 from cloud_builder.adapters.deb.source import read_source
 from cloud_builder.errors import Permanent, Rejected
@@ -19,8 +19,8 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.manifest import ManifestError, parse
 from cloud_builder.model.topics import ROUTES
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.closure import among, closure
-from cloud_builder.planning.graph import Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
+from cloud_builder.planning.inputs.closure import among, closure
 from cloud_builder.planning.relations import needed
 from cloud_builder.ports.broker import Partition, Record
 
@@ -95,12 +95,12 @@ def _plan(text: str, name: str) -> None:
 @given(CONTROL | CONTROL.map(GOOD_BINARY.__add__))
 def test_binary_control_that_is_accepted_can_be_planned_with(text):
     with contextlib.suppress(Permanent):
-        package = fragment.binary_package(text)
+        package = binary_package.binary_package(text)
         deb = Artifact(name="x.deb", sha256="0" * 64, size=1, kind=ArtifactKind.DEB, package=package)
         closure(f"{package.name} (>= 1)", "x86_64", among([deb]))
-        entry = fragment.packages_entry(text, "pool/x.deb", 1, "0" * 64)
+        entry = binary_package.packages_entry(text, "pool/x.deb", 1, "0" * 64)
         assert "\n\n" not in entry
-        assert fragment.binary_package(entry).name == package.name
+        assert binary_package.binary_package(entry).name == package.name
 
 
 @given(RELATIONS)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.wiring import connect
+from cloud_builder.wiring import broker
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -16,6 +16,6 @@ def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mesh]:
     monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CB_BROKER", "memory:1")
     made = Mesh(tmp_path)
-    monkeypatch.setattr(connect, "broker", lambda _: made.broker)
+    monkeypatch.setattr(broker, "connect", lambda _: made.broker)
     yield made
     made.close()

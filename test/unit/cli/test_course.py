@@ -7,18 +7,18 @@ from typing import Any, cast
 import pytest
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.cli import course
-from cloud_builder.cli.course import Follower, whole_jobs
+from cloud_builder.cli import request_poller
+from cloud_builder.cli.request_poller import Follower, whole_jobs
 from cloud_builder.cli.session import Session
 from cloud_builder.errors import Retryable
-from cloud_builder.flow.info.answers import Desk, answer
-from cloud_builder.flow.info.fold import fold
 from cloud_builder.flow.info.graph import Atlas
-from cloud_builder.mesh.documents import Pending
+from cloud_builder.flow.info.projection import fold
+from cloud_builder.flow.info.queries import Desk, answer
+from cloud_builder.mesh.write_buffer import Pending
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 JOBS = 20_000
@@ -133,4 +133,4 @@ def test_all_jobs_in_full_come_by_number(info: Info) -> None:
 
 
 def test_numbers_sort_as_numbers() -> None:
-    assert sorted(["r.10", "r.9", "r.100"], key=course.number_of) == ["r.9", "r.10", "r.100"]
+    assert sorted(["r.10", "r.9", "r.100"], key=request_poller.number_of) == ["r.9", "r.10", "r.100"]

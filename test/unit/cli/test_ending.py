@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from cloud_builder.cli.ending import show_ending
 from cloud_builder.cli.get import last_rounds
+from cloud_builder.cli.request_summary import show_ending
 from cloud_builder.cli.session import Session
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from cloud_builder.adapters.http import serve
 from cloud_builder.adapters.store.directory import DirectoryStore
-from cloud_builder.cli import fetch
+from cloud_builder.cli import download
 
 LOG = b"".join(b"line %d\n" % number for number in range(100_000))
 
@@ -41,7 +41,9 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     plain.server_close()
 
 
-@pytest.mark.parametrize("offset", [0, 1, fetch.PIECE - 1, fetch.PIECE, fetch.PIECE + 1, len(LOG) - 1, len(LOG)])
+@pytest.mark.parametrize(
+    "offset", [0, 1, download.PIECE - 1, download.PIECE, download.PIECE + 1, len(LOG) - 1, len(LOG)]
+)
 def test_the_rest_of_an_object_is_what_comes_behind_the_offset(url: str, offset: int) -> None:
     artifact = {"name": "log", "url": url, "size": len(LOG)}
-    assert b"".join(fetch.whole(artifact, offset)) == LOG[offset:]
+    assert b"".join(download.whole(artifact, offset)) == LOG[offset:]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cloud_builder.cli.course import Course
 from cloud_builder.cli.output import LEAST, duration, fit, size
-from cloud_builder.cli.watching import remark, table
+from cloud_builder.cli.request_poller import Course
+from cloud_builder.cli.watch import remark, table
 
 
 def job(number: int, state: str = "running", **more: Any) -> dict[str, Any]:

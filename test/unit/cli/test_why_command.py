@@ -7,7 +7,7 @@ import time
 import pytest
 from info_mesh import Mesh, said, shown
 
-from cloud_builder.cli.loglines import told_by
+from cloud_builder.cli.log_excerpt import told_by
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind

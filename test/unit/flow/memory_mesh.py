@@ -28,7 +28,8 @@ from cloud_builder.adapters.memory.store import MemoryStore
 from cloud_builder.flow.collector import CollectorFlow
 from cloud_builder.flow.info import InfoFlow
 from cloud_builder.flow.request import RequestFlow
-from cloud_builder.flow.runner.daemon import RunnerFlow
+from cloud_builder.flow.runner.cache_inventory import Footprint
+from cloud_builder.flow.runner.flow import RunnerFlow
 from cloud_builder.flow.scheduler import SchedulerFlow
 from cloud_builder.mesh.codec import Envelope, decode, encode
 from cloud_builder.mesh.loop import Loop
@@ -44,10 +45,10 @@ from cloud_builder.model.settings import (
     SourceSettings,
 )
 from cloud_builder.model.topics import TOPICS
-from cloud_builder.planning.share import queues_of
+from cloud_builder.planning.schedule.shared_queue import queues_of
 from cloud_builder.ports.broker import Outgoing, Partition, Posted, Record
 from cloud_builder.ports.mesh import Flow
-from cloud_builder.wiring.queue import read_offer
+from cloud_builder.wiring.broker import read_offer
 
 URL = "memory:demo"
 TICK = 0.1
@@ -196,7 +197,12 @@ class MemoryMesh:
         }
         for number in range(1, runners + 1):
             starts[f"r{number}"] = lambda id=f"r{number}": RunnerFlow(
-                RunnerSettings(id=id, slots=slots), self.builder, "x86_64", self.now, self._queue(id)
+                RunnerSettings(id=id, slots=slots),
+                self.builder,
+                "x86_64",
+                self.now,
+                inventory=Footprint(10, 10),
+                queue=self._queue(id),
             )
         self.daemons = {name: Daemon(MemoryState(), start) for name, start in starts.items()}
         self.start(*self.daemons)

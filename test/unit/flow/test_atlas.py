@@ -7,7 +7,7 @@ from scheduler_bench import Transaction, unit
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Rejected
-from cloud_builder.flow.scheduler.atlas import Atlas
+from cloud_builder.flow.scheduler.sources import Atlas
 from cloud_builder.model import events as e
 
 

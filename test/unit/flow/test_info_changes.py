@@ -10,9 +10,9 @@ from told import TARGET, Told, deb, queued
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Rejected
-from cloud_builder.flow.info import changes, news
-from cloud_builder.flow.info.fold import fold
-from cloud_builder.mesh.documents import Pending
+from cloud_builder.flow.info import change_index, change_views
+from cloud_builder.flow.info.projection import fold
+from cloud_builder.mesh.write_buffer import Pending
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Target
@@ -77,21 +77,21 @@ def job(number: int, event: type[e.JobEvent] = e.JobQueued, **more: Any) -> e.Jo
 
 def test_the_first_look_reads_each_job_once(large: MemoryState) -> None:
     counted = Counted(large)
-    seen, _ = pages(news.changed, counted)
-    assert sorted(seen, key=changes.number_of) == [f"r.{number}" for number in range(1, JOBS + 1)]
+    seen, _ = pages(change_views.changed, counted)
+    assert sorted(seen, key=change_index.number_of) == [f"r.{number}" for number in range(1, JOBS + 1)]
     assert counted.read < 3.2 * JOBS
 
 
 def test_later_looks_read_what_has_changed(large: MemoryState) -> None:
-    _, after = pages(news.changed, large)
+    _, after = pages(change_views.changed, large)
     for number in (7, 19_000, 7):
         fold(job(number, e.JobRunning, attempt=1, runner_id=f"runner-{number}", at=901.0), large)
     counted = Counted(large)
-    seen, last = pages(news.changed, counted, after=after)
+    seen, last = pages(change_views.changed, counted, after=after)
     assert seen == ["r.7", "r.19000"]
     assert counted.read < 15
     counted = Counted(large)
-    assert pages(news.changed, counted, after=last) == ([], last)
+    assert pages(change_views.changed, counted, after=last) == ([], last)
     assert counted.read < 5
 
 
@@ -101,7 +101,7 @@ def test_only_jobs_that_made_something_are_read_for_what_was_made(large: MemoryS
         fold(job(number, e.JobFinished, outcome=Outcome.SUCCESS, artifacts=made, at=950.0), large)
     fold(job(4, e.JobFinished, outcome=Outcome.FAILURE, at=950.0), large)
     counted = Counted(large)
-    assert pages(news.made, counted)[0] == ["r.3", "r.12000"]
+    assert pages(change_views.made, counted)[0] == ["r.3", "r.12000"]
     assert counted.read < 20
 
 
@@ -109,7 +109,7 @@ def test_only_jobs_that_made_something_are_read_for_what_was_made(large: MemoryS
 
 
 def changed(told: Told, after: int = 0, **args: Any) -> dict[str, Any]:
-    return news.changed("r", told.state, "", {"after": after, **args})
+    return change_views.changed("r", told.state, "", {"after": after, **args})
 
 
 def test_the_same_event_again_is_no_change() -> None:
@@ -156,7 +156,7 @@ def test_jobs_that_were_read_before_there_were_numbers_are_told_too() -> None:
             told.state.delete(collection, key)
     found = changed(told, full=True)
     assert {row["job_id"]: len(row["artifacts"]) for row in found["items"]} == {"r.1": 1, "r.2": 0}
-    assert [row["job_id"] for row in news.made("r", told.state, "", {})["items"]] == ["r.1"]
+    assert [row["job_id"] for row in change_views.made("r", told.state, "", {})["items"]] == ["r.1"]
 
 
 def test_a_row_names_what_it_still_waits_for_and_may_be_asked_for_again() -> None:
@@ -181,7 +181,7 @@ def test_what_is_no_number_is_rejected(after: Any) -> None:
 
 
 def made(told: Told) -> dict[str, Any]:
-    return news.made("r", told.state, "http://objects", {})
+    return change_views.made("r", told.state, "http://objects", {})
 
 
 def test_of_a_cycle_the_last_round_counts_whatever_it_made() -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scheduler_bench import BOOKWORM, Transaction, package
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.flow.scheduler import ledger
-from cloud_builder.flow.scheduler.ledger import Ledger
+from cloud_builder.flow.scheduler import job_store
+from cloud_builder.flow.scheduler.job_store import Ledger
 from cloud_builder.model.ids import job_id
 from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import JobState, Kind, Outcome
@@ -43,7 +43,7 @@ def read(state, request="r-1"):
 
 
 @given(
-    jobs=st.integers(1, 3 * ledger.TOGETHER),
+    jobs=st.integers(1, 3 * job_store.TOGETHER),
     transactions=st.lists(st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(list(STEPS)))), max_size=5),
 )
 def test_what_is_read_is_what_was_written(jobs, transactions):
@@ -58,21 +58,21 @@ def test_what_is_read_is_what_was_written(jobs, transactions):
             books.write(work, old, now[old.number])
         work = Transaction(2.0, state)
         assert read(state) == list(now.values())
-    assert all(ledger.find(state, one.job_id) == one for one in now.values())
+    assert all(job_store.find(state, one.job_id) == one for one in now.values())
 
 
 def test_what_a_request_becomes_is_few_documents_and_a_step_is_a_small_one(state):
     books = Ledger()
-    first = [job(number) for number in range(1, ledger.TOGETHER + 2)]
+    first = [job(number) for number in range(1, job_store.TOGETHER + 2)]
     books.begin(Transaction(1.0, state), first)
-    assert (state.count(ledger.EXPANSIONS), state.count(ledger.JOBS)) == (2, 0)
-    assert state.get(ledger.STANDINGS, "r-1.1") is None
+    assert (state.count(job_store.EXPANSIONS), state.count(job_store.JOBS)) == (2, 0)
+    assert state.get(job_store.STANDINGS, "r-1.1") is None
     books.write(Transaction(2.0, state), first[0], first[0].model_copy(update=STEPS["assigned"]))
-    assert state.get(ledger.STANDINGS, "r-1.1").keys() == {"state", "runner_id", "attempt", "tried"}
+    assert state.get(job_store.STANDINGS, "r-1.1").keys() == {"state", "runner_id", "attempt", "tried"}
 
 
 def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbours(state):
-    many = tuple(package(f"lib{number}", "x") for number in range(ledger.FEW + 1))
+    many = tuple(package(f"lib{number}", "x") for number in range(job_store.FEW + 1))
     books, work = Ledger(), Transaction(1.0, state)
     first = [job(number) for number in range(1, 4)]
     books.begin(work, first)
@@ -80,7 +80,7 @@ def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbo
     assigned = ready.model_copy(update=STEPS["assigned"])
     books.write(work, first[1], ready)
     books.write(work, ready, assigned)
-    assert "lib0" not in str(state.get(ledger.EXPANSIONS, "r-1#0"))
+    assert "lib0" not in str(state.get(job_store.EXPANSIONS, "r-1#0"))
     assert read(state) == [first[0], assigned, first[2]]
 
 
@@ -101,13 +101,13 @@ def test_jobs_that_were_written_one_by_one_are_read(state):
     books.load(state, "r-1")
     after = found.model_copy(update=STEPS["put back"])
     books.write(Transaction(1.0, state), found, after)
-    assert read(state) == [after] and ledger.find(state, "r-1.7") == after
+    assert read(state) == [after] and job_store.find(state, "r-1.7") == after
 
 
 @pytest.mark.parametrize("unknown", ["r-1.99", "r-2.1", "nothing", "r-1.x"])
 def test_an_unknown_job_is_not_found(state, unknown):
     Ledger().begin(Transaction(1.0, state), [job(1)])
-    assert ledger.find(state, unknown) is None
+    assert job_store.find(state, unknown) is None
 
 
 def test_of_a_forgotten_request_nothing_is_left(state):
@@ -117,7 +117,7 @@ def test_of_a_forgotten_request_nothing_is_left(state):
         books.write(Transaction(2.0, state), one, one.model_copy(update=STEPS["ready"]))
         books.write(Transaction(2.5, state), one, one.model_copy(update=STEPS["assigned"]))
     work = Transaction(3.0, state)
-    assert ledger.forget(work, "r-1", 2) == 2
-    assert ledger.forget(work, "r-1", 100) == 1 + 3
+    assert job_store.forget(work, "r-1", 2) == 2
+    assert job_store.forget(work, "r-1", 100) == 1 + 3
     assert read(state) == []
-    assert not any(state.get(ledger.STANDINGS, one.job_id) for one in first)
+    assert not any(state.get(job_store.STANDINGS, one.job_id) for one in first)

@@ -12,10 +12,10 @@ import pytest
 from test_runner import Desk, order
 
 from cloud_builder.adapters.memory.store import MemoryStore
+from cloud_builder.builder import locked_dirs
+from cloud_builder.builder.package import PackageBuilder
 from cloud_builder.errors import Permanent, Retryable
-from cloud_builder.flow.runner import place
-from cloud_builder.flow.runner.hands import Hands
-from cloud_builder.flow.runner.pipeline import PackageBuilder
+from cloud_builder.flow.runner.build_threads import Hands
 from cloud_builder.model.outcome import Outcome
 
 
@@ -25,15 +25,15 @@ def test_a_directory_that_a_sweep_took_away_before_it_was_locked_is_made_once_mo
     def flock(lock, how):
         if not swept:  # a sweep of another process comes first
             swept.append(True)
-            for abandoned in place.abandoned(tmp_path):
+            for abandoned in locked_dirs.abandoned(tmp_path):
                 abandoned.rmdir()
         return true_flock(lock, how)
 
     true_flock = fcntl.flock
-    monkeypatch.setattr(place.fcntl, "flock", flock)
-    with place.owned(directory):
+    monkeypatch.setattr(locked_dirs.fcntl, "flock", flock)
+    with locked_dirs.owned(directory):
         assert swept and directory.is_dir()
-        assert list(place.abandoned(tmp_path)) == []
+        assert list(locked_dirs.abandoned(tmp_path)) == []
 
 
 class Clumsy:
@@ -77,7 +77,7 @@ def test_a_removal_that_fails_does_not_change_an_outcome_and_is_tried_again_with
 
 def test_the_next_build_leaves_alone_what_another_one_is_at_work_in(tmp_path):
     build = builder(tmp_path, Clumsy()).build
-    with place.owned(tmp_path / "jobs" / "other.1.1"):
+    with locked_dirs.owned(tmp_path / "jobs" / "other.1.1"):
         build(order(1), lambda piece: None, Event())
         assert [path.name for path in (tmp_path / "jobs").iterdir()] == ["other.1.1"]
 
@@ -92,7 +92,7 @@ def test_hands_rest_when_all_is_done():
 
 
 def test_a_runner_is_gone_only_when_its_builds_have_cleaned_up(monkeypatch):
-    monkeypatch.setattr("cloud_builder.flow.runner.daemon.STOP_SECONDS", 0.0)
+    monkeypatch.setattr("cloud_builder.flow.runner.flow.STOP_SECONDS", 0.0)
     begun, cleaned = Event(), []
 
     def build(order, log, cancel):

@@ -14,7 +14,7 @@ from cloud_builder.cli.main import run
 from cloud_builder.cli.plan import MOST_ROWS, reckoned
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
-from cloud_builder.wiring import connect
+from cloud_builder.wiring import broker
 
 NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
 Say = Callable[..., str]
@@ -57,7 +57,7 @@ def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryMesh
     mesh.ask(all=True, id="first")
     mesh.finished("first")
     mesh.git.repository(URL).commit(files(lib="new"), "feature", onto=mesh.git.repository(URL).branches["main"])
-    monkeypatch.setattr(connect, "broker", lambda _: mesh.broker)
+    monkeypatch.setattr(broker, "connect", lambda _: mesh.broker)
     with Running(mesh):
         yield mesh
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloud_builder.adapters.deb.control import DebMetadata
-from cloud_builder.adapters.deb.release import OfflineStates
+from cloud_builder.adapters.deb.repository_state import OfflineStates
 from cloud_builder.adapters.git import GitMirror
 from cloud_builder.flow.request import check_tree
 from cloud_builder.flow.request.discover import Discovery, Snapshot

@@ -8,7 +8,8 @@ from scheduler_bench import BOOKWORM, Event, Transaction
 
 from cloud_builder.adapters.memory.builder import MemoryBuilder
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.flow.runner.daemon import RunnerFlow
+from cloud_builder.flow.runner.cache_inventory import Footprint
+from cloud_builder.flow.runner.flow import RunnerFlow
 from cloud_builder.flow.runner.livelog import BACKLOG, LiveLog
 from cloud_builder.model import events as e
 from cloud_builder.model.limits import Limits
@@ -59,7 +60,9 @@ class Desk:
         self.state = state or MemoryState()
         self.now = 1000.0
         self.told = []
-        self.flow = RunnerFlow(RunnerSettings(id="r1", **settings), self.builder, "x86_64", self.now)
+        self.flow = RunnerFlow(
+            RunnerSettings(id="r1", **settings), self.builder, "x86_64", self.now, inventory=Footprint(10, 10)
+        )
         self.flow.restore(self.state)
 
     def deliver(self, *payloads, broker_seen=None):

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from cloud_builder.flow.runner.deadline import Deadline
+from cloud_builder.builder.attempt_timeout import Deadline
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Outcome
 

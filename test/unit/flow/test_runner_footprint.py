@@ -6,9 +6,10 @@ import pytest
 from scheduler_bench import package
 from test_runner import order
 
-from cloud_builder.flow.runner.footprint import LAYERS, ROOTS, SOURCES, Footprint
-from cloud_builder.planning.nearness import layer_word, root_word
+from cloud_builder.flow.runner.cache_inventory import SOURCES, Footprint
+from cloud_builder.planning.schedule.locality import layer_word, root_word
 
+ROOTS, LAYERS = 4, 24
 A, B = package("a", "a"), package("b", "b")
 
 
@@ -30,19 +31,19 @@ def layer(job):
     ids=["plain", "no repositories", "dependencies", "another unit"],
 )
 def test_the_words_are_those_that_the_scheduler_looks_for(job):
-    footprint = Footprint()
+    footprint = Footprint(ROOTS, LAYERS)
     footprint.note(job)
     assert (footprint.sources, footprint.roots, footprint.layers) == ((job.source,), (root(job),), (layer(job),))
 
 
 def test_without_a_build_root_only_the_source_is_at_hand():
-    footprint = Footprint()
+    footprint = Footprint(ROOTS, LAYERS)
     footprint.note(built(buildroot=None))
     assert (footprint.sources, footprint.roots, footprint.layers) == (("s",), (), ())
 
 
 def test_what_was_used_again_is_the_newest_and_told_once():
-    footprint = Footprint()
+    footprint = Footprint(ROOTS, LAYERS)
     first, second = built(dependencies=(A, B)), built(buildroot="2" * 64, source="t")
     again = built(dependencies=(B, A))
     for job in (first, second, again):
@@ -54,7 +55,7 @@ def test_what_was_used_again_is_the_newest_and_told_once():
 
 
 def test_the_oldest_is_forgotten_as_on_the_disk():
-    footprint = Footprint()
+    footprint = Footprint(ROOTS, LAYERS)
     jobs = [built(buildroot=f"{number:064}", source=f"s{number}") for number in range(SOURCES + 5)]
     for job in jobs:
         footprint.note(job)

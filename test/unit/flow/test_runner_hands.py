@@ -7,7 +7,7 @@ import time
 from functools import partial
 from queue import SimpleQueue
 
-from cloud_builder.flow.runner.hands import Hands
+from cloud_builder.flow.runner.build_threads import Hands
 
 LONG = 10.0
 

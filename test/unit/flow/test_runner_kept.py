@@ -9,11 +9,11 @@ from scheduler_bench import Transaction
 from test_runner import Desk, order
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.flow.runner import kept
-from cloud_builder.flow.runner.kept import Kept, left_behind
-from cloud_builder.flow.runner.report import died
+from cloud_builder.flow.runner import attempt_journal
+from cloud_builder.flow.runner.attempt_journal import Kept, left_behind
+from cloud_builder.flow.runner.attempt_reports import died
 from cloud_builder.model import events as e
-from cloud_builder.planning.advance import DIED
+from cloud_builder.planning.attempt.transitions import DIED
 
 DAY = 86400.0
 
@@ -91,7 +91,7 @@ def test_a_new_life_finds_the_whole_orders_of_the_one_before(state):
 
 
 def test_all_that_was_done_long_ago_is_forgotten_a_part_at_a_time(state, monkeypatch):
-    monkeypatch.setattr(kept, "MOST", 2)
+    monkeypatch.setattr(attempt_journal, "MOST", 2)
     ours = Kept()
     for number in range(5):
         with work(state, now=1000.0 + number) as now:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cloud_builder.builder.build_log import Canceled, Progress
+from cloud_builder.builder.outcome import build_failed, check, check_size, install_ended, verdict_on
 from cloud_builder.errors import Bug, Permanent, Rejected, Retryable
-from cloud_builder.flow.runner.progress import Canceled, Progress
-from cloud_builder.flow.runner.verdict import build_failed, check, check_size, install_ended, verdict_on
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.recipe import PackageSource

@@ -5,10 +5,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scheduler_bench import Bench, unit
 
-from cloud_builder.flow.scheduler import early
+from cloud_builder.flow.scheduler import deferred
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.planning.advance import HANDED_BACK
+from cloud_builder.planning.attempt.transitions import HANDED_BACK
 
 CHAIN = (unit("lib"), unit("tool", "lib"), unit("card", "tool"))
 
@@ -300,7 +300,7 @@ def test_a_request_whose_snapshot_is_not_there_is_told_so(missing):
     if missing == "part":
         bench.deliver(bench.snapshot(*CHAIN).model_copy(update={"parts": 2}))
     bench.deliver(bench.request("card"))
-    bench.now += early.PATIENCE
+    bench.now += deferred.PATIENCE
     bench.deliver()
     assert bench.result().code == "snapshot-missing"
 
@@ -316,7 +316,7 @@ def test_a_request_that_came_before_its_snapshot_waits_for_it(restarted):
     bench.deliver(bench.snapshot(*CHAIN))
     bench.work_off()
     assert bench.result().outcome is RequestOutcome.SUCCESS
-    bench.now += early.PATIENCE
+    bench.now += deferred.PATIENCE
     bench.deliver()
     assert len(bench.of(e.RequestFinished)) == 1
 
@@ -325,7 +325,7 @@ def test_a_request_does_not_wait_for_its_snapshot_while_nobody_can_tell_it():
     bench = Bench()
     bench.deliver(bench.seen("r1"), bench.request("card"))
     bench.broker_away = True
-    bench.now += 2 * early.PATIENCE
+    bench.now += 2 * deferred.PATIENCE
     bench.deliver()
     bench.broker_away = False
     bench.deliver(bench.seen("r1"), bench.snapshot(*CHAIN))
@@ -338,7 +338,7 @@ def test_a_request_that_was_rejected_while_it_waited_for_its_snapshot_is_over():
     bench.deliver(bench.seen("r1"), bench.request("card"))
     bench.deliver(e.RequestRejected(request_id="q", code="gone", message="gone", rejected_at=1))
     bench.deliver(bench.snapshot(*CHAIN))
-    bench.now += early.PATIENCE
+    bench.now += deferred.PATIENCE
     bench.deliver(bench.seen("r1"))
     assert bench.result().code == "gone"
     assert bench.of(e.JobAssigned) == []

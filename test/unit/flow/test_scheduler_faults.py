@@ -7,8 +7,8 @@ from scheduler_bench import Bench, unit
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.planning import trust
-from cloud_builder.planning.advance import DIED
+from cloud_builder.planning.attempt import quarantine
+from cloud_builder.planning.attempt.transitions import DIED
 
 MANY = [unit(f"u{number}") for number in range(12)]
 
@@ -195,7 +195,7 @@ def test_a_runner_that_errs_again_and_again_gets_no_more_work_and_is_told_why():
     assert set(bench.outcomes().values()) == {"success"}
     [first, *_] = bench.of(e.RunnerSetAside)
     assert (first.runner_id, first.reason) == ("r1", "its last 3 jobs ended in error: No space left")
-    assert first.until == first.at + trust.FIRST_PAUSE
+    assert first.until == first.at + quarantine.FIRST_PAUSE
     assert len([order for order in bench.of(e.JobAssigned) if order.runner_id == "r1"]) <= 5
 
 
@@ -223,7 +223,7 @@ def aside_with_a_canary():
     bench.deliver(e.BuildCancelRequested(request_id="q"))
     bench.holding["r2"].clear()
     bench.slots = 4
-    bench.wait(trust.FIRST_PAUSE)
+    bench.wait(quarantine.FIRST_PAUSE)
     bench.deliver(bench.request(*(f"u{number}" for number in range(5)), id="busy"))
     assert list(map(len, bench.holding.values())) == [1, 4]
     return bench

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from memory_mesh import MemoryMesh, unit
 
-from cloud_builder.flow.scheduler import ledger, retention
+from cloud_builder.flow.scheduler import job_store, retention
 from cloud_builder.mesh.changelog import change_of
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
@@ -13,7 +13,7 @@ from cloud_builder.ports.broker import Partition
 
 CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
 DAY = 86400.0
-JOBS = (ledger.EXPANSIONS, ledger.JOBS, ledger.STANDINGS)
+JOBS = (job_store.EXPANSIONS, job_store.JOBS, job_store.STANDINGS)
 OF_CHAIN = 1 + 2
 """One expansion, and two that had to wait for their inputs."""
 
@@ -39,7 +39,7 @@ def pass_days(mesh, days):
 def kept(mesh):
     """How many documents there are of what is forgotten one day."""
     state = mesh.daemons["scheduler"].state
-    jobs = state.count(ledger.EXPANSIONS) + state.count(ledger.JOBS)
+    jobs = state.count(job_store.EXPANSIONS) + state.count(job_store.JOBS)
     return {"jobs": jobs, **{name: state.count(name) for name in ("requests", "built", "offers", "canceled")}}
 
 
@@ -122,7 +122,7 @@ def test_an_open_request_is_never_forgotten(mesh):
     mesh.kill("r1")
     pass_days(mesh, 40)
     assert kept(mesh)["requests"] == 1
-    [(_, expansion)] = mesh.daemons["scheduler"].state.find(ledger.EXPANSIONS)
+    [(_, expansion)] = mesh.daemons["scheduler"].state.find(job_store.EXPANSIONS)
     assert len(expansion["jobs"]) == 3
 
 

@@ -9,7 +9,7 @@ from cloud_builder.adapters.memory.queue import MemoryGroup
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.wiring.queue import read_offer
+from cloud_builder.wiring.broker import read_offer
 
 NAMES = ("alef", "bet", "dalet", "gimel", "he")
 FLAT = {path: content for name in NAMES for path, content in unit(name).items()}

@@ -14,7 +14,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 
 
 def offered(**more: Any) -> e.Hold:

@@ -11,12 +11,12 @@ import pytest
 from memory_mesh import URL, MemoryMesh, unit
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.flow.info.fold import fold
+from cloud_builder.flow.info.projection import fold
 from cloud_builder.flow.info.why import why
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 
 Say = Callable[[e.JobAssigned, Callable[[bytes], None], Event], Outcome]
 

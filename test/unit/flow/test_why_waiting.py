@@ -11,7 +11,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 
 
 def test_a_dependency_is_followed_down_to_what_it_waits_for_itself() -> None:

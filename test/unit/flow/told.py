@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.flow.info.fold import fold
+from cloud_builder.flow.info.projection import fold
 from cloud_builder.flow.info.why import why
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.inputs import Inputs, Used
 from cloud_builder.model.outcome import Kind, Outcome
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.order import Rules
+from cloud_builder.planning.schedule.queue import Rules
 
 GIB = 1024**3
 OLD, NEW = "a" * 40, "b" * 40

@@ -13,7 +13,7 @@ import pytest
 
 from cloud_builder.mesh import logs
 from cloud_builder.mesh.logs import JsonLines, Lines, LogFmt, Rounds
-from cloud_builder.ports.pulse import Unwatched
+from cloud_builder.ports.health import Unwatched
 
 
 def record(message: str, **extra) -> logging.LogRecord:
@@ -139,7 +139,7 @@ def test_however_a_process_ends_its_last_lines_are_written(end):
     program = f"""
 import logging
 from cloud_builder.mesh import logs
-from cloud_builder.ports.pulse import Unwatched
+from cloud_builder.ports.health import Unwatched
 logs.configure("runner-1")
 logs.by_rounds(Unwatched()).ready()
 logging.getLogger("cb.test").info("one")

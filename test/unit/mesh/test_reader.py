@@ -9,7 +9,7 @@ from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.mesh.codec import Envelope, encode
 from cloud_builder.mesh.reader import Reader, first_positions, topics_of
-from cloud_builder.mesh.work import Transaction
+from cloud_builder.mesh.transaction import Transaction
 from cloud_builder.model.events import ClaimRefused, Payload, RunnerSetAside
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import ASSIGNMENT, ELIGIBILITY

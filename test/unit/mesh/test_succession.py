@@ -4,9 +4,9 @@ import pytest
 
 from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.mesh import succession
+from cloud_builder.mesh import leadership
 from cloud_builder.mesh.codec import encode
-from cloud_builder.mesh.succession import Follower, Reign, last_reign
+from cloud_builder.mesh.leadership import Follower, Reign, last_reign
 from cloud_builder.model.events import StateChanged
 from cloud_builder.ports.broker import Outgoing, Partition
 
@@ -117,11 +117,11 @@ def test_nobody_led_yet():
 
 
 def test_whose_state_it_is(stage):
-    assert succession.is_fresh(stage.state)
-    assert not succession.is_a_copy(stage.state)
+    assert leadership.is_fresh(stage.state)
+    assert not leadership.is_a_copy(stage.state)
     follower = stage.follow()
-    assert succession.is_a_copy(stage.state)
+    assert leadership.is_a_copy(stage.state)
     stage.passes(follower, 1)
-    succession.begin(stage.state)
-    assert succession.was_led_with(stage.state)
-    assert not succession.is_a_copy(stage.state)
+    leadership.begin(stage.state)
+    assert leadership.was_led_with(stage.state)
+    assert not leadership.is_a_copy(stage.state)

@@ -5,10 +5,10 @@ import time
 import pytest
 
 from cloud_builder.errors import Fenced
-from cloud_builder.mesh import voice
+from cloud_builder.mesh import leader_heartbeat
 from cloud_builder.mesh.changelog import change_of
-from cloud_builder.mesh.succession import Reign
-from cloud_builder.mesh.voice import Voice
+from cloud_builder.mesh.leader_heartbeat import Voice
+from cloud_builder.mesh.leadership import Reign
 from cloud_builder.ports.broker import Partition, Record
 
 
@@ -67,7 +67,7 @@ def test_it_goes_on_after_trouble(ear, speaking):
 
 
 def test_a_loop_that_does_nothing_for_minutes_is_not_spoken_for(ear, speaking, monkeypatch):
-    monkeypatch.setattr(voice, "LONGEST_WORK", 0.05)
+    monkeypatch.setattr(leader_heartbeat, "LONGEST_WORK", 0.05)
     silent = speaking(0.01)
     deadline = time.monotonic() + 10
     while time.monotonic() - silent._worked < 0.2:

@@ -4,9 +4,9 @@ import pytest
 from records_of import job, report
 
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning import advance
-from cloud_builder.planning.advance import HANDED_BACK, RetryPolicy
-from cloud_builder.planning.ready import Readiness, input_key, inputs_of, readiness
+from cloud_builder.planning.attempt import transitions
+from cloud_builder.planning.attempt.transitions import HANDED_BACK, RetryPolicy
+from cloud_builder.planning.inputs.inputs import Readiness, input_key, inputs_of, readiness
 
 POLICY = RetryPolicy(max_errors=3, delay=2.0)
 
@@ -16,34 +16,34 @@ def key(job, used):
 
 
 def held(**more):
-    return advance.assign(job(**more), "r1", 1.0, 10.0)
+    return transitions.assign(job(**more), "r1", 1.0, 10.0)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.FAILURE, Outcome.CANCELED])
 def test_these_reports_end_a_job_at_the_first_attempt(outcome):
-    after = advance.finish(held(), report(held(), outcome, message="m"), POLICY, 20.0)
+    after = transitions.finish(held(), report(held(), outcome, message="m"), POLICY, 20.0)
     assert (after.state, after.outcome, after.message) == (JobState.FINISHED, outcome, "m")
 
 
 def test_errors_are_retried_with_growing_delay_and_end_with_the_cause():
     state, delays = held(), []
     while not state.is_finished:
-        state = advance.finish(state, report(state, Outcome.ERROR, message="disk is gone"), POLICY, 100.0)
+        state = transitions.finish(state, report(state, Outcome.ERROR, message="disk is gone"), POLICY, 100.0)
         if not state.is_finished:
             delays.append(state.not_before - 100.0)
-            state = advance.assign(state, "r1", 1.0, 100.0)
+            state = transitions.assign(state, "r1", 1.0, 100.0)
     assert delays == [2.0, 4.0]
     assert (state.outcome, state.attempt) == (Outcome.ERROR, 3)
     assert "disk is gone" in state.message
 
 
 def test_the_delay_stops_growing():
-    policy = advance.RetryPolicy(max_errors=10_000, delay=2.0)
+    policy = transitions.RetryPolicy(max_errors=10_000, delay=2.0)
     assert [policy.wait(errors) for errors in (1, 5, 6, 9_999)] == [2.0, 32.0, 60.0, 60.0]
 
 
 def test_a_job_handed_back_goes_again_at_once_and_counts_no_error():
-    after = advance.finish(held(), report(held(), Outcome.ERROR, code=HANDED_BACK), POLICY, 50.0)
+    after = transitions.finish(held(), report(held(), Outcome.ERROR, code=HANDED_BACK), POLICY, 50.0)
     assert (after.state, after.errors, after.not_before) == (JobState.QUEUED, 0, 50.0)
 
 
@@ -53,12 +53,12 @@ def test_a_job_handed_back_goes_again_at_once_and_counts_no_error():
         (held(), 1, True),
         (held(), 2, False),
         (job(), 0, False),
-        (advance.cancel(held(), "x"), 1, False),
+        (transitions.cancel(held(), "x"), 1, False),
         (None, 1, False),
     ],
 )
 def test_only_the_current_attempt_of_a_held_job_counts(state, attempt, current):
-    assert advance.is_current(state, attempt) is current
+    assert transitions.is_current(state, attempt) is current
 
 
 GOOD = job(1, state=JobState.FINISHED, outcome=Outcome.SUCCESS)

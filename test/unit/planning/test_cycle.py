@@ -11,9 +11,9 @@ from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.cycle import moving
-from cloud_builder.planning.expand import Past, expand
-from cloud_builder.planning.graph import Origin, Snapshot, graph
+from cloud_builder.planning.graph.cycle import moving
+from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
+from cloud_builder.planning.request.expand import Past, expand
 
 BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 

@@ -8,8 +8,8 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.expand import Past, expand, paths
-from cloud_builder.planning.graph import Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
+from cloud_builder.planning.request.expand import Past, expand, paths
 
 BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 TRIXIE = Target(name="trixie.x86_64", dist="trixie", arch="x86_64")

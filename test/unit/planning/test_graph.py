@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.components import strongly_connected
-from cloud_builder.planning.exchange import exchanged
-from cloud_builder.planning.graph import Graph, Node, Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, Snapshot, graph
+from cloud_builder.planning.graph.incremental import exchanged
+from cloud_builder.planning.graph.scc import strongly_connected
 
 BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 TRIXIE = Target(name="trixie.aarch64", dist="trixie", arch="aarch64")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.closure import Find, among
-from cloud_builder.planning.made import Made
+from cloud_builder.planning.inputs.artifacts import Made
+from cloud_builder.planning.inputs.closure import Find, among
 from cloud_builder.planning.records import JobRecord
 from cloud_builder.planning.relations import Alternative
 

@@ -7,12 +7,12 @@ from records_of import job, runner
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.lacking import lacking
-from cloud_builder.planning.match import match, ticket_of
-from cloud_builder.planning.nearness import root_word
-from cloud_builder.planning.order import Rules, restored
 from cloud_builder.planning.records import JobRecord, RunnerRecord
-from cloud_builder.planning.slots import Pool, Slots
+from cloud_builder.planning.schedule.free_slots import Pool, Slots
+from cloud_builder.planning.schedule.locality import root_word
+from cloud_builder.planning.schedule.match import match, ticket_of
+from cloud_builder.planning.schedule.queue import Rules, restored
+from cloud_builder.planning.schedule.unschedulable import lacking
 
 X86 = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 ARM = Target(name="bookworm.aarch64", dist="bookworm", arch="aarch64")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning.order import Held, Order, Rules, Ticket, restored
+from cloud_builder.planning.schedule.queue import Held, Order, Rules, Ticket, restored
 
 BULK, NORMAL, INTERACTIVE = Priority.BULK, Priority.NORMAL, Priority.INTERACTIVE
 

@@ -10,10 +10,10 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target
-from cloud_builder.planning import advance
-from cloud_builder.planning.made import Made
-from cloud_builder.planning.plan import Known, Last, draw
-from cloud_builder.planning.ready import dependencies, input_key, inputs_of
+from cloud_builder.planning.attempt import transitions
+from cloud_builder.planning.inputs.artifacts import Made
+from cloud_builder.planning.inputs.inputs import dependencies, input_key, inputs_of
+from cloud_builder.planning.preview.preview import Known, Last, draw
 from cloud_builder.planning.records import Built, JobRecord, RunnerRecord
 
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
@@ -78,7 +78,7 @@ class Past:
             built = Built(job_id=f"old.{each.number}", artifacts=(deb,), seconds=each.number * 10)
             self.built[key] = built
             self.last[each.unit] = Last(seconds=each.number * 10, inputs=inputs, job_id=built.job_id)
-            done[each.job_id] = advance.reuse(each, built)
+            done[each.job_id] = transitions.reuse(each, built)
             made.note(done[each.job_id])
         return self
 

@@ -14,13 +14,13 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.events import PlanVerdict, RequestAccepted
 from cloud_builder.model.outcome import Kind, Outcome
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning import advance
-from cloud_builder.planning.expand import expand
-from cloud_builder.planning.graph import Origin, Snapshot, graph
-from cloud_builder.planning.made import Made
-from cloud_builder.planning.plan import Known, Last, draw
-from cloud_builder.planning.ready import dependencies, from_built, input_key, inputs_of
+from cloud_builder.planning.attempt import transitions
+from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
+from cloud_builder.planning.inputs.artifacts import Made
+from cloud_builder.planning.inputs.inputs import dependencies, from_built, input_key, inputs_of
+from cloud_builder.planning.preview.preview import Known, Last, draw
 from cloud_builder.planning.records import Built, JobRecord
+from cloud_builder.planning.request.expand import expand
 
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 
@@ -83,7 +83,7 @@ class World:
             else:
                 self.built[key] = built = Built(job_id=job.job_id, artifacts=(self._output(job, uses.artifacts),))
                 self.last[job.unit] = Last(inputs=inputs_of(job, uses.used))
-                ended = advance.reuse(job, built).model_copy(update={"outcome": Outcome.SUCCESS})
+                ended = transitions.reuse(job, built).model_copy(update={"outcome": Outcome.SUCCESS})
             done[job.job_id] = ended
             made.note(ended)
         return {job.unit: job.outcome for job in done.values() if job.outcome is not None}

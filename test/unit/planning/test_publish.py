@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.ids import Digest, JobId, RepositoryName, UnitPath
 from cloud_builder.model.repository import Holding, Slot
-from cloud_builder.planning import aptindex
-from cloud_builder.planning.publish import Contents, advance, is_same, listing
+from cloud_builder.planning.publish import apt_index
+from cloud_builder.planning.publish.contents import Contents, advance, is_same, listing
 
 NAME = RepositoryName("demo-bookworm")
 
@@ -146,12 +146,12 @@ def test_an_index_is_sorted_and_names_each_package_once(events: list[Holding]) -
 
 def test_packages_and_its_stanzas_are_each_others_reverse() -> None:
     texts = {path: f"Package: {path}\nFilename: {path}\nSize: 1\n" for path in ("pool/a", "pool/b")}
-    assert aptindex.stanzas(aptindex.packages(texts.values())) == texts
-    assert aptindex.stanzas(aptindex.packages([])) == {}
+    assert apt_index.stanzas(apt_index.packages(texts.values())) == texts
+    assert apt_index.stanzas(apt_index.packages([])) == {}
 
 
 def test_release_says_what_apt_asks_for() -> None:
-    facts = aptindex.Facts("demo-bookworm", "bookworm", ("amd64",), 1_790_000_000)
-    text = aptindex.release(facts, {"main/binary-amd64/Packages": b""})
+    facts = apt_index.Facts("demo-bookworm", "bookworm", ("amd64",), 1_790_000_000)
+    text = apt_index.release(facts, {"main/binary-amd64/Packages": b""})
     assert "Date: Mon, 21 Sep 2026 14:13:20 UTC\n" in text
     assert text.endswith(f"SHA256:\n {hashlib.sha256(b'').hexdigest()}         0 main/binary-amd64/Packages\n")

@@ -10,8 +10,16 @@ from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.inputs import Used
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.made import Made
-from cloud_builder.planning.ready import Readiness, dependencies, from_built, input_key, inputs_of, readiness, skipped
+from cloud_builder.planning.inputs.artifacts import Made
+from cloud_builder.planning.inputs.inputs import (
+    Readiness,
+    dependencies,
+    from_built,
+    input_key,
+    inputs_of,
+    readiness,
+    skipped,
+)
 from cloud_builder.planning.records import Built, JobRecord, Offer
 
 DEB = Artifact(

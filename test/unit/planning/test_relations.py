@@ -4,7 +4,7 @@ import pytest
 
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.ids import Digest
-from cloud_builder.planning.closure import among, closure
+from cloud_builder.planning.inputs.closure import among, closure
 from cloud_builder.planning.relations import Alternative, needed
 
 

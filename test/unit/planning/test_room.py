@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.events import JobResult
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.planning.room import MOST_BYTES, that_fit
+from cloud_builder.planning.request.result_size import MOST_BYTES, that_fit
 
 LOG = Artifact(name="u_bookworm.x86_64.log", sha256="0" * 64, size=2**40, kind=ArtifactKind.LOG)
 

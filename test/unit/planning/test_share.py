@@ -12,8 +12,8 @@ from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.events import AttemptClaimed
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.unit import Target
-from cloud_builder.planning import share
 from cloud_builder.planning.records import JobRecord, RunnerRecord
+from cloud_builder.planning.schedule import shared_queue
 
 NOW = 1000.0
 
@@ -28,7 +28,7 @@ def job(name="q.1", group="", **more) -> JobRecord:
 
 
 def runner(name="r1", group="", slots=1, **more) -> RunnerRecord:
-    more = {"queues": frozenset(share.queues_of("x86_64", group)), "started_at": 5.0, "arch": "x86_64", **more}
+    more = {"queues": frozenset(shared_queue.queues_of("x86_64", group)), "started_at": 5.0, "arch": "x86_64", **more}
     return RunnerRecord(runner_id=name, runner_group=group, slots=slots, last_seen=NOW, **more)
 
 
@@ -40,8 +40,8 @@ def claim(name="q.1", attempt=1, runner_id="r1", life=5.0) -> AttemptClaimed:
     ("group", "queues"), [("", ("x86_64",)), ("suse", ("x86_64", "x86_64.suse")), ("any", ("x86_64", "x86_64.any"))]
 )
 def test_a_runner_takes_from_the_queue_of_all_and_that_of_its_group(group, queues):
-    assert share.queues_of("x86_64", group) == queues
-    assert share.queue_of(job(group=group)) == queues[-1]
+    assert shared_queue.queues_of("x86_64", group) == queues
+    assert shared_queue.queue_of(job(group=group)) == queues[-1]
 
 
 big = Capacity(memory=8)
@@ -61,15 +61,15 @@ big = Capacity(memory=8)
         (job(tried=("r2",)), [runner("r1"), runner("r2")], False),
         (job(constraints=big), [runner(capacity=big)], True),
         (job(constraints=big), [runner("r1", capacity=big), runner("r2")], False),
-        (job(offers=share.MOST_OFFERS), [runner()], False),
+        (job(offers=shared_queue.MOST_OFFERS), [runner()], False),
     ],
 )
 def test_what_needs_no_place_of_its_own_may_be_offered(waiting, runners, may):
-    assert share.may_be_offered(waiting, share.Takers(runners)) is may
+    assert shared_queue.may_be_offered(waiting, shared_queue.Takers(runners)) is may
 
 
 def offered(name="q.1", to="r1", **more) -> JobRecord:
-    return share.offer(job(name, **more), to, NOW)
+    return shared_queue.offer(job(name, **more), to, NOW)
 
 
 @pytest.mark.parametrize(
@@ -82,23 +82,23 @@ def offered(name="q.1", to="r1", **more) -> JobRecord:
         (job(), runner(), "it is not offered any more", 0),
         (job(state=JobState.RUNNING, runner_id="r2", attempt=1), runner(), "r2 has it", 0),
         (offered(attempt=1), runner(), "it is not offered any more", 0),
-        (offered(), None, "this runner gets no work now", share.PAUSE),
-        (offered(), runner(started_at=6.0), "this runner gets no work now", share.PAUSE),
-        (offered(group="suse"), runner(), "it is for other runners", share.PAUSE),
-        (offered(constraints=big), runner(), "it is for other runners", share.PAUSE),
-        (offered(), runner(attempts=frozenset({("x", 1)})), "this runner has no free slot", share.PAUSE),
+        (offered(), None, "this runner gets no work now", shared_queue.PAUSE),
+        (offered(), runner(started_at=6.0), "this runner gets no work now", shared_queue.PAUSE),
+        (offered(group="suse"), runner(), "it is for other runners", shared_queue.PAUSE),
+        (offered(constraints=big), runner(), "it is for other runners", shared_queue.PAUSE),
+        (offered(), runner(attempts=frozenset({("x", 1)})), "this runner has no free slot", shared_queue.PAUSE),
     ],
 )
 def test_the_first_valid_claim_is_granted_and_others_are_told_why_not(standing, who, said, pause):
-    refusal = share.judge(standing, claim(), who)
-    assert refusal == (None if said is None else share.Refusal(said, pause))
+    refusal = shared_queue.judge(standing, claim(), who)
+    assert refusal == (None if said is None else shared_queue.Refusal(said, pause))
 
 
 def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
-    granted = share.grant(offered(to="r2"), claim(), NOW + 1)
+    granted = shared_queue.grant(offered(to="r2"), claim(), NOW + 1)
     assert (granted.state, granted.attempt, granted.runner_id, granted.life) == (JobState.ASSIGNED, 1, "r1", 5.0)
     assert granted.offered_to is None
-    assert share.was_granted(granted, claim())
+    assert shared_queue.was_granted(granted, claim())
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
 )
 def test_a_claim_that_was_granted_is_known_again(again, was):
     held = job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, attempt=2, tried=("r1",), runner_id="r1", life=5.0)
-    assert share.was_granted(held, again) is was
-    assert not share.was_granted(None, again)
+    assert shared_queue.was_granted(held, again) is was
+    assert not shared_queue.was_granted(None, again)
 
 
 @pytest.mark.parametrize(("passed", "stale"), [(0, False), (12, False), (13, True), (-12, False), (-13, True)])
 def test_a_claim_nobody_waits_for_any_more_is_not_answered(passed, stale):
-    assert share.is_stale(claim(), NOW + passed, 12.0) is stale
+    assert shared_queue.is_stale(claim(), NOW + passed, 12.0) is stale
 
 
 @pytest.mark.parametrize(("passed", "lapsed"), [(0, False), (12, False), (13, True), (-1, True)])
 def test_an_offer_stands_for_a_lease_and_a_clock_that_goes_back_does_not_prolong_it(passed, lapsed):
-    assert share.has_lapsed(offered(), NOW + passed, 12.0) is lapsed
-    assert share.withdraw(offered()).state is JobState.QUEUED
+    assert shared_queue.has_lapsed(offered(), NOW + passed, 12.0) is lapsed
+    assert shared_queue.withdraw(offered()).state is JobState.QUEUED
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def held(name):
 
 @given(pools())
 def test_open_offers_take_up_free_slots_of_their_pool_and_no_more(pool):
-    left = share.reserved(pool.runners, pool.offers)
+    left = shared_queue.reserved(pool.runners, pool.offers)
     assert left.keys() == pool.runners.keys()
     for name, before in pool.runners.items():
         extra = left[name].attempts - before.attempts

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning.shares import Shares
-from cloud_builder.planning.ticket import CLASSES, FADES, Held, Rules
-from cloud_builder.planning.usage import MOST_BYTES, AskerUsed, Usage, that_fit
+from cloud_builder.planning.schedule.fair_share import Shares
+from cloud_builder.planning.schedule.queued_job import CLASSES, FADES, Held, Rules
+from cloud_builder.planning.schedule.usage import MOST_BYTES, AskerUsed, Usage, that_fit
 
 NAMES = st.sampled_from(["a", "b", "c"])
 PRIORITIES = list(Priority)

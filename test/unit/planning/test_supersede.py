@@ -11,7 +11,7 @@ from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.unit import Target
 from cloud_builder.planning.records import JobRecord, RequestRecord
-from cloud_builder.planning.supersede import Push, end, give_way, may_give_way, taking_over
+from cloud_builder.planning.request.supersede import Push, end, give_way, may_give_way, taking_over
 
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 ALIVE = {"lib", "tool", "card"}

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from records_of import job, runner
 
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.planning import advance, trust
-from cloud_builder.planning.advance import DIED, HANDED_BACK, LOST_BROKER
-from cloud_builder.planning.trust import End
+from cloud_builder.planning.attempt import quarantine, transitions
+from cloud_builder.planning.attempt.quarantine import End
+from cloud_builder.planning.attempt.transitions import DIED, HANDED_BACK, LOST_BROKER
 
 ERROR = End(Outcome.ERROR, "machine", "No space left on device\nmore")
 WELL = End(Outcome.SUCCESS, "", "")
@@ -19,15 +19,15 @@ def after(known, *ends, now=100.0, every=10.0):
     """Each end is that of a job of its own, handed out just before."""
     for number, end in enumerate(ends):
         at = now + every * number
-        one = advance.assign(job(int(at)), "r1", 1.0, at - 1.0)
-        known = trust.after(known, one, end, at, LIMIT)
+        one = transitions.assign(job(int(at)), "r1", 1.0, at - 1.0)
+        known = quarantine.after(known, one, end, at, LIMIT)
     return known
 
 
 def test_three_errors_in_a_row_set_a_runner_aside_with_the_reason():
     assert not after(None, ERROR, ERROR).is_set_aside
     known = after(None, ERROR, ERROR, ERROR)
-    assert (known.is_set_aside, known.until - known.at) == (True, trust.FIRST_PAUSE)
+    assert (known.is_set_aside, known.until - known.at) == (True, quarantine.FIRST_PAUSE)
     assert known.reason == "its last 3 jobs ended in error: No space left on device"
 
 
@@ -52,21 +52,23 @@ def test_what_is_not_its_fault_neither_counts_nor_breaks_the_row(end):
 def test_the_same_job_again_and_again_says_nothing_of_the_runner():
     known = None
     for number in range(10):
-        known = trust.after(known, advance.assign(job(1), "r1", 1.0, 10.0 * number), ERROR, 10.0 * number + 1, LIMIT)
+        known = quarantine.after(
+            known, transitions.assign(job(1), "r1", 1.0, 10.0 * number), ERROR, 10.0 * number + 1, LIMIT
+        )
     assert not known.is_set_aside
 
 
 def test_a_source_that_cannot_be_reached_counts_once_with_all_its_jobs():
-    away = End(Outcome.ERROR, trust.UNREACHABLE, "no answer")
+    away = End(Outcome.ERROR, quarantine.UNREACHABLE, "no answer")
     assert not after(None, *[away] * 9).is_set_aside
     assert after(None, away, ERROR, away, ERROR).is_set_aside
 
 
 def test_what_ends_all_slots_at_once_is_one_incident():
-    jobs = [advance.assign(job(number), "r1", 1.0, 10.0) for number in range(8)]
+    jobs = [transitions.assign(job(number), "r1", 1.0, 10.0) for number in range(8)]
     known = None
     for one in jobs:
-        known = trust.after(known, one, End(Outcome.ERROR, DIED, "died"), 20.0, LIMIT)
+        known = quarantine.after(known, one, End(Outcome.ERROR, DIED, "died"), 20.0, LIMIT)
     assert len(known.errors) == 1
 
 
@@ -83,36 +85,38 @@ def test_the_pause_doubles_with_each_canary_that_fails_and_ends_with_one_that_su
 def test_nothing_before_the_pause_is_over_and_one_job_after_it():
     known = after(None, ERROR, ERROR, ERROR)
     pool = [runner("r1", slots=4), runner("r2", slots=4)]
-    caps = [trust.caps(pool, {"r1": known}, at) for at in (known.at, known.until - 1, known.until, known.until + 9999)]
+    caps = [
+        quarantine.caps(pool, {"r1": known}, at) for at in (known.at, known.until - 1, known.until, known.until + 9999)
+    ]
     assert caps == [{"r1": 0}, {"r1": 0}, {"r1": 1}, {"r1": 1}]
 
 
 def test_the_last_way_for_a_job_waits_a_minute_at_most():
     known = {name: after(None, *[ERROR] * 8).model_copy(update={"runner_id": name}) for name in ("r1", "r2", "r3")}
     pool = [runner("r1"), runner("r2", group="big"), runner("r3", arch="aarch64"), runner("r4", arch="aarch64")]
-    at = known["r1"].at + trust.LAST_WAY_PAUSE
+    at = known["r1"].at + quarantine.LAST_WAY_PAUSE
     assert known["r1"].until > at
-    assert trust.caps(pool, known, at) == {"r1": 1, "r2": 1, "r3": 0}
-    assert trust.caps([*pool, runner("r5", group="big")], known, at) == {"r1": 0, "r2": 0, "r3": 0}
+    assert quarantine.caps(pool, known, at) == {"r1": 1, "r2": 1, "r3": 0}
+    assert quarantine.caps([*pool, runner("r5", group="big")], known, at) == {"r1": 0, "r2": 0, "r3": 0}
 
 
 def test_where_all_are_set_aside_a_job_is_told_the_reason():
     known = {"r1": after(None, ERROR, ERROR, ERROR)}
-    assert trust.why_none([runner("r1"), runner("r2")], known) == ""
-    told = trust.why_none([runner("r1")], known)
+    assert quarantine.why_none([runner("r1"), runner("r2")], known) == ""
+    told = quarantine.why_none([runner("r1")], known)
     assert "every runner that could take it is set aside (r1)" in told
     assert "No space left on device" in told
 
 
 def test_a_pause_written_down_while_the_clock_was_ahead_is_not_waited_for():
     known = after(None, ERROR, ERROR, ERROR, now=1e6)
-    assert trust.caps([runner("r1"), runner("r2")], {"r1": known}, 500.0) == {"r1": 1}
+    assert quarantine.caps([runner("r1"), runner("r2")], {"r1": known}, 500.0) == {"r1": 1}
 
 
 def test_a_runner_that_was_told_to_stop_may_try_at_once():
     known = after(None, ERROR, ERROR, ERROR)
-    back = trust.returned(known, known.at + 1)
-    assert trust.caps([runner("r1"), runner("r2")], {"r1": back}, known.at + 1) == {"r1": 1}
+    back = quarantine.returned(known, known.at + 1)
+    assert quarantine.caps([runner("r1"), runner("r2")], {"r1": back}, known.at + 1) == {"r1": 1}
 
 
 ENDS = st.sampled_from(
@@ -128,8 +132,8 @@ def test_whatever_happens_each_pool_has_a_way_within_a_minute(history):
     pool = [runner(name) for name in NAMES]
     for name, end, passes, number in history:
         now += passes
-        ended = trust.after(known.get(name), advance.assign(job(number), name, 1.0, now), end, now, LIMIT)
+        ended = quarantine.after(known.get(name), transitions.assign(job(number), name, 1.0, now), end, now, LIMIT)
         known = {other: one for other, one in {**known, name: ended}.items() if one is not None}
-        soon = trust.caps(pool, known, now + trust.LAST_WAY_PAUSE)
+        soon = quarantine.caps(pool, known, now + quarantine.LAST_WAY_PAUSE)
         assert any(soon.get(one.runner_id, 1) for one in pool)
-        assert all(not one.is_set_aside or one.pause <= trust.LONGEST_PAUSE for one in known.values())
+        assert all(not one.is_set_aside or one.pause <= quarantine.LONGEST_PAUSE for one in known.values())

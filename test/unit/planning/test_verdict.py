@@ -5,10 +5,10 @@ from __future__ import annotations
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning import verdict
-from cloud_builder.planning.expand import expand
-from cloud_builder.planning.graph import Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
 from cloud_builder.planning.records import RequestRecord
+from cloud_builder.planning.request import outcome
+from cloud_builder.planning.request.expand import expand
 
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 
@@ -25,6 +25,6 @@ def test_a_request_tells_one_line_of_its_first_failure_and_how_many_more_there_a
     failed = {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "message": "a.c:1: error: no\n  | context"}
     jobs = [job.model_copy(update=failed) for job in expand(accepted, graph([world]), 1)]
     request = RequestRecord.model_validate({**accepted.model_dump(), "url": "file:///s", "sequence": 1})
-    told = verdict.finished(request, jobs, "", 2.0)
+    told = outcome.finished(request, jobs, "", 2.0)
     assert told.message == "p/one for bookworm.x86_64: a.c:1: error: no (and 1 more)"
     assert told.jobs[0].message == failed["message"]

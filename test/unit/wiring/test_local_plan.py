@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloud_builder.errors import Rejected
-from cloud_builder.wiring.local import plan
+from cloud_builder.wiring.local_build import plan
 
 
 def package(top: Path, name: str, needs: str = "debhelper") -> Path:

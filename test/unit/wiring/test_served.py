@@ -4,7 +4,7 @@ import pytest
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.settings import CollectorSettings
-from cloud_builder.wiring.served import public_url
+from cloud_builder.wiring.public_url import public_url
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError
 
-from cloud_builder.adapters.kafka.member import refuse
+from cloud_builder.adapters.kafka.share_group import refuse
 from cloud_builder.errors import Rejected
 from cloud_builder.mesh.codec import encode
 from cloud_builder.model.dispatch import Dispatch
@@ -16,7 +16,7 @@ from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings, Settings
 from cloud_builder.ports.broker import Partition, Record
 from cloud_builder.wiring import assemble
-from cloud_builder.wiring.queue import offers, read_offer, refuse_what_cannot_share
+from cloud_builder.wiring.broker import offers, read_offer, refuse_what_cannot_share
 
 EMBEDDED = BrokerSettings(embedded=True)
 SHARED = Dispatch.SHARED_QUEUE

@@ -11,13 +11,13 @@ from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Fenced
 from cloud_builder.flow.scheduler import SchedulerFlow
-from cloud_builder.mesh import succession
+from cloud_builder.mesh import leadership
 from cloud_builder.mesh.codec import encode
-from cloud_builder.mesh.succession import Reign
+from cloud_builder.mesh.leadership import Reign
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.settings import SchedulerSettings
 from cloud_builder.model.topics import RUNNERS, STATE
-from cloud_builder.ports.pulse import Unwatched
+from cloud_builder.ports.health import Unwatched
 from cloud_builder.wiring.standby import Turn
 
 
@@ -51,5 +51,5 @@ def test_who_was_overtaken_before_it_began_follows_and_does_not_take_the_others_
         with pytest.raises(Fenced) as fenced:
             turn._lead(Reign("one", 1), lambda settings, stack: SchedulerFlow(SchedulerSettings(), "http://here"))
     assert fenced.value.is_certain
-    assert succession.reign_of(state) is None
+    assert leadership.reign_of(state) is None
     assert turn._at_once() is None, "started again it does not throw out the one that leads"

@@ -1,0 +1,189 @@
+"""The programs that put a source's build dependencies into a layer, and what apt says when they cannot be had.
+
+Packages of ours come as a flat repository in the workspace, which the sandbox sees as /layer, pinned above all others;
+those of the distribution from the repositories of the build root, whose lists are in it. This is the one place where a
+build root has a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
+from cloud_builder.ports.recipe import BUILDER, Action, PackageSource
+from cloud_builder.ports.sandbox import Bind
+
+from . import binary_package
+from .build_commands import PATH, profiles_of
+from .relations import wanted
+
+NEEDED = "build-essential, dpkg-dev, fakeroot"
+"""What the recipe itself calls, whatever the source asks for."""
+
+_APT = """
+APT::Install-Recommends "false";
+APT::Get::Assume-Yes "true";
+APT::Get::allow-downgrades "true";
+APT::Sandbox::User "root";
+Acquire::Retries "3";
+Acquire::http::Timeout "30";
+Acquire::https::Timeout "30";
+Acquire::Languages "none";
+Debug::NoLocking "true";
+Dpkg::Use-Pty "false";
+DPkg::Options { "--force-unsafe-io"; "--force-confnew"; };
+"""
+_NO_CACHE = 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
+"""apt's cache in the root fits its own repositories alone; another one would be 70 MB in every layer."""
+_PIN = 'Package: *\nPin: origin ""\nPin-Priority: 1001\n'
+_INSTALL = f"""
+set -eu; umask 022
+list=/etc/apt/sources.list.d/cb-offered.list pin=/etc/apt/preferences.d/cb-offered
+printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
+if [ -s /layer/Packages ]; then
+    mkdir -p "${{list%/*}}" "${{pin%/*}}"
+    echo 'deb [trusted=yes] file:/layer ./' > "$list"
+    cp /layer/pin "$pin"
+    apt-get update -o Dir::Etc::SourceList="$list" -o Dir::Etc::SourceParts=/dev/null -o APT::Get::List-Cleanup=0
+fi
+apt-get build-dep /layer/source || {{
+    if ! apt-get --simulate build-dep /layer/source >/dev/null 2>&1; then
+        apt-cache policy $(cat /layer/wanted)
+        exit 1
+    fi
+    echo 'The lists of packages may be older than the mirror: reading them again.'
+    apt-get update && apt-get build-dep /layer/source
+}}
+newer=
+while read -r name arch version; do
+    have=$(dpkg-query -W -f '${{db:Status-Status}} ${{Version}}' "$name:$arch" 2>/dev/null ||
+           dpkg-query -W -f '${{db:Status-Status}} ${{Version}}' "$name" 2>/dev/null || true)
+    case $have in "installed $version") ;; installed*) newer="$newer $name=$version" ;; esac
+done < /layer/names
+[ -z "$newer" ] || apt-get install $newer
+rm -f "$list" "$pin" /var/lib/apt/lists/_layer_* /var/cache/apt/*.bin
+getent group {BUILDER} >/dev/null || echo 'builder:x:{BUILDER}:' >> /etc/group
+getent passwd {BUILDER} >/dev/null || echo 'builder:x:{BUILDER}:{BUILDER}::/nonexistent:/bin/sh' >> /etc/passwd
+mkdir -p /build; chown {BUILDER}:{BUILDER} /build
+"""
+_ENVIRONMENT = {
+    "PATH": PATH,
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "APT_CONFIG": "/layer/apt.conf",
+}
+_LISTED = ("dpkg-query", "-W", "-f", r"${Package} ${Version} ${Architecture}\n")
+
+_HEADING = "The following packages have unmet dependencies"
+_UNMET = re.compile(r"^ *builddeps:.* : (?P<first>.*)|^ +(?P<next>(?:Pre-)?Depends: .*|Conflicts: .*)")
+_CANDIDATE = re.compile(r"^  Candidate: (?P<version>\S+)")
+_REASON = re.compile(r"(?:Pre-)?(?P<kind>Depends|Conflicts): (?P<what>.+?)(?: but (?P<why>.*))?$")
+_MIRROR = re.compile(
+    r"Failed to fetch|Could not (resolve|connect)|Temporary failure|Unable to (fetch|connect)|Hash Sum mismatch"
+    r"|Connection (failed|timed out)|No space left on device|File has unexpected size|Splitting up .* failed"
+)
+
+
+def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
+    """See ports.recipe.Recipe.install."""
+    (workspace / "source" / "debian").mkdir(parents=True)
+    (workspace / "source" / "debian" / "control").write_text(_control(source), encoding="utf-8")
+    (workspace / "wanted").write_text(" ".join(wanted(source)), encoding="utf-8")
+    (workspace / "apt.conf").write_text(_APT + (_NO_CACHE if offered else ""), encoding="utf-8")
+    (workspace / "pin").write_text(_PIN, encoding="utf-8")
+    _index(offered, workspace)
+    (cache / "partial").mkdir(parents=True, exist_ok=True)
+    return Action(
+        command=("sh", "-c", _INSTALL, "install"),
+        uid=0,
+        network=True,
+        environment={**_ENVIRONMENT, **profiles_of(source)},
+        binds=(Bind(workspace, "/layer"), Bind(cache, "/var/cache/apt/archives", writable=True)),
+    )
+
+
+def installed() -> Action:
+    return Action(command=_LISTED, environment=_ENVIRONMENT)
+
+
+def _control(source: PackageSource) -> str:
+    """A debian/control with the relations alone: just what the layer's key covers."""
+    fields = dict(source.build_depends)
+    fields["Build-Depends"] = ", ".join(filter(None, (fields.get("Build-Depends"), NEEDED)))
+    return "".join(f"{field}: {value}\n" for field, value in (("Source", source.name), *fields.items()))
+
+
+def _index(offered: Sequence[Path], workspace: Path) -> None:
+    """Writes Packages, and `names` with one `name architecture version` a line."""
+    stanzas, names = [], []
+    for path in offered:
+        control = binary_package.read(path)
+        package = binary_package.binary_package(control)
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        filename = str(path.relative_to(workspace))
+        stanzas.append(binary_package.packages_entry(control, filename, path.stat().st_size, digest))
+        names.append(f"{package.name} {package.architecture} {package.version}\n")
+    (workspace / "Packages").write_text("\n".join(stanzas), encoding="utf-8")
+    (workspace / "names").write_text("".join(names), encoding="utf-8")
+
+
+def explain(source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
+    """See ports.recipe.Recipe.explain_install."""
+    trouble = next((line for line in said if _MIRROR.search(line)), None)
+    if trouble:
+        hint = "Is the mirror that build_root.kiwi names reachable from the runner?"
+        return Retryable(f"packages cannot be fetched: {trouble.strip()}", code="mirror", hint=hint, delay=10.0)
+    unmet = _unmet(said)
+    if unmet:
+        hint = (
+            "Correct debian/control, add a unit that provides it, or add a repository that has it to build_root.kiwi."
+        )
+        return Permanent(unmet, code="build-dependency", hint=hint)
+    cause = next((line for line in said if line.startswith(("E: ", "dpkg: error"))), "apt failed")
+    hint = "The log has all that apt said; `cb-ctl shell` opens the same root."
+    return Permanent(f"the build dependencies cannot be installed: {cause}", code="build-dependency", hint=hint)
+
+
+def _unmet(said: Sequence[str]) -> str:
+    """What of Build-Depends cannot be satisfied, by reason: as apt told at last."""
+    found: dict[tuple[str, str], list[str]] = {}
+    candidates = _candidates(said)
+    told = max((number for number, line in enumerate(said) if line.startswith(_HEADING)), default=0)
+    for line in said[told:]:
+        match = _UNMET.match(line)
+        if match is None and found:
+            break
+        if match is None or (match["next"] and not found):
+            continue
+        relation = _REASON.match(match["first"] or match["next"])
+        if relation:
+            field = "Build-Depends" if relation["kind"] == "Depends" else "Build-Conflicts"
+            why = _why(relation["what"], relation["why"] or "", candidates)
+            found.setdefault((field, why), []).append(relation["what"])
+    return "; ".join(f"{field}: {', '.join(what)} cannot be satisfied: {why}" for (field, why), what in found.items())
+
+
+def _candidates(said: Sequence[str]) -> dict[str, str]:
+    """What `apt-cache policy` printed: the version of each package that apt would take."""
+    found = {}
+    for name, line in pairwise(line for line in said if not line.startswith("  Installed: ")):
+        version = _CANDIDATE.match(line)
+        if version and version["version"] != "(none)":
+            found[name.rstrip(":")] = version["version"]
+    return found
+
+
+def _why(relation: str, reason: str, candidates: Mapping[str, str]) -> str:
+    name = re.split(r"[ :]", relation)[0]
+    if "not installable" in reason or ("|" not in relation and candidates and name not in candidates):
+        return "no such package in the repositories of the build root or in the mesh"
+    if "(" in relation and name in candidates and "|" not in relation:
+        return f"there is {candidates[name]}"
+    return f"apt says: {reason}" if reason else "apt gives no reason"

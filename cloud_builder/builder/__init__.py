@@ -1,0 +1,1 @@
+"""Carries out one build, without any mesh."""

@@ -1,0 +1,111 @@
+"""The end of a request: its verdict, where to fetch what, and for each job that failed why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cloud_builder.errors import CloudBuilderError, ExitCode
+from cloud_builder.model.outcome import UNCHANGED, Outcome, is_good
+
+from .download import tail_of
+from .output import duration, styled
+from .session import Session
+
+SHOWN_FAILURES = 3
+LAST_LINES = 15
+TELLING_STEPS = ("fetch", "source", "dependencies")
+"""Their messages name the cause; the log's last lines add nothing to it."""
+
+_CODES = {
+    "success": ExitCode.SUCCESS,
+    "failure": ExitCode.FAILED,
+    "rejected": ExitCode.REJECTED,
+    "canceled": ExitCode.FAILED,
+    "superseded": ExitCode.FAILED,
+    "error": ExitCode.INFRASTRUCTURE,
+}
+
+
+def state_of(job: dict[str, Any]) -> str:
+    """In a word. What was not touched because nothing had changed was not skipped for a fault."""
+    if job.get("outcome") == Outcome.SKIPPED and job.get("code") == UNCHANGED:
+        return UNCHANGED
+    return str(job.get("outcome") or job["state"])
+
+
+def exit_code(request: dict[str, Any]) -> ExitCode:
+    return _CODES.get(str(request.get("outcome")), ExitCode.INFRASTRUCTURE)
+
+
+def show_ending(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
+    outcome = str(request.get("outcome"))
+    took = duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
+    click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}{_saved(request)}")
+    failed = _telling([job for job in jobs if job.get("outcome") in ("failure", "error")])[:SHOWN_FAILURES]
+    for text in (request.get("message"), request.get("hint")) if not failed else ():
+        for line in str(text or "").splitlines():
+            click.echo(f"  {line}", err=outcome != "success")
+    for job in failed:
+        _show_failure(mesh, job)
+    for repository in request.get("repositories") or []:
+        _show_repository(repository)
+    if any(is_good(str(job.get("outcome")), str(job.get("code"))) for job in jobs):
+        click.echo(f"  files:      cb-ctl get {request['request_id']} -o DIR")
+
+
+def _counts(jobs: list[dict[str, Any]]) -> str:
+    numbers: dict[str, int] = {}
+    for job in jobs:
+        state = state_of(job)
+        numbers[state] = numbers.get(state, 0) + 1
+    said = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    return f" ({said})" if said else ""
+
+
+def _saved(request: dict[str, Any]) -> str:
+    """What was not built again would have taken so long."""
+    saved = (request.get("summary") or {}).get("saved") or 0.0
+    return f", saved {duration(saved)}" if saved >= 1 else ""
+
+
+def _telling(failed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of those that were not tried for one and the same cause (a dependency cycle) the first; what was tried before."""
+    tried = [job for job in failed if job.get("attempt")]
+    causes = {job.get("message"): job for job in reversed(failed) if not job.get("attempt")}
+    return [*tried, *reversed(causes.values())]
+
+
+def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
+    step = f" in step {job['step']}" if job.get("step") else ""
+    click.echo(f"\n{job['unit']} {job['target']}: {styled(str(job['outcome']))}{step}", err=True)
+    message = str(job.get("message") or "").splitlines()
+    for line in [*message, *str(job.get("hint") or "").splitlines()]:
+        click.echo(f"  {line}", err=True)
+    if not job.get("attempt"):
+        return
+    for line in _last_lines(mesh, job) if len(message) < 2 and job.get("step") not in TELLING_STEPS else ():
+        click.echo(f"  | {line}", err=True)
+    click.echo(f"  whole log:  cb-ctl logs {job['job_id']}", err=True)
+
+
+def _last_lines(mesh: Session, job: dict[str, Any]) -> list[str]:
+    """Of a log whose end the message does not tell already."""
+    try:
+        return tail_of(mesh, job["job_id"], LAST_LINES)
+    except CloudBuilderError as unread:
+        return [f"(its log cannot be read: {unread.message})"]
+
+
+def _show_repository(repository: dict[str, Any]) -> None:
+    """What to type to install from it."""
+    url = str(repository["url"]).rstrip("/")
+    click.echo(f"  repository: {url}")
+    for line in apt_lines(str(repository["repository"]), url):
+        click.echo(f"    {line}")
+
+
+def apt_lines(name: str, url: str) -> list[str]:
+    """The commands that point apt at a repository."""
+    return [f"curl -fsS {url}/{name}.sources | sudo tee /etc/apt/sources.list.d/{name}.sources", "sudo apt-get update"]

@@ -1,0 +1,256 @@
+"""Events → documents. Each event is folded so that its repetition changes nothing, and so that events of different
+topics (whose order among each other nobody promises) come to the same end.
+
+    source      name                   the followed commit, with the problems of its units, and why it cannot be read
+    unit        source:path            parent: source
+    request     id                     by time of acceptance
+    job         id                     parent: request; by time of first mention
+    job-state   job id                 parent: state or outcome, for counting
+    job-name    job id                 parent: unit's last name, for finding
+    attempt     job/number             parent: job
+    runner      id
+    aside       runner id              why the scheduler gives it no work, and until when
+    repository  name
+    dead        id
+
+What units were before, and which push changed them, is in history.py; what is new of a request in changes.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cloud_builder.model import events as e
+from cloud_builder.model.outcome import JobState
+from cloud_builder.ports.state import Document, Documents
+
+from . import change_index, history, livelog
+
+RUNNER_KEPT = 86400.0
+"""A runner silent for so long is shown no more."""
+DEAD_KEPT = 1000
+
+
+def fold(payload: e.Payload, state: Documents) -> None:
+    """Puts what an event tells into the read model; events that it does not show are passed over."""
+    if isinstance(payload, e.JobEvent):
+        _job(payload, state)
+    elif action := _ACTIONS.get(type(payload)):
+        action(payload, state)
+
+
+def forget_silent_runners(state: Documents, now: float) -> None:
+    silent = [key for key, runner in state.find("runner") if now - runner["at"] > RUNNER_KEPT]
+    for key in silent:
+        state.delete("runner", key)
+        state.delete("aside", key)
+
+
+def _source_revised(event: e.SourceRevised, state: Documents) -> None:
+    if not event.followed:
+        return
+    history.revise(event, state)
+    old = state.get("source", event.source) or {}
+    first = event.part == 0
+    problems = [problem.model_dump() for problem in event.problems]
+    head = event.model_dump(include={"source", "url", "branch", "revision"})
+    head["problems"] = problems if first else [*old.get("problems", []), *problems]
+    for unit in event.units:
+        body = {**unit.model_dump(mode="json"), "source": event.source, "revision": event.revision}
+        state.put("unit", f"{event.source}:{unit.path}", body, parent=event.source)
+    if event.part == event.parts - 1:
+        _drop_units(event.source, state, but=event.revision)
+    head["units"] = state.count("unit", parent=event.source)
+    head["trouble"] = old.get("trouble")
+    state.put("source", event.source, head)
+
+
+def _drop_units(source: str, state: Documents, but: str = "") -> None:
+    for key in [key for key, unit in state.find("unit", parent=source) if unit["revision"] != but]:
+        state.delete("unit", key)
+        history.forget(key, state)
+
+
+def _source_troubled(event: e.SourceTroubled, state: Documents) -> None:
+    unread = {"source": event.source, "url": event.url, "branch": "", "revision": "", "problems": [], "units": 0}
+    trouble = event.model_dump(include={"code", "message", "hint", "at"}) if event.message else None
+    state.put("source", event.source, {**unread, **(state.get("source", event.source) or {}), "trouble": trouble})
+
+
+def _source_removed(event: e.SourceRemoved, state: Documents) -> None:
+    _drop_units(event.source, state)
+    state.delete("source", event.source)
+
+
+def _accepted(event: e.RequestAccepted, state: Documents) -> None:
+    if event.plan:  # whoever asked for it gets it on cb.plan
+        return
+    old = state.get("request", event.request_id) or {}
+    told = event.model_dump(mode="json")
+    _put_request({"state": "accepted", **told, **_ending(old)}, state)
+
+
+def _ending(old: Document) -> Document:
+    """What is known of a request's end, which outlives a late word about its beginning."""
+    if old.get("state") not in ("finished", "rejected"):
+        return {key: old[key] for key in ("state",) if old.get("state") == "running"}
+    names = ("state", "outcome", "code", "message", "hint", "summary", "repositories", "objects_url", "finished_at",
+             "jobs")  # fmt: skip
+    return {key: old[key] for key in names if key in old}
+
+
+def _rejected(event: e.RequestRejected, state: Documents) -> None:
+    told = event.model_dump(mode="json")
+    ended = {"state": "rejected", "outcome": "rejected", "finished_at": event.rejected_at}
+    _put_request({"accepted_at": event.rejected_at, **told, **ended}, state)
+
+
+def _finished(event: e.RequestFinished, state: Documents) -> None:
+    if event.code == "planned":
+        return
+    old = state.get("request", event.request_id) or {}
+    told = {**event.model_dump(mode="json", exclude={"jobs"}), "jobs": len(event.jobs) + event.left_out}
+    if event.outcome == "rejected":
+        told["accepted_at"] = old.get("accepted_at") or event.finished_at
+    kept = {key: value for key, value in told.items() if value or key not in old}
+    _put_request({**old, **kept, "state": "rejected" if event.outcome == "rejected" else "finished"}, state)
+    for job in event.jobs:
+        _job_result(job, event, state)
+
+
+def _job_result(job: e.JobResult, event: e.RequestFinished, state: Documents) -> None:
+    """A job whose own verdict was not heard (yet): the broker may have lost it."""
+    known = state.get("job", job.job_id) or {}
+    old = known or {"first_at": event.finished_at, "attempt": 0, "runner_id": None}
+    if old.get("state") == JobState.FINISHED:
+        return
+    told = job.model_dump(mode="json") | {"target": old.get("target") or {"name": job.target}}
+    ended = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at}
+    ended |= {"waiting_for": [], "hold": None}
+    of = {"request_id": event.request_id, "source": event.source, "revision": event.revision, "reason": ""}
+    body = {**old, **told, **of, **ended}
+    history.note_newest(body, state)
+    _put_job(known, body, state)
+
+
+def _put_request(body: Document, state: Documents) -> None:
+    state.put("request", body["request_id"], body, rank=body.get("accepted_at") or body.get("finished_at") or 0.0)
+
+
+def _job(event: e.JobEvent, state: Documents) -> None:
+    old = state.get("job", event.job_id) or {}
+    body = {"first_at": event.at, **old, **event.model_dump(mode="json"), **history.told(event, old)}
+    if not old:
+        history.note_newest(body, state)
+    if isinstance(event, e.JobRunning):
+        body["started_at"] = event.at
+        _request_runs(event.request_id, state)
+    if isinstance(event, e.JobFinished):
+        body["finished_at"] = event.at
+    else:
+        body["outcome"] = None
+    if not isinstance(event, e.JobQueued | e.JobBlocked):
+        body.update(waiting_for=[], reason="")
+    if not isinstance(event, e.JobQueued):
+        body["hold"] = None
+    _put_job(old, body, state)
+
+
+def _put_job(old: Document, body: Document, state: Documents) -> None:
+    """`old`: what was known of it; empty: nothing."""
+    job, at = body["job_id"], body["first_at"]
+    if body.get("outcome") and body.get("log"):
+        livelog.drop(job, state)
+    history.remember(body, state)
+    state.put("job", job, body, parent=body["request_id"], rank=at)
+    state.put("job-state", job, {}, parent=body.get("outcome") or body["state"], rank=at)
+    if not old:
+        state.put("job-name", job, {}, parent=body["unit"].rsplit("/", 1)[-1], rank=at)
+        change_index.note_target(body, state)
+    if not old or body.get("artifacts"):
+        change_index.note_made(body, state)
+    if body != old:
+        change_index.note(job, body["request_id"], state)
+
+
+def _request_runs(request_id: str, state: Documents) -> None:
+    request = state.get("request", request_id)
+    if request and request["state"] == "accepted":
+        _put_request({**request, "state": "running"}, state)
+
+
+def _attempt_started(event: e.AttemptStarted, state: Documents) -> None:
+    key = _attempt_key(event.job_id, event.attempt)
+    old = state.get("attempt", key) or {}
+    state.put("attempt", key, {**event.model_dump(mode="json"), **old}, parent=event.job_id, rank=event.attempt)
+
+
+def _attempt_finished(event: e.AttemptFinished, state: Documents) -> None:
+    key = _attempt_key(event.job_id, event.attempt)
+    state.put("attempt", key, event.model_dump(mode="json"), parent=event.job_id, rank=event.attempt)
+
+
+def _attempt_key(job: str, number: int) -> str:
+    return f"{job}/{number}"
+
+
+def _log_appended(event: e.LogAppended, state: Documents) -> None:
+    job = state.get("job", event.job_id) or {}
+    if not (job.get("state") == JobState.FINISHED and job.get("log")):
+        livelog.append(event, state)
+        if job:
+            change_index.note(event.job_id, job["request_id"], state)
+
+
+def _runner_seen(event: e.RunnerSeen, state: Documents) -> None:
+    state.put("runner", event.runner_id, {**event.model_dump(mode="json"), "draining": False, "reason": ""})
+
+
+def _runner_draining(event: e.RunnerDraining, state: Documents) -> None:
+    if old := state.get("runner", event.runner_id):
+        gone = {"draining": True, "reason": event.reason, "at": event.at, "attempts": []}
+        state.put("runner", event.runner_id, {**old, **gone})
+
+
+def _runner_set_aside(event: e.RunnerSetAside, state: Documents) -> None:
+    """An older word than the one that is known changes nothing: the topic may be read again from anywhere."""
+    old = state.get("aside", event.runner_id)
+    if old is None or old["at"] <= event.at:
+        state.put("aside", event.runner_id, event.model_dump(mode="json"))
+
+
+def _published(event: e.RepositoryPublished, state: Documents) -> None:
+    body = event.model_dump(mode="json", exclude={"jobs"})
+    state.put("repository", event.repository, {**body, "failed": ""})
+
+
+def _publish_failed(event: e.PublishFailed, state: Documents) -> None:
+    old = state.get("repository", event.repository) or {"repository": event.repository, "at": event.at}
+    state.put("repository", event.repository, {**old, "failed": event.message})
+
+
+def _dead(event: e.MessageDead, state: Documents) -> None:
+    state.put("dead", event.dead_id, event.model_dump(mode="json", exclude={"value", "headers"}), rank=event.at)
+    surplus = state.count("dead") - DEAD_KEPT
+    for key in [key for key, _ in state.find("dead", most=surplus)] if surplus > 0 else []:
+        state.delete("dead", key)
+
+
+_ACTIONS: dict[type[e.Payload], Callable[[Any, Documents], None]] = {
+    e.SourceRevised: _source_revised,
+    e.SourceTroubled: _source_troubled,
+    e.SourceRemoved: _source_removed,
+    e.RequestAccepted: _accepted,
+    e.RequestRejected: _rejected,
+    e.RequestFinished: _finished,
+    e.AttemptStarted: _attempt_started,
+    e.AttemptFinished: _attempt_finished,
+    e.LogAppended: _log_appended,
+    e.RunnerSeen: _runner_seen,
+    e.RunnerDraining: _runner_draining,
+    e.RunnerSetAside: _runner_set_aside,
+    e.RepositoryPublished: _published,
+    e.PublishFailed: _publish_failed,
+    e.MessageDead: _dead,
+}

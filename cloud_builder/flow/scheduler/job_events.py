@@ -1,0 +1,104 @@
+"""What the others are told of jobs and requests."""
+
+from __future__ import annotations
+
+from cloud_builder.model.events import (
+    Hold,
+    JobAssigned,
+    JobBlocked,
+    JobFinished,
+    JobQueued,
+    JobRunning,
+    RequestFinished,
+)
+from cloud_builder.model.ids import RunnerId
+from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.planning.records import JobRecord
+from cloud_builder.ports.mesh import Work
+
+from .state import about
+
+RECENT = 50
+"""Results that are told again to a broker without memory."""
+
+
+def order_of(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
+    assert job.input_key is not None
+    return JobAssigned.trusted(
+        job_id=job.job_id,
+        attempt=job.attempt,
+        runner_id=runner_id,
+        request_id=job.request_id,
+        source=job.source,
+        url=job.url,
+        revision=job.revision,
+        unit=job.unit,
+        directory=job.directory,
+        name=job.name,
+        kind=job.kind,
+        tree=job.tree,
+        target=job.target,
+        input_key=job.input_key,
+        buildroot=job.buildroot,
+        repositories=job.repositories,
+        profiles=job.profiles,
+        dependencies=job.dependencies,
+        lease=lease,
+    )
+
+
+def tell(work: Work, job: JobRecord, reason: str = "", hold: Hold | None = None) -> None:
+    """Where a job stands; `reason` and `hold` of one that waits for a slot."""
+    if job.is_finished:
+        work.emit(verdict_of(job, work.now))
+    elif job.state is JobState.RUNNING:
+        assert job.runner_id is not None
+        work.emit(about(JobRunning, job, work.now, attempt=job.attempt, runner_id=job.runner_id))
+    elif job.state is JobState.BLOCKED and job.twin:
+        work.emit(about(JobBlocked, job, work.now, waiting_for=(job.twin,), reason="the same inputs are being built"))
+    elif job.state is JobState.BLOCKED:
+        work.emit(about(JobBlocked, job, work.now, waiting_for=job.needs, reason="waits for what it builds with"))
+    else:
+        told = {
+            "input_key": job.input_key,
+            "attempt": job.attempt,
+            "not_before": job.not_before,
+            "inputs": job.inputs,
+            "priority": job.priority,
+            "constraints": job.constraints,
+            "expected": job.expected,
+            "path": job.path,
+        }
+        work.emit(about(JobQueued, job, work.now, **told, reason=reason, hold=hold))
+
+
+def verdict_of(job: JobRecord, now: float) -> JobFinished:
+    return about(
+        JobFinished,
+        job,
+        now,
+        outcome=job.outcome,
+        attempt=job.attempt,
+        runner_id=job.runner_id,
+        input_key=job.input_key,
+        artifacts=job.artifacts,
+        log=job.log,
+        code=job.code,
+        message=job.message,
+        hint=job.hint,
+        step=job.step,
+        reused_from=job.reused_from,
+        timings=job.timings,
+        publish=job.publish,
+        repository=job.repository,
+        sequence=job.sequence,
+        skipped_for=job.needs if job.outcome is Outcome.SKIPPED and not job.is_good else (),
+    )
+
+
+def last_word(work: Work, finished: RequestFinished) -> None:
+    """The end of a request; those told last are kept, for a broker that loses its memory before all have read it."""
+    work.emit(finished)
+    work.state.put("ended", finished.request_id, finished.model_dump(mode="json"), rank=finished.finished_at)
+    for oldest, _ in list(work.state.find("ended", most=max(0, work.state.count("ended") - RECENT))):
+        work.state.delete("ended", oldest)

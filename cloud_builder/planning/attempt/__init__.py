@@ -1,0 +1,1 @@
+"""What a report makes of a job, and of a runner."""

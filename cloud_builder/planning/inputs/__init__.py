@@ -1,0 +1,1 @@
+"""What a job is built with, and its key."""

@@ -1,0 +1,204 @@
+"""What a request would build, and why, without building it.
+
+In come the jobs of an expanded request in their order, and lookups into what is known; out comes a line a job and the
+totals. It goes through the jobs as the scheduler would, with one difference: what a build makes is not known before it
+is built. So a job whose needs would be built is
+
+    build   when something else of it has changed, or it was never built
+    maybe   when only those needs are new: they may come out as they were, and then it is not touched (cut-off)
+
+A job whose needs stand still has a known input key, and what that led to is what would become of it. One that has
+failed already, in a dependency cycle without a way in, `cannot` be built; nor can what needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
+from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.ids import InputKey, JobId
+from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.planning.inputs.artifacts import Made
+from cloud_builder.planning.inputs.inputs import Dependencies, dependencies, from_built, input_key, inputs_of
+from cloud_builder.planning.records import Built, JobRecord, Offer, RunnerRecord
+
+from . import totals
+
+MOST_NAMED = 3
+_OWN = (
+    ("tree", "its files changed"),
+    ("buildroot", "its build_root.kiwi changed"),
+    ("repositories", "the package repositories of its build root changed"),
+    ("profiles", "built with other build profiles"),
+    ("recipe", "a newer cb-runner builds otherwise"),
+)
+
+
+class Last(Lenient):
+    """The last good build of a unit for a target. `inputs` None: they were not written down."""
+
+    seconds: float = 0.0
+    inputs: Inputs | None = None
+    job_id: JobId | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """Lookups. `offers(target, name)`: see ready.dependencies; `building`: who builds that key now."""
+
+    built: Callable[[InputKey], Built | None]
+    offers: Callable[[str, str], Iterable[Offer]]
+    last: Callable[[JobRecord], Last | None]
+    building: Callable[[InputKey], JobId | None]
+    runners: Sequence[RunnerRecord] = ()
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """A job, and what would become of it. `result`: its record, with its artifacts where they are known. `seconds`: as
+    long as it took last; None: it was never built."""
+
+    result: JobRecord
+    verdict: PlanVerdict
+    why: str
+    from_job: JobId | None = None
+    seconds: float | None = None
+
+    @property
+    def is_moving(self) -> bool:
+        """What it makes is not known."""
+        return self.verdict in (PlanVerdict.BUILD, PlanVerdict.MAYBE)
+
+
+def draw(jobs: Sequence[JobRecord], known: Known) -> tuple[list[PlannedJob], PlanTotals]:
+    """`jobs`: each after those it needs, as expand gives them."""
+    plan = _Plan(known)
+    for job in jobs:
+        plan.foresee(job)
+    return totals.lines(list(plan.found.values())), totals.totals(list(plan.found.values()), known.runners)
+
+
+class _Plan:
+    """The jobs so far."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self.found: dict[JobId, Foreseen] = {}
+        self._results: dict[JobId, JobRecord] = {}
+        self._made = Made(self._results)
+
+    def foresee(self, job: JobRecord) -> None:
+        last = self._known.last(job)
+        hopeless = [self.found[need] for need in job.needs if self.found[need].verdict is PlanVerdict.CANNOT]
+        moving = [self.found[need] for need in job.needs if self.found[need].is_moving]
+        if job.is_finished or hopeless:
+            names = list(dict.fromkeys(each.result.unit for each in hopeless))
+            why = job.message or f"needs {named(names, ', ')}, which cannot be built"
+            found = Foreseen(job, PlanVerdict.CANNOT, why)
+        else:
+            found = self._by_needs(job, moving, last) if moving else self._by_key(job, last)
+        self.found[job.job_id] = found
+        self._results[job.job_id] = found.result
+        self._made.note(found.result)
+
+    def _by_key(self, job: JobRecord, last: Last | None) -> Foreseen:
+        """Nothing that it needs would be built."""
+        uses = self._uses(job)
+        inputs = inputs_of(job, uses.used)
+        key = input_key(job, inputs)
+        seconds = _seconds(job, last)
+        built = self._known.built(key)
+        if built is not None:
+            result = from_built(job, built)
+            if result.outcome is Outcome.REUSED:
+                return Foreseen(result, PlanVerdict.REUSED, "built already with these inputs", built.job_id, seconds)
+            return Foreseen(result, PlanVerdict.UNCHANGED, "its inputs are what they were", built.job_id, seconds)
+        other = self._known.building(key)
+        if other is not None:
+            return Foreseen(job, PlanVerdict.BUILD, f"is being built already, by {other}", other, seconds)
+        return Foreseen(job, PlanVerdict.BUILD, _why(last, inputs), None, seconds)
+
+    def _by_needs(self, job: JobRecord, moving: Sequence[Foreseen], last: Last | None) -> Foreseen:
+        """Something that it needs would be built, or may be."""
+        seconds = _seconds(job, last)
+        if job.round > 1:
+            return self._again(job, seconds)
+        if last is None:
+            return Foreseen(job, PlanVerdict.BUILD, "never built", None, seconds)
+        sure = [*_own_changes(last, inputs_of(job, ())), *self._changed_needs(job, last)]
+        if sure:
+            return Foreseen(job, PlanVerdict.BUILD, named(sure, "; "), None, seconds)
+        names = list(dict.fromkeys(each.result.unit for each in moving))
+        why = f"only if {named(names, ' or ', most='one')} comes out other than it was"
+        return Foreseen(job, PlanVerdict.MAYBE, why, None, seconds)
+
+    def _again(self, job: JobRecord, seconds: float | None) -> Foreseen:
+        """A further round of a dependency cycle."""
+        told = f"round {job.round} of its cycle"
+        if any(self._results[need].profiles for need in job.needs):
+            return Foreseen(
+                job, PlanVerdict.BUILD, f"{told}: without the build profiles of the one before", None, seconds
+            )
+        why = f"{told}: only if the one before made something new"
+        return Foreseen(job, PlanVerdict.MAYBE, why, None, seconds)
+
+    def _uses(self, job: JobRecord) -> Dependencies:
+        return dependencies(job, self._made, lambda name: self._known.offers(job.target.name, name))
+
+    def _changed_needs(self, job: JobRecord, last: Last) -> Iterator[str]:
+        """Needs that would not be built, and are other than those it was built with last."""
+        before: dict[tuple[str, str], set[str]] = {}
+        for used in last.inputs.dependencies if last.inputs else ():
+            before.setdefault((used.source, used.unit), set()).add(used.sha256)
+        for need in job.needs:
+            found = self.found[need]
+            then = before.get((found.result.source, found.result.unit), set())
+            if not found.is_moving and then - {artifact.sha256 for artifact in found.result.artifacts}:
+                yield f"{found.result.unit} changed"
+
+
+def _seconds(job: JobRecord, last: Last | None) -> float | None:
+    return job.expected or (last.seconds if last else None)
+
+
+def _why(last: Last | None, inputs: Inputs) -> str:
+    if last is None:
+        return "never built"
+    if last.inputs is None:
+        return "not built with these inputs yet"
+    changes = [*_own_changes(last, inputs), *_dependency_changes(last.inputs.dependencies, inputs.dependencies)]
+    return named(changes, "; ") or "what it made last is not kept"
+
+
+def _own_changes(last: Last, inputs: Inputs) -> Iterator[str]:
+    """Of what the unit itself brings."""
+    if last.inputs is not None:
+        yield from (said for name, said in _OWN if getattr(last.inputs, name) != getattr(inputs, name))
+
+
+def _dependency_changes(before: Iterable[Used], now: Iterable[Used]) -> Iterator[str]:
+    old, new = _by_name(before), _by_name(now)
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            yield f"now builds with {name}"
+        elif name not in new:
+            yield f"no longer builds with {name}"
+        elif old[name] != new[name]:
+            yield f"{name} changed"
+
+
+def _by_name(used: Iterable[Used]) -> Mapping[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for each in used:
+        found.setdefault(each.name, set()).add(each.sha256)
+    return found
+
+
+def named(names: Sequence[str], between: str, most: str = "") -> str:
+    """The first few. `most`: what the others are called in number, `one` of 7 more."""
+    rest = len(names) - MOST_NAMED
+    more = [f"{most} of {rest} more".strip() if most else f"{rest} more"] if rest > 0 else []
+    return between.join([*names[:MOST_NAMED], *more])

@@ -1,0 +1,63 @@
+"""From settings to the broker and its shared queues: the one place that names their adapters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloud_builder.errors import Rejected
+from cloud_builder.mesh.codec import Undecodable, decode
+from cloud_builder.model.dispatch import Dispatch
+from cloud_builder.model.events import JobOffered
+from cloud_builder.model.settings import BrokerSettings, Settings
+from cloud_builder.planning.schedule.shared_queue import queues_of
+from cloud_builder.ports.broker import Record
+
+if TYPE_CHECKING:
+    from cloud_builder.ports.broker import Broker
+    from cloud_builder.ports.queue import OfferQueue
+
+
+def connect(settings: BrokerSettings, *, offers: bool = False) -> Broker:
+    """A connection to Kafka, or to the embedded broker of a running mesh. `offers`: for shared-queue dispatch."""
+    from cloud_builder.adapters.kafka.broker import KafkaBroker
+
+    return KafkaBroker(settings, offers=offers)
+
+
+def offers(settings: Settings, arch: str) -> OfferQueue | None:
+    """None: directed dispatch. Rejected when this broker cannot share out queues."""
+    if settings.dispatch is not Dispatch.SHARED_QUEUE:
+        return None
+    from cloud_builder.adapters.kafka.offer_queue import KafkaOfferQueue
+
+    check_sharing(settings.dispatch, settings.broker)
+    runner = settings.runner
+    return KafkaOfferQueue(settings.broker, queues_of(arch, runner.group), read_offer, runner.slots)
+
+
+def refuse_what_cannot_share(dispatch: Dispatch, broker: BrokerSettings | None) -> None:
+    """Rejected where no asking is needed to see that shared-queue dispatch will not work. `broker` None: embedded."""
+    if dispatch is Dispatch.SHARED_QUEUE and (broker is None or broker.embedded):
+        raise Rejected(
+            "dispatch shared-queue: the embedded broker has no share groups",
+            code="no-share-groups",
+            hint="Use Apache Kafka 4.2 or newer (--broker HOST:PORT), or say `dispatch: directed`.",
+        )
+
+
+def check_sharing(dispatch: Dispatch, broker: BrokerSettings) -> None:
+    """Asks the broker, too. Content when it cannot be reached, which others say."""
+    refuse_what_cannot_share(dispatch, broker)
+    if dispatch is Dispatch.SHARED_QUEUE:
+        from cloud_builder.adapters.kafka.share_group import check
+
+        check(broker)
+
+
+def read_offer(record: Record) -> JobOffered | None:
+    """None: it is none. Whoever offered it finds that nobody claims it."""
+    try:
+        payload = decode(record, "").payload
+    except Undecodable:
+        return None
+    return payload if isinstance(payload, JobOffered) else None
