@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -109,14 +108,9 @@ def shell(directory: Path, *, target: str | None, given: Sequence[Path], no_deps
 
 
 def _cancel_on_interrupt() -> Event:
-    cancel = Event()
+    from cloud_builder.wiring.stop_signals import stop_on
 
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        cancel.set()
-
-    signal.signal(signal.SIGINT, interrupted)
-    signal.signal(signal.SIGTERM, interrupted)
-    return cancel
+    return stop_on(signal.SIGINT, signal.SIGTERM)
 
 
 def _log(here: Session) -> Callable[[bytes], None]:

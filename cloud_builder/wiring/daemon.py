@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
-from types import FrameType
 
 from cloud_builder import __version__
 from cloud_builder.errors import CloudBuilderError, ExitCode
@@ -27,7 +26,7 @@ from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
 
-from . import assemble, parent_death, standby
+from . import assemble, parent_death, standby, stop_signals
 from .broker import connect
 from .settings import load, parse_broker
 
@@ -64,7 +63,7 @@ def info() -> None:
 def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
     """One daemon from its command line to its exit code."""
     said = _parser(name).parse_args(args)
-    stop = _stop_on_signals()
+    stop = stop_signals.stop_on(signal.SIGTERM, signal.SIGINT)
     if said.parent:
         parent_death.end_with(said.parent)
     try:
@@ -121,17 +120,6 @@ def _spare_the_collector() -> None:
     default, took a quarter of the scheduler's time under load."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-def _stop_on_signals() -> Event:
-    stop = Event()
-
-    def told(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
-    return stop
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

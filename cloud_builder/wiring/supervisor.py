@@ -20,7 +20,6 @@ from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from urllib.request import ProxyHandler, build_opener
 
 from cloud_builder.errors import CloudBuilderError, ExitCode, Rejected, Retryable
@@ -29,14 +28,15 @@ from cloud_builder.mesh.client import Client
 from cloud_builder.model.settings import BrokerSettings
 
 from . import broker as brokers
-from . import parent_death, rundir
+from . import parent_death, rundir, stop_signals
 from .children import Child, stop_in_order
 from .settings import load
 
 STOP_ORDER = ("request", "runner", "scheduler", "collector", "info")
 """Runners before the scheduler: what they hand back is heard, even when the broker forgets everything at its end."""
 TEND_EVERY = 0.2
-ASK_WITHIN = 1.0
+ASK_WITHIN = 5.0
+"""Seconds. An answer that always came later, on a busy machine, would keep the mesh from ever being up."""
 
 _LOG = logging.getLogger("cb.up")
 
@@ -201,13 +201,7 @@ def only_one(home: Path) -> ExitStack:
 def main() -> None:
     """`python -m cloud_builder.wiring.supervisor PLAN`: see Plan.as_json."""
     plan = Plan.from_json(sys.argv[1])
-    stop = Event()
-
-    def told(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, told)
+    stop = stop_signals.stop_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     if plan.parent:
         parent_death.end_with(plan.parent)
     logs.configure("up")

@@ -1,0 +1,41 @@
+"""Turns signals into an event that stops a program.
+
+A Python signal handler cannot do that reliably. It runs only between two instructions of the main thread: a signal
+that arrives just before the main thread begins to wait is handled after the wait. And a handler that sets an event
+while the main thread holds that event's lock waits for itself. So a thread reads the numbers of signals from a pipe,
+which the interpreter writes as soon as a signal arrives, and sets the event.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection
+from threading import Event, Thread
+from types import FrameType
+
+_PIECE = 64
+"""Signals read at once."""
+
+
+def stop_on(*numbers: signal.Signals) -> Event:
+    """Returns an event that is set by each of these signals. To be called once a program, in its main thread."""
+    stop = Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in numbers:
+        signal.signal(number, _no_op)
+    Thread(target=set_when_told, args=(reader, numbers, stop), name="signals", daemon=True).start()
+    return stop
+
+
+def _no_op(number: int, frame: FrameType | None) -> None:
+    """Replaces the default action; only signals with a handler are written to the pipe."""
+
+
+def set_when_told(reader: int, numbers: Collection[int], stop: Event) -> None:
+    """Reads signal numbers from the pipe `reader` until its end; sets `stop` at the first that is in `numbers`."""
+    while arrived := os.read(reader, _PIECE):
+        if any(number in numbers for number in arrived):
+            stop.set()
