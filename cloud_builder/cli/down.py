@@ -18,7 +18,8 @@ from .session import Session, session
 if TYPE_CHECKING:
     from cloud_builder.wiring.rundir import Up
 
-DOWN_WITHIN = 60.0
+DOWN_WITHIN = 180.0
+"""Seconds; longer than the supervisor waits for its five groups of daemons (children.STOP_WITHIN)."""
 LOOK_EVERY = 0.1
 
 
@@ -64,6 +65,6 @@ def _end_all(pids: list[int]) -> None:
         for pid in pids:
             if start_time(pid):
                 os.kill(pid, number)
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + 30.0
         while any(start_time(pid) for pid in pids) and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY)

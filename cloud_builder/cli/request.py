@@ -16,7 +16,8 @@ from .request_options import Words, requester, urgency, wish, wish_options
 from .session import Session, session
 from .source import silent_request
 
-ACCEPTED_WITHIN = 15.0
+ACCEPTED_WITHIN = 60.0
+"""Seconds. A busy machine reads a commit in ten seconds and more; cb-request itself gives up after a minute."""
 """Seconds until cb-request must have said something."""
 
 

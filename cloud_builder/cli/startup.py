@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from cloud_builder.adapters.process import Popen
     from cloud_builder.wiring.supervisor import Plan
 
-UP_WITHIN = 60.0
-"""Seconds until the whole mesh must answer."""
+UP_WITHIN = 180.0
+"""Seconds until the whole mesh must answer: 5 on a quiet machine, a minute and more on a busy one."""
+DYING_WITHIN = 30.0
+"""Seconds for a daemon that has died to come back."""
 LOOK_EVERY = 0.1
 
 
@@ -104,7 +106,7 @@ def wait_until_up(supervisor: Popen[bytes], mesh: Session) -> None:
             told = state.stage
             click.echo(f"{told} …", err=True)
         if state is not None and state.dying:
-            deadline = min(deadline, time.monotonic() + 10.0)
+            deadline = min(deadline, time.monotonic() + DYING_WITHIN)
         time.sleep(LOOK_EVERY)
     supervisor.terminate()
     supervisor.wait()

@@ -28,7 +28,8 @@ HEALTHY_AFTER = 30.0
 """Seconds of life after which a death is no longer held against a child."""
 BELIEVED_AFTER = 3.0
 """Seconds after which a child that was started again is taken for alive."""
-STOP_WITHIN = 10.0
+STOP_WITHIN = 30.0
+"""Seconds after which a child is killed. It needs up to 5 on a quiet machine, several times that on a busy one."""
 LOG_BYTES = 16 * 1024 * 1024
 
 _LOG = logging.getLogger("cb.up")
@@ -96,19 +97,19 @@ class Child:
         while self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         if self.process.poll() is None:
-            _LOG.warning("killed", extra={"daemon": self.name, "why": f"did not stop within {STOP_WITHIN:g} s"})
+            _LOG.warning("killed", extra={"daemon": self.name, "why": "did not stop in time"})
             self.process.kill()
             self.process.wait()
         self.process = None
 
 
-def stop_in_order(children: Sequence[Child], order: Sequence[str]) -> None:
-    """Group by group: what one has said last is still heard by the next."""
+def stop_in_order(children: Sequence[Child], order: Sequence[str], within: float = STOP_WITHIN) -> None:
+    """Group by group: what one has said last is still heard by the next. `within`: seconds a group."""
     for daemon in order:
         group = [child for child in children if child.daemon == daemon]
         for child in group:
             child.tell_to_stop()
-        deadline = time.monotonic() + STOP_WITHIN
+        deadline = time.monotonic() + within
         for child in group:
             child.wait(deadline)
             _LOG.info("stopped", extra={"daemon": child.name})

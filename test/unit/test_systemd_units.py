@@ -42,7 +42,7 @@ def test_a_daemon_that_builds_nothing_is_hardened(name):
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_unit_waits_for_readiness_watches_and_ends_in_time(name):
     text = (FOLDER / name).read_text()
-    for line in ("Type=notify", "WatchdogSec=", "TimeoutStopSec=10", "Restart=on-failure", "User=cloud-builder"):
+    for line in ("Type=notify", "WatchdogSec=", "TimeoutStopSec=30", "Restart=on-failure", "User=cloud-builder"):
         assert f"\n{line}" in text
 
 

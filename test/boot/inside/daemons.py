@@ -12,7 +12,7 @@ from page import obey
 from shell import must, run, until
 from units import DAEMONS, SLOW, TARGET, UNITS, all_at_work, at_work, broker_line, main_pid, show, states
 
-STOP_WITHIN = 10.0
+STOP_WITHIN = 30.0
 """TimeoutStopSec."""
 WATCHDOG = 20
 CGROUPS = Path("/sys/fs/cgroup")

@@ -11,6 +11,7 @@ import pytest
 from cloud_builder.adapters.process import spawn
 from cloud_builder.wiring import rundir
 from cloud_builder.wiring.children import FIRST_DELAY, HEALTHY_AFTER, MOST_DELAY, Child, stop_in_order
+from support.waiting import LIMIT
 
 
 def child(tmp_path: Path, name: str = "bogus", daemon: str = "bogus") -> Child:
@@ -19,7 +20,7 @@ def child(tmp_path: Path, name: str = "bogus", daemon: str = "bogus") -> Child:
 
 def ended(one: Child) -> None:
     assert one.process is not None
-    one.process.wait(20)
+    one.process.wait(LIMIT)
 
 
 def test_a_child_that_dies_at_once_is_started_again_later_and_later(tmp_path: Path) -> None:
@@ -59,10 +60,10 @@ def test_a_child_that_was_started_again_is_believed_after_a_while(
 def test_groups_stop_one_after_another(tmp_path: Path) -> None:
     told = tmp_path / "told"
     script = (
-        "import signal, sys, time\n"
-        f"def end(*_):\n    open({str(told)!r}, 'a').write(sys.argv[1] + '\\n'); sys.exit(0)\n"
-        "signal.signal(signal.SIGTERM, end); print('ready', flush=True)\n"
-        "while True: time.sleep(60)"
+        "import signal, sys\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); print('ready', flush=True)\n"
+        "signal.sigwait([signal.SIGTERM])\n"
+        f"open({str(told)!r}, 'a').write(sys.argv[1] + '\\n')"
     )
     children = []
     for name, daemon in [("info", "info"), ("runner-1", "runner"), ("request", "request")]:
@@ -71,7 +72,7 @@ def test_groups_stop_one_after_another(tmp_path: Path) -> None:
         assert one.process.stdout is not None
         assert one.process.stdout.readline() == b"ready\n"
         children.append(one)
-    stop_in_order(children, ("request", "runner", "info"))
+    stop_in_order(children, ("request", "runner", "info"), within=LIMIT)
     assert told.read_text().split() == ["request", "runner-1", "info"]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import LIMIT
+
 SERVICES = Path(__file__).parents[3] / "services"
 NAMES = ("request", "scheduler", "runner", "collector", "info")
 
@@ -58,7 +60,7 @@ def test_a_daemon_waits_for_its_broker_says_so_once_and_stops_when_told(tmp_path
             break
     daemon.send_signal(signal.SIGTERM)
     rest = daemon.stderr.read()
-    assert daemon.wait(5) == 0
+    assert daemon.wait(LIMIT) == 0
     assert "unreachable" not in rest
     daemon.stderr.close()
 
@@ -88,7 +90,7 @@ def test_a_second_daemon_of_the_same_home_is_refused(tmp_path: Path) -> None:
     assert "ready" in first.stderr.readline()
     second = subprocess.run(
         command("info", "--broker", "127.0.0.1:1"),
-        env=environment(tmp_path), capture_output=True, text=True, timeout=20, check=False,
+        env=environment(tmp_path), capture_output=True, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     first.terminate()
     first.communicate()
