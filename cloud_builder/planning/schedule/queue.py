@@ -3,7 +3,7 @@
 In come tickets (a job that could start now, as plain data), what is held, and the time; out goes the job whose turn it
 is in a pool. First the class, in which a job rises with its waiting (ageing); in the class the source that holds the
 least slots for its weight, and of it the requester; of that one the oldest request; in a request the job with the
-longest way to the end. A quota is a number of slots that nothing goes beyond. Concept: doc/concept/order.md.
+longest way to the end. A quota is a number of slots that nothing goes beyond. Concept: doc/concept/scheduling.md.
 
 It is a value of the scheduler's memory alone: all of it comes back from the tickets of the queued jobs and from what is
 held, with what was used lately (`usage`). No clock, no dice: the same calls give the same order. Each call looks at the
