@@ -28,10 +28,10 @@ test: setup  ## Run all tests: unit and contract, then end to end with real buil
 	@$(BIN)/python test/kafka/fetch_kafka.py
 	@$(PYTEST) test/unit test/contract
 	@$(PYTEST) test/e2e
-	@$(BIN)/python test/chaos --short --jobs 8 --seconds 8
+	@PYTHONPATH=test $(BIN)/python -m chaos --short --jobs 8 --seconds 8
 
 chaos: setup  ## Kill, freeze and cut everything, and check: SEEDS=50 JOBS=20 REAL=1 HA=1 DISPATCH=shared-queue, or SEED=7 to replay
-	@$(BIN)/python test/chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),3)) \
+	@PYTHONPATH=test $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),3)) \
 	    $(if $(REAL),--real) $(if $(HA),--ha) $(if $(DISPATCH),--dispatch $(DISPATCH)) \
 	    --jobs $(or $(JOBS),$(if $(REAL),6,20)) --seconds $(or $(DURATION),$(if $(REAL),40,20))
 
@@ -40,7 +40,7 @@ big: setup  ## Drive what is big and long: 500 units, 2 GB packages, 200 MB logs
 
 boot:  ## Boot a machine with systemd and cgroup v2, follow run-as-services.md there, build (half an hour, QEMU)
 	@.ci/setup boot
-	@$(BIN)/python test/boot $(if $(PREPARE_INSIDE),--prepare-inside) $(if $(ONLY),--only '$(ONLY)')
+	@PYTHONPATH=test $(BIN)/python -m boot $(if $(PREPARE_INSIDE),--prepare-inside) $(if $(ONLY),--only '$(ONLY)')
 
 test-fast: setup  ## Run the tests that need no Kafka, no network and no build
 	@$(PYTEST) test/unit
@@ -74,7 +74,7 @@ check-schemas: setup  ## Fail when what `make schemas` generates is stale
 	@$(BIN)/python -m cloud_builder.wiring.schemas --check schemas --pages doc/reference
 
 bench: setup  ## Measure against baselines (12 minutes); ONLY=dispatch for one part, SCALE=0.1 for a try
-	@$(BIN)/python test/bench/bench.py $(ONLY) $(if $(SCALE),--scale $(SCALE))
+	@PYTHONPATH=test $(BIN)/python -m bench $(ONLY) $(if $(SCALE),--scale $(SCALE))
 
 docs: setup  ## Build the documentation into build/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import hypothesis
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "kafka"))
-
-from kafka_server import KafkaMissing, find_server
+from support.kafka_server import KafkaMissing, find_server
 
 hypothesis.settings.register_profile("cb", deadline=None)  # how long an example takes is the machine's affair
 hypothesis.settings.load_profile("cb")

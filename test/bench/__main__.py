@@ -1,6 +1,6 @@
 """`make bench`: every figure of ours beside its baseline, measured in the same run.
 
-    bench.py [PART…] [--scale F]    parts: dispatch package root cli footprint load restart plan simulate
+    python -m bench [PART…] [--scale F]    parts: dispatch package root cli footprint load restart plan simulate
 
 Prints a table and writes build/bench/latest.json. A part that cannot run here says so in a line and is left out."""
 
@@ -13,15 +13,17 @@ import traceback
 from importlib import import_module
 from pathlib import Path
 
-from figures import Figure, table, write
-from processes import Skipped
+from bench.figures import Figure, table, write
+from bench.processes import Skipped
 
 PARTS = ("cli", "footprint", "dispatch", "load", "root", "package", "restart", "plan", "simulate")
 LATEST = Path(__file__).parents[2] / "build" / "bench" / "latest.json"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of jobs and samples (default 1)")
     said = parser.parse_args()
@@ -49,7 +51,7 @@ def _measure(part: str, scale: float) -> list[Figure] | None:
     started = time.monotonic()
     figures: list[Figure] = []
     try:
-        for one in import_module(f"{part}").measure(say, scale):
+        for one in import_module(f"bench.{part}").measure(say, scale):
             say(f"{one.name} {one.value:.4g} {one.unit}")
             figures.append(one)
     except Skipped as why:

@@ -3,7 +3,7 @@
 A driver sends orders to runner processes, a window of slots each, and reads what they say; beside each order it sends
 what the scheduler told of a job on other topics. Every message is one that was recorded, byte for byte, so that it
 costs the broker what it cost it then. No state, no decisions, nothing encoded or decoded. Run as
-`bare_loop.py BOOTSTRAP NUMBER FILE` it is one runner, which answers with the recorded reports of FILE."""
+`python -m bench.bare_loop BOOTSTRAP NUMBER FILE` it is one runner, which answers with the recorded reports of FILE."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from mesh import kafka
-from processes import Program, directory, python
 
+from bench.mesh import kafka
+from bench.processes import Program, directory, python
 from cloud_builder.ports.broker import Record
 
 ORDERS, REPORTS = "bare.orders", "bare.reports"
@@ -79,7 +79,7 @@ def measure(load: Load) -> tuple[list[float], list[float]]:
         _make_topics(broker.bootstrap, runners, {one.topic for told in recorded.beside for one in told})
         answers = home / "reports"
         answers.write_bytes(pickle.dumps((recorded.starts, recorded.reports)))
-        script = [str(Path(__file__)), broker.bootstrap]
+        script = ["-m", "bench.bare_loop", broker.bootstrap]
         programs = [Program(f"bare-{n}", python(*script, str(n), str(answers)), home) for n in range(runners)]
         try:
             driver = Driver(broker.bootstrap, runners, recorded)

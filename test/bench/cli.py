@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from figures import Figure, figure
-from mesh import running
+from bench.figures import Figure, figure
+from bench.mesh import running
 
 CTL = str(Path(sys.executable).with_name("cb-ctl"))
 BARE = "python -c pass"

@@ -1,6 +1,6 @@
-"""A daemon of the measured mesh: `daemon.py scheduler|runner|request|collector|info …` with the daemon's own flags.
+"""A daemon of the measured mesh: `python -m bench.daemon scheduler|runner|request|collector|info FLAGS`.
 
-All is the product's, but for the runner's builder: it builds nothing, so that what is left is the mesh."""
+All of it is the product's but the runner's builder, which builds nothing, so that only the mesh is measured."""
 
 from __future__ import annotations
 

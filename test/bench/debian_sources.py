@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from processes import Skipped, bench_cache
+from bench.processes import Skipped, bench_cache
 
 POOL = "http://deb.debian.org/debian/pool/main/h"
 FILES = {

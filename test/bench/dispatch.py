@@ -8,12 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-import bare_loop
-import task_queues
-from figures import Figure, figure, percentile
-from mesh import Mesh, running
-from processes import Skipped
-
+from bench import bare_loop, task_queues
+from bench.figures import Figure, figure, percentile
+from bench.mesh import BenchMesh, running
+from bench.processes import Skipped
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import RequestOutcome
@@ -54,7 +52,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
             )
 
 
-def throughput(mesh: Mesh, jobs: int) -> float:
+def throughput(mesh: BenchMesh, jobs: int) -> float:
     """Jobs per second from the moment a request with so many is sent to the moment its end is read."""
     units = mesh.announce(jobs)
     watch = mesh.watch("cb.result")
@@ -68,7 +66,7 @@ def throughput(mesh: Mesh, jobs: int) -> float:
     return jobs / seconds
 
 
-def record(mesh: Mesh, jobs: int) -> bare_loop.Recorded:
+def record(mesh: BenchMesh, jobs: int) -> bare_loop.Recorded:
     """All that scheduler and runners say of so many jobs."""
     topics = ("cb.assignment", "cb.attempt", "cb.job", "cb.state")
     since = mesh.ends(topics)
@@ -77,7 +75,7 @@ def record(mesh: Mesh, jobs: int) -> bare_loop.Recorded:
     return bare_loop.Recorded.of(orders, attempts, [one for told in beside for one in told])
 
 
-def latency(mesh: Mesh, samples: int) -> list[float]:
+def latency(mesh: BenchMesh, samples: int) -> list[float]:
     """Seconds from sending an accepted request to reading that its job was started, one at a time on an idle mesh."""
     units = mesh.announce(samples)
     watch, results = mesh.watch("cb.attempt"), mesh.watch("cb.result")

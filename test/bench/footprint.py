@@ -7,10 +7,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-import dispatch
-from figures import Figure, figure
-from mesh import Mesh, running
-from processes import Program, directory, python
+from bench import dispatch
+from bench.figures import Figure, figure
+from bench.mesh import BenchMesh, running
+from bench.processes import Program, directory, python
 
 DAEMONS = ("request", "scheduler", "runner-1", "collector", "info")
 BARE = "import confluent_kafka, pydantic, sqlite3; from signal import pause; pause()"
@@ -39,7 +39,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         bare.end()
 
 
-def _under_load(mesh: Mesh, jobs: int, bare: Program) -> Iterator[Figure]:
+def _under_load(mesh: BenchMesh, jobs: int, bare: Program) -> Iterator[Figure]:
     dispatch.throughput(mesh, jobs)
     for name in DAEMONS:
         largest = mesh.programs[name].largest_rss()

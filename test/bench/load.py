@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import dispatch
-from figures import Figure, figure
-from mesh import running
+from bench import dispatch
+from bench.figures import Figure, figure
+from bench.mesh import running
 
 BLOCK = 5000
 """Jobs of one request: requests end, so that what they leave behind shows."""

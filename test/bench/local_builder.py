@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 from threading import Event
 
-from debian_sources import fetched
-from processes import bench_cache
-
+from bench.debian_sources import fetched
+from bench.processes import bench_cache
 from cloud_builder.adapters.deb.recipe import DebRecipe
 from cloud_builder.adapters.git import GitMirror
 from cloud_builder.adapters.kiwi.root import KiwiRoots
@@ -26,7 +25,7 @@ DESCRIPTION = Path(__file__).parents[2] / "sources-example/projects/packages/gre
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch=platform.machine())
 
 
-class Workshop:
+class LocalBuilder:
     """`home` goes away; the base root stays in the cache, where the object store of roots is, too."""
 
     def __init__(self, home: Path, cores: int) -> None:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import platform
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from processes import Program, python
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "kafka"))
-
-from kafka_server import KafkaMissing, find_server
-from processes import Skipped, directory
-
+from bench.processes import Program, Skipped, directory, python
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.mesh.codec import Undecodable, decode, encode
 from cloud_builder.model import events as e
@@ -25,6 +18,7 @@ from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import TOPICS
 from cloud_builder.model.unit import Target, Unit
 from cloud_builder.ports.broker import Partition, Record
+from support.kafka_server import KafkaMissing, find_server
 
 TARGET = Target(name=f"bookworm.{platform.machine()}", dist="bookworm", arch=platform.machine())
 SOURCE = "bench"
@@ -44,7 +38,7 @@ def kafka() -> Iterator[BrokerSettings]:
         server.close()
 
 
-class Mesh:
+class BenchMesh:
     """Daemons in a home of their own. `settings` go to them as CB_* variables."""
 
     def __init__(self, home: Path, broker: BrokerSettings, **settings: str) -> None:
@@ -59,7 +53,7 @@ class Mesh:
         """`name`: scheduler, info, …, or runner-N."""
         role = name.partition("-")[0]
         own = ["--home", str(self.home), "--broker", self.broker.bootstrap, *flags]
-        command = python(str(Path(__file__).with_name("daemon.py")), role, *own)
+        command = python("-m", "bench.daemon", role, *own)
         self.programs[name] = Program(name, command, self.home, **self._settings, **settings)
         return self.programs[name]
 
@@ -129,8 +123,8 @@ class Mesh:
             consumer.close()
         return found
 
-    def watch(self, topic: str) -> Watch:
-        return Watch(self, self._kafka, topic)
+    def watch(self, topic: str) -> TopicWatch:
+        return TopicWatch(self, self._kafka, topic)
 
     def check(self) -> None:
         for program in self.programs.values():
@@ -142,10 +136,10 @@ class Mesh:
             program.end()
 
 
-class Watch:
+class TopicWatch:
     """What comes on a topic from now on."""
 
-    def __init__(self, mesh: Mesh, broker: KafkaBroker, topic: str) -> None:
+    def __init__(self, mesh: BenchMesh, broker: KafkaBroker, topic: str) -> None:
         self._mesh, self._consumer = mesh, broker.consumer(mesh.ends([topic]))
         self._consumer.poll(1, 0.2)
 
@@ -174,11 +168,11 @@ class Watch:
 
 
 @contextmanager
-def running(runners: int, slots: int, **settings: str) -> Iterator[Mesh]:
+def running(runners: int, slots: int, **settings: str) -> Iterator[BenchMesh]:
     """A scheduler and runners that build nothing, on a Kafka of their own."""
     with ExitStack() as stack:
         broker = stack.enter_context(kafka())
-        mesh = Mesh(stack.enter_context(directory("mesh")), broker, **settings)
+        mesh = BenchMesh(stack.enter_context(directory("mesh")), broker, **settings)
         stack.callback(mesh.close)
         mesh.start("scheduler")
         mesh.start_runners(runners, slots)

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
-import sbuild
-from debian_sources import FILES, fetched
-from figures import Figure, figure
-from processes import Skipped, directory
-from workshop import DESCRIPTION, TARGET, Workshop
-
+from bench import sbuild
+from bench.debian_sources import FILES, fetched
+from bench.figures import Figure, figure
+from bench.local_builder import DESCRIPTION, TARGET, LocalBuilder
+from bench.processes import Skipped, directory
 from cloud_builder.adapters.deb import build_commands, source
 from cloud_builder.ports.sandbox import Bind, Confinement
 
@@ -27,7 +26,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
     runs = max(1, round(3 * scale))
     for name in FILES:
         with directory("package") as home:
-            workshop = Workshop(home, os.cpu_count() or 1)
+            workshop = LocalBuilder(home, os.cpu_count() or 1)
             unit = workshop.take(name)
             workshop.build(name)
             ours = [_whole(workshop, name) for _ in range(runs)]
@@ -42,13 +41,13 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
             yield figure(f"package.{name}/sbuild", ours, "s", theirs, "sbuild in unshare mode")
 
 
-def _whole(workshop: Workshop, name: str) -> float:
+def _whole(workshop: LocalBuilder, name: str) -> float:
     started = time.monotonic()
     workshop.build(name)
     return time.monotonic() - started
 
 
-def _bare(workshop: Workshop, unit: Path) -> float:
+def _bare(workshop: LocalBuilder, unit: Path) -> float:
     """Seconds of dpkg-buildpackage by its own clock: what confines it costs us, not it."""
     found, root = source.read_source(unit), _root(workshop)
     uppers = tuple(sorted((workshop.work / "layers").glob("[0-9a-f]*/upper")))
@@ -73,5 +72,5 @@ def _bare(workshop: Workshop, unit: Path) -> float:
     return int(line.split()[1]) / 1e6
 
 
-def _root(workshop: Workshop) -> Path:
+def _root(workshop: LocalBuilder) -> Path:
     return workshop.roots.ready(DESCRIPTION, TARGET.name, "", lambda piece: None, Event()).path

@@ -19,8 +19,8 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from figures import Figure, figure
-from processes import MB, Skipped, bench_cache, directory, need, python
+from bench.figures import Figure, figure
+from bench.processes import MB, Skipped, bench_cache, directory, need, python
 
 SUITE = "http://deb.debian.org/debian/dists/bookworm/main"
 INDICES = {

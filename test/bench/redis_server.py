@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import Program, need
+from bench.processes import Program, need
 
 
 @contextmanager

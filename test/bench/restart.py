@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import takeover
-from figures import Figure, figure
-from mesh import TARGET, Program, kafka
-from processes import directory, python
-
+from bench import takeover
+from bench.figures import Figure, figure
+from bench.mesh import TARGET, Program, kafka
+from bench.processes import directory, python
 from cloud_builder.adapters.sqlite.state import SqliteState
 from cloud_builder.flow.scheduler import job_store
 from cloud_builder.flow.scheduler.state import World
@@ -151,7 +150,7 @@ def start(home: Path, broker: BrokerSettings) -> tuple[float, float]:
         place.unlink(missing_ok=True)
         watcher.bind(str(place))
         watcher.settimeout(READY_WITHIN)
-        command = python(str(Path(__file__).with_name("daemon.py")), "scheduler", "--home", str(home))
+        command = python("-m", "bench.daemon", "scheduler", "--home", str(home))
         began = time.monotonic()
         program = Program("scheduler", [*command, "--broker", broker.bootstrap], home, NOTIFY_SOCKET=str(place))
         try:

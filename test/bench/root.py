@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
-from figures import Figure, figure
-from processes import Skipped, bench_cache, directory, need
-from workshop import DESCRIPTION, TARGET, Workshop
-
+from bench.figures import Figure, figure
+from bench.local_builder import DESCRIPTION, TARGET, LocalBuilder
+from bench.processes import Skipped, bench_cache, directory, need
 from cloud_builder.adapters.kiwi.root import KiwiRoots
 
 MIRROR = "http://deb.debian.org/debian"
@@ -24,7 +23,7 @@ PACKAGES = "debian-archive-keyring,gpgv,build-essential,dpkg-dev,fakeroot"
 def measure(say, scale: float = 1.0) -> Iterator[Figure]:
     runs = max(1, round(3 * scale))
     with directory("root") as home:
-        workshop = Workshop(home, 1)
+        workshop = LocalBuilder(home, 1)
         _ready(workshop, workshop.roots_at)
         archive = max((path for path in (bench_cache() / "store").rglob("*") if path.is_file()), key=_size)
         ours = [_restore(workshop, home / f"restored-{run}") for run in range(runs)]
@@ -43,11 +42,11 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _ready(workshop: Workshop, work: Path) -> None:
+def _ready(workshop: LocalBuilder, work: Path) -> None:
     workshop.roots_in(work).ready(DESCRIPTION, TARGET.name, "", lambda piece: None, Event())
 
 
-def _restore(workshop: Workshop, work: Path) -> float:
+def _restore(workshop: LocalBuilder, work: Path) -> float:
     started = time.monotonic()
     _ready(workshop, work)
     seconds = time.monotonic() - started
@@ -66,7 +65,7 @@ def _untar(archive: Path, into: Path) -> float:
     return seconds
 
 
-def _prepare(workshop: Workshop, place: Path) -> float:
+def _prepare(workshop: LocalBuilder, place: Path) -> float:
     place.mkdir()
     said = bytearray()
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A farm that is only played, around the scheduler's real planning code: order, slots, match, advance, trust, ready.
+"""Simulates many runners around the scheduler's real planning code: order, slots, match, advance, trust, ready.
 
 In come jobs, runners and what happens when (a discrete-event run: the clock jumps from one event to the next); out go
 when each job started and ended, who held how many slots, and how much CPU the planning took. The same inputs give the
@@ -30,7 +30,7 @@ from cloud_builder.planning.schedule.match import match, ticket_of
 from cloud_builder.planning.schedule.queue import Order, Rules, Ticket
 
 AT_REST = 10.0
-"""Seconds of the farm between two looks at retries and at runners that are set aside, when nothing else happens."""
+"""Simulated seconds between two looks at retries and at runners that are set aside, when nothing else happens."""
 
 
 class Planner:
@@ -144,7 +144,7 @@ class Weather:
 
 
 @dataclass
-class Farm:
+class RunnerSimulation:
     """`seconds`: how long a job really takes. `steps`: of CPU, how much of it was planning."""
 
     planner: Planner
@@ -156,7 +156,7 @@ class Farm:
     started: dict[JobId, float] = field(default_factory=dict)
     busy: Counter[SourceName] = field(default_factory=Counter)
     """Slots held now, by source."""
-    on_step: Callable[[Farm, float], None] | None = None
+    on_step: Callable[[RunnerSimulation, float], None] | None = None
     """Called before the clock goes on, with how far."""
 
     def __post_init__(self) -> None:

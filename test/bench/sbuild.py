@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from processes import Skipped, bench_cache, need
+from bench.processes import Skipped, bench_cache, need
 
 MIRROR = "http://deb.debian.org/debian"
 QUIET = ("--no-run-lintian", "--no-run-piuparts", "--no-run-autopkgtest", "--no-clean-source")

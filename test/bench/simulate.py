@@ -1,4 +1,4 @@
-"""The planning code on a farm that is only played (`farm.py`): the whole of Debian on 1,000 slots, and many tenants.
+"""The planning code on simulated runners (`runner_simulation.py`): all of Debian on 1,000 slots, and many tenants.
 
 All is seeded. Build times are heavy-tailed: lognormal, its scale another one for each package. What the scheduler
 expects is what such a build took the last time, so it is wrong by a quarter, up or down.
@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from farm import Farm, Planner, Weather, first_come, jain
-from figures import Figure, figure, percentile
-from plan import debian_index
-from plan_debian import DEBIAN, units_of
-from processes import Skipped, directory
-
+from bench.figures import Figure, figure, percentile
+from bench.plan import debian_index
+from bench.plan_debian import DEBIAN, units_of
+from bench.processes import Skipped, directory
+from bench.runner_simulation import Planner, RunnerSimulation, Weather, first_come, jain
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import JobId, RequestId, Revision, SourceName, TreeId, UnitPath
 from cloud_builder.model.outcome import Kind
@@ -57,18 +56,18 @@ def _world(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
     jobs = _debian(say, scale)
     random = Random(SEED)
     takes = {job.job_id: min(LONGEST, job.expected * random.lognormvariate(0.0, SHAKE)) for job in jobs}
-    farm = Farm(Planner(Rules(), POLICY, ticket_of), lambda job: takes[job.job_id], random)
+    simulation = RunnerSimulation(Planner(Rules(), POLICY, ticket_of), lambda job: takes[job.job_id], random)
     runners = max(1, round(RUNNERS * scale))
-    farm.set_up(runners, SLOTS)
-    farm.arrive(0.0, jobs)
-    makespan = farm.run(lambda: farm.planner.over == len(jobs))
+    simulation.set_up(runners, SLOTS)
+    simulation.arrive(0.0, jobs)
+    makespan = simulation.run(lambda: simulation.planner.over == len(jobs))
     work, path = sum(takes.values()) / (runners * SLOTS), _critical_path(jobs, takes)
     say(
         f"{len(jobs)} jobs on {runners * SLOTS} slots: {makespan / 3600:.2f} h; work ÷ slots {work / 3600:.2f} h,"
         f" critical path {path / 3600:.2f} h"
     )
     yield figure("simulate.makespan_ratio", [makespan / max(work, path)], "x", [1.0], "lower bound")
-    yield figure("simulate.cpu_per_job", [farm.cpu / len(jobs)], "s")
+    yield figure("simulate.cpu_per_job", [simulation.cpu / len(jobs)], "s")
 
 
 def _debian(say: Callable[[str], None], scale: float) -> list[JobRecord]:
@@ -145,10 +144,10 @@ class Log:
     seconds: float = 0.0
     evenness: float = 0.0
 
-    def note(self, farm: Farm, seconds: float) -> None:
-        if all(farm.planner.waiting[source] > 0 for source in _names()):
+    def note(self, simulation: RunnerSimulation, seconds: float) -> None:
+        if all(simulation.planner.waiting[source] > 0 for source in _names()):
             self.seconds += seconds
-            self.evenness += seconds * jain([farm.busy[source] for source in _names()])
+            self.evenness += seconds * jain([simulation.busy[source] for source in _names()])
 
     @property
     def jain(self) -> float:
@@ -167,23 +166,25 @@ def _tenants(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
 def _shared(
     say: Callable[[str], None], scale: float, name: str, ticket: Callable[[JobRecord], Ticket]
 ) -> dict[str, float]:
-    """Equal tenants of very different habits on a farm in which things go wrong. Waits: seconds, the 95th percentile
-    of a class."""
+    """Equal tenants of very different habits in a simulation with faults. Waits are the 95th percentile of a
+    class, in seconds."""
     random, log = Random(SEED), Log()
-    farm = Farm(Planner(Rules(ageing=AGEING), POLICY, ticket), _takes, random, FAULTS, on_step=log.note)
-    farm.set_up(max(10, round(TENANT_RUNNERS * scale)), 1)
+    simulation = RunnerSimulation(
+        Planner(Rules(ageing=AGEING), POLICY, ticket), _takes, random, FAULTS, on_step=log.note
+    )
+    simulation.set_up(max(10, round(TENANT_RUNNERS * scale)), 1)
     total = 0
     for sequence, (when, jobs) in enumerate(_arrivals(random, scale), 1):
-        farm.arrive(when, [job.model_copy(update={"sequence": sequence}) for job in jobs])
+        simulation.arrive(when, [job.model_copy(update={"sequence": sequence}) for job in jobs])
         total += len(jobs)
-    farm.run(lambda: farm.planner.over == total)
+    simulation.run(lambda: simulation.planner.over == total)
     waits: dict[Priority, list[float]] = defaultdict(list)
-    for job in farm.planner.jobs.values():
-        waits[job.priority].append(farm.started[job.job_id] - job.queued_at)
+    for job in simulation.planner.jobs.values():
+        waits[job.priority].append(simulation.started[job.job_id] - job.queued_at)
     told: dict[str, float] = {priority: percentile(found, 0.95) for priority, found in waits.items()}
-    told |= {"jain": log.jain, "cpu": farm.cpu / total}
+    told |= {"jain": log.jain, "cpu": simulation.cpu / total}
     said = ", ".join(f"{one} {statistics.median(found):.0f}/{told[one]:.0f} s" for one, found in sorted(waits.items()))
-    say(f"{name or 'ours'}: {total} jobs in {farm.now / 3600:.1f} h; waits (median/95 %): {said}")
+    say(f"{name or 'ours'}: {total} jobs in {simulation.now / 3600:.1f} h; waits (median/95 %): {said}")
     return told
 
 

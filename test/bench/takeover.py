@@ -11,9 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from figures import Figure, figure
-from processes import Program, python
-
+from bench.figures import Figure, figure
+from bench.processes import Program, python
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.mesh.codec import encode
 from cloud_builder.mesh.leadership import last_reign
@@ -46,7 +45,7 @@ def measure(home: Path, broker: BrokerSettings) -> Iterator[Figure]:
 
 def scheduler(name: str, home: Path, broker: BrokerSettings, *flags: str) -> Program:
     (home / name).mkdir(exist_ok=True)
-    command = python(str(Path(__file__).with_name("daemon.py")), "scheduler", "--home", str(home / name), *flags)
+    command = python("-m", "bench.daemon", "scheduler", "--home", str(home / name), *flags)
     own = ["--id", name, "--broker", broker.bootstrap]
     return Program(name, [*command, *own], home, CB_SCHEDULER__HA="true")
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis_server
-from processes import Program, Skipped, bench_cache, directory
+from bench import redis_server
+from bench.processes import Program, Skipped, bench_cache, directory
 
 PACKAGES = ("dramatiq[redis]", "celery", "redis", "packaging")
 DRIVER = Path(__file__).with_name("task_queue_driver.py")

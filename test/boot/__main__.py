@@ -23,12 +23,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "kafka"))
-
-from base import base
-from guest import Guest, lacks
-from kafka_server import JavaServer, fetched_jars
-from luggage import luggage, remove
+from boot.base import base
+from boot.guest import Guest, lacks
+from boot.guest_disk import make_guest_disk, remove
+from support.kafka_server import JavaServer, fetched_jars
 
 LOGS = Path(__file__).parents[2] / "build" / "boot"
 
@@ -52,7 +50,7 @@ def main() -> int:
 
 def _run(work: Path, port: int, said: argparse.Namespace) -> int:
     started = time.monotonic()
-    machine, disk = base(), luggage(work, port, prepare_inside=said.prepare_inside, only=said.only)
+    machine, disk = base(), make_guest_disk(work, port, prepare_inside=said.prepare_inside, only=said.only)
     print(f"the machine is made ({time.monotonic() - started:.0f} s) and booted", flush=True)
     guest = Guest(machine, disk, work)
     heard: list[dict[str, Any]] = []

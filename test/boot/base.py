@@ -12,14 +12,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import cached
+from boot import cache
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MIRROR = "http://deb.debian.org/debian"
 SIZE = "12G"
 """Of the disk, most of it holes."""
-DRESS = HERE / "dress.sh"
+MAKE_ROOTFS = HERE / "make-rootfs.sh"
 LISTS = (HERE / "packages.txt", ROOT / ".ci" / "packages-run.txt")
 
 
@@ -34,8 +34,8 @@ class Base:
 
 def base() -> Base:
     names = packages()
-    key = cached.digest([*names, DRESS.read_text(), SIZE])
-    made = cached.made("base", key, lambda into: _make(names, into))
+    key = cache.digest([*names, MAKE_ROOTFS.read_text(), SIZE])
+    made = cache.get_or_make("base", key, lambda into: _make(names, into))
     return Base(made / "kernel", made / "initrd", made / "disk")
 
 
@@ -60,4 +60,4 @@ def _make(names: list[str], into: Path) -> None:
         said = [f"--include={','.join(names)}", "--variant=minbase", "--quiet"]
         said.append('--aptopt=Acquire::Check-Valid-Until "false"')
         nice("mmdebstrap", *said, "bookworm", tar, MIRROR)
-        nice(*as_root(), "bash", "-eu", DRESS, tar, Path(work) / "tree", into, SIZE)
+        nice(*as_root(), "bash", "-eu", MAKE_ROOTFS, tar, Path(work) / "tree", into, SIZE)

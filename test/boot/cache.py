@@ -24,7 +24,7 @@ def digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def made(name: str, key: str, make: Callable[[Path], None]) -> Path:
+def get_or_make(name: str, key: str, make: Callable[[Path], None]) -> Path:
     """The directory `<name>-<key>`, filled by `make` when it is not there."""
     path = place() / f"{name}-{key}"
     if not path.is_dir():

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from base import Base
+from boot.base import Base
 
 QEMU = "qemu-system-x86_64"
 MEMORY = "3072"
@@ -26,7 +26,7 @@ _PIECE = 65536
 class Guest:
     """Ends with `close`. `console`: a file that it writes to."""
 
-    def __init__(self, base: Base, luggage: Path, work: Path) -> None:
+    def __init__(self, base: Base, guest_disk: Path, work: Path) -> None:
         self.console = work / "console.log"
         self._heard = socket.socket(socket.AF_UNIX)
         self._heard.bind(str(work / "report"))
@@ -40,7 +40,7 @@ class Guest:
                 "-n",
                 "10",
                 QEMU,
-                *_machine(base, luggage, self.console, work / "report"),
+                *_machine(base, guest_disk, self.console, work / "report"),
             ],
             env={"PATH": "/usr/bin:/bin", "TMPDIR": str(work)},
             stdin=subprocess.DEVNULL,
@@ -79,8 +79,8 @@ def lacks() -> list[str]:
     return [package for program, package in programs.items() if shutil.which(program) is None]
 
 
-def _machine(base: Base, luggage: Path, console: Path, report: Path) -> list[str]:
-    disks = (f"file={path},if=virtio,format=raw,snapshot=on,cache=unsafe" for path in (base.disk, luggage))
+def _machine(base: Base, guest_disk: Path, console: Path, report: Path) -> list[str]:
+    disks = (f"file={path},if=virtio,format=raw,snapshot=on,cache=unsafe" for path in (base.disk, guest_disk))
     return [
         *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEMORY),
         *("-nodefaults", "-no-user-config", "-display", "none"),

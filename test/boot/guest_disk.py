@@ -16,27 +16,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cached
-from base import HERE, ROOT, as_root, nice
-from prepared import prepared_root
+from boot import cache
+from boot.base import HERE, ROOT, as_root, nice
+from boot.prepared_image import prepared_image
 
 SIZE = "3G"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 IDENTITY = ("-c", "user.name=Boot", "-c", "user.email=boot@localhost", "-c", "init.defaultBranch=main")
 
 
-def luggage(work: Path, port: int, *, prepare_inside: bool, only: str) -> Path:
+def make_guest_disk(work: Path, port: int, *, prepare_inside: bool, only: str) -> Path:
     """The disk, in `work`."""
-    tree = work / "luggage"
+    tree = work / "guest-disk"
     _checkout(tree / "cloud-builder")
     shutil.copytree(_wheels(), tree / "wheels")
     shutil.copytree(HERE / "inside", tree / "inside", ignore=shutil.ignore_patterns("__pycache__"))
     _commit(ROOT / "sources-example" / "projects", tree / "source")
     _commit(_hostile(work / "units"), tree / "hostile")
     if not prepare_inside:
-        shutil.copytree(prepared_root(tree / "source"), tree / "store")
+        shutil.copytree(prepared_image(tree / "source"), tree / "store")
     (tree / "said.json").write_text(json.dumps({"port": port, "only": only}))
-    disk = work / "luggage.ext4"
+    disk = work / "guest-disk.ext4"
     nice("truncate", "-s", SIZE, disk)
     nice("mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, disk)
     return disk
@@ -55,8 +55,8 @@ def _wheels() -> Path:
     """Of this machine's Python, which has to be Debian 12's."""
     if sys.version_info[:2] != (3, 11):
         sys.exit("The guest is Debian 12, with Python 3.11: make .venv with the same (.ci/setup dev).")
-    key = cached.digest([CONSTRAINTS.read_text(), (ROOT / "pyproject.toml").read_text()])
-    return cached.made("wheels", key, _fetch_wheels)
+    key = cache.digest([CONSTRAINTS.read_text(), (ROOT / "pyproject.toml").read_text()])
+    return cache.get_or_make("wheels", key, _fetch_wheels)
 
 
 def _fetch_wheels(into: Path) -> None:

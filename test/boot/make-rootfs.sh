@@ -1,4 +1,5 @@
-# Makes the bare machine's disk from its tree: dress.sh TAR TREE INTO SIZE. As root, or as root of a user namespace.
+# Makes the bare machine's disk from its tree: make-rootfs.sh TAR TREE INTO SIZE.
+# Run it as root, or as root of a user namespace.
 tar=$1 tree=$2 into=$3 size=$4
 trap 'rm -rf "$tree"' EXIT
 mkdir "$tree"

@@ -12,18 +12,18 @@ import sys
 import time
 from pathlib import Path
 
-import cached
-from base import ROOT, as_root, nice
+from boot import cache
+from boot.base import ROOT, as_root, nice
 
 CTL = Path(sys.executable).with_name("cb-ctl")
 UNIT = "packages/libgreet"
 
 
-def prepared_root(source: Path) -> Path:
+def prepared_image(source: Path) -> Path:
     """An object store with the root that the units of the source are built in."""
     description = ROOT / "sources-example" / "projects" / UNIT / ".cb" / "build_root.kiwi"
-    key = cached.digest([description.read_text(), time.strftime("%F")])
-    return cached.made("root", key, lambda into: _prepare(source, into))
+    key = cache.digest([description.read_text(), time.strftime("%F")])
+    return cache.get_or_make("root", key, lambda into: _prepare(source, into))
 
 
 def _prepare(source: Path, into: Path) -> None:

@@ -20,27 +20,24 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "kafka"))
-
-from check import Made
-from faults import SHORT, SHORT_HA, Act, Kind, schedule
-from form import Form
-from run import RECOVERY_LIMIT, SUCCESSION_LIMIT, Report, Run
-from stage import Abilities, Stage
-from tree import SOURCE, Tree
-
+from chaos.check import Made
+from chaos.cluster import Abilities, Cluster
+from chaos.faults import SHORT, SHORT_HA, Act, Kind, schedule
+from chaos.run import RECOVERY_LIMIT, SUCCESSION_LIMIT, Report, Run
+from chaos.source_tree import SOURCE, SourceTree
+from chaos.variant import RunVariant
 from cloud_builder.model.dispatch import Dispatch
 
 
 def main() -> int:
     said = _parser().parse_args()
-    abilities, form = Abilities.found(), Form(said.real, said.dispatch, said.ha)
+    abilities, variant = Abilities.found(), RunVariant(said.real, said.dispatch, said.ha)
     for lack in abilities.missing():
         print(f"left out: {lack}")
-    seeds = _seeds(said, abilities, form)
+    seeds = _seeds(said, abilities, variant)
     with tempfile.TemporaryDirectory(prefix="cb-chaos-tree-", dir="/var/tmp") as place:
-        tree = Tree(Path(place) / "source", said.jobs, real=said.real)
-        arena = Arena(tree, abilities, form, said.seconds)
+        tree = SourceTree(Path(place) / "source", said.jobs, real=said.real)
+        arena = Arena(tree, abilities, variant, said.seconds)
         quiet = arena.quiet()
         bad: list[int] = []
         reports: list[Report] = []
@@ -52,10 +49,10 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _seeds(said: argparse.Namespace, abilities: Abilities, form: Form) -> list[int]:
+def _seeds(said: argparse.Namespace, abilities: Abilities, variant: RunVariant) -> list[int]:
     if said.short:
-        short = SHORT_HA if form.ha else SHORT
-        kinds = {act.kind for act in schedule(short, abilities, said.seconds, form)}
+        short = SHORT_HA if variant.ha else SHORT
+        kinds = {act.kind for act in schedule(short, abilities, said.seconds, variant)}
         if abilities.disks and kinds != set(Kind):
             sys.exit(f"seed {short} has no {', '.join(set(Kind) - kinds)}: choose another one (faults.py)")
         return [short]
@@ -66,14 +63,14 @@ def _seeds(said: argparse.Namespace, abilities: Abilities, form: Form) -> list[i
 class Arena:
     """What all runs have in common."""
 
-    tree: Tree
+    tree: SourceTree
     abilities: Abilities
-    form: Form
+    variant: RunVariant
     seconds: float
 
     def quiet(self) -> Made:
         """What is made when nothing goes wrong."""
-        report = self._played([], None, wishes=self.form.variants)
+        report = self._played([], None, wishes=self.variant.variants)
         if report.wrong:
             _tell(report)
             sys.exit("even the quiet run went wrong")
@@ -82,7 +79,7 @@ class Arena:
 
     def seed(self, seed: int, quiet: Made) -> Report:
         started = time.monotonic()
-        acts = schedule(seed, self.abilities, self.seconds, self.form)
+        acts = schedule(seed, self.abilities, self.seconds, self.variant)
         report = self._played(acts, quiet)
         verdict = "WRONG" if report.wrong else "well"
         print(
@@ -93,16 +90,16 @@ class Arena:
         if report.wrong:
             print("".join(f"    {act}\n" for act in acts), end="")
             _tell(report)
-            again = f"make chaos SEED={seed} JOBS={len(self.tree.units)} DURATION={self.seconds:g}{self.form.words}"
+            again = f"make chaos SEED={seed} JOBS={len(self.tree.units)} DURATION={self.seconds:g}{self.variant.words}"
             print(f"  again: {again}", flush=True)
         return report
 
     def _played(self, acts: list[Act], quiet: Made | None, wishes: tuple[str, ...] = ()) -> Report:
-        stage = Stage(self.abilities, self.form, self.form.settings(SOURCE, self.tree.path))
+        cluster = Cluster(self.abilities, self.variant, self.variant.settings(SOURCE, self.tree.path))
         try:
-            return Run(stage, self.tree, acts, quiet, self.form.settle).go(wishes)
+            return Run(cluster, self.tree, acts, quiet, self.variant.settle).go(wishes)
         finally:
-            stage.close()
+            cluster.close()
 
 
 def _tell(report: Report) -> None:

@@ -12,11 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
-from ear import Ear
-from form import RUNNERS
-from reigns import Reigns
-from stage import Stage
-
+from chaos.cluster import Cluster
+from chaos.event_recorder import EventRecorder
+from chaos.leader_log import LeaderLog
+from chaos.variant import RUNNERS
 from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.events import JobAssigned, JobFinished, MessageDead, RequestAccepted, RequestFinished
 from cloud_builder.model.outcome import RequestOutcome
@@ -25,14 +24,14 @@ Made = dict[str, tuple[str, ...]]
 """Input key → sha256 of the artifacts."""
 
 
-def unanswered(ear: Ear, asked: set[str]) -> set[str]:
+def unanswered(recorder: EventRecorder, asked: set[str]) -> set[str]:
     """Wishes and accepted requests (pushes make some, too) that have not ended."""
-    accepted = {event.request_id for event in ear.of(RequestAccepted)}
-    return (asked | accepted) - {event.request_id for event in ear.of(RequestFinished)}
+    accepted = {event.request_id for event in recorder.of(RequestAccepted)}
+    return (asked | accepted) - {event.request_id for event in recorder.of(RequestFinished)}
 
 
-def made(ear: Ear) -> Made:
-    good = [job for job in ear.of(JobFinished) if job.is_good]
+def made(recorder: EventRecorder) -> Made:
+    good = [job for job in recorder.of(JobFinished) if job.is_good]
     return {str(job.input_key): _packages(job) for job in good}
 
 
@@ -41,22 +40,22 @@ def _packages(job: JobFinished) -> tuple[str, ...]:
     return tuple(sorted(one.sha256 for one in job.artifacts if one.kind is ArtifactKind.DEB))
 
 
-def results(ear: Ear, asked: set[str], quiet: Made | None) -> Iterator[str]:
-    for request in unanswered(ear, asked):
+def results(recorder: EventRecorder, asked: set[str], quiet: Made | None) -> Iterator[str]:
+    for request in unanswered(recorder, asked):
         yield f"request {request} was never finished"
-    for event in ear.of(RequestFinished):
+    for event in recorder.of(RequestFinished):
         if event.outcome is not RequestOutcome.SUCCESS and not _gave_way(event):
             yield f"request {event.request_id} ended in {event.outcome}: {event.message}"
-    yield from _doubles("request.finished", Counter(event.request_id for event in ear.of(RequestFinished)))
-    yield from _doubles("job.finished", Counter(event.job_id for event in ear.of(JobFinished)))
-    yield from _given_twice(ear)
-    counted = {job.job_id for job in ear.of(JobFinished)}
-    for event in ear.of(RequestFinished):
+    yield from _doubles("request.finished", Counter(event.request_id for event in recorder.of(RequestFinished)))
+    yield from _doubles("job.finished", Counter(event.job_id for event in recorder.of(JobFinished)))
+    yield from _given_twice(recorder)
+    counted = {job.job_id for job in recorder.of(JobFinished)}
+    for event in recorder.of(RequestFinished):
         yield from (f"job {job.job_id} has no job.finished" for job in event.jobs if job.job_id not in counted)
-    yield from (f"unreadable: {what}" for what in ear.unreadable)
-    for letter in ear.of(MessageDead):
+    yield from (f"unreadable: {what}" for what in recorder.unreadable)
+    for letter in recorder.of(MessageDead):
         yield f"dead letter of {letter.daemon}: {letter.topic}@{letter.offset}: {letter.reason}"
-    yield from _differences(ear, quiet)
+    yield from _differences(recorder, quiet)
 
 
 def _gave_way(event: RequestFinished) -> bool:
@@ -68,32 +67,32 @@ def _doubles(what: str, counts: Counter[str]) -> Iterator[str]:
     yield from (f"{number} times {what} for {key}" for key, number in counts.items() if number > 1)
 
 
-def _given_twice(ear: Ear) -> Iterator[str]:
+def _given_twice(recorder: EventRecorder) -> Iterator[str]:
     """Each attempt has one runner: two schedulers at the same time would give it to two."""
     given: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for order in ear.of(JobAssigned):
+    for order in recorder.of(JobAssigned):
         given[order.job_id, order.attempt].add(order.runner_id)
     for (job, attempt), runners in given.items():
         if len(runners) > 1:
             yield f"job {job}, attempt {attempt}, was given to {' and '.join(sorted(runners))}"
 
 
-def reigns(heard: Reigns) -> Iterator[str]:
+def reigns(leader_log: LeaderLog) -> Iterator[str]:
     """Where schedulers take turns: nothing of an older reign comes after a newer one, and a reign has one leader."""
     leaders: dict[int, str] = {}
     newest = 0
-    for word in heard.words:
+    for word in leader_log.words:
         if word.epoch < newest:
             yield f"{word.id} spoke for reign {word.epoch} after reign {newest} had begun"
         if leaders.setdefault(word.epoch, word.id) != word.id:
             yield f"reign {word.epoch} had two leaders, {leaders[word.epoch]} and {word.id}"
         newest = max(newest, word.epoch)
-    yield from heard.lost
+    yield from leader_log.lost
 
 
-def _differences(ear: Ear, quiet: Made | None) -> Iterator[str]:
+def _differences(recorder: EventRecorder, quiet: Made | None) -> Iterator[str]:
     ours: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for job in ear.of(JobFinished):
+    for job in recorder.of(JobFinished):
         if job.is_good:
             ours[str(job.input_key)].add(_packages(job))
     for key, outputs in ours.items():
@@ -103,21 +102,21 @@ def _differences(ear: Ear, quiet: Made | None) -> Iterator[str]:
             yield f"input key {key[:12]} led to other artifacts than in a quiet run"
 
 
-def artifacts(ear: Ear, stage: Stage) -> Iterator[str]:
+def artifacts(recorder: EventRecorder, cluster: Cluster) -> Iterator[str]:
     """Everything that a result names is in the store, and is what it says."""
     for digest in {
-        one.sha256 for job in ear.of(JobFinished) for one in (*job.artifacts, *([job.log] if job.log else []))
+        one.sha256 for job in recorder.of(JobFinished) for one in (*job.artifacts, *([job.log] if job.log else []))
     }:
-        file = stage.home / "store" / "objects" / digest[:2] / digest
+        file = cluster.home / "store" / "objects" / digest[:2] / digest
         if not file.is_file():
             yield f"artifact {digest[:12]} is not in the store"
         elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             yield f"artifact {digest[:12]} is damaged in the store"
 
 
-def repositories(ear: Ear, stage: Stage, units: int) -> Iterator[str]:
+def repositories(recorder: EventRecorder, cluster: Cluster, units: int) -> Iterator[str]:
     """Over HTTP, as apt would: InRelease is signed, each index and each package it names is there and whole."""
-    latest = {where.repository: where.url for event in ear.of(RequestFinished) for where in event.repositories}
+    latest = {where.repository: where.url for event in recorder.of(RequestFinished) for where in event.repositories}
     if not latest:
         yield "no repository was published"
     for name, url in latest.items():
@@ -168,27 +167,27 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def left_behind(stage: Stage) -> Iterator[str]:
+def left_behind(cluster: Cluster) -> Iterator[str]:
     """After all daemons were told to stop: no process, no mount, no directory of a build, nothing half written."""
-    disks = {_device(mount) for mount in stage.mounts}
+    disks = {_device(mount) for mount in cluster.mounts}
     for pid in Path("/proc").glob("[0-9]*"):
-        if _belongs_to(pid, stage.home, disks):
+        if _belongs_to(pid, cluster.home, disks):
             yield f"process {pid.name} is left: {_read(pid / 'cmdline').replace(chr(0), ' ')[:200]}"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         place = line.split()[4]
-        if place.startswith(f"{stage.home}/") and place not in stage.mounts:
+        if place.startswith(f"{cluster.home}/") and place not in cluster.mounts:
             yield f"mount {place} is left"
     for runner in RUNNERS:
-        work = stage.home / runner / "work"
+        work = cluster.home / runner / "work"
         left = [*work.glob("jobs/*"), *work.glob("scratch/*"), *work.glob("layers/.new-*"), *work.glob("roots/.new-*")]
         yield from (f"directory {directory} is left" for directory in left)
     yield from (f"control group {group} is left" for group in Path("/sys/fs/cgroup").rglob("cb-build-*"))
-    yield from _half_written(stage)
+    yield from _half_written(cluster)
 
 
-def _half_written(stage: Stage) -> Iterator[str]:
+def _half_written(cluster: Cluster) -> Iterator[str]:
     """In the store a killed writer's leftovers go after a day: they are no fault as long as nobody can see them."""
-    for place in (stage.home / "collector").rglob(".inspect-*"):
+    for place in (cluster.home / "collector").rglob(".inspect-*"):
         yield f"directory {place} is left"
 
 

@@ -1,4 +1,6 @@
-"""`python skewed.py FILE DAEMON …`: a daemon whose wall clock is as many seconds ahead as FILE says, at each moment.
+"""Runs a daemon with a wall clock that is ahead by the seconds in FILE: `python -P clock_skew.py FILE DAEMON …`.
+
+FILE is read at each call of time.time(), so that the offset can change while the daemon runs.
 
 Only time.time() of the daemon itself is moved: the monotonic clock stays, as it does when an administrator or NTP sets
 the time, and so do the programs and libraries beside it. (libfaketime would move those, too; with Python 3.11 its
@@ -16,7 +18,7 @@ _true = time.time
 _file = Path(sys.argv.pop(1))
 
 
-def _skewed() -> float:
+def _skewed_time() -> float:
     try:
         return _true() + float(_file.read_text() or 0)
     except FileNotFoundError:
@@ -24,6 +26,5 @@ def _skewed() -> float:
 
 
 if __name__ == "__main__":
-    time.time = _skewed
-    sys.path[0] = ""
+    time.time = _skewed_time
     runpy.run_module("cloud_builder.wiring", run_name="__main__", alter_sys=True)

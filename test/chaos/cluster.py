@@ -1,6 +1,6 @@
-"""The stage of one run: a broker, the daemons as real processes in a home of their own, and what can be done to them.
+"""The mesh under test: a broker, the daemons as processes in a home of their own, and what can be done to them.
 
-Each daemon has its own line to the broker (proxy.py), a clock of its own (skewed.py), and, when we may mount one,
+Each daemon has its own line to the broker (proxy.py), a clock of its own (clock_skew.py), and, when we may mount one,
 a small file system of its own. Must leave nothing behind, however a run ends.
 """
 
@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from form import Form
-from kafka_server import JavaServer, fetched_jars, free_ports
-from proxy import Line, Proxies, Proxy
+from chaos.proxy import Line, Proxies, Proxy
+from chaos.variant import RunVariant
+from support.kafka_server import JavaServer, fetched_jars, free_ports
 
-SKEWED = Path(__file__).with_name("skewed.py")
+CLOCK_SKEW = Path(__file__).with_name("clock_skew.py")
 STORE = "store"
 """No daemon: the object store, a disk of its own that several of them use."""
 
@@ -41,7 +41,7 @@ class Abilities:
 
 
 @dataclass
-class Daemon:
+class DaemonProcess:
     """One daemon as a process. `wanted`: it is started again when it dies, as `cb-ctl up` would."""
 
     name: str
@@ -57,7 +57,7 @@ class Daemon:
 
     def start(self) -> None:
         role, _, number = self.name.partition("-")
-        words = [sys.executable, str(SKEWED), str(self.clock), role]
+        words = [sys.executable, "-P", str(CLOCK_SKEW), str(self.clock), role]
         words += ["--id", self.name if role == "runner" else number] if number else []
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -84,14 +84,14 @@ class Daemon:
             self.process.send_signal(number)
 
 
-class Stage:
+class Cluster:
     """`environment`: CB_* settings of all daemons."""
 
-    def __init__(self, abilities: Abilities, form: Form, environment: Mapping[str, str]) -> None:
-        self.abilities, self._form = abilities, form
+    def __init__(self, abilities: Abilities, variant: RunVariant, environment: Mapping[str, str]) -> None:
+        self.abilities, self._variant = abilities, variant
         self.home = Path(tempfile.mkdtemp(prefix="cb-chaos-", dir="/var/tmp"))
         self._proxies = Proxies()
-        self.names, self.schedulers = form.daemons, form.schedulers
+        self.names, self.schedulers = variant.daemons, variant.schedulers
         self.port, *ports = free_ports(2 * len(self.names) + 1)
         own, other = ports[: len(self.names)], ports[len(self.names) :]
         links = {_link(name): (own[at], other[at]) for at, name in enumerate(self.names)}
@@ -104,7 +104,7 @@ class Stage:
             self._mount(self.home / name)
         (self.home / "log").mkdir()
         self.daemons = {
-            name: Daemon(
+            name: DaemonProcess(
                 name, self._environment(links[_link(name)][1], environment), self.log_of(name), self._clock(name)
             )
             for name in self.names
@@ -200,7 +200,7 @@ class Stage:
         return {
             **kept,
             "CB_HOME": str(self.home),
-            "CB_CACHE": str(self._form.cache(self.home)),
+            "CB_CACHE": str(self._variant.cache(self.home)),
             "CB_BROKER": f"127.0.0.1:{port}",
             "CB_COLLECTOR__PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
@@ -212,7 +212,7 @@ class Stage:
 
     def _mount(self, place: Path) -> None:
         place.mkdir()
-        options = f"size={self._form.room(place.name)},mode=0755"
+        options = f"size={self._variant.room(place.name)},mode=0755"
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "cb-chaos", str(place)], check=True)
         self.mounts.append(str(place))
 

@@ -16,7 +16,7 @@ P = TypeVar("P", bound=Payload)
 TOPICS = (INTAKE, ASSIGNMENT, JOB, RESULT, ATTEMPT, REPOSITORY, RUNNERS, DEAD_LETTER)
 
 
-class Ear:
+class EventRecorder:
     """`events`: in the order heard, each event id once, however often it was sent."""
 
     def __init__(self, settings: BrokerSettings) -> None:

@@ -1,4 +1,4 @@
-"""What happens in a run, and when: a list that a seed determines. Pure; stage.py carries it out."""
+"""What happens in a run, and when: a list that a seed determines. Pure; cluster.py carries it out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from form import Form
-from stage import STORE, Abilities
-from tree import VARIANTS
+from chaos.cluster import STORE, Abilities
+from chaos.source_tree import VARIANTS
+from chaos.variant import RunVariant
 
 
 class Kind(StrEnum):
@@ -48,7 +48,7 @@ SHORT_HA = 45635
 """The same for two schedulers; each of them falls silent for longer than the other waits."""
 
 
-def schedule(seed: int, abilities: Abilities, seconds: float, form: Form) -> list[Act]:
+def schedule(seed: int, abilities: Abilities, seconds: float, variant: RunVariant) -> list[Act]:
     """The whole schedule of a seed: wishes and pushes spread over `seconds`, faults all through it."""
     chance = random.Random(seed)
     kinds = [Kind.KILL] * 4 + [Kind.FREEZE] * 3 + [Kind.CUT] * 2 + [Kind.SILENT] * 2 + [Kind.SLOW]
@@ -56,9 +56,9 @@ def schedule(seed: int, abilities: Abilities, seconds: float, form: Form) -> lis
     acts = [Act(0.0, Kind.ASK, "main")]
     acts += [Act(_when(chance, seconds), Kind.ASK, chance.choice(VARIANTS)) for _ in range(3)]
     acts += [Act(_when(chance, seconds), Kind.PUSH, chance.choice(VARIANTS[1:]))]
-    acts += [_fault(chance, chance.choice(kinds), seconds, form.daemons) for _ in range(chance.randint(5, 9))]
-    if form.ha:
-        acts += [_blow(chance, seconds, form.schedulers) for _ in range(chance.randint(2, 4))]
+    acts += [_fault(chance, chance.choice(kinds), seconds, variant.daemons) for _ in range(chance.randint(5, 9))]
+    if variant.ha:
+        acts += [_blow(chance, seconds, variant.schedulers) for _ in range(chance.randint(2, 4))]
     return sorted(acts)
 
 

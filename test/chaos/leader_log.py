@@ -14,14 +14,14 @@ from cloud_builder.model.topics import STATE
 from cloud_builder.ports.broker import Consumer, Record
 
 
-class Word(NamedTuple):
+class LeaderRecord(NamedTuple):
     """A leader saying that it leads."""
 
     id: str
     epoch: int
 
 
-class Reigns:
+class LeaderLog:
     """`words` in the order of the topic.
 
     How far the input was read grows with each packet. A leader that does not know whether some of its packets arrived
@@ -33,10 +33,10 @@ class Reigns:
         self._read: dict[str, int] = {}
         self._furthest: dict[str, int] = {}
         self._lost: list[str] = []
-        self.words: list[Word] = []
+        self.words: list[LeaderRecord] = []
 
     @property
-    def leader(self) -> Word | None:
+    def leader(self) -> LeaderRecord | None:
         return self.words[-1] if self.words else None
 
     @property
@@ -67,7 +67,7 @@ class Reigns:
         assert isinstance(put.body, Dumped)
         said = json.loads(put.body.json)
         if collection == LEADER:
-            word = Word(said["id"], said["epoch"])
+            word = LeaderRecord(said["id"], said["epoch"])
             if word != self.leader:
                 self._lost += self._lacking()
             self.words.append(word)

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import check
 from confluent_kafka import Producer
-from ear import Ear
-from faults import BROKER, Act, Kind
-from form import RUNNERS
-from proxy import Line
-from reigns import Reigns
-from stage import Stage
-from tree import RECOVERY, SOURCE, SUCCESSION, Tree
 
+from chaos import check
+from chaos.cluster import Cluster
+from chaos.event_recorder import EventRecorder
+from chaos.faults import BROKER, Act, Kind
+from chaos.leader_log import LeaderLog
+from chaos.proxy import Line
+from chaos.source_tree import RECOVERY, SOURCE, SUCCESSION, SourceTree
+from chaos.variant import RUNNERS
 from cloud_builder.model.events import JobFinished, JobRunning, RunnerSeen
 
 READY_SECONDS = 30.0
@@ -46,10 +46,12 @@ class Report:
 class Run:
     """`acts`: empty for a quiet run of all variants."""
 
-    def __init__(self, stage: Stage, tree: Tree, acts: list[Act], quiet: check.Made | None, settle: float) -> None:
-        self._stage, self._tree, self._acts, self._quiet, self._settle = stage, tree, acts, quiet, settle
-        self._ear: Ear
-        self._reigns: Reigns
+    def __init__(
+        self, cluster: Cluster, tree: SourceTree, acts: list[Act], quiet: check.Made | None, settle: float
+    ) -> None:
+        self._cluster, self._tree, self._acts, self._quiet, self._settle = cluster, tree, acts, quiet, settle
+        self._recorder: EventRecorder
+        self._leader_log: LeaderLog
         self._asked: set[str] = set()
         self._producer: Producer
         self._begun = 0.0
@@ -58,32 +60,32 @@ class Run:
         """`wishes`: variants asked for at once, beside the schedule."""
         report = Report()
         self._tree.start()
-        self._stage.start()
-        self._producer = Producer({"bootstrap.servers": self._stage.kafka.settings.bootstrap, "log_level": 0})
-        self._ear = Ear(self._stage.kafka.settings)
-        self._reigns = Reigns(self._stage.kafka.settings)
+        self._cluster.start()
+        self._producer = Producer({"bootstrap.servers": self._cluster.kafka.settings.bootstrap, "log_level": 0})
+        self._recorder = EventRecorder(self._cluster.kafka.settings)
+        self._leader_log = LeaderLog(self._cluster.kafka.settings)
         try:
             self._await(self._is_ready, READY_SECONDS, "the mesh is up", report)
             if report.wrong:
-                report.logs = self._stage.keep_logs()
+                report.logs = self._cluster.keep_logs()
                 return report
             for variant in wishes:
                 self._ask(variant)
             self._play()
-            self._stage.heal()
+            self._cluster.heal()
             self._await(self._is_over, self._settle, "all is healed and every wish answered", report)
             if self._acts and not report.wrong:
                 report.recovery = self._recover(report)
                 if report.recovery > RECOVERY_LIMIT:
                     report.wrong.append(f"recovery took {report.recovery:.1f} s")
-            if self._acts and not report.wrong and len(self._stage.schedulers) > 1:
+            if self._acts and not report.wrong and len(self._cluster.schedulers) > 1:
                 report.succession = self._succeed(report)
                 if report.succession > SUCCESSION_LIMIT:
                     report.wrong.append(f"succession took {report.succession:.1f} s")
             self._judge(report)
         finally:
-            self._ear.close()
-            self._reigns.close()
+            self._recorder.close()
+            self._leader_log.close()
         return report
 
     def _play(self) -> None:
@@ -96,29 +98,29 @@ class Run:
 
     def _moments(self, act: Act) -> Iterator[tuple[float, Callable[[], None]]]:
         """When an act begins, and when it ends."""
-        stage, over = self._stage, act.at + act.lasts
+        cluster, over = self._cluster, act.at + act.lasts
         match act.kind:
             case Kind.ASK:
                 yield act.at, lambda: self._ask(act.what)
             case Kind.PUSH:
                 yield act.at, lambda: self._tree.push(act.what)
             case Kind.KILL if act.what == BROKER:
-                yield act.at, stage.kafka.stop
-                yield over, stage.kafka.start
+                yield act.at, cluster.kafka.stop
+                yield over, cluster.kafka.start
             case Kind.KILL:
-                yield act.at, lambda: stage.daemons[act.what].kill(act.lasts)
+                yield act.at, lambda: cluster.daemons[act.what].kill(act.lasts)
             case Kind.FREEZE:
-                yield act.at, lambda: stage.freeze(act.what, True)
-                yield over, lambda: stage.freeze(act.what, False)
+                yield act.at, lambda: cluster.freeze(act.what, True)
+                yield over, lambda: cluster.freeze(act.what, False)
             case Kind.FULL:
-                yield act.at, lambda: stage.fill(act.what, True)
-                yield over, lambda: stage.fill(act.what, False)
+                yield act.at, lambda: cluster.fill(act.what, True)
+                yield over, lambda: cluster.fill(act.what, False)
             case Kind.CLOCK:
-                yield act.at, lambda: stage.set_clock(act.what, int(act.value))
-                yield over, lambda: stage.set_clock(act.what, 0)
+                yield act.at, lambda: cluster.set_clock(act.what, int(act.value))
+                yield over, lambda: cluster.set_clock(act.what, 0)
             case _:
-                yield act.at, lambda: stage.lines[act.what].be(_LINES[act.kind])
-                yield over, lambda: stage.lines[act.what].be(Line.WELL)
+                yield act.at, lambda: cluster.lines[act.what].be(_LINES[act.kind])
+                yield over, lambda: cluster.lines[act.what].be(Line.WELL)
 
     def _ask(self, variant: str) -> None:
         """Plain JSON, as a CI job would send it; librdkafka goes on trying while the broker is away."""
@@ -131,10 +133,10 @@ class Run:
 
     def _look(self, seconds: float) -> None:
         started = time.monotonic()
-        self._stage.tend()
+        self._cluster.tend()
         self._producer.poll(0)
-        self._ear.listen(seconds)
-        self._reigns.listen()
+        self._recorder.listen(seconds)
+        self._leader_log.listen()
         time.sleep(max(0.0, seconds - (time.monotonic() - started)) if seconds < 0.2 else 0.0)
 
     def _await(self, happened: Callable[[], bool], seconds: float, what: str, report: Report) -> None:
@@ -146,58 +148,60 @@ class Run:
             self._look(0.1)
 
     def _is_ready(self) -> bool:
-        return {event.runner_id for event in self._ear.of(RunnerSeen)} == set(RUNNERS)
+        return {event.runner_id for event in self._recorder.of(RunnerSeen)} == set(RUNNERS)
 
     def _is_over(self) -> bool:
-        return not check.unanswered(self._ear, self._asked)
+        return not check.unanswered(self._recorder, self._asked)
 
     # --- the last act -----------------------------------------------------------------------------------------------
 
     def _recover(self, report: Report) -> float:
-        before = len(self._ear.of(JobRunning))
+        before = len(self._recorder.of(JobRunning))
         self._ask(RECOVERY)
-        self._await(lambda: len(self._ear.of(JobRunning)) > before, 20, "a job runs, to be killed", report)
+        self._await(lambda: len(self._recorder.of(JobRunning)) > before, 20, "a job runs, to be killed", report)
         if report.wrong:
             return 0.0
-        victim = self._ear.of(JobRunning)[-1]
+        victim = self._recorder.of(JobRunning)[-1]
         lives = self._lives(victim.runner_id)
-        self._stage.daemons[victim.runner_id].wanted = False
-        self._stage.daemons[victim.runner_id].kill(0)
+        self._cluster.daemons[victim.runner_id].wanted = False
+        self._cluster.daemons[victim.runner_id].kill(0)
         killed = time.monotonic()
         again = f"a job of {victim.runner_id} runs again elsewhere"
         self._await(lambda: self._runs_again(victim) or self._had_ended(victim), 30, again, report)
         took = 0.0 if self._had_ended(victim) else time.monotonic() - killed
-        self._stage.daemons[victim.runner_id].wanted = True
+        self._cluster.daemons[victim.runner_id].wanted = True
         self._await(self._is_over, self._settle, "the last wish is answered", report)
         # Told to stop before it has begun, it could not remove what its earlier life left.
         self._await(lambda: self._lives(victim.runner_id) > lives, READY_SECONDS, f"{victim.runner_id} is back", report)
         return took
 
     def _lives(self, runner: str) -> set[float]:
-        return {event.started_at for event in self._ear.of(RunnerSeen) if event.runner_id == runner}
+        return {event.started_at for event in self._recorder.of(RunnerSeen) if event.runner_id == runner}
 
     def _runs_again(self, victim: JobRunning) -> bool:
         """One of the jobs that the runner had: what several died with is tried again one by one."""
-        running = [event for event in self._ear.of(JobRunning) if event.request_id == victim.request_id]
+        running = [event for event in self._recorder.of(JobRunning) if event.request_id == victim.request_id]
         held = {event.job_id: event.attempt for event in running if event.runner_id == victim.runner_id}
         return any(event.attempt > held.get(event.job_id, event.attempt) for event in running)
 
     def _had_ended(self, victim: JobRunning) -> bool:
         """Its result was on the way when the runner was killed: nothing to recover from."""
-        ended = (event for event in self._ear.of(JobFinished) if event.job_id == victim.job_id)
+        ended = (event for event in self._recorder.of(JobFinished) if event.job_id == victim.job_id)
         return any(event.attempt == victim.attempt for event in ended)
 
     def _succeed(self, report: Report) -> float:
-        before = len(self._ear.of(JobRunning))
+        before = len(self._recorder.of(JobRunning))
         self._ask(SUCCESSION)
-        self._await(lambda: len(self._ear.of(JobRunning)) > before, 20, "a job runs, to lose its scheduler", report)
-        if report.wrong or (old := self._reigns.leader) is None:
+        self._await(
+            lambda: len(self._recorder.of(JobRunning)) > before, 20, "a job runs, to lose its scheduler", report
+        )
+        if report.wrong or (old := self._leader_log.leader) is None:
             return 0.0
-        leader = self._stage.daemons[f"scheduler-{old.id}"]
+        leader = self._cluster.daemons[f"scheduler-{old.id}"]
         leader.wanted = False
         leader.kill(0)
         killed = time.monotonic()
-        self._await(lambda: self._reigns.leader != old, 30, f"another leads after {leader.name}", report)
+        self._await(lambda: self._leader_log.leader != old, 30, f"another leads after {leader.name}", report)
         took = time.monotonic() - killed
         leader.wanted = True
         self._await(self._is_over, self._settle, "the wish is answered that lost its scheduler", report)
@@ -208,17 +212,17 @@ class Run:
     def _judge(self, report: Report) -> None:
         self._look(1.0)
         quiet = self._quiet
-        report.wrong += check.results(self._ear, self._asked, quiet)
-        report.wrong += check.reigns(self._reigns)
-        report.wrong += check.artifacts(self._ear, self._stage)
-        report.wrong += check.repositories(self._ear, self._stage, len(self._tree.units))
-        report.wrong += [f"{name} did not stop within 10 s" for name in self._stage.stop_daemons()]
-        report.wrong += check.left_behind(self._stage)
-        for name, daemon in self._stage.daemons.items():
+        report.wrong += check.results(self._recorder, self._asked, quiet)
+        report.wrong += check.reigns(self._leader_log)
+        report.wrong += check.artifacts(self._recorder, self._cluster)
+        report.wrong += check.repositories(self._recorder, self._cluster, len(self._tree.units))
+        report.wrong += [f"{name} did not stop within 10 s" for name in self._cluster.stop_daemons()]
+        report.wrong += check.left_behind(self._cluster)
+        for name, daemon in self._cluster.daemons.items():
             report.wrong += [f"{name} ended by itself with status {status}" for status in daemon.deaths if status > 0]
-        report.made = check.made(self._ear)
-        report.reigns = len({word.epoch for word in self._reigns.words})
-        report.jobs = len(self._ear.of(JobFinished))
-        report.attempts = sum(job.attempt for job in self._ear.of(JobFinished))
+        report.made = check.made(self._recorder)
+        report.reigns = len({word.epoch for word in self._leader_log.words})
+        report.jobs = len(self._recorder.of(JobFinished))
+        report.attempts = sum(job.attempt for job in self._recorder.of(JobFinished))
         if report.wrong:
-            report.logs = self._stage.keep_logs()
+            report.logs = self._cluster.keep_logs()

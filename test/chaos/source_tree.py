@@ -77,7 +77,7 @@ def needs_of(number: int) -> list[int]:
     return sorted({number - 4, (number * 7) % (number - 3)})
 
 
-class Tree:
+class SourceTree:
     """The repository at `path`, with a branch of each variant. `start` puts `main` back to the first.
 
     `real`: the packages can be built."""

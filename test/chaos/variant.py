@@ -10,8 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tree import ALL, SUCCESSION
-
+from chaos.source_tree import ALL, SUCCESSION
 from cloud_builder.model.dispatch import Dispatch
 
 RUNNERS = ("runner-1", "runner-2")
@@ -22,7 +21,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clou
 
 
 @dataclass(frozen=True)
-class Form:
+class RunVariant:
     """`settle`: seconds within which everything must have ended once all is healed."""
 
     real: bool = False

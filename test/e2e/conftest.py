@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from mesh import Account, ordinary_account, user_cache
+from support.ctl_mesh import Account, ordinary_account, user_cache
 
 
 def accounts() -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from mesh import Account, Mesh, Source
+
+from support.ctl_mesh import Account, CtlMesh, ExampleSource
 
 KB, MB = 1000, 1_000_000
 LARGEST = 3 * MB
@@ -60,8 +61,8 @@ REJECTED = {
 @pytest.fixture(scope="module", params=["embedded", "kafka"])
 def mesh(request, own_cache, own_home):
     broker = request.getfixturevalue("kafka").bootstrap if request.param == "kafka" else "embedded"
-    source = Source(own_home / f"source-{request.param}", Account())
-    mesh = Mesh(own_home / request.param, own_cache, broker=broker)
+    source = ExampleSource(own_home / f"source-{request.param}", Account())
+    mesh = CtlMesh(own_home / request.param, own_cache, broker=broker)
     mesh.up(example=source.path)
     try:
         mesh.until(lambda: mesh.rows("units"), "the units are known")
@@ -70,7 +71,7 @@ def mesh(request, own_cache, own_home):
         mesh.down()
 
 
-def resident(mesh: Mesh, daemon: str) -> int:
+def resident(mesh: CtlMesh, daemon: str) -> int:
     """KiB of memory."""
     status = Path(f"/proc/{mesh.pid(daemon)}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
@@ -96,7 +97,7 @@ def test_bad_messages_are_kept_and_answered_and_the_mesh_goes_on(mesh):
     assert {name: mesh.pid(name) for name in pids} == pids
 
 
-def _ended(mesh: Mesh, request: str):
+def _ended(mesh: CtlMesh, request: str):
     found = mesh.ctl("status", request, "--json")
     if found.status:
         return None
@@ -104,7 +105,7 @@ def _ended(mesh: Mesh, request: str):
     return body if body.get("outcome") else None
 
 
-def _letters(mesh: Mesh, number: int):
+def _letters(mesh: CtlMesh, number: int):
     found = mesh.ok("dead-letter", "list", "--json").json
     return found if len(found) >= number else None
 

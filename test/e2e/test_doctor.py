@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
-from mesh import Account, Mesh, Result, ordinary_account
 
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.model.topics import QUERY, TOPICS
+from support.ctl_mesh import Account, CtlMesh, CtlResult, ordinary_account
 
 PROGRAMS = ("git", "tar", "zstd", "rsync", "xz", "gpg", "gpgconf", "dpkg-deb", "dpkg-source", "mount")
 WITHOUT_IDS = 'mount --bind /dev/null /etc/subuid && exec "$@"'
@@ -33,12 +33,12 @@ def place():
         yield Path(directory)
 
 
-def mesh_of(place: Path, account: Account) -> Mesh:
+def mesh_of(place: Path, account: Account) -> CtlMesh:
     account.own(place)
-    return Mesh(place / "home", place / "cache", account=account)
+    return CtlMesh(place / "home", place / "cache", account=account)
 
 
-def findings(result: Result, level: str, check: str) -> list[dict[str, str]]:
+def findings(result: CtlResult, level: str, check: str) -> list[dict[str, str]]:
     return [one for one in result.json if one["level"] == level and one["check"] == check]
 
 

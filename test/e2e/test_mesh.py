@@ -12,7 +12,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from mesh import UNITS, Mesh, Source
+
+from support.ctl_mesh import UNITS, CtlMesh, ExampleSource
 
 CHAIN = dict.fromkeys(UNITS, "success")
 REUSED = dict.fromkeys(UNITS, "reused")
@@ -30,8 +31,8 @@ def debs(answer):
 @pytest.fixture(scope="module")
 def built(account, tmp_home, cache):
     """A mesh on the embedded broker with the example built once. For ourselves and, as root, for an ordinary user."""
-    source = Source(tmp_home / "source", account)
-    mesh = Mesh(tmp_home / "home", cache, account=account)
+    source = ExampleSource(tmp_home / "source", account)
+    mesh = CtlMesh(tmp_home / "home", cache, account=account)
     mesh.up(example=source.path)
     try:
         yield mesh, source, mesh.request("--all")

@@ -6,12 +6,12 @@ from __future__ import annotations
 import platform
 
 import pytest
-from kafka_server import find_server
-from mesh import UNITS, Account, Mesh, Source
 
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.topics import QUEUE
+from support.ctl_mesh import UNITS, Account, CtlMesh, ExampleSource
+from support.kafka_server import find_server
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def cluster(dispatch):
 
 @pytest.fixture(scope="module")
 def on_kafka(dispatch, cluster, ours, own_cache, own_home):
-    source = Source(own_home / f"source-{dispatch}", ours)
+    source = ExampleSource(own_home / f"source-{dispatch}", ours)
     home, settings = own_home / dispatch, {"CB_DISPATCH": dispatch}
     bootstrap = cluster.settings.bootstrap
-    mesh = Mesh(home, own_cache, broker=bootstrap, runners=2, account=ours, settings=settings)
+    mesh = CtlMesh(home, own_cache, broker=bootstrap, runners=2, account=ours, settings=settings)
     mesh.up(example=source.path)
     try:
         yield mesh, source, mesh.request("--all")
@@ -97,8 +97,8 @@ def test_only_a_shared_queue_is_offered_anything(on_kafka, dispatch, cluster):
 @pytest.fixture(scope="module")
 def made_elsewhere(ours, own_cache, own_home):
     """What another home makes of the same commit, without Kafka."""
-    source = Source(own_home / "source-elsewhere", ours)
-    other = Mesh(own_home / "elsewhere", own_cache, account=ours)
+    source = ExampleSource(own_home / "source-elsewhere", ours)
+    other = CtlMesh(own_home / "elsewhere", own_cache, account=ours)
     other.up(example=source.path)
     try:
         return debs(other.request("--all"))

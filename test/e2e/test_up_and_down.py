@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from mesh import Account, Mesh
+
+from support.ctl_mesh import Account, CtlMesh
 
 DAEMONS = {"info", "collector", "scheduler", "request", "runner-1"}
 
@@ -19,14 +20,14 @@ DAEMONS = {"info", "collector", "scheduler", "request", "runner-1"}
 def mesh():
     """One without sources, in a home that no other test has."""
     with tempfile.TemporaryDirectory(prefix="cb-", dir="/var/tmp") as directory:
-        made = Mesh(Path(directory) / "home", Path(directory) / "cache", account=Account())
+        made = CtlMesh(Path(directory) / "home", Path(directory) / "cache", account=Account())
         try:
             yield made
         finally:
             made.down()
 
 
-def processes(mesh: Mesh) -> dict[str, int]:
+def processes(mesh: CtlMesh) -> dict[str, int]:
     raw = json.loads((mesh.home / "run" / "up.json").read_text())
     return {one["name"]: one["pid"] for one in [raw["supervisor"], *raw["children"]]}
 

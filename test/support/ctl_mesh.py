@@ -19,7 +19,7 @@ ORDINARY_USER = "cb-test"
 UNITS = ("packages/libgreet", "packages/greet", "packages/greeting-card")
 
 
-class Result:
+class CtlResult:
     """What a command said and how it ended."""
 
     def __init__(self, ended: subprocess.CompletedProcess[str]) -> None:
@@ -95,7 +95,7 @@ def ordinary_account() -> Account:
     return Account(ORDINARY_USER)
 
 
-class Source:
+class ExampleSource:
     """A git repository with the example chain."""
 
     def __init__(self, path: Path, account: Account) -> None:
@@ -123,7 +123,7 @@ class Source:
         file.write_text(change(file.read_text()))
 
 
-class Mesh:
+class CtlMesh:
     """`cb-ctl up` in a home. `broker`: embedded, or HOST:PORT. `settings`: CB_* of daemons and commands."""
 
     def __init__(
@@ -145,9 +145,9 @@ class Mesh:
         home.mkdir(parents=True, exist_ok=True)
         self.account.own(home)
 
-    def ctl(self, *words: str, timeout: float = 600) -> Result:
+    def ctl(self, *words: str, timeout: float = 600) -> CtlResult:
         command = self.account.command(str(self.account.programs / "cb-ctl"), *words)
-        return Result(
+        return CtlResult(
             subprocess.run(
                 command,
                 env=self.environment,
@@ -160,7 +160,7 @@ class Mesh:
             )
         )
 
-    def ok(self, *words: str, timeout: float = 600) -> Result:
+    def ok(self, *words: str, timeout: float = 600) -> CtlResult:
         result = self.ctl(*words, timeout=timeout)
         assert result.status == 0, f"cb-ctl {' '.join(words)}: {result}\n{self.logs()}"
         return result

@@ -20,13 +20,13 @@ TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 KEY, OTHER_KEY = "1" * 64, "2" * 64
 
 
-class Told:
+class InfoHistory:
     """cb-info after some events; the clock stands at 1000."""
 
     def __init__(self, rules: Rules | None = None) -> None:
         self.state, self.rules, self.now = MemoryState(), rules or Rules(), 1000.0
 
-    def tell(self, *payloads: e.Payload) -> Told:
+    def tell(self, *payloads: e.Payload) -> InfoHistory:
         for payload in payloads:
             fold(payload, self.state)
         return self
@@ -40,32 +40,32 @@ class Told:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    def accept(self, request: str = "r", **more: Any) -> Told:
+    def accept(self, request: str = "r", **more: Any) -> InfoHistory:
         told = {"source": "demo", "ref": "main", "revision": NEW, "units": ("packages/lib",), "accepted_at": 900.0}
         return self.tell(e.RequestAccepted(request_id=request, **{**told, **more}))
 
-    def job(self, event: type[e.JobEvent], job: str = "r.1", unit: str = "lib", **more: Any) -> Told:
+    def job(self, event: type[e.JobEvent], job: str = "r.1", unit: str = "lib", **more: Any) -> InfoHistory:
         about = {"request_id": job.rpartition(".")[0], "source": "demo", "revision": NEW, "target": TARGET, "at": 900.0}
         return self.tell(event(job_id=job, unit=f"packages/{unit}", **{**about, **more}))
 
-    def runner(self, name: str = "r1", *held: tuple[str, int], **more: Any) -> Told:
+    def runner(self, name: str = "r1", *held: tuple[str, int], **more: Any) -> InfoHistory:
         attempts = tuple(e.RunningAttempt(job_id=job, attempt=attempt) for job, attempt in held)
         told = {"arch": "x86_64", "slots": 1, "started_at": 1.0, "at": self.now, "attempts": attempts}
         return self.tell(e.RunnerSeen(runner_id=name, **{**told, **more}))
 
-    def built(self, job: str, unit: str, inputs: Inputs, made: tuple[Artifact, ...] = (), **more: Any) -> Told:
+    def built(self, job: str, unit: str, inputs: Inputs, made: tuple[Artifact, ...] = (), **more: Any) -> InfoHistory:
         """A job that was queued, ran for 50 s and ended well, an age before now."""
         told = {"revision": OLD, "input_key": OTHER_KEY, **more}
         self.job(e.JobQueued, job, unit, **{**told, "inputs": inputs, "at": 100.0})
         self.job(e.JobRunning, job, unit, attempt=1, runner_id="r1", revision=OLD, at=110.0)
         return self.job(e.JobFinished, job, unit, outcome=Outcome.SUCCESS, artifacts=made, **{**told, "at": 160.0})
 
-    def finished(self, outcome: Outcome, job: str = "r.1", unit: str = "lib", **more: Any) -> Told:
+    def finished(self, outcome: Outcome, job: str = "r.1", unit: str = "lib", **more: Any) -> InfoHistory:
         self.job(e.JobRunning, job, unit, attempt=1, runner_id="r1", at=910.0)
         return self.job(e.JobFinished, job, unit, **{"at": 990.0, "outcome": outcome, "attempt": 1, **more})
 
 
-def queued(told: Told, job: str = "r.1", unit: str = "lib", **more: Any) -> Told:
+def queued(told: InfoHistory, job: str = "r.1", unit: str = "lib", **more: Any) -> InfoHistory:
     return told.job(e.JobQueued, job, unit, **{"input_key": KEY, **more})
 
 

@@ -27,7 +27,7 @@ REVISION, TREE = "a" * 40, "b" * 40
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 
 
-class Mesh:
+class InfoMesh:
     """A broker with cb-info, and what the other daemons would have said."""
 
     def __init__(self, tmp_path: Path) -> None:

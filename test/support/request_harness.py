@@ -1,10 +1,9 @@
-"""The front door as tests drive it: its flow with a git in memory and a clock that is moved by hand."""
+"""cb-request without a mesh: its flow with a git in memory and a clock that a test moves."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -13,8 +12,9 @@ from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.request import RequestFlow
 from cloud_builder.model.events import BuildRequested, Payload
-from cloud_builder.model.ids import Digest, EventId, SourceName
+from cloud_builder.model.ids import Digest, SourceName
 from cloud_builder.model.settings import RequestSettings, SourceSettings
+from support.work import ReceivedEvent, RecordingWork
 
 DEMO = SourceName("demo")
 URL = "memory:demo"
@@ -33,8 +33,8 @@ def package(name: str, depends: str = "", targets: str = "{dist: bookworm, arch:
 FILES = package("libgreet") | package("hello", ", libgreet") | package("tool", ", hello")
 
 
-class States:
-    """Repository states by hand."""
+class FakeRepositoryStates:
+    """The states of package repositories; a test sets `value`."""
 
     value = "one"
 
@@ -42,37 +42,12 @@ class States:
         return Digest(sha256(self.value.encode()).hexdigest())
 
 
-@dataclass
-class Event:
-    payload: Payload
-    id: EventId = field(default=EventId("e"))
-    time: float = 0.0
-
-
-@dataclass
-class Work:
-    state: MemoryState
-    now: float
-    caught_up: bool = True
-    broker_seen: float = 0.0
-    emitted: list[Payload] = field(default_factory=list)
-
-    def new_id(self) -> str:
-        return "abcdefgh"
-
-    def emit(self, payload: Payload) -> None:
-        self.emitted.append(payload)
-
-    def emit_live(self, payload: Payload) -> None:
-        raise AssertionError(payload)
-
-
-class Daemon:
-    """The flow with the loop's manners; the clock is moved by hand."""
+class RequestHarness:
+    """Drives cb-request's flow as the mesh loop does; a test moves the clock."""
 
     def __init__(self, mirror: MemorySource, sources: dict[str, SourceSettings] | None = None, **settings: Any) -> None:
         self.mirror = mirror
-        self.states = States()
+        self.states = FakeRepositoryStates()
         self.state = MemoryState()
         self.settings = RequestSettings(repository_state_max_age=0.0, **settings)
         self.sources = {DEMO: SourceSettings(url=URL)} if sources is None else sources
@@ -85,15 +60,16 @@ class Daemon:
         self.flow.restore(self.state)
         return self.flow
 
-    def do(self, step: Callable[[Work], object]) -> list[Payload]:
-        work = Work(self.state, self.now)
+    def do(self, step: Callable[[RecordingWork], object]) -> list[Payload]:
+        work = RecordingWork(self.state, self.now)
         with self.state.transaction():
             step(work)
+        assert not work.live, "only runners emit outside of a transaction"
         self.told += work.emitted
         return work.emitted
 
     def send(self, payload: Payload) -> None:
-        self.do(lambda work: self.flow.handle(Event(payload), work))
+        self.do(lambda work: self.flow.handle(ReceivedEvent(payload), work))
 
     def settle(self) -> list[Payload]:
         """Ticks until git has answered everything that is asked now; returns what was told."""

@@ -1,9 +1,8 @@
-"""A mesh around the real scheduler, in one process and without a clock: what it emits is answered by simulated runners
-and a simulated collector, and the test decides what is delivered when."""
+"""The scheduler with simulated runners and a simulated collector, in one process; a test moves the clock and decides
+what is delivered when."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import count
 
 from cloud_builder.adapters.memory.state import MemoryState
@@ -13,34 +12,9 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.outcome import Kind, Outcome
 from cloud_builder.model.settings import SchedulerSettings
 from cloud_builder.model.unit import Target, Unit
+from support.work import ReceivedEvent, RecordingWork
 
 BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
-
-
-@dataclass(frozen=True)
-class Event:
-    payload: e.Payload
-    id: str = ""
-    time: float = 0.0
-
-
-@dataclass
-class Transaction:
-    """ports.mesh.Work over a state in memory."""
-
-    now: float
-    state: MemoryState
-    caught_up: bool = True
-    broker_seen: float = 0.0
-    emitted: list[e.Payload] = field(default_factory=list)
-
-    def new_id(self) -> str:
-        return "x"
-
-    def emit(self, payload: e.Payload) -> None:
-        self.emitted.append(payload)
-
-    emit_live = emit
 
 
 def unit(name: str, build_depends: str = "", tree: str = "0", version: str = "") -> Unit:
@@ -67,8 +41,8 @@ def package(name: str, content: str) -> Artifact:
     )
 
 
-class Bench:
-    """`runners`: names of live runners, with so many `slots` each."""
+class SchedulerHarness:
+    """Drives the scheduler's flow. `runners`: names of live runners, with so many `slots` each."""
 
     def __init__(self, *, runners: tuple[str, ...] = ("r1",), slots: int = 1, **settings: float) -> None:
         self.slots = slots
@@ -91,10 +65,10 @@ class Bench:
     def deliver(self, *payloads: e.Payload) -> list[e.Payload]:
         """One transaction of the mesh loop."""
         self.broker_seen = self.broker_seen if self.broker_away else self.now
-        work = Transaction(self.now, self.state, broker_seen=self.broker_seen)
+        work = RecordingWork(self.state, self.now, broker_seen=self.broker_seen)
         with self.state.transaction():
             for payload in payloads:
-                self.flow.handle(Event(payload), work)
+                self.flow.handle(ReceivedEvent(payload), work)
             self.flow.tick(work)
         self.told += work.emitted
         for payload in work.emitted:
@@ -106,11 +80,11 @@ class Bench:
     def stop(self) -> None:
         """The last transaction of a process that is told to stop."""
         with self.state.transaction():
-            self.flow.stop(Transaction(self.now, self.state))
+            self.flow.stop(RecordingWork(self.state, self.now))
 
     def resume(self) -> list[e.Payload]:
         """The broker has lost its memory."""
-        work = Transaction(self.now, self.state)
+        work = RecordingWork(self.state, self.now)
         with self.state.transaction():
             self.flow.resume(work)
         return work.emitted

@@ -1,7 +1,7 @@
 """Inside the guest, as root, once the network is up: makes the checks in order and tells each to the machine outside.
 
-Comes in: /srv (luggage.py). Goes out: a JSON line a check on the port `cb.report`, at the end of each of its two lives
-the journal, and at the very end `done`. A check that others need ends it all when it fails.
+Comes in: /srv (guest_disk.py). Goes out: a JSON line a check on the port `cb.report`, at the end of each of its two
+lives the journal, and at the very end `done`. A check that others need ends it all when it fails.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesh import Mesh
+from support.ctl_mesh import CtlMesh
 
 MB = 1_000_000
 FLAT = 150
@@ -33,7 +33,7 @@ def largest(pid: int) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / MB
 
 
-def largest_of(mesh: Mesh, *daemons: str) -> dict[str, float]:
+def largest_of(mesh: CtlMesh, *daemons: str) -> dict[str, float]:
     return {name: round(largest(mesh.pid(name))) for name in daemons}
 
 

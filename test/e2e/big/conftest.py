@@ -6,19 +6,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from big_sizes import FULL, Sizes
-from big_source import Unit, write
-from kafka_server import find_server
-from mesh import Account, Mesh
+from e2e.big.big_sizes import FULL, Sizes
+from e2e.big.big_source import Unit, write
+from support.ctl_mesh import Account, CtlMesh
+from support.kafka_server import find_server
 
 
 @pytest.fixture(scope="session")
@@ -52,12 +49,12 @@ def new_broker(sizes: Sizes) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="session")
-def long_lived(sizes: Sizes, place: Path, own_cache: Path, new_broker: Callable[[], str]) -> Iterator[Mesh]:
+def long_lived(sizes: Sizes, place: Path, own_cache: Path, new_broker: Callable[[], str]) -> Iterator[CtlMesh]:
     """A mesh with one runner that really builds, and a lease far shorter than what it builds takes."""
     write(place / "source", *_units(sizes))
     settings = {"CB_SCHEDULER__LEASE": "5", "CB_RUNNER__HEARTBEAT": "0.7", "CB_RUNNER__LIMITS": '{"silence": 60}'}
     settings["CB_REQUEST__BUILD_ON_PUSH"] = "0"
-    mesh = Mesh(place / "home", own_cache, broker=new_broker(), account=Account(), settings=settings)
+    mesh = CtlMesh(place / "home", own_cache, broker=new_broker(), account=Account(), settings=settings)
     mesh.up(big=place / "source")
     try:
         yield mesh

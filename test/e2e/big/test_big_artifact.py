@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from big_sizes import FLAT, MB, disk_use, largest, largest_of
+
+from e2e.big.big_sizes import FLAT, MB, disk_use, largest, largest_of
 
 APT = """\
 Dir "{path}";

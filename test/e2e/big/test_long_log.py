@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from big_sizes import FLAT, disk_use, largest_of
+from e2e.big.big_sizes import FLAT, disk_use, largest_of
 
 FOLLOWERS = 3
 GAP = re.compile(rb"--- (\d+) bytes are not shown live; they are in the whole log ---\n")

@@ -6,13 +6,13 @@ import urllib.request
 from collections import Counter
 
 import pytest
-from big_sizes import FLAT, largest_of
-from big_source import forest, write
-from mesh import Account, Mesh
 
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import TOPICS
+from e2e.big.big_sizes import FLAT, largest_of
+from e2e.big.big_source import forest, write
+from support.ctl_mesh import Account, CtlMesh
 
 LARGEST_RECORD = 1_000_000
 """Bytes that a broker takes unless it is told otherwise."""
@@ -24,7 +24,7 @@ def built(sizes, place, new_broker, own_cache):
     """The mesh, and what a request for everything came to."""
     write(place / "forest", *forest(sizes.units))
     settings = {"CB_RUNNER__PRETEND": "0.05", "CB_REQUEST__BUILD_ON_PUSH": "0"}
-    mesh = Mesh(
+    mesh = CtlMesh(
         place / "many", own_cache, broker=new_broker(), runners=sizes.runners, account=Account(), settings=settings
     )
     mesh.up(forest=place / "forest")

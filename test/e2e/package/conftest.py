@@ -1,162 +1,46 @@
-"""A package builder with everything real: git, KIWI's root, apt's layers, the sandbox, the store."""
+"""The workspace of the package tests, and the units that they build."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
 import pytest
 
-from cloud_builder.adapters.deb.recipe import DebRecipe
-from cloud_builder.adapters.git import GitMirror
-from cloud_builder.adapters.kiwi.root import KiwiRoots
-from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
-from cloud_builder.adapters.store.directory import DirectoryStore
-from cloud_builder.builder.buildroot_cache import Buildroots
-from cloud_builder.builder.package import PackageBuilder
-from cloud_builder.model.artifact import Artifact, ArtifactKind
-from cloud_builder.model.events import AttemptFinished, JobAssigned
-from cloud_builder.model.ids import InputKey, JobId, RequestId, Revision, RunnerId, SourceName, UnitPath
-from cloud_builder.model.limits import Limits
-from cloud_builder.model.outcome import Kind
-from cloud_builder.model.unit import Target
-
-EXAMPLE = Path(__file__).parents[3] / "sources-example"
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
-SOURCE = SourceName("example")
-
-
-class Workshop:
-    """One home: a git repository to commit to, and a builder of its own."""
-
-    def __init__(self, home: Path, cache: Path) -> None:
-        self.home, self.repository, self.work = home, home / "repository", home / "work"
-        self.store = DirectoryStore(home / "store")
-        sandbox = NamespaceSandbox(self.work / "scratch")
-        roots = Buildroots(KiwiRoots(sandbox), sandbox, DirectoryStore(cache / "store"), cache / "work")
-        self.mirror = GitMirror(home / "mirrors")
-        self.builder = PackageBuilder(
-            runner_id="runner-1",
-            mirror=self.mirror,
-            roots=roots,
-            sandbox=sandbox,
-            recipe=DebRecipe(),
-            store=self.store,
-            work=self.work,
-            cores=2,
-        )
-        self.log = bytearray()
-        self._jobs = 0
-
-    def take_examples(self) -> None:
-        shutil.copytree(EXAMPLE / "projects", self.repository / "projects", dirs_exist_ok=True)
-
-    def unit(self, name: str) -> Path:
-        return self.repository / "projects" / "packages" / name
-
-    def build(
-        self, name: str, *dependencies: AttemptFinished, limits: Limits | None = None, cancel: Event | None = None
-    ) -> AttemptFinished:
-        """What lies in the unit's directory now, committed, exported and built."""
-        order = self.order(name, limits or Limits(), offered(*dependencies))
-        self.log = bytearray()
-        return self.builder.build(order, self.log.extend, cancel or Event())
-
-    def order(self, name: str, limits: Limits, dependencies: tuple[Artifact, ...]) -> JobAssigned:
-        revision, directory = self._commit(), f"projects/packages/{name}"
-        self.mirror.refresh(SOURCE, str(self.repository))
-        self._jobs += 1
-        return JobAssigned(
-            job_id=JobId(f"r-test.{self._jobs}"),
-            attempt=1,
-            runner_id=RunnerId("runner-1"),
-            request_id=RequestId("r-test"),
-            source=SOURCE,
-            url=str(self.repository),
-            revision=revision,
-            unit=UnitPath(f"packages/{name}"),
-            directory=directory,
-            name=name,
-            kind=Kind.PACKAGE,
-            tree=self.mirror.tree_id(SOURCE, revision, directory),
-            target=TARGET,
-            input_key=InputKey("0" * 64),
-            dependencies=dependencies,
-            limits=limits,
-        )
-
-    def said(self) -> str:
-        return self.log.decode()
-
-    def whole_log(self, finished: AttemptFinished) -> str:
-        assert finished.log is not None
-        with self.store.open(finished.log.sha256) as log:
-            return log.read().decode()
-
-    def left_behind(self) -> list[str]:
-        """Directories, mounts and processes of builds that are over."""
-        mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(self.home) in line]
-        fresh = [str(path) for path in (self.work / "layers").glob(".new-*")]
-        return [
-            *map(str, (self.work / "jobs").iterdir()),
-            *map(str, (self.work / "scratch").glob("*")),
-            *fresh,
-            *mounts,
-        ]
-
-    def _commit(self) -> Revision:
-        def git(*words: str) -> str:
-            identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
-            command = ["git", "-C", str(self.repository), *identity, *words]
-            return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-        if not (self.repository / ".git").exists():
-            git("init", "--quiet", "--initial-branch=main")
-        git("add", "--all", "--force")
-        git("commit", "--quiet", "--allow-empty", "--message=A change")
-        return Revision(git("rev-parse", "HEAD"))
-
-
-def offered(*finished: AttemptFinished) -> tuple[Artifact, ...]:
-    return tuple(one for end in finished for one in end.artifacts if one.kind is ArtifactKind.DEB)
-
-
-def digests(finished: AttemptFinished) -> dict[str, str]:
-    return {artifact.name: artifact.sha256 for artifact in finished.artifacts if artifact.kind is ArtifactKind.DEB}
+from cloud_builder.model.events import AttemptFinished
+from e2e.package.package_workspace import PackageWorkspace
 
 
 @pytest.fixture(scope="session")
 def new_workshop(own_cache: Path, tmp_path_factory: pytest.TempPathFactory):
-    def make(name: str) -> Workshop:
+    def make(name: str) -> PackageWorkspace:
         home = tmp_path_factory.mktemp(name, numbered=False)
         (home / "repository").mkdir()
-        return Workshop(home, own_cache / "package")
+        return PackageWorkspace(home, own_cache / "package")
 
     return make
 
 
 @pytest.fixture(scope="session")
-def workshop(new_workshop) -> Workshop:
-    made: Workshop = new_workshop("workshop")
+def workshop(new_workshop) -> PackageWorkspace:
+    made: PackageWorkspace = new_workshop("workshop")
     made.take_examples()
     return made
 
 
 @pytest.fixture(scope="session")
-def libgreet(workshop: Workshop) -> AttemptFinished:
+def libgreet(workshop: PackageWorkspace) -> AttemptFinished:
     return workshop.build("libgreet")
 
 
 @pytest.fixture(scope="session")
-def greet(workshop: Workshop, libgreet: AttemptFinished) -> AttemptFinished:
+def greet(workshop: PackageWorkspace, libgreet: AttemptFinished) -> AttemptFinished:
     return workshop.build("greet", libgreet)
 
 
 @pytest.fixture
-def unit(workshop: Workshop) -> Iterator[Path]:
+def unit(workshop: PackageWorkspace) -> Iterator[Path]:
     """libgreet's directory under another name, to be broken."""
     directory = workshop.unit("broken")
     shutil.copytree(workshop.unit("libgreet"), directory)
@@ -165,6 +49,6 @@ def unit(workshop: Workshop) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left_behind(workshop: Workshop) -> Iterator[None]:
+def _nothing_is_left_behind(workshop: PackageWorkspace) -> Iterator[None]:
     yield
     assert workshop.left_behind() == []

@@ -6,7 +6,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from cloud_builder.errors import Retryable
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.model.outcome import Outcome
+from e2e.package.package_workspace import python
 
 
 def rules(unit: Path, script: str) -> None:
@@ -176,11 +176,11 @@ def test_a_canceled_build_ends_within_two_seconds(workshop, unit, libgreet) -> N
 
 
 CHILD = """
-import sys; sys.path.insert(0, sys.argv[1])
+import sys
 from pathlib import Path
 from threading import Event
-from conftest import TARGET, Workshop
-shop = Workshop(Path(sys.argv[2]), Path(sys.argv[3]))
+from e2e.package.package_workspace import TARGET, PackageWorkspace
+shop = PackageWorkspace(Path(sys.argv[1]), Path(sys.argv[2]))
 write = lambda piece: (sys.stdout.buffer.write(piece), sys.stdout.buffer.flush())
 shop.builder.build_directory(shop.unit("broken"), TARGET, log=write, cancel=Event())
 """
@@ -188,8 +188,7 @@ shop.builder.build_directory(shop.unit("broken"), TARGET, log=write, cancel=Even
 
 def test_what_a_killed_runner_leaves_is_swept_by_the_next(workshop, unit, libgreet, own_cache) -> None:
     rules(unit, "echo now; exec sleep 4321")
-    here = str(Path(__file__).parent)
-    command = [sys.executable, "-c", CHILD, here, str(workshop.home), str(own_cache / "package")]
+    command = python(CHILD, str(workshop.home), str(own_cache / "package"))
     with subprocess.Popen(command, stdout=subprocess.PIPE) as runner:
         assert any(line.startswith(b"now") for line in runner.stdout)
         assert workshop.left_behind()

@@ -6,20 +6,21 @@ import os
 import pty
 import select
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from e2e.package.package_workspace import python
+
 CHILD = """
-import sys; sys.path.insert(0, sys.argv[1])
+import sys
 from pathlib import Path
 from threading import Event
-from conftest import TARGET, Workshop
-shop = Workshop(Path(sys.argv[2]), Path(sys.argv[3]))
+from e2e.package.package_workspace import TARGET, PackageWorkspace
+shop = PackageWorkspace(Path(sys.argv[1]), Path(sys.argv[2]))
 write = lambda piece: (sys.stdout.buffer.write(piece), sys.stdout.buffer.flush())
-after = sys.argv[4] == "after"
+after = sys.argv[3] == "after"
 sys.exit(shop.builder.shell(shop.unit("broken"), TARGET, log=write, cancel=Event(), after_failure=after))
 """
 
@@ -63,8 +64,7 @@ def open_shell(workshop, unit, libgreet, own_cache):
     opened = []
 
     def start(how: str) -> Terminal:
-        here = str(Path(__file__).parent)
-        opened.append(Terminal(sys.executable, "-c", CHILD, here, str(workshop.home), str(own_cache / "package"), how))
+        opened.append(Terminal(*python(CHILD, str(workshop.home), str(own_cache / "package"), how)))
         return opened[0]
 
     yield start

@@ -11,11 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from kafka_server import JavaServer, fetched_jars, free_ports
-from mesh import Account, Source
-from operator_tools import Operator
-
 from cloud_builder.model.outcome import Role
+from support.ctl_mesh import Account, ExampleSource
+from support.kafka_server import JavaServer, fetched_jars, free_ports
+from support.operator_tools import Operator
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 ARCH = platform.machine()
@@ -45,7 +44,7 @@ class Daemons:
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self._cluster, self.home = cluster, directory
-        self.source = Source(directory / "source", Account())
+        self.source = ExampleSource(directory / "source", Account())
         [self._port] = free_ports(1)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from guarded import Cluster, Daemons
+from e2e.rights.acl_cluster import Cluster, Daemons
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from guarded import NEWCOMER, USERS
 
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.errors import ExitCode
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import INTAKE, RUNNERS, STATE, Topic
+from e2e.rights.acl_cluster import NEWCOMER, USERS
 
 MOST_STEPS = 12
 

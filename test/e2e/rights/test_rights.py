@@ -8,8 +8,6 @@ import re
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from guarded import ARCH, USERS
-from mesh import UNITS
 
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.adapters.kafka.connection import Connection
@@ -26,6 +24,8 @@ from cloud_builder.model.topics import (
     TRANSACTIONAL_ID,
     topics_read_by,
 )
+from e2e.rights.acl_cluster import ARCH, USERS
+from support.ctl_mesh import UNITS
 
 DAEMONS = (Role.REQUEST, Role.COLLECTOR, Role.INFO)
 EVERY_TOPIC = (*TOPICS, QUEUE.member(ARCH))

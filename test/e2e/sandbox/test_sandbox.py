@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 import pytest
-import sandbox_cases
+
+from e2e.sandbox import sandbox_cases
 
 
 @pytest.mark.parametrize("case", [case.__name__ for case in sandbox_cases.CASES])

@@ -136,7 +136,7 @@ def stage(kafka_of_the_module, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def kafka_of_the_module():
-    from kafka_server import find_server
+    from support.kafka_server import find_server
 
     server = find_server()
     server.start()

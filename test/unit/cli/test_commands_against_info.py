@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
-from info_mesh import Mesh, said, shown
 
 from cloud_builder.cli import request as request_module
 from cloud_builder.cli.main import cli, run
@@ -18,9 +17,10 @@ from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.model.unit import Target
+from support.info_mesh import InfoMesh, said, shown
 
 
-def test_lists_are_arrays_of_objects(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_are_arrays_of_objects(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
     keys = {"sources": "source", "units": "path", "requests": "request_id", "jobs": "job_id"}
@@ -31,7 +31,7 @@ def test_lists_are_arrays_of_objects(mesh: Mesh, capsys: pytest.CaptureFixture[s
     assert shown(capsys, "status")["jobs"] == {"success": 1}
 
 
-def test_status_of_a_thing(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_of_a_thing(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build")
     found = shown(capsys, "status", "r-1")
     assert [job["outcome"] for job in found["jobs"]] == ["failure"]
@@ -52,7 +52,7 @@ def test_status_of_a_thing(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_watching_ends_with_the_code_of_the_outcome(
-    mesh: Mesh, capsys: pytest.CaptureFixture[str], outcome: RequestOutcome, job: Outcome, code: ExitCode
+    mesh: InfoMesh, capsys: pytest.CaptureFixture[str], outcome: RequestOutcome, job: Outcome, code: ExitCode
 ) -> None:
     mesh.finish(outcome, job, message="a cause")
     found = shown(capsys, "watch", "r-1", code=code)
@@ -63,7 +63,7 @@ def test_watching_ends_with_the_code_of_the_outcome(
     assert ("cb-ctl get r-1" in text) == (code is ExitCode.SUCCESS)
 
 
-def test_a_failure_shows_the_end_of_its_log(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_shows_the_end_of_its_log(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     log = mesh.stored("hello.log", b"one\n" * 50 + b"hello.c:3: error\n", ArtifactKind.LOG)
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build", log=log)
     text = said(capsys, "watch", "r-1", code=ExitCode.FAILED)
@@ -71,20 +71,20 @@ def test_a_failure_shows_the_end_of_its_log(mesh: Mesh, capsys: pytest.CaptureFi
     assert "cb-ctl logs r-1.1" in text
 
 
-def test_watching_gives_up_in_time(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_watching_gives_up_in_time(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.accept()
     text = said(capsys, "watch", "r-1", "--timeout", "0.1", code=ExitCode.INFRASTRUCTURE)
     assert "cb-ctl cancel r-1" in text
 
 
-def test_a_request_that_is_accepted_says_how_to_go_on(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_that_is_accepted_says_how_to_go_on(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.accept("r-mine")
     assert "cb-ctl watch r-mine" in said(capsys, "request", "packages/hello", "--id", "r-mine")
     assert shown(capsys, "request", "--all", "--id", "r-mine")["request_id"] == "r-mine"
 
 
-def test_the_words_of_a_request_become_the_wish(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_words_of_a_request_become_the_wish(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.accept("r-mine")
     urgent = ["--rebuild-dependants", "--priority", "interactive", "--deadline", "1h30m"]
@@ -96,7 +96,7 @@ def test_the_words_of_a_request_become_the_wish(mesh: Mesh, capsys: pytest.Captu
     assert (wish.dependants, wish.priority, wish.deadline, wish.plan) == (True, "interactive", 5400.0, False)
 
 
-def test_a_request_that_is_rejected_says_why(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_that_is_rejected_says_why(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.tell(
         e.RequestRejected(
@@ -113,7 +113,7 @@ def test_a_request_that_is_rejected_says_why(mesh: Mesh, capsys: pytest.CaptureF
 
 
 def test_without_cb_request_nobody_waits_long(
-    mesh: Mesh, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    mesh: InfoMesh, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_module, "ACCEPTED_WITHIN", 0.2)
     mesh.follow()
@@ -122,14 +122,14 @@ def test_without_cb_request_nobody_waits_long(
 
 @pytest.mark.parametrize(("sources", "hint"), [((), "cb-ctl source add"), (("one", "two"), "--source one")])
 def test_the_source_may_be_left_out_only_when_it_is_the_only_one(
-    mesh: Mesh, capsys: pytest.CaptureFixture[str], sources: tuple[str, ...], hint: str
+    mesh: InfoMesh, capsys: pytest.CaptureFixture[str], sources: tuple[str, ...], hint: str
 ) -> None:
     for source in sources:
         mesh.follow(source)
     assert hint in said(capsys, "request", "--all", code=ExitCode.REJECTED)
 
 
-def test_logs_are_live_and_then_whole(mesh: Mesh, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_logs_are_live_and_then_whole(mesh: InfoMesh, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     mesh.accept()
     mesh.job(e.JobRunning, attempt=1, runner_id="runner-1")
     mesh.tell(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text="live\n"))
@@ -141,7 +141,7 @@ def test_logs_are_live_and_then_whole(mesh: Mesh, capfdbinary: pytest.CaptureFix
     assert capfdbinary.readouterr().out == b"live\nwhole\n"
 
 
-def test_get_downloads_and_verifies(mesh: Mesh, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_get_downloads_and_verifies(mesh: InfoMesh, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, artifacts=(deb,))
     [got] = shown(capsys, "get", "r-1", "-o", str(tmp_path / "out"))
@@ -151,7 +151,7 @@ def test_get_downloads_and_verifies(mesh: Mesh, capsys: pytest.CaptureFixture[st
 
 
 def test_files_of_several_targets_have_a_directory_each_also_when_only_one_was_built(
-    mesh: Mesh, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    mesh: InfoMesh, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, artifacts=(deb,))
@@ -163,7 +163,7 @@ def test_files_of_several_targets_have_a_directory_each_also_when_only_one_was_b
 
 
 def test_get_keeps_nothing_that_is_not_what_was_built(
-    mesh: Mesh, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    mesh: InfoMesh, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, artifacts=(deb,))
@@ -175,12 +175,12 @@ def test_get_keeps_nothing_that_is_not_what_was_built(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_get_of_what_built_nothing_is_rejected(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_of_what_built_nothing_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE)
     assert "cb-ctl status r-1" in said(capsys, "get", "r-1", code=ExitCode.REJECTED)
 
 
-def test_cancel_of_what_has_ended_is_rejected(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cancel_of_what_has_ended_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
     assert "ended already" in said(capsys, "cancel", "r-1", code=ExitCode.REJECTED)
 
@@ -196,7 +196,7 @@ def test_cancel_of_what_has_ended_is_rejected(mesh: Mesh, capsys: pytest.Capture
     ],
 )
 def test_tab_offers_what_the_mesh_knows(
-    mesh: Mesh, typed: list[str], offered: list[str], capsys: pytest.CaptureFixture[str]
+    mesh: InfoMesh, typed: list[str], offered: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     mesh.follow()
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
@@ -204,7 +204,7 @@ def test_tab_offers_what_the_mesh_knows(
     assert [found.value for found in completer.get_completions(typed[:-1], typed[-1])] == offered
 
 
-def test_dead_letters_are_listed_shown_and_sent_again(mesh: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dead_letters_are_listed_shown_and_sent_again(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.tell(
         e.MessageDead(
             dead_id="d-1", daemon="cb-request", topic="cb.request", partition=0, offset=3, key=None,

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 import pytest
-from info_mesh import REVISION, TARGET, TREE, Mesh, said, shown
 
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Kind, Outcome
 from cloud_builder.model.unit import Unit
+from support.info_mesh import REVISION, TARGET, TREE, InfoMesh, said, shown
 
 
 def unit(name: str, *needs: str) -> Unit:
@@ -23,14 +23,14 @@ def unit(name: str, *needs: str) -> Unit:
 
 
 @pytest.fixture
-def world(mesh: Mesh) -> Iterator[Mesh]:
+def world(mesh: InfoMesh) -> Iterator[InfoMesh]:
     units = (unit("base"), unit("hello", "base"), unit("app", "hello", "base"))
     mesh.tell(e.SourceRevised(source="demo", url="/srv", branch="main", revision=REVISION, followed=True, units=units))
     mesh.job(e.JobFinished, outcome=Outcome.FAILURE)
     yield mesh
 
 
-def test_a_tree_down_and_up(world: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tree_down_and_up(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "graph", "app").splitlines() == [
         "packages/app",
         "├─ packages/base",
@@ -41,14 +41,14 @@ def test_a_tree_down_and_up(world: Mesh, capsys: pytest.CaptureFixture[str]) -> 
     assert said(capsys, "graph").splitlines()[0] == "packages/app"
 
 
-def test_pictures(world: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "graph", "--format", "dot")
     assert '"demo:packages/hello@bookworm.x86_64" -> "demo:packages/base@bookworm.x86_64"' in text
     document = ElementTree.fromstring(said(capsys, "graph", "app", "--format", "svg"))
     assert document.tag.endswith("svg")
 
 
-def test_programs_get_nodes(world: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_programs_get_nodes(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     found = shown(capsys, "graph", "hello")
     assert [(row["unit"], row["state"]) for row in found["nodes"]] == [
         ("packages/hello", "failure"),
@@ -57,9 +57,9 @@ def test_programs_get_nodes(world: Mesh, capsys: pytest.CaptureFixture[str]) -> 
     assert (found["total"], found["left_out"]) == (2, 0)
 
 
-def test_too_many_are_cut_with_a_word(world: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_many_are_cut_with_a_word(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 of 3 units are shown" in said(capsys, "graph", "--most", "1")
 
 
-def test_a_name_that_does_not_exist(world: Mesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_does_not_exist(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean packages/hello?" in said(capsys, "graph", "helo", code=ExitCode.REJECTED)

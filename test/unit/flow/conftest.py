@@ -1,16 +1,11 @@
 """What several tests of flows share. `mirror` and `daemon`: the front door, beside a git with one commit."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from front_door import FILES, URL, Daemon
-
 from cloud_builder.adapters.memory.source import MemorySource
+from support.request_harness import FILES, URL, RequestHarness
 
 
 @pytest.fixture
@@ -21,7 +16,7 @@ def mirror() -> MemorySource:
 
 
 @pytest.fixture
-def daemon(mirror: MemorySource) -> Iterator[Daemon]:
-    daemon = Daemon(mirror)
+def daemon(mirror: MemorySource) -> Iterator[RequestHarness]:
+    daemon = RequestHarness(mirror)
     yield daemon
     daemon.state.close()

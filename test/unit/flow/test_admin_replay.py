@@ -1,7 +1,6 @@
 """`cb-ctl admin replay` on a whole mesh in memory: a finished day read again starts nothing, and a hole is found."""
 
 import pytest
-from memory_mesh import MemoryMesh, unit
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.info import InfoFlow
@@ -11,6 +10,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome, Role
 from cloud_builder.model.settings import SchedulerSettings
+from support.memory_mesh import MemoryMesh, unit
 
 CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
 ROLES = {"scheduler": Role.SCHEDULER, "info": Role.INFO, "collector": Role.COLLECTOR, "request": Role.REQUEST}

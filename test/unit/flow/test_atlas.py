@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from scheduler_bench import Transaction, unit
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Rejected
 from cloud_builder.flow.scheduler.sources import Atlas
 from cloud_builder.model import events as e
+from support.scheduler_harness import unit
+from support.work import RecordingWork
 
 
 class Shelf:
     """An atlas and its documents."""
 
     def __init__(self) -> None:
-        self.work = Transaction(1000.0, MemoryState())
+        self.work = RecordingWork(MemoryState(), 1000.0)
         self.atlas = Atlas()
 
     def announce(self, *units, source="s", revision="a", followed=True, part=0, parts=1):

@@ -8,11 +8,11 @@ from hashlib import sha256
 from threading import Event
 
 import pytest
-from memory_mesh import URL, MemoryMesh, unit
 
 from cloud_builder.model import events as e
 from cloud_builder.model.ids import SourceName
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
+from support.memory_mesh import URL, MemoryMesh, unit
 
 FAR = "memory:far"
 SECONDS = 60.0

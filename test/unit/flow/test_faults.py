@@ -4,11 +4,11 @@ from collections import defaultdict
 from random import Random
 
 import pytest
-from memory_mesh import URL, MemoryMesh, unit
 
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
+from support.memory_mesh import URL, MemoryMesh, unit
 
 UNITS = ("base", "lib", "tool", "card", "suite")
 SEEDS = [*((seed, Dispatch.DIRECTED) for seed in range(6)), *((seed, Dispatch.SHARED_QUEUE) for seed in range(6, 10))]

@@ -13,10 +13,10 @@ from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.info import InfoFlow, livelog
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind
-from cloud_builder.model.ids import EventId
 from cloud_builder.model.outcome import Kind, Outcome, RequestOutcome
 from cloud_builder.model.unit import Problem, Target, Unit
 from cloud_builder.ports.state import Documents
+from support.work import ReceivedEvent, RecordingWork
 
 REVISION = "a" * 40
 TREE = "b" * 40
@@ -26,34 +26,17 @@ LOG = Artifact(name="build.log", sha256=DIGEST, size=10, kind=ArtifactKind.LOG)
 DEB = Artifact(name="hello_1_amd64.deb", sha256="d" * 64, size=99, kind=ArtifactKind.DEB)
 
 
-@dataclass(frozen=True)
-class Came:
-    payload: e.Payload
-    time: float = 1000.0
-    id: EventId = EventId("e")  # noqa: RUF009
-
-
 @dataclass
-class Desk:
-    """A transaction, as far as cb-info looks."""
+class InfoHarness(RecordingWork):
+    """A unit of work that a test hands to cb-info's flow, event by event."""
 
     state: Documents = field(default_factory=MemoryState)
     now: float = 1010.0
-    caught_up: bool = True
-    emitted: list[e.Payload] = field(default_factory=list)
 
-    def new_id(self) -> str:
-        return "abcdefgh"
-
-    def emit(self, payload: e.Payload) -> None:
-        self.emitted.append(payload)
-
-    emit_live = emit
-
-    def tell(self, *payloads: e.Payload) -> Desk:
+    def tell(self, *payloads: e.Payload) -> InfoHarness:
         flow = InfoFlow("http://objects/")
         for payload in payloads:
-            flow.handle(Came(payload, self.now), self)
+            flow.handle(ReceivedEvent(payload, time=self.now), self)
         return self
 
     def answered(self, what: str, **args: Any) -> e.InfoAnswered:
@@ -132,11 +115,11 @@ TOPICS: list[list[e.Payload]] = [
 ]  # fmt: skip
 
 
-def everything(desk: Desk) -> dict[str, Any]:
+def everything(info: InfoHarness) -> dict[str, Any]:
     lists = ("sources", "units", "requests", "jobs", "runners", "repositories", "status")
-    return {name: desk.ask(name) for name in lists} | {
-        "request": desk.ask("request", request="r-1"),
-        "job": desk.ask("job", job="r-1.1"),
+    return {name: info.ask(name) for name in lists} | {
+        "request": info.ask("request", request="r-1"),
+        "job": info.ask("job", job="r-1.1"),
     }
 
 
@@ -148,48 +131,48 @@ def test_topics_may_come_in_any_order_and_again(seed: int) -> None:
     while any(queues):
         queue = chance.choice([queue for queue in queues if queue])
         mixed.append(queue.pop(0))
-    expected = everything(Desk().tell(*(event for topic in TOPICS for event in topic)))
-    once = Desk().tell(*mixed)
+    expected = everything(InfoHarness().tell(*(event for topic in TOPICS for event in topic)))
+    once = InfoHarness().tell(*mixed)
     assert everything(once) == expected
     assert everything(once.tell(*mixed)) == expected
 
 
 def test_a_finished_job_tells_where_everything_is() -> None:
-    desk = Desk().tell(*(event for topic in TOPICS for event in topic))
-    job = desk.ask("job", job="r-1.1")
+    info = InfoHarness().tell(*(event for topic in TOPICS for event in topic))
+    job = info.ask("job", job="r-1.1")
     assert (job["state"], job["outcome"], job["target"]) == ("finished", "success", "bookworm.x86_64")
     assert job["artifacts"][0]["url"] == f"http://objects/{DEB.sha256}"
     assert job["log"]["sha256"] == DIGEST
     assert [attempt["attempt"] for attempt in job["attempts"]] == [1]
-    request = desk.ask("request", request="r-1")
+    request = info.ask("request", request="r-1")
     assert request["request"]["repositories"][0]["url"] == "http://r/demo-bookworm"
     assert [row["job_id"] for row in request["jobs"]["items"]] == ["r-1.1"]
 
 
 def test_units_that_left_the_commit_are_gone_when_its_last_part_is_there() -> None:
     other = "e" * 40
-    desk = Desk().tell(revised("packages/a", "packages/b"))
-    desk.tell(revised("packages/b", revision=other, part=0, parts=2, problems=(Problem(path="x", message="bad"),)))
-    desk.tell(revised("packages/c", revision=other, part=1, parts=2))
-    assert [row["path"] for row in desk.ask("units")["items"]] == ["packages/b", "packages/c"]
-    assert desk.ask("status")["problems"][0]["message"] == "bad"
-    assert desk.tell(e.SourceRemoved(source="demo")).ask("units")["items"] == []
+    info = InfoHarness().tell(revised("packages/a", "packages/b"))
+    info.tell(revised("packages/b", revision=other, part=0, parts=2, problems=(Problem(path="x", message="bad"),)))
+    info.tell(revised("packages/c", revision=other, part=1, parts=2))
+    assert [row["path"] for row in info.ask("units")["items"]] == ["packages/b", "packages/c"]
+    assert info.ask("status")["problems"][0]["message"] == "bad"
+    assert info.tell(e.SourceRemoved(source="demo")).ask("units")["items"] == []
 
 
 def test_a_source_that_cannot_be_read_says_why_until_it_can() -> None:
     trouble = e.SourceTroubled(source="demo", url="https://x", code="source-unreachable", message="no route", at=1)
-    desk = Desk().tell(trouble)
-    [row] = desk.ask("sources")["items"]
+    info = InfoHarness().tell(trouble)
+    [row] = info.ask("sources")["items"]
     assert (row["url"], row["revision"], row["trouble"]["message"]) == ("https://x", "", "no route")
-    [row] = desk.tell(revised("packages/a")).ask("sources")["items"]
+    [row] = info.tell(revised("packages/a")).ask("sources")["items"]
     assert (row["units"], row["trouble"]["message"]) == (1, "no route")
-    [row] = desk.tell(trouble.model_copy(update={"message": "", "code": ""})).ask("sources")["items"]
+    [row] = info.tell(trouble.model_copy(update={"message": "", "code": ""})).ask("sources")["items"]
     assert row["trouble"] is None
 
 
 def test_a_rejected_request_says_why() -> None:
     told = e.RequestRejected(request_id="r-9", code="unknown-unit", message="no", hint="Did you mean x?", rejected_at=5)
-    row = Desk().tell(told).ask("request", request="r-9")["request"]
+    row = InfoHarness().tell(told).ask("request", request="r-9")["request"]
     assert (row["state"], row["code"], row["hint"]) == ("rejected", "unknown-unit", "Did you mean x?")
 
 
@@ -209,8 +192,8 @@ def test_a_rejected_request_says_why() -> None:
     ],
 )
 def test_what_is_unknown_gets_the_nearest_name(what: str, args: dict[str, Any], code: str, hint: str) -> None:
-    desk = Desk().tell(*(event for topic in TOPICS for event in topic))
-    found = desk.answered(what, **args)
+    info = InfoHarness().tell(*(event for topic in TOPICS for event in topic))
+    found = info.answered(what, **args)
     assert found.code == code
     assert hint in found.hint
 
@@ -226,21 +209,21 @@ def test_what_is_unknown_gets_the_nearest_name(what: str, args: dict[str, Any], 
     ],
 )
 def test_a_thing_is_found_by_id_or_unit(word: str, kind: str, found: str) -> None:
-    desk = Desk().tell(*(event for topic in TOPICS for event in topic))
-    assert desk.ask("resolve", id=word) == {"kind": kind, "id": found}
+    info = InfoHarness().tell(*(event for topic in TOPICS for event in topic))
+    assert info.ask("resolve", id=word) == {"kind": kind, "id": found}
 
 
 def test_the_beginning_of_an_id_finds_it_when_it_is_the_only_one() -> None:
-    desk = Desk().tell(accepted("r-abc"), accepted("r-abd"), accepted("r-x"))
-    assert desk.ask("resolve", id="r-x")["id"] == "r-x"
-    assert desk.answered("resolve", id="r-a").code == "ambiguous"
+    info = InfoHarness().tell(accepted("r-abc"), accepted("r-abd"), accepted("r-x"))
+    assert info.ask("resolve", id="r-x")["id"] == "r-x"
+    assert info.answered("resolve", id="r-a").code == "ambiguous"
 
 
 def test_pages_go_on_behind_their_last_row() -> None:
-    desk = Desk().tell(*(accepted(f"r-{number}", at=number) for number in range(25)))
+    info = InfoHarness().tell(*(accepted(f"r-{number}", at=number) for number in range(25)))
     seen, after = [], None
     while True:
-        page = desk.ask("requests", most=10, after=after)
+        page = info.ask("requests", most=10, after=after)
         seen += [row["request_id"] for row in page["items"]]
         if (after := page["next"]) is None:
             break
@@ -248,10 +231,12 @@ def test_pages_go_on_behind_their_last_row() -> None:
 
 
 def test_the_jobs_of_a_request_come_in_pages_by_number() -> None:
-    desk = Desk().tell(accepted(), *(of_job(e.JobQueued, number, input_key="0" * 64) for number in range(25, 0, -1)))
+    info = InfoHarness().tell(
+        accepted(), *(of_job(e.JobQueued, number, input_key="0" * 64) for number in range(25, 0, -1))
+    )
     seen, after = [], None
     while True:
-        page = desk.ask("request", request="r-1", most=10, after=after)["jobs"]
+        page = info.ask("request", request="r-1", most=10, after=after)["jobs"]
         seen += [row["job_id"] for row in page["items"]]
         if (after := page["next"]) is None:
             break
@@ -260,79 +245,81 @@ def test_the_jobs_of_a_request_come_in_pages_by_number() -> None:
 
 def test_an_answer_fits_in_a_message() -> None:
     wide = revised(*(f"packages/{number:04d}{'x' * 1000}" for number in range(600)))
-    answer = Desk().tell(wide).answered("units", most=1000)
+    answer = InfoHarness().tell(wide).answered("units", most=1000)
     assert len(answer.model_dump_json()) < 512 * 1024
     assert answer.data["next"]
 
 
 def test_requests_for_everything_do_not_fill_an_answer() -> None:
-    desk = Desk()
+    info = InfoHarness()
     for number in range(10):
         wide = accepted(f"r-{number}").model_copy(update={"units": tuple(f"packages/lib{n}" for n in range(35_000))})
-        desk.tell(wide)
-    assert len(desk.answered("status").model_dump_json()) < 20_000
-    assert desk.ask("request", request="r-1")["request"]["unit_count"] == 35_000
+        info.tell(wide)
+    assert len(info.answered("status").model_dump_json()) < 20_000
+    assert info.ask("request", request="r-1")["request"]["unit_count"] == 35_000
 
 
 def test_nobody_is_answered_who_no_longer_waits() -> None:
-    desk = Desk(now=2000.0)
-    InfoFlow().handle(Came(e.InfoAsked(query_id="q", what="status")), desk)
-    assert desk.emitted == []
+    info = InfoHarness(now=2000.0)
+    InfoFlow().handle(ReceivedEvent(e.InfoAsked(query_id="q", what="status")), info)
+    assert info.emitted == []
 
 
-def read_on(desk: Desk) -> str:
+def read_on(info: InfoHarness) -> str:
     text, offset, attempt = "", 0, 0
     while True:
-        piece = desk.ask("log", job="r-1.1", offset=offset, attempt=attempt)
+        piece = info.ask("log", job="r-1.1", offset=offset, attempt=attempt)
         if not piece["text"]:
             return text
         text, offset, attempt = text + piece["text"], piece["next"], piece["attempt"]
 
 
 def test_a_live_log_is_read_in_chunks_without_breaking_characters() -> None:
-    desk = Desk().tell(QUEUED, RUNNING)
+    info = InfoHarness().tell(QUEUED, RUNNING)
     whole, offset = "", 0
     for number in range(30):
         text = f"{number} größe € " * 700
-        desk.tell(appended(text, offset), appended(text, offset))
+        info.tell(appended(text, offset), appended(text, offset))
         whole, offset = whole + text, offset + len(text.encode())
-    assert read_on(desk) == whole
-    assert len(desk.ask("log", job="r-1.1")["text"].encode()) <= livelog.CHUNK
+    assert read_on(info) == whole
+    assert len(info.ask("log", job="r-1.1")["text"].encode()) <= livelog.CHUNK
 
 
 def test_a_newer_attempt_begins_the_log_anew() -> None:
-    desk = Desk().tell(QUEUED, RUNNING, appended("one\n", 0), appended("two\n", 0, attempt=2), appended("late", 4))
-    found = desk.ask("log", job="r-1.1", offset=4, attempt=1)
+    info = InfoHarness().tell(
+        QUEUED, RUNNING, appended("one\n", 0), appended("two\n", 0, attempt=2), appended("late", 4)
+    )
+    found = info.ask("log", job="r-1.1", offset=4, attempt=1)
     assert (found["text"], found["attempt"], found["offset"]) == ("two\n", 2, 0)
 
 
 def test_a_live_log_is_bounded_and_goes_when_the_whole_one_is_there() -> None:
     piece = "x" * 65536
-    desk = Desk().tell(QUEUED, RUNNING, *(appended(piece, number * 65536) for number in range(40)))
-    assert desk.state.count("log-piece") * 65536 <= livelog.KEPT
-    assert desk.ask("log", job="r-1.1")["offset"] > 0
-    desk.tell(FINISHED, appended("late", 40 * 65536))
-    found = desk.ask("log", job="r-1.1")
-    assert (desk.state.count("log-piece"), found["done"], found["log"]["sha256"]) == (0, True, DIGEST)
+    info = InfoHarness().tell(QUEUED, RUNNING, *(appended(piece, number * 65536) for number in range(40)))
+    assert info.state.count("log-piece") * 65536 <= livelog.KEPT
+    assert info.ask("log", job="r-1.1")["offset"] > 0
+    info.tell(FINISHED, appended("late", 40 * 65536))
+    found = info.ask("log", job="r-1.1")
+    assert (info.state.count("log-piece"), found["done"], found["log"]["sha256"]) == (0, True, DIGEST)
 
 
 def test_a_row_shows_the_last_line_of_a_running_job() -> None:
-    desk = Desk().tell(QUEUED, RUNNING, appended("configure\nmake all\n", 0))
-    assert desk.ask("jobs")["items"][0]["last_line"] == "make all"
+    info = InfoHarness().tell(QUEUED, RUNNING, appended("configure\nmake all\n", 0))
+    assert info.ask("jobs")["items"][0]["last_line"] == "make all"
 
 
 @pytest.mark.parametrize(("now", "state"), [(1005.0, "online"), (1050.0, "silent")])
 def test_a_runner_is_online_while_it_speaks(now: float, state: str) -> None:
-    desk = Desk(now=now).tell(runner(1000.0))
-    assert [row["state"] for row in desk.ask("runners")["items"]] == [state]
+    info = InfoHarness(now=now).tell(runner(1000.0))
+    assert [row["state"] for row in info.ask("runners")["items"]] == [state]
 
 
 def test_a_runner_that_hands_over_is_draining_and_one_long_silent_is_forgotten() -> None:
-    desk = Desk().tell(runner(1000.0), e.RunnerDraining(runner_id="runner-1", reason="stopped", at=1001.0))
-    assert desk.ask("runners")["items"][0]["state"] == "draining"
-    desk.now = 1000.0 + 2 * 86400
-    InfoFlow().tick(desk)
-    assert desk.ask("runners")["items"] == []
+    info = InfoHarness().tell(runner(1000.0), e.RunnerDraining(runner_id="runner-1", reason="stopped", at=1001.0))
+    assert info.ask("runners")["items"][0]["state"] == "draining"
+    info.now = 1000.0 + 2 * 86400
+    InfoFlow().tick(info)
+    assert info.ask("runners")["items"] == []
 
 
 @pytest.mark.parametrize("heard", [(), (QUEUED,), (QUEUED, RUNNING, appended("one\n", 0)), (QUEUED, RUNNING, FINISHED)])
@@ -340,8 +327,8 @@ def test_the_result_of_a_request_ends_jobs_whose_own_verdict_was_lost(heard: tup
     result = e.JobResult(
         job_id="r-1.1", unit="packages/hello", target=TARGET.name, outcome=Outcome.SUCCESS, artifacts=(DEB,), log=LOG
     )
-    desk = Desk().tell(accepted(), *heard, ENDED.model_copy(update={"jobs": (result,)}))
-    [row] = desk.ask("jobs", request="r-1")["items"]
+    info = InfoHarness().tell(accepted(), *heard, ENDED.model_copy(update={"jobs": (result,)}))
+    [row] = info.ask("jobs", request="r-1")["items"]
     assert (row["state"], row["outcome"], row["target"]) == ("finished", "success", "bookworm.x86_64")
-    assert desk.ask("log", job="r-1.1")["log"]["sha256"] == DIGEST
-    assert desk.state.count("log-piece") == 0
+    assert info.ask("log", job="r-1.1")["log"]["sha256"] == DIGEST
+    assert info.state.count("log-piece") == 0

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from told import TARGET, Told, deb, queued
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Rejected
@@ -17,6 +16,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Target
 from cloud_builder.ports.state import Document, Documents
+from support.info_history import TARGET, InfoHistory, deb, queued
 
 JOBS = 20_000
 
@@ -108,18 +108,18 @@ def test_only_jobs_that_made_something_are_read_for_what_was_made(large: MemoryS
 # --- changes ----------------------------------------------------------------------------------------------------------
 
 
-def changed(told: Told, after: int = 0, **args: Any) -> dict[str, Any]:
+def changed(told: InfoHistory, after: int = 0, **args: Any) -> dict[str, Any]:
     return change_views.changed("r", told.state, "", {"after": after, **args})
 
 
 def test_the_same_event_again_is_no_change() -> None:
-    told = queued(Told().accept())
+    told = queued(InfoHistory().accept())
     after = changed(told)["after"]
     assert changed(queued(told), after)["items"] == []
 
 
 def test_a_line_of_the_log_is_a_change() -> None:
-    told = Told().accept().job(e.JobRunning, attempt=1, runner_id="r1")
+    told = InfoHistory().accept().job(e.JobRunning, attempt=1, runner_id="r1")
     after = changed(told)["after"]
     told.tell(e.LogAppended(job_id="r.1", attempt=1, offset=0, text="make all\n"))
     [row] = changed(told, after)["items"]
@@ -127,13 +127,13 @@ def test_a_line_of_the_log_is_a_change() -> None:
 
 
 def test_a_change_of_another_request_is_not_told() -> None:
-    told = queued(Told().accept())
+    told = queued(InfoHistory().accept())
     after = changed(told)["after"]
     assert changed(queued(told, "q.1", "other"), after)["items"] == []
 
 
 def test_more_than_a_page_goes_on_behind_its_last_row() -> None:
-    told = Told().accept()
+    told = InfoHistory().accept()
     for number in range(1, 26):
         queued(told, f"r.{number}", f"u{number}")
     first = changed(told, most=10)
@@ -145,12 +145,14 @@ def test_more_than_a_page_goes_on_behind_its_last_row() -> None:
 
 
 def test_a_cb_info_that_began_anew_tells_all() -> None:
-    told = queued(Told().accept())
+    told = queued(InfoHistory().accept())
     assert [row["job_id"] for row in changed(told, after=10_000)["items"]] == ["r.1"]
 
 
 def test_jobs_that_were_read_before_there_were_numbers_are_told_too() -> None:
-    told = queued(queued(Told().accept()), "r.2", "other").finished(Outcome.SUCCESS, artifacts=(deb("lib", "1"),))
+    told = queued(queued(InfoHistory().accept()), "r.2", "other").finished(
+        Outcome.SUCCESS, artifacts=(deb("lib", "1"),)
+    )
     for collection in ("change", "made", "target", "counter"):
         for key in [key for key, _ in told.state.find(collection)]:
             told.state.delete(collection, key)
@@ -160,7 +162,7 @@ def test_jobs_that_were_read_before_there_were_numbers_are_told_too() -> None:
 
 
 def test_a_row_names_what_it_still_waits_for_and_may_be_asked_for_again() -> None:
-    told = queued(queued(Told().accept(), "r.1", "base"), "r.2", "lib")
+    told = queued(queued(InfoHistory().accept(), "r.1", "base"), "r.2", "lib")
     told.job(e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2"))
     after = changed(told)["after"]
     told.finished(Outcome.SUCCESS, "r.1", "base")
@@ -173,19 +175,19 @@ def test_a_row_names_what_it_still_waits_for_and_may_be_asked_for_again() -> Non
 @pytest.mark.parametrize("after", [-1, "x", 1.5])
 def test_what_is_no_number_is_rejected(after: Any) -> None:
     with pytest.raises(Rejected) as no:
-        changed(queued(Told().accept()), after)
+        changed(queued(InfoHistory().accept()), after)
     assert no.value.code == "bad-argument"
 
 
 # --- made -------------------------------------------------------------------------------------------------------------
 
 
-def made(told: Told) -> dict[str, Any]:
+def made(told: InfoHistory) -> dict[str, Any]:
     return change_views.made("r", told.state, "http://objects", {})
 
 
 def test_of_a_cycle_the_last_round_counts_whatever_it_made() -> None:
-    told = queued(queued(Told().accept(), "r.2", "egg"), "r.11", "egg")
+    told = queued(queued(InfoHistory().accept(), "r.2", "egg"), "r.11", "egg")
     told.finished(Outcome.SUCCESS, "r.2", "egg", artifacts=(deb("egg", "1"),))
     assert made(told)["items"] == []
     told.finished(Outcome.SUCCESS, "r.11", "egg", artifacts=(deb("egg", "2"),))
@@ -194,6 +196,6 @@ def test_of_a_cycle_the_last_round_counts_whatever_it_made() -> None:
 
 
 def test_targets_are_told_of_all_jobs() -> None:
-    told = queued(Told().accept()).finished(Outcome.SUCCESS, artifacts=(deb("lib", "1"),))
+    told = queued(InfoHistory().accept()).finished(Outcome.SUCCESS, artifacts=(deb("lib", "1"),))
     queued(told, "r.2", target=Target(name="trixie.x86_64", dist="trixie", arch="x86_64"))
     assert made(told)["targets"] == ["bookworm.x86_64", "trixie.x86_64"]

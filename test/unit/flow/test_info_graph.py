@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from told import NEW, OLD, TARGET, Told, queued, unit
 
 from cloud_builder.errors import Rejected
 from cloud_builder.flow.info.graph import Atlas, view
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Unit
+from support.info_history import NEW, OLD, TARGET, InfoHistory, queued, unit
 
 
 def needing(name: str, *needs: str) -> Unit:
@@ -25,7 +25,7 @@ def revised(*units: Unit, source: str = "demo", revision: str = OLD) -> e.Source
 class Asked:
     """`told` with a graph kept between questions."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: InfoHistory) -> None:
         self.told, self.atlas = told, Atlas()
 
     def __call__(self, **args: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Asked:
 @pytest.fixture
 def ask() -> Asked:
     world = revised(needing("base"), needing("lib", "base"), needing("app", "lib"), needing("other"))
-    return Asked(Told().tell(world))
+    return Asked(InfoHistory().tell(world))
 
 
 def test_the_nearest_come_first_in_both_directions(ask: Asked) -> None:

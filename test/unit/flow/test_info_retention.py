@@ -1,10 +1,10 @@
 """What cb-info forgets, over a whole mesh in memory whose clock is moved by days."""
 
 import pytest
-from memory_mesh import MemoryMesh, unit
 
 from cloud_builder.flow.info import livelog, retention
 from cloud_builder.model import events as e
+from support.memory_mesh import MemoryMesh, unit
 
 DAY = 86400.0
 OF_REQUESTS = ("request", "job", "job-state", "job-name", "attempt", "log", "log-piece")

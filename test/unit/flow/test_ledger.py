@@ -5,7 +5,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduler_bench import BOOKWORM, Transaction, package
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.scheduler import job_store
@@ -15,6 +14,8 @@ from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.priority import Priority
 from cloud_builder.planning.records import JobRecord
+from support.scheduler_harness import BOOKWORM, package
+from support.work import RecordingWork
 
 INPUTS = Inputs(recipe=1, tree="0" * 40, buildroot=None, repositories=None)
 STEPS = {
@@ -49,14 +50,14 @@ def read(state, request="r-1"):
 def test_what_is_read_is_what_was_written(jobs, transactions):
     state, books = MemoryState(), Ledger()
     now = {number: job(number) for number in range(1, jobs + 1)}
-    work = Transaction(1.0, state)
+    work = RecordingWork(state, 1.0)
     books.begin(work, list(now.values()))
     for steps in transactions:
         for chance, step in steps:
             old = now[chance % jobs + 1]
             now[old.number] = old.model_copy(update=STEPS[step])
             books.write(work, old, now[old.number])
-        work = Transaction(2.0, state)
+        work = RecordingWork(state, 2.0)
         assert read(state) == list(now.values())
     assert all(job_store.find(state, one.job_id) == one for one in now.values())
 
@@ -64,16 +65,16 @@ def test_what_is_read_is_what_was_written(jobs, transactions):
 def test_what_a_request_becomes_is_few_documents_and_a_step_is_a_small_one(state):
     books = Ledger()
     first = [job(number) for number in range(1, job_store.TOGETHER + 2)]
-    books.begin(Transaction(1.0, state), first)
+    books.begin(RecordingWork(state, 1.0), first)
     assert (state.count(job_store.EXPANSIONS), state.count(job_store.JOBS)) == (2, 0)
     assert state.get(job_store.STANDINGS, "r-1.1") is None
-    books.write(Transaction(2.0, state), first[0], first[0].model_copy(update=STEPS["assigned"]))
+    books.write(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
     assert state.get(job_store.STANDINGS, "r-1.1").keys() == {"state", "runner_id", "attempt", "tried"}
 
 
 def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbours(state):
     many = tuple(package(f"lib{number}", "x") for number in range(job_store.FEW + 1))
-    books, work = Ledger(), Transaction(1.0, state)
+    books, work = Ledger(), RecordingWork(state, 1.0)
     first = [job(number) for number in range(1, 4)]
     books.begin(work, first)
     ready = first[1].model_copy(update=STEPS["ready"] | {"dependencies": many})
@@ -86,8 +87,8 @@ def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbo
 
 def test_nothing_is_kept_of_a_transaction_that_is_over(state):
     books, first = Ledger(), [job(number) for number in range(1, 3)]
-    books.begin(Transaction(1.0, state), first)
-    books.write(Transaction(2.0, state), first[0], first[0].model_copy(update=STEPS["assigned"]))
+    books.begin(RecordingWork(state, 1.0), first)
+    books.write(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
     assert not books._fresh and books._work is None
 
 
@@ -100,23 +101,23 @@ def test_jobs_that_were_written_one_by_one_are_read(state):
     books = Ledger()
     books.load(state, "r-1")
     after = found.model_copy(update=STEPS["put back"])
-    books.write(Transaction(1.0, state), found, after)
+    books.write(RecordingWork(state, 1.0), found, after)
     assert read(state) == [after] and job_store.find(state, "r-1.7") == after
 
 
 @pytest.mark.parametrize("unknown", ["r-1.99", "r-2.1", "nothing", "r-1.x"])
 def test_an_unknown_job_is_not_found(state, unknown):
-    Ledger().begin(Transaction(1.0, state), [job(1)])
+    Ledger().begin(RecordingWork(state, 1.0), [job(1)])
     assert job_store.find(state, unknown) is None
 
 
 def test_of_a_forgotten_request_nothing_is_left(state):
     books, first = Ledger(), [job(number) for number in range(1, 4)]
-    books.begin(Transaction(1.0, state), first)
+    books.begin(RecordingWork(state, 1.0), first)
     for one in first:
-        books.write(Transaction(2.0, state), one, one.model_copy(update=STEPS["ready"]))
-        books.write(Transaction(2.5, state), one, one.model_copy(update=STEPS["assigned"]))
-    work = Transaction(3.0, state)
+        books.write(RecordingWork(state, 2.0), one, one.model_copy(update=STEPS["ready"]))
+        books.write(RecordingWork(state, 2.5), one, one.model_copy(update=STEPS["assigned"]))
+    work = RecordingWork(state, 3.0)
     assert job_store.forget(work, "r-1", 2) == 2
     assert job_store.forget(work, "r-1", 100) == 1 + 3
     assert read(state) == []

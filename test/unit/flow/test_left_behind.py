@@ -9,7 +9,6 @@ from threading import Event
 from types import SimpleNamespace
 
 import pytest
-from test_runner import Desk, order
 
 from cloud_builder.adapters.memory.store import MemoryStore
 from cloud_builder.builder import locked_dirs
@@ -17,6 +16,7 @@ from cloud_builder.builder.package import PackageBuilder
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.flow.runner.build_threads import Hands
 from cloud_builder.model.outcome import Outcome
+from support.runner_harness import RunnerHarness, assignment
 
 
 def test_a_directory_that_a_sweep_took_away_before_it_was_locked_is_made_once_more(tmp_path, monkeypatch):
@@ -68,17 +68,17 @@ def builder(tmp_path, sandbox) -> PackageBuilder:
 @pytest.mark.parametrize("failure", [Retryable("Device or resource busy"), OSError(28, "No space left on device")])
 def test_a_removal_that_fails_does_not_change_an_outcome_and_is_tried_again_with_the_next_build(tmp_path, failure):
     build = builder(tmp_path, Clumsy(failure)).build
-    report = build(order(1), lambda piece: None, Event())
+    report = build(assignment(1), lambda piece: None, Event())
     assert (report.outcome, report.code) == (Outcome.FAILURE, "source")
     assert [path.name.rpartition(".")[0] for path in (tmp_path / "jobs").iterdir()] == ["q.1.1"]
-    build(order(2), lambda piece: None, Event())
+    build(assignment(2), lambda piece: None, Event())
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
 def test_the_next_build_leaves_alone_what_another_one_is_at_work_in(tmp_path):
     build = builder(tmp_path, Clumsy()).build
     with locked_dirs.owned(tmp_path / "jobs" / "other.1.1"):
-        build(order(1), lambda piece: None, Event())
+        build(assignment(1), lambda piece: None, Event())
         assert [path.name for path in (tmp_path / "jobs").iterdir()] == ["other.1.1"]
 
 
@@ -103,13 +103,13 @@ def test_a_runner_is_gone_only_when_its_builds_have_cleaned_up(monkeypatch):
         return Outcome.CANCELED
 
     slow = Event()
-    desk = Desk(build)
-    desk.deliver(order())
+    harness = RunnerHarness(build)
+    harness.deliver(assignment())
     assert begun.wait(30)
-    desk.stop()
+    harness.stop()
     assert cleaned == [], "it was handed back before it had ended"
     slow.set()
-    desk.flow.close()
+    harness.flow.close()
     assert cleaned == ["q.1"]
 
 
@@ -121,8 +121,8 @@ def test_builds_end_also_when_they_could_not_be_handed_back():
         ended.append(cancel.wait(30))
         return Outcome.CANCELED
 
-    desk = Desk(build)
-    desk.deliver(order())
+    harness = RunnerHarness(build)
+    harness.deliver(assignment())
     assert begun.wait(30)
-    desk.flow.close()
+    harness.flow.close()
     assert ended == [True]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import memory_mesh
 import pytest
-from memory_mesh import MemoryMesh, unit
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
+from support import memory_mesh
+from support.memory_mesh import MemoryMesh, unit
 
 HALF_AN_HOUR = 1800.0
 

@@ -5,11 +5,11 @@ from random import Random
 from threading import Event
 
 import pytest
-from memory_mesh import MemoryMesh, unit
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from support.memory_mesh import MemoryMesh, unit
 
 CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool") | unit("alone")
 REQUESTS = ("one", "two", "three")

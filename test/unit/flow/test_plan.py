@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from memory_mesh import URL, MemoryMesh, unit
 
 from cloud_builder.flow.scheduler.plan_request import MOST_BYTES, parts
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from support.memory_mesh import URL, MemoryMesh, unit
 
 NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
 

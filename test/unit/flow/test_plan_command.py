@@ -8,13 +8,13 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from memory_mesh import URL, MemoryMesh, unit
 
 from cloud_builder.cli.main import run
 from cloud_builder.cli.plan import MOST_ROWS, reckoned
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
 from cloud_builder.wiring import broker
+from support.memory_mesh import URL, MemoryMesh, unit
 
 NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
 Say = Callable[..., str]

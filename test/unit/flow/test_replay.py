@@ -1,12 +1,12 @@
 """The whole mesh in memory: the way of a request, and that nothing happens twice when everything is read again."""
 
 import pytest
-from memory_mesh import MemoryMesh, unit
 
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import Outgoing
+from support.memory_mesh import MemoryMesh, unit
 
 CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
 

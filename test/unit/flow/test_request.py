@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from front_door import DEMO, FILES, URL, Daemon, Work, package
 
 from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Rejected
@@ -26,11 +25,13 @@ from cloud_builder.model.events import (
 from cloud_builder.model.ids import RequestId, SourceName
 from cloud_builder.model.outcome import RequestOutcome
 from cloud_builder.model.settings import SourceSettings
+from support.request_harness import DEMO, FILES, URL, RequestHarness, package
+from support.work import RecordingWork
 
 BROKEN = {"projects/packages/bad/.cb/cloud_builder.yml": b"schema_version: 1.0\nname: bad\ndistribution: []\n"}
 
 
-def test_source_of_the_settings_is_announced_and_not_built(daemon: Daemon) -> None:
+def test_source_of_the_settings_is_announced_and_not_built(daemon: RequestHarness) -> None:
     (revised,) = daemon.settle()
     assert isinstance(revised, SourceRevised)
     assert (revised.source, revised.branch, revised.followed, revised.parts) == ("demo", "main", True, 1)
@@ -45,7 +46,7 @@ def test_source_of_the_settings_is_announced_and_not_built(daemon: Daemon) -> No
     assert daemon.later(60) == []
 
 
-def test_accepted_request_is_pinned_after_its_snapshot(daemon: Daemon) -> None:
+def test_accepted_request_is_pinned_after_its_snapshot(daemon: RequestHarness) -> None:
     accepted = daemon.ask(units=["packages/hello"], requester="me")
     assert isinstance(accepted, RequestAccepted)
     revised = daemon.told[-2]
@@ -59,13 +60,13 @@ def test_accepted_request_is_pinned_after_its_snapshot(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("name", ["packages/hello", "projects/packages/hello", "hello", "./packages/hello/"])
-def test_unit_may_be_named_by_path_directory_or_name(daemon: Daemon, name: str) -> None:
+def test_unit_may_be_named_by_path_directory_or_name(daemon: RequestHarness, name: str) -> None:
     accepted = daemon.ask(units=[name, "packages/hello"])
     assert isinstance(accepted, RequestAccepted)
     assert accepted.units == ("packages/hello",)
 
 
-def test_commit_off_the_branch_is_built_and_not_published(daemon: Daemon, mirror: MemorySource) -> None:
+def test_commit_off_the_branch_is_built_and_not_published(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     off = mirror.repository(URL).commit(FILES | {"README": b"x"}, "feature")
     accepted = daemon.ask(ref="feature", units=["hello"])
@@ -100,7 +101,7 @@ REJECTIONS = [
 
 @pytest.mark.parametrize(("wish", "code", "message", "hint"), REJECTIONS)
 def test_rejection_names_thing_cause_and_nearest_name(
-    daemon: Daemon, wish: dict[str, Any], code: str, message: str, hint: str
+    daemon: RequestHarness, wish: dict[str, Any], code: str, message: str, hint: str
 ) -> None:
     daemon.mirror.repository(URL).commit(FILES | BROKEN)
     rejected = daemon.ask(**wish, requester="me")
@@ -111,7 +112,7 @@ def test_rejection_names_thing_cause_and_nearest_name(
     assert (rejected.request_id, rejected.requester) == ("r-1", "me")
 
 
-def test_broken_unit_never_hides_the_healthy_ones(daemon: Daemon, mirror: MemorySource) -> None:
+def test_broken_unit_never_hides_the_healthy_ones(daemon: RequestHarness, mirror: MemorySource) -> None:
     mirror.repository(URL).commit(FILES | BROKEN)
     accepted = daemon.ask(all=True)
     assert isinstance(accepted, RequestAccepted)
@@ -121,7 +122,7 @@ def test_broken_unit_never_hides_the_healthy_ones(daemon: Daemon, mirror: Memory
     assert [(problem.path, problem.line) for problem in revised.problems] == [("packages/bad", 3)]
 
 
-def test_ambiguous_name(daemon: Daemon, mirror: MemorySource) -> None:
+def test_ambiguous_name(daemon: RequestHarness, mirror: MemorySource) -> None:
     twice = {path.replace("packages", "other"): content for path, content in package("hello").items()}
     mirror.repository(URL).commit(FILES | twice)
     rejected = daemon.ask(units=["hello"])
@@ -130,7 +131,9 @@ def test_ambiguous_name(daemon: Daemon, mirror: MemorySource) -> None:
 
 
 @pytest.mark.parametrize("targets", [["bookworm.x86_64"], ["sid.x86_64"]])
-def test_all_takes_the_units_that_have_the_target(daemon: Daemon, mirror: MemorySource, targets: list[str]) -> None:
+def test_all_takes_the_units_that_have_the_target(
+    daemon: RequestHarness, mirror: MemorySource, targets: list[str]
+) -> None:
     both = package("both", targets="{dist: bookworm, arch: x86_64}, {dist: sid, arch: x86_64}")
     mirror.repository(URL).commit(both | package("one"))
     accepted = daemon.ask(all=True, targets=targets)
@@ -141,7 +144,7 @@ def test_all_takes_the_units_that_have_the_target(daemon: Daemon, mirror: Memory
 # --- pushes
 
 
-def test_push_builds_what_changed_and_their_dependants_once(daemon: Daemon, mirror: MemorySource) -> None:
+def test_push_builds_what_changed_and_their_dependants_once(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     changed = FILES | {"projects/packages/libgreet/new.c": b"int x;"} | package("fresh")
     revision = mirror.repository(URL).commit(changed)
@@ -156,7 +159,9 @@ def test_push_builds_what_changed_and_their_dependants_once(daemon: Daemon, mirr
     assert daemon.later(60) == []
 
 
-def test_another_branch_checked_out_in_the_repository_is_not_followed(daemon: Daemon, mirror: MemorySource) -> None:
+def test_another_branch_checked_out_in_the_repository_is_not_followed(
+    daemon: RequestHarness, mirror: MemorySource
+) -> None:
     daemon.settle()
     repository = mirror.repository(URL)
     repository.commit(FILES | package("trial"), "topic")
@@ -166,7 +171,7 @@ def test_another_branch_checked_out_in_the_repository_is_not_followed(daemon: Da
     assert [type(event) for event in daemon.later(20)] == [SourceRevised, RequestAccepted]
 
 
-def test_a_default_branch_that_is_gone_is_followed_no_more(daemon: Daemon, mirror: MemorySource) -> None:
+def test_a_default_branch_that_is_gone_is_followed_no_more(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     repository = mirror.repository(URL)
     repository.commit(FILES, "trunk")
@@ -182,7 +187,7 @@ def test_a_default_branch_that_is_gone_is_followed_no_more(daemon: Daemon, mirro
     ids=["outside of units", "unit removed"],
 )
 def test_push_that_changes_no_unit_builds_nothing(
-    daemon: Daemon, mirror: MemorySource, files: dict[str, bytes]
+    daemon: RequestHarness, mirror: MemorySource, files: dict[str, bytes]
 ) -> None:
     daemon.settle()
     mirror.repository(URL).commit(files)
@@ -191,20 +196,20 @@ def test_push_that_changes_no_unit_builds_nothing(
 
 
 def test_push_may_be_switched_off(mirror: MemorySource) -> None:
-    daemon = Daemon(mirror, build_on_push=False)
+    daemon = RequestHarness(mirror, build_on_push=False)
     daemon.settle()
     mirror.repository(URL).commit(package("hello"))
     assert [type(event) for event in daemon.later(20)] == [SourceRevised]
 
 
-def test_push_while_the_daemon_was_down_is_noticed(daemon: Daemon, mirror: MemorySource) -> None:
+def test_push_while_the_daemon_was_down_is_noticed(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     mirror.repository(URL).commit(FILES | {"projects/packages/tool/x": b"x"})
     daemon.start()
     assert [type(event) for event in daemon.settle()] == [SourceRevised, RequestAccepted]
 
 
-def test_forced_push_back_and_forth_has_ids_of_its_own(daemon: Daemon, mirror: MemorySource) -> None:
+def test_forced_push_back_and_forth_has_ids_of_its_own(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     repository = mirror.repository(URL)
     first = repository.branches["main"]
@@ -218,7 +223,7 @@ def test_forced_push_back_and_forth_has_ids_of_its_own(daemon: Daemon, mirror: M
     assert len(set(ids)) == 3
 
 
-def test_unit_that_was_mended_is_built(daemon: Daemon, mirror: MemorySource) -> None:
+def test_unit_that_was_mended_is_built(daemon: RequestHarness, mirror: MemorySource) -> None:
     mirror.repository(URL).commit(FILES | BROKEN)
     daemon.settle()
     mirror.repository(URL).commit(FILES | package("bad"))
@@ -227,7 +232,7 @@ def test_unit_that_was_mended_is_built(daemon: Daemon, mirror: MemorySource) -> 
     assert told[-1].units == ("packages/bad",)
 
 
-def test_other_state_of_package_repositories_is_announced_and_builds_nothing(daemon: Daemon) -> None:
+def test_other_state_of_package_repositories_is_announced_and_builds_nothing(daemon: RequestHarness) -> None:
     daemon.settle()
     daemon.states.value = "two"
     told = daemon.later(20)
@@ -237,7 +242,7 @@ def test_other_state_of_package_repositories_is_announced_and_builds_nothing(dae
 def test_large_source_comes_in_parts(mirror: MemorySource) -> None:
     files = {path: content for n in range(450) for path, content in package(f"unit{n}").items()}
     mirror.repository(URL).commit(files)
-    told = Daemon(mirror).settle()
+    told = RequestHarness(mirror).settle()
     assert [(part.part, part.parts, len(part.units)) for part in told if isinstance(part, SourceRevised)] == [
         (0, 3, 200),
         (1, 3, 200),
@@ -249,7 +254,7 @@ def test_large_source_comes_in_parts(mirror: MemorySource) -> None:
 
 
 def test_source_comes_and_goes_by_events(mirror: MemorySource) -> None:
-    daemon = Daemon(mirror, {})
+    daemon = RequestHarness(mirror, {})
     daemon.send(SourceAddRequested(source=DEMO, url=URL))
     assert [type(event) for event in daemon.settle()] == [SourceRevised]
     daemon.send(SourceAddRequested(source=DEMO, url=URL))
@@ -264,7 +269,7 @@ def test_source_comes_and_goes_by_events(mirror: MemorySource) -> None:
     assert caught.value.code == "unknown-source"
 
 
-def test_other_url_or_branch_is_a_first_sight(daemon: Daemon, mirror: MemorySource) -> None:
+def test_other_url_or_branch_is_a_first_sight(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     mirror.repository(URL).commit(package("hello"), "next")
     daemon.send(SourceAddRequested(source=DEMO, url=URL, branch="next"))
@@ -275,7 +280,7 @@ def test_other_url_or_branch_is_a_first_sight(daemon: Daemon, mirror: MemorySour
 # --- ids, patience, survival
 
 
-def test_repeated_request_is_told_once_and_another_under_its_id_is_refused(daemon: Daemon) -> None:
+def test_repeated_request_is_told_once_and_another_under_its_id_is_refused(daemon: RequestHarness) -> None:
     daemon.ask(units=["hello"])
     told = len(daemon.told)
     daemon.ask(units=["hello"])
@@ -290,20 +295,20 @@ def test_repeated_request_is_told_once_and_another_under_its_id_is_refused(daemo
     assert len(daemon.told) == told
 
 
-def test_rejected_request_may_be_sent_again(daemon: Daemon, mirror: MemorySource) -> None:
+def test_rejected_request_may_be_sent_again(daemon: RequestHarness, mirror: MemorySource) -> None:
     assert isinstance(daemon.ask(units=["fresh"]), RequestRejected)
     mirror.repository(URL).commit(FILES | package("fresh"))
     assert isinstance(daemon.ask(units=["fresh"]), RequestAccepted)
 
 
-def test_request_sees_what_was_pushed_before_it(daemon: Daemon, mirror: MemorySource) -> None:
+def test_request_sees_what_was_pushed_before_it(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     revision = mirror.repository(URL).commit(FILES | {"README": b"new"})
     accepted = daemon.ask(units=["hello"])
     assert isinstance(accepted, RequestAccepted) and accepted.revision == revision
 
 
-def test_unreachable_source_lets_a_wish_wait_then_rejects_it(daemon: Daemon, mirror: MemorySource) -> None:
+def test_unreachable_source_lets_a_wish_wait_then_rejects_it(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     mirror.is_reachable = False
     assert not isinstance(daemon.ask(units=["hello"]), RequestRejected)
@@ -319,7 +324,9 @@ def test_unreachable_source_lets_a_wish_wait_then_rejects_it(daemon: Daemon, mir
     assert (rejected.code, rejected.request_id) == ("source-unreachable", "r-2")
 
 
-def test_source_that_cannot_be_read_says_why_and_when_it_can_again(daemon: Daemon, mirror: MemorySource) -> None:
+def test_source_that_cannot_be_read_says_why_and_when_it_can_again(
+    daemon: RequestHarness, mirror: MemorySource
+) -> None:
     daemon.settle()
     mirror.is_reachable = False
     told = [*daemon.later(60), *daemon.later(60)]
@@ -334,12 +341,12 @@ def test_source_that_cannot_be_read_says_why_and_when_it_can_again(daemon: Daemo
 
 def test_unreachable_source_does_not_hold_up_the_others(mirror: MemorySource) -> None:
     sources = {"demo": SourceSettings(url=URL), "gone": SourceSettings(url="memory:gone")}
-    daemon = Daemon(mirror, sources)
+    daemon = RequestHarness(mirror, sources)
     daemon.send(BuildRequested(source=SourceName("gone"), all=True, request_id=RequestId("r-0")))
     assert isinstance(daemon.ask(units=["hello"]), RequestAccepted)
 
 
-def test_new_broker_is_told_everything_that_is_open(daemon: Daemon, mirror: MemorySource) -> None:
+def test_new_broker_is_told_everything_that_is_open(daemon: RequestHarness, mirror: MemorySource) -> None:
     off = mirror.repository(URL).commit(FILES | {"README": b"x"}, "feature")
     first = daemon.ask(ref=off, units=["hello"])
     second = daemon.ask(units=["tool"], request_id="r-2")
@@ -360,11 +367,11 @@ def test_new_broker_is_told_everything_that_is_open(daemon: Daemon, mirror: Memo
             assert event.revision == known, "a snapshot goes before what is pinned to it"
 
 
-def test_rolled_back_transaction_loses_nothing(daemon: Daemon) -> None:
+def test_rolled_back_transaction_loses_nothing(daemon: RequestHarness) -> None:
     daemon.settle()
     daemon.send(BuildRequested(source=DEMO, units=("hello",), request_id=RequestId("r-1")))
     with pytest.raises(ZeroDivisionError), daemon.state.transaction():
-        work = Work(daemon.state, daemon.now)
+        work = RecordingWork(daemon.state, daemon.now)
         daemon.flow.tick(work)
         deadline = time.monotonic() + 10
         while not work.emitted and time.monotonic() < deadline:
@@ -387,7 +394,7 @@ def test_rolled_back_transaction_loses_nothing(daemon: Daemon) -> None:
     ],
 )
 def test_malformed_message_is_answered(
-    daemon: Daemon, value: bytes | None, reason: str, request_id: str | None
+    daemon: RequestHarness, value: bytes | None, reason: str, request_id: str | None
 ) -> None:
     told = daemon.do(lambda work: daemon.flow.reject(value, reason, work))
     (rejected,) = told
@@ -397,7 +404,7 @@ def test_malformed_message_is_answered(
     assert '"units"' in rejected.hint
 
 
-def test_malformed_message_never_speaks_for_another_request(daemon: Daemon) -> None:
+def test_malformed_message_never_speaks_for_another_request(daemon: RequestHarness) -> None:
     daemon.ask(units=["hello"])
     assert daemon.do(lambda work: daemon.flow.reject(b'{"request_id": "r-1"}', "build.requested: x", work)) == []
     assert daemon.do(lambda work: daemon.flow.reject(b"{}", "source.add-requested: url: missing", work)) == []

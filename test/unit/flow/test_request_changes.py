@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from front_door import DEMO, FILES, URL, Daemon, package
 
 from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Retryable
@@ -13,6 +12,7 @@ from cloud_builder.model.ids import UnitPath
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import MOST_FILES, Unit
+from support.request_harness import DEMO, FILES, URL, RequestHarness, package
 
 TOP = "projects/packages"
 
@@ -60,7 +60,7 @@ def test_a_name_that_is_not_utf8_can_be_told() -> None:
 # --- what an announcement tells
 
 
-def test_a_push_tells_the_files_of_each_unit(daemon: Daemon, mirror: MemorySource) -> None:
+def test_a_push_tells_the_files_of_each_unit(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     first = mirror.repository(URL).branches["main"]
     changed = FILES | package("fresh") | {f"{TOP}/tool/src/a.c": b"1", f"{TOP}/tool/b": b"1", "README": b"1"}
@@ -73,7 +73,9 @@ def test_a_push_tells_the_files_of_each_unit(daemon: Daemon, mirror: MemorySourc
     }
 
 
-def test_the_first_sight_and_a_commit_off_the_branch_tell_no_changes(daemon: Daemon, mirror: MemorySource) -> None:
+def test_the_first_sight_and_a_commit_off_the_branch_tell_no_changes(
+    daemon: RequestHarness, mirror: MemorySource
+) -> None:
     (first,) = daemon.settle()
     mirror.repository(URL).commit(FILES | {f"{TOP}/tool/x": b"1"}, "feature")
     daemon.ask(ref="feature", units=["tool"])
@@ -83,7 +85,9 @@ def test_the_first_sight_and_a_commit_off_the_branch_tell_no_changes(daemon: Dae
 
 
 @pytest.mark.parametrize("error", [Retryable("git is ill"), MemoryError("full")])
-def test_changes_that_cannot_be_told_stop_no_push(daemon: Daemon, mirror: MemorySource, error: Exception) -> None:
+def test_changes_that_cannot_be_told_stop_no_push(
+    daemon: RequestHarness, mirror: MemorySource, error: Exception
+) -> None:
     def ill(*_: object) -> list[str]:
         raise error
 
@@ -95,7 +99,7 @@ def test_changes_that_cannot_be_told_stop_no_push(daemon: Daemon, mirror: Memory
     assert isinstance(accepted, RequestAccepted) and accepted.units == ("packages/tool",)
 
 
-def test_changes_of_very_many_units_come_in_parts(daemon: Daemon, mirror: MemorySource) -> None:
+def test_changes_of_very_many_units_come_in_parts(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     mirror.repository(URL).commit({path: content for n in range(250) for path, content in package(f"u{n}").items()})
     parts = [part for part in daemon.later(20) if isinstance(part, SourceRevised)]
@@ -108,7 +112,7 @@ def test_changes_of_very_many_units_come_in_parts(daemon: Daemon, mirror: Memory
 
 
 @pytest.mark.parametrize("since", ["v1", "main~2", "HEAD~2", "HEAD^^", ""])
-def test_since_means_the_units_that_changed_after_it(daemon: Daemon, mirror: MemorySource, since: str) -> None:
+def test_since_means_the_units_that_changed_after_it(daemon: RequestHarness, mirror: MemorySource, since: str) -> None:
     repository = mirror.repository(URL)
     repository.tags["v1"] = first = repository.branches["main"]
     repository.commit(FILES | {f"{TOP}/tool/x": b"1"})
@@ -119,7 +123,7 @@ def test_since_means_the_units_that_changed_after_it(daemon: Daemon, mirror: Mem
     assert (accepted.dependants, accepted.publish, accepted.priority) == (True, True, Priority.NORMAL)
 
 
-def test_since_on_another_branch(daemon: Daemon, mirror: MemorySource) -> None:
+def test_since_on_another_branch(daemon: RequestHarness, mirror: MemorySource) -> None:
     mirror.repository(URL).commit(
         FILES | {f"{TOP}/tool/x": b"1"}, "feature", onto=mirror.repository(URL).branches["main"]
     )
@@ -135,13 +139,15 @@ def test_since_on_another_branch(daemon: Daemon, mirror: MemorySource) -> None:
         ("main", "nothing-changed", "no unit has changed since main", "name units or say all"),
     ],
 )
-def test_since_that_means_nothing_is_rejected(daemon: Daemon, since: str, code: str, message: str, hint: str) -> None:
+def test_since_that_means_nothing_is_rejected(
+    daemon: RequestHarness, since: str, code: str, message: str, hint: str
+) -> None:
     rejected = daemon.ask(since=since)
     assert isinstance(rejected, RequestRejected) and rejected.code == code
     assert message in rejected.message and hint in rejected.hint
 
 
-def test_since_waits_while_git_is_ill(daemon: Daemon, mirror: MemorySource) -> None:
+def test_since_waits_while_git_is_ill(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     first = mirror.repository(URL).branches["main"]
     mirror.repository(URL).commit(FILES | {f"{TOP}/tool/x": b"1"})
@@ -165,7 +171,7 @@ def test_since_waits_while_git_is_ill(daemon: Daemon, mirror: MemorySource) -> N
         ({"all": True, "priority": "interactive"}, Priority.INTERACTIVE),
     ],
 )
-def test_who_wants_everything_can_wait(daemon: Daemon, wish: dict[str, object], priority: Priority) -> None:
+def test_who_wants_everything_can_wait(daemon: RequestHarness, wish: dict[str, object], priority: Priority) -> None:
     accepted = daemon.ask(**wish, deadline=600, plan=True)
     assert isinstance(accepted, RequestAccepted)
     assert (accepted.priority, accepted.deadline, accepted.plan, accepted.source) == (priority, 600.0, True, DEMO)

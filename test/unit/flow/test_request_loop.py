@@ -1,4 +1,4 @@
-"""The front door behind the mesh loop and a real git repository: bytes on cb.request in, events on cb.intake out."""
+"""The front door behind the daemon loop and a real git repository: bytes on cb.request in, events on cb.intake out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def commit(tree: Path) -> str:
     return git(tree, "rev-parse", "HEAD")
 
 
-class Mesh:
+class RequestDaemon:
     def __init__(self, tree: Path, cache: Path) -> None:
         self.broker = MemoryBroker()
         self.state = MemoryState()
@@ -81,29 +81,31 @@ class Mesh:
 
 
 @pytest.fixture
-def mesh(tree: Path, tmp_path: Path) -> Iterator[Mesh]:
-    mesh = Mesh(tree, tmp_path / "cache")
-    yield mesh
-    mesh.close()
+def daemon(tree: Path, tmp_path: Path) -> Iterator[RequestDaemon]:
+    daemon = RequestDaemon(tree, tmp_path / "cache")
+    yield daemon
+    daemon.close()
 
 
-def test_plain_json_of_a_ci_job_is_accepted(mesh: Mesh, tree: Path) -> None:
-    mesh.send(json.dumps({"source": "demo", "ref": "main", "units": ["packages/hello"], "request_id": "ci-1"}).encode())
-    accepted = mesh.until(lambda event: isinstance(event, RequestAccepted))
+def test_plain_json_of_a_ci_job_is_accepted(daemon: RequestDaemon, tree: Path) -> None:
+    daemon.send(
+        json.dumps({"source": "demo", "ref": "main", "units": ["packages/hello"], "request_id": "ci-1"}).encode()
+    )
+    accepted = daemon.until(lambda event: isinstance(event, RequestAccepted))
     assert isinstance(accepted, RequestAccepted)
     assert (accepted.request_id, accepted.units) == ("ci-1", ("packages/hello",))
     assert accepted.revision == git(tree, "rev-parse", "HEAD")
-    revised = mesh.told()[0]
+    revised = daemon.told()[0]
     assert isinstance(revised, SourceRevised)
     assert revised.units[0].tree == git(tree, "rev-parse", "HEAD:projects/packages/hello")
     assert revised.units[0].build_depends == "debhelper-compat (= 13)"
 
 
-def test_push_is_noticed(mesh: Mesh, tree: Path) -> None:
-    mesh.until(lambda event: isinstance(event, SourceRevised))
+def test_push_is_noticed(daemon: RequestDaemon, tree: Path) -> None:
+    daemon.until(lambda event: isinstance(event, SourceRevised))
     (tree / "projects/packages/hello/new").write_text("x")
     revision = commit(tree)
-    accepted = mesh.until(lambda event: isinstance(event, RequestAccepted))
+    accepted = daemon.until(lambda event: isinstance(event, RequestAccepted))
     assert isinstance(accepted, RequestAccepted)
     assert (accepted.origin, accepted.revision, accepted.units) == ("push", revision, ("packages/hello",))
 
@@ -116,21 +118,23 @@ def test_push_is_noticed(mesh: Mesh, tree: Path) -> None:
         (b"{not json", "", "not valid JSON"),
     ],
 )
-def test_malformed_message_is_answered_and_kept(mesh: Mesh, value: bytes, request_id: str, message: str) -> None:
-    mesh.send(value)
-    rejected = mesh.until(lambda event: isinstance(event, RequestRejected))
+def test_malformed_message_is_answered_and_kept(
+    daemon: RequestDaemon, value: bytes, request_id: str, message: str
+) -> None:
+    daemon.send(value)
+    rejected = daemon.until(lambda event: isinstance(event, RequestRejected))
     assert isinstance(rejected, RequestRejected)
     assert rejected.code == "malformed"
     assert message in rejected.message
     assert not request_id or rejected.request_id == request_id
-    assert len(list_dead(mesh.broker)) == 1
+    assert len(list_dead(daemon.broker)) == 1
 
 
-def test_file_line_and_cause_of_a_broken_manifest(mesh: Mesh, tree: Path) -> None:
+def test_file_line_and_cause_of_a_broken_manifest(daemon: RequestDaemon, tree: Path) -> None:
     (tree / "projects/packages/hello/.cb/cloud_builder.yml").write_text(MANIFEST.replace("x86_64", "amd64"))
     commit(tree)
-    mesh.send(b'{"source": "demo", "units": ["hello"]}')
-    rejected = mesh.until(lambda event: isinstance(event, RequestRejected))
+    daemon.send(b'{"source": "demo", "units": ["hello"]}')
+    rejected = daemon.until(lambda event: isinstance(event, RequestRejected))
     assert isinstance(rejected, RequestRejected)
     assert rejected.message.startswith(
         "projects/packages/hello/.cb/cloud_builder.yml:4: distributions[0].arch: unknown"

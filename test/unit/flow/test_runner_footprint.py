@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from scheduler_bench import package
-from test_runner import order
 
 from cloud_builder.flow.runner.cache_inventory import SOURCES, Footprint
 from cloud_builder.planning.schedule.locality import layer_word, root_word
+from support.runner_harness import assignment
+from support.scheduler_harness import package
 
 ROOTS, LAYERS = 4, 24
 A, B = package("a", "a"), package("b", "b")
 
 
 def built(**changes):
-    return order().model_copy(update={"buildroot": "0" * 64, "repositories": "1" * 64, **changes})
+    return assignment().model_copy(update={"buildroot": "0" * 64, "repositories": "1" * 64, **changes})
 
 
 def root(job):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import pytest
-from scheduler_bench import Transaction
-from test_runner import Desk, order
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.runner import attempt_journal
@@ -14,6 +12,8 @@ from cloud_builder.flow.runner.attempt_journal import Kept, left_behind
 from cloud_builder.flow.runner.attempt_reports import died
 from cloud_builder.model import events as e
 from cloud_builder.planning.attempt.transitions import DIED
+from support.runner_harness import RunnerHarness, assignment
+from support.work import RecordingWork
 
 DAY = 86400.0
 
@@ -26,7 +26,7 @@ def state():
 @contextmanager
 def work(state, now=1000.0):
     with state.transaction():
-        yield Transaction(now, state)
+        yield RecordingWork(state, now)
 
 
 def held(state):
@@ -46,48 +46,48 @@ def test_an_attempt_is_taken_once_and_none_after_a_later_one(state, known, attem
     ours = Kept()
     with work(state) as now:
         for number in known:
-            assert ours.take(order(attempt=number), now)
+            assert ours.take(assignment(attempt=number), now)
             if "done" in meanwhile:
-                ours.finish(died(order(attempt=number), 1.0), now)
+                ours.finish(died(assignment(attempt=number), 1.0), now)
     if "life" in meanwhile:
         ours = Kept()
         ours.restore(state)
     with work(state) as now:
-        assert ours.take(order(attempt=attempt), now) is is_taken
+        assert ours.take(assignment(attempt=attempt), now) is is_taken
 
 
 def test_the_end_of_an_earlier_attempt_leaves_the_later_one_held(state):
     ours = Kept()
     with work(state) as now:
-        ours.take(order(attempt=1), now)
-        ours.take(order(attempt=2), now)
-        ours.finish(died(order(attempt=1), 1.0), now)
+        ours.take(assignment(attempt=1), now)
+        ours.take(assignment(attempt=2), now)
+        ours.finish(died(assignment(attempt=1), 1.0), now)
     assert (held(state), done(state)) == ({"q.1": 2}, {"q.1": 1})
     with work(state) as now:
-        ours.finish(died(order(attempt=2), 1.0), now)
+        ours.finish(died(assignment(attempt=2), 1.0), now)
     assert (held(state), done(state)) == ({}, {"q.1": 2})
 
 
 def test_what_was_rolled_back_is_taken_and_finished_again(state):
     ours = Kept()
     with work(state) as now:
-        ours.take(order(1), now)
+        ours.take(assignment(1), now)
     with pytest.raises(OSError, match="disk full"), work(state) as now:
-        ours.take(order(2), now)
-        ours.finish(died(order(1), 1.0), now)
+        ours.take(assignment(2), now)
+        ours.finish(died(assignment(1), 1.0), now)
         raise OSError("disk full")
     ours.restore(state)
     assert held(state) == {"q.1": 1}
     with work(state) as now:
-        assert ours.take(order(2), now)
-        ours.finish(died(order(1), 1.0), now)
+        assert ours.take(assignment(2), now)
+        ours.finish(died(assignment(1), 1.0), now)
     assert (held(state), done(state)) == ({"q.2": 1}, {"q.1": 1})
 
 
 def test_a_new_life_finds_the_whole_orders_of_the_one_before(state):
     with work(state) as now:
-        Kept().take(order(), now)
-    assert left_behind(state) == [order()]
+        Kept().take(assignment(), now)
+    assert left_behind(state) == [assignment()]
 
 
 def test_all_that_was_done_long_ago_is_forgotten_a_part_at_a_time(state, monkeypatch):
@@ -95,7 +95,7 @@ def test_all_that_was_done_long_ago_is_forgotten_a_part_at_a_time(state, monkeyp
     ours = Kept()
     for number in range(5):
         with work(state, now=1000.0 + number) as now:
-            ours.finish(died(order(number), 1.0), now)
+            ours.finish(died(assignment(number), 1.0), now)
     left = []
     for _ in range(4):
         with work(state, now=1003.5 + 7 * DAY) as now:
@@ -108,7 +108,7 @@ def test_all_that_was_done_long_ago_is_forgotten_a_part_at_a_time(state, monkeyp
 def test_nothing_is_looked_for_again_within_a_minute(state, later, left):
     ours = Kept()
     with work(state, now=1000.0) as now:
-        ours.finish(died(order(), 1.0), now)
+        ours.finish(died(assignment(), 1.0), now)
     with work(state, now=1000.0 + 7 * DAY) as now:
         ours.forget(now)
     with work(state, now=1000.0 + 7 * DAY + later) as now:
@@ -118,11 +118,11 @@ def test_nothing_is_looked_for_again_within_a_minute(state, later, left):
 
 def test_what_an_earlier_life_held_is_told_though_the_first_transaction_was_taken_back(state):
     with work(state) as now:
-        Kept().take(order(), now)
-    desk = Desk(state=state)
-    desk.roll_back()
-    desk.deliver()
-    assert [report.code for report in desk.of(e.AttemptFinished)] == [DIED]
-    desk.roll_back()
-    desk.deliver()
-    assert len(desk.of(e.AttemptFinished)) == 1
+        Kept().take(assignment(), now)
+    harness = RunnerHarness(state=state)
+    harness.roll_back()
+    harness.deliver()
+    assert [report.code for report in harness.of(e.AttemptFinished)] == [DIED]
+    harness.roll_back()
+    harness.deliver()
+    assert len(harness.of(e.AttemptFinished)) == 1

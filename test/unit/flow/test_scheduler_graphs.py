@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scheduler_bench import Bench, unit
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from support.scheduler_harness import SchedulerHarness, unit
 
 NAMES = "abcdefg"
 TERMS = st.tuples(st.sampled_from(NAMES), st.sampled_from(["", "", " <!nocheck>", " | zz"])).map("".join)
@@ -16,19 +16,19 @@ WORLDS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_si
 )
 
 
-def built(units, failing=frozenset(), **more) -> Bench:
-    bench = Bench(runners=("r1", "r2"))
-    bench.deliver(bench.snapshot(*units), *bench.heartbeats())
-    bench.deliver(bench.request(*(each.name for each in units), **more), *bench.heartbeats())
-    bench.work_off(lambda order: Outcome.FAILURE if order.name in failing else Outcome.SUCCESS)
-    return bench
+def built(units, failing=frozenset(), **more) -> SchedulerHarness:
+    harness = SchedulerHarness(runners=("r1", "r2"))
+    harness.deliver(harness.snapshot(*units), *harness.heartbeats())
+    harness.deliver(harness.request(*(each.name for each in units), **more), *harness.heartbeats())
+    harness.work_off(lambda order: Outcome.FAILURE if order.name in failing else Outcome.SUCCESS)
+    return harness
 
 
-def check_order(bench: Bench) -> None:
+def check_order(harness: SchedulerHarness) -> None:
     needs: dict[str, set[str]] = {}
     finished: set[str] = set()
     made: set[str] = set()
-    for event in bench.told:
+    for event in harness.told:
         if isinstance(event, e.JobBlocked) and not event.reason.startswith("the same"):
             needs[event.job_id] = set(event.waiting_for)
         elif isinstance(event, e.JobFinished):
@@ -42,16 +42,16 @@ def check_order(bench: Bench) -> None:
 @given(WORLDS)
 @settings(max_examples=60)
 def test_no_job_starts_before_its_inputs_are_there(units):
-    bench = built(units)
-    check_order(bench)
-    end = bench.result()
+    harness = built(units)
+    check_order(harness)
+    end = harness.result()
     if end.outcome is RequestOutcome.REJECTED:
         assert end.code == "dependency-cycle"
-        assert bench.starts == []
+        assert harness.starts == []
     else:
         cannot = {job.unit for job in end.jobs if job.code == "dependency-cycle"}
         assert end.outcome is (RequestOutcome.FAILURE if cannot else RequestOutcome.SUCCESS)
-        assert not cannot & {f"p/{order.name}" for order in bench.of(e.JobAssigned)}
+        assert not cannot & {f"p/{order.name}" for order in harness.of(e.JobAssigned)}
         assert {job.unit for job in end.jobs} == {each.path for each in units}
 
 
@@ -81,18 +81,18 @@ def test_the_order_of_announcement_changes_nothing(units, data):
 
 
 def test_a_unit_waits_only_for_what_has_a_version_that_fits_and_is_built_with_that():
-    """All packages of the bench are of version 1."""
-    bench = built([unit("a", version="1"), unit("b", "a (= 1)"), unit("c", "a (>= 2)")])
-    b, c = (next(order for order in bench.of(e.JobAssigned) if order.name == name) for name in "bc")
+    """All packages of the harness are of version 1."""
+    harness = built([unit("a", version="1"), unit("b", "a (= 1)"), unit("c", "a (>= 2)")])
+    b, c = (next(order for order in harness.of(e.JobAssigned) if order.name == name) for name in "bc")
     assert [artifact.name for artifact in b.dependencies] == ["a_1_amd64.deb"]
     assert c.dependencies == ()
-    waits = {event.unit for event in bench.of(e.JobBlocked)}
+    waits = {event.unit for event in harness.of(e.JobBlocked)}
     assert waits == {"p/b"}
 
 
 def test_a_cycle_without_a_way_in_ends_its_members_and_what_needs_them_and_the_others_are_built():
-    bench = built([unit("a", "b"), unit("b", "a"), unit("c", "b"), unit("alone")])
-    end = bench.result()
+    harness = built([unit("a", "b"), unit("b", "a"), unit("c", "b"), unit("alone")])
+    end = harness.result()
     assert {(job.unit, job.outcome, job.code) for job in end.jobs} == {
         ("p/a", Outcome.FAILURE, "dependency-cycle"),
         ("p/b", Outcome.FAILURE, "dependency-cycle"),
@@ -101,4 +101,4 @@ def test_a_cycle_without_a_way_in_ends_its_members_and_what_needs_them_and_the_o
     }
     assert end.outcome is RequestOutcome.FAILURE
     assert end.message.startswith("p/a for bookworm.x86_64: units build-depend on each other")
-    assert next(event.hint for event in bench.of(e.JobFinished) if event.unit == "p/a").startswith("mark what")
+    assert next(event.hint for event in harness.of(e.JobFinished) if event.unit == "p/a").startswith("mark what")

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import pytest
-from scheduler_bench import Bench, unit
 
 from cloud_builder.model import events as e
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
+from support.scheduler_harness import SchedulerHarness, unit
 
 GIB = 1024**3
 
 
-def end_one(bench: Bench, runner: str) -> list[str]:
+def end_one(harness: SchedulerHarness, runner: str) -> list[str]:
     """A runner ends what it has; the units of what is assigned then."""
-    told = bench.deliver(bench.report(bench.holding[runner].pop()))
+    told = harness.deliver(harness.report(harness.holding[runner].pop()))
     return [payload.unit for payload in told if isinstance(payload, e.JobAssigned)]
 
 
 @pytest.fixture(scope="module")
-def flooded() -> Bench:
+def flooded() -> SchedulerHarness:
     """3,000 jobs of one tenant on four busy runners."""
-    bench = Bench(runners=("r1", "r2", "r3", "r4"))
+    harness = SchedulerHarness(runners=("r1", "r2", "r3", "r4"))
     names = [f"f{number}" for number in range(3000)]
-    bench.deliver(*bench.heartbeats(), bench.snapshot(*(unit(name) for name in names), source="flood"))
-    bench.deliver(bench.request(*names, id="flood", source="flood", requester="bulky", priority=Priority.BULK))
-    assert all(bench.holding.values())
-    return bench
+    harness.deliver(*harness.heartbeats(), harness.snapshot(*(unit(name) for name in names), source="flood"))
+    harness.deliver(harness.request(*names, id="flood", source="flood", requester="bulky", priority=Priority.BULK))
+    assert all(harness.holding.values())
+    return harness
 
 
 def test_an_interactive_job_of_another_tenant_gets_the_next_free_slot(flooded) -> None:
@@ -52,25 +52,25 @@ def test_a_new_scheduler_process_goes_on_in_the_same_order(flooded) -> None:
 
 
 def test_the_longest_way_goes_first_in_a_request() -> None:
-    bench = Bench()
-    bench.deliver(
-        *bench.heartbeats(), bench.snapshot(unit("a"), unit("b"), unit("c", "b"), unit("d", "c"), unit("e", "d"))
+    harness = SchedulerHarness()
+    harness.deliver(
+        *harness.heartbeats(), harness.snapshot(unit("a"), unit("b"), unit("c", "b"), unit("d", "c"), unit("e", "d"))
     )
-    bench.deliver(bench.request("a", "e"))
-    bench.work_off()
-    assert bench.of(e.JobAssigned)[0].unit == "p/b"
+    harness.deliver(harness.request("a", "e"))
+    harness.work_off()
+    assert harness.of(e.JobAssigned)[0].unit == "p/b"
 
 
 @pytest.fixture
-def turns() -> Bench:
+def turns() -> SchedulerHarness:
     """One slot; `old` had it for long, and both wait."""
-    bench = Bench()
-    bench.deliver(*bench.heartbeats(), bench.snapshot(unit("a"), unit("b"), source="old"))
-    bench.deliver(bench.snapshot(unit("c", tree="1"), source="young"))
-    bench.deliver(bench.request("a", "b", id="o", source="old"))
-    bench.deliver(bench.request("c", id="y", source="young"))
-    bench.now += 500
-    return bench
+    harness = SchedulerHarness()
+    harness.deliver(*harness.heartbeats(), harness.snapshot(unit("a"), unit("b"), source="old"))
+    harness.deliver(harness.snapshot(unit("c", tree="1"), source="young"))
+    harness.deliver(harness.request("a", "b", id="o", source="old"))
+    harness.deliver(harness.request("c", id="y", source="young"))
+    harness.now += 500
+    return harness
 
 
 @pytest.mark.parametrize("end", ["stopped", "killed a while later"])
@@ -111,16 +111,16 @@ def test_what_was_used_is_written_down_seldom_and_only_when_it_changed(turns, mo
 
 
 def test_quotas_of_the_settings_hold() -> None:
-    bench = Bench(runners=("r1", "r2"), quotas={"s": 1})
-    bench.deliver(*bench.heartbeats(), bench.snapshot(unit("a"), unit("b")))
-    bench.deliver(bench.request("a", "b"))
-    assert sum(map(len, bench.holding.values())) == 1
-    bench.work_off()
-    assert len(bench.of(e.JobAssigned)) == 2
+    harness = SchedulerHarness(runners=("r1", "r2"), quotas={"s": 1})
+    harness.deliver(*harness.heartbeats(), harness.snapshot(unit("a"), unit("b")))
+    harness.deliver(harness.request("a", "b"))
+    assert sum(map(len, harness.holding.values())) == 1
+    harness.work_off()
+    assert len(harness.of(e.JobAssigned)) == 2
 
 
-def large(bench: Bench, memory: int) -> e.RunnerSeen:
-    return bench.seen("r1").model_copy(update={"capacity": Capacity(memory=memory)})
+def large(harness: SchedulerHarness, memory: int) -> e.RunnerSeen:
+    return harness.seen("r1").model_copy(update={"capacity": Capacity(memory=memory)})
 
 
 def blocked(told: list[e.Payload]) -> list[str]:
@@ -128,24 +128,24 @@ def blocked(told: list[e.Payload]) -> list[str]:
 
 
 def test_a_job_that_no_runner_can_take_says_so_at_once_and_goes_on_when_one_comes() -> None:
-    bench = Bench()
-    bench.deliver(*bench.heartbeats())
-    bench.wait(20)
+    harness = SchedulerHarness()
+    harness.deliver(*harness.heartbeats())
+    harness.wait(20)
     needy = unit("needy").model_copy(update={"constraints": Capacity(memory=64 * GIB)})
-    bench.deliver(bench.snapshot(needy), large(bench, 16 * GIB))
-    told = bench.deliver(bench.request("needy"))
+    harness.deliver(harness.snapshot(needy), large(harness, 16 * GIB))
+    told = harness.deliver(harness.request("needy"))
     assert [type(payload) for payload in told if getattr(payload, "unit", "") == "p/needy"] == [e.JobQueued]
-    told = bench.deliver()
+    told = harness.deliver()
     assert blocked(told) == ["needs memory 64 GiB; the only runner, r1, has 16 GiB"]
-    assert blocked(bench.deliver(large(bench, 16 * GIB))) == []
-    bench.deliver(large(bench, 64 * GIB))
-    assert [order.unit for order in bench.holding["r1"]] == ["p/needy"]
-    bench.work_off(lambda order: Outcome.SUCCESS)
-    assert bench.outcomes() == {"p/needy": "success"}
+    assert blocked(harness.deliver(large(harness, 16 * GIB))) == []
+    harness.deliver(large(harness, 64 * GIB))
+    assert [order.unit for order in harness.holding["r1"]] == ["p/needy"]
+    harness.work_off(lambda order: Outcome.SUCCESS)
+    assert harness.outcomes() == {"p/needy": "success"}
 
 
 def test_nobody_is_called_missing_before_runners_had_time_to_speak() -> None:
-    bench = Bench(runners=())
-    bench.deliver(bench.snapshot(unit("a")), bench.request("a"))
-    assert blocked(bench.wait(10)) == []
-    assert len(blocked(bench.wait(10))) == 1
+    harness = SchedulerHarness(runners=())
+    harness.deliver(harness.snapshot(unit("a")), harness.request("a"))
+    assert blocked(harness.wait(10)) == []
+    assert len(blocked(harness.wait(10))) == 1

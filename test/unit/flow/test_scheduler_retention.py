@@ -3,13 +3,13 @@
 from collections import Counter
 
 import pytest
-from memory_mesh import MemoryMesh, unit
 
 from cloud_builder.flow.scheduler import job_store, retention
 from cloud_builder.mesh.changelog import change_of
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import Partition
+from support.memory_mesh import MemoryMesh, unit
 
 CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
 DAY = 86400.0

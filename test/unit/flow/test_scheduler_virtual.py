@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import pytest
-from scheduler_bench import Bench, unit
+
+from support.scheduler_harness import SchedulerHarness, unit
 
 
-def publish(bench: Bench, name: str, tree: str, provides: str, source: str = "mail") -> None:
+def publish(harness: SchedulerHarness, name: str, tree: str, provides: str, source: str = "mail") -> None:
     """A push that builds a package which provides something."""
-    bench.deliver(bench.snapshot(unit(name, tree=tree), source=source, revision=tree))
-    bench.deliver(bench.request(name, id=f"{name}-{tree}", source=source, revision=tree, publish=True))
-    report = bench.report(bench.holding["r1"].pop())
+    harness.deliver(harness.snapshot(unit(name, tree=tree), source=source, revision=tree))
+    harness.deliver(harness.request(name, id=f"{name}-{tree}", source=source, revision=tree, publish=True))
+    report = harness.report(harness.holding["r1"].pop())
     [deb] = report.artifacts
     deb = deb.model_copy(update={"package": deb.package.model_copy(update={"provides": provides})})
-    bench.deliver(report.model_copy(update={"artifacts": (deb,)}))
+    harness.deliver(report.model_copy(update={"artifacts": (deb,)}))
 
 
-def built_with(bench: Bench, relation: str) -> list[str]:
+def built_with(harness: SchedulerHarness, relation: str) -> list[str]:
     """The packages that a unit of another source is built with."""
-    tree = str(5 + len(bench.starts))
-    bench.deliver(bench.snapshot(unit("app", relation, tree=tree), source="s"))
-    bench.deliver(bench.request("app", id=f"app-{tree}", source="s"))
-    [order] = bench.holding["r1"]
-    bench.work_off()
+    tree = str(5 + len(harness.starts))
+    harness.deliver(harness.snapshot(unit("app", relation, tree=tree), source="s"))
+    harness.deliver(harness.request("app", id=f"app-{tree}", source="s"))
+    [order] = harness.holding["r1"]
+    harness.work_off()
     return [artifact.package.name for artifact in order.dependencies]
 
 
 @pytest.fixture
-def bench() -> Bench:
-    bench = Bench()
-    bench.deliver(*bench.heartbeats())
-    publish(bench, "exim", "1", "mail-agent, smtp (= 2)")
-    return bench
+def harness() -> SchedulerHarness:
+    harness = SchedulerHarness()
+    harness.deliver(*harness.heartbeats())
+    publish(harness, "exim", "1", "mail-agent, smtp (= 2)")
+    return harness
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -45,36 +46,36 @@ def bench() -> Bench:
         ("nobody | mail-agent", ["exim"]),
     ],
 )
-def test_it_is_found_by_what_it_provides(bench, relation, expected, restart) -> None:
+def test_it_is_found_by_what_it_provides(harness, relation, expected, restart) -> None:
     if restart:
-        bench.boot()
-        bench.deliver(*bench.heartbeats())
-    assert built_with(bench, relation) == expected
+        harness.boot()
+        harness.deliver(*harness.heartbeats())
+    assert built_with(harness, relation) == expected
 
 
-def test_what_it_no_longer_provides_it_is_not_taken_for(bench) -> None:
-    assert built_with(bench, "mail-agent") == ["exim"]
-    publish(bench, "exim", "2", "smtp (= 3)")
-    assert built_with(bench, "mail-agent") == []
-    assert built_with(bench, "smtp (>= 3)") == ["exim"]
+def test_what_it_no_longer_provides_it_is_not_taken_for(harness) -> None:
+    assert built_with(harness, "mail-agent") == ["exim"]
+    publish(harness, "exim", "2", "smtp (= 3)")
+    assert built_with(harness, "mail-agent") == []
+    assert built_with(harness, "smtp (>= 3)") == ["exim"]
 
 
-def test_a_package_of_that_name_goes_before_one_that_provides_it(bench) -> None:
-    publish(bench, "smtp", "3", "", source="other")
-    assert built_with(bench, "smtp") == ["smtp"]
-    assert built_with(bench, "smtp (>= 2)") == ["exim"]
+def test_a_package_of_that_name_goes_before_one_that_provides_it(harness) -> None:
+    publish(harness, "smtp", "3", "", source="other")
+    assert built_with(harness, "smtp") == ["smtp"]
+    assert built_with(harness, "smtp (>= 2)") == ["exim"]
 
 
-def test_what_git_has_no_more_provides_nothing(bench) -> None:
-    bench.deliver(bench.snapshot(unit("other"), source="mail", revision="9"))
-    assert built_with(bench, "mail-agent") == []
-    assert bench.state.count("provided") == 0
+def test_what_git_has_no_more_provides_nothing(harness) -> None:
+    harness.deliver(harness.snapshot(unit("other"), source="mail", revision="9"))
+    assert built_with(harness, "mail-agent") == []
+    assert harness.state.count("provided") == 0
 
 
-def test_what_was_published_before_there_were_pointers_is_found_when_it_is_built_again(bench) -> None:
+def test_what_was_published_before_there_were_pointers_is_found_when_it_is_built_again(harness) -> None:
     for name in ("mail-agent", "smtp"):
-        bench.state.delete("provided", f"bookworm.x86_64/{name}/exim")
-    bench.boot()
-    bench.deliver(*bench.heartbeats())
-    publish(bench, "exim", "2", "mail-agent, smtp (= 2)")
-    assert built_with(bench, "mail-agent") == ["exim"]
+        harness.state.delete("provided", f"bookworm.x86_64/{name}/exim")
+    harness.boot()
+    harness.deliver(*harness.heartbeats())
+    publish(harness, "exim", "2", "mail-agent, smtp (= 2)")
+    assert built_with(harness, "mail-agent") == ["exim"]

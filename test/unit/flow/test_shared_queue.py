@@ -3,13 +3,13 @@
 from threading import Event
 
 import pytest
-from memory_mesh import Killed, MemoryMesh, unit
 
 from cloud_builder.adapters.memory.queue import MemoryGroup
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.wiring.broker import read_offer
+from support.memory_mesh import Killed, MemoryMesh, unit
 
 NAMES = ("alef", "bet", "dalet", "gimel", "he")
 FLAT = {path: content for name in NAMES for path, content in unit(name).items()}

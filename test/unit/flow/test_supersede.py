@@ -5,10 +5,10 @@ from random import Random
 from threading import Event, Lock
 
 import pytest
-from memory_mesh import URL, MemoryMesh, unit
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from support.memory_mesh import URL, MemoryMesh, unit
 
 
 class Gate:

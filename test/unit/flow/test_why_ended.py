@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from told import KEY, OLD, OTHER_KEY, Told, inputs, lines, queued
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from support.info_history import KEY, OLD, OTHER_KEY, InfoHistory, inputs, lines, queued
 
 
 @pytest.mark.parametrize(
     ("outcome", "code", "kind"), [(Outcome.REUSED, "", "reused"), (Outcome.SKIPPED, "unchanged", "unchanged")]
 )
 def test_the_earlier_job_whose_output_is_used(outcome: Outcome, code: str, kind: str) -> None:
-    told = Told().built("o.1", "lib", inputs())
+    told = InfoHistory().built("o.1", "lib", inputs())
     told.job(e.JobFinished, outcome=outcome, code=code, reused_from="o.1", input_key=OTHER_KEY)
     cause = told.one("r.1")
     assert cause["kind"] == kind
@@ -22,7 +22,7 @@ def test_the_earlier_job_whose_output_is_used(outcome: Outcome, code: str, kind:
 
 def test_a_dependency_failed_and_why_that_one_did() -> None:
     told = (
-        Told()
+        InfoHistory()
         .job(e.JobBlocked, "r.2", "mid", waiting_for=("r.1",))
         .job(e.JobBlocked, "r.3", "app", waiting_for=("r.2",))
     )
@@ -36,7 +36,7 @@ def test_a_dependency_failed_and_why_that_one_did() -> None:
 
 
 def test_a_failure_with_its_step_and_whether_it_ever_worked() -> None:
-    told = queued(Told(), inputs=inputs("t2"))
+    told = queued(InfoHistory(), inputs=inputs("t2"))
     told.finished(Outcome.FAILURE, step="build", message="does not build: x\n  | y", hint="look", input_key=KEY)
     cause = told.one("r.1")
     assert (cause["kind"], cause["answer"], cause["next"]) == (
@@ -50,7 +50,7 @@ def test_a_failure_with_its_step_and_whether_it_ever_worked() -> None:
 
 
 def test_an_error_names_attempts_and_runners() -> None:
-    told = Told()
+    told = InfoHistory()
     for attempt in (1, 2):
         told.tell(
             e.AttemptFinished(
@@ -76,7 +76,7 @@ def test_an_error_names_attempts_and_runners() -> None:
     ],
 )
 def test_who_or_what_stopped_it(outcome: Outcome, code: str, message: str, kind: str) -> None:
-    cause = Told().finished(outcome, code=code, message=message).one("r.1")
+    cause = InfoHistory().finished(outcome, code=code, message=message).one("r.1")
     assert cause["kind"] == kind
     assert message in cause["answer"]
 
@@ -85,7 +85,7 @@ def test_a_job_that_only_the_result_of_its_request_told_of() -> None:
     result = e.JobResult(
         job_id="r.1", unit="packages/lib", target="bookworm.x86_64", outcome=Outcome.FAILURE, message="no"
     )
-    told = Told().tell(
+    told = InfoHistory().tell(
         e.RequestFinished(
             request_id="r", source="demo", outcome=RequestOutcome.FAILURE, jobs=(result,), finished_at=990.0
         )

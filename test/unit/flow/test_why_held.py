@@ -6,15 +6,14 @@ from __future__ import annotations
 from threading import Event
 from typing import Any
 
-from memory_mesh import MemoryMesh, unit
-from told import Told, lines, queued
-
 from cloud_builder.flow.info.why import why
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
 from cloud_builder.planning.schedule.queue import Rules
+from support.info_history import InfoHistory, lines, queued
+from support.memory_mesh import MemoryMesh, unit
 
 
 def offered(**more: Any) -> e.Hold:
@@ -30,7 +29,7 @@ def apart(*beside: str, until: float = 1001.0) -> e.Hold:
 
 
 def test_an_offer_says_since_when_to_whom_and_when_it_comes_back() -> None:
-    told = Told().accept().runner("r1", queues=("x86_64",), slots=2).runner("r2", ("r.9", 1), queues=("x86_64",))
+    told = InfoHistory().accept().runner("r1", queues=("x86_64",), slots=2).runner("r2", ("r.9", 1), queues=("x86_64",))
     cause = queued(told, hold=offered()).one("r.1")
     assert cause["kind"] == "waits-for-taker"
     assert cause["answer"] == (
@@ -43,7 +42,7 @@ def test_an_offer_says_since_when_to_whom_and_when_it_comes_back() -> None:
 
 
 def test_an_offer_to_runners_that_have_no_slot_by_now() -> None:
-    told = Told().accept().runner("r1", ("r.9", 1), queues=("x86_64",))
+    told = InfoHistory().accept().runner("r1", ("r.9", 1), queues=("x86_64",))
     cause = queued(told, hold=offered(offers=3)).one("r.1")
     assert "0 free slots there" in cause["answer"]
     assert cause["next"].startswith("Nothing to do")
@@ -51,7 +50,7 @@ def test_an_offer_to_runners_that_have_no_slot_by_now() -> None:
 
 
 def test_an_offer_that_no_live_runner_can_take() -> None:
-    told = Told().accept().runner("r1", queues=("x86_64",), at=900.0).runner("r2")
+    told = InfoHistory().accept().runner("r1", queues=("x86_64",), at=900.0).runner("r2")
     cause = queued(told, hold=offered()).one("r.1")
     assert cause["kind"] == "waits-for-taker"
     assert "no live runner takes offers there now" in cause["answer"]
@@ -59,7 +58,7 @@ def test_an_offer_that_no_live_runner_can_take() -> None:
 
 
 def test_a_free_slot_that_is_kept_for_an_offer_is_not_free_for_others() -> None:
-    told = Told().accept().runner("r1", queues=("x86_64",))
+    told = InfoHistory().accept().runner("r1", queues=("x86_64",))
     queued(told, "r.1", "first", hold=offered())
     cause = queued(told, "r.2", "urgent", priority=Priority.INTERACTIVE).one("r.2")
     assert (cause["kind"], cause["next"]) == ("waits-for-slot", "cb-ctl why r.1")
@@ -69,24 +68,24 @@ def test_a_free_slot_that_is_kept_for_an_offer_is_not_free_for_others() -> None:
 
 
 def test_a_runner_that_has_it_by_now_is_about_to_begin() -> None:
-    told = Told().accept().runner("r1", ("r.1", 1), queues=("x86_64",))
+    told = InfoHistory().accept().runner("r1", ("r.1", 1), queues=("x86_64",))
     assert queued(told, hold=offered()).one("r.1")["kind"] == "starting"
 
 
 def test_an_offer_that_should_have_come_back_is_not_the_cause_any_more() -> None:
-    told = Told().accept().runner("r1", queues=("x86_64",))
+    told = InfoHistory().accept().runner("r1", queues=("x86_64",))
     cause = queued(told, hold=offered(since=900.0, until=912.0), at=890.0).one("r.1")
     assert (cause["kind"], cause["next"]) == ("next-to-start", "Is cb-scheduler running? cb-ctl doctor.")
 
 
 def test_what_came_back_into_the_queue_is_not_offered_any_more() -> None:
-    told = queued(Told().accept().runner("r1", queues=("x86_64",)), hold=offered())
+    told = queued(InfoHistory().accept().runner("r1", queues=("x86_64",)), hold=offered())
     assert queued(told, reason="no runner of pool x86_64 took it in time").one("r.1")["kind"] == "next-to-start"
     assert queued(told, hold=offered()).job(e.JobBlocked, reason="no runner").one("r.1")["kind"] != "waits-for-taker"
 
 
 def test_a_hold_of_a_newer_scheduler_is_passed_over() -> None:
-    told = Told().accept().runner("r1")
+    told = InfoHistory().accept().runner("r1")
     newer = e.Hold(kind="eclipse", until=1050.0)
     assert queued(told, hold=newer).one("r.1")["kind"] == "next-to-start"
 
@@ -95,7 +94,7 @@ def test_a_hold_of_a_newer_scheduler_is_passed_over() -> None:
 
 
 def test_two_suspects_never_run_beside_each_other_and_the_other_one_is_named() -> None:
-    told = Told().accept().runner("r2", ("r.2", 2), slots=2)
+    told = InfoHistory().accept().runner("r2", ("r.2", 2), slots=2)
     told.job(e.JobQueued, "r.2", "other", input_key="2" * 64, expected=100.0)
     told.job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2", at=950.0)
     cause = queued(told, not_before=1001.0, attempt=1, hold=apart("r.2")).one("r.1")
@@ -107,19 +106,19 @@ def test_two_suspects_never_run_beside_each_other_and_the_other_one_is_named() -
 
 
 def test_the_other_suspect_has_ended_a_moment_ago() -> None:
-    told = Told().accept().runner("r2", slots=2).finished(Outcome.SUCCESS, "r.2", "other")
+    told = InfoHistory().accept().runner("r2", slots=2).finished(Outcome.SUCCESS, "r.2", "other")
     cause = queued(told, not_before=1001.0, hold=apart("r.2")).one("r.1")
     assert cause["kind"] == "waits-apart-from-suspect"
     assert "has ended" in cause["answer"]
 
 
 def test_a_suspect_that_nothing_keeps_any_more_waits_as_others_do() -> None:
-    told = Told().accept().runner("r2", ("r.2", 2)).job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2")
+    told = InfoHistory().accept().runner("r2", ("r.2", 2)).job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2")
     assert queued(told, not_before=950.0, hold=apart("r.2", until=950.0)).one("r.1")["kind"] == "waits-for-slot"
 
 
 def test_a_job_that_only_the_word_of_a_silent_runner_can_save() -> None:
-    told = Told().accept().runner("r3")
+    told = InfoHistory().accept().runner("r3")
     hold = e.Hold(kind=e.HoldKind.DOUBT, until=1020.0, died=("r1", "r2"))
     cause = queued(told, not_before=1020.0, attempt=2, reason="runner r2 was silent for 13 s", hold=hold).one("r.1")
     assert cause["kind"] == "waits-for-silent-runner"

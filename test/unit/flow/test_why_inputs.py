@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from told import KEY, NEW, OLD, Told, deb, inputs, lines, queued, revised, unit, used
 
 from cloud_builder.model import events as e
 from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Change
+from support.info_history import KEY, NEW, OLD, InfoHistory, deb, inputs, lines, queued, revised, unit, used
 
 
 def test_files_that_pushes_changed() -> None:
-    told = Told().built("o.1", "lib", inputs("t1"))
+    told = InfoHistory().built("o.1", "lib", inputs("t1"))
     told.tell(revised(OLD, unit("lib", "t1")))
     told.tell(revised("c" * 40, unit("lib", "t2"), changes=(Change(path="packages/lib", files=("README",)),)))
     told.tell(revised(NEW, unit("lib", "t3"), changes=(Change(path="packages/lib", files=("lib.c",), more=2),)))
@@ -26,14 +26,16 @@ def test_files_that_pushes_changed() -> None:
 
 
 def test_files_are_not_made_up_when_a_push_was_not_heard_of() -> None:
-    told = Told().built("o.1", "lib", inputs("t1"))
+    told = InfoHistory().built("o.1", "lib", inputs("t1"))
     cause = queued(told, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0).one("r.1")
     assert f"files of packages/lib changed at {NEW[:12]} (tree t1 → t3)" in cause["answer"]
 
 
 def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
     told = (
-        Told().built("o.1", "lib", inputs("t1"), (deb("lib", "3"),)).built("o.2", "app", inputs("a", used("lib", "3")))
+        InfoHistory()
+        .built("o.1", "lib", inputs("t1"), (deb("lib", "3"),))
+        .built("o.2", "app", inputs("a", used("lib", "3")))
     )
     told.tell(revised(OLD, unit("lib", "t1"), unit("app", "a")))
     change = Change(path="packages/lib", files=("lib.c",))
@@ -62,22 +64,22 @@ def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
     ],
 )
 def test_other_inputs_that_changed(before: Inputs, after: Inputs, kind: str) -> None:
-    told = queued(Told().built("o.1", "lib", before), inputs=after).job(e.JobRunning, attempt=1, runner_id="r1")
+    told = queued(InfoHistory().built("o.1", "lib", before), inputs=after).job(e.JobRunning, attempt=1, runner_id="r1")
     assert [difference["kind"] for difference in told.one("r.1")["because"]] == [kind]
 
 
 def test_never_built_before() -> None:
-    cause = queued(Told(), inputs=inputs()).job(e.JobRunning, attempt=1, runner_id="r1").one("r.1")
+    cause = queued(InfoHistory(), inputs=inputs()).job(e.JobRunning, attempt=1, runner_id="r1").one("r.1")
     assert (cause["kind"], cause["because"][0]["kind"]) == ("building", "never-built")
 
 
 def test_a_runner_that_fell_silent_in_mid_build() -> None:
-    told = queued(Told().runner("r1", ("r.1", 1), at=970.0)).job(e.JobRunning, attempt=1, runner_id="r1")
+    told = queued(InfoHistory().runner("r1", ("r.1", 1), at=970.0)).job(e.JobRunning, attempt=1, runner_id="r1")
     assert "last heard of 30 s ago" in lines(told.one("r.1"), "silent")[0]
 
 
 def test_asked_for_again_after_a_failure() -> None:
-    told = queued(Told(), "o.1", inputs=inputs(), at=100.0).job(
+    told = queued(InfoHistory(), "o.1", inputs=inputs(), at=100.0).job(
         e.JobRunning, "o.1", attempt=1, runner_id="r1", at=110.0
     )
     told.job(e.JobFinished, "o.1", outcome=Outcome.FAILURE, input_key=KEY, at=120.0)
@@ -87,12 +89,12 @@ def test_asked_for_again_after_a_failure() -> None:
 
 
 def test_older_events_told_no_inputs() -> None:
-    told = queued(Told().built("o.1", "lib", inputs())).job(e.JobRunning, attempt=1, runner_id="r1")
+    told = queued(InfoHistory().built("o.1", "lib", inputs())).job(e.JobRunning, attempt=1, runner_id="r1")
     assert told.one("r.1")["because"][0]["kind"] == "not-told"
 
 
 def test_what_was_built_is_told_against_what_was_there_before() -> None:
-    told = queued(Told().built("o.1", "lib", inputs("t1")), inputs=inputs("t2")).finished(
+    told = queued(InfoHistory().built("o.1", "lib", inputs("t1")), inputs=inputs("t2")).finished(
         Outcome.SUCCESS, input_key=KEY
     )
     queued(told, "z.1", inputs=inputs("t9"), at=992.0).job(e.JobFinished, "z.1", outcome=Outcome.SUCCESS, at=999.0)

@@ -8,7 +8,6 @@ from threading import Event
 from typing import Any
 
 import pytest
-from memory_mesh import URL, MemoryMesh, unit
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.info.projection import fold
@@ -17,6 +16,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.planning.schedule.queue import Rules
+from support.memory_mesh import URL, MemoryMesh, unit
 
 Say = Callable[[e.JobAssigned, Callable[[bytes], None], Event], Outcome]
 

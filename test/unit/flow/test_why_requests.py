@@ -5,22 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from told import KEY, NEW, OLD, TARGET, Told, inputs, lines, queued, revised, unit
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.model.unit import Change, Problem
+from support.info_history import KEY, NEW, OLD, TARGET, InfoHistory, inputs, lines, queued, revised, unit
 
 
 def test_a_request_without_jobs_waits_for_the_scheduler() -> None:
-    cause = Told().accept().one("r")
+    cause = InfoHistory().accept().one("r")
     assert (cause["kind"], "cb-scheduler" in cause["answer"]) == ("waits-for-plan", True)
 
 
 def test_a_request_names_its_longest_pole() -> None:
     told = (
-        Told().accept().runner("r1", ("r.1", 1)).job(e.JobRunning, "r.1", "base", attempt=1, runner_id="r1", at=950.0)
+        InfoHistory()
+        .accept()
+        .runner("r1", ("r.1", 1))
+        .job(e.JobRunning, "r.1", "base", attempt=1, runner_id="r1", at=950.0)
     )
     cause = told.job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",)).one("r")
     assert (cause["kind"], cause["root"]["job_id"], cause["root"]["root"]["job_id"]) == ("request-runs", "r.2", "r.1")
@@ -28,7 +31,7 @@ def test_a_request_names_its_longest_pole() -> None:
 
 
 def test_a_request_that_waits_for_its_publication() -> None:
-    told = Told().accept().finished(Outcome.SUCCESS, publish=True, repository="demo-bookworm")
+    told = InfoHistory().accept().finished(Outcome.SUCCESS, publish=True, repository="demo-bookworm")
     cause = told.one("r")
     assert (cause["kind"], "demo-bookworm" in cause["answer"]) == ("waits-for-publication", True)
 
@@ -38,7 +41,7 @@ def ended(outcome: RequestOutcome, **more: Any) -> e.RequestFinished:
 
 
 def test_a_request_that_ended_well_sums_up() -> None:
-    told = Told().accept().finished(Outcome.SUCCESS)
+    told = InfoHistory().accept().finished(Outcome.SUCCESS)
     told.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="unchanged", reused_from="o.2")
     told.tell(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, cut_off=1, saved=75.0)))
     cause = told.one("r")
@@ -47,7 +50,7 @@ def test_a_request_that_ended_well_sums_up() -> None:
 
 
 def test_a_request_that_failed_names_the_failure_and_not_what_followed() -> None:
-    told = Told().accept().job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",))
+    told = InfoHistory().accept().job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",))
     told.finished(Outcome.FAILURE, "r.1", "lib", message="does not build: x")
     told.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="dependency-failed")
     cause = told.tell(ended(RequestOutcome.FAILURE)).one("r")
@@ -74,13 +77,13 @@ def test_a_request_that_failed_names_the_failure_and_not_what_followed() -> None
     ],
 )
 def test_why_a_request_ended(event: e.Payload, kind: str, answer: str) -> None:
-    cause = Told().tell(event).one("r")
+    cause = InfoHistory().tell(event).one("r")
     assert cause["kind"] == kind
     assert answer in cause["answer"]
 
 
 def test_a_unit_is_its_newest_job_on_each_target() -> None:
-    told = queued(queued(Told().runner()), "s.1", at=950.0)
+    told = queued(queued(InfoHistory().runner()), "s.1", at=950.0)
     told.job(e.JobQueued, "s.2", input_key=KEY, target=TARGET.model_copy(update={"name": "sid.x86_64"}), at=950.0)
     assert {(cause["job_id"], cause["target"]) for cause in told.why("lib")} == {
         ("s.1", "bookworm.x86_64"),
@@ -89,7 +92,7 @@ def test_a_unit_is_its_newest_job_on_each_target() -> None:
 
 
 def test_the_last_round_of_a_cycle_is_meant() -> None:
-    told = Told().runner()
+    told = InfoHistory().runner()
     for number in (9, 10, 8):
         told.job(e.JobBlocked, f"r.{number}", waiting_for=())
     assert told.one("lib")["job_id"] == "r.10"
@@ -99,31 +102,33 @@ def test_a_unit_with_a_mistake_in_it() -> None:
     problem = Problem(
         path="packages/lib", file="packages/lib/.cb/cloud_builder.yml", line=3, message="no dist", hint="x"
     )
-    cause = Told().tell(revised(NEW, problems=(problem,))).one("lib")
+    cause = InfoHistory().tell(revised(NEW, problems=(problem,))).one("lib")
     assert (cause["kind"], cause["next"]) == ("broken-unit", "x")
     assert "packages/lib/.cb/cloud_builder.yml:3: no dist" in cause["answer"]
 
 
 def test_a_request_tells_what_it_builds_and_why() -> None:
-    told = queued(Told().built("o.1", "lib", inputs("t1")).accept(), inputs=inputs("t2")).finished(Outcome.SUCCESS)
+    told = queued(InfoHistory().built("o.1", "lib", inputs("t1")).accept(), inputs=inputs("t2")).finished(
+        Outcome.SUCCESS
+    )
     assert "t1 → t2" in lines(told.one("r"), "built")[0]
 
 
 def test_a_unit_that_nobody_asked_for() -> None:
-    cause = Told().tell(revised(NEW, unit("lib", "t1"))).one("packages/lib")
+    cause = InfoHistory().tell(revised(NEW, unit("lib", "t1"))).one("packages/lib")
     assert (cause["kind"], cause["next"]) == ("never-asked", "cb-ctl request packages/lib")
 
 
 @pytest.mark.parametrize(("word", "hint"), [("r.1.", "r.1"), ("libb", "packages/lib"), ("", "")])
 def test_the_nearest_name_to_what_nobody_knows(word: str, hint: str) -> None:
-    told = queued(Told().tell(revised(NEW, unit("lib", "t1"))))
+    told = queued(InfoHistory().tell(revised(NEW, unit("lib", "t1"))))
     with pytest.raises(Rejected) as rejected:
         told.why(word)
     assert hint in rejected.value.hint
 
 
 def test_the_beginning_of_an_id_will_do() -> None:
-    assert queued(Told().runner(), "r-abc.1").one("r-ab")["job_id"] == "r-abc.1"
+    assert queued(InfoHistory().runner(), "r-abc.1").one("r-ab")["job_id"] == "r-abc.1"
 
 
 def test_the_same_events_again_change_no_answer() -> None:
@@ -131,7 +136,7 @@ def test_the_same_events_again_change_no_answer() -> None:
         revised(OLD, unit("lib", "t1")),
         revised(NEW, unit("lib", "t2"), changes=(Change(path="packages/lib", files=("lib.c",)),)),
     ]
-    told = Told().built("o.1", "lib", inputs("t1")).tell(*events)
+    told = InfoHistory().built("o.1", "lib", inputs("t1")).tell(*events)
     queued(told, inputs=inputs("t2")).finished(Outcome.SUCCESS, input_key=KEY)
     before = told.one("r.1")
     told.tell(*events).built("o.1", "lib", inputs("t1"))

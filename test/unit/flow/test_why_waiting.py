@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from told import GIB, KEY, Told, inputs, lines, queued
 
 from cloud_builder.model import events as e
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
 from cloud_builder.planning.schedule.queue import Rules
+from support.info_history import GIB, KEY, InfoHistory, inputs, lines, queued
 
 
 def test_a_dependency_is_followed_down_to_what_it_waits_for_itself() -> None:
-    told = Told().accept().runner("r1", ("r.1", 1))
+    told = InfoHistory().accept().runner("r1", ("r.1", 1))
     told.job(e.JobRunning, "r.1", "base", attempt=1, runner_id="r1", at=950.0)
     told.job(e.JobBlocked, "r.2", "lib", waiting_for=("r.1",)).job(
         e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2")
@@ -28,7 +28,7 @@ def test_a_dependency_is_followed_down_to_what_it_waits_for_itself() -> None:
 
 
 def test_of_several_dependencies_the_one_that_ends_last_is_named() -> None:
-    told = Told().accept().built("o.1", "slow", inputs()).runner("r1", ("r.1", 1), ("r.2", 1), slots=2)
+    told = InfoHistory().accept().built("o.1", "slow", inputs()).runner("r1", ("r.1", 1), ("r.2", 1), slots=2)
     told.job(e.JobQueued, "r.1", "quick", input_key=KEY, expected=100.0)
     told.job(e.JobRunning, "r.1", "quick", attempt=1, runner_id="r1", at=905.0)
     told.job(e.JobRunning, "r.2", "slow", attempt=1, runner_id="r1", at=995.0)
@@ -38,13 +38,13 @@ def test_of_several_dependencies_the_one_that_ends_last_is_named() -> None:
 
 
 def test_dependencies_that_wait_for_each_other_are_survived() -> None:
-    told = Told().job(e.JobBlocked, "r.1", "a", waiting_for=("r.2",))
+    told = InfoHistory().job(e.JobBlocked, "r.1", "a", waiting_for=("r.2",))
     told.job(e.JobBlocked, "r.2", "b", waiting_for=("r.1",))
     assert told.one("r.1")["kind"] == "waits-for-dependency"
 
 
 def test_the_same_inputs_being_built_for_another_request() -> None:
-    told = Told().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", attempt=1, runner_id="r1", at=950.0)
+    told = InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", attempt=1, runner_id="r1", at=950.0)
     told.job(e.JobBlocked, "r.1", waiting_for=("q.1",), reason="the same inputs are being built")
     cause = told.one("r.1")
     assert (cause["kind"], cause["root"]["job_id"]) == ("waits-for-twin", "q.1")
@@ -52,7 +52,7 @@ def test_the_same_inputs_being_built_for_another_request() -> None:
 
 
 def test_a_slot_that_is_busy_with_what_and_until_when() -> None:
-    told = Told().accept("q").accept("r").runner("r1", ("q.1", 1))
+    told = InfoHistory().accept("q").accept("r").runner("r1", ("q.1", 1))
     told.job(e.JobQueued, "q.1", "long", input_key=KEY, expected=100.0)
     told.job(e.JobRunning, "q.1", "long", attempt=1, runner_id="r1", at=950.0)
     cause = queued(told).one("r.1")
@@ -62,7 +62,7 @@ def test_a_slot_that_is_busy_with_what_and_until_when() -> None:
 
 
 def test_when_it_starts_is_not_guessed() -> None:
-    told = Told().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", "new", attempt=1, runner_id="r1", at=950.0)
+    told = InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", "new", attempt=1, runner_id="r1", at=950.0)
     cause = queued(told).one("r.1")
     assert (cause["kind"], cause["expected_start"]) == ("waits-for-slot", 0.0)
     assert "cannot be told" in lines(cause, "starts")[0]
@@ -84,7 +84,7 @@ def test_when_it_starts_is_not_guessed() -> None:
     ],
 )
 def test_who_is_ahead_and_by_which_rule(other: dict[str, Any], mine: dict[str, Any], rule: str) -> None:
-    told = Told(Rules(ageing=other.get("ageing", 400.0)))
+    told = InfoHistory(Rules(ageing=other.get("ageing", 400.0)))
     job = mine.get("job", "r.1")
     names = ("source", "requester", "accepted_at")
     of_job = ("source", "priority", "path", "at")
@@ -102,7 +102,7 @@ def test_who_is_ahead_and_by_which_rule(other: dict[str, Any], mine: dict[str, A
 
 
 def test_a_quota_that_is_used_up() -> None:
-    told = Told(Rules(quotas={"demo": 1})).accept().runner("r1", ("r.9", 1), slots=4)
+    told = InfoHistory(Rules(quotas={"demo": 1})).accept().runner("r1", ("r.9", 1), slots=4)
     told.job(e.JobRunning, "r.9", "other", attempt=1, runner_id="r1")
     cause = queued(told).one("r.1")
     assert cause["kind"] == "waits-for-quota"
@@ -110,7 +110,9 @@ def test_a_quota_that_is_used_up() -> None:
 
 
 def test_no_runner_has_what_it_asks_for() -> None:
-    told = Told().runner("r1", capacity=Capacity(memory=8 * GIB)).runner("r2", capacity=Capacity(memory=16 * GIB))
+    told = (
+        InfoHistory().runner("r1", capacity=Capacity(memory=8 * GIB)).runner("r2", capacity=Capacity(memory=16 * GIB))
+    )
     cause = queued(told, constraints=Capacity(memory=64 * GIB, kvm=True)).one("r.1")
     assert cause["kind"] == "waits-for-capacity"
     assert "memory 64 GiB, kvm" in cause["answer"]
@@ -126,7 +128,7 @@ def test_no_runner_has_what_it_asks_for() -> None:
     ],
 )
 def test_no_live_runner(events: list[dict[str, Any]], told: str) -> None:
-    desk = Told()
+    desk = InfoHistory()
     for more in events:
         desk.runner("r1", **more)
     cause = queued(desk).one("r.1")
@@ -136,13 +138,13 @@ def test_no_live_runner(events: list[dict[str, Any]], told: str) -> None:
 
 
 def test_a_runner_that_leaves_takes_nothing() -> None:
-    told = Told().runner().tell(e.RunnerDraining(runner_id="r1", reason="maintenance", at=999.0))
+    told = InfoHistory().runner().tell(e.RunnerDraining(runner_id="r1", reason="maintenance", at=999.0))
     assert "r1 is draining (maintenance)" in queued(told).one("r.1")["answer"]
 
 
 def test_all_runners_are_set_aside() -> None:
     aside = e.RunnerSetAside(runner_id="r1", reason="its last 3 jobs ended in error: disk full", until=1030.0, at=990.0)
-    told = queued(Told().runner().tell(aside))
+    told = queued(InfoHistory().runner().tell(aside))
     cause = told.one("r.1")
     assert cause["kind"] == "waits-for-runner-set-aside"
     assert "r1 for 30 s: its last 3 jobs ended in error: disk full" in cause["answer"]
@@ -154,7 +156,7 @@ def test_all_runners_are_set_aside() -> None:
 
 
 def test_a_pause_after_an_error() -> None:
-    told = Told().runner()
+    told = InfoHistory().runner()
     told.tell(
         e.AttemptFinished(
             job_id="r.1", attempt=1, runner_id="r9", outcome=Outcome.ERROR, message="mirror away\nmore", started_at=1,
@@ -170,7 +172,7 @@ def test_a_pause_after_an_error() -> None:
 
 
 def test_a_retry_waits_for_a_runner_that_has_not_had_it() -> None:
-    told = Told().runner("r1").runner("r2", ("q.1", 1))
+    told = InfoHistory().runner("r1").runner("r2", ("q.1", 1))
     told.job(e.JobRunning, "q.1", "other", attempt=1, runner_id="r2", at=950.0)
     told.tell(e.AttemptStarted(job_id="r.1", attempt=1, runner_id="r1", started_at=900.0))
     cause = queued(told, attempt=1, not_before=990.0).one("r.1")
@@ -181,12 +183,12 @@ def test_a_retry_waits_for_a_runner_that_has_not_had_it() -> None:
 
 
 def test_a_runner_has_it_already() -> None:
-    cause = queued(Told().runner("r1", ("r.1", 2))).one("r.1")
+    cause = queued(InfoHistory().runner("r1", ("r.1", 2))).one("r.1")
     assert cause["kind"] == "starting"
     assert "r1 has it (attempt 2)" in cause["answer"]
 
 
 def test_a_free_slot_that_is_not_handed_out() -> None:
-    cause = queued(Told().runner(), at=900.0).one("r.1")
+    cause = queued(InfoHistory().runner(), at=900.0).one("r.1")
     assert (cause["kind"], "cb-scheduler" in cause["next"]) == ("next-to-start", True)
-    assert queued(Told().runner(), at=999.0).one("r.1")["next"] == ""
+    assert queued(InfoHistory().runner(), at=999.0).one("r.1")["next"] == ""

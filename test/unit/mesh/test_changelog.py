@@ -1,14 +1,8 @@
 """The changelog of the scheduler's documents: what is written down is told, and comes back on a new host."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "flow"))
-
-from memory_mesh import MemoryMesh, unit
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.adapters.sqlite.packet import pack, unpack
@@ -18,6 +12,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import Outgoing, Partition, Record
 from cloud_builder.ports.state import Put
+from support.memory_mesh import MemoryMesh, unit
 
 CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
 PLACE = Partition("cb.state", 0)

@@ -1,12 +1,12 @@
 """What reports make of a job."""
 
 import pytest
-from records_of import job, report
 
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.attempt.transitions import HANDED_BACK, RetryPolicy
 from cloud_builder.planning.inputs.inputs import Readiness, input_key, inputs_of, readiness
+from support.factories import job, report
 
 POLICY = RetryPolicy(max_errors=3, delay=2.0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from records_of import job, runner
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.unit import Target
@@ -13,6 +12,7 @@ from cloud_builder.planning.schedule.locality import root_word
 from cloud_builder.planning.schedule.match import match, ticket_of
 from cloud_builder.planning.schedule.queue import Rules, restored
 from cloud_builder.planning.schedule.unschedulable import lacking
+from support.factories import job, runner
 
 X86 = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 ARM = Target(name="bookworm.aarch64", dist="bookworm", arch="aarch64")

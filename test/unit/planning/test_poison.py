@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records_of import job, report
 
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.attempt import poison, transitions
 from cloud_builder.planning.attempt.transitions import DIED, HANDED_BACK, RetryPolicy
+from support.factories import job, report
 
 POLICY = RetryPolicy(max_errors=10, delay=2.0, poison=2, doubt=24.0)
 

@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records_of import job, runner
 
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.planning.attempt import quarantine, transitions
 from cloud_builder.planning.attempt.quarantine import End
 from cloud_builder.planning.attempt.transitions import DIED, HANDED_BACK, LOST_BROKER
+from support.factories import job, runner
 
 ERROR = End(Outcome.ERROR, "machine", "No space left on device\nmore")
 WELL = End(Outcome.SUCCESS, "", "")
