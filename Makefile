@@ -25,7 +25,7 @@ demo: setup-run  ## Build three packages from git, install the top one with apt,
 	@sources-example/demo.sh
 
 test: setup  ## Run all tests: unit and contract, then end to end with real builds and a real Kafka, then under fire
-	@$(BIN)/python test/kafka/fetch_kafka.py
+	@PYTHONPATH=test $(BIN)/python -m support.fetch_kafka
 	@$(PYTEST) test/unit test/contract
 	@$(PYTEST) test/e2e
 	@PYTHONPATH=test $(BIN)/python -m chaos --short --jobs 8 --seconds 8

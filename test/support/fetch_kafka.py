@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 
-from kafka_server import FETCH_LOG, VERSION, KafkaMissing, docker_answers, fetched_jars, jars_directory
+from support.kafka_server import FETCH_LOG, VERSION, KafkaMissing, docker_answers, fetched_jars, jars_directory
 
 
 def main() -> None:
