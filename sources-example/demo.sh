@@ -1,8 +1,8 @@
 #!/bin/bash
-# The tour of `make demo`: what a new user would type, typed for you. Ends with 0 only when every step did what it says.
+# Run by `make demo`: the first commands of a new user. Exit status 0 only if every step has the expected result.
 #
-#   CB_DEMO    where it happens, made anew each time (default: build/demo)
-#   CB_CACHE   kept, so that the next time is quick (default: build/cache)
+#   CB_DEMO    directory of the demo, made anew each time (default: build/demo)
+#   CB_CACHE   kept, so that the next run is quick (default: build/cache)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +23,7 @@ run() {
     "$@"
 }
 
-# Build roots belong to subordinate ids when an ordinary user runs this.
+# Files in build roots belong to subordinate ids if an ordinary user runs this.
 remove() { rm -rf "$@" 2>/dev/null || unshare --map-auto --map-root-user rm -rf "$@"; }
 
 finish() {
@@ -34,13 +34,13 @@ finish() {
     exit $status
 }
 
-# The greeting of the installed package must contain the text.
+# Fails unless the greeting of the installed package contains the text.
 installs_and_says() {
     run cb-ctl try example-bookworm greeting-card -- greeting-card --hour 15 Ada | tee "$top/said"
     grep -qF "$1" "$top/said" || { echo "error: expected: $1" >&2; return 1; }
 }
 
-# Prints the id of the request that a push has made, once there is one.
+# Waits for the request of a push, and prints its id.
 request_of_push() {
     for _ in $(seq 100); do
         cb-ctl list requests --json | python3 -c '
@@ -60,27 +60,27 @@ trap 'exit 130' INT TERM
 remove "$top"
 mkdir -p "$source"
 
-say 'Three packages in a git repository. greeting-card builds with greet, and greet with libgreet.'
+say 'Three packages in a git repository: greeting-card build-depends on greet, and greet on libgreet.'
 cp -R sources-example/projects "$source"
 run git -C "$source" init --quiet --initial-branch main
 run git -C "$source" add .
 run git -C "$source" commit --quiet --message 'Three packages'
 ls "$source/projects/packages"
 
-say 'Five daemons on this machine, talking over the broker inside the confluent-kafka wheel.'
+say 'Start five daemons on this machine, connected by the broker in the confluent-kafka wheel.'
 up=yes
 run cb-ctl up --detach --runners 1 --broker embedded --port 0 --source "example=$source"
 
-say 'Build everything, in the right order. The first time, KIWI prepares a build root: about half a minute.'
+say 'Build everything, dependencies first. The first time, KIWI prepares a build root: about half a minute.'
 run cb-ctl request --all --watch
 
 say 'The packages are in a signed apt repository.'
 run cb-ctl list repositories
 
-say 'Install the top one with apt, into a throw-away root, and run it.'
+say 'Install greeting-card with apt into a throw-away root, and run it.'
 installs_and_says 'Good afternoon, Ada!'
 
-say 'Change the lowest package, and commit. Nothing else is told to anyone.'
+say 'Change the lowest package, and commit. No other command is needed.'
 cd "$source/projects/packages/libgreet"
 sed -i 's/Good afternoon/A lovely afternoon/' greet.c test_greet.c
 {
@@ -93,12 +93,12 @@ cd - >/dev/null
 run git -C "$source" --no-pager diff --stat
 run git -C "$source" commit --quiet --all --message 'libgreet 1.0.1: afternoons are lovely'
 
-say 'cb-request notices, and what builds with libgreet is built again.'
+say 'cb-request finds the commit, and what builds with libgreet is built again.'
 push=$(request_of_push)
 run cb-ctl list requests
 run cb-ctl watch "$push"
 
-say 'Install again: the new library, below the same top package.'
+say 'Install again: greeting-card now uses the new library.'
 installs_and_says 'A lovely afternoon, Ada!'
 
 run cb-ctl down

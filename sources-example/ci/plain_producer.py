@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks Cloud Builder for a build and waits for its end. Needs nothing but confluent-kafka, and knows no class of ours.
+"""Requests a build from Cloud Builder and waits for its end. Needs only confluent-kafka.
 
     CB_BROKER=HOST:PORT[,…] plain_producer.py SOURCE [UNIT…]        no UNIT: all units of the source
     CB_REF=BRANCH|TAG|COMMIT    default: the branch that the source follows
@@ -24,29 +24,29 @@ if not sys.argv[1:] or "CB_BROKER" not in os.environ:
     sys.exit(2)
 source, *units = sys.argv[1:]
 broker = {"bootstrap.servers": os.environ["CB_BROKER"], **json.loads(os.environ.get("CB_KAFKA_OPTIONS", "{}"))}
-wish = {"source": source, "ref": os.environ.get("CB_REF", ""), "request_id": f"ci-{uuid.uuid4().hex[:12]}"}
-wish |= {"units": units} if units else {"all": True}
+request = {"source": source, "ref": os.environ.get("CB_REF", ""), "request_id": f"ci-{uuid.uuid4().hex[:12]}"}
+request |= {"units": units} if units else {"all": True}
 
-# Listen first, from the end of cb.result, so that the answer cannot be missed. No consumer group is needed.
-results = Consumer({**broker, "group.id": wish["request_id"], "enable.auto.commit": False})
+# Read cb.result from its end, before the request is sent: so the result cannot be missed. It needs no consumer group.
+results = Consumer({**broker, "group.id": request["request_id"], "enable.auto.commit": False})
 parts = [TopicPartition("cb.result", n) for n in results.list_topics("cb.result", 30).topics["cb.result"].partitions]
 for part in parts:
     part.offset = results.get_watermark_offsets(part, 30)[1]
 results.assign(parts)
 
-# Then ask: bare JSON, without key and headers.
+# Send the request: plain JSON, without key and headers.
 producer = Producer(broker)
-producer.produce("cb.request", json.dumps(wish))
+producer.produce("cb.request", json.dumps(request))
 if producer.flush(30):
     print(f"the broker {os.environ['CB_BROKER']} did not take the request within 30 s", file=sys.stderr)
     sys.exit(4)
-print(f"request {wish['request_id']}", flush=True)
+print(f"request {request['request_id']}", flush=True)
 
 deadline = time.monotonic() + float(os.environ.get("CB_TIMEOUT", "3600"))
 while time.monotonic() < deadline:
     message = results.poll(1.0)
     result = json.loads(message.value()) if message and not message.error() else {}
-    if result.get("request_id") == wish["request_id"]:
+    if result.get("request_id") == request["request_id"]:
         break
 else:
     print("no result in time", file=sys.stderr)
@@ -55,7 +55,7 @@ else:
 for job in result["jobs"]:
     print(f"{job['outcome']:10} {job['unit']} {job['target']} {job['message'].partition(chr(10))[0]}".rstrip())
 if result.get("left_out"):
-    print(f"and {result['left_out']} more jobs: cb-ctl status {wish['request_id']}")
+    print(f"and {result['left_out']} more jobs: cb-ctl status {request['request_id']}")
 for repository in result["repositories"]:
     print(f"published  {repository['repository']}: {repository['url']}")
 print("\n".join(filter(None, [result["outcome"], result["message"], result["hint"]])))

@@ -90,7 +90,7 @@ def test_a_shell_after_a_failure_finds_what_the_build_left(open_shell, unit: Pat
     terminal.wait_for("does not build: FAIL: 8 is morning")
     terminal.wait_for("/build/libgreet-1.0.0]$ ")
     terminal.type("LD_LIBRARY_PATH=. ./test_greet; exit\n")
-    terminal.wait_for("FAIL: 8 is morning\r\nFAIL: the length is told\r\n")
+    terminal.wait_for("FAIL: 8 is morning\r\nFAIL: the length is returned\r\n")
     assert terminal.ended() == 1
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run by `make check`: what a card looks like, with the greet that the build depends on.
+# Run by `make check`: compares a card with the expected one, using the greet that the build depends on.
 set -eu
 
 got=$(./greeting-card --hour 8 Ada)
