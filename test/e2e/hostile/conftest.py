@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cloud_builder.adapters.sandbox import resource_usage
+from e2e.package.package_workspace import PackageWorkspace
 
-_PACKAGE = Path(__file__).parents[1] / "package" / "conftest.py"
-
-
-def _workshop_module():
-    """The fixtures of the package tests, under a name of their own."""
-    spec = importlib.util.spec_from_file_location("hostile_workshop", _PACKAGE)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules.setdefault("hostile_workshop", importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
-
-
-_workshops = _workshop_module()
 CONTROL = """\
 Source: hostile
 Section: misc
@@ -98,7 +84,7 @@ class Hostile:
 def hostile(own_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     home = tmp_path_factory.mktemp("hostile", numbered=False)
     (home / "repository").mkdir()
-    workshop = _workshops.Workshop(home, own_cache / "package")
+    workshop = PackageWorkspace(home, own_cache / "package")
     workshop.take_examples()
     for other in workshop.unit("").iterdir():
         if other.name != "libgreet":
