@@ -1,16 +1,58 @@
-"""Jobs, runners and reports to make decisions about; what a test does not name is ordinary."""
+"""Units, jobs, runners and packages for tests. A test names what matters to it; the rest is ordinary."""
 
-from cloud_builder.model.events import AttemptFinished
+from hashlib import sha256
+
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.events import AttemptFinished, JobAssigned
 from cloud_builder.model.outcome import JobState, Kind, Outcome
-from cloud_builder.model.unit import Target
+from cloud_builder.model.unit import Target, Unit
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 
+BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 
-def job(number: int = 1, **more) -> JobRecord:
-    """Waits for a slot."""
+
+def unit(name: str = "u", build_depends: str = "", provides: tuple[str, ...] = (), **more) -> Unit:
+    """A unit that provides a binary package of its own name."""
+    path = more.get("path", f"p/{name}")
+    fields = {"path": path, "directory": f"projects/{path}", "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
+    fields |= {"targets": (BOOKWORM,), "provides": provides or (name,), "build_depends": build_depends}
+    return Unit(**{**fields, **more})
+
+
+def unit_files(
+    name: str, *needs: str, content: str = "", targets: str = "{dist: bookworm, arch: x86_64}"
+) -> dict[str, bytes]:
+    """The files of a package unit in a source repository. `needs`: units that it build-depends on."""
+    top = f"projects/packages/{name}"
+    depends = ", ".join(("debhelper", *needs))
+    control = f"Source: {name}\nBuild-Depends: {depends}\n\nPackage: {name}\nArchitecture: any\n"
+    manifest = f"schema_version: 1.0\nname: {name}\ndistributions: [{targets}]\n"
+    return {
+        f"{top}/.cb/cloud_builder.yml": manifest.encode(),
+        f"{top}/.cb/build_root.kiwi": b"<image/>",
+        f"{top}/debian/control": control.encode(),
+        f"{top}/content": content.encode(),
+    }
+
+
+def deb(
+    name: str = "u", version: str = "1", arch: str = "amd64", *, content: str = "", digest: str = "", **fields
+) -> Artifact:
+    """A Debian package. `content` or `digest` tells builds of the same version apart. `fields`: of BinaryPackage."""
+    return Artifact(
+        name=f"{name}_{version}_{arch}.deb",
+        sha256=digest or sha256(f"{name} {version} {arch} {content}".encode()).hexdigest(),
+        size=1,
+        kind=ArtifactKind.DEB,
+        package=BinaryPackage(name=name, version=version, architecture=arch, **fields),
+    )
+
+
+def job(number: int = 1, *, request: str = "r", **more) -> JobRecord:
+    """A job that waits for a slot."""
     fields = {
-        "job_id": f"r.{number}",
-        "request_id": "r",
+        "job_id": f"{request}.{number}",
+        "request_id": request,
         "number": number,
         "sequence": 1,
         "source": "s",
@@ -21,7 +63,7 @@ def job(number: int = 1, **more) -> JobRecord:
         "name": f"u{number}",
         "kind": Kind.PACKAGE,
         "tree": "b" * 40,
-        "target": Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64"),
+        "target": BOOKWORM,
         "state": JobState.QUEUED,
         "input_key": "k",
     }
@@ -29,12 +71,33 @@ def job(number: int = 1, **more) -> JobRecord:
 
 
 def runner(name: str = "r1", *, slots: int = 1, arch: str = "x86_64", group: str = "", held=(), **more) -> RunnerRecord:
-    """`held`: attempts, as (job id, number)."""
+    """A live runner. `held`: its attempts, as (job id, number)."""
     fields = {"runner_id": name, "runner_group": group, "arch": arch, "slots": slots, "attempts": frozenset(held)}
     return RunnerRecord(**{"started_at": 1, "last_seen": 1, **fields, **more})
 
 
+def assignment(number: int = 1, attempt: int = 1, runner: str = "r1", **more) -> JobAssigned:
+    """One attempt at job `number`, assigned to a runner."""
+    fields = {
+        "job_id": f"q.{number}",
+        "attempt": attempt,
+        "runner_id": runner,
+        "request_id": "q",
+        "source": "s",
+        "url": "u",
+        "revision": "a" * 40,
+        "unit": "p/u",
+        "directory": "projects/p/u",
+        "name": "u",
+        "kind": Kind.PACKAGE,
+        "tree": "b" * 40,
+        "target": BOOKWORM,
+        "input_key": "k",
+    }
+    return JobAssigned(**{**fields, **more})
+
+
 def report(job: JobRecord, outcome: Outcome, **more) -> AttemptFinished:
-    """Of the current attempt."""
+    """The report on the current attempt of the job."""
     ended = {"job_id": job.job_id, "attempt": job.attempt, "runner_id": job.runner_id, "outcome": outcome}
     return AttemptFinished(**{"started_at": 1, "finished_at": 2, **ended, **more})

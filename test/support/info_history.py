@@ -1,4 +1,4 @@
-"""cb-info after some events, for tests of the view `why`: events are told in a line, and an answer is asked for."""
+"""cb-info after some events, for tests of its views: an event takes a line, and so does a question."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.info.projection import fold
 from cloud_builder.flow.info.why import why
 from cloud_builder.model import events as e
-from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.inputs import Inputs, Used
-from cloud_builder.model.outcome import Kind, Outcome
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.unit import Unit
 from cloud_builder.planning.schedule.queue import Rules
+from support import factories
 
 GIB = 1024**3
 OLD, NEW = "a" * 40, "b" * 40
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+TARGET = factories.BOOKWORM
 KEY, OTHER_KEY = "1" * 64, "2" * 64
 
 
@@ -74,17 +75,15 @@ def inputs(tree: str = "t1", *dependencies: Used, **more: Any) -> Inputs:
 
 
 def deb(name: str, digit: str) -> Artifact:
-    package = BinaryPackage(name=name, version="1", architecture="amd64")
-    return Artifact(name=f"{name}_1_amd64.deb", sha256=digit * 64, size=1, kind=ArtifactKind.DEB, package=package)
+    return factories.deb(name, digest=digit * 64)
 
 
 def used(name: str, digit: str) -> Used:
     return Used(name=name, sha256=digit * 64, source="demo", unit=f"packages/{name}")
 
 
-def unit(name: str, tree: str) -> Unit:
-    path = f"packages/{name}"
-    return Unit(path=path, directory=path, name=name, kind=Kind.PACKAGE, tree=tree, targets=(TARGET,))
+def unit(name: str, tree: str, *needs: str) -> Unit:
+    return factories.unit(name, ", ".join(needs), path=f"packages/{name}", tree=tree)
 
 
 def revised(revision: str, *units: Unit, **more: Any) -> e.SourceRevised:

@@ -1,4 +1,4 @@
-"""A broker with a real cb-info behind it, for tests of cb-ctl: what other daemons would have said is told by hand."""
+"""A broker with a real cb-info behind it, for tests of cb-ctl; the test sends the events of the other daemons."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from cloud_builder.mesh.client import Client
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind
-from cloud_builder.model.outcome import Kind, Outcome, RequestOutcome
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+from support import factories
 
 REVISION, TREE = "a" * 40, "b" * 40
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+TARGET = factories.BOOKWORM
 
 
 class InfoMesh:
@@ -73,10 +73,7 @@ class InfoMesh:
         self.client.ask("status", {})
 
     def follow(self, source: str = "demo") -> None:
-        unit = Unit(
-            path="packages/hello", directory="projects/packages/hello", name="hello", kind=Kind.PACKAGE, tree=TREE,
-            targets=(TARGET,),
-        )  # fmt: skip
+        unit = factories.unit("hello", path="packages/hello", tree=TREE)
         self.tell(
             e.SourceRevised(source=source, url="/srv", branch="main", revision=REVISION, followed=True, units=(unit,))
         )

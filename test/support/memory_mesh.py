@@ -56,20 +56,6 @@ TICK = 0.1
 _RUNAWAY = 20.0
 
 
-def unit(name: str, *needs: str, content: str = "") -> dict[str, bytes]:
-    """The files of a package that build-depends on others of ours."""
-    top = f"projects/packages/{name}"
-    depends = ", ".join(("debhelper", *needs))
-    control = f"Source: {name}\nBuild-Depends: {depends}\n\nPackage: {name}\nArchitecture: any\n"
-    manifest = f"schema_version: 1.0\nname: {name}\ndistributions: [{{dist: bookworm, arch: x86_64}}]\n"
-    return {
-        f"{top}/.cb/cloud_builder.yml": manifest.encode(),
-        f"{top}/.cb/build_root.kiwi": b"<image/>",
-        f"{top}/debian/control": control.encode(),
-        f"{top}/content": content.encode(),
-    }
-
-
 class Killed(BaseException):
     """kill -9."""
 

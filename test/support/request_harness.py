@@ -14,23 +14,14 @@ from cloud_builder.flow.request import RequestFlow
 from cloud_builder.model.events import BuildRequested, Payload
 from cloud_builder.model.ids import Digest, SourceName
 from cloud_builder.model.settings import RequestSettings, SourceSettings
+from support.factories import unit_files
 from support.work import ReceivedEvent, RecordingWork
 
 DEMO = SourceName("demo")
 URL = "memory:demo"
 
 
-def package(name: str, depends: str = "", targets: str = "{dist: bookworm, arch: x86_64}") -> dict[str, bytes]:
-    top = f"projects/packages/{name}"
-    control = f"Source: {name}\nBuild-Depends: debhelper{depends}\n\nPackage: {name}\nArchitecture: any\n"
-    return {
-        f"{top}/.cb/cloud_builder.yml": f"schema_version: 1.0\nname: {name}\ndistributions: [{targets}]\n".encode(),
-        f"{top}/.cb/build_root.kiwi": b"<image/>",
-        f"{top}/debian/control": control.encode(),
-    }
-
-
-FILES = package("libgreet") | package("hello", ", libgreet") | package("tool", ", hello")
+FILES = unit_files("libgreet") | unit_files("hello", "libgreet") | unit_files("tool", "hello")
 
 
 class FakeRepositoryStates:

@@ -4,31 +4,9 @@ from cloud_builder.adapters.memory.builder import MemoryBuilder
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.runner.cache_inventory import Footprint
 from cloud_builder.flow.runner.flow import RunnerFlow
-from cloud_builder.model import events as e
-from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import RunnerSettings
-from support.scheduler_harness import BOOKWORM
 from support.waiting import until
 from support.work import ReceivedEvent, RecordingWork
-
-
-def assignment(number=1, attempt=1, runner="r1"):
-    return e.JobAssigned(
-        job_id=f"q.{number}",
-        attempt=attempt,
-        runner_id=runner,
-        request_id="q",
-        source="s",
-        url="u",
-        revision="a" * 40,
-        unit="p/u",
-        directory="projects/p/u",
-        name="u",
-        kind=Kind.PACKAGE,
-        tree="b" * 40,
-        target=BOOKWORM,
-        input_key="k",
-    )
 
 
 class RunnerHarness:

@@ -8,37 +8,11 @@ from itertools import count
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.scheduler import SchedulerFlow
 from cloud_builder.model import events as e
-from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
-from cloud_builder.model.outcome import Kind, Outcome
+from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.settings import SchedulerSettings
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.unit import Unit
+from support.factories import deb
 from support.work import ReceivedEvent, RecordingWork
-
-BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
-
-
-def unit(name: str, build_depends: str = "", tree: str = "0", version: str = "") -> Unit:
-    return Unit(
-        path=f"p/{name}",
-        directory=f"projects/p/{name}",
-        name=name,
-        kind=Kind.PACKAGE,
-        tree=tree * 40,
-        targets=(BOOKWORM,),
-        provides=(name,),
-        build_depends=build_depends,
-        version=version,
-    )
-
-
-def package(name: str, content: str) -> Artifact:
-    return Artifact(
-        name=f"{name}_1_amd64.deb",
-        sha256=(content.encode().hex() + "0" * 64)[:64],
-        size=1,
-        kind=ArtifactKind.DEB,
-        package=BinaryPackage(name=name, version="1", architecture="amd64"),
-    )
 
 
 class SchedulerHarness:
@@ -128,7 +102,7 @@ class SchedulerHarness:
         )
 
     def report(self, order: e.JobAssigned, outcome: Outcome = Outcome.SUCCESS, content: str = "", **more):
-        made = (package(order.name, content or order.input_key[:20]),) if outcome is Outcome.SUCCESS else ()
+        made = (deb(order.name, content=content or order.input_key),) if outcome is Outcome.SUCCESS else ()
         return e.AttemptFinished(
             job_id=order.job_id,
             attempt=order.attempt,

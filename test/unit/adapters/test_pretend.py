@@ -12,15 +12,8 @@ from cloud_builder.adapters.memory.store import MemoryStore
 from cloud_builder.adapters.simulated import package
 from cloud_builder.adapters.simulated.builder import PretendBuilder
 from cloud_builder.model.events import JobAssigned
-from cloud_builder.model.outcome import Kind, Outcome
-from cloud_builder.model.unit import Target
-
-
-def order(**changes: object) -> JobAssigned:
-    known = {"job_id": "j-1", "attempt": 1, "runner_id": "r", "request_id": "q", "source": "s", "url": "u"}
-    known |= {"revision": "a" * 40, "unit": "p/hello", "directory": "p/hello", "name": "hello", "input_key": "k"}
-    target = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
-    return JobAssigned.model_validate({**known, "kind": Kind.PACKAGE, "tree": "b" * 40, "target": target, **changes})
+from cloud_builder.model.outcome import Outcome
+from support.factories import assignment
 
 
 def built(tmp_path: Path, order: JobAssigned):
@@ -35,21 +28,21 @@ def test_its_package_is_one(tmp_path: Path) -> None:
 
 
 def test_the_same_inputs_make_the_same_package_whoever_tries_and_how_often(tmp_path: Path) -> None:
-    one, other = built(tmp_path, order()), built(tmp_path, order(job_id="j-2", attempt=4, runner_id="x"))
+    one, other = built(tmp_path, assignment()), built(tmp_path, assignment(job_id="q.2", attempt=4, runner_id="x"))
     assert one.outcome is Outcome.SUCCESS
     assert one.artifacts == other.artifacts
-    assert built(tmp_path, order(tree="c" * 40)).artifacts != one.artifacts
+    assert built(tmp_path, assignment(tree="c" * 40)).artifacts != one.artifacts
 
 
 def test_a_canceled_build_ends_and_leaves_nothing(tmp_path: Path) -> None:
     cancel = Event()
     Timer(0.05, cancel.set).start()
-    ended = PretendBuilder(MemoryStore(), tmp_path, 60.0).build(order(), lambda piece: None, cancel)
+    ended = PretendBuilder(MemoryStore(), tmp_path, 60.0).build(assignment(), lambda piece: None, cancel)
     assert ended.outcome is Outcome.CANCELED
     assert not list((tmp_path / "jobs").iterdir())
 
 
-@pytest.mark.parametrize("left", ["j-1.1.abc", "j-2.1.def"])
+@pytest.mark.parametrize("left", ["q.1.1.abc", "q.2.1.def"])
 def test_a_sweep_removes_what_a_killed_one_left(tmp_path: Path, left: str) -> None:
     (tmp_path / "jobs" / left).mkdir(parents=True)
     PretendBuilder(MemoryStore(), tmp_path, 1.0).sweep()

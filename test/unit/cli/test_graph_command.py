@@ -9,17 +9,14 @@ import pytest
 
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
-from cloud_builder.model.outcome import Kind, Outcome
+from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Unit
-from support.info_mesh import REVISION, TARGET, TREE, InfoMesh, said, shown
+from support import factories
+from support.info_mesh import REVISION, TREE, InfoMesh, said, shown
 
 
 def unit(name: str, *needs: str) -> Unit:
-    path = f"packages/{name}"
-    return Unit(
-        path=path, directory=path, name=name, kind=Kind.PACKAGE, tree=TREE, targets=(TARGET,), provides=(name,),
-        build_depends=", ".join(needs),
-    )  # fmt: skip
+    return factories.unit(name, ", ".join(needs), path=f"packages/{name}", tree=TREE)
 
 
 @pytest.fixture

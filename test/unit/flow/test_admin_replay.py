@@ -10,9 +10,10 @@ from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome, Role
 from cloud_builder.model.settings import SchedulerSettings
-from support.memory_mesh import MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import MemoryMesh
 
-CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
+CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool")
 ROLES = {"scheduler": Role.SCHEDULER, "info": Role.INFO, "collector": Role.COLLECTOR, "request": Role.REQUEST}
 
 
@@ -31,7 +32,7 @@ def mesh(request):
     mesh.send(e.BuildCancelRequested(request_id="never"), e.InfoAsked(query_id="a", what="status"))
     for id in ("again", "unknown", "once-more"):
         mesh.finished(id)
-    mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content="new"))
+    mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
     mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 5)
     mesh.wait(5)
     return mesh

@@ -8,7 +8,7 @@ from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Rejected
 from cloud_builder.flow.scheduler.sources import Atlas
 from cloud_builder.model import events as e
-from support.scheduler_harness import unit
+from support.factories import unit
 from support.work import RecordingWork
 
 

@@ -12,7 +12,8 @@ import pytest
 from cloud_builder.model import events as e
 from cloud_builder.model.ids import SourceName
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
-from support.memory_mesh import URL, MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import URL, MemoryMesh
 
 FAR = "memory:far"
 SECONDS = 60.0
@@ -45,9 +46,9 @@ def library(lib: str, tool: str = "1!", card: str = "1!") -> dict[str, bytes]:
     """lib ← tool ← card, lib ← app, lib ← doc; other alone."""
     needs = {"tool": ("lib",), "card": ("tool",), "app": ("lib",), "doc": ("lib",), "other": ()}
     content = {"tool": tool, "card": card}
-    found = unit("lib", content=lib)
+    found = unit_files("lib", content=lib)
     for name, names in needs.items():
-        found |= unit(name, *names, content=content.get(name, "1!"))
+        found |= unit_files(name, *names, content=content.get(name, "1!"))
     return found
 
 
@@ -113,7 +114,7 @@ def test_what_ended_unchanged_is_published_and_counts_as_built_for_those_who_com
 
 
 def test_a_push_reaches_dependants_in_other_sources_at_their_own_commit(mesh):
-    far = unit("far", "lib", content="1!") | unit("alone", content="1")
+    far = unit_files("far", "lib", content="1!") | unit_files("alone", content="1")
     mesh.git.repository(FAR).commit(far)
     mesh.send(e.SourceAddRequested(source="theirs", url=FAR))
     mesh.until(lambda: any(event.source == "theirs" for event in mesh.told(e.SourceRevised)))
@@ -143,8 +144,8 @@ def test_how_long_a_job_is_expected_to_take_is_known_from_its_last_build(mesh):
 
 def circle(content: str = "1!", restriction: str = "") -> dict[str, bytes]:
     """chicken ↔ egg, and omelette, which needs eggs."""
-    found = unit("chicken", f"egg{restriction}", content=content) | unit("egg", "chicken", content="1!")
-    return found | unit("omelette", "egg", content="1!")
+    found = unit_files("chicken", f"egg{restriction}", content=content) | unit_files("egg", "chicken", content="1!")
+    return found | unit_files("omelette", "egg", content="1!")
 
 
 def test_a_cycle_begins_with_profiles_and_goes_on_until_it_stands_still():

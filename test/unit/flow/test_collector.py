@@ -15,13 +15,13 @@ from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.flow.collector import CollectorFlow
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind
-from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.repository import Listing
 from cloud_builder.model.settings import CollectorSettings
-from cloud_builder.model.unit import Problem, Target, Unit
+from cloud_builder.model.unit import Problem
+from support.factories import BOOKWORM, unit
 from support.work import ReceivedEvent, RecordingWork
 
-BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 NAME = "demo-bookworm"
 
 
@@ -100,10 +100,7 @@ def revised(*units: str, broken: str = "", part: int = 0, parts: int = 1, revisi
         branch="main",
         revision=revision * 40,
         followed=True,
-        units=tuple(
-            Unit(path=unit, directory=unit, name=unit, kind=Kind.PACKAGE, tree="0" * 40, targets=(BOOKWORM,))
-            for unit in units
-        ),
+        units=tuple(unit(name, path=name) for name in units),
         problems=(Problem(path=broken, message="typing error"),) if broken else (),
         part=part,
         parts=parts,

@@ -8,7 +8,8 @@ import pytest
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
-from support.memory_mesh import URL, MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import URL, MemoryMesh
 
 UNITS = ("base", "lib", "tool", "card", "suite")
 SEEDS = [*((seed, Dispatch.DIRECTED) for seed in range(6)), *((seed, Dispatch.SHARED_QUEUE) for seed in range(6, 10))]
@@ -18,7 +19,7 @@ def tree(random, content):
     """Units in layers, each needing some of those before it."""
     files = {}
     for number, name in enumerate(UNITS):
-        files |= unit(name, *random.sample(UNITS[:number], min(number, 2)), content=content.get(name, ""))
+        files |= unit_files(name, *random.sample(UNITS[:number], min(number, 2)), content=content.get(name, ""))
     return files
 
 

@@ -13,9 +13,10 @@ from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.info import InfoFlow, livelog
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind
-from cloud_builder.model.outcome import Kind, Outcome, RequestOutcome
-from cloud_builder.model.unit import Problem, Target, Unit
+from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.unit import Problem, Target
 from cloud_builder.ports.state import Documents
+from support import factories
 from support.work import ReceivedEvent, RecordingWork
 
 REVISION = "a" * 40
@@ -51,19 +52,8 @@ class InfoHarness(RecordingWork):
         return found.data
 
 
-def unit(path: str) -> Unit:
-    return Unit(
-        path=path,
-        directory=f"projects/{path}",
-        name=path.rsplit("/", maxsplit=1)[-1],
-        kind=Kind.PACKAGE,
-        tree=TREE,
-        targets=(TARGET,),
-    )
-
-
 def revised(*paths: str, revision: str = REVISION, part: int = 0, parts: int = 1, **more: Any) -> e.SourceRevised:
-    units = tuple(unit(path) for path in paths)
+    units = tuple(factories.unit(path.rpartition("/")[2], path=path, tree=TREE) for path in paths)
     return e.SourceRevised(
         source="demo", url="/srv/demo", branch="main", revision=revision, followed=True, units=units, part=part,
         parts=parts, **more,

@@ -14,10 +14,6 @@ from cloud_builder.model.unit import Unit
 from support.info_history import NEW, OLD, TARGET, InfoHistory, queued, unit
 
 
-def needing(name: str, *needs: str) -> Unit:
-    return unit(name, "t").model_copy(update={"provides": (name,), "build_depends": ", ".join(needs)})
-
-
 def revised(*units: Unit, source: str = "demo", revision: str = OLD) -> e.SourceRevised:
     return e.SourceRevised(source=source, url="/srv", branch="main", revision=revision, followed=True, units=units)
 
@@ -37,7 +33,7 @@ class Asked:
 
 @pytest.fixture
 def ask() -> Asked:
-    world = revised(needing("base"), needing("lib", "base"), needing("app", "lib"), needing("other"))
+    world = revised(unit("base", "t"), unit("lib", "t", "base"), unit("app", "t", "lib"), unit("other", "t"))
     return Asked(InfoHistory().tell(world))
 
 
@@ -83,12 +79,12 @@ def test_pages_join_to_the_whole(ask: Asked) -> None:
 
 def test_a_push_changes_the_graph(ask: Asked) -> None:
     assert ask.units(unit="app") == ["app", "lib", "base"]
-    ask.told.tell(revised(needing("base"), needing("app", "base"), revision=NEW))
+    ask.told.tell(revised(unit("base", "t"), unit("app", "t", "base"), revision=NEW))
     assert ask.units(unit="app") == ["app", "base"]
 
 
 def test_edges_go_from_source_to_source(ask: Asked) -> None:
-    ask.told.tell(revised(needing("tool", "lib"), source="tools"))
+    ask.told.tell(revised(unit("tool", "t", "lib"), source="tools"))
     assert ask.units(unit="lib", reverse=True) == ["lib", "app", "tool"]
     assert ask.units(source="tools") == ["tool"]
     assert ask.units(unit="tools:tool", depth=1) == ["tool", "lib"]

@@ -4,7 +4,8 @@ import pytest
 
 from cloud_builder.flow.info import livelog, retention
 from cloud_builder.model import events as e
-from support.memory_mesh import MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import MemoryMesh
 
 DAY = 86400.0
 OF_REQUESTS = ("request", "job", "job-state", "job-name", "attempt", "log", "log-piece")
@@ -12,7 +13,7 @@ OF_REQUESTS = ("request", "job", "job-state", "job-name", "attempt", "log", "log
 
 @pytest.fixture
 def mesh():
-    mesh = MemoryMesh(unit("lib") | unit("tool", "lib"))
+    mesh = MemoryMesh(unit_files("lib") | unit_files("tool", "lib"))
     mesh.ask("tool")
     mesh.finished()
     mesh.wait(1)

@@ -11,10 +11,10 @@ from cloud_builder.flow.scheduler import job_store
 from cloud_builder.flow.scheduler.job_store import Ledger
 from cloud_builder.model.ids import job_id
 from cloud_builder.model.inputs import Inputs
-from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning.records import JobRecord
-from support.scheduler_harness import BOOKWORM, package
+from support import factories
+from support.factories import deb
 from support.work import RecordingWork
 
 INPUTS = Inputs(recipe=1, tree="0" * 40, buildroot=None, repositories=None)
@@ -28,9 +28,9 @@ STEPS = {
 
 
 def job(number, request="r-1"):
-    named = {"job_id": job_id(request, number), "request_id": request, "number": number, "sequence": 1}
-    unit = {"unit": f"p/{number}", "directory": f"p/{number}", "name": str(number), "kind": Kind.PACKAGE}
-    return JobRecord(**named, **unit, source="demo", url="u", revision="0" * 40, tree="0" * 40, target=BOOKWORM)
+    return factories.job(
+        number, job_id=job_id(request, number), request=request, state=JobState.BLOCKED, input_key=None
+    )
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_what_a_request_becomes_is_few_documents_and_a_step_is_a_small_one(state
 
 
 def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbours(state):
-    many = tuple(package(f"lib{number}", "x") for number in range(job_store.FEW + 1))
+    many = tuple(deb(f"lib{number}") for number in range(job_store.FEW + 1))
     books, work = Ledger(), RecordingWork(state, 1.0)
     first = [job(number) for number in range(1, 4)]
     books.begin(work, first)

@@ -16,7 +16,8 @@ from cloud_builder.builder.package import PackageBuilder
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.flow.runner.build_threads import Hands
 from cloud_builder.model.outcome import Outcome
-from support.runner_harness import RunnerHarness, assignment
+from support.factories import assignment
+from support.runner_harness import RunnerHarness
 
 
 def test_a_directory_that_a_sweep_took_away_before_it_was_locked_is_made_once_more(tmp_path, monkeypatch):

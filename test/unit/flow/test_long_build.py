@@ -9,7 +9,8 @@ import pytest
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from support import memory_mesh
-from support.memory_mesh import MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import MemoryMesh
 
 HALF_AN_HOUR = 1800.0
 
@@ -37,7 +38,7 @@ class Kiln:
 def kiln(monkeypatch: pytest.MonkeyPatch) -> MemoryMesh:
     """Two runners, of which one has begun to build; from now on a step is two seconds."""
     build = Kiln()
-    build.mesh = MemoryMesh(unit("oven"), runners=2, build=build)
+    build.mesh = MemoryMesh(unit_files("oven"), runners=2, build=build)
     build.mesh.ask("packages/oven")
     build.mesh.until(lambda: build.mesh.told(e.AttemptStarted))
     monkeypatch.setattr(memory_mesh, "TICK", 2.0)

@@ -9,9 +9,10 @@ import pytest
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from support.memory_mesh import MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import MemoryMesh
 
-CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool") | unit("alone")
+CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool") | unit_files("alone")
 REQUESTS = ("one", "two", "three")
 
 

@@ -7,7 +7,8 @@ import pytest
 from cloud_builder.flow.scheduler.plan_request import MOST_BYTES, parts
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from support.memory_mesh import URL, MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import URL, MemoryMesh
 
 NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
 
@@ -15,7 +16,7 @@ NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
 def files(**content: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name, needs in NEEDS.items():
-        found |= unit(name, *needs, content=content.get(name, ""))
+        found |= unit_files(name, *needs, content=content.get(name, ""))
     return found
 
 
@@ -111,7 +112,9 @@ def test_a_large_plan_comes_in_parts_that_fit_into_messages() -> None:
 
 
 def test_a_cycle_without_a_way_in_is_said_beside_what_would_be_built() -> None:
-    mesh = MemoryMesh({**unit("egg", "hen"), **unit("hen", "egg"), **unit("top", "egg"), **unit("alone")})
+    mesh = MemoryMesh(
+        unit_files("egg", "hen") | unit_files("hen", "egg") | unit_files("top", "egg") | unit_files("alone")
+    )
     drawn = plan(mesh, "top", "alone")
     assert said(drawn) == {"alone": "build", "egg": "cannot", "hen": "cannot", "top": "cannot"}
     assert mesh.finished("plan-1").message == "of 4 jobs 1 would be built; 3 cannot be built"

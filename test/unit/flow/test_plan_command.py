@@ -14,7 +14,8 @@ from cloud_builder.cli.plan import MOST_ROWS, reckoned
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
 from cloud_builder.wiring import broker
-from support.memory_mesh import URL, MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import URL, MemoryMesh
 
 NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
 Say = Callable[..., str]
@@ -23,7 +24,7 @@ Say = Callable[..., str]
 def files(**content: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name, needs in NEEDS.items():
-        found |= unit(name, *needs, content=content.get(name, ""))
+        found |= unit_files(name, *needs, content=content.get(name, ""))
     return found
 
 
@@ -135,7 +136,7 @@ def test_a_slip_is_answered_with_the_nearest(mesh: MemoryMesh, say: Say, words: 
 
 
 def test_a_large_plan_is_told_in_short_unless_all_is_asked_for(mesh: MemoryMesh, say: Say) -> None:
-    many = {path: content for number in range(MOST_ROWS + 1) for path, content in unit(f"u{number:03}").items()}
+    many = {path: content for number in range(MOST_ROWS + 1) for path, content in unit_files(f"u{number:03}").items()}
     mesh.git.repository(URL).commit(files() | many, "large")
     short = say("plan", "--all", "--ref", "large")
     assert short.count("packages/u") < 50

@@ -6,9 +6,10 @@ from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import Outgoing
-from support.memory_mesh import MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import MemoryMesh
 
-CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
+CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool")
 
 
 @pytest.fixture(params=list(Dispatch))
@@ -36,7 +37,7 @@ def test_a_request_is_built_in_order_published_and_known(mesh):
 def test_a_push_builds_what_it_changes_and_what_builds_with_it(mesh):
     mesh.ask("card")
     mesh.finished()
-    mesh.git.repository("memory:demo").commit(CHAIN | unit("tool", "lib", content="new"))
+    mesh.git.repository("memory:demo").commit(CHAIN | unit_files("tool", "lib", content="new"))
     mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 2)
     assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card", "tool", "card"]
 
@@ -61,7 +62,7 @@ def eventful(mesh):
         mesh.broker.append([Outgoing("cb.request", None, value)])
     mesh.broker.append([Outgoing("cb.job", b"x", b"rubbish")])
     mesh.finished("bare")
-    mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content="new"))
+    mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
     mesh.until(lambda: any(request.origin == "push" for request in mesh.told(e.RequestAccepted)))
     mesh.send(e.InfoAsked(query_id="a", what="requests"))
     mesh.wait(30)

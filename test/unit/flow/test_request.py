@@ -25,7 +25,8 @@ from cloud_builder.model.events import (
 from cloud_builder.model.ids import RequestId, SourceName
 from cloud_builder.model.outcome import RequestOutcome
 from cloud_builder.model.settings import SourceSettings
-from support.request_harness import DEMO, FILES, URL, RequestHarness, package
+from support.factories import unit_files
+from support.request_harness import DEMO, FILES, URL, RequestHarness
 from support.work import RecordingWork
 
 BROKEN = {"projects/packages/bad/.cb/cloud_builder.yml": b"schema_version: 1.0\nname: bad\ndistribution: []\n"}
@@ -123,7 +124,7 @@ def test_broken_unit_never_hides_the_healthy_ones(daemon: RequestHarness, mirror
 
 
 def test_ambiguous_name(daemon: RequestHarness, mirror: MemorySource) -> None:
-    twice = {path.replace("packages", "other"): content for path, content in package("hello").items()}
+    twice = {path.replace("packages", "other"): content for path, content in unit_files("hello").items()}
     mirror.repository(URL).commit(FILES | twice)
     rejected = daemon.ask(units=["hello"])
     assert isinstance(rejected, RequestRejected)
@@ -134,8 +135,8 @@ def test_ambiguous_name(daemon: RequestHarness, mirror: MemorySource) -> None:
 def test_all_takes_the_units_that_have_the_target(
     daemon: RequestHarness, mirror: MemorySource, targets: list[str]
 ) -> None:
-    both = package("both", targets="{dist: bookworm, arch: x86_64}, {dist: sid, arch: x86_64}")
-    mirror.repository(URL).commit(both | package("one"))
+    both = unit_files("both", targets="{dist: bookworm, arch: x86_64}, {dist: sid, arch: x86_64}")
+    mirror.repository(URL).commit(both | unit_files("one"))
     accepted = daemon.ask(all=True, targets=targets)
     assert isinstance(accepted, RequestAccepted)
     assert accepted.units == (("packages/both",) if "sid.x86_64" in targets else ("packages/both", "packages/one"))
@@ -146,7 +147,7 @@ def test_all_takes_the_units_that_have_the_target(
 
 def test_push_builds_what_changed_and_their_dependants_once(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
-    changed = FILES | {"projects/packages/libgreet/new.c": b"int x;"} | package("fresh")
+    changed = FILES | {"projects/packages/libgreet/new.c": b"int x;"} | unit_files("fresh")
     revision = mirror.repository(URL).commit(changed)
     revised, accepted = daemon.later(daemon.settings.poll_interval)
     assert isinstance(revised, SourceRevised) and revised.followed
@@ -164,10 +165,10 @@ def test_another_branch_checked_out_in_the_repository_is_not_followed(
 ) -> None:
     daemon.settle()
     repository = mirror.repository(URL)
-    repository.commit(FILES | package("trial"), "topic")
+    repository.commit(FILES | unit_files("trial"), "topic")
     repository.head = "topic"
     assert daemon.later(20) == []
-    repository.commit(FILES | package("fresh"))
+    repository.commit(FILES | unit_files("fresh"))
     assert [type(event) for event in daemon.later(20)] == [SourceRevised, RequestAccepted]
 
 
@@ -198,7 +199,7 @@ def test_push_that_changes_no_unit_builds_nothing(
 def test_push_may_be_switched_off(mirror: MemorySource) -> None:
     daemon = RequestHarness(mirror, build_on_push=False)
     daemon.settle()
-    mirror.repository(URL).commit(package("hello"))
+    mirror.repository(URL).commit(unit_files("hello"))
     assert [type(event) for event in daemon.later(20)] == [SourceRevised]
 
 
@@ -226,7 +227,7 @@ def test_forced_push_back_and_forth_has_ids_of_its_own(daemon: RequestHarness, m
 def test_unit_that_was_mended_is_built(daemon: RequestHarness, mirror: MemorySource) -> None:
     mirror.repository(URL).commit(FILES | BROKEN)
     daemon.settle()
-    mirror.repository(URL).commit(FILES | package("bad"))
+    mirror.repository(URL).commit(FILES | unit_files("bad"))
     told = daemon.later(20)
     assert isinstance(told[-1], RequestAccepted)
     assert told[-1].units == ("packages/bad",)
@@ -240,7 +241,7 @@ def test_other_state_of_package_repositories_is_announced_and_builds_nothing(dae
 
 
 def test_large_source_comes_in_parts(mirror: MemorySource) -> None:
-    files = {path: content for n in range(450) for path, content in package(f"unit{n}").items()}
+    files = {path: content for n in range(450) for path, content in unit_files(f"unit{n}").items()}
     mirror.repository(URL).commit(files)
     told = RequestHarness(mirror).settle()
     assert [(part.part, part.parts, len(part.units)) for part in told if isinstance(part, SourceRevised)] == [
@@ -271,7 +272,7 @@ def test_source_comes_and_goes_by_events(mirror: MemorySource) -> None:
 
 def test_other_url_or_branch_is_a_first_sight(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
-    mirror.repository(URL).commit(package("hello"), "next")
+    mirror.repository(URL).commit(unit_files("hello"), "next")
     daemon.send(SourceAddRequested(source=DEMO, url=URL, branch="next"))
     (revised,) = daemon.settle()
     assert isinstance(revised, SourceRevised) and revised.branch == "next"
@@ -297,7 +298,7 @@ def test_repeated_request_is_told_once_and_another_under_its_id_is_refused(daemo
 
 def test_rejected_request_may_be_sent_again(daemon: RequestHarness, mirror: MemorySource) -> None:
     assert isinstance(daemon.ask(units=["fresh"]), RequestRejected)
-    mirror.repository(URL).commit(FILES | package("fresh"))
+    mirror.repository(URL).commit(FILES | unit_files("fresh"))
     assert isinstance(daemon.ask(units=["fresh"]), RequestAccepted)
 
 

@@ -12,7 +12,8 @@ from cloud_builder.model.ids import UnitPath
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import MOST_FILES, Unit
-from support.request_harness import DEMO, FILES, URL, RequestHarness, package
+from support.factories import unit_files
+from support.request_harness import DEMO, FILES, URL, RequestHarness
 
 TOP = "projects/packages"
 
@@ -63,12 +64,12 @@ def test_a_name_that_is_not_utf8_can_be_told() -> None:
 def test_a_push_tells_the_files_of_each_unit(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
     first = mirror.repository(URL).branches["main"]
-    changed = FILES | package("fresh") | {f"{TOP}/tool/src/a.c": b"1", f"{TOP}/tool/b": b"1", "README": b"1"}
+    changed = FILES | unit_files("fresh") | {f"{TOP}/tool/src/a.c": b"1", f"{TOP}/tool/b": b"1", "README": b"1"}
     mirror.repository(URL).commit(changed)
     revised = daemon.later(20)[0]
     assert isinstance(revised, SourceRevised) and revised.since == first
     assert {change.path: change.files for change in revised.changes} == {
-        "packages/fresh": (".cb/build_root.kiwi", ".cb/cloud_builder.yml", "debian/control"),
+        "packages/fresh": (".cb/build_root.kiwi", ".cb/cloud_builder.yml", "content", "debian/control"),
         "packages/tool": ("b", "src/a.c"),
     }
 
@@ -101,7 +102,7 @@ def test_changes_that_cannot_be_told_stop_no_push(
 
 def test_changes_of_very_many_units_come_in_parts(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.settle()
-    mirror.repository(URL).commit({path: content for n in range(250) for path, content in package(f"u{n}").items()})
+    mirror.repository(URL).commit({path: content for n in range(250) for path, content in unit_files(f"u{n}").items()})
     parts = [part for part in daemon.later(20) if isinstance(part, SourceRevised)]
     assert {part.since is None for part in parts} == {False}
     assert sum(len(part.changes) for part in parts) == 250

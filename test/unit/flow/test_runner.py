@@ -9,7 +9,8 @@ from cloud_builder.flow.runner.livelog import BACKLOG, LiveLog
 from cloud_builder.model import events as e
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Outcome
-from support.runner_harness import RunnerHarness, assignment
+from support.factories import assignment
+from support.runner_harness import RunnerHarness
 
 
 @dataclass

@@ -6,11 +6,10 @@ import pytest
 
 from cloud_builder.flow.runner.cache_inventory import SOURCES, Footprint
 from cloud_builder.planning.schedule.locality import layer_word, root_word
-from support.runner_harness import assignment
-from support.scheduler_harness import package
+from support.factories import assignment, deb
 
 ROOTS, LAYERS = 4, 24
-A, B = package("a", "a"), package("b", "b")
+A, B = deb("a"), deb("b")
 
 
 def built(**changes):

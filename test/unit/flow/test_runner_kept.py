@@ -12,7 +12,8 @@ from cloud_builder.flow.runner.attempt_journal import Kept, left_behind
 from cloud_builder.flow.runner.attempt_reports import died
 from cloud_builder.model import events as e
 from cloud_builder.planning.attempt.transitions import DIED
-from support.runner_harness import RunnerHarness, assignment
+from support.factories import assignment
+from support.runner_harness import RunnerHarness
 from support.work import RecordingWork
 
 DAY = 86400.0

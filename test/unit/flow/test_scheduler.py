@@ -8,7 +8,8 @@ from cloud_builder.flow.scheduler import deferred
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.planning.attempt.transitions import HANDED_BACK
-from support.scheduler_harness import SchedulerHarness, unit
+from support.factories import unit
+from support.scheduler_harness import SchedulerHarness
 
 CHAIN = (unit("lib"), unit("tool", "lib"), unit("card", "tool"))
 

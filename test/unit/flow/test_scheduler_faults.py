@@ -8,7 +8,8 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.planning.attempt import quarantine
 from cloud_builder.planning.attempt.transitions import DIED
-from support.scheduler_harness import SchedulerHarness, unit
+from support.factories import unit
+from support.scheduler_harness import SchedulerHarness
 
 MANY = [unit(f"u{number}") for number in range(12)]
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from support.scheduler_harness import SchedulerHarness, unit
+from support.factories import unit
+from support.scheduler_harness import SchedulerHarness
 
 NAMES = "abcdefg"
 TERMS = st.tuples(st.sampled_from(NAMES), st.sampled_from(["", "", " <!nocheck>", " | zz"])).map("".join)

@@ -8,7 +8,8 @@ from cloud_builder.model import events as e
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
-from support.scheduler_harness import SchedulerHarness, unit
+from support.factories import unit
+from support.scheduler_harness import SchedulerHarness
 
 GIB = 1024**3
 

@@ -9,9 +9,10 @@ from cloud_builder.mesh.changelog import change_of
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import Partition
-from support.memory_mesh import MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import MemoryMesh
 
-CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
+CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool")
 DAY = 86400.0
 JOBS = (job_store.EXPANSIONS, job_store.JOBS, job_store.STANDINGS)
 OF_CHAIN = 1 + 2
@@ -76,7 +77,7 @@ def built(mesh):
 
 
 def test_what_is_used_is_kept_longer_than_what_is_not(mesh):
-    mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content="new"))
+    mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
     mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 2)
     mesh.git.repository("memory:demo").commit(CHAIN)
     mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 3)
@@ -97,7 +98,7 @@ def test_of_the_same_bytes_only_the_newest_inputs_are_remembered(mesh, monkeypat
     put = mesh.builder._put
     monkeypatch.setattr(mesh.builder, "_put", lambda name, content, package=None: put(name, name, package))
     for number in (2, 3, 4):
-        mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content=f"# {number}"))
+        mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content=f"# {number}"))
         mesh.until(lambda number=number: len(mesh.told(e.RequestFinished)) == number)
     assert built(mesh)["lib"] == 4
     pass_days(mesh, 200)
@@ -109,7 +110,7 @@ def test_of_the_same_bytes_only_the_newest_inputs_are_remembered(mesh, monkeypat
 
 
 def test_what_git_has_no_more_is_forgotten(mesh):
-    mesh.git.repository("memory:demo").commit(unit("lib") | unit("tool", "lib"))
+    mesh.git.repository("memory:demo").commit(unit_files("lib") | unit_files("tool", "lib"))
     mesh.until(lambda: kept(mesh)["offers"] == 2)
     pass_days(mesh, 181)
     assert built(mesh) == {"lib": 1, "tool": 1}
@@ -117,7 +118,7 @@ def test_what_git_has_no_more_is_forgotten(mesh):
 
 def test_an_open_request_is_never_forgotten(mesh):
     mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(20) else Outcome.SUCCESS
-    mesh.git.repository("memory:demo").commit(CHAIN | unit("lib", content="new"))
+    mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
     mesh.until(lambda: len(mesh.builder.orders) == 4)
     mesh.kill("r1")
     pass_days(mesh, 40)

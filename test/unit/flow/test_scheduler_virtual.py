@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.scheduler_harness import SchedulerHarness, unit
+from support.factories import unit
+from support.scheduler_harness import SchedulerHarness
 
 
 def publish(harness: SchedulerHarness, name: str, tree: str, provides: str, source: str = "mail") -> None:

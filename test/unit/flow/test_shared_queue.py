@@ -9,10 +9,11 @@ from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.wiring.broker import read_offer
-from support.memory_mesh import Killed, MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import Killed, MemoryMesh
 
 NAMES = ("alef", "bet", "dalet", "gimel", "he")
-FLAT = {path: content for name in NAMES for path, content in unit(name).items()}
+FLAT = {path: content for name in NAMES for path, content in unit_files(name).items()}
 LEASE = 12.0
 
 
@@ -69,7 +70,7 @@ def dying(queue):
 
 
 def test_a_runner_killed_between_take_and_claim_loses_nothing():
-    mesh = a_mesh(unit("alef"), runners=2)
+    mesh = a_mesh(unit_files("alef"), runners=2)
     heard_of(mesh, "r1", "r2")
     dying(mesh.queues["r1"])
     mesh.ask("alef")
@@ -81,7 +82,7 @@ def test_a_runner_killed_between_take_and_claim_loses_nothing():
 
 
 def test_a_runner_killed_before_it_acknowledges_builds_nothing_twice():
-    mesh = a_mesh(unit("alef"), runners=2)
+    mesh = a_mesh(unit_files("alef"), runners=2)
     heard_of(mesh, "r1", "r2")
     mesh.kill("r2")
     mesh.queues["r1"].acknowledge = lambda taken: None
@@ -99,7 +100,7 @@ def test_a_runner_killed_before_it_acknowledges_builds_nothing_twice():
 
 
 def test_an_offer_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
-    mesh = a_mesh(unit("alef") | unit("bet"))
+    mesh = a_mesh(unit_files("alef") | unit_files("bet"))
     heard_of(mesh, "r1")
     take = mesh.queues["r1"].take
     mesh.queues["r1"].take = lambda most: []
@@ -117,7 +118,7 @@ def test_an_offer_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
 
 
 def test_what_nobody_takes_is_offered_again_and_then_goes_to_a_runner_directly():
-    mesh = a_mesh(unit("alef"))
+    mesh = a_mesh(unit_files("alef"))
     heard_of(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
@@ -127,7 +128,7 @@ def test_what_nobody_takes_is_offered_again_and_then_goes_to_a_runner_directly()
 
 
 def test_that_nobody_took_an_offer_is_told_by_a_later_life_too():
-    mesh = a_mesh(unit("alef"))
+    mesh = a_mesh(unit_files("alef"))
     heard_of(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
@@ -141,7 +142,7 @@ def test_a_retry_is_placed_elsewhere_and_not_offered():
     def build(order, log, cancel: Event):
         return Outcome.ERROR if order.attempt == 1 else Outcome.SUCCESS
 
-    mesh = a_mesh(unit("alef"), runners=2, build=build)
+    mesh = a_mesh(unit_files("alef"), runners=2, build=build)
     heard_of(mesh, "r1", "r2")
     mesh.ask("alef")
     assert mesh.finished().outcome == "success"
@@ -163,7 +164,7 @@ def test_a_pool_with_a_runner_that_takes_no_offers_is_directed():
 
 @pytest.mark.parametrize("dies", ["scheduler", "r1"])
 def test_open_offers_survive_a_restart(dies):
-    mesh = a_mesh(unit("alef"), runners=2)
+    mesh = a_mesh(unit_files("alef"), runners=2)
     heard_of(mesh, "r1", "r2")
     takes = {name: queue.take for name, queue in mesh.queues.items()}
     for queue in mesh.queues.values():
@@ -194,12 +195,12 @@ def test_a_group_that_begins_at_the_first_offer_again_starts_nothing():
 
 
 def test_what_is_offered_goes_back_to_directed_dispatch_with_the_setting():
-    mesh = a_mesh(unit("alef"))
+    mesh = a_mesh(unit_files("alef"))
     heard_of(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
     mesh.until(lambda: mesh.told(e.JobOffered))
-    directed = MemoryMesh(unit("alef")).daemons["scheduler"].start
+    directed = MemoryMesh(unit_files("alef")).daemons["scheduler"].start
     mesh.kill("scheduler")
     mesh.daemons["scheduler"].start = directed
     mesh.start("scheduler")
@@ -208,7 +209,7 @@ def test_what_is_offered_goes_back_to_directed_dispatch_with_the_setting():
 
 
 def test_a_claim_without_an_answer_keeps_its_slot_for_a_lease_and_no_longer():
-    mesh = a_mesh(unit("alef"))
+    mesh = a_mesh(unit_files("alef"))
     heard_of(mesh, "r1")
     mesh.kill("scheduler")
     mesh.send(*(e.JobOffered(job_id=f"q.{number}", attempt=1, queue="x86_64", lease=LEASE) for number in (1, 2)))
@@ -220,7 +221,7 @@ def test_a_claim_without_an_answer_keeps_its_slot_for_a_lease_and_no_longer():
 
 
 def test_a_claim_of_a_transaction_that_was_rolled_back_is_told_again():
-    mesh = a_mesh(unit("alef"))
+    mesh = a_mesh(unit_files("alef"))
     heard_of(mesh, "r1")
     state = mesh.daemons["r1"].state
     add, failed = state.outbox_add, []

@@ -8,7 +8,8 @@ import pytest
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from support.memory_mesh import URL, MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import URL, MemoryMesh
 
 
 class Gate:
@@ -34,7 +35,7 @@ def files(**content: str) -> dict[str, bytes]:
     needs = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
     found: dict[str, bytes] = {}
     for name, names in needs.items():
-        found |= unit(name, *names, content=content.get(name, ""))
+        found |= unit_files(name, *names, content=content.get(name, ""))
     return found
 
 
@@ -89,7 +90,7 @@ def outcomes(finished: e.RequestFinished) -> dict[str, Outcome]:
 def busy(mesh: MemoryMesh) -> str:
     """Somebody's request that takes all slots."""
     mesh.send(e.SourceAddRequested(source="busy", url="memory:busy"))
-    mesh.git.repository("memory:busy").commit(unit("one") | unit("two"))
+    mesh.git.repository("memory:busy").commit(unit_files("one") | unit_files("two"))
     mesh.until(lambda: [event for event in mesh.told(e.SourceRevised) if event.source == "busy"])
     mesh.ask("one", "two", id="busy", source="busy")
     mesh.until(lambda: {order.name for order in mesh.builder.orders} >= {"one", "two"})

@@ -12,8 +12,9 @@ from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
 from cloud_builder.planning.schedule.queue import Rules
+from support.factories import unit_files
 from support.info_history import InfoHistory, lines, queued
-from support.memory_mesh import MemoryMesh, unit
+from support.memory_mesh import MemoryMesh
 
 
 def offered(**more: Any) -> e.Hold:
@@ -155,7 +156,7 @@ def lines_of(cause: dict[str, Any]) -> list[str]:
 
 
 def test_nobody_takes_it_and_each_of_the_offers_is_told_of() -> None:
-    mesh = MemoryMesh(unit("alef"), dispatch=Dispatch.SHARED_QUEUE)
+    mesh = MemoryMesh(unit_files("alef"), dispatch=Dispatch.SHARED_QUEUE)
     mesh.wait(2)
     mesh.queues["r1"].take = lambda most: []  # type: ignore[method-assign]
     mesh.ask("alef")
@@ -167,7 +168,7 @@ def test_nobody_takes_it_and_each_of_the_offers_is_told_of() -> None:
 
 
 def test_of_offers_that_are_taken_at_once_nobody_is_told() -> None:
-    mesh = MemoryMesh(unit("alef") | unit("bet"), runners=2, dispatch=Dispatch.SHARED_QUEUE)
+    mesh = MemoryMesh(unit_files("alef") | unit_files("bet"), runners=2, dispatch=Dispatch.SHARED_QUEUE)
     mesh.wait(2)
     mesh.ask("alef", "bet")
     mesh.finished()
@@ -184,7 +185,7 @@ def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None
                 return Outcome.CANCELED
         return Outcome.SUCCESS
 
-    mesh = MemoryMesh(unit("alef") | unit("bet"), slots=2, build=build)
+    mesh = MemoryMesh(unit_files("alef") | unit_files("bet"), slots=2, build=build)
     mesh.ask("alef", "bet")
     mesh.until(lambda: len(mesh.told(e.JobRunning)) == 2)
     mesh.kill("r1")

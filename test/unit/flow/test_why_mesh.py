@@ -16,7 +16,8 @@ from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.planning.schedule.queue import Rules
-from support.memory_mesh import URL, MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import URL, MemoryMesh
 
 Say = Callable[[e.JobAssigned, Callable[[bytes], None], Event], Outcome]
 
@@ -26,7 +27,7 @@ def files(**content: str) -> dict[str, bytes]:
     needs = {"base": (), "lib": ("base",), "app": ("lib",), "other": ()}
     found: dict[str, bytes] = {}
     for name, names in needs.items():
-        found |= unit(name, *names, content=content.get(name, ""))
+        found |= unit_files(name, *names, content=content.get(name, ""))
     return found
 
 
@@ -136,7 +137,7 @@ def test_a_job_is_tried_again_after_an_error(gate: Gate) -> None:
 
 
 def test_no_runner_is_large_enough() -> None:
-    tree = unit("big")
+    tree = unit_files("big")
     manifest = "projects/packages/big/.cb/cloud_builder.yml"
     tree[manifest] += b"constraints: {memory: 64G, tags: [fast]}\n"
     mesh = MemoryMesh(tree)
@@ -151,7 +152,7 @@ def test_the_only_runner_is_set_aside_after_errors(gate: Gate) -> None:
     gate.outcomes = dict.fromkeys(names, Outcome.ERROR)
     tree: dict[str, bytes] = {}
     for name in names:
-        tree |= unit(name)
+        tree |= unit_files(name)
     mesh = MemoryMesh(tree, build=gate.build)
     mesh.ask(*names)
     mesh.until(lambda: mesh.told(e.RunnerSetAside))
@@ -162,7 +163,7 @@ def test_the_only_runner_is_set_aside_after_errors(gate: Gate) -> None:
 
 def test_an_urgent_request_goes_first(gate: Gate) -> None:
     gate.is_open = False
-    mesh = MemoryMesh(files() | unit("urgent"), build=gate.build)
+    mesh = MemoryMesh(files() | unit_files("urgent"), build=gate.build)
     mesh.ask("base", id="long")
     until(mesh, "long.1", "building")
     mesh.ask("other", id="bulk", priority="bulk")
@@ -236,7 +237,12 @@ def test_a_failure_is_the_cause_of_all_that_was_not_tried(gate: Gate) -> None:
 
 
 def test_a_cycle_without_a_way_in_is_the_cause_of_all_that_needs_it(gate: Gate) -> None:
-    circle = {**unit("egg", "hen"), **unit("hen", "egg"), **unit("nest", "egg"), **unit("home", "nest")}
+    circle = {
+        **unit_files("egg", "hen"),
+        **unit_files("hen", "egg"),
+        **unit_files("nest", "egg"),
+        **unit_files("home", "nest"),
+    }
     mesh = MemoryMesh({**files(), **circle}, build=gate.build)
     mesh.ask("home", "other")
     assert {job.unit[9:]: job.code for job in mesh.finished().jobs} == {

@@ -12,9 +12,10 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import Outgoing, Partition, Record
 from cloud_builder.ports.state import Put
-from support.memory_mesh import MemoryMesh, unit
+from support.factories import unit_files
+from support.memory_mesh import MemoryMesh
 
-CHAIN = unit("lib") | unit("tool", "lib") | unit("card", "tool")
+CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool")
 PLACE = Partition("cb.state", 0)
 
 

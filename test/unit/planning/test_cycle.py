@@ -7,21 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_builder.errors import Rejected
-from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.outcome import JobState, Kind, Outcome
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.graph.cycle import moving
 from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
 from cloud_builder.planning.request.expand import Past, expand
+from support import factories
+from support.factories import deb
 
-BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 
-
-def unit(name, build_depends="", depends=(), version=""):
-    fields = {"path": name, "directory": name, "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
-    return Unit(**fields, targets=(BOOKWORM,), provides=(name,), build_depends=build_depends, depends=depends,
-                version=version)  # fmt: skip
+def unit(name, build_depends="", **more):
+    return factories.unit(name, build_depends, path=name, **more)
 
 
 def jobs(units, *wanted, published=(), rounds=3, is_published=None, dependants=False):
@@ -161,10 +157,9 @@ def test_a_push_builds_what_it_changed_though_dependants_of_it_cannot_be():
 
 
 def made(name, turn, content):
-    package = BinaryPackage(name=name, version="1", architecture="amd64")
-    deb = Artifact(name=f"{name}.deb", sha256=f"{content:064x}", size=1, package=package)
     [job] = [job for job in jobs(PAIR, published=("a", "b")) if (job.unit, job.round) == (name, turn)]
-    return job.model_copy(update={"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (deb,)})
+    finished = {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (deb(name, content=str(content)),)}
+    return job.model_copy(update=finished)
 
 
 def test_whoever_makes_something_else_in_the_last_round_moves():

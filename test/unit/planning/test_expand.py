@@ -6,28 +6,17 @@ from hypothesis import strategies as st
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.outcome import Kind
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.unit import Target
 from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
 from cloud_builder.planning.request.expand import Past, expand, paths
+from support import factories
+from support.factories import BOOKWORM
 
-BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 TRIXIE = Target(name="trixie.x86_64", dist="trixie", arch="x86_64")
 
 
-def unit(path, build_depends="", provides=None, targets=(BOOKWORM,), depends=()):
-    name = path.split("/")[-1]
-    return Unit(
-        path=path,
-        directory=f"projects/{path}",
-        name=name,
-        kind=Kind.PACKAGE,
-        tree="0" * 40,
-        targets=targets,
-        provides=provides or (name,),
-        build_depends=build_depends,
-        depends=depends,
-    )
+def unit(path, *args, **more):
+    return factories.unit(path.split("/")[-1], *args, path=path, **more)
 
 
 CHAIN = [

@@ -8,23 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_builder.model.outcome import Kind
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.unit import Target
 from cloud_builder.planning.graph.graph import Graph, Node, Origin, Snapshot, graph
 from cloud_builder.planning.graph.incremental import exchanged
 from cloud_builder.planning.graph.scc import strongly_connected
+from support.factories import BOOKWORM, unit
 
-BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 TRIXIE = Target(name="trixie.aarch64", dist="trixie", arch="aarch64")
 
 
 EXIM = {"mail-agent": (), "smtp-1": ("1.2",)}
 POSTFIX = {"mail-agent": (), "smtp-1": ("0", "1.3"), "of-the-build": ("",)}
-
-
-def unit(name, build_depends="", provides=None, targets=(BOOKWORM,), **more):
-    fields = {"path": f"p/{name}", "directory": f"p/{name}", "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
-    return Unit(**fields, targets=targets, provides=provides or (name,), build_depends=build_depends, **more)
 
 
 def snapshot(*units, source="s"):

@@ -5,31 +5,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
-from cloud_builder.model.outcome import JobState, Kind, Outcome
-from cloud_builder.model.unit import Target
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.inputs.artifacts import Made
 from cloud_builder.planning.inputs.closure import Find, among
 from cloud_builder.planning.records import JobRecord
 from cloud_builder.planning.relations import Alternative
+from support.factories import deb, job
 
 NAMES = ["a", "b", "c"]
 PROVIDES = ["", *NAMES, *(f"{name} (= {version})" for name in NAMES for version in (1, 2))]
 WANTED = [Alternative(name, *asked) for name in NAMES for asked in ((), ("=", "1"), (">=", "2"))]
 
 
-def deb(content: int, name: str, provides: str) -> Artifact:
-    package = BinaryPackage(name=name, version="1", architecture="amd64", provides=provides)
-    return Artifact(name="x.deb", sha256=f"{content:064x}", size=1, kind=ArtifactKind.DEB, package=package)
-
-
-def job(number: int, **more: object) -> JobRecord:
-    fields = {
-        "job_id": f"r.{number}", "request_id": "r", "number": number, "sequence": 1, "source": "s", "url": "",
-        "revision": "", "unit": f"u{number}", "directory": "", "name": "", "kind": Kind.PACKAGE, "tree": "",
-        "target": Target(name="t"), "state": JobState.FINISHED, "outcome": Outcome.SUCCESS, **more,
-    }  # fmt: skip
-    return JobRecord.model_validate(fields)
+def finished(number: int, **more: object) -> JobRecord:
+    return job(number, **{"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, **more})
 
 
 @st.composite
@@ -38,8 +27,8 @@ def requests(draw: st.DrawFn) -> dict[str, JobRecord]:
     for number in range(1, draw(st.integers(1, 12)) + 1):
         needs = draw(st.sets(st.integers(1, number - 1), max_size=3)) if number > 1 else set()
         makes = draw(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(PROVIDES)), max_size=2))
-        debs = tuple(deb(100 * number + n, *each) for n, each in enumerate(makes))
-        jobs[f"r.{number}"] = job(number, needs=tuple(f"r.{need}" for need in sorted(needs)), artifacts=debs)
+        debs = tuple(deb(name, content=f"{number}.{n}", provides=provides) for n, (name, provides) in enumerate(makes))
+        jobs[f"r.{number}"] = finished(number, needs=tuple(f"r.{need}" for need in sorted(needs)), artifacts=debs)
     return jobs
 
 
@@ -69,12 +58,14 @@ def test_each_name_is_found_as_if_one_looked_through_all_needs(jobs, chance):
 
 
 def test_of_a_cycle_the_last_round_before_a_job_counts_and_what_is_not_good_does_not():
-    jobs = {f"r.{n}": job(n, unit="u", round=n, artifacts=(deb(n, "a", ""),), needs=(f"r.{n - 1}",) if n > 1 else ())
-            for n in range(1, 12)}  # fmt: skip
-    jobs["r.12"] = job(12, needs=("r.10", "r.2"))
-    jobs["r.13"] = job(13, needs=("r.2", "r.9"))
-    jobs["r.14"] = job(14, outcome=Outcome.FAILURE, artifacts=(deb(14, "b", ""),))
-    jobs["r.15"] = job(15, needs=("r.14",))
+    jobs = {}
+    for n in range(1, 12):
+        of_round = {"unit": "u", "round": n, "artifacts": (deb("a", content=str(n)),)}
+        jobs[f"r.{n}"] = finished(n, **of_round, needs=(f"r.{n - 1}",) if n > 1 else ())
+    jobs["r.12"] = finished(12, needs=("r.10", "r.2"))
+    jobs["r.13"] = finished(13, needs=("r.2", "r.9"))
+    jobs["r.14"] = finished(14, outcome=Outcome.FAILURE, artifacts=(deb("b"),))
+    jobs["r.15"] = finished(15, needs=("r.14",))
     made = Made(jobs)
     for each in jobs.values():
         made.note(each)

@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 
-from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
-from cloud_builder.model.outcome import Kind
-from cloud_builder.model.unit import Target
+from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.inputs.artifacts import Made
 from cloud_builder.planning.inputs.inputs import dependencies, input_key, inputs_of
 from cloud_builder.planning.preview.preview import Known, Last, draw
 from cloud_builder.planning.records import Built, JobRecord, RunnerRecord
+from support import factories
+from support.factories import runner
 
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 BUILD, MAYBE, REUSED, UNCHANGED = PlanVerdict.BUILD, PlanVerdict.MAYBE, PlanVerdict.REUSED, PlanVerdict.UNCHANGED
 
 
@@ -24,26 +23,19 @@ def job(number: int, name: str, *needs: str, **more: Any) -> JobRecord:
     """Needs are named; the units before it are numbered from 1 in the order of `CHAIN`."""
     places = {"lib": 1, "tool": 2, "card": 3, "other": 4}
     about: dict[str, Any] = {
-        "job_id": f"q.{number}",
-        "request_id": "q",
-        "number": number,
-        "sequence": 1,
-        "source": "demo",
-        "url": "u",
-        "revision": "r",
         "unit": f"p/{name}",
-        "directory": f"p/{name}",
         "name": name,
-        "kind": Kind.PACKAGE,
+        "source": "demo",
         "tree": f"tree of {name}",
-        "target": TARGET,
         "build_depends": ", ".join(needs),
         "buildroot": "root",
         "repositories": "state",
         "needs": tuple(f"q.{places[need]}" for need in needs),
         "wanted": False,
+        "state": JobState.BLOCKED,
+        "input_key": None,
     }
-    return JobRecord.model_validate({**about, **more})
+    return factories.job(number, request="q", **{**about, **more})
 
 
 def chain(**more: dict[str, Any]) -> list[JobRecord]:
@@ -72,9 +64,7 @@ class Past:
             uses = dependencies(each, made, lambda name: ())
             inputs = inputs_of(each, uses.used)
             key = input_key(each, inputs)
-            package = BinaryPackage(name=each.name, version="1", architecture="amd64")
-            digest = f"{each.tree} {outputs}".encode().hex().ljust(64, "0")[:64]
-            deb = Artifact(name=f"{each.name}.deb", sha256=digest, size=1, kind=ArtifactKind.DEB, package=package)
+            deb = factories.deb(each.name, content=f"{each.tree} {outputs}")
             built = Built(job_id=f"old.{each.number}", artifacts=(deb,), seconds=each.number * 10)
             self.built[key] = built
             self.last[each.unit] = Last(seconds=each.number * 10, inputs=inputs, job_id=built.job_id)
@@ -95,17 +85,6 @@ class Past:
 
 def verdicts(lines: list[PlannedJob]) -> list[PlanVerdict]:
     return [line.verdict for line in lines]
-
-
-def runner(slots: int, arch: str = "x86_64") -> RunnerRecord:
-    return RunnerRecord(
-        runner_id=f"r-{arch}",
-        runner_group="",
-        arch=arch,
-        slots=slots,
-        started_at=1.0,
-        last_seen=1.0,  # type: ignore[arg-type]
-    )
 
 
 def test_where_nothing_was_built_everything_would_be() -> None:
@@ -211,7 +190,7 @@ def test_jobs_of_one_order_can_be_built_side_by_side() -> None:
 def test_no_schedule_beats_the_longest_chain_nor_the_work_for_the_slots(slots: int, makespan: float) -> None:
     past = Past().after(chain())
     past.built.clear()
-    past.runners = [runner(slots), runner(50, "aarch64")]
+    past.runners = [runner(slots=slots), runner("r-aarch64", slots=50, arch="aarch64")]
     every = {name: {"tree": "new"} for name in ("lib", "tool", "card", "other")}
     _, totals = past.draw(chain(**every))
     assert (totals.work, totals.path, totals.slots, totals.makespan) == (100.0, 60.0, slots, makespan)
@@ -219,17 +198,17 @@ def test_no_schedule_beats_the_longest_chain_nor_the_work_for_the_slots(slots: i
 
 
 def test_the_kind_of_runner_with_most_to_do_bounds_the_whole() -> None:
-    arm = {"target": TARGET.model_copy(update={"name": "bookworm.aarch64", "arch": "aarch64"})}
+    arm = {"target": factories.BOOKWORM.model_copy(update={"name": "bookworm.aarch64", "arch": "aarch64"})}
     past = Past().after([job(1, "lib"), job(2, "tool", **arm), job(3, "card", **arm)])
     past.built.clear()
-    past.runners = [runner(50), runner(1, "aarch64")]
+    past.runners = [runner(slots=50), runner("r-aarch64", slots=1, arch="aarch64")]
     _, totals = past.draw([job(1, "lib", tree="n"), job(2, "tool", tree="n", **arm), job(3, "card", tree="n", **arm)])
     assert (totals.work, totals.path, totals.slots, totals.makespan) == (60.0, 30.0, 51, 50.0)
 
 
 def test_what_no_runner_could_take_is_said() -> None:
     past = Past()
-    past.runners = [runner(1, "aarch64")]
+    past.runners = [runner("r-aarch64", slots=1, arch="aarch64")]
     _, totals = past.draw(chain())
     assert totals.slots == 0
     assert "no live runner for x86_64" in totals.stuck[0]

@@ -5,15 +5,14 @@ Some changes are quiet: the unit is built anew and comes out as it was, so that 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.events import PlanVerdict, RequestAccepted
-from cloud_builder.model.outcome import Kind, Outcome
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.unit import Unit
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
 from cloud_builder.planning.inputs.artifacts import Made
@@ -21,8 +20,8 @@ from cloud_builder.planning.inputs.inputs import dependencies, from_built, input
 from cloud_builder.planning.preview.preview import Known, Last, draw
 from cloud_builder.planning.records import Built, JobRecord
 from cloud_builder.planning.request.expand import expand
-
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+from support import factories
+from support.factories import deb
 
 
 @dataclass
@@ -47,15 +46,8 @@ class World:
 
     def units(self) -> list[Unit]:
         return [
-            Unit(
-                path=f"p/u{number}",
-                directory=f"p/u{number}",
-                name=f"u{number}",
-                kind=Kind.PACKAGE,
-                tree=f"tree {self.tree[number]}",
-                targets=(TARGET,),
-                provides=(f"u{number}",),
-                build_depends=", ".join(f"u{need}" for need in sorted(needs)),
+            factories.unit(
+                f"u{number}", ", ".join(f"u{need}" for need in sorted(needs)), tree=f"tree {self.tree[number]}"
             )
             for number, needs in enumerate(self.needs)
         ]
@@ -92,9 +84,7 @@ class World:
         """Every other unit has in it what it was built with."""
         number = int(job.name[1:])
         inside = [one.sha256 for one in uses] if number % 2 else []
-        digest = sha256(f"{job.name} {self.loud[number]} {inside}".encode()).hexdigest()
-        package = BinaryPackage(name=job.name, version="1", architecture="amd64")
-        return Artifact(name=f"{job.name}.deb", sha256=digest, size=1, kind=ArtifactKind.DEB, package=package)
+        return deb(job.name, content=f"{self.loud[number]} {inside}")
 
 
 @st.composite

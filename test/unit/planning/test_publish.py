@@ -9,19 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
-from cloud_builder.model.ids import Digest, JobId, RepositoryName, UnitPath
+from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.ids import JobId, RepositoryName, UnitPath
 from cloud_builder.model.repository import Holding, Slot
 from cloud_builder.planning.publish import apt_index
 from cloud_builder.planning.publish.contents import Contents, advance, is_same, listing
+from support.factories import deb
 
 NAME = RepositoryName("demo-bookworm")
-
-
-def deb(name: str, version: str = "1", arch: str = "amd64") -> Artifact:
-    digest = Digest(hashlib.sha256(f"{name} {version} {arch}".encode()).hexdigest())
-    package = BinaryPackage(name=name, version=version, architecture=arch)
-    return Artifact(name=f"{name}_{version}_{arch}.deb", sha256=digest, size=1, kind=ArtifactKind.DEB, package=package)
 
 
 def holding(unit: str, sequence: int, *packages: Artifact, arch: str = "x86_64", job: str = "") -> Holding:

@@ -6,10 +6,8 @@ import hashlib
 
 import pytest
 
-from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.inputs import Used
-from cloud_builder.model.outcome import JobState, Kind, Outcome
-from cloud_builder.model.unit import Target
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.inputs.artifacts import Made
 from cloud_builder.planning.inputs.inputs import (
     Readiness,
@@ -20,25 +18,15 @@ from cloud_builder.planning.inputs.inputs import (
     readiness,
     skipped,
 )
-from cloud_builder.planning.records import Built, JobRecord, Offer
+from cloud_builder.planning.records import Built, Offer
+from support.factories import deb, job
 
-DEB = Artifact(
-    name="a.deb", sha256="1" * 64, size=1, package=BinaryPackage(name="a", version="1", architecture="amd64")
-)
+DEB = deb("a", digest="1" * 64)
 BUILT = Built(job_id="old.1", artifacts=(DEB,), seconds=30.0)
 
 
 def key(job, used):
     return input_key(job, inputs_of(job, used))
-
-
-def job(**more: object) -> JobRecord:
-    fields = {
-        "job_id": "r.1", "request_id": "r", "number": 1, "sequence": 1, "source": "s", "url": "u", "revision": "a" * 40,
-        "unit": "p/u", "directory": "d", "name": "u", "kind": Kind.PACKAGE, "tree": "b" * 40,
-        "target": Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64"), **more,
-    }  # fmt: skip
-    return JobRecord.model_validate(fields)
 
 
 def test_keys_of_builds_without_profiles_are_what_they_have_always_been():
@@ -48,7 +36,7 @@ def test_keys_of_builds_without_profiles_are_what_they_have_always_been():
         '"target": ["bookworm.x86_64", "bookworm", "x86_64"], "tree": "' + "b" * 40 + '"}'
     )
     used = (Used(name="a", sha256="1" * 64, source="s", unit="p/a"),)
-    assert key(job(), used) == hashlib.sha256(text.encode()).hexdigest()
+    assert key(job(name="u"), used) == hashlib.sha256(text.encode()).hexdigest()
     assert key(job(), (used[0].model_copy(update={"source": "t", "unit": "x"}),)) == key(job(), used)
     assert key(job(profiles=("nocheck",)), used) != key(job(), used)
     assert inputs_of(job(profiles=("nocheck",)), used).profiles == ("nocheck",)
@@ -99,7 +87,7 @@ def test_only_a_version_that_fits_is_used_whoever_made_it(relation, made_too, us
     made = Made(jobs)
     for each in jobs.values():
         made.note(each)
-    record = job(job_id="r.2", number=2, build_depends=relation, needs=tuple(jobs))
+    record = job(2, build_depends=relation, needs=tuple(jobs))
     offer = Offer(artifact=DEB, source="t", unit="p/a", sequence=1)
     assert [each.package.version for each in dependencies(record, made, {"a": [offer]}.__getitem__).artifacts] == [
         *used
@@ -112,6 +100,6 @@ def test_what_the_request_made_is_used_before_what_is_published():
     jobs = {"r.1": job(**done)}
     made = Made(jobs)
     made.note(jobs["r.1"])
-    record = job(job_id="r.2", number=2, build_depends="a", needs=("r.1",))
+    record = job(2, build_depends="a", needs=("r.1",))
     offer = Offer(artifact=DEB, source="t", unit="p/a", sequence=1)
     assert dependencies(record, made, {"a": [offer]}.__getitem__).artifacts == (fresh,)

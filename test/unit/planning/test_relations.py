@@ -2,10 +2,9 @@
 
 import pytest
 
-from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
-from cloud_builder.model.ids import Digest
 from cloud_builder.planning.inputs.closure import among, closure
 from cloud_builder.planning.relations import Alternative, needed
+from support.factories import deb
 
 
 @pytest.mark.parametrize(
@@ -23,12 +22,6 @@ from cloud_builder.planning.relations import Alternative, needed
 )
 def test_only_relations_that_count_on_this_machine_are_needed(relations, machine, groups):
     assert tuple(tuple(each.name for each in group) for group in needed(relations, machine)) == groups
-
-
-def deb(name: str, *, depends: str = "", provides: str = "", digest: str = "") -> Artifact:
-    package = BinaryPackage(name=name, version="1", architecture="amd64", depends=depends, provides=provides)
-    sha256 = Digest((digest or name).encode().hex().ljust(64, "0")[:64])
-    return Artifact(name=f"{name}_1_amd64.deb", sha256=sha256, size=1, kind=ArtifactKind.DEB, package=package)
 
 
 def names(artifacts):

@@ -10,26 +10,24 @@ from hypothesis import strategies as st
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.events import AttemptClaimed
-from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.unit import Target
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 from cloud_builder.planning.schedule import shared_queue
+from support import factories
 
 NOW = 1000.0
 
 
 def job(name="q.1", group="", **more) -> JobRecord:
-    fixed = {"request_id": "q", "number": 1, "sequence": 1, "source": "s", "url": "u", "revision": "r", "unit": "u"}
     target = Target(name="t", arch="x86_64", runner_group=group)
-    more = {"state": JobState.QUEUED, **more}
-    return JobRecord(
-        job_id=name, directory="d", name="n", kind=Kind.PACKAGE, tree="t" * 40, target=target, **fixed, **more
-    )
+    return factories.job(**{"job_id": name, "target": target, "input_key": None, **more})
 
 
 def runner(name="r1", group="", slots=1, **more) -> RunnerRecord:
-    more = {"queues": frozenset(shared_queue.queues_of("x86_64", group)), "started_at": 5.0, "arch": "x86_64", **more}
-    return RunnerRecord(runner_id=name, runner_group=group, slots=slots, last_seen=NOW, **more)
+    queues = frozenset(shared_queue.queues_of("x86_64", group))
+    times = {"started_at": 5.0, "last_seen": NOW}
+    return factories.runner(name, group=group, slots=slots, **{"queues": queues, **times, **more})
 
 
 def claim(name="q.1", attempt=1, runner_id="r1", life=5.0) -> AttemptClaimed:

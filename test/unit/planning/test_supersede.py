@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.outcome import JobState, Kind, Outcome
-from cloud_builder.model.unit import Target
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.records import JobRecord, RequestRecord
 from cloud_builder.planning.request.supersede import Push, end, give_way, may_give_way, taking_over
+from support import factories
+from support.factories import deb
 
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 ALIVE = {"lib", "tool", "card"}
 BLOCKED: dict[str, Any] = {}
 WAS_BUILT = {"attempt": 1, "state": JobState.FINISHED, "outcome": Outcome.SUCCESS}
@@ -33,9 +32,8 @@ def record(accepted: RequestAccepted, **more: Any) -> RequestRecord:
 
 
 def job(request: str, unit: str, tree: str = "1", **more: Any) -> JobRecord:
-    about = {"job_id": f"{request}.{unit}", "request_id": request, "number": 1, "sequence": 1, "source": "demo"}
-    what = {"url": "u", "revision": "r", "unit": unit, "directory": unit, "name": unit, "kind": Kind.PACKAGE}
-    return JobRecord.model_validate({**about, **what, "tree": tree, "target": TARGET, **more})
+    about = {"job_id": f"{request}.{unit}", "source": "demo", "unit": unit, "name": unit, "tree": tree}
+    return factories.job(request=request, **{**about, "state": JobState.BLOCKED, "input_key": None, **more})
 
 
 OLD, NEW = push("a", 1.0, "lib"), push("b", 2.0, "tool")
@@ -114,7 +112,6 @@ def test_a_job_that_ends_says_by_whom() -> None:
 
 
 def test_artifacts_stay_with_who_made_them() -> None:
-    deb = Artifact(name="x.deb", sha256="0" * 64, size=1, kind=ArtifactKind.DEB)
-    was = Push(record(OLD), (job("a", "lib", **WAS_BUILT, artifacts=(deb,)), job("a", "card")))
+    was = Push(record(OLD), (job("a", "lib", **WAS_BUILT, artifacts=(deb(),)), job("a", "card")))
     (way,) = give_way(NEW, [job("b", "card", "2")], [was], ALIVE)
     assert [each.unit for each in way.ended] == ["card"]

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.outcome import JobState, Kind, Outcome
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
 from cloud_builder.planning.records import RequestRecord
 from cloud_builder.planning.request import outcome
 from cloud_builder.planning.request.expand import expand
-
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
-
-
-def unit(name: str) -> Unit:
-    return Unit(path=f"p/{name}", directory=f"p/{name}", name=name, kind=Kind.PACKAGE, tree="0" * 40, targets=(TARGET,))
+from support.factories import unit
 
 
 def test_a_request_tells_one_line_of_its_first_failure_and_how_many_more_there_are() -> None:
