@@ -23,6 +23,8 @@ class BrokerSettings(Strict):
     bootstrap: str = "127.0.0.1:9092"
     embedded: bool = False
     incarnation: str = ""
+    wake_directory: str = ""
+    """Of the embedded broker: where readers have the sockets by which senders wake them."""
     options: dict[str, str] = {}
     """Further librdkafka settings, e.g. security.protocol, sasl.*"""
 

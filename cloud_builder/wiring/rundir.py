@@ -3,6 +3,7 @@
 broker.json   BrokerSettings: where the broker of this home is
 up.json       the supervisor and its children, by pid and start time (a pid alone may have been given away since)
 up.lock       held by the supervisor as long as it lives
+wake/         a socket for each reader of the embedded broker, by which senders wake it
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ def lock_file(home: Path) -> Path:
 def error_file(home: Path) -> Path:
     """Why the last supervisor could not go on."""
     return home / "run" / "up-error.json"
+
+
+def wake_directory(home: Path) -> Path:
+    """The wake sockets of those who read from the embedded broker."""
+    return home / "run" / "wake"
 
 
 def log_file(home: Path, name: str) -> Path:

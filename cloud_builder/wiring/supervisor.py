@@ -89,7 +89,7 @@ class Supervisor:
         if self._plan.broker is None:
             from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
 
-            embedded = EmbeddedBroker()
+            embedded = EmbeddedBroker(rundir.wake_directory(self._plan.home))
             stack.callback(embedded.close)
             return embedded.start()
         probe = brokers.connect(self._plan.broker)
@@ -127,13 +127,21 @@ class Supervisor:
         with ExitStack() as stack:
             asking = Asking(self._broker, stack, self._health_url())
             while not stop.is_set():
-                changed = [child.tend(time.monotonic()) for child in self._children]
-                if any(changed):
-                    self._write()
+                self._tend()
                 if self._stage and (missing := self._unwell() or asking.missing(self._plan.runners)) != self._stage:
                     self._say(missing)
+                if not self._stage:
+                    break
                 stop.wait(TEND_EVERY)
+        while not stop.is_set():
+            self._tend()
+            stop.wait(TEND_EVERY)
         self._say("stopping")
+
+    def _tend(self) -> None:
+        changed = [child.tend(time.monotonic()) for child in self._children]
+        if any(changed):
+            self._write()
 
     def _unwell(self) -> str:
         """Names daemons that have died and have not lived for a while since."""

@@ -1,4 +1,5 @@
-"""One suite over every broker: in memory, embedded in the wheel, and real Apache Kafka."""
+"""One suite over every broker: in memory, embedded in the wheel (with readers that sleep, or stay awake), and real
+Apache Kafka."""
 
 from __future__ import annotations
 
@@ -16,11 +17,18 @@ from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import TOPICS, Topic
 from cloud_builder.ports.broker import Outgoing, Partition, number_of
 
-BROKERS = ("memory", "embedded", "kafka")
+BROKERS = ("memory", "embedded", "embedded_awake", "kafka")
 
 
 @pytest.fixture(scope="module")
-def embedded():
+def embedded(tmp_path_factory):
+    host = EmbeddedBroker(tmp_path_factory.mktemp("home") / "wake")
+    yield host.start()
+    host.close()
+
+
+@pytest.fixture(scope="module")
+def embedded_awake():
     host = EmbeddedBroker()
     yield host.start()
     host.close()

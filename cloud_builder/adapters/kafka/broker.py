@@ -5,8 +5,10 @@ The embedded broker makes a topic when it is asked about, with four partitions, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -19,10 +21,14 @@ from . import offsets
 from . import topics as topic_setup
 from .connection import Connection
 from .consumer import KafkaConsumer
+from .embedded_consumer import EmbeddedConsumer
+from .embedded_producer import EmbeddedProducer
 from .offer_producer import OfferingProducer
 from .producer import KafkaProducer
+from .wake_socket import WakeSender, WakeSocket
 
 _TIMEOUT = 3.0
+_LOG = logging.getLogger("cb.kafka")
 
 
 class KafkaBroker:
@@ -60,10 +66,29 @@ class KafkaBroker:
             return offsets.watermarks(admin, places, _TIMEOUT)
 
     def consumer(self, positions: Mapping[Partition, int]) -> Consumer:
+        """Where the embedded broker has a wake directory, a reader sleeps while nothing is sent."""
+        if positions and self._wakes:
+            try:
+                wake = WakeSocket(Path(self._settings.wake_directory), {place.topic for place in positions})
+            except OSError as error:
+                _LOG.debug("no wake socket, the reader stays awake", exc_info=error)
+            else:
+                return EmbeddedConsumer(self._connection, positions, wake)
         return KafkaConsumer(self._connection, positions)
 
     def producer(self) -> Producer:
+        if self._wakes:
+            try:
+                wake = WakeSender(Path(self._settings.wake_directory))
+            except OSError as error:
+                _LOG.debug("no wake directory, readers find what is sent at their next check", exc_info=error)
+            else:
+                return EmbeddedProducer(self._connection, wake)
         return self._offering(KafkaProducer(self._connection))
+
+    @property
+    def _wakes(self) -> bool:
+        return self._settings.embedded and bool(self._settings.wake_directory)
 
     def _offering(self, producer: Producer) -> Producer:
         return OfferingProducer(self, self._connection, producer) if self._offers else producer

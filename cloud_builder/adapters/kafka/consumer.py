@@ -57,20 +57,29 @@ class KafkaConsumer:
         )
 
     def poll(self, most: int, timeout: float) -> list[Record]:
-        """One message is waited for; the others are those that came with it. Waiting for more would cost a time-out."""
         until = time.monotonic() + timeout
-        if until - timeout - self._polled > _STATISTICS_EVERY:
-            self._contact = until - timeout
         while True:
-            first = self._consumer.poll(max(0.0, until - time.monotonic()))
-            self._polled = time.monotonic()
-            if first is None:
-                self._ask_for_life()
+            records = self._receive(most, until - time.monotonic())
+            if records is None:
                 return []
-            rest = self._consumer.consume(most - 1, 0) if most > 1 else []
-            self._alive()
-            if (records := self._records([first, *rest])) or self._polled >= until:
+            if records or self._polled >= until:
                 return records
+
+    def _receive(self, most: int, timeout: float) -> list[Record] | None:
+        """What comes first, be it only the end of a partition; None: nothing within `timeout` seconds.
+
+        One message is waited for; the others are those that came with it. Waiting for more would cost a time-out."""
+        now = time.monotonic()
+        if now - self._polled > _STATISTICS_EVERY:
+            self._contact = now
+        first = self._consumer.poll(max(0.0, timeout))
+        self._polled = time.monotonic()
+        if first is None:
+            self._ask_for_life()
+            return None
+        rest = self._consumer.consume(most - 1, 0) if most > 1 else []
+        self._alive()
+        return self._records([first, *rest])
 
     def is_at_end(self) -> bool:
         return all(self._is_read(place) for place in self._next)

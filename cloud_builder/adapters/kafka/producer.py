@@ -17,7 +17,7 @@ from threading import Lock
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from cloud_builder.errors import Rejected, Retryable
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import Outgoing, Posted
 
 from . import acl_errors
 from .connection import LARGEST_MESSAGE, Connection, Options
@@ -26,8 +26,6 @@ TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO
 _ROOM_WAIT = 0.05
 _FEW = 50
 """Records of a post for which somebody may be waiting."""
-_AT_ONCE = 0.001
-"""Seconds: a flush of no time at all wakes nobody."""
 _POST_WAIT = 2.0
 """Seconds that a post waits for room."""
 _LOG = logging.getLogger("cb.kafka")
@@ -36,6 +34,9 @@ _LOG = logging.getLogger("cb.kafka")
 class KafkaProducer:
     """Fulfils ports.broker.Producer. A few records leave at once, as a flush makes them; many are worth some
     milliseconds more for larger batches."""
+
+    _flush_timeout = 0.001
+    """Seconds: a flush of no time at all wakes nobody."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -60,7 +61,10 @@ class KafkaProducer:
             }
         )
 
-    def post(self, records: Sequence[Outgoing]) -> KafkaPosted:
+    def post(self, records: Sequence[Outgoing]) -> Posted:
+        return self._hand_over(records)
+
+    def _hand_over(self, records: Sequence[Outgoing]) -> KafkaPosted:
         with self._sending:
             posted = KafkaPosted(self, self._producer, len(records))
             until = time.monotonic() + _POST_WAIT
@@ -71,7 +75,7 @@ class KafkaProducer:
                         raise self._connection.unreachable()
             except KafkaException as error:
                 posted.fail(error.args[0], record.topic)
-            self._producer.flush(_AT_ONCE) if len(records) <= _FEW else self._producer.poll(0)
+            self._producer.flush(self._flush_timeout) if len(records) <= _FEW else self._producer.poll(0)
             return posted
 
     def send(self, records: Sequence[Outgoing], timeout: float) -> None:
@@ -137,6 +141,11 @@ class KafkaPosted:
     def fail(self, error: KafkaError, topic: str) -> None:
         if self.failed is None:
             self.failed, self.failed_on = error, topic
+
+    @property
+    def is_delivered(self) -> bool:
+        """As far as the broker's answers were read."""
+        return not self._missing and not self.failed
 
     def arrived(self) -> bool:
         self.producer.poll(0)

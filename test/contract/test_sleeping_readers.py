@@ -1,0 +1,165 @@
+"""Readers of the embedded broker that sleep while nothing is sent: whatever becomes of a datagram, nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Producer as PlainProducer
+
+from cloud_builder.adapters.kafka import embedded_consumer
+from cloud_builder.adapters.kafka.broker import KafkaBroker
+from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
+from cloud_builder.adapters.kafka.embedded_consumer import EmbeddedConsumer
+from cloud_builder.errors import Retryable
+from cloud_builder.model.outcome import Role
+from cloud_builder.model.topics import Topic
+from cloud_builder.ports.broker import Outgoing
+
+NEVER = 3600.0
+
+
+@pytest.fixture
+def host(tmp_path):
+    found = EmbeddedBroker(tmp_path / "wake")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def settings(host):
+    return host.start()
+
+
+@pytest.fixture
+def broker(settings):
+    return KafkaBroker(settings)
+
+
+@pytest.fixture
+def topic(broker) -> str:
+    name = f"cb.test-{uuid4().hex[:8]}"
+    broker.ensure_topics([Topic(name, Role.CLIENT)])
+    return name
+
+
+@pytest.fixture
+def never_checks(monkeypatch):
+    """A reader is woken by a datagram or not at all."""
+    monkeypatch.setattr(embedded_consumer, "CHECK_INTERVAL", NEVER)
+
+
+def asleep(broker, topic) -> EmbeddedConsumer:
+    consumer = broker.consumer({place: end for place, (_, end) in broker.watermarks([topic]).items()})
+    assert isinstance(consumer, EmbeddedConsumer)
+    wait_for(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep)
+    return consumer
+
+
+def next_of(consumer, seconds: float = 20.0):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if records := consumer.poll(10, 0.1):
+            return [record.value for record in records]
+    raise AssertionError("nothing came")
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+
+
+def send_by_another_program(settings, topic: str) -> None:
+    """As a CI job does it that knows Kafka and nothing else."""
+    plain = PlainProducer({"bootstrap.servers": settings.bootstrap})
+    plain.produce(topic, b"foreign", b"k")
+    assert plain.flush(10) == 0
+
+
+@pytest.mark.parametrize("number", [1, 3, 200])
+def test_a_sleeping_reader_is_woken_by_what_we_send(never_checks, broker, topic, number):
+    consumer, producer = asleep(broker, topic), broker.producer()
+    producer.send([Outgoing(topic, b"k", b"sent")] * number, 10)
+    found = []
+    while len(found) < number:
+        found += next_of(consumer)
+    assert found == [b"sent"] * number
+
+
+def test_again_and_again(never_checks, broker, topic):
+    consumer, producer = asleep(broker, topic), broker.producer()
+    for number in range(30):
+        producer.send([Outgoing(topic, str(number).encode(), str(number).encode())], 10)
+        assert next_of(consumer) == [str(number).encode()]
+        wait_for(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep)
+
+
+def test_what_is_sent_soon_wakes_too(never_checks, broker, topic):
+    consumer = asleep(broker, topic)
+    broker.producer().send_soon(Outgoing(topic, b"k", b"soon"))
+    assert next_of(consumer) == [b"soon"]
+
+
+def test_what_is_posted_wakes_at_the_latest_when_it_has_arrived(never_checks, broker, topic):
+    consumer, producer = asleep(broker, topic), broker.producer()
+    posted = producer.post([Outgoing(topic, b"k", b"m")] * 1000)
+    wait_for(posted.arrived)
+    found = []
+    while len(found) < 1000:
+        found += next_of(consumer)
+
+
+def test_what_another_program_sends_is_found_by_the_next_check(broker, settings, topic):
+    consumer = asleep(broker, topic)
+    send_by_another_program(settings, topic)
+    assert next_of(consumer) == [b"foreign"]
+
+
+def test_topics_of_clients_are_checked_more_often(broker):
+    broker.ensure_topics([Topic("cb.request", Role.CLIENT), Topic("cb.job", Role.SCHEDULER)])
+    assert asleep(broker, "cb.request").check_interval < asleep(broker, "cb.job").check_interval
+
+
+def test_a_reader_whose_socket_is_gone_finds_what_is_sent_by_its_next_check(broker, settings, topic):
+    consumer = asleep(broker, topic)
+    for entry in Path(settings.wake_directory).iterdir():
+        entry.unlink()
+    broker.producer().send([Outgoing(topic, b"k", b"unannounced")], 10)
+    assert next_of(consumer) == [b"unannounced"]
+
+
+def test_a_sender_without_the_directory_sends_all_the_same(broker, settings, topic):
+    consumer = asleep(broker, topic)
+    elsewhere = settings.model_copy(update={"wake_directory": settings.wake_directory + "-absent"})
+    KafkaBroker(elsewhere).producer().send([Outgoing(topic, b"k", b"unannounced")], 10)
+    assert next_of(consumer) == [b"unannounced"]
+
+
+def test_a_reader_that_can_have_no_socket_stays_awake(settings, topic, tmp_path):
+    (tmp_path / "file").touch()
+    broker = KafkaBroker(settings.model_copy(update={"wake_directory": str(tmp_path / "file")}))
+    consumer = broker.consumer({place: end for place, (_, end) in broker.watermarks([topic]).items()})
+    assert not isinstance(consumer, EmbeddedConsumer)
+    broker.producer().send([Outgoing(topic, b"k", b"sent")], 10)
+    assert next_of(consumer) == [b"sent"]
+
+
+def test_a_broker_that_goes_away_is_noticed_in_sleep(host, broker, topic):
+    consumer = asleep(broker, topic)
+    host.close()
+    until = time.monotonic() + 30
+    with pytest.raises(Retryable, match="cannot be reached"):
+        while time.monotonic() < until:
+            consumer.poll(10, 0.05)
+
+
+def test_a_new_broker_removes_what_readers_of_the_last_one_left(tmp_path):
+    (tmp_path / "wake").mkdir()
+    (tmp_path / "wake" / "left").touch()
+    host = EmbeddedBroker(tmp_path / "wake")
+    host.start()
+    assert list((tmp_path / "wake").iterdir()) == []
+    host.close()
