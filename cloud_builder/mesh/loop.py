@@ -30,7 +30,7 @@ from .changelog import Changelog
 from .outage import Outage
 from .outbox_relay import Relay
 from .processor import Handling
-from .reader import Reader, first_positions, topics_of
+from .reader import CHECK_INTERVAL, Reader, first_positions, topics_of
 
 T = TypeVar("T")
 
@@ -44,6 +44,8 @@ _LOG = logging.getLogger("cb.mesh")
 class Loop:
     """Runs one flow. Broker and state belong to the caller, who closes them. `pulse` hears of every round.
 
+    `check_interval`: seconds between two checks, while nothing comes in, of the stop event and the flow's patience.
+
     `run` is `start`, `step` until stopped, `finish`; tests may step by themselves."""
 
     def __init__(
@@ -54,7 +56,9 @@ class Loop:
         *,
         clock: Callable[[], float] = time.time,
         pulse: Pulse | None = None,
+        check_interval: float = CHECK_INTERVAL,
     ) -> None:
+        self._check_interval = check_interval
         self._flow = flow
         self._broker = broker
         self._state = state
@@ -158,7 +162,9 @@ class Loop:
         tells_again = previous not in (None, incarnation) or self._mends is not None
         self._of_ours(lambda: self._take_up(incarnation, positions, tells_again=tells_again))
         self._mends = None
-        self._reader = Reader(self._broker, role, self._flow.instance, incarnation, positions)
+        self._reader = Reader(
+            self._broker, role, self._flow.instance, incarnation, positions, check_interval=self._check_interval
+        )
         _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
 
     def _take_up(self, incarnation: str, positions: Mapping[Partition, int], *, tells_again: bool) -> None:

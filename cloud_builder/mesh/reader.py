@@ -17,8 +17,8 @@ from cloud_builder.ports.broker import Broker, Partition, Record, number_of
 from .codec import Envelope, Undecodable, body_of, head_of
 
 BATCH = 500
-_SLICE = 0.02
-"""Seconds between two looks at the stop event and the flow's patience."""
+CHECK_INTERVAL = 0.02
+"""Seconds between two checks of the stop event and of the flow's patience, which the flow's threads may shorten."""
 
 FROM_THE_END: dict[Role, frozenset[str]] = {
     Role.RUNNER: frozenset({ASSIGNMENT.name}),
@@ -64,10 +64,18 @@ class Reader:
     `instance` is the runner that reads: orders with another key are for others, and not even decoded."""
 
     def __init__(
-        self, broker: Broker, role: Role, instance: str, incarnation: str, positions: Mapping[Partition, int]
+        self,
+        broker: Broker,
+        role: Role,
+        instance: str,
+        incarnation: str,
+        positions: Mapping[Partition, int],
+        *,
+        check_interval: float = CHECK_INTERVAL,
     ) -> None:
         self._consumer = broker.consumer(positions)
         self._incarnation = incarnation
+        self._check_interval = check_interval
         self._mine = instance.encode() if role is Role.RUNNER else None
         self._wanted = frozenset(route.event for route in ROUTES if role in route.readers)
 
@@ -76,7 +84,7 @@ class Reader:
         deadline = time.monotonic() + patience()
         while True:
             left = deadline - time.monotonic()
-            records = self._consumer.poll(BATCH, max(0.0, min(_SLICE, left)))
+            records = self._consumer.poll(BATCH, max(0.0, min(self._check_interval, left)))
             if records or left <= 0 or stop.is_set():
                 return self._deliver(records)
             deadline = min(deadline, time.monotonic() + patience())
