@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
 import shutil
 import subprocess
 from pathlib import Path
@@ -78,13 +79,38 @@ class Project:
     def log(self) -> str:
         return (self.root / "build" / "setup.log").read_text()
 
+    def command(self) -> list[str]:
+        return [str(self.root / ".ci" / "setup"), "run"]
+
+    def environment(self, path: str = "") -> dict[str, str]:
+        return {"FAKES": str(self.fakes), "PATH": f"{self.fakes}:{path or os.environ['PATH']}", "TERM": "xterm"}
+
     def setup(self, path: str = "") -> tuple[int, str, str]:
-        env = {"FAKES": str(self.fakes), "PATH": f"{self.fakes}:{path or os.environ['PATH']}", "TERM": "xterm"}
         done = subprocess.run(
-            [str(self.root / ".ci" / "setup"), "run"],
-            env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            self.command(),
+            env=self.environment(path),
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         return done.returncode, done.stdout, done.stderr
+
+    def setup_on_a_terminal(self) -> str:
+        """What it prints there. Raises CalledProcessError when it fails."""
+        ours, theirs = pty.openpty()
+        subprocess.run(self.command(), env=self.environment(), stdout=theirs, stdin=subprocess.DEVNULL, check=True)
+        os.close(theirs)
+        with os.fdopen(ours, "rb") as terminal:
+            return b"".join(iter(lambda: _read(terminal.fileno()), b"")).decode()
+
+
+def _read(terminal: int) -> bytes:
+    """Empty at the end, which a terminal reports as an error (EIO)."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
 
 
 @pytest.fixture
@@ -110,6 +136,14 @@ def test_setup_prints_what_is_missing_and_a_line_for_each_installed_package(proj
     ]
     assert "Setting up libxxhash0" in project.log
     assert "install --no-install-recommends rsync\n" in project.calls
+
+
+def test_setup_shows_one_changing_line_on_a_terminal(project):
+    project.installed("git")
+    out = project.setup_on_a_terminal()
+    assert "\r\x1b[K   80 %  Installed rsync (amd64)" in out
+    assert out.endswith("\r\x1b[K")
+    assert "  installed rsync" not in out
 
 
 def test_setup_fails_with_the_end_of_the_log_when_apt_fails(project):
