@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from support.ctl_mesh import Account, CtlMesh, ExampleSource
+from support.waiting import LIMIT
 
 KB, MB = 1000, 1_000_000
 LARGEST = 3 * MB
@@ -31,7 +31,7 @@ class Hostile:
             headers=[(name, text.encode()) for name, text in headers.items()],
             on_delivery=lambda error, _: said.append(error.str() if error else None),
         )
-        self._producer.flush(20)
+        self._producer.flush(LIMIT)
         return said[0] if said else "no answer"
 
 
@@ -86,13 +86,13 @@ def test_bad_messages_are_kept_and_answered_and_the_mesh_goes_on(mesh):
         assert hostile.send(json.dumps({**body, "request_id": name}).encode()) is None
 
     for name, (_, said) in REJECTED.items():
-        answer = mesh.until(lambda name=name: _ended(mesh, name), f"{name} is answered", 30)
+        answer = mesh.until(lambda name=name: _ended(mesh, name), f"{name} is answered")
         assert answer["outcome"] == "rejected"
         assert said in answer["message"]
     for name in ("types", "twice", "nan", "who"):
-        answer = mesh.until(lambda name=name: _ended(mesh, name), f"{name} is answered", 30)
+        answer = mesh.until(lambda name=name: _ended(mesh, name), f"{name} is answered")
         assert (answer["outcome"], answer["code"]) == ("rejected", "malformed")
-    letters = mesh.until(lambda: _letters(mesh, len(UNREADABLE)), "all are kept", 30)
+    letters = mesh.until(lambda: _letters(mesh, len(UNREADABLE)), "all are kept")
     assert all(letter["reason"] for letter in letters)
     assert {name: mesh.pid(name) for name in pids} == pids
 
@@ -124,7 +124,7 @@ def test_a_large_dead_letter_is_listed_shown_and_retried(mesh):
     assert len(shown.out) < 20 * KB
     known = len(mesh.ok("dead-letter", "list", "--json").json)
     mesh.ok("dead-letter", "retry", letter["dead_id"])
-    mesh.until(lambda: len(mesh.ok("dead-letter", "list", "--json").json) > known, "it is dead again", 30)
+    mesh.until(lambda: len(mesh.ok("dead-letter", "list", "--json").json) > known, "it is dead again")
 
 
 def test_a_message_that_no_topic_takes_is_refused_by_the_broker_and_harms_nobody(mesh):
@@ -140,7 +140,7 @@ def test_memory_does_not_grow_with_bad_messages(mesh):
         for number in range(200):
             hostile.send(b'{"source": "' + b"x" * 20 * KB + b'", "all": true, "n": %d}' % number)
         assert hostile.send(json.dumps({"source": "nobody", "all": True, "request_id": name}).encode()) is None
-        mesh.until(lambda: _ended(mesh, name), "the last is answered", 60)
+        mesh.until(lambda: _ended(mesh, name), "the last is answered")
         return {daemon: resident(mesh, daemon) for daemon in ("request", "scheduler", "info")}
 
     most = [max(storm(f"storm-{number}").values()) for number in range(3)]
@@ -148,8 +148,6 @@ def test_memory_does_not_grow_with_bad_messages(mesh):
 
 
 def test_a_good_request_is_still_accepted(mesh):
-    started = time.monotonic()
     answer = mesh.ok("request", "packages/libgreet", "--json").json
-    assert time.monotonic() - started < 10
     assert answer["request_id"]
     mesh.ok("cancel", answer["request_id"])

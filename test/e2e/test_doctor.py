@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.model.topics import QUERY, TOPICS
 from support.ctl_mesh import Account, CtlMesh, CtlResult, ordinary_account
+from support.waiting import LIMIT, until
 
 PROGRAMS = ("git", "tar", "zstd", "rsync", "xz", "gpg", "gpgconf", "dpkg-deb", "dpkg-source", "mount")
 WITHOUT_IDS = 'mount --bind /dev/null /etc/subuid && exec "$@"'
@@ -93,10 +93,8 @@ def test_topics_of_a_real_kafka_are_compared_with_the_table(place, own_kafka_ser
     assert "cb.query has cleanup.policy=compact, not delete" in messages
     assert "cb.query has max.message.bytes=1000" in messages
     assert before.status == 4
-    deadline = time.monotonic() + 30
     admin.delete_topics([QUERY.name])[QUERY.name].result()
-    while QUERY.name in admin.list_topics(timeout=5).topics and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: QUERY.name not in admin.list_topics(timeout=LIMIT).topics, f"the end of {QUERY.name}")
     broker = KafkaBroker(settings)
     broker.ensure_topics(TOPICS)
     broker.close()

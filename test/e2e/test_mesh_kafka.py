@@ -4,6 +4,7 @@ anywhere else."""
 from __future__ import annotations
 
 import platform
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -58,18 +59,27 @@ def test_the_chain_is_built_over_kafka(on_kafka):
 
 def test_both_runners_build_at_the_same_time(on_kafka):
     mesh, source, _ = on_kafka
-    requests = [_requested(mesh, source, number) for number in (1, 2)]
+    for number in (1, 2):
+        _commit(source, number)
+    with ThreadPoolExecutor() as clients:
+        requests = list(clients.map(lambda number: _requested(mesh, number), (1, 2)))
     for request in requests:
-        mesh.ok("watch", request, "--timeout", "300")
+        mesh.ok("watch", request, "--timeout", "480")
     jobs = [job for request in requests for job in mesh.ok("status", request, "--json").json["jobs"]]
     assert {job["runner_id"] for job in jobs} == {"runner-1", "runner-2"}, jobs
 
 
-def _requested(mesh, source, number):
+def _commit(source, number):
+    """A library that takes long enough for the other one to be requested meanwhile."""
+    slow = "\noverride_dh_auto_configure:\n\tsleep 5\n\tdh_auto_configure\n"
     source.git("checkout", "-q", "-B", f"try-{number}", "main")
     source.edit("projects/packages/libgreet/debian/changelog", lambda text: text.replace("1.", f"{number + 2}.", 1))
+    source.edit("projects/packages/libgreet/debian/rules", lambda text: text + slow)
     source.commit(f"the library anew, {number}")
     source.git("checkout", "-q", "main")
+
+
+def _requested(mesh, number):
     return mesh.ok("request", "packages/libgreet", "--ref", f"try-{number}", "--json").json["request_id"]
 
 

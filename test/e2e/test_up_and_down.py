@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from support.ctl_mesh import Account, CtlMesh
+from support.waiting import until
 
 DAEMONS = {"info", "collector", "scheduler", "request", "runner-1"}
 
@@ -36,13 +36,8 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text()
 
 
-def all_gone(pids: dict[str, int], within: float) -> bool:
-    deadline = time.monotonic() + within
-    while any(is_alive(pid) for pid in pids.values()):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def wait_until_gone(pids: dict[str, int]) -> None:
+    until(lambda: not any(is_alive(pid) for pid in pids.values()), f"the end of {pids}")
 
 
 def test_up_twice_is_one_mesh_and_down_leaves_nothing(mesh):
@@ -53,7 +48,7 @@ def test_up_twice_is_one_mesh_and_down_leaves_nothing(mesh):
     assert "already up" in again.out
     assert processes(mesh) == before
     assert set(mesh.ok("down", "--json").json["stopped"]) == DAEMONS
-    assert all_gone(before, 1)
+    wait_until_gone(before)
     assert mesh.ctl("status").status == 4
     assert mesh.ok("down").out.startswith("no mesh is running")
 
@@ -71,7 +66,7 @@ def test_when_the_supervisor_is_killed_its_children_end_and_up_begins_anew(mesh)
     mesh.up()
     before = processes(mesh)
     os.kill(before["supervisor"], signal.SIGKILL)
-    assert all_gone(before, 20)
+    wait_until_gone(before)
     assert mesh.ctl("status").status == 4
     mesh.up()
     assert mesh.ok("status", "--json").json["runners"][0]["state"] == "online"

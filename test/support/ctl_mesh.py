@@ -9,13 +9,16 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from support.waiting import until
+
 EXAMPLE = Path(__file__).parents[2] / "sources-example" / "projects"
 ORDINARY_USER = "cb-test"
+LONG = 540.0
+"""Seconds that a command may take, e.g. one that follows a build to its end on a busy machine."""
 UNITS = ("packages/libgreet", "packages/greet", "packages/greeting-card")
 
 
@@ -145,7 +148,7 @@ class CtlMesh:
         home.mkdir(parents=True, exist_ok=True)
         self.account.own(home)
 
-    def ctl(self, *words: str, timeout: float = 600) -> CtlResult:
+    def ctl(self, *words: str, timeout: float = LONG) -> CtlResult:
         command = self.account.command(str(self.account.programs / "cb-ctl"), *words)
         return CtlResult(
             subprocess.run(
@@ -160,7 +163,7 @@ class CtlMesh:
             )
         )
 
-    def ok(self, *words: str, timeout: float = 600) -> CtlResult:
+    def ok(self, *words: str, timeout: float = LONG) -> CtlResult:
         result = self.ctl(*words, timeout=timeout)
         assert result.status == 0, f"cb-ctl {' '.join(words)}: {result}\n{self.logs()}"
         return result
@@ -169,14 +172,14 @@ class CtlMesh:
         words = ["up", "--detach", "--runners", str(self._runners), "--broker", self._broker, "--port", str(self._port)]
         for name, path in sources.items():
             words += ["--source", f"{name}={path}"]
-        self.ok(*words, timeout=120)
+        self.ok(*words)
 
     def down(self) -> None:
-        self.ctl("down", timeout=60)
+        self.ctl("down")
 
     def request(self, *words: str) -> Any:
         """Follows a request to its end; the finished request."""
-        return self.ctl("request", *words, "--watch", "--timeout", "540", "--json").json
+        return self.ctl("request", *words, "--watch", "--timeout", f"{LONG - 60:.0f}", "--json").json
 
     def rows(self, what: str, *words: str) -> list[dict[str, Any]]:
         found = self.ok("list", what, *words, "--json").json
@@ -195,13 +198,8 @@ class CtlMesh:
         tails = [f"== {log.name}\n{log.read_text()[-3000:]}" for log in sorted((self.home / "log").glob("*.log"))]
         return "\n".join(tails)
 
-    def until(self, found: Callable[[], Any], what: str, timeout: float = 120) -> Any:
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if answer := found():
-                return answer
-            time.sleep(0.2)
-        raise AssertionError(f"not within {timeout} s: {what}\n{self.logs()}")
+    def until(self, found: Callable[[], Any], what: str) -> Any:
+        return until(found, lambda: f"{what}\n{self.logs()}\n", LONG / 2)
 
 
 def _free_port() -> int:

@@ -29,7 +29,7 @@ VERSION = "4.4.0"
 IMAGE = f"apache/kafka:{VERSION}"
 POM = Path(__file__).with_name("pom.xml")
 FETCH_LOG = Path(__file__).parents[2] / "build" / "kafka-fetch.log"
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 ADVICE = (
     "Tests need a real Kafka: install Java 17 and Maven (apt-get install openjdk-17-jre-headless maven), "
     "or start a docker engine, or set CB_TEST_KAFKA=HOST:PORT."
@@ -89,7 +89,9 @@ class JavaServer:
         # With "=", because an id may begin with a dash.
         identity = f"--cluster-id={cluster_id()}"
         accounts = [f"--add-scram=SCRAM-SHA-256=[name={user},password={user}]" for user in users]
-        self._java("kafka.tools.StorageTool", "format", identity, "-c", str(self._configuration), *accounts).wait(30)
+        self._java("kafka.tools.StorageTool", "format", identity, "-c", str(self._configuration), *accounts).wait(
+            START_TIMEOUT
+        )
 
     def settings_of(self, user: str) -> BrokerSettings:
         """How that user reaches it."""

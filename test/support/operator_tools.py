@@ -10,7 +10,6 @@ import os
 import shlex
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +29,8 @@ from confluent_kafka.admin import (
 )
 from confluent_kafka.cimpl import NewTopic
 
+from support.waiting import LIMIT, until
+
 TOOLS = ("kafka-topics.sh", "kafka-configs.sh", "kafka-acls.sh")
 END = "end of call"
 STAND_IN = f"""#!/bin/sh
@@ -40,7 +41,6 @@ KINDS = {
     "group": ResourceType.GROUP,
     "transactional_id": ResourceType.TRANSACTIONAL_ID,
 }
-WITHIN = 10.0
 
 
 class Right(NamedTuple):
@@ -87,9 +87,7 @@ class Operator:
         """And waits until it holds."""
         for future in self._admin.delete_acls([_all_of(user)]).values():
             future.result()
-        until = time.monotonic() + WITHIN
-        while self._bindings_of(user):
-            assert time.monotonic() < until, "what was forbidden is still allowed"
+        until(lambda: not self._bindings_of(user), f"{user} having no rights")
 
     def _bindings_of(self, user: str) -> list[AclBinding]:
         return list(self._admin.describe_acls(_all_of(user)).result())
@@ -98,10 +96,11 @@ class Operator:
         """And waits until it holds."""
         for future in self._admin.create_acls(list(bindings)).values():
             future.result()
-        until = time.monotonic() + WITHIN
         users = {binding.principal.removeprefix("User:") for binding in bindings}
-        while not set(bindings) <= {binding for user in users for binding in self._bindings_of(user)}:
-            assert time.monotonic() < until, "what was allowed does not hold"
+        until(
+            lambda: set(bindings) <= {binding for user in users for binding in self._bindings_of(user)},
+            f"the new rights of {users}",
+        )
 
     def _carry_out(self, calls: Iterable[Sequence[str]]) -> None:
         bindings: list[AclBinding] = []
@@ -120,7 +119,7 @@ class Operator:
         config = {name: value.strip("[]") for name, value in (entry.split("=", 1) for entry in said.config)}
         topic = NewTopic(said.topic, int(said.partitions), int(said.replication_factor), config=config)
         try:
-            self._admin.create_topics([topic], operation_timeout=WITHIN)[said.topic].result()
+            self._admin.create_topics([topic], operation_timeout=LIMIT)[said.topic].result()
         except KafkaException as error:
             assert "already exists" in error.args[0].str(), error
 

@@ -20,7 +20,7 @@ class Sizes:
     runners: int = 5
     artifact: int = 24 * MB
     log: int = 8 * MB
-    seconds: int = 8
+    seconds: int = 15
     kafka: bool = False
 
 

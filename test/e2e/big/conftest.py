@@ -50,9 +50,9 @@ def new_broker(sizes: Sizes) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(scope="session")
 def long_lived(sizes: Sizes, place: Path, own_cache: Path, new_broker: Callable[[], str]) -> Iterator[CtlMesh]:
-    """A mesh with one runner that really builds, and a lease far shorter than what it builds takes."""
+    """A mesh with one runner that really builds, and a lease (12 s) shorter than what it builds takes."""
     write(place / "source", *_units(sizes))
-    settings = {"CB_SCHEDULER__LEASE": "5", "CB_RUNNER__HEARTBEAT": "0.7", "CB_RUNNER__LIMITS": '{"silence": 60}'}
+    settings = {"CB_RUNNER__LIMITS": '{"silence": 60}'}
     settings["CB_REQUEST__BUILD_ON_PUSH"] = "0"
     mesh = CtlMesh(place / "home", own_cache, broker=new_broker(), account=Account(), settings=settings)
     mesh.up(big=place / "source")

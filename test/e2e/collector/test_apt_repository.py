@@ -6,7 +6,6 @@ import errno
 import gzip
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -22,6 +21,7 @@ from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import RepositoryName
 from cloud_builder.model.repository import Listing
+from support.waiting import until
 
 NAME = RepositoryName("demo-bookworm")
 START = 1_790_000_000
@@ -224,11 +224,15 @@ for number in count():
 def test_killed_for_real_it_goes_on_from_what_is_live(warehouse: Any, tmp_path: Path, published: int) -> None:
     debs = [warehouse.deb(name, version) for name, version in (("kept", "1"), ("a", "1"), ("a", "2"), ("a", "3"))]
     texts = [deb.model_dump_json() for deb in debs]
-    path, deadline = warehouse.root / NAME, time.monotonic() + 60
+    path = warehouse.root / NAME
+
+    def is_published() -> bool:
+        assert child.poll() is None, child.stdout and child.stdout.read()
+        return snapshots.number(warehouse.repositories.live(NAME)) >= published
+
     child = process.spawn([sys.executable, "-c", PUBLISHER, warehouse.root, tmp_path / "store", *texts])
     with child:
-        while snapshots.number(warehouse.repositories.live(NAME)) < published and time.monotonic() < deadline:
-            assert child.poll() is None, child.stdout and child.stdout.read()
+        until(is_published, f"snapshot {published}")
         child.kill()
     assert read_all(path) == {"kept", "a"}
     number = snapshots.number(warehouse.repositories.live(NAME))

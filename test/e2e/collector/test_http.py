@@ -12,6 +12,7 @@ import pytest
 from cloud_builder.adapters.http import Server, serve
 from cloud_builder.adapters.memory.store import MemoryStore
 from cloud_builder.errors import Rejected
+from support.waiting import LIMIT
 
 BODY = b"0123456789"
 
@@ -42,7 +43,7 @@ def server(root: Path, store: MemoryStore) -> Iterator[Server]:
 
 @pytest.fixture
 def connection(server: Server) -> Iterator[HTTPConnection]:
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
     yield connection
     connection.close()
 

@@ -63,12 +63,10 @@ def test_the_top_of_the_chain_was_made_with_the_tool_below_it(workshop, card, tm
     assert "| Good evening, reader! |" in example.read_text()
 
 
-def test_a_warm_root_and_layer_cost_next_to_nothing(workshop, libgreet) -> None:
+def test_a_warm_root_and_layer_are_not_made_again(workshop, libgreet) -> None:
     again = workshop.build("libgreet")
     assert again.outcome is Outcome.SUCCESS
     assert "apt" not in workshop.said().partition("==> build")[0]
-    around = again.finished_at - again.started_at - again.timings["build"]
-    assert around < 2.0, again.timings  # 0.1 on an idle machine
 
 
 def test_two_homes_make_the_same_packages_to_the_bit(new_workshop, workshop, libgreet, greet, card) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from cloud_builder.errors import Retryable
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.model.outcome import Outcome
 from e2e.package.package_workspace import python
+from support.waiting import LIMIT, until
 
 
 def rules(unit: Path, script: str) -> None:
@@ -124,7 +124,7 @@ def test_a_unit_without_a_root_description_is_a_failure(workshop, unit) -> None:
 
 def test_an_attempt_that_hangs_outside_of_the_build_ends_as_an_error(workshop, unit, monkeypatch) -> None:
     def no_answer(*_: object, cancel: threading.Event) -> None:
-        assert cancel.wait(60)
+        assert cancel.wait(LIMIT)
         raise Retryable("was canceled", code="canceled")
 
     monkeypatch.setattr(workshop.mirror, "export", no_answer)
@@ -153,8 +153,8 @@ def test_a_limit_is_a_failure_that_names_it(workshop, unit, script: str, limits:
     assert finished.log.size <= limits.log + 4096
 
 
-def test_a_canceled_build_ends_within_two_seconds(workshop, unit, libgreet) -> None:
-    rules(unit, "trap '' TERM INT; echo now; sleep 60")
+def test_a_canceled_build_ends_although_it_ignores_signals(workshop, unit, libgreet) -> None:
+    rules(unit, "trap '' TERM INT; echo now; sleep 4322")
     cancel, begun = threading.Event(), threading.Event()
     order = workshop.order("broken", Limits(), ())
     ended: list = []
@@ -167,11 +167,10 @@ def test_a_canceled_build_ends_within_two_seconds(workshop, unit, libgreet) -> N
 
     thread = threading.Thread(target=lambda: ended.append(workshop.builder.build(order, log, cancel)))
     thread.start()
-    assert begun.wait(60)
-    canceled_at = time.monotonic()
+    assert begun.wait(LIMIT)
     cancel.set()
-    thread.join(10)
-    assert time.monotonic() - canceled_at < 2.0
+    thread.join(LIMIT)
+    assert not thread.is_alive()
     assert ended[0].outcome is Outcome.CANCELED
 
 
@@ -196,10 +195,7 @@ def test_what_a_killed_runner_leaves_is_swept_by_the_next(workshop, unit, libgre
         runner.wait()
     workshop.builder.sweep()
     assert workshop.left_behind() == []
-    deadline = time.monotonic() + 2.0
-    while sleeping() and time.monotonic() < deadline:
-        threading.Event().wait(0.05)
-    assert not sleeping()
+    until(lambda: not sleeping(), "the build's process ends")
 
 
 def sleeping() -> bool:

@@ -6,12 +6,12 @@ import os
 import pty
 import select
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from e2e.package.package_workspace import python
+from support.waiting import until
 
 CHILD = """
 import sys
@@ -34,15 +34,16 @@ class Terminal:
         if self.pid == 0:
             os.execv(command[0], command)
 
-    def wait_for(self, text: str, seconds: float = 60.0) -> None:
-        deadline = time.monotonic() + seconds
-        while text not in self.said and time.monotonic() < deadline:
-            if select.select([self._terminal], [], [], 0.2)[0]:
-                try:
-                    self.said += os.read(self._terminal, 65536).decode(errors="replace")
-                except OSError:
-                    break
-        assert text in self.said, self.said
+    def wait_for(self, text: str) -> None:
+        until(lambda: text in self.said or self._read(), lambda: f"{text!r} in:\n{self.said}\n")
+
+    def _read(self) -> None:
+        """Takes what the child has printed since; AssertionError when it has ended."""
+        if select.select([self._terminal], [], [], 0.2)[0]:
+            try:
+                self.said += os.read(self._terminal, 65536).decode(errors="replace")
+            except OSError:
+                raise AssertionError(f"ended after:\n{self.said}") from None
 
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode())

@@ -8,13 +8,13 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from cloud_builder.model.outcome import Role
 from support.ctl_mesh import Account, ExampleSource
 from support.kafka_server import JavaServer, fetched_jars, free_ports
 from support.operator_tools import Operator
+from support.waiting import LIMIT, until
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 ARCH = platform.machine()
@@ -22,7 +22,6 @@ USERS = {role: f"cb-{role.value.removeprefix('cb-')}" for role in Role}
 """As schemas/acls.sh names them."""
 NEWCOMER = "newcomer"
 """Who has only what tests allow."""
-WITHIN = 60.0
 
 
 class Cluster:
@@ -58,7 +57,6 @@ class Daemons:
             "CB_REQUEST__POLL_INTERVAL": "1",
             "CB_REQUEST__BUILD_ON_PUSH": "false",
             "CB_RUNNER__PRETEND": "0.3",
-            "CB_SCHEDULER__SILENCE": "4",
             "CB_COLLECTOR__PORT": str(self._port),
         }
         return {**kept, **settings, **variables}
@@ -74,7 +72,7 @@ class Daemons:
     def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).with_name("cb-ctl")), *words]
         environment = self.environment(USERS[Role.CLIENT])
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3 * LIMIT, check=False)
 
     def kill(self, name: str) -> None:
         process = self._processes.pop(name)
@@ -85,18 +83,16 @@ class Daemons:
         for name in names:
             self._processes[name].terminate()
         for name in names:
-            assert self._processes.pop(name).wait(20) == 0, self.said(name)
+            assert self._processes.pop(name).wait(LIMIT) == 0, self.said(name)
 
     def said(self, name: str) -> str:
         return (self.home / f"{name}.log").read_text()
 
     def until(self, condition, what: str):
-        deadline = time.monotonic() + WITHIN
-        while not (found := condition()):
-            logs = "\n".join(f"--- {name}\n{self.said(name)[-3000:]}" for name in self._processes)
-            assert time.monotonic() < deadline, f"{what}: never\n{logs}"
-            time.sleep(0.1)
-        return found
+        return until(condition, lambda: f"{what}\n{self._logs()}\n")
+
+    def _logs(self) -> str:
+        return "\n".join(f"--- {name}\n{self.said(name)[-3000:]}" for name in self._processes)
 
     def close(self) -> None:
         for name in tuple(self._processes):

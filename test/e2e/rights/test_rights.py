@@ -26,6 +26,7 @@ from cloud_builder.model.topics import (
 )
 from e2e.rights.acl_cluster import ARCH, USERS
 from support.ctl_mesh import UNITS
+from support.waiting import LIMIT
 
 DAEMONS = (Role.REQUEST, Role.COLLECTOR, Role.INFO)
 EVERY_TOPIC = (*TOPICS, QUEUE.member(ARCH))
@@ -58,7 +59,7 @@ def build_all(daemons, version: str):
         changelog = f"projects/{unit}/debian/changelog"
         daemons.source.edit(changelog, lambda text: re.sub(r"\(\d+", f"({version}", text, count=1))
     daemons.source.commit(f"version {version}")
-    told = daemons.ctl("request", "--all", "--watch", "--timeout", "60", "--json")
+    told = daemons.ctl("request", "--all", "--watch", "--timeout", "300", "--json")
     assert told.returncode == 0, f"{told}\n" + "\n".join(daemons.said(name) for name in ("one", "two"))
     assert {job["unit"]: job["outcome"] for job in json.loads(told.stdout)["jobs"]} == dict.fromkeys(UNITS, "success")
 
@@ -102,7 +103,7 @@ def test_each_role_writes_only_where_it_is_the_writer(role, cluster):
             producer.produce(topic, b"x", on_delivery=lambda error, message: refused.update({message.topic(): error}))
         except KafkaException as error:
             refused[topic] = error.args[0]
-    producer.flush(20)
+    producer.flush(LIMIT)
     assert {name: error and error.code() for name, error in refused.items()} == dict.fromkeys(
         foreign, KafkaError.TOPIC_AUTHORIZATION_FAILED
     )
@@ -121,7 +122,7 @@ def test_each_role_reads_only_what_is_for_it(role, cluster):
     consumer.assign([TopicPartition(name, 0, 0) for name in seen])
     refused = set()
     while refused != seen:
-        message = consumer.poll(20)
+        message = consumer.poll(LIMIT)
         assert message is not None, f"{seen - refused}: neither read nor refused"
         error = message.error()
         assert error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED, (message.topic(), error)

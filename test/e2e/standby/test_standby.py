@@ -23,11 +23,11 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Kind, Outcome
 from cloud_builder.model.topics import TOPICS
 from cloud_builder.model.unit import Target, Unit
+from support.waiting import LIMIT, until
 
 ARCH = platform.machine()
 TARGET = Target(name=f"bookworm.{ARCH}", dist="bookworm", arch=ARCH)
 JOBS = 20
-WITHIN = 90.0
 
 
 class Stage:
@@ -51,13 +51,13 @@ class Stage:
         return process
 
     def scheduler(self, name, *flags):
-        return self.start(name, "scheduler", "--id", name, *flags, CB_SCHEDULER__HA="true", CB_SCHEDULER__SILENCE="4")
+        return self.start(name, "scheduler", "--id", name, *flags, CB_SCHEDULER__HA="true")
 
     def said(self, name):
         return (self.directory / name / "log").read_text()
 
     def send(self, *payloads):
-        self.producer.send([encode(one, source="test", id=str(uuid4()), time=time.time()) for one in payloads], 10.0)
+        self.producer.send([encode(one, source="test", id=str(uuid4()), time=time.time()) for one in payloads], LIMIT)
 
     def ask(self, request, jobs=JOBS):
         """A request for new units; each takes half a second on a runner."""
@@ -97,12 +97,10 @@ class Stage:
         return next((one for one in self.events("cb.result") if one.request_id == request), None)
 
     def until(self, condition, what):
-        deadline = time.monotonic() + WITHIN
-        while not (found := condition()):
-            logs = "\n".join(f"--- {name}\n{self.said(name)[-3000:]}" for name in self.processes)
-            assert time.monotonic() < deadline, f"{what}: never\n{logs}"
-            time.sleep(0.2)
-        return found
+        return until(condition, lambda: f"{what}\n{self.logs()}\n")
+
+    def logs(self):
+        return "\n".join(f"--- {name}\n{self.said(name)[-3000:]}" for name in self.processes)
 
     def close(self):
         for process in self.processes.values():
@@ -187,7 +185,7 @@ def test_a_frozen_leader_writes_nothing_after_it_was_replaced(stage):
 def test_a_restarted_leader_that_nobody_replaced_goes_on_at_once(stage):
     stage.processes["two"].send_signal(signal.SIGSTOP)  # so that the machine has time to start it
     stage.processes["one"].terminate()
-    assert stage.processes["one"].wait(20) == 0
+    assert stage.processes["one"].wait(LIMIT) == 0
     stage.scheduler("one")
     stage.until(lambda: stage.leader() == ("one", 4), "it leads again")
     assert "taking over" not in stage.said("one").rpartition("stopped")[2]
@@ -211,7 +209,7 @@ def test_reading_all_topics_again_starts_nothing_while_the_mesh_runs(stage):
 
 
 def test_a_scheduler_that_would_not_know_of_the_others_does_not_start(stage):
-    assert stage.start("careless", "scheduler").wait(60) == 3
+    assert stage.start("careless", "scheduler").wait(LIMIT) == 3
     assert "Set scheduler.ha: true" in stage.said("careless")
 
 
