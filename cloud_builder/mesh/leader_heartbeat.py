@@ -28,9 +28,15 @@ LONGEST_WORK = 180.0
 class Voice:
     """`send` must be thread-safe; it hears of a successor (Fenced), and so does the loop, which acts on it."""
 
-    def __init__(self, reign: Reign, send: Callable[[Sequence[Outgoing]], None], every: float = SAY_EVERY) -> None:
-        self._reign, self._send, self._every = reign, send, every
-        self._worked = self._said = time.monotonic()
+    def __init__(
+        self,
+        reign: Reign,
+        send: Callable[[Sequence[Outgoing]], None],
+        every: float = SAY_EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reign, self._send, self._every, self._clock = reign, send, every, clock
+        self._worked = self._said = clock()
         self._over = Event()
         self._thread = Thread(target=self._speak, name="voice", daemon=True)
 
@@ -39,7 +45,7 @@ class Voice:
 
     def note(self) -> None:
         """The loop has come round; it speaks for itself."""
-        self._worked = self._said = time.monotonic()
+        self._worked = self._said = self._clock()
 
     def close(self) -> None:
         self._over.set()
@@ -47,7 +53,7 @@ class Voice:
 
     def _speak(self) -> None:
         while not self._over.wait(self._every / 3):
-            now = time.monotonic()
+            now = self._clock()
             if now - self._said > self._every and now - self._worked < LONGEST_WORK:
                 self._said = now
                 with suppress(CloudBuilderError):

@@ -38,7 +38,7 @@ def configure(daemon: str, level: str = "info", *, as_json: bool = False) -> Non
     logger.propagate = False
     # What no line of ours shows need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None  # "Optimization" in the logging HOWTO of Python
+    logging._srcfile = None  # noqa: SLF001  # "Optimization" in the logging HOWTO of Python
 
 
 class Lines(logging.StreamHandler[TextIO]):

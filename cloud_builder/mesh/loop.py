@@ -56,6 +56,7 @@ class Loop:
         *,
         clock: Callable[[], float] = time.time,
         pulse: Pulse | None = None,
+        outage: Outage | None = None,
         check_interval: float = CHECK_INTERVAL,
     ) -> None:
         self._check_interval = check_interval
@@ -64,7 +65,7 @@ class Loop:
         self._state = state
         self._clock = clock
         self._pulse = pulse or Unwatched()
-        self._outage = Outage()
+        self._outage = Outage() if outage is None else outage
         self._with_broker = True
         """What is being done asks the broker."""
         self._producer: Producer | None = None

@@ -71,7 +71,7 @@ class Dumped(Generic[V]):
     def ready(cls, json: str) -> Dumped[V]:
         """Of JSON that was read: there is no value."""
         dumped = cls.__new__(cls)
-        dumped._json = json
+        dumped._json = json  # noqa: SLF001
         return dumped
 
     @property

@@ -47,6 +47,7 @@ Assemble = Callable[[Settings, ExitStack], Flow]
 
 def serve(settings: Settings, directory: Path, assemble_flow: Assemble, stop: Event) -> None:
     """Until told to stop. Rejected on the embedded broker, which cannot fence."""
+    from cloud_builder.adapters.kafka.fenced import FencingBroker
     from cloud_builder.adapters.systemd import notify
 
     if settings.broker.embedded:
@@ -58,7 +59,9 @@ def serve(settings: Settings, directory: Path, assemble_flow: Assemble, stop: Ev
     while not stop.is_set():
         try:
             with ExitStack() as stack:
-                turn = Turn(settings, directory / "state.sqlite", stack, pulse, stop)
+                broker = FencingBroker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
+                stack.callback(broker.close)
+                turn = Turn(settings, directory / "state.sqlite", stack, pulse, stop, broker=broker)
                 turn.connect()
                 outage.is_over()
                 turn.run(assemble_flow, eager)
@@ -83,13 +86,12 @@ def refuse_copy(state: SqliteState) -> None:
 class Turn:
     """From following (or not, when nobody else can have led) to the end of one reign."""
 
-    def __init__(self, settings: Settings, path: Path, stack: ExitStack, pulse: Pulse, stop: Event) -> None:
-        from cloud_builder.adapters.kafka.fenced import FencingBroker
-
+    def __init__(
+        self, settings: Settings, path: Path, stack: ExitStack, pulse: Pulse, stop: Event, *, broker: FencingBroker
+    ) -> None:
         self._settings, self._path, self._stack, self._pulse, self._stop = settings, path, stack, pulse, stop
         self._id = settings.scheduler.id or socket.gethostname()
-        self._broker: FencingBroker = FencingBroker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
-        stack.callback(self._broker.close)
+        self._broker = broker
         files = (path, Path(f"{path}-wal"))
         self._written = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
         self._state = self._opened()

@@ -74,7 +74,7 @@ def test_when_the_supervisor_is_killed_its_children_end_and_up_begins_anew(mesh)
 
 def test_a_port_that_is_taken_is_said_at_once(mesh):
     mesh.up()
-    other = mesh.ctl("up", "--detach", "--home", str(mesh.home.parent / "other"), "--port", str(mesh._port))
+    other = mesh.ctl("up", "--detach", "--home", str(mesh.home.parent / "other"), "--port", str(mesh.port))
     assert other.status == 3, other
     assert "--port" in other.err
 

@@ -141,7 +141,7 @@ class CtlMesh:
     ) -> None:
         self.home, self.account = home, account or Account()
         self._broker, self._runners = broker, runners
-        self._port = _free_port()
+        self.port = _free_port()
         self.environment = self.account.environment(
             CB_HOME=str(home), CB_CACHE=str(cache), CB_REQUEST__POLL_INTERVAL="2", **(settings or {})
         )
@@ -169,7 +169,7 @@ class CtlMesh:
         return result
 
     def up(self, **sources: Path) -> None:
-        words = ["up", "--detach", "--runners", str(self._runners), "--broker", self._broker, "--port", str(self._port)]
+        words = ["up", "--detach", "--runners", str(self._runners), "--broker", self._broker, "--port", str(self.port)]
         for name, path in sources.items():
             words += ["--source", f"{name}={path}"]
         self.ok(*words)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
 from threading import Event
@@ -33,6 +33,7 @@ from cloud_builder.flow.runner.flow import RunnerFlow
 from cloud_builder.flow.scheduler import SchedulerFlow
 from cloud_builder.mesh.codec import Envelope, decode, encode
 from cloud_builder.mesh.loop import Loop
+from cloud_builder.mesh.outage import Outage
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.dispatch import Dispatch
@@ -121,6 +122,8 @@ class StoreBuilder(MemoryBuilder):
         super().__init__(self._say)
         self.says, self._store = build, store
         self.orders: list[e.JobAssigned] = []
+        self.content: Callable[[e.JobAssigned], str] = lambda order: f"{order.name} 1 amd64 {order.input_key}"
+        """What is in the package that an order leads to."""
 
     def _say(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
         return self.says(order, log, cancel)
@@ -132,7 +135,7 @@ class StoreBuilder(MemoryBuilder):
         if report.outcome is not Outcome.SUCCESS:
             return report
         package = BinaryPackage(name=order.name, version="1", architecture="amd64")
-        deb = self._put(f"{order.name}_1_amd64.deb", f"{order.name} 1 amd64 {order.input_key}", package=package)
+        deb = self._put(f"{order.name}_1_amd64.deb", self.content(order), package=package)
         return report.model_copy(update={"artifacts": (deb,), "log": self._put("log.txt", f"built {order.name}")})
 
     def _put(self, name: str, content: str, package: BinaryPackage | None = None) -> Artifact:
@@ -143,11 +146,13 @@ class StoreBuilder(MemoryBuilder):
 
 
 @dataclass
-class Daemon:
-    """`state` outlives the process, `loop` and `line` are the process; None: it is dead."""
+class MemoryDaemon:
+    """`state` outlives the process; `flow`, `loop` and `line` are the process (None: it is dead)."""
 
     state: MemoryState
     start: Callable[[], Flow]
+    flow: Flow | None = None
+    outage: Outage = field(default_factory=Outage)
     loop: Loop | None = None
     line: Line | None = None
 
@@ -190,7 +195,7 @@ class MemoryMesh:
                 inventory=Footprint(10, 10),
                 queue=self._queue(id),
             )
-        self.daemons = {name: Daemon(MemoryState(), start) for name, start in starts.items()}
+        self.daemons = {name: MemoryDaemon(MemoryState(), start) for name, start in starts.items()}
         self.start(*self.daemons)
 
     def _queue(self, name: str) -> MemoryOfferQueue | None:
@@ -208,13 +213,13 @@ class MemoryMesh:
             daemon = self.daemons[name]
             flow = daemon.start()
             flow.patience = lambda: 0.0  # type: ignore[method-assign]
-            daemon.line = Line(self)
-            daemon.loop = Loop(flow, daemon.line, daemon.state, clock=self._clock)
+            daemon.flow, daemon.outage, daemon.line = flow, Outage(), Line(self)
+            daemon.loop = Loop(flow, daemon.line, daemon.state, clock=self._clock, outage=daemon.outage)
             assert daemon.loop.start(self.running)
 
     def kill(self, *names: str) -> None:
         for name in names or tuple(self.daemons):
-            self.daemons[name].loop = self.daemons[name].line = None
+            self.daemons[name].flow = self.daemons[name].loop = self.daemons[name].line = None
             if name in self.queues:
                 self.group.lost(self.queues[name])
 
@@ -240,8 +245,7 @@ class MemoryMesh:
         """The network is back; what daemons wait for before they try again is real time, and skipped."""
         self.broker.plug()
         for daemon in self.daemons.values():
-            if daemon.loop is not None:
-                daemon.loop._outage.delay = 0.0
+            daemon.outage.delay = 0.0
 
     def rewind(self) -> None:
         """Every daemon starts again, and reads everything from offset 0."""
@@ -251,6 +255,11 @@ class MemoryMesh:
                 places = self.broker.watermarks(topic.name for topic in TOPICS)
                 daemon.state.save_positions(self.broker.incarnation(), dict.fromkeys(places, 0))
         self.start(*self.daemons)
+
+    @property
+    def world(self):
+        """What the live scheduler has in memory."""
+        return self.daemons["scheduler"].flow.world
 
     # --- time -----------------------------------------------------------------------------------------------------
 

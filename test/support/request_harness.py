@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import Any
@@ -15,6 +14,7 @@ from cloud_builder.model.events import BuildRequested, Payload
 from cloud_builder.model.ids import Digest, SourceName
 from cloud_builder.model.settings import RequestSettings, SourceSettings
 from support.factories import unit_files
+from support.waiting import until
 from support.work import ReceivedEvent, RecordingWork
 
 DEMO = SourceName("demo")
@@ -65,12 +65,8 @@ class RequestHarness:
     def settle(self) -> list[Payload]:
         """Ticks until git has answered everything that is asked now; returns what was told."""
         before = len(self.told)
-        deadline = time.monotonic() + 10
         self.do(self.flow.tick)
-        while self.flow._lookout.is_busy and time.monotonic() < deadline:
-            self.do(self.flow.tick)
-            time.sleep(0.001)
-        assert not self.flow._lookout.is_busy
+        until(lambda: not self.flow.is_busy or self.do(self.flow.tick) is None, "git answers")
         return self.told[before:]
 
     def later(self, seconds: float) -> list[Payload]:

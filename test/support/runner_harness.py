@@ -31,7 +31,7 @@ class RunnerHarness:
         self.emitted += work.emitted
 
     def roll_back(self, *payloads):
-        """A transaction that cannot be committed."""
+        """A transaction that cannot be committed; returns what it would have emitted."""
         try:
             with self.state.transaction():
                 work = RecordingWork(self.state, self.now, broker_seen=self.now)
@@ -41,6 +41,7 @@ class RunnerHarness:
                 raise OSError("disk full")
         except OSError:
             self.flow.restore(self.state)
+        return work.emitted
 
     def stop(self):
         with self.state.transaction():

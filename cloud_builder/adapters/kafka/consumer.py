@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -29,14 +29,19 @@ _LOG = logging.getLogger("cb.kafka")
 class KafkaConsumer:
     """Fulfils ports.broker.Consumer."""
 
-    def __init__(self, connection: Connection, positions: Mapping[Partition, int]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        positions: Mapping[Partition, int],
+        client: Callable[[Options], Consumer] = Consumer,
+    ) -> None:
         self._connection = connection
         self._next = dict(positions)
         self._partitions = {(place.topic, place.number): place for place in positions}
         self._contact = self._polled = time.monotonic()
         self._received = 0
         self._suspected = False
-        self._consumer = Consumer(self._options())
+        self._consumer = client(self._options())
         self._consumer.assign([TopicPartition(place.topic, place.number, next) for place, next in positions.items()])
 
     def _options(self) -> Options:

@@ -66,7 +66,7 @@ class _Arrived:
 class FencedProducer:
     """Fulfils ports.broker.Producer; all of it raises Fenced once another producer has the name."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, client: Callable[[Options], Client] = Client) -> None:
         self._connection = connection
         self._name = name
         self._sending = Lock()
@@ -74,7 +74,7 @@ class FencedProducer:
         """Ends what an earlier send left open."""
         self._refused: KafkaError | None = None
         self._sent_to: frozenset[str] = frozenset()
-        self._producer = Client(self._options())
+        self._producer = client(self._options())
         try:
             self._producer.init_transactions(_TAKE_TIMEOUT)
         except KafkaException as error:

@@ -38,14 +38,14 @@ class KafkaProducer:
     _flush_timeout = 0.001
     """Seconds: a flush of no time at all wakes nobody."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, client: Callable[[Options], Producer] = Producer) -> None:
+        self._connection, self._client = connection, client
         self._sending = Lock()
         self._said_refused = False
         self._producer = self._new()
 
     def _new(self) -> Producer:
-        return Producer(self._options())
+        return self._client(self._options())
 
     def _options(self) -> Options:
         return self._connection.options(

@@ -76,13 +76,9 @@ class MemoryOfferQueue:
 
     def __init__(self, group: MemoryGroup, names: Sequence[str]) -> None:
         self._group = group
-        self._names = tuple(names)
+        self.names = tuple(names)
         self._topics = [QUEUE.member(name).name for name in names]
         self._closed = False
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self._names
 
     @property
     def has_come(self) -> bool:

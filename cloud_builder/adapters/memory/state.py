@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from cloud_builder.adapters.sqlite.state import MEMORY, SqliteState
+from cloud_builder.ports.state import Put
 
 
 class MemoryState(SqliteState):
@@ -10,3 +13,14 @@ class MemoryState(SqliteState):
 
     def __init__(self) -> None:
         super().__init__(MEMORY)
+
+    def copy(self) -> MemoryState:
+        """Returns another state with the same content, as `adapters.sqlite.backup` makes one of a file."""
+        copy = MemoryState()
+        self._db.backup(copy._db)
+        return copy
+
+    def documents(self) -> list[Put]:
+        """All documents that have a place, by collection and key: to compare two states."""
+        rows = self._db.execute("SELECT collection, key, body, parent, rank FROM document ORDER BY collection, key")
+        return [Put(collection, key, json.loads(body), parent, rank) for collection, key, body, parent, rank in rows]

@@ -73,7 +73,7 @@ class NamespaceSandbox:
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-                NamespaceSandbox(scratch.in_memory(), self._groups)._tool(command, path.parent)
+                NamespaceSandbox(scratch.in_memory(), self._groups)._tool(command, path.parent)  # noqa: SLF001
             except Retryable:
                 if not pause:
                     raise

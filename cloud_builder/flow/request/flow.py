@@ -133,8 +133,13 @@ class RequestFlow:
             self._pruned_at = work.now
             Book(work.state).forget_requests(work.now - REMEMBER)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether git is being asked."""
+        return self._lookout.is_busy
+
     def patience(self) -> float:
-        if self._lookout.is_busy:
+        if self.is_busy:
             return 0.2 if self._next_wish is None else 0.02
         dues = [*self._due.values(), *([] if self._next_wish is None else [self._next_wish])]
         return max(0.02, min(dues) - self._now) if dues else self._settings.poll_interval

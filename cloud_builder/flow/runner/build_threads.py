@@ -26,6 +26,11 @@ class Hands:
         """Somebody is on the way here."""
         self._threads = 0
 
+    @property
+    def threads(self) -> int:
+        """How many threads were started so far."""
+        return self._threads
+
     def do(self, work: Callable[[], None], at_once: int) -> None:
         """Begins at once. `at_once`: how much is under way, this one with it."""
         with self._lock:

@@ -173,7 +173,7 @@ def test_server_that_cannot_leave_files_out_is_mirrored_whole(mirror: GitMirror,
     url = f"file://{tree}"
     mirror.refresh(DEMO, url)
     mirror.export(DEMO, url, mirror.resolve(DEMO, "main"), UNIT, tmp_path / "out")
-    assert "partialclonefilter" not in (mirror._path(DEMO) / "config").read_text()
+    assert "partialclonefilter" not in (tmp_path / "cache" / f"{DEMO}.git" / "config").read_text()
 
 
 def test_plain_web_server_is_mirrored_whole(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
@@ -198,9 +198,9 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def test_killed_fetch_leaves_a_mirror_that_mends_itself(mirror: GitMirror, tree: Path) -> None:
+def test_killed_fetch_leaves_a_mirror_that_mends_itself(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
     mirror.refresh(DEMO, str(tree))
-    made = mirror._path(DEMO)
+    made = tmp_path / "cache" / f"{DEMO}.git"
     (made / "packed-refs.lock").touch()
     (made / "refs/heads/main.lock").touch()
     (tree / "more").write_text("x")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from cloud_builder.adapters.kafka import acl_errors
 from cloud_builder.adapters.kafka.connection import Connection
 from cloud_builder.adapters.kafka.consumer import KafkaConsumer
 from cloud_builder.adapters.kafka.fenced import FencedProducer
 from cloud_builder.adapters.kafka.producer import KafkaProducer
-from cloud_builder.errors import ExitCode, Fenced, NotAllowed
+from cloud_builder.errors import CloudBuilderError, ExitCode, Fenced, NotAllowed
 from cloud_builder.model.settings import BrokerSettings
-from cloud_builder.ports.broker import Partition
+from cloud_builder.ports.broker import Outgoing, Partition
 
 PLAIN = BrokerSettings(bootstrap="k:9092")
 SCRAM = BrokerSettings(
@@ -84,7 +84,7 @@ def test_a_principal_that_a_shell_would_take_apart_is_quoted():
     assert "--command-config" not in acl_errors.command(PLAIN, acl_errors.READ, acl_errors.TOPIC, ["cb.job"])
 
 
-class Told:
+class FailedMessage:
     """A message of librdkafka that is an error."""
 
     def __init__(self, code: int, topic: str | None) -> None:
@@ -100,21 +100,43 @@ class Told:
         return 0
 
 
+class FailingClient:
+    """Stands for a client of librdkafka: each of its calls meets `error`, on `topic`."""
+
+    def __init__(self, error: KafkaError, topic: str | None = None) -> None:
+        self.error, self.topic = error, topic
+
+    def poll(self, timeout):
+        return FailedMessage(self.error.code(), self.topic)
+
+    def produce(self, topic, value, key, headers, on_delivery):
+        on_delivery(self.error, FailedMessage(self.error.code(), topic))
+
+    def begin_transaction(self):
+        raise KafkaException(self.error)
+
+    def assign(self, partitions): ...
+    def init_transactions(self, timeout): ...
+    def abort_transaction(self, timeout): ...
+
+
 def test_a_reader_needs_no_right_on_the_group_that_the_library_wants_a_name_for():
-    consumer = KafkaConsumer(Connection(PLAIN), {Partition("cb.job", 0): 0})
-    assert consumer._records([Told(KafkaError.GROUP_AUTHORIZATION_FAILED, None)]) == []
+    def read(code: int, topic: str | None):
+        client = FailingClient(KafkaError(code), topic)
+        return KafkaConsumer(Connection(PLAIN), {Partition("cb.job", 0): 0}, lambda options: client).poll(1, 0.0)
+
+    assert read(KafkaError.GROUP_AUTHORIZATION_FAILED, None) == []
     with pytest.raises(NotAllowed, match=r"cb\.job: User:ANONYMOUS may not read it"):
-        consumer._records([Told(KafkaError.TOPIC_AUTHORIZATION_FAILED, "cb.job")])
-    consumer.close()
+        read(KafkaError.TOPIC_AUTHORIZATION_FAILED, "cb.job")
 
 
 def test_that_live_logs_may_not_be_written_is_said_once(caplog):
-    producer = KafkaProducer(Connection(PLAIN))
+    client = FailingClient(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    producer = KafkaProducer(Connection(PLAIN), lambda options: client)
     for _ in range(2):
-        producer._hear_soon(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), Told(0, "cb.log"))
+        producer.send_soon(Outgoing("cb.log", None, b"a line"))
     [record] = caplog.records
     assert "cb.log" in record.reason and "kafka-acls.sh" in record.hint
-    producer.close(0.0)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +149,8 @@ def test_that_live_logs_may_not_be_written_is_said_once(caplog):
     ],
 )
 def test_a_right_that_a_transaction_lacks_is_not_taken_for_a_successor(error, kind, said):
-    producer = FencedProducer.__new__(FencedProducer)
-    producer._connection, producer._name = Connection(PLAIN), "n"
-    producer._refused, producer._sent_to = None, frozenset({"cb.job", "cb.state"})
-    producer._producer = type("Client", (), {"abort_transaction": None})()
-    explained = producer._explain(error)
-    assert type(explained) is kind
-    assert said in explained.hint
+    producer = FencedProducer(Connection(PLAIN), "n", lambda options: FailingClient(error))
+    with pytest.raises(CloudBuilderError) as raised:
+        producer.send([Outgoing(topic, None, b"") for topic in ("cb.job", "cb.state")], 1.0)
+    assert type(raised.value) is kind
+    assert said in raised.value.hint

@@ -2,7 +2,6 @@
 
 import pytest
 
-from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.info import InfoFlow
 from cloud_builder.flow.scheduler import SchedulerFlow
 from cloud_builder.mesh.replay import replay
@@ -43,8 +42,7 @@ def replayed(mesh, name, spoil=lambda state: None):
         "scheduler": lambda: SchedulerFlow(SchedulerSettings(), "http://here/objects"),
         "info": InfoFlow,
     }
-    copy = MemoryState()
-    mesh.daemons[name].state._db.backup(copy._db)
+    copy = mesh.daemons[name].state.copy()
     spoil(copy)
     before = mesh.size()
     result = replay(name, ROLES[name], flows.get(name, lambda: None)(), copy, mesh.broker, now=mesh.now)
@@ -73,7 +71,9 @@ def test_what_is_not_known_by_its_id_is_known_by_the_state(mesh, name):
 def test_a_request_that_was_lost_is_found(mesh):
     def lose(state):
         forget_events(state)
-        state._db.execute("DELETE FROM document WHERE collection IN ('requests', 'jobs', 'built')")
+        for collection in ("requests", "jobs", "built"):
+            for key, _ in state.find(collection):
+                state.delete(collection, key)
 
     result = replayed(mesh, "scheduler", lose)
     assert result.written["job.queued"] > 0
@@ -86,8 +86,7 @@ def test_a_daemon_that_would_touch_more_than_its_state_must_know_every_event(mes
 
 
 def test_what_came_after_the_copy_is_not_read(mesh):
-    copy = MemoryState()
-    mesh.daemons["info"].state._db.backup(copy._db)
+    copy = mesh.daemons["info"].state.copy()
     mesh.send(e.BuildCancelRequested(request_id="later"))
     mesh.wait(5)
     assert not replay("info", Role.INFO, InfoFlow(), copy, mesh.broker, now=mesh.now).again

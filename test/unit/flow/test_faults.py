@@ -123,7 +123,7 @@ def test_every_request_has_ended_and_every_job_has_one_result(mesh):
 
 
 def test_nothing_is_kept_of_what_is_over(mesh):
-    world = mesh.daemons["scheduler"].loop._flow.world
+    world = mesh.world
     assert (world.requests, world.jobs, world.building, world.unlisted) == ({}, {}, {}, {})
     assert (len(world.order), world.order.busy) == (0, 0)
     left = [waiting for index in (world.waiters, world.held) for waiting in index.values() if waiting]

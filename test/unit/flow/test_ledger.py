@@ -1,6 +1,8 @@
 """What the documents say of jobs is what was written of them, however their steps fell into transactions."""
 
+import gc
 import json
+import weakref
 
 import pytest
 from hypothesis import given
@@ -86,10 +88,13 @@ def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbo
 
 
 def test_nothing_is_kept_of_a_transaction_that_is_over(state):
-    books, first = Ledger(), [job(number) for number in range(1, 3)]
-    books.begin(RecordingWork(state, 1.0), first)
+    books, work, first = Ledger(), RecordingWork(state, 1.0), [job(number) for number in range(1, 3)]
+    books.begin(work, first)
     books.write(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
-    assert not books._fresh and books._work is None
+    kept = [weakref.ref(work), weakref.ref(first[1])]
+    del work, first
+    gc.collect()
+    assert [one() for one in kept] == [None, None]
 
 
 def test_jobs_that_were_written_one_by_one_are_read(state):

@@ -1,16 +1,15 @@
 """What a runner does with orders, revocations, its own end, and its own return."""
 
-import time
 from dataclasses import dataclass
 from threading import Event as Flag
 
-from cloud_builder.adapters.memory.builder import MemoryBuilder
 from cloud_builder.flow.runner.livelog import BACKLOG, LiveLog
 from cloud_builder.model import events as e
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Outcome
 from support.factories import assignment
 from support.runner_harness import RunnerHarness
+from support.waiting import until
 
 
 @dataclass
@@ -153,9 +152,7 @@ def test_an_order_revoked_before_it_began_never_begins():
 def test_a_new_attempt_waits_for_the_end_of_the_old_one_of_the_same_job():
     let_go = Flag()
     build = Until(let_go)
-    stubborn = MemoryBuilder(lambda order, log, cancel: build(order, log, Flag()))
-    harness = RunnerHarness(slots=2)
-    harness.flow._builder = stubborn
+    harness = RunnerHarness(lambda order, log, cancel: build(order, log, Flag()), slots=2)
     harness.deliver(assignment())
     harness.deliver(e.JobRevoked(job_id="q.1", attempt=1, runner_id="r1", reason="silent"), assignment(attempt=2))
     assert [started.attempt for started in harness.of(e.AttemptStarted)] == [1]
@@ -167,10 +164,12 @@ def test_a_new_attempt_waits_for_the_end_of_the_old_one_of_the_same_job():
 
 
 def test_the_order_of_a_running_second_attempt_read_again_starts_nothing():
-    harness = RunnerHarness(slots=2)
+    endless = Until(Flag())
+    harness = RunnerHarness(
+        lambda order, log, cancel: Outcome.SUCCESS if order.attempt == 1 else endless(order, log, cancel), slots=2
+    )
     harness.deliver(assignment())
     harness.until(e.AttemptFinished)
-    harness.flow._builder = MemoryBuilder(Until(Flag()))
     harness.deliver(assignment(attempt=2))
     harness.deliver(assignment(attempt=2))
     assert [started.attempt for started in harness.of(e.AttemptStarted)] == [1, 2]
@@ -183,11 +182,11 @@ def test_a_transaction_that_is_done_again_starts_and_loses_nothing():
     harness = RunnerHarness(Until(go), slots=2)
     harness.roll_back(assignment())
     harness.deliver(assignment())
-    assert len(harness.flow._slots) == 1
+    harness.now += 10.0
+    harness.deliver()
+    assert len(harness.of(e.RunnerSeen)[-1].attempts) == 1
     go.set()
-    while harness.flow._reports.empty():
-        time.sleep(0.001)
-    harness.roll_back()
+    until(lambda: any(isinstance(event, e.AttemptFinished) for event in harness.roll_back()), "the build ends")
     harness.deliver()
     assert [report.outcome for report in harness.of(e.AttemptFinished)] == [Outcome.SUCCESS]
     harness.deliver()

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from functools import partial
 from queue import SimpleQueue
 
 from cloud_builder.flow.runner.build_threads import Hands
 
 LONG = 10.0
-
-
-def until(condition):
-    deadline = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def together(hands, count, all_are_here):
@@ -27,7 +19,8 @@ def together(hands, count, all_are_here):
 
 
 def rested(hands, count):
-    until(lambda: len(hands._resting) == count)
+    assert hands.rest(LONG)
+    assert hands.threads == count
 
 
 def test_each_piece_begins_while_all_others_go_on():

@@ -94,9 +94,8 @@ def test_what_nobody_touched_for_long_is_not_built_again(mesh):
     assert len(mesh.builder.orders) == 3
 
 
-def test_of_the_same_bytes_only_the_newest_inputs_are_remembered(mesh, monkeypatch):
-    put = mesh.builder._put
-    monkeypatch.setattr(mesh.builder, "_put", lambda name, content, package=None: put(name, name, package))
+def test_of_the_same_bytes_only_the_newest_inputs_are_remembered(mesh):
+    mesh.builder.content = lambda order: f"{order.name} 1 amd64"
     for number in (2, 3, 4):
         mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content=f"# {number}"))
         mesh.until(lambda number=number: len(mesh.told(e.RequestFinished)) == number)

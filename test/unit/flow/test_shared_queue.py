@@ -21,17 +21,13 @@ def a_mesh(files=FLAT, **more) -> MemoryMesh:
     return MemoryMesh(files, dispatch=Dispatch.SHARED_QUEUE, **more)
 
 
-def world(mesh: MemoryMesh):
-    return mesh.daemons["scheduler"].loop._flow.world
-
-
 def attempts(events):
     return sorted((event.job_id, event.attempt) for event in events)
 
 
 def heard_of(mesh: MemoryMesh, *runners: str):
     """Until the scheduler knows them, so that they share the first jobs."""
-    mesh.until(lambda: set(runners) <= set(world(mesh).runners))
+    mesh.until(lambda: set(runners) <= set(mesh.world.runners))
 
 
 def test_each_job_is_offered_claimed_and_granted_once():
@@ -51,7 +47,7 @@ def test_there_are_never_more_offers_than_free_slots():
     heard_of(mesh, "r1", "r2")
     mesh.ask(*NAMES)
     while not mesh.is_finished():
-        jobs = world(mesh).jobs.values()
+        jobs = mesh.world.jobs.values()
         most = max(most, sum(job.takes_slot for job in jobs))
         mesh.round()
     assert most == 4
@@ -155,7 +151,7 @@ def test_a_pool_with_a_runner_that_takes_no_offers_is_directed():
     mesh = a_mesh(runners=2)
     heard_of(mesh, "r1", "r2")
     for queue in mesh.queues.values():
-        queue._names = ()
+        queue.names = ()
     mesh.wait(4)
     mesh.ask(*NAMES)
     assert mesh.finished().outcome == "success"
@@ -174,7 +170,7 @@ def test_open_offers_survive_a_restart(dies):
     mesh.kill(dies)
     mesh.start(dies)
     if dies == "scheduler":
-        assert [job.state for job in world(mesh).jobs.values()] == [JobState.OFFERED]
+        assert [job.state for job in mesh.world.jobs.values()] == [JobState.OFFERED]
     for name, take in takes.items():
         mesh.queues[name].take = take
     assert mesh.finished().outcome == "success"

@@ -19,11 +19,6 @@ CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool
 PLACE = Partition("cb.state", 0)
 
 
-def documents(state):
-    rows = state._db.execute("SELECT collection, key, parent, rank, body FROM document ORDER BY collection, key")
-    return [(*row[:4], json.loads(row[4])) for row in rows]
-
-
 def on_a_new_host(mesh):
     """The scheduler's machine is gone; another one starts with nothing."""
     mesh.kill("scheduler")
@@ -49,10 +44,10 @@ def test_everything_that_the_scheduler_keeps_comes_back(mesh):
     mesh.finished()
     mesh.wait(1)
     lost, found = on_a_new_host(mesh)
-    assert {row[0] for row in documents(found)} >= {
+    assert {row[0] for row in found.documents()} >= {
         *("requests", "jobs", "built", "offers", "snapshots", "canceled", "ended", "counters"),
     }
-    assert documents(found) == documents(lost)
+    assert found.documents() == lost.documents()
 
 
 def test_a_new_host_starts_nothing_and_says_only_the_last_results_again(mesh):
@@ -98,7 +93,7 @@ def test_a_packet_that_was_cut_off_is_not_taken_and_those_who_come_later_are_tol
     rest = [e.StateChanged.of("requests/q", None), e.StateChanged.of("jobs/q.9", {"request_id": "q"}, "q", 9.0)]
     mesh.broker.append([encode(change, source="s", id="i", time=0.0) for change in rest])
     lost, found = on_a_new_host(mesh)
-    assert documents(found) == documents(lost)
+    assert found.documents() == lost.documents()
     mesh.wait(1)
     mended = {record.key: change_of(record) for record in mesh.broker.logs[PLACE]}
     assert mended[b"requests/q"].parent == "done"

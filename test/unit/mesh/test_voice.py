@@ -5,15 +5,15 @@ import time
 import pytest
 
 from cloud_builder.errors import Fenced
-from cloud_builder.mesh import leader_heartbeat
 from cloud_builder.mesh.changelog import change_of
-from cloud_builder.mesh.leader_heartbeat import Voice
+from cloud_builder.mesh.leader_heartbeat import LONGEST_WORK, Voice
 from cloud_builder.mesh.leadership import Reign
 from cloud_builder.ports.broker import Partition, Record
+from support.waiting import until
 
 
-class Ear:
-    """Hears what is said; `trouble` is raised instead, once."""
+class RecordingSender:
+    """Records what is sent; `trouble` is raised instead, once."""
 
     def __init__(self):
         self.heard, self.trouble = [], None
@@ -24,24 +24,29 @@ class Ear:
             raise trouble
         self.heard += records
 
-    def until(self, number):
-        deadline = time.monotonic() + 10
-        while len(self.heard) < number:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+
+class HandClock:
+    """A clock that a test moves; it counts how often it was read."""
+
+    def __init__(self):
+        self.now, self.reads = 0.0, 0
+
+    def __call__(self):
+        self.reads += 1
+        return self.now
 
 
 @pytest.fixture
 def ear():
-    return Ear()
+    return RecordingSender()
 
 
 @pytest.fixture
 def speaking(ear):
     opened = []
 
-    def speak(every):
-        opened.append(Voice(Reign("one", 3), ear.send, every))
+    def speak(every, clock=time.monotonic):
+        opened.append(Voice(Reign("one", 3), ear.send, every, clock))
         opened[-1].start()
         return opened[-1]
 
@@ -52,7 +57,7 @@ def speaking(ear):
 
 def test_a_loop_that_works_long_is_spoken_for(ear, speaking):
     speaking(0.01)
-    ear.until(2)
+    until(lambda: len(ear.heard) >= 2, "the loop is spoken for")
     said = ear.heard[0]
     put = change_of(Record(Partition(said.topic, 0), 0, said.key, said.value))
     assert (said.topic, said.key) == ("cb.state", b"leader/leader")
@@ -62,18 +67,23 @@ def test_a_loop_that_works_long_is_spoken_for(ear, speaking):
 def test_it_goes_on_after_trouble(ear, speaking):
     ear.trouble = Fenced("another")
     speaking(0.01)
-    ear.until(1)
+    until(lambda: len(ear.heard) >= 1, "the loop is spoken for")
     assert ear.trouble is None
 
 
-def test_a_loop_that_does_nothing_for_minutes_is_not_spoken_for(ear, speaking, monkeypatch):
-    monkeypatch.setattr(leader_heartbeat, "LONGEST_WORK", 0.05)
-    silent = speaking(0.01)
-    deadline = time.monotonic() + 10
-    while time.monotonic() - silent._worked < 0.2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_a_loop_that_does_nothing_for_minutes_is_not_spoken_for(ear, speaking):
+    clock = HandClock()
+    speaking(0.01, clock)
+
+    def wait_for_looks(number):
+        """A look that began before the clock was moved is not one of them."""
+        seen = clock.reads
+        until(lambda: clock.reads > seen + number, "the heartbeat thread looks at the clock")
+
+    clock.now = LONGEST_WORK - 1.0
+    until(lambda: ear.heard, "the loop is spoken for")
+    clock.now = LONGEST_WORK + 1.0
+    wait_for_looks(1)
     heard = len(ear.heard)
-    silent.close()
+    wait_for_looks(5)
     assert len(ear.heard) == heard
-    assert heard <= 6
