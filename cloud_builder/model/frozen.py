@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict
 class Strict(BaseModel):
     """A value that a person writes: an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Lenient(BaseModel):
     """A value that a program sends: an unknown key is ignored, so that newer writers do not stop older readers."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As pydantic's, in a fifth of the time: each step of a job is a copy. Such values have no private or extra

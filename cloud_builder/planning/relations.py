@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from debian.deb822 import PkgRelation
 from debian.debian_support import NativeVersion
 
 from cloud_builder.model.artifact import Artifact
@@ -140,6 +139,8 @@ def _parsed(relation: str) -> tuple[tuple[_Term, ...], ...]:
     dependency too many costs an order, one too few a wrong build. A planner must survive whatever packages say."""
     if not relation:
         return ()
+    from debian.deb822 import PkgRelation  # 4 MB, which a daemon that reads no relation does without
+
     try:
         parsed = cast(Sequence[Sequence[Mapping[str, object]]], PkgRelation.parse_relations(relation))
         return tuple(tuple(map(_term, group)) for group in parsed)

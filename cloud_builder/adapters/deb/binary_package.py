@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-
-from debian.deb822 import Deb822
+from typing import TYPE_CHECKING
 
 from cloud_builder.adapters import process
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import BinaryPackage
+
+if TYPE_CHECKING:
+    from debian.deb822 import Deb822
 
 _OURS = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512")
 _AGAIN = "Build the package again."
@@ -66,6 +68,8 @@ def packages_entry(control: str, filename: str, size: int, sha256: str) -> str:
 
 
 def _parsed(control: str) -> Deb822:
+    from debian.deb822 import Deb822
+
     if len(control) > _MOST:
         message = f"control file of {len(control)} characters, {_MOST} are allowed"
         raise Permanent(message, code="not-a-deb", hint="Look at debian/control, and at what generates it.")

@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
-
-from debian.deb822 import Deb822, Dsc
+from typing import TYPE_CHECKING
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model import lfs
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
 
 from .source_versions import VERSION, version_of_tree, virtual_packages
+
+if TYPE_CHECKING:
+    from debian.deb822 import Deb822
 
 CONTROL = "debian/control"
 _FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
@@ -68,6 +70,8 @@ def _text(read: Read, file: str) -> str:
 
 
 def _of_control(text: str, version: str) -> Metadata:
+    from debian.deb822 import Deb822
+
     _check_lines(text)
     paragraphs = list(Deb822.iter_paragraphs(text.splitlines(), use_apt_pkg=False))
     if not paragraphs or "Source" not in paragraphs[0]:
@@ -87,6 +91,8 @@ def _of_control(text: str, version: str) -> Metadata:
 
 
 def _of_dsc(text: str, file: str) -> Metadata:
+    from debian.deb822 import Dsc
+
     description = Dsc(text.splitlines())
     if "Source" not in description:
         raise BrokenMetadata("no Source field", file=file, line=1, hint="Take the *.dsc that dpkg-source wrote.")

@@ -11,8 +11,6 @@ import os
 import stat
 from pathlib import Path
 
-from debian.deb822 import Changes
-
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.ids import Digest
@@ -46,6 +44,8 @@ def _names(directory: Path) -> list[str]:
 
 def _files_of(changes: Path) -> list[tuple[str, str]]:
     """Names and sha256 sums."""
+    from debian.deb822 import Changes
+
     with changes.open("rb") as file:
         text = file.read(_CHANGES_LIMIT).decode(errors="replace")
     try:

@@ -11,13 +11,14 @@ import hashlib
 import re
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-
-from debian.changelog import Changelog, ChangelogParseError
-from debian.deb822 import Deb822, Dsc
+from typing import TYPE_CHECKING
 
 from cloud_builder.errors import Permanent
 from cloud_builder.model import lfs
 from cloud_builder.ports.recipe import PackageSource
+
+if TYPE_CHECKING:
+    from debian.deb822 import Deb822
 
 DSC, TREE, ORIG = "dsc", "tree", "orig"
 RELATIONS = (
@@ -98,6 +99,8 @@ def _tarballs(directory: Path, name: str, version: str) -> tuple[str, ...]:
 
 
 def _read_dsc(path: Path) -> PackageSource:
+    from debian.deb822 import Dsc
+
     dsc = Dsc(_text(path.parent, path.name))
     name, version = dsc.get("Source", ""), dsc.get("Version", "")
     if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
@@ -134,6 +137,8 @@ def _verify(dsc: Path, name: str, size: int, sha256: str) -> None:
 
 def _last_change(directory: Path) -> tuple[str, str, int]:
     """Source, version and time of the newest entry of debian/changelog."""
+    from debian.changelog import Changelog, ChangelogParseError
+
     try:
         changelog = Changelog(_text(directory, "debian/changelog"), max_blocks=1, strict=True)
         name, version, date = str(changelog.package or ""), str(changelog.full_version or ""), changelog.date
@@ -157,6 +162,8 @@ def _relations(paragraph: Deb822) -> tuple[tuple[str, str], ...]:
 
 
 def _paragraph(directory: Path, name: str) -> Deb822:
+    from debian.deb822 import Deb822
+
     paragraph = next(iter(Deb822.iter_paragraphs(_text(directory, name), use_apt_pkg=False)), None)
     if paragraph is None or "Source" not in paragraph:
         raise _broken(directory, f"{name} does not begin with a Source paragraph", "See Debian policy, chapter 5.2.")
