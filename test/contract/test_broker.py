@@ -16,6 +16,7 @@ from cloud_builder.errors import Retryable
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import TOPICS, Topic
 from cloud_builder.ports.broker import Outgoing, Partition, number_of
+from support.waiting import until
 
 BROKERS = ("memory", "embedded", "embedded_awake", "kafka")
 
@@ -73,18 +74,15 @@ def messages(topic: str, number: int, key: bytes | None = b"k") -> list[Outgoing
     return [Outgoing(topic, key, f"m{index}".encode()) for index in range(number)]
 
 
-def read(consumer, number: int, seconds: float = 15.0):
-    found, until = [], time.monotonic() + seconds
-    while len(found) < number:
-        assert time.monotonic() < until, f"only {len(found)} of {number} came"
-        found += consumer.poll(number - len(found), 0.2)
+def read(consumer, number: int):
+    found = []
+
+    def poll() -> bool:
+        found.extend(consumer.poll(number - len(found), 0.2))
+        return len(found) >= number
+
+    until(poll, lambda: f"{number} records, of which {len(found)} came")
     return found
-
-
-def wait_for(condition, seconds: float = 15.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited too long"
 
 
 def test_a_record_comes_back_whole(topic, producer, open_consumer):
@@ -154,7 +152,7 @@ def nothing_comes_and_is_at_end(consumer):
 def test_an_empty_topic_is_at_its_end(topic, open_consumer):
     consumer = open_consumer(topic)
 
-    wait_for(lambda: nothing_comes_and_is_at_end(consumer))
+    until(lambda: nothing_comes_and_is_at_end(consumer), "the end of the topic")
 
 
 def test_the_end_is_reached_when_all_has_been_returned_and_not_before(topic, producer, open_consumer):
@@ -164,7 +162,7 @@ def test_the_end_is_reached_when_all_has_been_returned_and_not_before(topic, pro
     assert not consumer.is_at_end()
     read(consumer, 1)
 
-    wait_for(lambda: nothing_comes_and_is_at_end(consumer))
+    until(lambda: nothing_comes_and_is_at_end(consumer), "the end of the topic")
 
 
 def test_nothing_is_read_at_its_end_before_the_first_look(topic, producer, open_consumer):
@@ -250,16 +248,14 @@ def test_a_broker_that_goes_away_is_noticed_and_reading_goes_on_when_it_is_back(
     read(consumer, 1)
 
     own_kafka_server.stop()
-    until = time.monotonic() + 8
     with pytest.raises(Retryable):
-        while time.monotonic() < until:
-            consumer.poll(10, 0.05)
+        until(lambda: consumer.poll(10, 0.05), "the consumer to notice")
     with pytest.raises(Retryable):
         producer.send([Outgoing(topic, b"k", b"lost")], 0.5)
 
     own_kafka_server.start()
-    wait_for(lambda: sends(producer, Outgoing(topic, b"k", b"back")))
-    wait_for(lambda: any(record.value == b"back" for record in patient_poll(consumer)))
+    until(lambda: sends(producer, Outgoing(topic, b"k", b"back")), "the broker to be back")
+    until(lambda: any(record.value == b"back" for record in patient_poll(consumer)), "the record after the outage")
     consumer.close()
     producer.close()
 

@@ -17,6 +17,7 @@ from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import BuildRequested, RequestRejected
 from cloud_builder.model.outcome import Role
 from cloud_builder.ports.broker import Outgoing
+from support.waiting import LIMIT, until
 
 
 class Counting:
@@ -54,18 +55,11 @@ def daemon(own_kafka_server, tmp_path):
     broker, state = KafkaBroker(own_kafka_server.settings), SqliteState(tmp_path / "state.sqlite")
     thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
     thread.start()
-    wait_for(lambda: flow.ticks)
+    until(lambda: flow.ticks, "the first tick")
     yield flow, stop, thread
     stop.set()
-    thread.join(10)
+    thread.join(LIMIT)
     state.close()
-
-
-def wait_for(condition, seconds: float = 30.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.02)
 
 
 def answers(broker) -> list[str]:
@@ -84,24 +78,27 @@ def test_a_daemon_lives_through_poison_and_an_outage_and_hands_over(daemon, own_
     client = Client(broker, "test")
 
     client.send(BuildRequested(source="s", all=True, request_id="a"))
-    wait_for(lambda: flow.handled == ["a"])
+    until(lambda: flow.handled == ["a"], "request a")
 
     flow.broken = True
     client.send(BuildRequested(source="s", all=True, request_id="b"))
-    wait_for(lambda: list_dead(broker))
+    until(lambda: list_dead(broker), "the dead letter")
     flow.broken = False
     (letter,) = list_dead(broker)
     assert letter.reason == "ValueError: broken"
     retry(broker, letter.dead_id)
-    wait_for(lambda: flow.handled == ["a", "b"])
+    until(lambda: flow.handled == ["a", "b"], "request b again")
 
     own_kafka_server.stop()
-    wait_for(lambda: any(record.message.startswith("broker unreachable") for record in caplog.records))
+    until(
+        lambda: any("broker unreachable" in record.message for record in caplog.records),
+        "a word on the outage",
+    )
     ticks = flow.ticks
-    wait_for(lambda: flow.ticks > ticks + 3)
+    until(lambda: flow.ticks > ticks + 3, "ticks without a broker")
     own_kafka_server.start()
-    wait_for(lambda: sent(client, BuildRequested(source="s", all=True, request_id="c")))
-    wait_for(lambda: flow.handled == ["a", "b", "c"])
+    until(lambda: sent(client, BuildRequested(source="s", all=True, request_id="c")), "the broker to be back")
+    until(lambda: flow.handled == ["a", "b", "c"], "request c")
     assert [record.message for record in caplog.records].count("broker unreachable, waiting") == 1
 
     begin = time.monotonic()
@@ -117,7 +114,7 @@ def test_plain_json_of_any_client_is_taken_and_broken_json_is_kept(daemon, own_k
     producer = broker.producer()
     producer.send([Outgoing("cb.request", None, b"{")], 10)
     producer.send([Outgoing("cb.request", None, b'{"source": "s", "units": ["a"], "request_id": "ci-1"}')], 10)
-    wait_for(lambda: flow.handled == ["ci-1"])
+    until(lambda: flow.handled == ["ci-1"], "request ci-1")
     (letter,) = list_dead(broker)
     assert "not valid JSON" in letter.reason
     producer.close()

@@ -19,8 +19,7 @@ from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.ports.broker import Outgoing
 from cloud_builder.wiring.broker import read_offer
-
-WITHIN = 30.0
+from support.waiting import until
 
 
 class Memory:
@@ -78,12 +77,13 @@ def offer(pool, queue: str, *jobs: str) -> None:
 
 def taken(member, most: int, number: int):
     """So many offers, in the order in which they came."""
-    found, until = [], time.monotonic() + WITHIN
-    while len(found) < number:
-        assert time.monotonic() < until, f"only {[one.offer.job_id for one in found]} came"
-        found += member.take(most - len(found))
-        if len(found) < number:
-            time.sleep(0.01)
+    found = []
+
+    def take() -> bool:
+        found.extend(member.take(most - len(found)))
+        return len(found) >= number
+
+    until(take, lambda: f"{number} offers, of which {jobs(found)} came")
     return found
 
 

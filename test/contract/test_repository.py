@@ -24,7 +24,7 @@ NAME = RepositoryName("demo-bookworm")
 
 
 @dataclass(frozen=True)
-class Bench:
+class RepositoryUnderTest:
     """`write(package, file)` makes a package file of the adapter's format."""
 
     writer: RepositoryWriter
@@ -40,15 +40,15 @@ class Bench:
         return Artifact(name=file.name, sha256=digest, size=size, kind=ArtifactKind.DEB, package=described)
 
 
-def memory(path: Path) -> Bench:
+def memory(path: Path) -> RepositoryUnderTest:
     def write(package: BinaryPackage, file: Path) -> None:
         file.write_text(f"{package.name} {package.version} {package.architecture}")
 
     store = MemoryStore()
-    return Bench(MemoryRepositories(store), store, write, path)
+    return RepositoryUnderTest(MemoryRepositories(store), store, write, path)
 
 
-def apt(path: Path) -> Bench:
+def apt(path: Path) -> RepositoryUnderTest:
     def write(package: BinaryPackage, file: Path) -> None:
         tree = path / "tree" / package.name
         (tree / "DEBIAN").mkdir(parents=True, exist_ok=True)
@@ -59,12 +59,14 @@ def apt(path: Path) -> Bench:
         process.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", tree, file])
 
     store = MemoryStore()
-    return Bench(AptRepositories(path / "root", store, MemorySigner(), url="http://127.0.0.1"), store, write, path)
+    return RepositoryUnderTest(
+        AptRepositories(path / "root", store, MemorySigner(), url="http://127.0.0.1"), store, write, path
+    )
 
 
 @pytest.fixture(params=[memory, apt], ids=["memory", "apt"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    made: Bench = request.param(tmp_path)
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> RepositoryUnderTest:
+    made: RepositoryUnderTest = request.param(tmp_path)
     return made
 
 
@@ -72,58 +74,58 @@ def listing(*packages: Artifact, suite: str = "bookworm") -> Listing:
     return Listing(NAME, suite, {"amd64": packages})
 
 
-def test_nothing_is_live_before_the_first_publish(bench: Bench) -> None:
-    assert bench.writer.live(NAME) == ""
+def test_nothing_is_live_before_the_first_publish(subject: RepositoryUnderTest) -> None:
+    assert subject.writer.live(NAME) == ""
 
 
-def test_what_was_published_is_live_under_a_number_and_a_digest(bench: Bench) -> None:
-    snapshot = bench.writer.publish(listing(bench.package("a")), at=1e9)
+def test_what_was_published_is_live_under_a_number_and_a_digest(subject: RepositoryUnderTest) -> None:
+    snapshot = subject.writer.publish(listing(subject.package("a")), at=1e9)
     assert re.fullmatch(r"000001-[0-9a-f]{12}", snapshot)
-    assert bench.writer.live(NAME) == snapshot
-    assert bench.writer.live(RepositoryName("other")) == ""
+    assert subject.writer.live(NAME) == snapshot
+    assert subject.writer.live(RepositoryName("other")) == ""
 
 
-def test_an_empty_repository_can_be_published(bench: Bench) -> None:
-    assert bench.writer.publish(listing(), at=1e9) == bench.writer.live(NAME) != ""
+def test_an_empty_repository_can_be_published(subject: RepositoryUnderTest) -> None:
+    assert subject.writer.publish(listing(), at=1e9) == subject.writer.live(NAME) != ""
 
 
-def test_the_same_content_is_the_same_snapshot(bench: Bench) -> None:
-    one = bench.package("a")
-    first = bench.writer.publish(listing(one), at=1e9)
-    assert bench.writer.publish(listing(one), at=2e9, after=first) == first
+def test_the_same_content_is_the_same_snapshot(subject: RepositoryUnderTest) -> None:
+    one = subject.package("a")
+    first = subject.writer.publish(listing(one), at=1e9)
+    assert subject.writer.publish(listing(one), at=2e9, after=first) == first
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
-def test_other_content_is_another_snapshot_with_a_higher_number(bench: Bench, suite: str) -> None:
-    one, two = bench.package("a"), bench.package("a", "2")
+def test_other_content_is_another_snapshot_with_a_higher_number(subject: RepositoryUnderTest, suite: str) -> None:
+    one, two = subject.package("a"), subject.package("a", "2")
     numbers = [
-        int(bench.writer.publish(each, at=1e9, after="000040-x").partition("-")[0])
+        int(subject.writer.publish(each, at=1e9, after="000040-x").partition("-")[0])
         for each in (listing(one), listing(two, suite=suite), listing(one))
     ]
     assert numbers == [41, 42, 43]
 
 
-def test_a_package_says_itself_what_it_is(bench: Bench) -> None:
-    package = bench.package("a", "1:2.0", "all").model_copy(update={"name": "x.deb"})
-    told = bench.writer.inspect(package.model_copy(update={"package": None}))
+def test_a_package_says_itself_what_it_is(subject: RepositoryUnderTest) -> None:
+    package = subject.package("a", "1:2.0", "all").model_copy(update={"name": "x.deb"})
+    told = subject.writer.inspect(package.model_copy(update={"package": None}))
     assert told == package.package
 
 
-def test_what_is_no_package_is_said_to_be_none(bench: Bench, tmp_path: Path) -> None:
+def test_what_is_no_package_is_said_to_be_none(subject: RepositoryUnderTest, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"no")
-    digest, size = bench.store.put(tmp_path / "x")
+    digest, size = subject.store.put(tmp_path / "x")
     with pytest.raises(Permanent) as caught:
-        bench.writer.inspect(Artifact(name="x.deb", sha256=digest, size=size))
+        subject.writer.inspect(Artifact(name="x.deb", sha256=digest, size=size))
     assert caught.value.code == "not-a-deb"
 
 
-def test_a_missing_or_damaged_package_leaves_the_old_snapshot_live(bench: Bench) -> None:
-    first = bench.writer.publish(listing(bench.package("a")), at=1e9)
-    missing = bench.package("b").model_copy(update={"sha256": Digest("0" * 64)})
-    damaged = bench.package("c")
-    bench.store.objects[damaged.sha256] = b"c 1 amd64 damaged"
+def test_a_missing_or_damaged_package_leaves_the_old_snapshot_live(subject: RepositoryUnderTest) -> None:
+    first = subject.writer.publish(listing(subject.package("a")), at=1e9)
+    missing = subject.package("b").model_copy(update={"sha256": Digest("0" * 64)})
+    damaged = subject.package("c")
+    subject.store.objects[damaged.sha256] = b"c 1 amd64 damaged"
     for package, code in ((missing, "object-missing"), (damaged, "object-corrupt")):
         with pytest.raises(Permanent) as caught:
-            bench.writer.publish(listing(package), at=1e9)
+            subject.writer.publish(listing(package), at=1e9)
         assert caught.value.code == code
-    assert bench.writer.live(NAME) == first
+    assert subject.writer.live(NAME) == first

@@ -19,14 +19,14 @@ TEXT = "Origin: here\nDate: now\n- not a dash to lose\n"
 
 
 @dataclass(frozen=True)
-class Bench:
+class SignerUnderTest:
     """`is_valid(content, signature)`: `content` None for a clear-signed text."""
 
     make: Callable[[], Signer]
     is_valid: Callable[[bytes | None, bytes], bool]
 
 
-def memory(path: Path) -> Bench:
+def memory(path: Path) -> SignerUnderTest:
     signer = MemorySigner()
 
     def is_valid(content: bytes | None, signature: bytes) -> bool:
@@ -34,10 +34,10 @@ def memory(path: Path) -> Bench:
             return signer.detach(content) == signature
         return signer.clearsign(signature.decode().split("\n\n", 1)[1].split("-----BEGIN PGP SIG")[0]) == signature
 
-    return Bench(MemorySigner, is_valid)
+    return SignerUnderTest(MemorySigner, is_valid)
 
 
-def gnupg(path: Path) -> Bench:
+def gnupg(path: Path) -> SignerUnderTest:
     def make() -> Signer:
         return GnupgSigner(path / "gnupg", "Test repositories")
 
@@ -48,18 +48,18 @@ def gnupg(path: Path) -> Bench:
         files = [path / "signature", *([path / "content"] if content is not None else [])]
         return process.run(["gpgv", "--keyring", path / "key.gpg", *files], fine=range(3)).status == 0
 
-    return Bench(make, is_valid)
+    return SignerUnderTest(make, is_valid)
 
 
 @pytest.fixture(params=[memory, gnupg], ids=["memory", "gnupg"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    made: Bench = request.param(tmp_path)
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> SignerUnderTest:
+    made: SignerUnderTest = request.param(tmp_path)
     return made
 
 
 @pytest.fixture
-def signer(bench: Bench) -> Iterator[Signer]:
-    signer = bench.make()
+def signer(subject: SignerUnderTest) -> Iterator[Signer]:
+    signer = subject.make()
     yield signer
     signer.close()
 
@@ -70,26 +70,26 @@ def test_the_key_is_named_and_can_be_downloaded(signer: Signer) -> None:
     assert signer.public_key(armored=False) != signer.public_key(armored=True)
 
 
-def test_the_key_stays_the_same_over_lives(bench: Bench, signer: Signer) -> None:
-    again = bench.make()
+def test_the_key_stays_the_same_over_lives(subject: SignerUnderTest, signer: Signer) -> None:
+    again = subject.make()
     assert again.fingerprint == signer.fingerprint
     assert again.public_key(armored=True) == signer.public_key(armored=True)
 
 
-def test_a_clear_signed_text_can_be_read_and_verified(bench: Bench, signer: Signer) -> None:
+def test_a_clear_signed_text_can_be_read_and_verified(subject: SignerUnderTest, signer: Signer) -> None:
     signed = signer.clearsign(TEXT)
     assert b"Origin: here\nDate: now\n" in signed
-    assert bench.is_valid(None, signed)
-    assert not bench.is_valid(None, signed.replace(b"here", b"elsewhere"))
+    assert subject.is_valid(None, signed)
+    assert not subject.is_valid(None, signed.replace(b"here", b"elsewhere"))
 
 
-def test_a_detached_signature_fits_its_content_only(bench: Bench, signer: Signer) -> None:
+def test_a_detached_signature_fits_its_content_only(subject: SignerUnderTest, signer: Signer) -> None:
     signature = signer.detach(TEXT.encode())
-    assert bench.is_valid(TEXT.encode(), signature)
-    assert not bench.is_valid(TEXT.encode() + b"\n", signature)
+    assert subject.is_valid(TEXT.encode(), signature)
+    assert not subject.is_valid(TEXT.encode() + b"\n", signature)
 
 
-def test_threads_can_sign_at_once(bench: Bench, signer: Signer) -> None:
+def test_threads_can_sign_at_once(subject: SignerUnderTest, signer: Signer) -> None:
     with ThreadPoolExecutor(4) as pool:
         signed = list(pool.map(signer.detach, [str(number).encode() for number in range(6)]))
-    assert all(bench.is_valid(str(number).encode(), signature) for number, signature in enumerate(signed))
+    assert all(subject.is_valid(str(number).encode(), signature) for number, signature in enumerate(signed))

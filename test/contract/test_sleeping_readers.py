@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ from cloud_builder.errors import Retryable
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import Topic
 from cloud_builder.ports.broker import Outgoing
+from support.waiting import until
 
 NEVER = 3600.0
 
@@ -54,22 +54,12 @@ def never_checks(monkeypatch):
 def asleep(broker, topic) -> EmbeddedConsumer:
     consumer = broker.consumer({place: end for place, (_, end) in broker.watermarks([topic]).items()})
     assert isinstance(consumer, EmbeddedConsumer)
-    wait_for(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep)
+    until(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep, "the reader to sleep")
     return consumer
 
 
-def next_of(consumer, seconds: float = 20.0):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if records := consumer.poll(10, 0.1):
-            return [record.value for record in records]
-    raise AssertionError("nothing came")
-
-
-def wait_for(condition, seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited too long"
+def next_of(consumer):
+    return [record.value for record in until(lambda: consumer.poll(10, 0.1), "a record")]
 
 
 def send_by_another_program(settings, topic: str) -> None:
@@ -94,7 +84,7 @@ def test_again_and_again(never_checks, broker, topic):
     for number in range(30):
         producer.send([Outgoing(topic, str(number).encode(), str(number).encode())], 10)
         assert next_of(consumer) == [str(number).encode()]
-        wait_for(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep)
+        until(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep, "the reader to sleep")
 
 
 def test_what_is_sent_soon_wakes_too(never_checks, broker, topic):
@@ -106,7 +96,7 @@ def test_what_is_sent_soon_wakes_too(never_checks, broker, topic):
 def test_what_is_posted_wakes_at_the_latest_when_it_has_arrived(never_checks, broker, topic):
     consumer, producer = asleep(broker, topic), broker.producer()
     posted = producer.post([Outgoing(topic, b"k", b"m")] * 1000)
-    wait_for(posted.arrived)
+    until(posted.arrived, "the broker's receipt")
     found = []
     while len(found) < 1000:
         found += next_of(consumer)
@@ -150,10 +140,8 @@ def test_a_reader_that_can_have_no_socket_stays_awake(settings, topic, tmp_path)
 def test_a_broker_that_goes_away_is_noticed_in_sleep(host, broker, topic):
     consumer = asleep(broker, topic)
     host.close()
-    until = time.monotonic() + 30
     with pytest.raises(Retryable, match="cannot be reached"):
-        while time.monotonic() < until:
-            consumer.poll(10, 0.05)
+        until(lambda: consumer.poll(10, 0.05), "the reader to notice")
 
 
 def test_a_new_broker_removes_what_readers_of_the_last_one_left(tmp_path):

@@ -18,34 +18,34 @@ from cloud_builder.ports.store import ObjectStore
 
 
 @dataclass(frozen=True)
-class Bench:
+class StoreUnderTest:
     store: ObjectStore
     damage: Callable[[Digest, bytes], None]
 
 
-def memory(_: Path) -> Bench:
+def memory(_: Path) -> StoreUnderTest:
     store = MemoryStore()
-    return Bench(store, store.objects.__setitem__)
+    return StoreUnderTest(store, store.objects.__setitem__)
 
 
-def directory(path: Path) -> Bench:
+def directory(path: Path) -> StoreUnderTest:
     def damage(digest: Digest, content: bytes) -> None:
         file = path / "store/objects" / digest[:2] / digest
         file.unlink()
         file.write_bytes(content)
 
-    return Bench(DirectoryStore(path / "store"), damage)
+    return StoreUnderTest(DirectoryStore(path / "store"), damage)
 
 
 @pytest.fixture(params=[memory, directory], ids=["memory", "directory"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    made: Bench = request.param(tmp_path)
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUnderTest:
+    made: StoreUnderTest = request.param(tmp_path)
     return made
 
 
 @pytest.fixture
-def store(bench: Bench) -> ObjectStore:
-    return bench.store
+def store(subject: StoreUnderTest) -> ObjectStore:
+    return subject.store
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -107,11 +107,11 @@ def test_an_unknown_object_is_missing(store: ObjectStore, tmp_path: Path, digest
 
 
 @pytest.mark.parametrize("damaged", [b"hellO", b"", b"hello and more"], ids=["flipped", "empty", "longer"])
-def test_damage_is_found_and_never_handed_out(bench: Bench, tmp_path: Path, damaged: bytes) -> None:
-    digest, _ = bench.store.put(written(tmp_path / "in", b"hello"))
-    bench.damage(digest, damaged)
+def test_damage_is_found_and_never_handed_out(subject: StoreUnderTest, tmp_path: Path, damaged: bytes) -> None:
+    digest, _ = subject.store.put(written(tmp_path / "in", b"hello"))
+    subject.damage(digest, damaged)
     out = written(tmp_path / "out", b"old")
-    asks: list[Callable[[], None]] = [lambda: bench.store.verify(digest), lambda: bench.store.fetch(digest, out)]
+    asks: list[Callable[[], None]] = [lambda: subject.store.verify(digest), lambda: subject.store.fetch(digest, out)]
     for ask in asks:
         with pytest.raises(Permanent) as caught:
             ask()
@@ -119,11 +119,11 @@ def test_damage_is_found_and_never_handed_out(bench: Bench, tmp_path: Path, dama
     assert out.read_bytes() == b"old"
 
 
-def test_putting_again_mends_a_truncated_object(bench: Bench, tmp_path: Path) -> None:
-    digest, _ = bench.store.put(written(tmp_path / "in", b"hello"))
-    bench.damage(digest, b"he")
-    bench.store.put(tmp_path / "in")
-    bench.store.verify(digest)
+def test_putting_again_mends_a_truncated_object(subject: StoreUnderTest, tmp_path: Path) -> None:
+    digest, _ = subject.store.put(written(tmp_path / "in", b"hello"))
+    subject.damage(digest, b"he")
+    subject.store.put(tmp_path / "in")
+    subject.store.verify(digest)
 
 
 def test_names_point_at_objects_and_move(store: ObjectStore, tmp_path: Path) -> None:

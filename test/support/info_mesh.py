@@ -22,6 +22,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from support import factories
+from support.waiting import until
 
 REVISION, TREE = "a" * 40, "b" * 40
 TARGET = factories.BOOKWORM
@@ -39,8 +40,7 @@ class InfoMesh:
         self._stop = Event()
         self._thread = Thread(target=self._run)
         self._thread.start()
-        while not self._answers():
-            pass
+        until(self._answers, "cb-info answers")
 
     def _answers(self) -> bool:
         """A new cb-info reads questions from when it is there."""

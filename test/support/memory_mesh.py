@@ -50,11 +50,11 @@ from cloud_builder.planning.schedule.shared_queue import queues_of
 from cloud_builder.ports.broker import Outgoing, Partition, Posted, Record
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.wiring.broker import read_offer
+from support.waiting import LIMIT
 
 URL = "memory:demo"
 TICK = 0.1
 """Seconds by the mesh's clock from one round to the next."""
-_RUNAWAY = 20.0
 
 
 class Killed(BaseException):
@@ -277,7 +277,7 @@ class MemoryMesh:
             time.sleep(0.001)
 
     def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + _RUNAWAY
+        deadline = time.monotonic() + LIMIT
         while not condition():
             assert time.monotonic() < deadline, f"never came: {[type(event).__name__ for event in self.told()[-20:]]}"
             self.round()

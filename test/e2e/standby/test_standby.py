@@ -30,7 +30,7 @@ TARGET = Target(name=f"bookworm.{ARCH}", dist="bookworm", arch=ARCH)
 JOBS = 20
 
 
-class Stage:
+class StandbyMesh:
     """Daemons of one mesh, each scheduler with a home of its own."""
 
     def __init__(self, broker, directory):
@@ -120,16 +120,16 @@ def _unit(name):
 
 
 @pytest.fixture(scope="module")
-def stage(kafka_of_the_module, tmp_path_factory):
-    stage = Stage(kafka_of_the_module.settings, tmp_path_factory.mktemp("standby"))
-    stage.scheduler("one")
-    stage.until(lambda: stage.leader() == ("one", 1), "the first leads")
-    stage.scheduler("two", "--standby")
+def mesh(kafka_of_the_module, tmp_path_factory):
+    mesh = StandbyMesh(kafka_of_the_module.settings, tmp_path_factory.mktemp("standby"))
+    mesh.scheduler("one")
+    mesh.until(lambda: mesh.leader() == ("one", 1), "the first leads")
+    mesh.scheduler("two", "--standby")
     for number in (1, 2):
-        stage.start(f"r{number}", "runner", "--id", f"r{number}", "--slots", "2", CB_RUNNER__PRETEND="0.5")
-    stage.until(lambda: "following" in stage.said("two"), "the second follows")
-    yield stage
-    stage.close()
+        mesh.start(f"r{number}", "runner", "--id", f"r{number}", "--slots", "2", CB_RUNNER__PRETEND="0.5")
+    mesh.until(lambda: "following" in mesh.said("two"), "the second follows")
+    yield mesh
+    mesh.close()
 
 
 @pytest.fixture(scope="module")
@@ -142,65 +142,65 @@ def kafka_of_the_module():
     server.close()
 
 
-def started(stage, request):
-    return [one for one in stage.events("cb.attempt") if isinstance(one, e.AttemptStarted) and request in one.job_id]
+def started(mesh, request):
+    return [one for one in mesh.events("cb.attempt") if isinstance(one, e.AttemptStarted) and request in one.job_id]
 
 
-def test_the_standby_finishes_what_the_killed_leader_began(stage):
-    stage.ask("killed")
-    stage.until(lambda: len(started(stage, "killed")) > 4, "jobs are being built")
-    stage.processes["one"].kill()
-    stage.until(lambda: stage.leader() == ("two", 2), "the standby leads")
-    result = stage.until(lambda: stage.result("killed"), "the request ends")
+def test_the_standby_finishes_what_the_killed_leader_began(mesh):
+    mesh.ask("killed")
+    mesh.until(lambda: len(started(mesh, "killed")) > 4, "jobs are being built")
+    mesh.processes["one"].kill()
+    mesh.until(lambda: mesh.leader() == ("two", 2), "the standby leads")
+    result = mesh.until(lambda: mesh.result("killed"), "the request ends")
     assert [job.outcome for job in result.jobs] == [Outcome.SUCCESS] * JOBS
-    begun = started(stage, "killed")
+    begun = started(mesh, "killed")
     assert {one.attempt for one in begun} == {1}, "a living runner's job was not started again"
     assert len({one.job_id for one in begun}) == len(begun) == JOBS
 
 
-def test_a_killed_leader_comes_back_as_standby(stage):
-    stage.scheduler("one")
-    stage.until(lambda: stage.said("one").count("following"), "it follows")
-    assert "another has led since" in stage.said("one")
-    assert stage.leader() == ("two", 2)
+def test_a_killed_leader_comes_back_as_standby(mesh):
+    mesh.scheduler("one")
+    mesh.until(lambda: mesh.said("one").count("following"), "it follows")
+    assert "another has led since" in mesh.said("one")
+    assert mesh.leader() == ("two", 2)
 
 
-def test_a_frozen_leader_writes_nothing_after_it_was_replaced(stage):
-    stage.ask("frozen")
-    stage.until(lambda: len(started(stage, "frozen")) > 4, "jobs are being built")
-    stage.processes["two"].send_signal(signal.SIGSTOP)
-    stage.until(lambda: stage.leader() == ("one", 3), "the other leads")
-    stage.processes["two"].send_signal(signal.SIGCONT)
-    stage.until(lambda: "replaced, following" in stage.said("two"), "the old one notices")
-    result = stage.until(lambda: stage.result("frozen"), "the request ends")
+def test_a_frozen_leader_writes_nothing_after_it_was_replaced(mesh):
+    mesh.ask("frozen")
+    mesh.until(lambda: len(started(mesh, "frozen")) > 4, "jobs are being built")
+    mesh.processes["two"].send_signal(signal.SIGSTOP)
+    mesh.until(lambda: mesh.leader() == ("one", 3), "the other leads")
+    mesh.processes["two"].send_signal(signal.SIGCONT)
+    mesh.until(lambda: "replaced, following" in mesh.said("two"), "the old one notices")
+    result = mesh.until(lambda: mesh.result("frozen"), "the request ends")
     assert [job.outcome for job in result.jobs] == [Outcome.SUCCESS] * JOBS
-    begun = started(stage, "frozen")
+    begun = started(mesh, "frozen")
     assert len({one.job_id for one in begun}) == len(begun) == JOBS
-    epochs = [one.body["epoch"] for one in stage.events("cb.state") if one.entity_id == "leader/leader"]
+    epochs = [one.body["epoch"] for one in mesh.events("cb.state") if one.entity_id == "leader/leader"]
     assert epochs == sorted(epochs), "nothing of an older reign came after a newer one"
-    results = [one for one in stage.events("cb.result") if one.request_id == "frozen"]
+    results = [one for one in mesh.events("cb.result") if one.request_id == "frozen"]
     assert len(results) == 1
 
 
-def test_a_restarted_leader_that_nobody_replaced_goes_on_at_once(stage):
-    stage.processes["two"].send_signal(signal.SIGSTOP)  # so that the machine has time to start it
-    stage.processes["one"].terminate()
-    assert stage.processes["one"].wait(LIMIT) == 0
-    stage.scheduler("one")
-    stage.until(lambda: stage.leader() == ("one", 4), "it leads again")
-    assert "taking over" not in stage.said("one").rpartition("stopped")[2]
-    stage.processes["two"].send_signal(signal.SIGCONT)
+def test_a_restarted_leader_that_nobody_replaced_goes_on_at_once(mesh):
+    mesh.processes["two"].send_signal(signal.SIGSTOP)  # so that the machine has time to start it
+    mesh.processes["one"].terminate()
+    assert mesh.processes["one"].wait(LIMIT) == 0
+    mesh.scheduler("one")
+    mesh.until(lambda: mesh.leader() == ("one", 4), "it leads again")
+    assert "taking over" not in mesh.said("one").rpartition("stopped")[2]
+    mesh.processes["two"].send_signal(signal.SIGCONT)
 
 
-def test_a_standby_that_was_frozen_does_not_take_its_own_deafness_for_silence(stage):
-    read = len(stage.records("cb.state"))
-    stage.until(lambda: len(stage.records("cb.state")) > read + 2 * 5, "the leader has spoken for a while")
-    assert stage.leader() == ("one", 4)
+def test_a_standby_that_was_frozen_does_not_take_its_own_deafness_for_silence(mesh):
+    read = len(mesh.records("cb.state"))
+    mesh.until(lambda: len(mesh.records("cb.state")) > read + 2 * 5, "the leader has spoken for a while")
+    assert mesh.leader() == ("one", 4)
 
 
-def test_reading_all_topics_again_starts_nothing_while_the_mesh_runs(stage):
+def test_reading_all_topics_again_starts_nothing_while_the_mesh_runs(mesh):
     command = [str(Path(sys.executable).with_name("cb-ctl")), "admin", "replay", "--json"]
-    command += ["--home", str(stage.directory / "one"), "--broker", stage.settings.bootstrap]
+    command += ["--home", str(mesh.directory / "one"), "--broker", mesh.settings.bootstrap]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told
     [row] = json.loads(told.stdout)
@@ -208,18 +208,18 @@ def test_reading_all_topics_again_starts_nothing_while_the_mesh_runs(stage):
     assert (row["jobs_started"], row["events_written"]) == (0, {})
 
 
-def test_a_scheduler_that_would_not_know_of_the_others_does_not_start(stage):
-    assert stage.start("careless", "scheduler").wait(LIMIT) == 3
-    assert "Set scheduler.ha: true" in stage.said("careless")
+def test_a_scheduler_that_would_not_know_of_the_others_does_not_start(mesh):
+    assert mesh.start("careless", "scheduler").wait(LIMIT) == 3
+    assert "Set scheduler.ha: true" in mesh.said("careless")
 
 
-def test_a_scheduler_on_a_new_host_goes_on_from_the_changelog(stage):
+def test_a_scheduler_on_a_new_host_goes_on_from_the_changelog(mesh):
     for name in ("one", "two"):
-        stage.processes.pop(name).kill()
-    before = len(stage.records("cb.job"))
-    stage.scheduler("alone")
-    stage.until(lambda: stage.leader() == ("alone", 5), "it leads")
-    stage.ask("alone", jobs=2)
-    result = stage.until(lambda: stage.result("alone"), "the request ends")
+        mesh.processes.pop(name).kill()
+    before = len(mesh.records("cb.job"))
+    mesh.scheduler("alone")
+    mesh.until(lambda: mesh.leader() == ("alone", 5), "it leads")
+    mesh.ask("alone", jobs=2)
+    result = mesh.until(lambda: mesh.result("alone"), "the request ends")
     assert [job.outcome for job in result.jobs] == [Outcome.SUCCESS] * 2
-    assert all(one.request_id == "alone" for one in stage.events("cb.job")[before:]), "nothing else was told again"
+    assert all(one.request_id == "alone" for one in mesh.events("cb.job")[before:]), "nothing else was told again"

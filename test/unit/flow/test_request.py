@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from hashlib import sha256
 from typing import Any
 
@@ -27,6 +26,7 @@ from cloud_builder.model.outcome import RequestOutcome
 from cloud_builder.model.settings import SourceSettings
 from support.factories import unit_files
 from support.request_harness import DEMO, FILES, URL, RequestHarness
+from support.waiting import until
 from support.work import RecordingWork
 
 BROKEN = {"projects/packages/bad/.cb/cloud_builder.yml": b"schema_version: 1.0\nname: bad\ndistribution: []\n"}
@@ -374,9 +374,7 @@ def test_rolled_back_transaction_loses_nothing(daemon: RequestHarness) -> None:
     with pytest.raises(ZeroDivisionError), daemon.state.transaction():
         work = RecordingWork(daemon.state, daemon.now)
         daemon.flow.tick(work)
-        deadline = time.monotonic() + 10
-        while not work.emitted and time.monotonic() < deadline:
-            daemon.flow.tick(work)
+        until(lambda: daemon.flow.tick(work) or work.emitted, "the request is answered")
         raise ZeroDivisionError
     daemon.flow.restore(daemon.state)
     assert isinstance(daemon.settle()[-1], RequestAccepted)

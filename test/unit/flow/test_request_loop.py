@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -22,6 +21,7 @@ from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import Payload, RequestAccepted, RequestRejected, SourceRevised
 from cloud_builder.model.settings import RequestSettings, SourceSettings
 from cloud_builder.ports.broker import Outgoing, Partition
+from support.waiting import until
 
 CONTROL = "Source: hello\nBuild-Depends: debhelper-compat (= 13)\n\nPackage: hello\nArchitecture: any\n"
 MANIFEST = "schema_version: 0.1\nname: hello\ndistributions:\n  - {dist: bookworm, arch: x86_64}\n"
@@ -67,12 +67,11 @@ class RequestDaemon:
         return [decode(record, "").payload for record in consumer.poll(1000, 0.0)]
 
     def until(self, condition: Callable[[Payload], bool]) -> Payload:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+        def step() -> list[Payload]:
             self.loop.step(Event())
-            if found := [event for event in self.told() if condition(event)]:
-                return found[0]
-        raise AssertionError(self.told())
+            return [event for event in self.told() if condition(event)]
+
+        return until(step, lambda: f"an event after {self.told()}")[0]
 
     def close(self) -> None:
         self.loop.finish()

@@ -14,7 +14,7 @@ from support.scheduler_harness import SchedulerHarness
 MANY = [unit(f"u{number}") for number in range(12)]
 
 
-def bench_with(*wanted, runners=("r1", "r2"), **more):
+def harness_with(*wanted, runners=("r1", "r2"), **more):
     harness = SchedulerHarness(runners=runners, **more)
     harness.deliver(*harness.heartbeats(), harness.snapshot(*MANY), harness.request(*wanted))
     return harness
@@ -57,7 +57,7 @@ def all_die(harness, name):
 
 @pytest.mark.parametrize("confess", [True, False], ids=["it says so itself", "only its new life is seen"])
 def test_a_job_that_takes_down_two_runners_is_a_failure(confess):
-    harness = bench_with("u0")
+    harness = harness_with("u0")
     first = held(harness)[0]
     die(harness, first, confess=confess)
     second = held(harness)[0]
@@ -70,7 +70,7 @@ def test_a_job_that_takes_down_two_runners_is_a_failure(confess):
 
 
 def test_a_confession_and_a_heartbeat_of_the_same_death_count_once():
-    harness = bench_with("u0")
+    harness = harness_with("u0")
     order = held(harness)[0]
     begin(harness, order)
     harness.holding[order.runner_id].clear()
@@ -94,7 +94,7 @@ def freeze(harness, seconds):
 
 
 def test_frozen_runners_that_come_back_did_not_die_of_it():
-    harness = bench_with("u0", max_errors=50)
+    harness = harness_with("u0", max_errors=50)
     for _ in range(4):
         freeze(harness, 15)
         harness.wait(40)
@@ -103,7 +103,7 @@ def test_frozen_runners_that_come_back_did_not_die_of_it():
 
 
 def test_two_runners_that_stay_silent_make_a_job_a_failure_before_a_third_one_gets_it():
-    harness = bench_with("u0", runners=("r1", "r2", "r3"), max_errors=50)
+    harness = harness_with("u0", runners=("r1", "r2", "r3"), max_errors=50)
     for _ in range(2):
         [order] = held(harness)
         begin(harness, order)
@@ -118,7 +118,7 @@ def test_two_runners_that_stay_silent_make_a_job_a_failure_before_a_third_one_ge
 
 
 def test_of_the_jobs_that_ran_beside_it_none_is_blamed_with_it():
-    harness = bench_with(*(f"u{number}" for number in range(6)), runners=("r1", "r2"), slots=3)
+    harness = harness_with(*(f"u{number}" for number in range(6)), runners=("r1", "r2"), slots=3)
     for _ in range(20):
         if any(verdict.code for verdict in harness.of(e.JobFinished)):
             break
@@ -137,7 +137,7 @@ def test_of_the_jobs_that_ran_beside_it_none_is_blamed_with_it():
 
 
 def test_another_request_for_the_same_inputs_does_not_take_down_more_runners():
-    harness = bench_with("u0")
+    harness = harness_with("u0")
     harness.deliver(harness.request("u0", id="twin"))
     for _ in range(2):
         die(harness, held(harness)[0])
@@ -146,7 +146,7 @@ def test_another_request_for_the_same_inputs_does_not_take_down_more_runners():
 
 
 def test_a_restarted_scheduler_still_counts_deaths():
-    harness = bench_with("u0")
+    harness = harness_with("u0")
     for _ in range(2):
         [order] = held(harness)
         begin(harness, order)
@@ -193,7 +193,7 @@ def worked_off(harness, bad):
 
 
 def test_a_runner_that_errs_again_and_again_gets_no_more_work_and_is_told_why():
-    harness = bench_with(*(f"u{number}" for number in range(12)), max_errors=50)
+    harness = harness_with(*(f"u{number}" for number in range(12)), max_errors=50)
     worked_off(harness, bad="r1")
     assert set(harness.outcomes().values()) == {"success"}
     [first, *_] = harness.of(e.RunnerSetAside)
@@ -203,7 +203,7 @@ def test_a_runner_that_errs_again_and_again_gets_no_more_work_and_is_told_why():
 
 
 def test_after_a_pause_it_gets_one_job_and_with_that_it_is_trusted_again():
-    harness = bench_with(*(f"u{number}" for number in range(12)), runners=("r1",), slots=4, max_errors=50)
+    harness = harness_with(*(f"u{number}" for number in range(12)), runners=("r1",), slots=4, max_errors=50)
     set_aside(harness, "r1")
     while harness.holding["r1"]:
         err(harness, "r1")
@@ -221,7 +221,7 @@ def test_after_a_pause_it_gets_one_job_and_with_that_it_is_trusted_again():
 
 def aside_with_a_canary():
     """r1, whose pause is over, has its one job; r2 has work for long."""
-    harness = bench_with(*(f"u{number}" for number in range(12)), runners=("r1", "r2"), max_errors=50)
+    harness = harness_with(*(f"u{number}" for number in range(12)), runners=("r1", "r2"), max_errors=50)
     set_aside(harness, "r1")
     harness.deliver(e.BuildCancelRequested(request_id="q"))
     harness.holding["r2"].clear()
@@ -272,7 +272,7 @@ def test_a_runner_that_is_set_aside_keeps_nobody_waiting_where_others_have_room(
 
 
 def test_what_waits_for_runners_that_are_all_set_aside_says_so():
-    harness = bench_with(*(f"u{number}" for number in range(6)), runners=("r1",), max_errors=50)
+    harness = harness_with(*(f"u{number}" for number in range(6)), runners=("r1",), max_errors=50)
     set_aside(harness, "r1")
     harness.wait(20)
     told = {event.job_id for event in harness.of(e.JobBlocked) if "set aside (r1)" in event.reason}
@@ -280,7 +280,7 @@ def test_what_waits_for_runners_that_are_all_set_aside_says_so():
 
 
 def test_how_far_a_runner_is_trusted_survives_a_restart_of_the_scheduler():
-    harness = bench_with(*(f"u{number}" for number in range(6)), runners=("r1",), max_errors=50)
+    harness = harness_with(*(f"u{number}" for number in range(6)), runners=("r1",), max_errors=50)
     set_aside(harness, "r1")
     harness.boot()
     before = len(harness.starts)

@@ -18,6 +18,7 @@ from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import BuildRequested, RequestRejected
 from cloud_builder.model.outcome import Role
 from cloud_builder.ports.broker import Outgoing, Partition
+from support.waiting import until
 
 INTAKE = Partition("cb.intake", 0)
 
@@ -343,7 +344,7 @@ def test_a_daemon_waits_for_a_broker_that_is_not_there_yet(broker, state):
     thread.start()
     broker.plug()
     send(broker, "a")
-    wait_for(lambda: flow.handled == ["a"])
+    until(lambda: flow.handled == ["a"], "request a")
     stop.set()
     thread.join(5)
     assert not thread.is_alive()
@@ -354,7 +355,7 @@ def test_when_told_to_stop_it_hands_over_and_sends_its_last_words(broker, state)
     thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
     thread.start()
     send(broker, "a")
-    wait_for(lambda: flow.handled == ["a"])
+    until(lambda: flow.handled == ["a"], "request a")
     stop.set()
     thread.join(5)
 
@@ -367,7 +368,7 @@ def test_when_told_to_stop_without_a_broker_it_ends_within_five_seconds(broker, 
     state = SqliteState(tmp_path / "state.db")
     thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
     thread.start()
-    wait_for(lambda: "tick" in flow.calls)
+    until(lambda: "tick" in flow.calls, "a tick")
     broker.unplug()
     begin = time.monotonic()
     stop.set()
@@ -395,10 +396,3 @@ def test_what_follows_from_an_event_carries_its_trace(broker, state):
     steps(started(Counting(), broker, state))
 
     assert trace in dict(broker.logs[INTAKE][0].headers)["traceparent"].decode()
-
-
-def wait_for(condition, seconds: float = 5.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.005)

@@ -13,7 +13,7 @@ from cloud_builder.ports.broker import Outgoing, Partition
 STATE = "cb.state"
 
 
-class Stage:
+class FollowedChangelog:
     """A changelog, a follower of it, and a clock moved by hand."""
 
     def __init__(self):
@@ -43,71 +43,71 @@ class Stage:
 
 
 @pytest.fixture
-def stage():
-    return Stage()
+def changelog():
+    return FollowedChangelog()
 
 
-def test_a_leader_is_silent_from_when_all_was_read(stage):
-    follower = stage.follower = stage.follow()
+def test_a_leader_is_silent_from_when_all_was_read(changelog):
+    follower = changelog.follower = changelog.follow()
     assert follower.silence == 0
-    stage.passes(follower, 0.5)
+    changelog.passes(follower, 0.5)
     assert (follower.silence, follower.leader) == (0, Reign("one", 3))
-    stage.passes(follower, 9)
+    changelog.passes(follower, 9)
     assert follower.silence == 9
 
 
-def test_a_leader_that_speaks_is_not_silent(stage):
-    follower = stage.follow()
-    stage.passes(follower, 20, says=True)
+def test_a_leader_that_speaks_is_not_silent(changelog):
+    follower = changelog.follow()
+    changelog.passes(follower, 20, says=True)
     assert follower.silence == 0
 
 
-def test_who_did_not_listen_heard_no_silence(stage):
-    follower = stage.follow()
-    stage.passes(follower, 8)
-    stage.now += 1000
+def test_who_did_not_listen_heard_no_silence(changelog):
+    follower = changelog.follow()
+    changelog.passes(follower, 8)
+    changelog.now += 1000
     follower.step(0.0)
     assert follower.silence == 0
 
 
-def test_a_follower_has_what_the_leader_told_and_where_it_had_read_to(stage):
+def test_a_follower_has_what_the_leader_told_and_where_it_had_read_to(changelog):
     place = Partition("cb.intake", 0)
-    stage.broker.append([Outgoing("cb.runner", b"r", b"x")] * 3)
-    follower = stage.follow()
-    stage.passes(follower, 1)
-    stage.tell("requests/r", None)
-    stage.tell("requests/s", {"sequence": 2}, "open", 2.0, read=5)
+    changelog.broker.append([Outgoing("cb.runner", b"r", b"x")] * 3)
+    follower = changelog.follow()
+    changelog.passes(follower, 1)
+    changelog.tell("requests/r", None)
+    changelog.tell("requests/s", {"sequence": 2}, "open", 2.0, read=5)
     follower.drain(lambda: None)
-    assert [key for key, _ in stage.state.find("requests")] == ["s"]
-    positions = stage.state.positions(stage.broker.incarnation())
+    assert [key for key, _ in changelog.state.find("requests")] == ["s"]
+    positions = changelog.state.positions(changelog.broker.incarnation())
     assert (positions[place], positions[Partition("cb.runner", 0)]) == (5, 3)
 
 
-def test_a_follower_goes_on_where_it_stopped(stage):
-    stage.passes(stage.follow(), 1)
-    with stage.state.transaction():
-        stage.state.delete("requests", "r")
-    stage.tell("requests/s", {"sequence": 2}, "open", 2.0)
-    stage.passes(stage.follow(), 1)
-    assert [key for key, _ in stage.state.find("requests")] == ["s"]
+def test_a_follower_goes_on_where_it_stopped(changelog):
+    changelog.passes(changelog.follow(), 1)
+    with changelog.state.transaction():
+        changelog.state.delete("requests", "r")
+    changelog.tell("requests/s", {"sequence": 2}, "open", 2.0)
+    changelog.passes(changelog.follow(), 1)
+    assert [key for key, _ in changelog.state.find("requests")] == ["s"]
 
 
-def test_what_is_no_change_is_passed_over(stage):
-    stage.broker.append(
+def test_what_is_no_change_is_passed_over(changelog):
+    changelog.broker.append(
         [Outgoing(STATE, b"jobs/1", b'{"x'), Outgoing(STATE, b"j\xff", b"{}"), Outgoing(STATE, None, b"")]
     )
-    stage.lead("two", 4)
-    follower = stage.follow()
-    stage.passes(follower, 1)
+    changelog.lead("two", 4)
+    follower = changelog.follow()
+    changelog.passes(follower, 1)
     assert follower.leader == Reign("two", 4)
 
 
 @pytest.mark.parametrize("behind", [0, 1, 30_000])
-def test_the_last_reign_is_found_from_the_end(stage, behind):
-    stage.lead("two", 4)
+def test_the_last_reign_is_found_from_the_end(changelog, behind):
+    changelog.lead("two", 4)
     record = encode(StateChanged.of("jobs/1", {}), source="s", id="i", time=0.0)
-    stage.broker.append([record] * behind)
-    assert last_reign(stage.broker) == Reign("two", 4)
+    changelog.broker.append([record] * behind)
+    assert last_reign(changelog.broker) == Reign("two", 4)
 
 
 def test_nobody_led_yet():
@@ -116,12 +116,12 @@ def test_nobody_led_yet():
     assert last_reign(broker) is None
 
 
-def test_whose_state_it_is(stage):
-    assert leadership.is_fresh(stage.state)
-    assert not leadership.is_a_copy(stage.state)
-    follower = stage.follow()
-    assert leadership.is_a_copy(stage.state)
-    stage.passes(follower, 1)
-    leadership.begin(stage.state)
-    assert leadership.was_led_with(stage.state)
-    assert not leadership.is_a_copy(stage.state)
+def test_whose_state_it_is(changelog):
+    assert leadership.is_fresh(changelog.state)
+    assert not leadership.is_a_copy(changelog.state)
+    follower = changelog.follow()
+    assert leadership.is_a_copy(changelog.state)
+    changelog.passes(follower, 1)
+    leadership.begin(changelog.state)
+    assert leadership.was_led_with(changelog.state)
+    assert not leadership.is_a_copy(changelog.state)
