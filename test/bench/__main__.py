@@ -1,6 +1,8 @@
 """`make bench`: every figure of ours beside its baseline, measured in the same run.
 
-    python -m bench [PART…] [--scale F]    parts: dispatch package root cli footprint load restart plan simulate
+    PYTHONPATH=test python -m bench [PART…] [--scale F]
+
+Parts: dispatch package root cli footprint load restart plan simulate.
 
 Prints a table and writes build/bench/latest.json. A part that cannot run here says so in a line and is left out."""
 

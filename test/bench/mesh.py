@@ -13,11 +13,11 @@ from bench.processes import Program, Skipped, directory, python
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.mesh.codec import Undecodable, decode, encode
 from cloud_builder.model import events as e
-from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import TOPICS
 from cloud_builder.model.unit import Target, Unit
 from cloud_builder.ports.broker import Partition, Record
+from support.factories import unit
 from support.kafka_server import KafkaMissing, find_server
 
 TARGET = Target(name=f"bookworm.{platform.machine()}", dist="bookworm", arch=platform.machine())
@@ -85,7 +85,7 @@ class BenchMesh:
                     parts=len(parts),
                 )
             )
-        return [unit.path for unit in made]
+        return [each.path for each in made]
 
     def accept(self, *units: str) -> str:
         """A request for these units; its id."""
@@ -180,16 +180,5 @@ def running(runners: int, slots: int, **settings: str) -> Iterator[BenchMesh]:
 
 
 def _unit(name: str) -> Unit:
-    tree = uuid4().hex + "0" * 8
-    return Unit(
-        path=f"packages/{name}",
-        directory=f"projects/packages/{name}",
-        name=name,
-        kind=Kind.PACKAGE,
-        tree=tree,
-        targets=(TARGET,),
-        provides=(name,),
-        build_depends="debhelper-compat (= 13)",
-        buildroot="0" * 64,
-        repositories="1" * 64,
-    )
+    inputs = {"tree": uuid4().hex + "0" * 8, "buildroot": "0" * 64, "repositories": "1" * 64}
+    return unit(name, "debhelper-compat (= 13)", path=f"packages/{name}", targets=(TARGET,), **inputs)

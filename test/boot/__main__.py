@@ -4,6 +4,8 @@ A Debian 12 guest (QEMU, no KVM needed) is made as doc/how-to/run-as-services.md
 commands are run. Then systemd starts the daemons, which talk to a real Kafka on this machine, build, are killed, and
 are asked to hold their limits: inside/. About half an hour on two quiet processors.
 
+Without make: `PYTHONPATH=test .venv/bin/python -m boot`.
+
 --prepare-inside  KIWI prepares the build root in the guest, too (else the object store has it)
 --only WORDS      of the checks that others do not need, those whose name has these words; no second boot
 --minutes N       give up after so long (90)

@@ -1,5 +1,7 @@
 """`make chaos`: the mesh under fire, seed after seed. A failing seed prints its schedule and replays with SEED=n.
 
+Without make: `PYTHONPATH=test .venv/bin/python -m chaos --short`.
+
 --seeds N      how many, from --first on
 --seed N       this one alone
 --jobs N       units in the tree, each at least one job (20)

@@ -43,13 +43,6 @@ def broker(request):
 
 
 @pytest.fixture
-def topic(broker) -> str:
-    name = f"cb.test-{uuid4().hex[:8]}"
-    broker.ensure_topics([Topic(name, Role.CLIENT)])
-    return name
-
-
-@pytest.fixture
 def producer(broker):
     found = broker.producer()
     yield found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer as PlainProducer
@@ -36,13 +35,6 @@ def settings(host):
 @pytest.fixture
 def broker(settings):
     return KafkaBroker(settings)
-
-
-@pytest.fixture
-def topic(broker) -> str:
-    name = f"cb.test-{uuid4().hex[:8]}"
-    broker.ensure_topics([Topic(name, Role.CLIENT)])
-    return name
 
 
 @pytest.fixture

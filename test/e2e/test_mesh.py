@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.ctl_mesh import UNITS, CtlMesh, ExampleSource
+from support.ctl_mesh import UNITS, CtlMesh, ExampleSource, debs
 from support.waiting import LIMIT
 
 CHAIN = dict.fromkeys(UNITS, "success")
@@ -22,11 +22,6 @@ REUSED = dict.fromkeys(UNITS, "reused")
 
 def outcomes(answer):
     return {job["unit"]: job["outcome"] for job in answer["jobs"]}
-
-
-def debs(answer):
-    artifacts = [artifact for job in answer["jobs"] for artifact in job["artifacts"]]
-    return {artifact["name"]: artifact["sha256"] for artifact in artifacts if artifact["name"].endswith(".deb")}
 
 
 @pytest.fixture(scope="module")

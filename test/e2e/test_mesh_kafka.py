@@ -11,7 +11,7 @@ import pytest
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.topics import QUEUE
-from support.ctl_mesh import UNITS, Account, CtlMesh, ExampleSource
+from support.ctl_mesh import UNITS, Account, CtlMesh, ExampleSource, debs
 from support.kafka_server import find_server
 
 
@@ -45,11 +45,6 @@ def on_kafka(dispatch, cluster, ours, own_cache, own_home):
         yield mesh, source, mesh.request("--all")
     finally:
         mesh.down()
-
-
-def debs(answer):
-    artifacts = [artifact for job in answer["jobs"] for artifact in job["artifacts"]]
-    return {artifact["name"]: artifact["sha256"] for artifact in artifacts if artifact["name"].endswith(".deb")}
 
 
 def test_the_chain_is_built_over_kafka(on_kafka):

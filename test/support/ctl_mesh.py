@@ -202,6 +202,12 @@ class CtlMesh:
         return until(found, lambda: f"{what}\n{self.logs()}\n", LONG / 2)
 
 
+def debs(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Returns name and sha256 of each Debian package that a request, as `--json` prints it, has made."""
+    artifacts = [artifact for job in answer["jobs"] for artifact in job["artifacts"]]
+    return {artifact["name"]: artifact["sha256"] for artifact in artifacts if artifact["name"].endswith(".deb")}
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -20,9 +20,10 @@ import pytest
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.mesh.codec import Undecodable, decode, encode
 from cloud_builder.model import events as e
-from cloud_builder.model.outcome import Kind, Outcome
+from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.topics import TOPICS
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.unit import Target
+from support.factories import unit
 from support.waiting import LIMIT, until
 
 ARCH = platform.machine()
@@ -66,7 +67,7 @@ class StandbyMesh:
         self.send(
             e.SourceRevised(source="s", url="file:///x", branch="main", revision=revision, followed=False, units=units),
             e.RequestAccepted(
-                request_id=request, source="s", ref="main", revision=revision, units=[unit.path for unit in units],
+                request_id=request, source="s", ref="main", revision=revision, units=[each.path for each in units],
                 publish=False, accepted_at=time.time(),
             ),
         )  # fmt: skip
@@ -112,11 +113,8 @@ class StandbyMesh:
 
 
 def _unit(name):
-    return Unit(
-        path=f"packages/{name}", directory=f"projects/packages/{name}", name=name, kind=Kind.PACKAGE,
-        tree=uuid4().hex + "00000000", targets=(TARGET,), provides=(name,), build_depends="debhelper",
-        buildroot="0" * 64, repositories="1" * 64,
-    )  # fmt: skip
+    inputs = {"tree": uuid4().hex + "00000000", "buildroot": "0" * 64, "repositories": "1" * 64}
+    return unit(name, "debhelper", path=f"packages/{name}", targets=(TARGET,), **inputs)
 
 
 @pytest.fixture(scope="module")

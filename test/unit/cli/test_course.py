@@ -17,10 +17,9 @@ from cloud_builder.flow.info.queries import Desk, answer
 from cloud_builder.mesh.write_buffer import Pending
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.model.unit import Target
 from cloud_builder.planning.schedule.queue import Rules
+from support.factories import BOOKWORM
 
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 JOBS = 20_000
 
 
@@ -65,7 +64,7 @@ def queued(number: int) -> e.JobEvent:
 
 
 def of(event: type[e.JobEvent], number: int, **more: Any) -> e.JobEvent:
-    about = {"request_id": "r", "source": "demo", "revision": "b" * 40, "target": TARGET, "at": 900.0}
+    about = {"request_id": "r", "source": "demo", "revision": "b" * 40, "target": BOOKWORM, "at": 900.0}
     return event(job_id=f"r.{number}", unit=f"packages/u{number}", **{**about, **more})
 
 

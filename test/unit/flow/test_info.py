@@ -14,7 +14,7 @@ from cloud_builder.flow.info import InfoFlow, livelog
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.model.unit import Problem, Target
+from cloud_builder.model.unit import Problem
 from cloud_builder.ports.state import Documents
 from support import factories
 from support.work import ReceivedEvent, RecordingWork
@@ -22,7 +22,7 @@ from support.work import ReceivedEvent, RecordingWork
 REVISION = "a" * 40
 TREE = "b" * 40
 DIGEST = "c" * 64
-TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+TARGET = factories.BOOKWORM
 LOG = Artifact(name="build.log", sha256=DIGEST, size=10, kind=ArtifactKind.LOG)
 DEB = Artifact(name="hello_1_amd64.deb", sha256="d" * 64, size=99, kind=ArtifactKind.DEB)
 

@@ -12,11 +12,11 @@ from cloud_builder.planning.schedule.locality import root_word
 from cloud_builder.planning.schedule.match import match, ticket_of
 from cloud_builder.planning.schedule.queue import Rules, restored
 from cloud_builder.planning.schedule.unschedulable import lacking
-from support.factories import job, runner
+from support.factories import BOOKWORM, job, runner
 
-X86 = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
+X86 = BOOKWORM
 ARM = Target(name="bookworm.aarch64", dist="bookworm", arch="aarch64")
-BIG = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64", runner_group="big")
+BIG = BOOKWORM.model_copy(update={"runner_group": "big"})
 GIB = 1024**3
 
 
