@@ -2,7 +2,7 @@
 
     PYTHONPATH=test python -m bench [PART…] [--scale F]
 
-Parts: dispatch package root cli footprint load restart plan simulate.
+Parts: dispatch package root cli footprint idle load restart plan simulate.
 
 Prints a table and writes build/bench/latest.json. A part that cannot run here says so in a line and is left out."""
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.figures import Figure, table, write
 from bench.processes import Skipped
 
-PARTS = ("cli", "footprint", "dispatch", "load", "root", "package", "restart", "plan", "simulate")
+PARTS = ("cli", "footprint", "idle", "dispatch", "load", "root", "package", "restart", "plan", "simulate")
 LATEST = Path(__file__).parents[2] / "build" / "bench" / "latest.json"
 
 
