@@ -104,8 +104,8 @@ def show_sources() -> None:
 
 def send_source(mesh: Session, name: str, url: str, branch: str = "") -> None:
     """Announces a source. Rejected for a name that cannot be one."""
-    from cloud_builder.model.events import SOURCE_NAME, SourceAddRequested
-    from cloud_builder.model.ids import SourceName
+    from cloud_builder.model.events import SourceAddRequested
+    from cloud_builder.model.ids import SOURCE_NAME, SourceName
 
     if not re.match(SOURCE_NAME, name):
         hint = "Lower-case letters, digits, '.', '+', '-'; it begins with a letter or digit."

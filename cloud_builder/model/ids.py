@@ -16,6 +16,8 @@ QueryId = NewType("QueryId", str)
 
 SourceName = NewType("SourceName", str)
 """The short name a git repository goes by."""
+SOURCE_NAME = r"^[a-z0-9][a-z0-9.+-]{0,62}$"
+"""The pattern of a SourceName."""
 
 Revision = NewType("Revision", str)
 """A git commit, 40 hex digits."""

@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import Field
 
 from .dispatch import Dispatch
-from .events import SOURCE_NAME
 from .frozen import Strict
+from .ids import SOURCE_NAME
 from .limits import Limits
 
 

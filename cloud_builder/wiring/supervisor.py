@@ -16,27 +16,21 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from http import HTTPStatus
-from http.client import HTTPException
 from pathlib import Path
 from threading import Event
-from urllib.request import ProxyHandler, build_opener
 
-from cloud_builder.errors import CloudBuilderError, ExitCode, Rejected, Retryable
+from cloud_builder.errors import CloudBuilderError, ExitCode, Rejected
 from cloud_builder.mesh import logs
-from cloud_builder.mesh.client import Client
 from cloud_builder.model.settings import BrokerSettings
 
 from . import broker as brokers
 from . import parent_death, rundir, stop_signals
 from .children import Child, stop_in_order
-from .settings import load
+from .readiness import ReadinessCheck
 
 STOP_ORDER = ("request", "runner", "scheduler", "collector", "info")
 """Runners before the scheduler: what they hand back is heard, even when the broker forgets everything at its end."""
 TEND_EVERY = 0.2
-ASK_WITHIN = 5.0
-"""Seconds. An answer that always came later, on a busy machine, would keep the mesh from ever being up."""
 
 _LOG = logging.getLogger("cb.up")
 
@@ -118,21 +112,20 @@ class Supervisor:
         broker = self._broker.model_dump_json()
         return {**os.environ, **self._plan.environment, "CB_BROKER": broker, "PYTHONUNBUFFERED": "1"}
 
-    def _health_url(self) -> str:
-        said = load(self._plan.home, environ=self._environment()).collector
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(said.host, said.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{said.port}/health"
-
     def _tend_until(self, stop: Event) -> None:
-        with ExitStack() as stack:
-            asking = Asking(self._broker, stack, self._health_url())
-            while not stop.is_set():
+        readiness = ReadinessCheck(self._plan.home, self._plan.runners, self._environment())
+        try:
+            while self._stage and not stop.is_set():
                 self._tend()
-                if self._stage and (missing := self._unwell() or asking.missing(self._plan.runners)) != self._stage:
+                if missing := self._unwell():
+                    readiness.end()
+                else:
+                    missing = readiness.missing()
+                if missing != self._stage:
                     self._say(missing)
-                if not self._stage:
-                    break
                 stop.wait(TEND_EVERY)
+        finally:
+            readiness.end()
         while not stop.is_set():
             self._tend()
             stop.wait(TEND_EVERY)
@@ -160,36 +153,6 @@ class Supervisor:
         me = rundir.process("supervisor", os.getpid())
         broker = "embedded" if self._broker.embedded else self._broker.bootstrap
         rundir.write_up(self._plan.home, rundir.Up(me, children, broker, self._stage, dying))
-
-
-class Asking:
-    """Whether the mesh is whole, as cb-info sees it."""
-
-    def __init__(self, broker: BrokerSettings, stack: ExitStack, health_url: str) -> None:
-        self._health_url = health_url
-        connection = brokers.connect(broker)
-        stack.callback(connection.close)
-        self._client = Client(connection, "cb-up")
-        stack.callback(self._client.close)
-
-    def missing(self, runners: int) -> str:
-        """What is being waited for; empty when nothing is."""
-        try:
-            answer = self._client.ask("runners", {}, ASK_WITHIN)
-        except Retryable:
-            return "waiting for cb-info to answer"
-        rows = answer.data["items"] if answer.data else []
-        online = sum(row["state"] == "online" for row in rows)
-        if online < runners:
-            return f"waiting for runners ({online} of {runners})"
-        return "" if self._is_serving() else f"waiting for cb-collector at {self._health_url}"
-
-    def _is_serving(self) -> bool:
-        try:
-            with build_opener(ProxyHandler({})).open(self._health_url, timeout=ASK_WITHIN) as answer:
-                return bool(answer.status == HTTPStatus.OK)
-        except (OSError, HTTPException):
-            return False
 
 
 def only_one(home: Path) -> ExitStack:

@@ -12,7 +12,7 @@ from .dead_letter import MessageDead
 from .hold import Hold, HoldKind
 from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised, SourceTroubled
 from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, StateChanged
-from .payload import REQUEST_ID, SOURCE_NAME, Payload
+from .payload import REQUEST_ID, Payload
 from .plan import PlanDrawn, PlannedJob, PlanTotals, PlanVerdict
 from .query import InfoAnswered, InfoAsked
 from .queue import AttemptClaimed, ClaimRefused, JobOffered
@@ -23,7 +23,6 @@ from .runner import AttemptFinished, AttemptStarted, LogAppended, RunnerDraining
 
 __all__ = [
     "REQUEST_ID",
-    "SOURCE_NAME",
     "AttemptClaimed",
     "AttemptFinished",
     "AttemptStarted",

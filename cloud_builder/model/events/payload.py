@@ -7,7 +7,6 @@ from typing import ClassVar
 from cloud_builder.model.frozen import Lenient
 
 REQUEST_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-SOURCE_NAME = r"^[a-z0-9][a-z0-9.+-]{0,62}$"
 
 
 class Payload(Lenient):

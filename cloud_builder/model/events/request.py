@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from cloud_builder.model.ids import (
+    SOURCE_NAME,
     RequestId,
     SourceName,
 )
 from cloud_builder.model.priority import Priority
 
-from .payload import REQUEST_ID, SOURCE_NAME, Payload
+from .payload import REQUEST_ID, Payload
 
 MOST_UNITS = 20_000
 """Names in one request; whoever wants more says `all`."""
