@@ -11,9 +11,9 @@ from cloud_builder.errors import Fenced, Rejected, Retryable
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import Topic
 from cloud_builder.ports.broker import Outgoing, Partition
-from support.waiting import until
+from support.waiting import LIMIT, until
 
-WITHIN = 60.0
+WITHIN = LIMIT
 
 
 def patiently(action):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from threading import Event, Thread
 
 import pytest
@@ -101,10 +100,9 @@ def test_a_daemon_lives_through_poison_and_an_outage_and_hands_over(daemon, own_
     until(lambda: flow.handled == ["a", "b", "c"], "request c")
     assert [record.message for record in caplog.records].count("broker unreachable, waiting") == 1
 
-    begin = time.monotonic()
     stop.set()
-    thread.join(10)
-    assert time.monotonic() - begin < 5
+    thread.join(LIMIT)
+    assert not thread.is_alive()
     assert list(dict.fromkeys(answers(broker))) == ["a", "b", "c", "last"]
 
 
@@ -112,8 +110,8 @@ def test_plain_json_of_any_client_is_taken_and_broken_json_is_kept(daemon, own_k
     flow, _, _ = daemon
     broker = KafkaBroker(own_kafka_server.settings)
     producer = broker.producer()
-    producer.send([Outgoing("cb.request", None, b"{")], 10)
-    producer.send([Outgoing("cb.request", None, b'{"source": "s", "units": ["a"], "request_id": "ci-1"}')], 10)
+    producer.send([Outgoing("cb.request", None, b"{")], LIMIT)
+    producer.send([Outgoing("cb.request", None, b'{"source": "s", "units": ["a"], "request_id": "ci-1"}')], LIMIT)
     until(lambda: flow.handled == ["ci-1"], "request ci-1")
     (letter,) = list_dead(broker)
     assert "not valid JSON" in letter.reason
@@ -122,7 +120,7 @@ def test_plain_json_of_any_client_is_taken_and_broken_json_is_kept(daemon, own_k
 
 def sent(client, payload) -> bool:
     try:
-        client.send(payload, timeout=1)
+        client.send(payload, timeout=5)
     except Retryable:
         return False
     return True

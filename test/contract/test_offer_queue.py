@@ -19,7 +19,7 @@ from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.ports.broker import Outgoing
 from cloud_builder.wiring.broker import read_offer
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 
 class Memory:
@@ -72,7 +72,7 @@ def record(queue: str, job: str) -> Outgoing:
 
 
 def offer(pool, queue: str, *jobs: str) -> None:
-    pool.producer.send([record(queue, job) for job in jobs], 10)
+    pool.producer.send([record(queue, job) for job in jobs], LIMIT)
 
 
 def taken(member, most: int, number: int):
@@ -154,7 +154,7 @@ def test_a_runner_takes_from_all_queues_that_it_names(pool, queue):
 
 def test_what_is_no_offer_is_thrown_away(pool, queue):
     rubbish = record(queue, "a.1")
-    pool.producer.send([Outgoing(rubbish.topic, b"k", b"{", rubbish.headers)], 10)
+    pool.producer.send([Outgoing(rubbish.topic, b"k", b"{", rubbish.headers)], LIMIT)
     offer(pool, queue, "a.2")
     assert work_off(pool.member(queue), 1) == ["a.2"]
 

@@ -15,7 +15,7 @@ from cloud_builder.errors import Retryable
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import Topic
 from cloud_builder.ports.broker import Outgoing
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 NEVER = 3600.0
 
@@ -58,13 +58,13 @@ def send_by_another_program(settings, topic: str) -> None:
     """As a CI job does it that knows Kafka and nothing else."""
     plain = PlainProducer({"bootstrap.servers": settings.bootstrap})
     plain.produce(topic, b"foreign", b"k")
-    assert plain.flush(10) == 0
+    assert plain.flush(LIMIT) == 0
 
 
 @pytest.mark.parametrize("number", [1, 3, 200])
 def test_a_sleeping_reader_is_woken_by_what_we_send(never_checks, broker, topic, number):
     consumer, producer = asleep(broker, topic), broker.producer()
-    producer.send([Outgoing(topic, b"k", b"sent")] * number, 10)
+    producer.send([Outgoing(topic, b"k", b"sent")] * number, LIMIT)
     found = []
     while len(found) < number:
         found += next_of(consumer)
@@ -74,7 +74,7 @@ def test_a_sleeping_reader_is_woken_by_what_we_send(never_checks, broker, topic,
 def test_again_and_again(never_checks, broker, topic):
     consumer, producer = asleep(broker, topic), broker.producer()
     for number in range(30):
-        producer.send([Outgoing(topic, str(number).encode(), str(number).encode())], 10)
+        producer.send([Outgoing(topic, str(number).encode(), str(number).encode())], LIMIT)
         assert next_of(consumer) == [str(number).encode()]
         until(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep, "the reader to sleep")
 
@@ -109,14 +109,14 @@ def test_a_reader_whose_socket_is_gone_finds_what_is_sent_by_its_next_check(brok
     consumer = asleep(broker, topic)
     for entry in Path(settings.wake_directory).iterdir():
         entry.unlink()
-    broker.producer().send([Outgoing(topic, b"k", b"unannounced")], 10)
+    broker.producer().send([Outgoing(topic, b"k", b"unannounced")], LIMIT)
     assert next_of(consumer) == [b"unannounced"]
 
 
 def test_a_sender_without_the_directory_sends_all_the_same(broker, settings, topic):
     consumer = asleep(broker, topic)
     elsewhere = settings.model_copy(update={"wake_directory": settings.wake_directory + "-absent"})
-    KafkaBroker(elsewhere).producer().send([Outgoing(topic, b"k", b"unannounced")], 10)
+    KafkaBroker(elsewhere).producer().send([Outgoing(topic, b"k", b"unannounced")], LIMIT)
     assert next_of(consumer) == [b"unannounced"]
 
 
@@ -125,7 +125,7 @@ def test_a_reader_that_can_have_no_socket_stays_awake(settings, topic, tmp_path)
     broker = KafkaBroker(settings.model_copy(update={"wake_directory": str(tmp_path / "file")}))
     consumer = broker.consumer({place: end for place, (_, end) in broker.watermarks([topic]).items()})
     assert not isinstance(consumer, EmbeddedConsumer)
-    broker.producer().send([Outgoing(topic, b"k", b"sent")], 10)
+    broker.producer().send([Outgoing(topic, b"k", b"sent")], LIMIT)
     assert next_of(consumer) == [b"sent"]
 
 

@@ -45,7 +45,7 @@ class InfoMesh:
     def _answers(self) -> bool:
         """A new cb-info reads questions from when it is there."""
         try:
-            return bool(self.client.ask("status", {}, timeout=0.2).data)
+            return bool(self.client.ask("status", {}, timeout=1.0).data)
         except Retryable:
             return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from threading import Event
 
 import pytest
@@ -40,11 +39,9 @@ def test_a_missing_program_names_its_package():
 
 
 def test_time_out_ends_the_program_and_its_children():
-    started = time.monotonic()
     with pytest.raises(Retryable) as caught:
-        run(["sh", "-c", "sleep 60 & sleep 60"], timeout=0.2)
+        run(["sh", "-c", "sleep 3600 & sleep 3600"], timeout=0.2)
     assert caught.value.code == "timeout"
-    assert time.monotonic() - started < 5
 
 
 def test_spawned_output_is_read_as_it_comes():
@@ -59,7 +56,7 @@ def test_a_cancel_ends_the_program_and_its_children():
     cancel = Event()
     cancel.set()
     with pytest.raises(Retryable) as caught:
-        run(["sh", "-c", "sleep 60 & sleep 60"], cancel=cancel)
+        run(["sh", "-c", "sleep 3600 & sleep 3600"], cancel=cancel)
     assert caught.value.code == "canceled"
 
 
@@ -67,5 +64,5 @@ def test_what_can_be_canceled_says_all_the_same_and_may_still_time_out():
     much = b"x" * 300_000
     assert run(["sh", "-c", "sleep 0.3; cat"], stdin=much, cancel=Event()).stdout == much
     with pytest.raises(Retryable) as caught:
-        run(["sleep", "60"], timeout=0.2, cancel=Event())
+        run(["sleep", "3600"], timeout=0.2, cancel=Event())
     assert caught.value.code == "timeout"

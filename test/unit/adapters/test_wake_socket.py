@@ -9,8 +9,7 @@ from threading import Thread
 import pytest
 
 from cloud_builder.adapters.kafka.wake_socket import WakeSender, WakeSocket
-
-LONG = 20.0
+from support.waiting import LIMIT
 
 
 @pytest.fixture
@@ -34,16 +33,16 @@ def sender(directory, reader):
 
 def test_a_reader_that_waits_is_woken_by_what_is_sent_to_one_of_its_topics(reader, sender):
     woken = []
-    thread = Thread(target=lambda: woken.append(reader.wait(LONG)))
+    thread = Thread(target=lambda: woken.append(reader.wait(LIMIT)))
     thread.start()
     sender.send(["cb.log", "cb.result"])
-    thread.join(LONG)
+    thread.join(LIMIT)
     assert woken == [True]
 
 
 def test_what_was_sent_before_the_wait_wakes_too(reader, sender):
     sender.send(["cb.job"])
-    assert reader.wait(LONG)
+    assert reader.wait(LIMIT)
 
 
 def test_a_reader_sleeps_on_when_other_topics_are_sent_to(reader, sender):
@@ -54,8 +53,8 @@ def test_a_reader_sleeps_on_when_other_topics_are_sent_to(reader, sender):
 def test_each_reader_is_woken(directory, reader, sender):
     other = WakeSocket(directory, ["cb.job"])
     sender.send(["cb.job"])
-    assert reader.wait(LONG)
-    assert other.wait(LONG)
+    assert reader.wait(LIMIT)
+    assert other.wait(LIMIT)
     other.close()
 
 
@@ -63,7 +62,7 @@ def test_a_reader_that_was_sent_more_than_the_kernel_keeps_is_woken_to_be_sure(r
     for _ in range(100):
         sender.send(["cb.log"])
     sender.send(["cb.job"])
-    assert reader.wait(LONG)
+    assert reader.wait(LIMIT)
 
 
 def test_what_a_dead_reader_left_is_removed_and_disturbs_nobody(directory, reader, sender, monkeypatch):
@@ -74,7 +73,7 @@ def test_what_a_dead_reader_left_is_removed_and_disturbs_nobody(directory, reade
     assert len(list(directory.iterdir())) == 2
 
     sender.send(["cb.job"])
-    assert reader.wait(LONG)
+    assert reader.wait(LIMIT)
     assert list(directory.iterdir()) == [alive]
 
 
@@ -95,7 +94,7 @@ def test_the_directory_may_be_deeper_than_the_address_of_a_socket_is_long(tmp_pa
     reader = WakeSocket(deep, ["cb.job"])
     sender = WakeSender(deep)
     sender.send(["cb.job"])
-    assert reader.wait(LONG)
+    assert reader.wait(LIMIT)
     reader.close()
     sender.close()
 

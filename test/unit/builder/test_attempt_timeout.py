@@ -7,6 +7,7 @@ import pytest
 from cloud_builder.builder.attempt_timeout import Deadline
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Outcome
+from support.waiting import LIMIT
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ from cloud_builder.model.outcome import Outcome
 def test_what_takes_too_long_is_ended_and_whose_fault_it_is_depends_on_the_step(step, outcome):
     cancel = Event()
     with Deadline(Limits(deadline=0.01), cancel) as deadline:
-        assert cancel.wait(30)
+        assert cancel.wait(LIMIT)
     assert deadline.has_passed
     verdict = deadline.verdict(step)
     assert (verdict.outcome, verdict.code) == (outcome, "limit-deadline")

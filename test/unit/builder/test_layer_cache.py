@@ -14,6 +14,7 @@ from cloud_builder.builder.layer_cache import layer_key
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.ids import Digest
 from cloud_builder.ports.recipe import PackageSource
+from support.waiting import LIMIT
 
 SOURCE = PackageSource("greet", "1.2", Path("/a"), "tree", build_depends=(("Build-Depends", "libgreet-dev"),))
 A, B = (Artifact(name=f"{n}.deb", sha256=Digest(n * 64), size=1, kind=ArtifactKind.DEB) for n in "ab")
@@ -78,5 +79,5 @@ def test_waiting_for_another_maker_ends_with_a_cancel(tmp_path: Path) -> None:
         waiter = Thread(target=wait)
         waiter.start()
         cancel.set()
-        waiter.join(5)
+        waiter.join(LIMIT)
     assert ended.is_set()

@@ -7,6 +7,7 @@ from functools import partial
 from queue import SimpleQueue
 
 from cloud_builder.flow.runner.build_threads import Hands
+from support.waiting import LIMIT
 
 LONG = 10.0
 
@@ -14,8 +15,8 @@ LONG = 10.0
 def together(hands, count, all_are_here):
     """So many pieces that end when each of them has begun."""
     for number in range(count):
-        hands.do(partial(all_are_here.wait, LONG), number + 1)
-    all_are_here.wait(LONG)
+        hands.do(partial(all_are_here.wait, LIMIT), number + 1)
+    all_are_here.wait(LIMIT)
 
 
 def rested(hands, count):
@@ -37,11 +38,11 @@ def test_a_piece_begins_though_the_one_before_it_was_just_taken_and_never_ends()
 
     def long(number):
         begun.put(number)
-        go.wait(LONG)
+        go.wait(LIMIT)
 
     for number in (1, 2):
         hands.do(partial(long, number), number)
-    assert {begun.get(timeout=LONG), begun.get(timeout=LONG)} == {1, 2}
+    assert {begun.get(timeout=LIMIT), begun.get(timeout=LIMIT)} == {1, 2}
     go.set()
 
 
@@ -49,7 +50,7 @@ def test_much_short_work_is_all_done_once_and_in_no_more_threads_than_were_neede
     hands, done = Hands(), SimpleQueue()
     for number in range(20_000):
         hands.do(partial(done.put, number), 4)
-    assert sorted(done.get(timeout=LONG) for _ in range(20_000)) == list(range(20_000))
+    assert sorted(done.get(timeout=LIMIT) for _ in range(20_000)) == list(range(20_000))
     assert done.empty()
     rested(hands, 4)
 
@@ -61,4 +62,4 @@ def test_who_rested_last_works_next():
     for _ in range(10):
         hands.do(lambda: at_work.put(threading.current_thread().name), 1)
         rested(hands, 5)
-    assert len({at_work.get(timeout=LONG) for _ in range(10)}) == 1
+    assert len({at_work.get(timeout=LIMIT) for _ in range(10)}) == 1

@@ -18,6 +18,7 @@ from cloud_builder.flow.runner.build_threads import Hands
 from cloud_builder.model.outcome import Outcome
 from support.factories import assignment
 from support.runner_harness import RunnerHarness
+from support.waiting import LIMIT
 
 
 def test_a_directory_that_a_sweep_took_away_before_it_was_locked_is_made_once_more(tmp_path, monkeypatch):
@@ -85,10 +86,10 @@ def test_the_next_build_leaves_alone_what_another_one_is_at_work_in(tmp_path):
 
 def test_hands_rest_when_all_is_done():
     hands, go, done = Hands(), Event(), []
-    hands.do(lambda: (go.wait(30), done.append(True)), 1)
+    hands.do(lambda: (go.wait(LIMIT), done.append(True)), 1)
     assert not hands.rest(0.0)
     go.set()
-    assert hands.rest(30)
+    assert hands.rest(LIMIT)
     assert done == [True]
 
 
@@ -98,15 +99,15 @@ def test_a_runner_is_gone_only_when_its_builds_have_cleaned_up(monkeypatch):
 
     def build(order, log, cancel):
         begun.set()
-        cancel.wait(30)
-        slow.wait(30)
+        cancel.wait(LIMIT)
+        slow.wait(LIMIT)
         cleaned.append(order.job_id)
         return Outcome.CANCELED
 
     slow = Event()
     harness = RunnerHarness(build)
     harness.deliver(assignment())
-    assert begun.wait(30)
+    assert begun.wait(LIMIT)
     harness.stop()
     assert cleaned == [], "it was handed back before it had ended"
     slow.set()
@@ -119,11 +120,11 @@ def test_builds_end_also_when_they_could_not_be_handed_back():
 
     def build(order, log, cancel):
         begun.set()
-        ended.append(cancel.wait(30))
+        ended.append(cancel.wait(LIMIT))
         return Outcome.CANCELED
 
     harness = RunnerHarness(build)
     harness.deliver(assignment())
-    assert begun.wait(30)
+    assert begun.wait(LIMIT)
     harness.flow.close()
     assert ended == [True]

@@ -11,6 +11,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from support.factories import unit_files
 from support.memory_mesh import MemoryMesh
+from support.waiting import LIMIT
 
 CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool") | unit_files("alone")
 REQUESTS = ("one", "two", "three")
@@ -52,7 +53,7 @@ def test_every_request_ends_well_however_often_the_machine_is_lost(seed):
 def test_what_was_used_lately_is_known_to_a_new_machine():
     built = Event()
     mesh = MemoryMesh(CHAIN)
-    mesh.builder.says = lambda order, log, cancel: Outcome.SUCCESS if built.wait(60) else Outcome.ERROR
+    mesh.builder.says = lambda order, log, cancel: Outcome.SUCCESS if built.wait(LIMIT) else Outcome.ERROR
     mesh.ask("alone")
     mesh.until(lambda: mesh.builder.orders)
     mesh.wait(20)

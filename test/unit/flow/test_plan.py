@@ -9,6 +9,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from support.factories import unit_files
 from support.memory_mesh import URL, MemoryMesh
+from support.waiting import LIMIT
 
 NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
 
@@ -88,7 +89,7 @@ def test_a_plan_of_what_is_not_there_is_rejected(mesh: MemoryMesh, words: dict[s
 
 
 def test_a_plan_beside_a_build_says_who_builds_it(mesh: MemoryMesh) -> None:
-    mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(5) else Outcome.SUCCESS
+    mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
     mesh.ask("lib", id="mine")
     mesh.until(lambda: mesh.builder.orders)
     (lib,) = plan(mesh, "lib").jobs

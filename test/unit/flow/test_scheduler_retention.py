@@ -11,6 +11,7 @@ from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import Partition
 from support.factories import unit_files
 from support.memory_mesh import MemoryMesh
+from support.waiting import LIMIT
 
 CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool")
 DAY = 86400.0
@@ -116,7 +117,7 @@ def test_what_git_has_no_more_is_forgotten(mesh):
 
 
 def test_an_open_request_is_never_forgotten(mesh):
-    mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(20) else Outcome.SUCCESS
+    mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
     mesh.until(lambda: len(mesh.builder.orders) == 4)
     mesh.kill("r1")

@@ -18,7 +18,7 @@ from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import BuildRequested, RequestRejected
 from cloud_builder.model.outcome import Role
 from cloud_builder.ports.broker import Outgoing, Partition
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 INTAKE = Partition("cb.intake", 0)
 
@@ -346,7 +346,7 @@ def test_a_daemon_waits_for_a_broker_that_is_not_there_yet(broker, state):
     send(broker, "a")
     until(lambda: flow.handled == ["a"], "request a")
     stop.set()
-    thread.join(5)
+    thread.join(LIMIT)
     assert not thread.is_alive()
 
 
@@ -357,24 +357,23 @@ def test_when_told_to_stop_it_hands_over_and_sends_its_last_words(broker, state)
     send(broker, "a")
     until(lambda: flow.handled == ["a"], "request a")
     stop.set()
-    thread.join(5)
+    thread.join(LIMIT)
 
     assert not thread.is_alive()
     assert answers(broker)[-1] == ("last", "stop")
 
 
-def test_when_told_to_stop_without_a_broker_it_ends_within_five_seconds(broker, tmp_path):
+def test_when_told_to_stop_without_a_broker_it_ends(broker, tmp_path):
     flow, stop = Counting(), Event()
     state = SqliteState(tmp_path / "state.db")
     thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
     thread.start()
     until(lambda: "tick" in flow.calls, "a tick")
     broker.unplug()
-    begin = time.monotonic()
     stop.set()
-    thread.join(6)
+    thread.join(LIMIT)
 
-    assert time.monotonic() - begin < 5
+    assert not thread.is_alive()
     assert state.outbox(10)[-1][1][-1].topic == "cb.intake", "kept for the next start"
     state.close()
 
