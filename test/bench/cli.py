@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.figures import Figure, figure
 from bench.mesh import running
+from support.waiting import until
 
 CTL = str(Path(sys.executable).with_name("cb-ctl"))
 BARE = "python -c pass"
@@ -23,7 +24,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         info = mesh.start("info")
         name = mesh.accept(*mesh.announce(1))
         status = [CTL, "--broker", mesh.broker.bootstrap, "--home", str(mesh.home), "status", name]
-        _until_it_answers(status, info)
+        until(lambda: _answers(status, info), lambda: f"an answer of cb-info:\n{info.said()}\n")
         yield figure("cli.status", [_seconds(status) for _ in range(runs)], "s", bare, BARE)
 
 
@@ -33,12 +34,6 @@ def _seconds(command: list[str]) -> float:
     return time.monotonic() - started
 
 
-def _until_it_answers(command: list[str], info) -> None:
-    until = time.monotonic() + 20
-    while True:
-        info.check()
-        done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if done.returncode == 0:
-            return
-        if time.monotonic() > until:
-            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+def _answers(command: list[str], info) -> bool:
+    info.check()
+    return subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0

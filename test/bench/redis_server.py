@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.processes import Program, need
+from support.waiting import until
 
 
 @contextmanager
@@ -21,20 +21,16 @@ def running(home: Path) -> Iterator[str]:
     words = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(home), "--save", "", "--appendonly", "yes"]
     program = Program("redis", [server, *words, "--appendfsync", "everysec"], home)
     try:
-        _wait(port, program)
+        until(lambda: _answers(port, program), f"Redis at port {port}")
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         program.end()
 
 
-def _wait(port: int, program: Program) -> None:
-    until = time.monotonic() + 10
-    while True:
-        program.check()
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
+def _answers(port: int, program: Program) -> bool:
+    program.check()
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True

@@ -6,7 +6,7 @@ Without make: `PYTHONPATH=test .venv/bin/python -m chaos --short`.
 --seed N       this one alone
 --jobs N       units in the tree, each at least one job (20)
 --seconds N    how long wishes and faults come
---short        one seed that has every kind of fault
+--short        one seed that has every kind of fault; how long a recovery takes is reported and has no limit
 --real         packages are really built; root's privilege
 --dispatch D   directed (default) or shared-queue
 --ha           two schedulers, of which one leads
@@ -39,7 +39,7 @@ def main() -> int:
     seeds = _seeds(said, abilities, variant)
     with tempfile.TemporaryDirectory(prefix="cb-chaos-tree-", dir="/var/tmp") as place:
         tree = SourceTree(Path(place) / "source", said.jobs, real=said.real)
-        arena = Arena(tree, abilities, variant, said.seconds)
+        arena = Arena(tree, abilities, variant, said.seconds, timed=not said.short)
         quiet = arena.quiet()
         bad: list[int] = []
         reports: list[Report] = []
@@ -69,6 +69,7 @@ class Arena:
     abilities: Abilities
     variant: RunVariant
     seconds: float
+    timed: bool
 
     def quiet(self) -> Made:
         """What is made when nothing goes wrong."""
@@ -99,7 +100,8 @@ class Arena:
     def _played(self, acts: list[Act], quiet: Made | None, wishes: tuple[str, ...] = ()) -> Report:
         cluster = Cluster(self.abilities, self.variant, self.variant.settings(SOURCE, self.tree.path))
         try:
-            return Run(cluster, self.tree, acts, quiet, self.variant.settle).go(wishes)
+            run = Run(cluster, self.tree, acts, quiet, settle=self.variant.settle, timed=self.timed)
+            return run.go(wishes)
         finally:
             cluster.close()
 

@@ -163,7 +163,7 @@ def _listed(release: str) -> Mapping[str, str]:
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
         return bytes(answer.read())
 
 

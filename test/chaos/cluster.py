@@ -23,6 +23,8 @@ from support.kafka_server import JavaServer, fetched_jars, free_ports
 
 CLOCK_SKEW = Path(__file__).with_name("clock_skew.py")
 STORE = "store"
+STOP_SECONDS = 60.0
+"""The longest wait for the end of a daemon that was told to stop, on a busy machine."""
 """No daemon: the object store, a disk of its own that several of them use."""
 
 
@@ -159,11 +161,11 @@ class Cluster:
             self.fill(disk, False)
 
     def stop_daemons(self) -> list[str]:
-        """SIGTERM to all; names those that did not end within 10 s."""
+        """SIGTERM to all; names those that did not end within STOP_SECONDS."""
         for daemon in self.daemons.values():
             daemon.wanted = False
             daemon.signal(signal.SIGTERM)
-        late, until = [], time.monotonic() + 10
+        late, until = [], time.monotonic() + STOP_SECONDS
         for name, daemon in self.daemons.items():
             if daemon.process is None:
                 continue

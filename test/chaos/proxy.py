@@ -31,7 +31,7 @@ class Proxies:
 
     def open(self, port: int, behind: int) -> Proxy:
         proxy = Proxy(self._loop, behind)
-        asyncio.run_coroutine_threadsafe(proxy.listen(port), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(proxy.listen(port), self._loop).result(60)
         return proxy
 
     def close(self) -> None:

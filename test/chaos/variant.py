@@ -49,7 +49,7 @@ class RunVariant:
 
     @property
     def settle(self) -> float:
-        return 300.0 if self.real else 90.0
+        return 600.0 if self.real else 300.0
 
     def room(self, disk: str) -> int:
         """Bytes of a small file system. A runner that really builds keeps an unpacked build root of 500 MB there."""

@@ -83,7 +83,7 @@ def restart() -> str:
 def come_back_when_killed() -> str:
     for unit in DAEMONS:
         os.kill(main_pid(unit), signal.SIGKILL)
-    until(lambda: {show(unit)["NRestarts"] for unit in DAEMONS}, lambda seen: seen == {"1"}, 60, "a restart of each")
+    until(lambda: {show(unit)["NRestarts"] for unit in DAEMONS}, lambda seen: seen == {"1"}, SLOW, "a restart of each")
     all_at_work()
     return "all five killed by SIGKILL at once, and at work again"
 
@@ -93,7 +93,9 @@ def stop() -> str:
     run("systemctl", "stop", TARGET)
     slowest = 0.0
     for unit in DAEMONS:
-        one = until(lambda unit=unit: show(unit), lambda one: one["ActiveState"] == "inactive", 60, f"{unit} inactive")
+        one = until(
+            lambda unit=unit: show(unit), lambda one: one["ActiveState"] == "inactive", SLOW, f"{unit} inactive"
+        )
         must(one["Result"] == "success", f"{unit} ended with {one['Result']}")
         ended, asked = int(one["InactiveEnterTimestampMonotonic"]), int(one["ActiveExitTimestampMonotonic"])
         slowest = max(slowest, (ended - asked) / 1e6)
