@@ -12,13 +12,13 @@ from types import TracebackType
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Outcome
 
-from .outcome import Verdict
+from .outcome import BuildOutcome
 
 _OF_THE_BUILD = ("unpack", "build", "collect")
 """Steps in which the source decides how long they take."""
 
 
-class Deadline:
+class AttemptTimeout:
     """For the time of a block: sets `cancel` when the attempt has had its time."""
 
     def __init__(self, limits: Limits, cancel: Event) -> None:
@@ -27,21 +27,21 @@ class Deadline:
         self._timer.daemon = True
         self.has_passed = False
 
-    def __enter__(self) -> Deadline:
+    def __enter__(self) -> AttemptTimeout:
         self._timer.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._timer.cancel()
 
-    def verdict(self, step: str) -> Verdict:
+    def verdict(self, step: str) -> BuildOutcome:
         """Of an attempt that it ended, in this step."""
         message = f"{step}: the whole attempt took longer than the limit `deadline`, {self._seconds:g} s"
         if step in _OF_THE_BUILD:
             hint = "Make the build smaller, or raise the limit in the runner's settings (limits)."
-            return Verdict(Outcome.FAILURE, "limit-deadline", message, hint)
+            return BuildOutcome(Outcome.FAILURE, "limit-deadline", message, hint)
         hint = f"What does {step} wait for? Its log tells how far it came."
-        return Verdict(Outcome.ERROR, "limit-deadline", message, hint)
+        return BuildOutcome(Outcome.ERROR, "limit-deadline", message, hint)
 
     def _pass(self) -> None:
         if not self._cancel.is_set():

@@ -38,12 +38,12 @@ def unless_canceled(things: Iterable[T], cancel: Event) -> Iterator[T]:
         yield thing
 
 
-class Progress:
+class BuildLog:
     """Of one build. `log`: file that gets everything; `live`: called with each piece; `most`: bytes of the log."""
 
     def __init__(self, log: Path, live: Callable[[bytes], None], rank: Callable[[str], int], most: int) -> None:
         self.log = log
-        self.step = ""
+        self.current_step = ""
         self.timings: dict[str, float] = {}
         self.peak_memory = 0
         self._file = log.open("wb")
@@ -53,9 +53,9 @@ class Progress:
         self._cause, self._cause_rank = "", 0
 
     @contextmanager
-    def during(self, step: str) -> Iterator[None]:
-        """One step: a line in the log, its seconds in `timings`; `step` stays named when it raises."""
-        self.step = step
+    def step(self, step: str) -> Iterator[None]:
+        """One step: a line in the log, its seconds in `timings`; `current_step` stays named when it raises."""
+        self.current_step = step
         self._begin_lines()
         self._put(f"==> {step}\n".encode())
         started = time.monotonic()
@@ -72,7 +72,7 @@ class Progress:
             self._look_at(line)
         self._unended = self._unended[: 4 * LINE_LIMIT]
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """A line of our own."""
         self.write(text.encode() + b"\n")
 
@@ -83,7 +83,7 @@ class Progress:
             self._unended = b""
         return list(self._lines)
 
-    def cause(self) -> str:
+    def likely_cause(self) -> str:
         """The line of this step that most likely tells why it failed; empty: none does."""
         self.lines()
         return self._cause

@@ -34,7 +34,7 @@ MAX_ROOTS = 4
 """So many roots stay, the most recently used; half a gigabyte each."""
 
 
-class Buildroots:
+class BuildrootCache:
     """Thread-safe; several processes may share `work`, a directory of this user alone on a disk with room."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Buildroots:
         self._path = work / "roots"
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def ready(
+    def acquire(
         self, description: Path, profile: str, repositories: str, log: Callable[[bytes], None], cancel: Event
     ) -> Buildroot:
         """The root for a description; asked twice at once, it is made once.
@@ -52,7 +52,7 @@ class Buildroots:
         Permanent(code="root") when the description is wrong, Retryable when something around us is unwell, Canceled."""
         key = root_key(self._maker.recipe, description.read_bytes(), profile, repositories)
         while (ready := self._held(key)) is None:
-            with locked_dirs.exclusive(self._path / f".lock-{key}", cancel):
+            with locked_dirs.exclusive_lock(self._path / f".lock-{key}", cancel):
                 if not (self._path / key).exists() and not self._fetch(key, log, cancel):
                     self._make(key, description, profile, log, cancel)
             self._evict(besides=key)
@@ -66,13 +66,13 @@ class Buildroots:
     def sweep(self) -> None:
         """Removes what a killed process left half made."""
         self._sandbox.sweep()
-        for directory in locked_dirs.abandoned(self._path, ".new-*"):
+        for directory in locked_dirs.abandoned_directories(self._path, ".new-*"):
             self._sandbox.remove(directory)
 
     def _held(self, key: str) -> Buildroot | None:
         """The root if it is there, kept from eviction as long as the value lives."""
         with ExitStack() as hold:
-            if not hold.enter_context(locked_dirs.shared(self._path / key)):
+            if not hold.enter_context(locked_dirs.share_directory(self._path / key)):
                 return None
             os.utime(self._path / key)
             root = Buildroot(key, self._path / key / "root")
@@ -127,7 +127,7 @@ class Buildroots:
         """An owned directory that is gone at the end, unless it got its final name."""
         fresh = self._path / f".new-{key}-{uuid.uuid4().hex[:8]}"
         making.callback(self._sandbox.remove, fresh)
-        return making.enter_context(locked_dirs.owned(fresh))
+        return making.enter_context(locked_dirs.own_directory(fresh))
 
     def _unpacked(self) -> list[Path]:
         return [path for path in self._path.iterdir() if not path.name.startswith(".")]
@@ -136,7 +136,7 @@ class Buildroots:
         """Moves the least recently used ones out of the way, if nobody holds them, and deletes them."""
         newest = sorted(self._unpacked(), key=_last_use, reverse=True)
         for old in newest[self._keep :]:
-            for directory in locked_dirs.abandoned(self._path, old.name):
+            for directory in locked_dirs.abandoned_directories(self._path, old.name):
                 if old.name != besides:
                     gone = self._path / f".new-gone-{uuid.uuid4().hex[:8]}"
                     directory.rename(gone)

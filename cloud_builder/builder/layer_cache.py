@@ -26,15 +26,15 @@ from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.limits import Limits
 from cloud_builder.ports.buildroot import Buildroot
 from cloud_builder.ports.recipe import Action, PackageSource, Recipe
-from cloud_builder.ports.sandbox import Confinement, Ended, EndedBy, Sandbox
+from cloud_builder.ports.sandbox import Confinement, EndReason, RunResult, Sandbox
 from cloud_builder.ports.store import ObjectStore
 
 from . import locked_dirs
-from .build_log import Canceled, Progress
+from .build_log import BuildLog, Canceled
 from .outcome import install_ended
 
 MAX_LAYERS = 24
-DOWNLOADS = 2 * 1024**3
+DOWNLOAD_CACHE_BYTES = 2 * 1024**3
 """Bytes of fetched packages that are kept."""
 
 
@@ -48,7 +48,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Needs:
+class LayerSpec:
     """What goes into a layer, and how to make it when there is none. `dependencies`: artifacts of ours."""
 
     root: Buildroot
@@ -56,11 +56,11 @@ class Needs:
     arch: str
     dependencies: Sequence[Artifact]
     limits: Limits
-    progress: Progress
+    progress: BuildLog
     cancel: Event
 
 
-class Layers:
+class LayerCache:
     """Thread-safe; several processes may share `path`. `keep`: how many layers stay."""
 
     def __init__(
@@ -69,45 +69,45 @@ class Layers:
         self._path, self._sandbox, self._store, self._recipe, self._keep = path, sandbox, store, recipe, keep
 
     @contextmanager
-    def ready(self, needs: Needs) -> Iterator[Layer]:
+    def acquire(self, needs: LayerSpec) -> Iterator[Layer]:
         """The layer, for the time of the block. Permanent when a build dependency cannot be had; Canceled."""
-        offered = [artifact for artifact in needs.dependencies if self._recipe.is_offered(artifact)]
+        offered = [artifact for artifact in needs.dependencies if self._recipe.is_installable(artifact)]
         with ExitStack() as held:
             below = None
             if offered:
-                foreign = replace(needs, source=self._recipe.foreign(needs.source, offered))
+                foreign = replace(needs, source=self._recipe.without_local_packages(needs.source, offered))
                 with suppress(Permanent):  # Alone they cannot be had; the whole set may, or tells all that is missing.
                     below = held.enter_context(self._one(foreign, (), None))
             yield held.enter_context(self._one(needs, offered, below))
 
     @contextmanager
-    def _one(self, needs: Needs, offered: Sequence[Artifact], below: Layer | None) -> Iterator[Layer]:
+    def _one(self, needs: LayerSpec, offered: Sequence[Artifact], below: Layer | None) -> Iterator[Layer]:
         key = layer_key(self._recipe.version, needs.root.key, needs.arch, needs.source, offered)
         path = self._path / key
         while True:
-            with locked_dirs.shared(path) as there:
+            with locked_dirs.share_directory(path) as there:
                 if there and _below(path) == (below.id if below else ""):
                     os.utime(path)
-                    needs.progress.say(f"layer {key[:12]} is ready")
+                    needs.progress.note(f"layer {key[:12]} is ready")
                     uppers = (*(below.uppers if below else ()), path / "upper")
                     yield Layer(uppers, path / "packages", _word(path / "id"))
                     return
-            with locked_dirs.exclusive(self._path / ".lock", needs.cancel):
+            with locked_dirs.exclusive_lock(self._path / ".lock", needs.cancel):
                 if _below(path) != (below.id if below else ""):
                     self._drop(path)
                     self._make(key, needs, offered, below)
 
     def sweep(self) -> None:
         """Removes layers that were being made when their maker died."""
-        for directory in locked_dirs.abandoned(self._path, ".new-*"):
+        for directory in locked_dirs.abandoned_directories(self._path, ".new-*"):
             self._sandbox.remove(directory)
 
-    def _make(self, key: str, needs: Needs, offered: Sequence[Artifact], below: Layer | None) -> None:
-        needs.progress.say(f"layer {key[:12]} is made, with {len(offered)} packages of ours on offer")
+    def _make(self, key: str, needs: LayerSpec, offered: Sequence[Artifact], below: Layer | None) -> None:
+        needs.progress.note(f"layer {key[:12]} is made, with {len(offered)} packages of ours on offer")
         fresh = self._path / f".new-{key}"
         self._sandbox.remove(fresh)
         try:
-            with locked_dirs.owned(fresh):
+            with locked_dirs.own_directory(fresh):
                 (fresh / "id").write_text(uuid.uuid4().hex)
                 (fresh / "below").write_text(below.id if below else "")
                 self._fill(needs, offered, fresh, below.uppers if below else ())
@@ -117,7 +117,7 @@ class Layers:
         self._evict()
         _trim(self._path / ".downloads")
 
-    def _fill(self, needs: Needs, offered: Sequence[Artifact], fresh: Path, below: tuple[Path, ...]) -> None:
+    def _fill(self, needs: LayerSpec, offered: Sequence[Artifact], fresh: Path, below: tuple[Path, ...]) -> None:
         workspace, layers = fresh / "workspace", (needs.root.path, *below)
         files = [self._fetched(artifact, workspace) for artifact in offered]
         action = self._recipe.install(needs.source, files, workspace, self._path / ".downloads")
@@ -138,11 +138,11 @@ class Layers:
         return path
 
     def _run(
-        self, needs: Needs, action: Action, layers: tuple[Path, ...], upper: Path, output: Callable[[bytes], None]
-    ) -> Ended:
-        confinement = confined(action, layers, upper, needs.limits)
+        self, needs: LayerSpec, action: Action, layers: tuple[Path, ...], upper: Path, output: Callable[[bytes], None]
+    ) -> RunResult:
+        confinement = confinement_for(action, layers, upper, needs.limits)
         ended = self._sandbox.run(action.command, confinement, output=output, cancel=needs.cancel)
-        if ended.ended_by is EndedBy.CANCEL:
+        if ended.ended_by is EndReason.CANCEL:
             raise Canceled
         return ended
 
@@ -153,7 +153,7 @@ class Layers:
 
     def _drop(self, path: Path) -> None:
         """Deletes a layer that nobody uses."""
-        for directory in locked_dirs.abandoned(path.parent, path.name):
+        for directory in locked_dirs.abandoned_directories(path.parent, path.name):
             gone = self._path / f".new-gone-{uuid.uuid4().hex[:8]}"
             directory.rename(gone)
             self._sandbox.remove(gone)
@@ -179,7 +179,7 @@ def layer_key(recipe: str, root: str, arch: str, source: PackageSource, offered:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def confined(action: Action, layers: tuple[Path, ...], upper: Path, limits: Limits | None) -> Confinement:
+def confinement_for(action: Action, layers: tuple[Path, ...], upper: Path, limits: Limits | None) -> Confinement:
     """How to run an action of a recipe on a root."""
     return Confinement(
         layers=layers,
@@ -196,7 +196,7 @@ def confined(action: Action, layers: tuple[Path, ...], upper: Path, limits: Limi
 def _trim(downloads: Path) -> None:
     """Keeps the newest files."""
     files = [(path, path.stat()) for path in downloads.glob("*") if path.is_file()]
-    room = DOWNLOADS
+    room = DOWNLOAD_CACHE_BYTES
     for path, about in sorted(files, key=lambda one: -one[1].st_mtime):
         room -= about.st_size
         if room < 0:

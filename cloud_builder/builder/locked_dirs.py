@@ -19,7 +19,7 @@ _LOOK = 0.05
 
 
 @contextlib.contextmanager
-def owned(directory: Path) -> Iterator[Path]:
+def own_directory(directory: Path) -> Iterator[Path]:
     """Makes the directory and holds it for the time of the block. Whoever owns it deletes it.
 
     Between the two a sweep may take it for abandoned, and away; then it is made once more."""
@@ -35,7 +35,7 @@ def owned(directory: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def shared(directory: Path) -> Iterator[bool]:
+def share_directory(directory: Path) -> Iterator[bool]:
     """Keeps the directory from being deleted by others; False when it is not there (any more)."""
     with contextlib.ExitStack() as stack:
         try:
@@ -48,7 +48,7 @@ def shared(directory: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def exclusive(file: Path, cancel: Event) -> Iterator[None]:
+def exclusive_lock(file: Path, cancel: Event) -> Iterator[None]:
     """Waits until nobody else, in this process or another, is in this block. Raises Canceled."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -61,7 +61,7 @@ def exclusive(file: Path, cancel: Event) -> Iterator[None]:
         os.close(lock)
 
 
-def abandoned(place: Path, pattern: str = "*") -> Iterator[Path]:
+def abandoned_directories(place: Path, pattern: str = "*") -> Iterator[Path]:
     """Directories in `place` that nobody holds; each is ours while the caller has it."""
     for directory in sorted(place.glob(pattern)):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), _opened(directory) as lock:

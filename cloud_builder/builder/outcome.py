@@ -12,9 +12,9 @@ from cloud_builder.errors import CloudBuilderError, Permanent, Rejected, Retryab
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.recipe import PackageSource
-from cloud_builder.ports.sandbox import Ended, EndedBy
+from cloud_builder.ports.sandbox import EndReason, RunResult
 
-from .build_log import Canceled, Progress
+from .build_log import BuildLog, Canceled
 
 LAST_LINES = 6
 """Of the log, in a message."""
@@ -36,7 +36,7 @@ _MEANINGS = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BuildOutcome:
     """The part of `attempt.finished` that says how and why. `message`: its first line says it all."""
 
     outcome: Outcome
@@ -45,42 +45,42 @@ class Verdict:
     hint: str = ""
 
 
-SUCCESS = Verdict(Outcome.SUCCESS)
-CANCELED = Verdict(Outcome.CANCELED, "canceled", "canceled")
+SUCCESS = BuildOutcome(Outcome.SUCCESS)
+CANCELED = BuildOutcome(Outcome.CANCELED, "canceled", "canceled")
 
 
-def verdict_on(error: Exception, *, canceled: bool) -> Verdict:
+def outcome_of_error(error: Exception, *, canceled: bool) -> BuildOutcome:
     """`canceled`: somebody asked for the end; then whatever was raised is a consequence of it."""
     if canceled or isinstance(error, Canceled):
         return CANCELED
     match error:
         case Permanent() | Rejected():
-            return Verdict(Outcome.FAILURE, error.code, error.message, error.hint)
+            return BuildOutcome(Outcome.FAILURE, error.code, error.message, error.hint)
         case CloudBuilderError():
-            return Verdict(Outcome.ERROR, error.code, error.message, error.hint)
+            return BuildOutcome(Outcome.ERROR, error.code, error.message, error.hint)
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             message = f"{where}{error.strerror or error}"
-            return Verdict(Outcome.ERROR, "machine", message, "Is the disk of the runner full?")
+            return BuildOutcome(Outcome.ERROR, "machine", message, "Is the disk of the runner full?")
     hint = "This is our mistake, not yours: please report it with the log."
-    return Verdict(Outcome.ERROR, "bug", f"{type(error).__name__}: {error}", hint)
+    return BuildOutcome(Outcome.ERROR, "bug", f"{type(error).__name__}: {error}", hint)
 
 
-def check(ended: Ended, step: str, limits: Limits) -> None:
+def raise_for_result(ended: RunResult, step: str, limits: Limits) -> None:
     """Raises when the program did not end by itself."""
     match ended.ended_by:
-        case EndedBy.ITSELF:
-            if ended.starved and ended.status != 0:
+        case EndReason.ITSELF:
+            if ended.host_out_of_memory and ended.status != 0:
                 hint = "Give the machine more memory, the runner fewer slots, or builds a lower limit `memory`."
                 raise Retryable(f"{step}: the runner's machine ran out of memory", code="machine-memory", hint=hint)
-            if ended.crowded and ended.status != 0:
+            if ended.disk_was_full and ended.status != 0:
                 raise _disk_full(step)
             if ended.status == _KILLED:
                 hint = (
                     "Does it kill all processes (kill -9 -1)? Neither a limit nor the machine's memory was the cause."
                 )
                 raise Permanent(f"{step}: it was killed by SIGKILL, and not by the runner", code="killed", hint=hint)
-        case EndedBy.CANCEL:
+        case EndReason.CANCEL:
             raise Canceled
         case limit:
             hint = "Make the build smaller, or raise the limit in the runner's settings (limits)."
@@ -101,18 +101,18 @@ def check_size(outputs: int, limits: Limits) -> None:
         raise Permanent(f"collect: {told}", code="limit-disk", hint=hint)
 
 
-def install_ended(ended: Ended) -> Retryable | None:
+def install_ended(ended: RunResult) -> Retryable | None:
     """The error of an installation that failed, when it is not its own fault."""
-    if ended.ended_by is EndedBy.ITSELF:
-        return _disk_full("dependencies") if ended.crowded else None
+    if ended.ended_by is EndReason.ITSELF:
+        return _disk_full("dependencies") if ended.disk_was_full else None
     message = f"installing the build dependencies reached the limit {ended.ended_by.value}"
     return Retryable(message, code=f"limit-{ended.ended_by.value}", hint="Is the mirror slow, or the disk full?")
 
 
-def build_failed(source: PackageSource, step: str, status: int, progress: Progress, limits: Limits) -> Permanent:
+def build_failed(source: PackageSource, step: str, status: int, progress: BuildLog, limits: Limits) -> Permanent:
     """With the line that looks like the cause first, and after it what was printed next; without one the last lines."""
     lines = [line for line in progress.lines() if line.strip()]
-    cause = progress.cause() or (lines[-1].strip() if lines else f"exit status {status}")
+    cause = progress.likely_cause() or (lines[-1].strip() if lines else f"exit status {status}")
     told = "".join(f"\n  | {line}" for line in _around(cause, lines) if line.strip() != cause)
     verb = "does not unpack" if step == "unpack" else "does not build"
     hint = _meaning(cause, limits) + "`cb-ctl shell DIR --after-failure` opens a shell where it failed."
@@ -133,16 +133,16 @@ def _meaning(cause: str, limits: Limits) -> str:
     return ""
 
 
-def _reached(limit: EndedBy, limits: Limits) -> str:
+def _reached(limit: EndReason, limits: Limits) -> str:
     match limit:
-        case EndedBy.TIME:
+        case EndReason.TIME:
             return f"took longer than the limit `time`, {limits.time:g} s"
-        case EndedBy.SILENCE:
+        case EndReason.SILENCE:
             return f"printed nothing for the limit `silence`, {limits.silence:g} s"
-        case EndedBy.MEMORY:
+        case EndReason.MEMORY:
             return f"used more than the limit `memory`, {limits.memory // MIB} MiB"
-        case EndedBy.DISK:
+        case EndReason.DISK:
             return f"wrote more than the limit `disk`, {limits.disk // MIB} MiB (every file counts 4 KiB at least)"
-        case EndedBy.PROCESSES:
+        case EndReason.PROCESSES:
             return f"started more than the limit `processes`, {limits.processes}"
     return f"printed more than the limit `log`, {limits.log // MIB} MiB"

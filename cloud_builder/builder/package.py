@@ -26,13 +26,13 @@ from cloud_builder.ports.source import SourceMirror
 from cloud_builder.ports.store import ObjectStore
 
 from . import locked_dirs
-from .attempt_timeout import Deadline
-from .build_log import Progress, unless_canceled
-from .buildroot_cache import Buildroots
-from .layer_cache import Layers
-from .outcome import SUCCESS, Verdict, verdict_on
-from .steps import Commission, Workbench
-from .task import Task, make_readable, of_directory
+from .attempt_timeout import AttemptTimeout
+from .build_log import BuildLog, unless_canceled
+from .buildroot_cache import BuildrootCache
+from .layer_cache import LayerCache
+from .outcome import SUCCESS, BuildOutcome, outcome_of_error
+from .steps import BuildSpec, BuildSteps
+from .task import BuildTask, make_readable, task_for_directory
 
 _LOG = logging.getLogger("cb.runner")
 
@@ -46,7 +46,7 @@ class PackageBuilder:
         *,
         runner_id: str,
         mirror: SourceMirror,
-        roots: Buildroots,
+        roots: BuildrootCache,
         sandbox: Sandbox,
         recipe: Recipe,
         store: ObjectStore,
@@ -55,13 +55,13 @@ class PackageBuilder:
     ) -> None:
         self._runner_id, self._mirror, self._roots = RunnerId(runner_id), mirror, roots
         self._sandbox, self._recipe, self._store, self._jobs = sandbox, recipe, store, work / "jobs"
-        self._layers = Layers(work / "layers", sandbox, store, recipe)
-        self._bench = Workbench(roots, self._layers, sandbox, recipe, cores)
+        self._layers = LayerCache(work / "layers", sandbox, store, recipe)
+        self._bench = BuildSteps(roots, self._layers, sandbox, recipe, cores)
         for directory in (work, self._jobs, work / "layers"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def build(self, order: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
-        task = Task(
+        task = BuildTask(
             job_id=order.job_id,
             attempt=order.attempt,
             name=order.name,
@@ -85,7 +85,7 @@ class PackageBuilder:
         limits: Limits | None = None,
     ) -> AttemptFinished:
         """The same for a unit's directory as it is, without any mesh. What it made is in the store."""
-        return self._carry_out(of_directory(directory, target, dependencies, limits), log, cancel)
+        return self._carry_out(task_for_directory(directory, target, dependencies, limits), log, cancel)
 
     def shell(
         self,
@@ -102,9 +102,9 @@ class PackageBuilder:
 
         `after_failure`: builds first, and opens it where the build failed; 0 without one when it succeeded. Raises
         what `build_directory` tells as an outcome, and Canceled."""
-        task = of_directory(directory, target, dependencies, limits)
-        with locked_dirs.owned(self._place(task)) as job:
-            progress = Progress(job / task.log_name, log, self._recipe.rank, task.limits.log)
+        task = task_for_directory(directory, target, dependencies, limits)
+        with locked_dirs.own_directory(self._working_directory(task)) as job:
+            progress = BuildLog(job / task.log_name, log, self._recipe.error_rank, task.limits.log)
             try:
                 commission = self._fetch(task, job, progress)
                 return self._bench.shell(commission, progress, cancel, after_failure=after_failure)
@@ -116,24 +116,24 @@ class PackageBuilder:
         return self._roots.keys()
 
     def sweep(self) -> None:
-        for job in locked_dirs.abandoned(self._jobs):
+        for job in locked_dirs.abandoned_directories(self._jobs):
             self._sandbox.remove(job)
         self._layers.sweep()
         self._roots.sweep()
 
     # --- one task ---------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, task: Task, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
+    def _carry_out(self, task: BuildTask, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
         started = time.time()
-        for left in locked_dirs.abandoned(self._jobs):
+        for left in locked_dirs.abandoned_directories(self._jobs):
             self._clear(left)
-        job = self._place(task)
+        job = self._working_directory(task)
         try:
-            with locked_dirs.owned(job), Deadline(task.limits, cancel) as deadline:
-                progress = Progress(job / task.log_name, log, self._recipe.rank, task.limits.log)
+            with locked_dirs.own_directory(job), AttemptTimeout(task.limits, cancel) as deadline:
+                progress = BuildLog(job / task.log_name, log, self._recipe.error_rank, task.limits.log)
                 return self._attempt(task, job, progress, cancel, deadline)
         except Exception as error:
-            verdict = verdict_on(error, canceled=cancel.is_set())
+            verdict = outcome_of_error(error, canceled=cancel.is_set())
             return self._finished(task, verdict, started)
         finally:
             self._clear(job)
@@ -145,21 +145,23 @@ class PackageBuilder:
         except (CloudBuilderError, OSError) as error:
             _LOG.warning("left-behind", extra={"directory": job, "why": str(error)})
 
-    def _attempt(self, task: Task, job: Path, progress: Progress, cancel: Event, deadline: Deadline) -> AttemptFinished:
+    def _attempt(
+        self, task: BuildTask, job: Path, progress: BuildLog, cancel: Event, deadline: AttemptTimeout
+    ) -> AttemptFinished:
         artifacts: tuple[Artifact, ...] = ()
         step, started = "", time.time()
         try:
             commission = self._fetch(task, job, progress)
             outputs = self._bench.build(commission, progress, cancel)
-            with progress.during("upload"):
+            with progress.step("upload"):
                 artifacts = tuple(self._upload(output) for output in unless_canceled(outputs, cancel))
             verdict = SUCCESS
         except Exception as error:
-            verdict, step = verdict_on(error, canceled=cancel.is_set()), progress.step
+            verdict, step = outcome_of_error(error, canceled=cancel.is_set()), progress.current_step
             verdict = deadline.verdict(step) if deadline.has_passed else verdict
             if verdict.code == "bug":
-                progress.say(traceback.format_exc())
-        progress.say(": ".join([f"==> {verdict.outcome.value}", *verdict.message.splitlines()[:1]]))
+                progress.note(traceback.format_exc())
+        progress.note(": ".join([f"==> {verdict.outcome.value}", *verdict.message.splitlines()[:1]]))
         progress.close()
         log = self._upload(Output(progress.log, ArtifactKind.LOG))
         finished = self._finished(task, verdict, started)
@@ -173,11 +175,11 @@ class PackageBuilder:
             }
         )
 
-    def _fetch(self, task: Task, job: Path, progress: Progress) -> Commission:
-        with progress.during("fetch"):
+    def _fetch(self, task: BuildTask, job: Path, progress: BuildLog) -> BuildSpec:
+        with progress.step("fetch"):
             task.fetch(job / "source")
             make_readable(job / "source")
-        return Commission(
+        return BuildSpec(
             job / "source", job, task.target, task.repositories, task.dependencies, task.limits, task.profiles
         )
 
@@ -195,10 +197,10 @@ class PackageBuilder:
             raise Permanent(f"{output.path.name} cannot be read", code="outputs", hint=hint) from cause
         return Artifact(name=output.path.name, sha256=digest, size=size, kind=output.kind, package=output.package)
 
-    def _place(self, task: Task) -> Path:
+    def _working_directory(self, task: BuildTask) -> Path:
         return self._jobs / f"{task.job_id}.{task.attempt}.{secrets.token_hex(4)}"
 
-    def _finished(self, task: Task, verdict: Verdict, started: float) -> AttemptFinished:
+    def _finished(self, task: BuildTask, verdict: BuildOutcome, started: float) -> AttemptFinished:
         return AttemptFinished(
             job_id=task.job_id,
             attempt=task.attempt,

@@ -20,24 +20,24 @@ from cloud_builder.model.limits import Limits
 from cloud_builder.model.unit import Target
 from cloud_builder.ports.buildroot import Buildroot
 from cloud_builder.ports.recipe import Action, Output, PackageSource, Recipe
-from cloud_builder.ports.sandbox import Ended, Sandbox
+from cloud_builder.ports.sandbox import RunResult, Sandbox
 
-from .build_log import Progress
-from .buildroot_cache import Buildroots
-from .layer_cache import Layer, Layers, Needs, confined
-from .outcome import build_failed, check, check_size
+from .build_log import BuildLog
+from .buildroot_cache import BuildrootCache
+from .layer_cache import Layer, LayerCache, LayerSpec, confinement_for
+from .outcome import build_failed, check_size, raise_for_result
 
 DESCRIPTION = Path(".cb/build_root.kiwi")
 
 
 @dataclass(frozen=True)
-class Commission:
+class BuildSpec:
     """What to build. `source`: the unit's directory; `place`: an empty directory of ours on the disk for builds.
 
     `repositories` is the state of the package repositories of the root, as the order says; empty: as they are."""
 
     source: Path
-    place: Path
+    directory: Path
     target: Target
     repositories: str = ""
     dependencies: tuple[Artifact, ...] = ()
@@ -46,33 +46,33 @@ class Commission:
 
 
 @dataclass(frozen=True)
-class Bench:
+class PreparedBuild:
     """A source ready to be unpacked on its root and layer."""
 
-    commission: Commission
+    commission: BuildSpec
     source: PackageSource
     root: Buildroot
     layer: Layer
-    progress: Progress
+    progress: BuildLog
     cancel: Event
 
 
-class Workbench:
+class BuildSteps:
     """Thread-safe. `cores`: parallel jobs of one build, unless its limits name a number."""
 
-    def __init__(self, roots: Buildroots, layers: Layers, sandbox: Sandbox, recipe: Recipe, cores: int) -> None:
+    def __init__(self, roots: BuildrootCache, layers: LayerCache, sandbox: Sandbox, recipe: Recipe, cores: int) -> None:
         self._roots, self._layers, self._sandbox, self._recipe, self._cores = roots, layers, sandbox, recipe, cores
 
-    def build(self, commission: Commission, progress: Progress, cancel: Event) -> tuple[Output, ...]:
+    def build(self, commission: BuildSpec, progress: BuildLog, cancel: Event) -> tuple[Output, ...]:
         """What the build left, below `commission.place`. Permanent, Retryable or Canceled, all with the cause."""
         with self._ready(commission, progress, cancel) as bench:
             self._build(bench)
-            with progress.during("collect"):
+            with progress.step("collect"):
                 outputs = self._recipe.collect(bench.source, _upper(bench))
                 check_size(sum(output.path.stat().st_size for output in outputs), bench.commission.limits)
                 return (*outputs, _installed(bench))
 
-    def shell(self, commission: Commission, progress: Progress, cancel: Event, *, after_failure: bool) -> int:
+    def shell(self, commission: BuildSpec, progress: BuildLog, cancel: Event, *, after_failure: bool) -> int:
         """A shell on the terminal, in the unpacked source; returns its exit status. `after_failure`: builds first,
         and opens it where the build failed; 0 without a shell when it did not."""
         with self._ready(commission, progress, cancel) as bench:
@@ -80,7 +80,7 @@ class Workbench:
                 try:
                     self._build(bench)
                 except Permanent as failure:
-                    progress.say(failure.message)
+                    progress.note(failure.message)
                 else:
                     return 0
             else:
@@ -89,17 +89,17 @@ class Workbench:
             return self._run(bench, action, stdin=0).status
 
     @contextmanager
-    def _ready(self, commission: Commission, progress: Progress, cancel: Event) -> Iterator[Bench]:
-        with progress.during("source"):
+    def _ready(self, commission: BuildSpec, progress: BuildLog, cancel: Event) -> Iterator[PreparedBuild]:
+        with progress.step("source"):
             source = replace(self._recipe.read(commission.source), profiles=commission.profiles)
-            progress.say(f"{source.name} {source.version}")
-        with progress.during("root"):
+            progress.note(f"{source.name} {source.version}")
+        with progress.step("root"):
             root = self._root(commission, progress, cancel)
         with ExitStack() as held:
-            with progress.during("dependencies"):
+            with progress.step("dependencies"):
                 layer = held.enter_context(
-                    self._layers.ready(
-                        Needs(
+                    self._layers.acquire(
+                        LayerSpec(
                             root=root,
                             source=source,
                             arch=commission.target.arch,
@@ -110,50 +110,50 @@ class Workbench:
                         )
                     )
                 )
-            yield Bench(commission, source, root, layer, progress, cancel)
+            yield PreparedBuild(commission, source, root, layer, progress, cancel)
 
-    def _root(self, commission: Commission, progress: Progress, cancel: Event) -> Buildroot:
+    def _root(self, commission: BuildSpec, progress: BuildLog, cancel: Event) -> Buildroot:
         description = commission.source / DESCRIPTION
         if description.is_symlink() or not description.is_file():
             hint = "It lists the packages of the build root; sources-example has one to copy."
             raise Permanent(f"{DESCRIPTION} is missing", code="root", hint=hint)
         profile = commission.target.name
-        return self._roots.ready(description, profile, commission.repositories, progress.write, cancel)
+        return self._roots.acquire(description, profile, commission.repositories, progress.write, cancel)
 
-    def _build(self, bench: Bench) -> None:
+    def _build(self, bench: PreparedBuild) -> None:
         self._unpack(bench)
-        with bench.progress.during("build"):
+        with bench.progress.step("build"):
             ended = self._run(bench, self._recipe.build(bench.source, self._jobs(bench)))
             if ended.status != 0:
                 raise build_failed(bench.source, "build", ended.status, bench.progress, bench.commission.limits)
 
-    def _unpack(self, bench: Bench) -> None:
-        with bench.progress.during("unpack"):
+    def _unpack(self, bench: PreparedBuild) -> None:
+        with bench.progress.step("unpack"):
             ended = self._run(bench, self._recipe.unpack(bench.source))
             if ended.status != 0:
                 raise build_failed(bench.source, "unpack", ended.status, bench.progress, bench.commission.limits)
 
-    def _run(self, bench: Bench, action: Action, stdin: int | None = None) -> Ended:
+    def _run(self, bench: PreparedBuild, action: Action, stdin: int | None = None) -> RunResult:
         limits = None if stdin == 0 else bench.commission.limits
-        confinement = confined(action, (bench.root.path, *bench.layer.uppers), _upper(bench), limits)
+        confinement = confinement_for(action, (bench.root.path, *bench.layer.uppers), _upper(bench), limits)
         ended = self._sandbox.run(
             action.command, confinement, output=bench.progress.write, cancel=bench.cancel, stdin=stdin
         )
         bench.progress.peak_memory = max(bench.progress.peak_memory, ended.peak_memory)
-        check(ended, bench.progress.step, bench.commission.limits)
+        raise_for_result(ended, bench.progress.current_step, bench.commission.limits)
         return ended
 
-    def _jobs(self, bench: Bench) -> int:
+    def _jobs(self, bench: PreparedBuild) -> int:
         return bench.commission.limits.cpu or self._cores
 
 
-def _upper(bench: Bench) -> Path:
-    return bench.commission.place / "upper"
+def _upper(bench: PreparedBuild) -> Path:
+    return bench.commission.directory / "upper"
 
 
-def _installed(bench: Bench) -> Output:
+def _installed(bench: PreparedBuild) -> Output:
     """The list of installed packages, copied: the layer may go once we let go of it."""
     version = bench.source.version.rpartition(":")[2]
-    path = bench.commission.place / f"{bench.source.name}_{version}_{bench.commission.target.arch}.packages"
+    path = bench.commission.directory / f"{bench.source.name}_{version}_{bench.commission.target.arch}.packages"
     shutil.copyfile(bench.layer.packages, path)
     return Output(path, ArtifactKind.PACKAGES)

@@ -18,7 +18,7 @@ LOCAL = JobId("local.1")
 
 
 @dataclass(frozen=True)
-class Task:
+class BuildTask:
     """An order, or what stands for one without a mesh. `fetch` writes the unit's directory to a path."""
 
     job_id: JobId
@@ -36,8 +36,10 @@ class Task:
         return f"{self.name}_{self.target.name}.log"
 
 
-def of_directory(directory: Path, target: Target, dependencies: Sequence[Artifact], limits: Limits | None) -> Task:
-    return Task(
+def task_for_directory(
+    directory: Path, target: Target, dependencies: Sequence[Artifact], limits: Limits | None
+) -> BuildTask:
+    return BuildTask(
         job_id=LOCAL,
         attempt=1,
         name=directory.resolve().name,

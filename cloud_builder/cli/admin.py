@@ -14,7 +14,7 @@ from .output import show_json, show_table
 from .session import session
 
 if TYPE_CHECKING:
-    from cloud_builder.mesh.replay import Replayed
+    from cloud_builder.mesh.replay import ReplayReport
 
 TABLE = {
     "replay": ("cloud_builder.cli.admin", "replay", "Prove that reading all topics again does nothing."),
@@ -36,10 +36,10 @@ def replay() -> int:
     of each daemon's state. Nothing is sent, and the mesh works on. Exit code 1 when a job would have been started, or
     an event written.
     """
-    from cloud_builder.wiring.replay import replays
+    from cloud_builder.wiring.replay import replay_daemons
 
     with session() as mesh:
-        results = list(replays(mesh.settings, mesh.broker))
+        results = list(replay_daemons(mesh.settings, mesh.broker))
         if mesh.json:
             show_json([_row(one) for one in results])
         else:
@@ -47,7 +47,7 @@ def replay() -> int:
     return ExitCode.FAILED if any(one.written for one in results) else ExitCode.SUCCESS
 
 
-def _row(result: Replayed) -> dict[str, Any]:
+def _row(result: ReplayReport) -> dict[str, Any]:
     return {
         "daemon": result.daemon,
         "read": result.read,
@@ -57,7 +57,7 @@ def _row(result: Replayed) -> dict[str, Any]:
     }
 
 
-def _show(results: list[Replayed]) -> None:
+def _show(results: list[ReplayReport]) -> None:
     cells = [[one.daemon, one.read, one.again.total(), one.started, one.written.total()] for one in results]
     show_table(["daemon", "messages", "handled again", "jobs started", "events written"], cells, empty="nothing")
     for one in results:

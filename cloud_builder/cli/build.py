@@ -16,11 +16,11 @@ from cloud_builder.errors import ExitCode
 from .options import home_option, json_option
 from .output import duration, show_json, size, styled
 from .session import Session, session
-from .terminal import Log, plain
+from .terminal import Log, sanitize
 
 if TYPE_CHECKING:
     from cloud_builder.model.events import AttemptFinished
-    from cloud_builder.wiring.local_build import LocalBuilds, Step
+    from cloud_builder.wiring.local_build import BuildStep, LocalBuilds
 
 _CODES = {"success": ExitCode.SUCCESS, "failure": ExitCode.FAILED, "canceled": ExitCode.INTERRUPTED}
 
@@ -130,13 +130,15 @@ def _beside(directory: Path) -> Path:
     return unit.parent if here.is_relative_to(unit) else here
 
 
-def _head(here: Session, step: Step) -> None:
+def _head(here: Session, step: BuildStep) -> None:
     if not here.json:
         need = "" if step.wanted else " (needed)"
         click.echo(click.style(f"=== {step.unit.path} {step.target.name}{need}", bold=True))
 
 
-def _result(local: LocalBuilds, step: Step, ended: AttemptFinished, into: Path | None, *, many: bool) -> dict[str, Any]:
+def _result(
+    local: LocalBuilds, step: BuildStep, ended: AttemptFinished, into: Path | None, *, many: bool
+) -> dict[str, Any]:
     """What --json shows of a step; its files are delivered, the log too when it failed."""
     files: list[str] = []
     if into is not None:
@@ -154,6 +156,6 @@ def _tail(here: Session, result: dict[str, Any], ended: AttemptFinished) -> None
     click.echo(f"{result['unit']} {result['target']}: {styled(result['outcome'])} after {took}")
     for word in ("message", "hint"):
         for line in str(result[word]).splitlines():
-            click.echo(f"  {plain(line)}", err=True)
+            click.echo(f"  {sanitize(line)}", err=True)
     for file in result["files"]:
         click.echo(f"  {file}  {size(Path(file).stat().st_size)}")

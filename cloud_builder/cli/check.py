@@ -10,7 +10,7 @@ from cloud_builder.errors import ExitCode, Rejected
 
 from .options import home_option, json_option, said
 from .output import show_json
-from .terminal import plain
+from .terminal import sanitize
 
 
 @click.command()
@@ -38,7 +38,7 @@ def check(directory: Path) -> int:
         hint = "A unit is a directory with .cb/cloud_builder.yml."
         raise Rejected(f"{directory}: no unit in it", code="no-unit", hint=hint)
     for problem in problems:
-        click.echo(plain(str(problem)), err=True)
+        click.echo(sanitize(str(problem)), err=True)
     broken = len({problem.path for problem in problems})
     click.echo(f"{len(units)} units are fine" + (f", {broken} broken" if broken else ""))
     return ExitCode.REJECTED if problems else ExitCode.SUCCESS

@@ -11,7 +11,7 @@ from .lazy import LazyGroup
 from .options import global_options
 from .output import moment, show_json, show_table
 from .session import session
-from .terminal import plain
+from .terminal import sanitize
 
 if TYPE_CHECKING:
     from cloud_builder.model.events import MessageDead
@@ -63,14 +63,14 @@ def show_letter(letter: str) -> None:
             show_json(found.model_dump(mode="json"))
             return
         click.echo(f"{found.dead_id}  {found.topic}/{found.partition} at {found.offset}, {found.daemon}")
-        click.echo(f"  reason: {plain(found.reason)}")
+        click.echo(f"  reason: {sanitize(found.reason)}")
         for name, value in found.headers:
-            click.echo(f"  {plain(name)}: {plain(b64decode(value).decode(errors='replace'))}")
+            click.echo(f"  {sanitize(name)}: {sanitize(b64decode(value).decode(errors='replace'))}")
         _show_body(b64decode(found.value or ""), found)
 
 
 def _show_body(body: bytes, letter: MessageDead) -> None:
-    click.echo(plain(body[:_MOST_SHOWN].decode(errors="replace")))
+    click.echo(sanitize(body[:_MOST_SHOWN].decode(errors="replace")))
     whole = letter.whole_size or len(body)
     if len(body) > _MOST_SHOWN:
         click.echo(f"… {len(body) - _MOST_SHOWN} bytes more (--json shows all that the letter holds)", err=True)

@@ -40,7 +40,7 @@ def doctor() -> int:
     return ExitCode.INFRASTRUCTURE if errors(findings) else ExitCode.SUCCESS
 
 
-def refuse_what_cannot_work(settings: Settings, runners: int) -> None:
+def preflight(settings: Settings, runners: int) -> None:
     """The quick part, for `up`: Retryable with all errors and what mends them."""
     from cloud_builder.planning.doctor import errors, judge
     from cloud_builder.wiring import doctor as probes
@@ -48,7 +48,7 @@ def refuse_what_cannot_work(settings: Settings, runners: int) -> None:
     wrong = errors(judge(probes.quick(settings, builds=runners > 0)))
     if wrong:
         message = "\n".join(dict.fromkeys(finding.message for finding in wrong))
-        mends = dict.fromkeys(finding.mend for finding in wrong if finding.mend)
+        mends = dict.fromkeys(finding.fix for finding in wrong if finding.fix)
         hint = "\n".join([*mends, "cb-ctl doctor says more."])
         raise Retryable(message, code="machine", hint=hint)
 
@@ -65,5 +65,5 @@ def _broker(mesh: Session) -> BrokerSettings | None:
 def _show(finding: Finding) -> None:
     word, colour = _MARKS[finding.level]
     click.echo(f"{painted(f'{word:<8}', colour)} {finding.check:<9} {finding.message}")
-    for line in finding.mend.splitlines():
+    for line in finding.fix.splitlines():
         click.echo(f"{'':<18} → {line}")

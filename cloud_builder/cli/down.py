@@ -16,7 +16,7 @@ from .output import say
 from .session import Session, session
 
 if TYPE_CHECKING:
-    from cloud_builder.wiring.rundir import Up
+    from cloud_builder.wiring.rundir import RunningMesh
 
 DOWN_WITHIN = 180.0
 """Seconds; longer than the supervisor waits for its five groups of daemons (children.STOP_WITHIN)."""
@@ -27,13 +27,13 @@ LOOK_EVERY = 0.1
 @global_options
 def down() -> int:
     """Stop the mesh of this machine. Builds under way are handed back; the state stays."""
-    from cloud_builder.wiring.rundir import is_alive, up_of, written_up
+    from cloud_builder.wiring.rundir import is_alive, last_written, up_of
 
     with session() as mesh:
         home = mesh.settings.home
         running = up_of(home)
         if running is None:
-            left = [child for child in getattr(written_up(home), "children", ()) if is_alive(child)]
+            left = [child for child in getattr(last_written(home), "children", ()) if is_alive(child)]
             if not left:
                 say(mesh.json, {"stopped": []}, f"no mesh is running at {home}")
                 return ExitCode.SUCCESS
@@ -47,7 +47,7 @@ def down() -> int:
         return ExitCode.SUCCESS
 
 
-def _wait_until_down(mesh: Session, running: Up) -> None:
+def _wait_until_down(mesh: Session, running: RunningMesh) -> None:
     from cloud_builder.wiring.rundir import is_alive
 
     deadline = time.monotonic() + DOWN_WITHIN

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from cloud_builder.errors import Retryable
 
 from .session import Session
-from .terminal import plain
+from .terminal import sanitize
 
 TIMEOUT = 30.0
 PIECE = 256 * 1024
@@ -65,7 +65,7 @@ def tail_of(mesh: Session, job: str, most: int) -> list[str]:
         text = b"".join(whole(found["log"], first)).decode(errors="replace")
     else:
         text = str(mesh.ask("log", job=job)["text"])
-    return [plain(line.rstrip()) for line in text.splitlines()][-most:]
+    return [sanitize(line.rstrip()) for line in text.splitlines()][-most:]
 
 
 def _pieces(url: str, first: int = 0) -> Iterator[bytes]:

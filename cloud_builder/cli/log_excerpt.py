@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any, TypedDict
 
-from cloud_builder.adapters.deb.log_patterns import rank
+from cloud_builder.adapters.deb.log_patterns import error_rank
 from cloud_builder.errors import CloudBuilderError
 
 from .download import whole
 from .session import Session
-from .terminal import Log, plain
+from .terminal import Log, sanitize
 
 MOST_BYTES = 8 * 1024 * 1024
 """Of the log's end: a failed step is in it, and a terminal should not wait for the rest."""
@@ -30,27 +30,27 @@ class LogEnd(TypedDict):
     unread: str
 
 
-def end_of(mesh: Session, job: str) -> LogEnd:
+def log_end(mesh: Session, job: str) -> LogEnd:
     """Of the log of a job that has ended; it may be an artifact, live, or gone."""
     try:
         found = mesh.ask("job", job=job)
-        return told_by(_text(mesh, found), str(found.get("step") or ""))
+        return excerpt(_text(mesh, found), str(found.get("step") or ""))
     except CloudBuilderError as unread:
         return LogEnd(cause="", last=[], unread=unread.message)
 
 
-def line_of(mesh: Session, job: str) -> LogEnd:
+def last_line(mesh: Session, job: str) -> LogEnd:
     """Of the live log of a job that is being built: its last line."""
     line = str(mesh.ask("job", job=job).get("last_line") or "")
-    return LogEnd(cause="", last=[plain(line)] if line else [], unread="")
+    return LogEnd(cause="", last=[sanitize(line)] if line else [], unread="")
 
 
-def told_by(text: str, step: str = "") -> LogEnd:
+def excerpt(text: str, step: str = "") -> LogEnd:
     """Of a log's text. `step`: the one that failed; what was printed before it is not looked at."""
-    lines = [plain(line.rstrip())[:LINE] for line in text.splitlines()]
+    lines = [sanitize(line.rstrip())[:LINE] for line in text.splitlines()]
     begins = lines.index(_STEP + step) + 1 if step and _STEP + step in lines else 0
     lines = [line for line in lines[begins:] if line.strip() and not line.startswith(_VERDICTS)]
-    ranks = [rank(line) for line in lines]
+    ranks = [error_rank(line) for line in lines]
     best = max(ranks, default=0)
     return LogEnd(cause=lines[ranks.index(best)].strip() if best else "", last=lines[-LAST_LINES:], unread="")
 

@@ -14,9 +14,9 @@ from cloud_builder import __version__
 from cloud_builder.errors import Bug, CloudBuilderError, ExitCode, Retryable
 
 from .lazy import LazyGroup
-from .options import Said, global_options
+from .options import GlobalOptions, global_options
 from .output import painted
-from .terminal import plain
+from .terminal import sanitize
 
 COMMANDS = {
     "up": ("cloud_builder.cli.up", "up", "Start the whole mesh on this machine."),
@@ -78,7 +78,7 @@ def main() -> None:
 
 def run(args: list[str]) -> int:
     """Runs one command; returns its exit code."""
-    said = Said()
+    said = GlobalOptions()
     try:
         code = cli.main(args, prog_name="cb-ctl", standalone_mode=False, obj=said)
         sys.stdout.flush()
@@ -129,7 +129,7 @@ def _explain(error: CloudBuilderError, as_json: bool) -> int:
         body: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
         click.echo(json.dumps({"error": body}), err=True)
         return error.exit_code
-    click.echo(f"{painted('error:', 'red', bold=True)} {plain(error.message)}", err=True)
+    click.echo(f"{painted('error:', 'red', bold=True)} {sanitize(error.message)}", err=True)
     for line in error.hint.splitlines():
-        click.echo(f"  {plain(line)}", err=True)
+        click.echo(f"  {sanitize(line)}", err=True)
     return error.exit_code

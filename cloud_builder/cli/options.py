@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass
-class Said:
+class GlobalOptions:
     """What the command line says for all commands. The context's `obj`."""
 
     home: Path | None = None
@@ -21,8 +21,8 @@ class Said:
     json: bool = False
 
 
-def said(ctx: click.Context) -> Said:
-    return ctx.find_root().ensure_object(Said)
+def said(ctx: click.Context) -> GlobalOptions:
+    return ctx.find_root().ensure_object(GlobalOptions)
 
 
 def _home(ctx: click.Context, _: click.Parameter, value: str | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .terminal import escaped, plain
+from .terminal import escaped, sanitize
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -55,7 +55,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str
         if empty:
             click.echo(empty, err=True)
         return
-    words = [["" if cell is None else plain(str(cell)) for cell in row] for row in rows]
+    words = [["" if cell is None else sanitize(str(cell)) for cell in row] for row in rows]
     if is_terminal():
         _rich_table(columns, words)
         return

@@ -12,7 +12,7 @@ from cloud_builder.errors import ExitCode, Rejected, Retryable
 
 from .options import global_options
 from .output import duration, show_json, show_table
-from .request_options import Words, wish, wish_options
+from .request_options import RequestSpec, build_requested, unit_options
 from .session import Session, session
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _TELLING = ("cannot", "build", "maybe", "reused", "unchanged")
 
 
 @click.command()
-@wish_options
+@unit_options
 @click.option("--all-rows", is_flag=True, help=f"Every job, also of a plan with more than {MOST_ROWS}.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=WITHIN, metavar="SECONDS", help="Wait so long [60].")
 @global_options
@@ -36,10 +36,10 @@ def plan(*, all_rows: bool, timeout: float, **said: Any) -> int:
     """Say what `cb-ctl request` with the same words would build, and why. Nothing is built.
 
     A job that is `maybe` builds with something that would be built: if that comes out as it was, it is not touched."""
-    words = Words(**said)
+    words = RequestSpec(**said)
     with session() as mesh:
-        wanted = wish(mesh, words, plan=True)
-        drawn = _drawn(mesh, wanted, timeout)
+        wanted = build_requested(mesh, words, plan=True)
+        drawn = _fetch_plan(mesh, wanted, timeout)
     first, jobs = drawn[0], [job for part in drawn for job in part.jobs]
     if mesh.json:
         body = first.model_dump(mode="json", exclude={"jobs", "part", "parts"})
@@ -47,12 +47,12 @@ def plan(*, all_rows: bool, timeout: float, **said: Any) -> int:
         return ExitCode.SUCCESS
     click.echo(f"{first.source} {first.ref} ({first.revision[:12]})\n")
     _show(jobs, whole=all_rows)
-    for line in reckoned(first.totals):
+    for line in summary_lines(first.totals):
         click.echo(line)
     return ExitCode.SUCCESS
 
 
-def _drawn(mesh: Session, wanted: BuildRequested, timeout: float) -> list[PlanDrawn]:
+def _fetch_plan(mesh: Session, wanted: BuildRequested, timeout: float) -> list[PlanDrawn]:
     """All parts of the plan. Rejected with its cause when there is none, Retryable when nobody says anything."""
     from cloud_builder.model.events import PlanDrawn, RequestFinished
     from cloud_builder.model.topics import PLAN, RESULT
@@ -118,7 +118,7 @@ def _seconds(seconds: float) -> str:
     return ("<1s" if seconds < 1 else duration(seconds)) if seconds else ""
 
 
-def reckoned(totals: PlanTotals) -> Iterator[str]:
+def summary_lines(totals: PlanTotals) -> Iterator[str]:
     """The lines below the table: how much, how long at best, and what is in the way."""
     yield f"\n{_counted(totals)}"
     if totals.most_work:

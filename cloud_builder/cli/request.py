@@ -12,7 +12,7 @@ from cloud_builder.errors import ExitCode, Rejected, Retryable
 from .completers import REQUESTS
 from .options import global_options
 from .output import show_json
-from .request_options import Words, requester, urgency, wish, wish_options
+from .request_options import RequestSpec, build_requested, priority_options, requester, unit_options
 from .session import Session, session
 from .source import silent_request
 
@@ -22,8 +22,8 @@ ACCEPTED_WITHIN = 60.0
 
 
 @click.command()
-@wish_options
-@urgency
+@unit_options
+@priority_options
 @click.option("--id", "wanted_id", metavar="ID", help="The request's id [made up].")
 @click.option("--watch", "watching", is_flag=True, help="Follow it to its end.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop watching after this time.")
@@ -32,9 +32,9 @@ def request(*, wanted_id: str | None, watching: bool, timeout: float | None, **s
     """Ask for UNITs (their paths in the source) to be built, or --all of them, or what changed --since a commit.
 
     `cb-ctl plan` with the same words says what would be built, and why."""
-    words = Words(**said)
+    words = RequestSpec(**said)
     with session() as mesh:
-        wanted = wish(mesh, words, wanted_id=wanted_id)
+        wanted = build_requested(mesh, words, wanted_id=wanted_id)
         asked = time.time()
         mesh.send(wanted)
         answer = _answered(mesh, wanted.request_id or "", wanted.source)

@@ -26,7 +26,7 @@ LONGEST = 30 * 86400.0
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 
 
-def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+def parse_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """`90s`, `30m`, `1h30m`, `2d` → seconds."""
     if value is None:
         return None
@@ -64,12 +64,14 @@ _URGENCY = (
         type=click.Choice([one.value for one in Priority]),
         help="How urgent it is [bulk for --all, else normal].",
     ),
-    click.option("--deadline", callback=seconds, metavar="TIME", help="Cancel what has not ended by then: 30m, 2h."),
+    click.option(
+        "--deadline", callback=parse_duration, metavar="TIME", help="Cancel what has not ended by then: 30m, 2h."
+    ),
 )
 
 
 @dataclass(frozen=True)
-class Words:
+class RequestSpec:
     """What the command line says of a wish."""
 
     units: tuple[str, ...] = ()
@@ -87,21 +89,23 @@ class Words:
             raise click.UsageError("Name the units to build, or say --all, or --since REV (one of them).")
 
 
-def wish_options(command: F) -> F:
+def unit_options(command: F) -> F:
     """The arguments and options that name units."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def urgency(command: F) -> F:
+def priority_options(command: F) -> F:
     """--priority and --deadline."""
     for option in reversed(_URGENCY):
         command = option(command)
     return command
 
 
-def wish(mesh: Session, words: Words, *, wanted_id: str | None = None, plan: bool = False) -> BuildRequested:
+def build_requested(
+    mesh: Session, words: RequestSpec, *, wanted_id: str | None = None, plan: bool = False
+) -> BuildRequested:
     """Rejected for an id that cannot be one, and when there is more than one source to choose from."""
     from cloud_builder.model.events import REQUEST_ID, BuildRequested
     from cloud_builder.model.ids import RequestId, SourceName

@@ -15,19 +15,19 @@ MOST_AGAIN = 100
 
 
 @dataclass
-class Course:
+class RequestView:
     """A request and all its jobs at one moment. `news`: those that were not so at the last look. Both by number."""
 
     request: dict[str, Any]
     jobs: list[Job] = field(default_factory=list)
-    news: list[Job] = field(default_factory=list)
+    changed: list[Job] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
         return self.request["state"] in ("finished", "rejected")
 
 
-class Follower:
+class RequestPoller:
     """Looks at a request again and again. What a job waits for ends without a word about the job itself, so its row is
     brought up to date here, and asked for again when all that it named has ended and it waits still."""
 
@@ -39,7 +39,7 @@ class Follower:
         self._news: dict[str, None] = {}
         self._unclear: dict[str, None] = {}
 
-    def look(self) -> Course:
+    def poll(self) -> RequestView:
         """Retryable when cb-info does not answer: what was read before that is not lost."""
         while True:
             again = list(self._unclear)[:MOST_AGAIN]
@@ -51,7 +51,7 @@ class Follower:
             if not found["more"]:
                 break
         news, self._news = sorted(self._news, key=number_of), {}
-        return Course(found["request"], list(self._jobs.values()), [self._jobs[job] for job in news])
+        return RequestView(found["request"], list(self._jobs.values()), [self._jobs[job] for job in news])
 
     def _take(self, rows: list[Job]) -> None:
         is_longer = any(row["job_id"] not in self._jobs for row in rows)

@@ -39,7 +39,7 @@ def exit_code(request: dict[str, Any]) -> ExitCode:
     return _CODES.get(str(request.get("outcome")), ExitCode.INFRASTRUCTURE)
 
 
-def show_ending(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
+def show_summary(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
     outcome = str(request.get("outcome"))
     took = duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
     click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}{_saved(request)}")

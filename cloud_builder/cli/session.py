@@ -12,8 +12,8 @@ import click
 
 from cloud_builder.errors import Rejected, Retryable
 
-from .options import Said, said
-from .terminal import plainly
+from .options import GlobalOptions, said
+from .terminal import sanitize_all
 
 if TYPE_CHECKING:
     from cloud_builder.mesh.client import Client
@@ -28,7 +28,7 @@ ANSWER_WITHIN = 10.0
 class Session:
     """Opened lazily: a command that asks nothing connects to nothing."""
 
-    def __init__(self, words: Said) -> None:
+    def __init__(self, words: GlobalOptions) -> None:
         self._said = words
         self._client: Client | None = None
 
@@ -97,7 +97,7 @@ class Session:
             raise self._unanswered(silent) from silent
         if answer.code:
             raise Rejected(answer.message, code=answer.code, hint=answer.hint)
-        return answer.data if self.json or what == "log" else plainly(answer.data)
+        return answer.data if self.json or what == "log" else sanitize_all(answer.data)
 
     def pages(self, what: str, most: int = 0, **args: Any) -> list[dict[str, Any]]:
         """All rows of a list view, or the first `most`."""

@@ -19,22 +19,22 @@ from .session import Session
 
 if TYPE_CHECKING:
     from cloud_builder.adapters.process import Popen
-    from cloud_builder.wiring.supervisor import Plan
+    from cloud_builder.wiring.supervisor import MeshSpec
 
 UP_WITHIN = 180.0
 """Seconds until the whole mesh must answer: 5 on a quiet machine, a minute and more on a busy one."""
 DYING_WITHIN = 30.0
 """Seconds for a daemon that has died to come back."""
-LOOK_EVERY = 0.1
+POLL_INTERVAL = 0.1
 
 
-def make_plan(
+def make_mesh_spec(
     mesh: Session, runners: int, broker: str | None, *, slots: int | None, port: int | None, detach: bool
-) -> Plan:
-    from cloud_builder.wiring.broker import refuse_what_cannot_share
+) -> MeshSpec:
+    from cloud_builder.wiring.broker import require_share_groups
     from cloud_builder.wiring.public_url import public_url
     from cloud_builder.wiring.settings import BrokerFrom, parse_broker, read
-    from cloud_builder.wiring.supervisor import Plan
+    from cloud_builder.wiring.supervisor import MeshSpec
 
     home = mesh.settings.home
     loaded = read(said(click.get_current_context()).home)
@@ -45,7 +45,7 @@ def make_plan(
         options = named.options if named else {}
         named = parse_broker(broker).model_copy(update={"options": options})
     flags = {"CB_RUNNER__SLOTS": slots, "CB_COLLECTOR__PORT": port, "CB_CACHE": mesh.settings.cache}
-    refuse_what_cannot_share(loaded.settings.dispatch, named)
+    require_share_groups(loaded.settings.dispatch, named)
     collector = loaded.settings.collector
     if (collector.port if port is None else port) == 0:
         flags["CB_COLLECTOR__PORT"] = port = _free_port()
@@ -53,7 +53,7 @@ def make_plan(
         _check_port(collector.host, port or collector.port)
     public_url(collector.model_copy(update={"port": port or collector.port}))
     environment = {name: str(value) for name, value in flags.items() if value is not None}
-    return Plan(home, runners, named, environment, parent=0 if detach else os.getpid())
+    return MeshSpec(home, runners, named, environment, parent=0 if detach else os.getpid())
 
 
 def _free_port() -> int:
@@ -77,7 +77,7 @@ def _check_port(host: str, port: int) -> None:
             ) from None
 
 
-def start(plan: Plan) -> Popen[bytes]:
+def start(plan: MeshSpec) -> Popen[bytes]:
     from cloud_builder.adapters.process import spawn
     from cloud_builder.wiring.rundir import error_file, log_file
 
@@ -107,7 +107,7 @@ def wait_until_up(supervisor: Popen[bytes], mesh: Session) -> None:
             click.echo(f"{told} …", err=True)
         if state is not None and state.dying:
             deadline = min(deadline, time.monotonic() + DYING_WITHIN)
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_INTERVAL)
     supervisor.terminate()
     supervisor.wait()
     raise _not_up(home, told, getattr(state, "dying", ()))

@@ -11,7 +11,7 @@ import click
 from .completers import THINGS
 from .options import global_options
 from .output import duration, moment, show_json, show_table, size, styled
-from .request_poller import Follower
+from .request_poller import RequestPoller
 from .request_summary import state_of
 from .session import Session, session
 from .source import problem_line
@@ -93,7 +93,7 @@ def _some(units: list[str], count: int) -> str:
 
 
 def _request(mesh: Session, name: str) -> None:
-    course = Follower(mesh, name).look()
+    course = RequestPoller(mesh, name).poll()
     found, jobs = course.request, course.jobs
     if mesh.json:
         show_json({"request": found, "jobs": jobs})

@@ -26,19 +26,19 @@ _MOST_UNFINISHED = 256
 _COLOURS_OFF = b"\x1b[0m"
 
 
-def plain(text: str) -> str:
+def sanitize(text: str) -> str:
     """One control character becomes its name: `\\x1b`. Tabs and line ends stay."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape", "backslashreplace").decode(), text)
 
 
-def plainly(data: Any) -> Any:
+def sanitize_all(data: Any) -> Any:
     """The same for all text in an answer."""
     if isinstance(data, str):
-        return plain(data)
+        return sanitize(data)
     if isinstance(data, dict):
-        return {plainly(key): plainly(value) for key, value in data.items()}
+        return {sanitize_all(key): sanitize_all(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [plainly(value) for value in data]
+        return [sanitize_all(value) for value in data]
     return data
 
 

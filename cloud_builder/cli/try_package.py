@@ -15,7 +15,7 @@ from .options import global_options
 from .session import Session, session
 
 if TYPE_CHECKING:
-    from cloud_builder.wiring.try_package import Root
+    from cloud_builder.wiring.try_package import RootSource
 
 
 class BeforeDashes(click.Command):
@@ -39,14 +39,14 @@ def try_package(ctx: click.Context, repository: str, packages: tuple[str, ...]) 
     """Install PACKAGEs from REPOSITORY with apt, signatures checked, into a throw-away root, and run COMMAND there.
 
     Without COMMAND a shell is opened. The exit code is that of COMMAND."""
-    from cloud_builder.wiring.try_package import Trial, run
+    from cloud_builder.wiring.try_package import TryRequest, run
 
     command: tuple[str, ...] = ctx.meta["command"]
     if not command and not sys.stdin.isatty():
         raise click.UsageError("Say what to run behind --, or call it on a terminal for a shell.")
     with session() as mesh:
         url = _url(mesh.pages("repositories"), repository)
-        return run(mesh.settings, Trial(repository, url, packages, command, _root(mesh, repository)), _show)
+        return run(mesh.settings, TryRequest(repository, url, packages, command, _root(mesh, repository)), _show)
 
 
 def _show(said: bytes) -> None:
@@ -62,9 +62,9 @@ def _url(rows: list[dict[str, Any]], repository: str) -> str:
     return known[repository]
 
 
-def _root(mesh: Session, repository: str) -> Root:
+def _root(mesh: Session, repository: str) -> RootSource:
     """The build root of a unit that is built for the repository's distribution on this kind of machine."""
-    from cloud_builder.wiring.try_package import Root
+    from cloud_builder.wiring.try_package import RootSource
 
     for source in mesh.pages("sources"):
         name = source["source"]
@@ -72,7 +72,7 @@ def _root(mesh: Session, repository: str) -> Root:
         for unit in mesh.pages("units", source=name) if repository.startswith(f"{name}-") else ():
             if profile in unit["targets"]:
                 where = (source["url"], unit["revision"], unit["directory"])
-                return Root(name, *where, profile=profile, repositories=unit["repositories"] or "")
+                return RootSource(name, *where, profile=profile, repositories=unit["repositories"] or "")
     raise Rejected(
         f"{repository}: no unit is built for it on {platform.machine()}, so there is no root to try it in",
         code="no-root",

@@ -8,15 +8,15 @@ import click
 
 from cloud_builder.errors import ExitCode, Retryable
 
-from .doctor import refuse_what_cannot_work
+from .doctor import preflight
 from .options import home_option, json_option, said
 from .output import say
 from .session import Session, session
-from .startup import make_plan, start, wait_until_up
+from .startup import make_mesh_spec, start, wait_until_up
 
 if TYPE_CHECKING:
     from cloud_builder.adapters.process import Popen
-    from cloud_builder.wiring.rundir import Up
+    from cloud_builder.wiring.rundir import RunningMesh
 
 
 @click.command()
@@ -54,8 +54,8 @@ def up(
             _say_ignored({"--broker": broker, "--slots": slots, "--port": port})
             _add_sources(mesh, wanted)
             return ExitCode.SUCCESS
-        refuse_what_cannot_work(mesh.settings, runners)
-        plan = make_plan(
+        preflight(mesh.settings, runners)
+        plan = make_mesh_spec(
             mesh, runners, broker or said(click.get_current_context()).broker, slots=slots, port=port, detach=detach
         )
         supervisor = start(plan)
@@ -100,7 +100,7 @@ def _say_up(mesh: Session, detach: bool) -> None:
     say(mesh.json, found, f"up: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}\n  {ways}")
 
 
-def _say_running(mesh: Session, running: Up) -> None:
+def _say_running(mesh: Session, running: RunningMesh) -> None:
     found = _description(mesh)
     stage = f" ({running.stage})" if running.stage else ""
     say(

@@ -11,8 +11,8 @@ import click
 from cloud_builder.errors import Retryable
 
 from .output import coloured, duration, fit, is_terminal, show_json, styled
-from .request_poller import Course, Follower, Job, whole_jobs
-from .request_summary import exit_code, show_ending, state_of
+from .request_poller import Job, RequestPoller, RequestView, whole_jobs
+from .request_summary import exit_code, show_summary, state_of
 from .session import Session
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.4
 """Seconds between questions; more when an answer takes long, so that watching never is most of what cb-info does."""
-PATIENCE = 60.0
+ANSWER_TIMEOUT = 60.0
 """cb-info may be silent for so long (it is being restarted, the broker is away)."""
-QUIET = 10.0
+QUIET_AFTER = 10.0
 """When nothing has been heard for so long, say what is being waited for."""
 
 
@@ -35,22 +35,22 @@ def follow(mesh: Session, name: str, timeout: float | None) -> int:
         show_json({"request": last.request, "jobs": whole_jobs(mesh, "changes", last.request["request_id"])})
         return exit_code(last.request)
     last = _live(courses) if is_terminal() else _lines(courses)
-    show_ending(mesh, last.request, last.jobs)
+    show_summary(mesh, last.request, last.jobs)
     return exit_code(last.request)
 
 
-def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[Course]:
-    follower, heard = Follower(mesh, name), time.monotonic()
+def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[RequestView]:
+    follower, heard = RequestPoller(mesh, name), time.monotonic()
     while True:
         asked = time.monotonic()
         try:
-            course = follower.look()
+            course = follower.poll()
             heard = time.monotonic()
             yield course
             if course.is_over:
                 return
         except Retryable:
-            if time.monotonic() - heard > PATIENCE:
+            if time.monotonic() - heard > ANSWER_TIMEOUT:
                 raise
         if deadline and time.monotonic() > deadline:
             hint = f"It goes on: cb-ctl watch {name}, or cb-ctl cancel {name}."
@@ -58,30 +58,30 @@ def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[Cours
         time.sleep(max(INTERVAL, 4 * (time.monotonic() - asked)))
 
 
-def _last(courses: Iterator[Course]) -> Course:
-    last: Course | None = None
+def _last(courses: Iterator[RequestView]) -> RequestView:
+    last: RequestView | None = None
     for course in courses:
         last = course
     assert last is not None
     return last
 
 
-def _lines(courses: Iterator[Course]) -> Course:
+def _lines(courses: Iterator[RequestView]) -> RequestView:
     """For logs and pipes: a line when something changes, and one now and then when nothing does."""
     shown: dict[str, str] = {}
-    last: Course | None = None
+    last: RequestView | None = None
     spoke = time.monotonic()
     for course in courses:
         last = course
-        for job in course.news:
+        for job in course.changed:
             change = f"{state_of(job)} {job.get('runner_id') or ''} {job.get('attempt') or ''}"
             if shown.get(job["job_id"]) != change:
                 shown[job["job_id"]] = change
                 click.echo(_plain(job, course.request))
                 spoke = time.monotonic()
-        if not course.jobs and time.monotonic() - spoke > QUIET and not course.is_over:
+        if not course.jobs and time.monotonic() - spoke > QUIET_AFTER and not course.is_over:
             click.echo("waiting for cb-scheduler, which has not planned any job yet (is it running? cb-ctl status)")
-            spoke = time.monotonic() + QUIET
+            spoke = time.monotonic() + QUIET_AFTER
     assert last is not None
     return last
 
@@ -107,12 +107,12 @@ def first_line(text: str | None) -> str:
     return next(iter(str(text or "").splitlines()), "")
 
 
-def _live(courses: Iterator[Course]) -> Course:
+def _live(courses: Iterator[RequestView]) -> RequestView:
     """For terminals: a table that stays in place."""
     from rich.console import Console
     from rich.live import Live
 
-    last: Course | None = None
+    last: RequestView | None = None
     with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="ellipsis") as live:
         for course in courses:
             last = course
@@ -122,7 +122,7 @@ def _live(courses: Iterator[Course]) -> Course:
     return last
 
 
-def table(course: Course, now: float, width: int, height: int) -> Table:
+def table(course: RequestView, now: float, width: int, height: int) -> Table:
     """As many jobs as there is room for, those that something happens to first. Remarks are cut, and a target that
     all have is left out, before anything else gives way."""
     from rich.table import Table

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .completers import WHYS
-from .log_excerpt import LogEnd, end_of, line_of
+from .log_excerpt import LogEnd, last_line, log_end
 from .options import global_options
 from .output import painted, show_json, styled
 from .session import Session, session
@@ -47,9 +47,9 @@ def _logged(causes: list[Cause]) -> Iterator[tuple[Cause, Callable[[Session, str
     for cause in causes:
         deepest = list(_down(cause))[-1]
         if deepest["job_id"] and deepest["kind"] in _LOGGED:
-            yield deepest, end_of
+            yield deepest, log_end
         elif deepest["job_id"] and deepest["kind"] == "building":
-            yield deepest, line_of
+            yield deepest, last_line
 
 
 def _down(cause: Cause) -> Iterator[Cause]:

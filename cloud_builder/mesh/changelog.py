@@ -19,19 +19,19 @@ from typing import Any
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import StateChanged
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import RUNNERS, STATE
-from cloud_builder.ports.broker import Broker, Outgoing, Partition, Record
+from cloud_builder.ports.broker import Broker, OutgoingRecord, Partition, Record
 from cloud_builder.ports.state import Put, StateStore
 
-from .reader import Delivered
+from .reader import Delivery
 from .transaction import Transaction
 
 LEADER = "leader"
 """Collection and key of what the leader says, where several take turns."""
 LEADER_KEY = f"{LEADER}/{LEADER}".encode()
-LED_BY_SEVERAL = "led-by-several"
+MULTIPLE_LEADERS = "led-by-several"
 POSITIONS = "positions"
 """Collection of the one entity an incarnation of the broker that says how far the input was read."""
 _BATCH = 5000
@@ -39,7 +39,7 @@ _BODY = b',"body":'
 _LOG = logging.getLogger("cb.mesh")
 
 
-def keeps_one(role: Role) -> bool:
+def has_changelog(role: Role) -> bool:
     return STATE.writer is role
 
 
@@ -47,24 +47,26 @@ class Changelog:
     """What the changelog is told of each transaction. `positions`: where reading begins. `mends`: told first."""
 
     def __init__(
-        self, incarnation: str, positions: Mapping[Partition, int], mends: Sequence[StateChanged] = ()
+        self, incarnation: str, positions: Mapping[Partition, int], repairs: Sequence[StateChanged] = ()
     ) -> None:
         self._incarnation = incarnation
-        self._mends = mends
+        self._mends = repairs
         self._positions = self._next = dict(positions)
 
-    def lines(self, work: Transaction, batch: Sequence[Delivered], said: Sequence[Outgoing]) -> list[Outgoing]:
+    def records_for(
+        self, work: Transaction, batch: Sequence[Delivery], said: Sequence[OutgoingRecord]
+    ) -> list[OutgoingRecord]:
         """Inside the transaction, after the flow. A batch that changed nothing is not told: reading it again does not
         either."""
         read = {delivered.record.partition: delivered.record.offset + 1 for delivered in batch}
         self._next = {**self._positions, **read} if read else self._positions
-        written = work.state.written
+        written = work.documents.written
         if not written and not said and not self._mends:
             return []
         changes = [*self._mends, *(_change(*place, put) for place, put in written.items())]
         where = {f"{place.topic}/{place.number}": offset for place, offset in self._next.items()}
         changes.append(StateChanged.of(f"{POSITIONS}/{self._incarnation}", where))
-        return [work.of_itself(change) for change in changes]
+        return [work.encode_internal(change) for change in changes]
 
     def committed(self) -> None:
         self._positions, self._mends = self._next, ()
@@ -76,13 +78,13 @@ def _change(collection: str, key: str, put: Put | None) -> StateChanged:
     return StateChanged.of(f"{collection}/{key}", put.body, put.parent, put.rank)
 
 
-class Copy:
+class ChangelogReplica:
     """A state that follows a changelog. `read`: records so far. `keeps_place`: it goes on where it stopped."""
 
-    def __init__(self, state: StateStore, incarnation: str, *, keeps_place: bool) -> None:
+    def __init__(self, state: StateStore, incarnation: str, *, resumes: bool) -> None:
         self._state = state
         self._incarnation = incarnation
-        self._keeps_place = keeps_place
+        self._keeps_place = resumes
         self._open: list[Record] = []
         self.read = 0
 
@@ -106,7 +108,7 @@ class Copy:
                 self._state.save_positions(self._incarnation, ends)
         self.read += len(records)
 
-    def become_own(self, broker: Broker) -> list[StateChanged]:
+    def promote(self, broker: Broker) -> list[StateChanged]:
         """Reading goes on where the writer of the changelog had come to; where it never said so, from the beginning.
 
         Heartbeats of the past say nothing about who lives now: those are read from their end. What is to be told next:
@@ -122,7 +124,7 @@ class Copy:
             self._state.delete(POSITIONS, self._incarnation)
             self._state.save_positions(self._incarnation, positions)
         places = [_place(key) for key in _changes(self._open)]
-        return [_change(*place, self._state.placed(*place)) for place in places]
+        return [_change(*place, self._state.get_with_index(*place)) for place in places]
 
 
 def _closes(record: Record) -> bool:
@@ -147,7 +149,7 @@ def change_of(record: Record) -> Put | None:
     if not found or body == b"null}":
         return None
     place = json.loads(head + b"}")
-    text: Dumped[Any] = Dumped.ready(body[:-1].decode())
+    text: CachedJson[Any] = CachedJson.ready(body[:-1].decode())
     parent, rank = place.get("parent"), place.get("rank")
     if parent is None and collection in _BEFORE_PLACES:
         parent, rank = _BEFORE_PLACES[collection](json.loads(text.json))
@@ -171,17 +173,17 @@ def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[
     if any(oldest for oldest, _ in marks.values()):
         _LOG.warning("the beginning of the changelog is gone, starting anew", extra={"topic": STATE.name})
         return None
-    copy = Copy(state, incarnation, keeps_place=False)
+    copy = ChangelogReplica(state, incarnation, resumes=False)
     for records in _to_the_end(broker, {place: oldest for place, (oldest, _) in marks.items()}):
         if any(record.key == LEADER_KEY for record in records):  # before it looks as if this state were of that reign
             raise Rejected(
                 "several schedulers share this mesh, of which one leads, and this one would not know of them",
-                code=LED_BY_SEVERAL,
+                code=MULTIPLE_LEADERS,
                 hint="Set scheduler.ha: true; one alone leads, too, when the others are silent.",
             )
         copy.apply(records)
         beat()
-    mends = copy.become_own(broker)
+    mends = copy.promote(broker)
     _LOG.info("rebuilt from the changelog", extra={"topic": STATE.name, "records": copy.read, "cut_off": len(mends)})
     return mends
 

@@ -26,9 +26,9 @@ from cloud_builder.model.events import BuildRequested, Payload
 from cloud_builder.model.ids import EventId, RequestId
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.topics import BARE_EVENT, ROUTES, Route, route_of
-from cloud_builder.ports.broker import Outgoing, Record
+from cloud_builder.ports.broker import OutgoingRecord, Record
 
-from .decode_errors import Undecodable, because, refuse_ambiguous
+from .decode_errors import Undecodable, from_validation_error, refuse_ambiguous
 
 __all__ = ["Envelope", "Head", "Undecodable", "body_of", "decode", "encode", "head_of"]
 
@@ -66,14 +66,14 @@ class Head(NamedTuple):
     traceparent: str | None
 
 
-def encode(payload: Payload, *, source: str, id: str, time: float, traceparent: str | None = None) -> Outgoing:
+def encode(payload: Payload, *, source: str, id: str, time: float, traceparent: str | None = None) -> OutgoingRecord:
     """The record that carries an event, for the topic and with the key that the topic table names."""
-    route, constant = _shape(type(payload))
-    headers = (*constant, *_said(source, time), ("ce_id", id.encode()))
+    route, constant = _route_headers(type(payload))
+    headers = (*constant, *_time_and_source(source, time), ("ce_id", id.encode()))
     if traceparent is not None:
         headers = (*headers, ("traceparent", traceparent.encode()))
     key = getattr(payload, route.key)
-    return Outgoing(
+    return OutgoingRecord(
         route.topic_of(payload) if route.member else route.topic.name,
         None if key is None else str(key).encode(),
         _json(payload),
@@ -144,7 +144,7 @@ def body_of(record: Record, head: Head) -> Envelope:
             refuse_ambiguous(head.event, record.value)
         payload = head.event.model_validate_json(record.value)
     except ValidationError as error:
-        raise because(error, head.event, record.value) from None
+        raise from_validation_error(error, head.event, record.value) from None
     except RecursionError:
         raise Undecodable(f"{head.event.type}: the JSON is nested too deeply") from None
     if isinstance(payload, BuildRequested) and payload.request_id is None:
@@ -186,7 +186,7 @@ def _is_written_by_hand(record: Record) -> bool:
 
 
 @cache
-def _shape(event: type[Payload]) -> tuple[Route, tuple[tuple[str, bytes], ...]]:
+def _route_headers(event: type[Payload]) -> tuple[Route, tuple[tuple[str, bytes], ...]]:
     """Where events of this type go, and the headers that all of them have."""
     route = route_of(event.type)
     if route is None:
@@ -200,7 +200,7 @@ def _shape(event: type[Payload]) -> tuple[Route, tuple[tuple[str, bytes], ...]]:
 
 
 @lru_cache(maxsize=8)
-def _said(source: str, time: float) -> tuple[tuple[str, bytes], ...]:
+def _time_and_source(source: str, time: float) -> tuple[tuple[str, bytes], ...]:
     """By whom and when: the same of all events of one transaction."""
     return (("ce_source", source.encode()), ("ce_time", _rfc3339(time).encode()))
 

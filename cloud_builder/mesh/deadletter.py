@@ -15,7 +15,7 @@ from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.events import MessageDead
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.topics import DEAD_LETTER
-from cloud_builder.ports.broker import Broker, Outgoing, Partition, Record
+from cloud_builder.ports.broker import Broker, OutgoingRecord, Partition, Record
 
 from .codec import Undecodable, decode
 
@@ -30,7 +30,7 @@ _MOST_HEADERS = 64 * 1024
 _MOST_REASON = 2000
 
 
-def dead(record: Record, error: Exception, *, daemon: str, incarnation: str, at: float) -> MessageDead:
+def dead_letter(record: Record, error: Exception, *, daemon: str, incarnation: str, at: float) -> MessageDead:
     """The dead letter of a record. Its id is made from where the record lies, so that reading it again, or several
     daemons failing to decode it, gives one letter; a failing handler is a letter per daemon."""
     place = f"{incarnation}/{record.partition.topic}/{record.partition.number}/{record.offset}"
@@ -94,13 +94,13 @@ def show(broker: Broker, dead_id: str) -> MessageDead:
     return letters[dead_id]
 
 
-def original(broker: Broker, letter: MessageDead, *, timeout: float = _TIMEOUT) -> Outgoing:
+def original(broker: Broker, letter: MessageDead, *, timeout: float = _TIMEOUT) -> OutgoingRecord:
     """The message as it was, for the topic it was on. One that was cut is read from where it lies: Rejected when it
     lies there no more."""
     if letter.whole_size is not None:
-        record = _lying_there(broker, letter, timeout)
-        return Outgoing(letter.topic, record.key, record.value or b"", record.headers)
-    return Outgoing(
+        record = _fetch_original(broker, letter, timeout)
+        return OutgoingRecord(letter.topic, record.key, record.value or b"", record.headers)
+    return OutgoingRecord(
         topic=letter.topic,
         key=_bytes(letter.key),
         value=_bytes(letter.value) or b"",
@@ -119,7 +119,7 @@ def retry(broker: Broker, dead_id: str, *, timeout: float = _TIMEOUT) -> Message
     return letter
 
 
-def _lying_there(broker: Broker, letter: MessageDead, timeout: float) -> Record:
+def _fetch_original(broker: Broker, letter: MessageDead, timeout: float) -> Record:
     place = Partition(letter.topic, letter.partition)
     consumer = broker.consumer({place: letter.offset})
     until = time.monotonic() + timeout

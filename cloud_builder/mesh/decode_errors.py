@@ -30,7 +30,7 @@ class Undecodable(Rejected):
         super().__init__(message, code="undecodable", hint=hint)
 
 
-def because(error: ValidationError, event: type[Payload], body: bytes) -> Undecodable:
+def from_validation_error(error: ValidationError, event: type[Payload], body: bytes) -> Undecodable:
     """The pydantic errors of one body, compacted."""
     errors = error.errors(include_url=False, include_context=False)
     meant = _misspelt(errors, event, body)

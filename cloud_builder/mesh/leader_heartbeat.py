@@ -15,24 +15,24 @@ from uuid import uuid4
 
 from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.events import StateChanged
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import OutgoingRecord
 
 from .changelog import LEADER
 from .codec import encode
-from .leadership import SAY_EVERY, Reign
+from .leadership import HEARTBEAT_INTERVAL, LeaderEpoch
 
-LONGEST_WORK = 180.0
+MAX_STALL = 180.0
 """Seconds: as long as systemd waits for a sign of life."""
 
 
-class Voice:
+class LeaderHeartbeat:
     """`send` must be thread-safe; it hears of a successor (Fenced), and so does the loop, which acts on it."""
 
     def __init__(
         self,
-        reign: Reign,
-        send: Callable[[Sequence[Outgoing]], None],
-        every: float = SAY_EVERY,
+        reign: LeaderEpoch,
+        send: Callable[[Sequence[OutgoingRecord]], None],
+        every: float = HEARTBEAT_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reign, self._send, self._every, self._clock = reign, send, every, clock
@@ -43,7 +43,7 @@ class Voice:
     def start(self) -> None:
         self._thread.start()
 
-    def note(self) -> None:
+    def progressed(self) -> None:
         """The loop has come round; it speaks for itself."""
         self._worked = self._said = self._clock()
 
@@ -54,12 +54,12 @@ class Voice:
     def _speak(self) -> None:
         while not self._over.wait(self._every / 3):
             now = self._clock()
-            if now - self._said > self._every and now - self._worked < LONGEST_WORK:
+            if now - self._said > self._every and now - self._worked < MAX_STALL:
                 self._said = now
                 with suppress(CloudBuilderError):
                     self._send([self._word()])
 
-    def _word(self) -> Outgoing:
+    def _word(self) -> OutgoingRecord:
         body = {"id": self._reign.id, "epoch": self._reign.epoch, "at": time.time()}
         change = StateChanged.of(f"{LEADER}/{LEADER}", body)
         return encode(change, source="cb-scheduler", id=str(uuid4()), time=time.time())

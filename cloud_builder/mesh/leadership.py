@@ -15,36 +15,36 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import STATE
 from cloud_builder.ports.broker import Broker, Partition, Record
-from cloud_builder.ports.mesh import Flow, Received, Work
+from cloud_builder.ports.mesh import Flow, Received, UnitOfWork
 from cloud_builder.ports.state import Documents, StateStore
 
-from .changelog import LEADER, LEADER_KEY, Copy, change_of
+from .changelog import LEADER, LEADER_KEY, ChangelogReplica, change_of
 
 ROLE = "succession"
 """Collection and key of what this process is, in its own state alone."""
-SAY_EVERY = 3.0
-_DEAF = 1.0
+HEARTBEAT_INTERVAL = 3.0
+_MAX_OVERSLEEP = 1.0
 """Seconds: a step that took so much longer than it was to wait."""
 _TAIL = 2000
 _BATCH = 5000
 
 
 @dataclass(frozen=True)
-class Reign:
+class LeaderEpoch:
     """Who leads. `epoch` counts the reigns."""
 
     id: str
     epoch: int
 
 
-class Leading:
+class LeaderFlow:
     """A flow that leads: it says so in its changelog. `note` is called at each tick."""
 
-    def __init__(self, flow: Flow, reign: Reign, note: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, flow: Flow, reign: LeaderEpoch, note: Callable[[], None] = lambda: None) -> None:
         self._flow = flow
         self._note = note
         self._reign = reign
@@ -62,27 +62,27 @@ class Leading:
         self._said = 0.0
         self._flow.restore(state)
 
-    def resume(self, work: Work) -> None:
-        self._flow.resume(work)
+    def republish(self, work: UnitOfWork) -> None:
+        self._flow.republish(work)
 
-    def handle(self, event: Received, work: Work) -> None:
+    def handle(self, event: Received, work: UnitOfWork) -> None:
         self._flow.handle(event, work)
 
-    def tick(self, work: Work) -> None:
-        if not 0 <= work.now - self._said < SAY_EVERY:
+    def tick(self, work: UnitOfWork) -> None:
+        if not 0 <= work.now - self._said < HEARTBEAT_INTERVAL:
             self._said = work.now
-            work.state.put(LEADER, LEADER, {"id": self._reign.id, "epoch": self._reign.epoch, "at": work.now})
+            work.documents.put(LEADER, LEADER, {"id": self._reign.id, "epoch": self._reign.epoch, "at": work.now})
         self._flow.tick(work)
         self._note()
 
-    def patience(self) -> float:
-        return min(self._flow.patience(), SAY_EVERY / 3)
+    def max_wait(self) -> float:
+        return min(self._flow.max_wait(), HEARTBEAT_INTERVAL / 3)
 
-    def stop(self, work: Work) -> None:
+    def stop(self, work: UnitOfWork) -> None:
         self._flow.stop(work)
 
 
-class Follower:
+class StandbyReplica:
     """Copies the changelog into `state`. Every call but `close` may raise Retryable; then make a new one.
 
     `clock` is steady: how long the leader was silent is measured here, from when we had read all there was."""
@@ -94,7 +94,7 @@ class Follower:
         kept = state.positions(incarnation)
         marks = broker.watermarks([STATE.name])
         start = {place: kept.get(place, oldest) for place, (oldest, _) in marks.items()}
-        self._copy = Copy(state, incarnation, keeps_place=True)
+        self._copy = ChangelogReplica(state, incarnation, resumes=True)
         self._consumer = broker.consumer(start)
         self._broker = broker
         self._heard: float | None = None
@@ -103,9 +103,9 @@ class Follower:
             state.put(ROLE, ROLE, {"leads": False})
 
     @property
-    def leader(self) -> Reign | None:
+    def leader(self) -> LeaderEpoch | None:
         """As far as was read."""
-        return reign_of(self._state)
+        return epoch_of(self._state)
 
     @property
     def silence(self) -> float:
@@ -117,50 +117,50 @@ class Follower:
         records = self._consumer.poll(_BATCH, timeout)
         self._copy.apply(records)
         now = self._clock()
-        was_deaf = now - self._listened > timeout + _DEAF
+        was_deaf = now - self._listened > timeout + _MAX_OVERSLEEP
         self._listened = now
         if self._heard is None:
             self._heard = now if self._consumer.is_at_end() else None
         elif was_deaf or any(record.key == LEADER_KEY for record in records):
             self._heard = now
 
-    def drain(self, beat: Callable[[], None]) -> None:
+    def catch_up(self, beat: Callable[[], None]) -> None:
         """After nobody else can write: the rest of the changelog; then the state is ours to lead with."""
         while not self._consumer.is_at_end():
             self.step(0.5)
             beat()
-        self._copy.become_own(self._broker)
+        self._copy.promote(self._broker)
 
     def close(self) -> None:
         self._consumer.close()
 
 
-def reign_of(state: Documents) -> Reign | None:
+def epoch_of(state: Documents) -> LeaderEpoch | None:
     """The reign that a state knows of."""
     found = state.get(LEADER, LEADER)
-    return None if found is None else Reign(str(found["id"]), int(found["epoch"]))
+    return None if found is None else LeaderEpoch(str(found["id"]), int(found["epoch"]))
 
 
-def begin(state: StateStore) -> None:
+def mark_leader(state: StateStore) -> None:
     """From now on this state is a leader's own."""
     with state.transaction():
         state.put(ROLE, ROLE, {"leads": True})
 
 
-def was_led_with(state: StateStore) -> bool:
+def is_leader_state(state: StateStore) -> bool:
     return bool((state.get(ROLE, ROLE) or {}).get("leads"))
 
 
-def is_fresh(state: StateStore) -> bool:
+def is_empty(state: StateStore) -> bool:
     return state.incarnation() is None
 
 
-def is_a_copy(state: StateStore) -> bool:
+def is_replica(state: StateStore) -> bool:
     """A follower's: what it holds belongs to another's reign."""
-    return state.get(ROLE, ROLE) is not None and not was_led_with(state)
+    return state.get(ROLE, ROLE) is not None and not is_leader_state(state)
 
 
-def last_reign(broker: Broker) -> Reign | None:
+def latest_epoch(broker: Broker) -> LeaderEpoch | None:
     """The newest word of a leader in the changelog, looked for from its end."""
     [(place, (oldest, end))] = broker.watermarks([STATE.name]).items()
     size = _TAIL
@@ -172,7 +172,7 @@ def last_reign(broker: Broker) -> Reign | None:
         size *= 10
 
 
-def _newest(broker: Broker, place: Partition, start: int, end: int) -> Reign | None:
+def _newest(broker: Broker, place: Partition, start: int, end: int) -> LeaderEpoch | None:
     consumer, newest = broker.consumer({place: start}), None
     try:
         while start < end and not consumer.is_at_end():
@@ -183,9 +183,9 @@ def _newest(broker: Broker, place: Partition, start: int, end: int) -> Reign | N
     return None if newest is None else _reign(newest)
 
 
-def _reign(record: Record) -> Reign | None:
+def _reign(record: Record) -> LeaderEpoch | None:
     put = change_of(record)
-    if put is None or not isinstance(put.body, Dumped):
+    if put is None or not isinstance(put.body, CachedJson):
         return None
     said = json.loads(put.body.json)
-    return Reign(str(said["id"]), int(said["epoch"]))
+    return LeaderEpoch(str(said["id"]), int(said["epoch"]))

@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TextIO
 
-from cloud_builder.ports.health import Pulse
+from cloud_builder.ports.health import HealthReporter
 
 ROOT = "cb"
 _ALWAYS = len(vars(logging.makeLogRecord({})))
@@ -30,7 +30,7 @@ _QUOTED = re.compile(r'[ "=\n\t\\]')
 
 def configure(daemon: str, level: str = "info", *, as_json: bool = False) -> None:
     """Sends the logs of this process to stderr under the daemon's name. `as_json`: one JSON object a line."""
-    handler = Lines(sys.stderr)
+    handler = LineHandler(sys.stderr)
     handler.setFormatter(JsonLines(daemon) if as_json else LogFmt(daemon))
     logger = logging.getLogger(ROOT)
     logger.handlers = [handler]
@@ -41,7 +41,7 @@ def configure(daemon: str, level: str = "info", *, as_json: bool = False) -> Non
     logging._srcfile = None  # noqa: SLF001  # "Optimization" in the logging HOWTO of Python
 
 
-class Lines(logging.StreamHandler[TextIO]):
+class LineHandler(logging.StreamHandler[TextIO]):
     """Writes each line at once; but while `together` is a thread, its lines below WARNING wait for `flush`, for any
     other line, or for the end of the process."""
 
@@ -69,11 +69,11 @@ class Lines(logging.StreamHandler[TextIO]):
             self.release()
 
 
-class Rounds:
+class BatchedLogs:
     """A pulse that writes the lines of the loop's thread at each beat, from the first connection to the order to
     stop."""
 
-    def __init__(self, pulse: Pulse, lines: Lines) -> None:
+    def __init__(self, pulse: HealthReporter, lines: LineHandler) -> None:
         self._pulse, self._lines = pulse, lines
 
     def ready(self) -> None:
@@ -91,11 +91,11 @@ class Rounds:
         self._pulse.stopping()
 
 
-def by_rounds(pulse: Pulse) -> Pulse:
+def batch_by_round(pulse: HealthReporter) -> HealthReporter:
     """For a loop with threads beside it and short rounds: to write is to let another thread in, and to wait for it."""
     for handler in logging.getLogger(ROOT).handlers:
-        if isinstance(handler, Lines):
-            return Rounds(pulse, handler)
+        if isinstance(handler, LineHandler):
+            return BatchedLogs(pulse, handler)
     return pulse
 
 

@@ -21,22 +21,22 @@ from cloud_builder.errors import Fenced, NotAllowed, Rejected, Retryable
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.topics import DEAD_LETTER, TOPICS
 from cloud_builder.ports.broker import Broker, Partition, Producer
-from cloud_builder.ports.health import Pulse, Unwatched
+from cloud_builder.ports.health import HealthReporter, NullReporter
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.state import StateStore
 
 from . import changelog
 from .changelog import Changelog
 from .outage import Outage
-from .outbox_relay import Relay
-from .processor import Handling
-from .reader import CHECK_INTERVAL, Reader, first_positions, topics_of
+from .outbox_relay import OutboxRelay
+from .processor import BatchProcessor
+from .reader import CHECK_INTERVAL, Reader, start_positions, topics_of
 
 T = TypeVar("T")
 
 _SEND_TIMEOUT = 2.0
-_LAST_WORDS = 4.0
-_LOOK_AGAIN = 0.5
+_FLUSH_ON_STOP = 4.0
+_RETRY_START = 0.5
 """Seconds: whether what was posted has arrived."""
 _LOG = logging.getLogger("cb.mesh")
 
@@ -55,7 +55,7 @@ class Loop:
         state: StateStore,
         *,
         clock: Callable[[], float] = time.time,
-        pulse: Pulse | None = None,
+        pulse: HealthReporter | None = None,
         outage: Outage | None = None,
         check_interval: float = CHECK_INTERVAL,
     ) -> None:
@@ -64,7 +64,7 @@ class Loop:
         self._broker = broker
         self._state = state
         self._clock = clock
-        self._pulse = pulse or Unwatched()
+        self._pulse = pulse or NullReporter()
         self._outage = Outage() if outage is None else outage
         self._with_broker = True
         """What is being done asks the broker."""
@@ -72,8 +72,8 @@ class Loop:
         self._mends: list[StateChanged] | None = None
         """After the state was rebuilt: what is to be told first."""
         self._reader: Reader
-        self._relay: Relay
-        self._handling: Handling
+        self._relay: OutboxRelay
+        self._handling: BatchProcessor
 
     def run(self, stop: Event) -> None:
         """Until `stop` is set. Raises only what no waiting can mend: Rejected, e.g. for topics it may not use, and
@@ -97,11 +97,11 @@ class Loop:
             try:
                 self._connect()
             except Retryable as error:
-                self._outage.goes_on(error, is_ours=not self._with_broker)
+                self._outage.failed(error, is_ours=not self._with_broker)
                 self._pulse.beat(f"waiting: {error.message}")
                 stop.wait(self._outage.delay)
             else:
-                self._outage.is_over()
+                self._outage.recovered()
                 self._pulse.ready()
                 return True
         return False
@@ -111,17 +111,17 @@ class Loop:
         try:
             batch = self._reader.poll(self._patience, stop)
         except Retryable as error:
-            self._outage.goes_on(error)
-            stop.wait(min(self._outage.delay, max(0.0, self._flow.patience())))
-            self._handling.work_through([], lambda: False, stop)
+            self._outage.failed(error)
+            stop.wait(min(self._outage.delay, max(0.0, self._flow.max_wait())))
+            self._handling.process([], lambda: False, stop)
             return
         self._handling.broker_seen = self._clock()
-        self._handling.work_through(batch, self._reader.is_at_end, stop)
+        self._handling.process(batch, self._reader.is_at_end, stop)
         self._send()
 
     def finish(self) -> None:
         """Hands over: the flow's last transaction, the rest of the outbox, the connections."""
-        until = time.monotonic() + _LAST_WORDS
+        until = time.monotonic() + _FLUSH_ON_STOP
         self._pulse.stopping()
         try:
             with self._handling.transaction() as work:
@@ -142,41 +142,41 @@ class Loop:
         incarnation = self._broker.incarnation()
         written = [topic for topic in TOPICS if topic.writer is role]
         self._broker.ensure_topics(dict.fromkeys([*topics_of(role), *written, DEAD_LETTER]))
-        previous = self._of_ours(self._state.incarnation)
-        if previous is None and changelog.keeps_one(role):
+        previous = self._is_expected(self._state.incarnation)
+        if previous is None and changelog.has_changelog(role):
             self._mends = changelog.rebuild(self._broker, self._state, incarnation, self._beat)
-        kept = self._of_ours(lambda: self._state.positions(incarnation))
-        positions = first_positions(self._broker, role, self._flow.instance, kept)
+        kept = self._is_expected(lambda: self._state.positions(incarnation))
+        positions = start_positions(self._broker, role, self._flow.instance, kept)
         self._producer = self._producer or self._broker.producer()
-        self._relay = Relay(self._state, self._producer)
-        self._handling = Handling(
+        self._relay = OutboxRelay(self._state, self._producer)
+        self._handling = BatchProcessor(
             self._flow,
             self._state,
             self._relay,
             incarnation=incarnation,
             clock=self._clock,
-            live=self._producer.send_soon,
+            live=self._producer.send_best_effort,
             send=self._send,
-            changelog=Changelog(incarnation, positions, self._mends or ()) if changelog.keeps_one(role) else None,
+            changelog=Changelog(incarnation, positions, self._mends or ()) if changelog.has_changelog(role) else None,
         )
         self._handling.broker_seen = self._clock()
         tells_again = previous not in (None, incarnation) or self._mends is not None
-        self._of_ours(lambda: self._take_up(incarnation, positions, tells_again=tells_again))
+        self._is_expected(lambda: self._open_state(incarnation, positions, tells_again=tells_again))
         self._mends = None
         self._reader = Reader(
             self._broker, role, self._flow.instance, incarnation, positions, check_interval=self._check_interval
         )
         _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
 
-    def _take_up(self, incarnation: str, positions: Mapping[Partition, int], *, tells_again: bool) -> None:
+    def _open_state(self, incarnation: str, positions: Mapping[Partition, int], *, tells_again: bool) -> None:
         """What the flow remembers, and, where the broker or this host has lost its memory, what it tells again."""
         self._flow.restore(self._state)
         with self._handling.transaction() as work:
             if tells_again:
-                self._flow.resume(work)
+                self._flow.republish(work)
             self._state.save_positions(incarnation, positions)
 
-    def _of_ours(self, do: Callable[[], T]) -> T:
+    def _is_expected(self, do: Callable[[], T]) -> T:
         """A step in which not the broker is to blame for what goes wrong."""
         self._with_broker = False
         done = do()
@@ -186,10 +186,10 @@ class Loop:
     def _patience(self) -> float:
         """No sleep while the outbox waits for a broker that has just come back. Asked all the time while we wait."""
         self._beat()
-        patience = self._flow.patience()
+        patience = self._flow.max_wait()
         if self._relay.is_behind:
             return self._outage.delay
-        return min(patience, _LOOK_AGAIN) if self._relay.pending else patience
+        return min(patience, _RETRY_START) if self._relay.pending else patience
 
     def _beat(self) -> None:
         self._pulse.beat(self._outage.what or "at work")
@@ -197,19 +197,19 @@ class Loop:
     def _send(self) -> None:
         self._beat()
         try:
-            if self._relay.pump(_SEND_TIMEOUT):
+            if self._relay.flush(_SEND_TIMEOUT):
                 self._handling.broker_seen = self._clock()
         except Retryable as error:
-            self._outage.goes_on(error)
+            self._outage.failed(error)
         else:
-            self._outage.is_over()
+            self._outage.recovered()
 
     def _send_last(self, until: float) -> None:
         while self._relay.pending and (left := until - time.monotonic()) > 0:
             try:
-                self._relay.pump(left, wait=True)
+                self._relay.flush(left, wait=True)
             except Retryable as error:
-                self._outage.goes_on(error)
+                self._outage.failed(error)
                 time.sleep(min(self._outage.delay, max(0.0, left)))
             except (Fenced, NotAllowed):
                 return

@@ -34,7 +34,7 @@ class Outage:
         """What we wait for, in words; empty while all is well."""
         return self._said.partition(": ")[0]
 
-    def goes_on(self, error: Retryable, *, is_ours: bool = False) -> None:
+    def failed(self, error: Retryable, *, is_ours: bool = False) -> None:
         """An attempt failed. `is_ours`: while the broker answered."""
         if not self:
             self._since = time.monotonic()
@@ -45,7 +45,7 @@ class Outage:
             _LOG.warning(what, extra={"reason": error.message, "hint": error.hint or None})
         self.delay = min(max(self.delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
 
-    def is_over(self) -> None:
+    def recovered(self) -> None:
         """Everything went well."""
         if self:
             back = "broker is back" if self.what == UNREACHABLE else "ready at last"

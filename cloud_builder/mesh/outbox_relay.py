@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cloud_builder.errors import CloudBuilderError, NotAllowed, Rejected
-from cloud_builder.ports.broker import Outgoing, Posted, Producer
+from cloud_builder.ports.broker import OutgoingRecord, PendingSend, Producer
 from cloud_builder.ports.state import StateStore
 
 _MOST = 100
@@ -24,16 +24,16 @@ _MOST = 100
 _UNDER_WAY = 8
 """Packets posted before the oldest is waited for."""
 _LOG = logging.getLogger("cb.mesh")
-Packet = tuple[int, Sequence[Outgoing]]
+Packet = tuple[int, Sequence[OutgoingRecord]]
 
 
 class _UnderWay(NamedTuple):
     number: int
-    posted: Posted
+    posted: PendingSend
     since: float
 
 
-class Relay:
+class OutboxRelay:
     """`pending` is True while the outbox may hold something that the broker does not have; `is_behind` while some of it
     was not even posted."""
 
@@ -54,14 +54,14 @@ class Relay:
     def is_behind(self) -> bool:
         return bool(self._fresh) or not self._all_in_memory
 
-    def add(self, number: int, records: Sequence[Outgoing]) -> None:
+    def add(self, number: int, records: Sequence[OutgoingRecord]) -> None:
         """A packet that was just committed."""
         if self._all_in_memory and len(self._fresh) < _MOST:
             self._fresh.append((number, records))
         else:
             self._read_outbox_from_now_on()
 
-    def pump(self, timeout: float, *, wait: bool = False) -> bool:
+    def flush(self, timeout: float, *, wait: bool = False) -> bool:
         """Posts all there is, and looks at what was posted before; `wait`: until the broker has it. True when something
         arrived. Retryable when the broker does not take it within `timeout` seconds a piece, NotAllowed when we may not
         write there: nothing is dropped for that."""
@@ -82,12 +82,12 @@ class Relay:
             self._catch_up(timeout)
         return self._sent > before
 
-    def settle(self) -> None:
+    def confirm_sent(self) -> None:
         """Inside a transaction: takes what was sent out of the outbox."""
         if self._sent > self._confirmed:
             self._state.outbox_confirm(self._sent)
 
-    def settled(self) -> None:
+    def confirmed(self) -> None:
         """That transaction was committed."""
         self._confirmed = self._sent
 
@@ -97,7 +97,7 @@ class Relay:
             oldest = self._under_way[0]
             if wait or time.monotonic() - oldest.since > timeout:
                 oldest.posted.wait(timeout if wait else 0.0)
-            elif not oldest.posted.arrived():
+            elif not oldest.posted.is_done():
                 return
             self._sent = oldest.number
             self._under_way.popleft()
@@ -114,7 +114,7 @@ class Relay:
                 self._sent = packets[-1][0]
             self._all_in_memory = len(packets) < _MOST
 
-    def _send(self, records: list[Outgoing], timeout: float) -> None:
+    def _send(self, records: list[OutgoingRecord], timeout: float) -> None:
         try:
             self._producer.send(records, timeout)
         except NotAllowed:

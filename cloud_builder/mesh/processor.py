@@ -14,28 +14,28 @@ from threading import Event
 
 from cloud_builder.errors import CloudBuilderError, Retryable
 from cloud_builder.model.topics import BARE_EVENT, DEAD_LETTER
-from cloud_builder.ports.broker import Outgoing, Record
-from cloud_builder.ports.mesh import Flow, FrontDoor
+from cloud_builder.ports.broker import OutgoingRecord, Record
+from cloud_builder.ports.mesh import Flow, HandlesMalformed
 from cloud_builder.ports.state import StateStore
 
 from .changelog import Changelog
 from .codec import Envelope
-from .deadletter import dead
+from .deadletter import dead_letter
 from .decode_errors import Undecodable
-from .outbox_relay import Relay
-from .reader import Delivered
+from .outbox_relay import OutboxRelay
+from .reader import Delivery
 from .transaction import Transaction
 
-REMEMBER_EVENTS = 14 * 86400.0
+EVENT_ID_RETENTION = 14 * 86400.0
 """Seconds: longer than any topic but the compacted ones keeps its records."""
 _PRUNE_EVERY = 3600.0
-_GRAVE = "dead "
+_DEAD_MARKER = "dead "
 """With this begins the mark of a record that went to the dead letters."""
 _LONGEST_WAIT = 5.0
 _LOG = logging.getLogger("cb.mesh")
 
 
-class Handling:
+class BatchProcessor:
     """`send`: called after each commit of the slow way, so that nothing waits for the rest of the batch.
 
     `broker_seen` is kept up to date by the loop."""
@@ -44,11 +44,11 @@ class Handling:
         self,
         flow: Flow,
         state: StateStore,
-        relay: Relay,
+        relay: OutboxRelay,
         *,
         incarnation: str,
         clock: Callable[[], float],
-        live: Callable[[Outgoing], None],
+        live: Callable[[OutgoingRecord], None],
         send: Callable[[], None],
         changelog: Changelog | None = None,
     ) -> None:
@@ -65,11 +65,11 @@ class Handling:
         self._pruned_at = 0.0
         self._seen: set[str] = set()
         self._marked: list[str] = []
-        self._graves = state.seen_like(_GRAVE)
+        self._graves = state.seen_with_prefix(_DEAD_MARKER)
         """Few, and asked of every record."""
         self.broker_seen = 0.0
 
-    def work_through(self, batch: Sequence[Delivered], is_at_end: Callable[[], bool], stop: Event) -> None:
+    def process(self, batch: Sequence[Delivery], is_at_end: Callable[[], bool], stop: Event) -> None:
         """The whole batch and a tick. Returns early, with the rest to be read again, when stopped while waiting."""
         try:
             with self.transaction(batch) as work:
@@ -84,7 +84,7 @@ class Handling:
             self._complaint = ""
 
     @contextmanager
-    def transaction(self, batch: Sequence[Delivered] = ()) -> Iterator[Transaction]:
+    def transaction(self, batch: Sequence[Delivery] = ()) -> Iterator[Transaction]:
         """What happens inside, the positions after the batch and the outbox: all or nothing."""
         work = Transaction(
             self._state, source=self._source, now=self._clock(), broker_seen=self.broker_seen, live=self._live
@@ -98,23 +98,23 @@ class Handling:
             self._state.mark_seen(self._marked, work.now)
             said = work.close()
             if self._changelog is not None:
-                said += self._changelog.lines(work, batch, said)
+                said += self._changelog.records_for(work, batch, said)
             number = self._state.outbox_add(said) if said else 0
-            self._relay.settle()
+            self._relay.confirm_sent()
             self._prune(work.now)
-        self._graves.update(mark for mark in self._marked if mark.startswith(_GRAVE))
-        self._relay.settled()
+        self._graves.update(mark for mark in self._marked if mark.startswith(_DEAD_MARKER))
+        self._relay.confirmed()
         if self._changelog is not None:
             self._changelog.committed()
         if said:
             self._relay.add(number, said)
 
-    def _handle(self, delivered: Delivered, work: Transaction) -> None:
+    def _handle(self, delivered: Delivery, work: Transaction) -> None:
         event = delivered.content
-        if event is None or self._is_done(delivered, event):
+        if event is None or self._was_handled(delivered, event):
             return
         if isinstance(event, Undecodable):
-            self._bury(delivered, event, work)
+            self._dead_letter(delivered, event, work)
             self._answer(delivered.record, event, work)
         else:
             self._mark(event.id)
@@ -122,33 +122,33 @@ class Handling:
             self._flow.handle(event, work)
             work.caused_by(None)
 
-    def _is_done(self, delivered: Delivered, event: Envelope | Undecodable) -> bool:
+    def _was_handled(self, delivered: Delivery, event: Envelope | Undecodable) -> bool:
         """Handled, or a dead letter, which stays dead when it is read again from here: what it asked for may have
         become possible since, and later events have gone by. Sent again it lies elsewhere, and is tried again."""
         if isinstance(event, Envelope) and event.id in self._seen:
             return True
-        return bool(self._graves) and self._grave(delivered.record) in self._graves
+        return bool(self._graves) and self._dead_marker(delivered.record) in self._graves
 
     def _mark(self, event_id: str) -> None:
         self._seen.add(event_id)
         self._marked.append(event_id)
 
-    def _seen_of(self, batch: Sequence[Delivered]) -> set[str]:
+    def _seen_of(self, batch: Sequence[Delivery]) -> set[str]:
         ids = [event.content.id for event in batch if isinstance(event.content, Envelope)]
         return self._state.seen_of(ids) if ids else set()
 
-    def _grave(self, record: Record) -> str:
+    def _dead_marker(self, record: Record) -> str:
         place = record.partition
-        return f"{_GRAVE}{self._incarnation}/{place.topic}/{place.number}/{record.offset}"
+        return f"{_DEAD_MARKER}{self._incarnation}/{place.topic}/{place.number}/{record.offset}"
 
     def _answer(self, record: Record, error: Undecodable, work: Transaction) -> None:
         """Where plain JSON is taken, a person may be waiting."""
-        if isinstance(self._flow, FrontDoor) and record.partition.topic in BARE_EVENT:
+        if isinstance(self._flow, HandlesMalformed) and record.partition.topic in BARE_EVENT:
             self._flow.reject(record.value, " ".join(filter(None, (error.message, error.hint))), work)
 
     # --- the slow way -----------------------------------------------------------------------------------------
 
-    def _one_by_one(self, batch: Sequence[Delivered], stop: Event) -> None:
+    def _one_by_one(self, batch: Sequence[Delivery], stop: Event) -> None:
         for delivered in batch:
             self._until_handled(delivered, stop)
             if stop.is_set():
@@ -156,7 +156,7 @@ class Handling:
             self._send()
         self._tick_alone(stop)
 
-    def _until_handled(self, delivered: Delivered, stop: Event) -> None:
+    def _until_handled(self, delivered: Delivery, stop: Event) -> None:
         verdict: Exception | None = None
         while not stop.is_set():
             try:
@@ -164,7 +164,7 @@ class Handling:
                     if verdict is None:
                         self._handle(delivered, work)
                     else:
-                        self._bury(delivered, verdict, work)
+                        self._dead_letter(delivered, verdict, work)
                 return
             except Retryable as error:
                 self._flow.restore(self._state)
@@ -177,9 +177,9 @@ class Handling:
                 verdict = error
                 _LOG.debug("handler failed", exc_info=error)
 
-    def _bury(self, delivered: Delivered, error: Exception, work: Transaction) -> None:
-        self._mark(self._grave(delivered.record))
-        letter = dead(delivered.record, error, daemon=self._source, incarnation=self._incarnation, at=work.now)
+    def _dead_letter(self, delivered: Delivery, error: Exception, work: Transaction) -> None:
+        self._mark(self._dead_marker(delivered.record))
+        letter = dead_letter(delivered.record, error, daemon=self._source, incarnation=self._incarnation, at=work.now)
         if letter.topic != DEAD_LETTER.name:
             work.emit(letter)
         place = {"topic": letter.topic, "offset": letter.offset}
@@ -199,11 +199,11 @@ class Handling:
         """Ticks go on meanwhile, so that a runner keeps its lease."""
         until = time.monotonic() + delay
         while not stop.is_set() and (left := until - time.monotonic()) > 0:
-            stop.wait(min(left, max(self._flow.patience(), 0.02)))
+            stop.wait(min(left, max(self._flow.max_wait(), 0.02)))
             self._tick_alone(stop)
             self._send()
 
-    def _complain(self, what: str, error: Exception, about: Delivered | None = None) -> None:
+    def _complain(self, what: str, error: Exception, about: Delivery | None = None) -> None:
         """Once, until something else is wrong or all is well again."""
         reason = error.message if isinstance(error, CloudBuilderError) else f"{type(error).__name__}: {error}"
         if (complaint := f"{what}: {reason}") == self._complaint:
@@ -216,4 +216,4 @@ class Handling:
     def _prune(self, now: float) -> None:
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
-            self._state.forget_seen(now - REMEMBER_EVENTS)
+            self._state.forget_seen(now - EVENT_ID_RETENTION)

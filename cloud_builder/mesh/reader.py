@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import ASSIGNMENT, DEAD_LETTER, QUERY, ROUTES, Topic, topics_read_by
-from cloud_builder.ports.broker import Broker, Partition, Record, number_of
+from cloud_builder.ports.broker import Broker, Partition, Record, partition_for
 
 from .codec import Envelope, Undecodable, body_of, head_of
 
@@ -27,7 +27,7 @@ FROM_THE_END: dict[Role, frozenset[str]] = {
 """Topics of orders and questions: those from before the reader's first start are not for it."""
 
 
-class Delivered(NamedTuple):
+class Delivery(NamedTuple):
     """A record and what it is to this daemon: an event, nothing (None), or unreadable."""
 
     record: Record
@@ -39,13 +39,13 @@ def topics_of(role: Role) -> tuple[Topic, ...]:
     return tuple(topic for topic in topics_read_by(role) if topic.writer is not role and not topic.is_family)
 
 
-def first_positions(broker: Broker, role: Role, instance: str, kept: Mapping[Partition, int]) -> dict[Partition, int]:
+def start_positions(broker: Broker, role: Role, instance: str, kept: Mapping[Partition, int]) -> dict[Partition, int]:
     """Kept positions; else the oldest record, or the end of topics whose past is not for the reader. Of the orders a
     runner (`instance`) reads the one partition that those for it are in."""
     marks = dict(broker.watermarks(topic.name for topic in topics_of(role)))
     if role is Role.RUNNER:
         places = sum(place.topic == ASSIGNMENT.name for place in marks)
-        mine = Partition(ASSIGNMENT.name, number_of(instance.encode(), places))
+        mine = Partition(ASSIGNMENT.name, partition_for(instance.encode(), places))
         marks = {place: mark for place, mark in marks.items() if place.topic != mine.topic or place == mine}
     from_the_end = FROM_THE_END.get(role, frozenset())
     known = {partition.topic for partition in kept}
@@ -79,7 +79,7 @@ class Reader:
         self._mine = instance.encode() if role is Role.RUNNER else None
         self._wanted = frozenset(route.event for route in ROUTES if role in route.readers)
 
-    def poll(self, patience: Callable[[], float], stop: Event) -> list[Delivered]:
+    def poll(self, patience: Callable[[], float], stop: Event) -> list[Delivery]:
         """Waits for records as long as the patience lasts: it is asked again and again, and may shrink."""
         deadline = time.monotonic() + patience()
         while True:
@@ -95,8 +95,8 @@ class Reader:
     def close(self) -> None:
         self._consumer.close()
 
-    def _deliver(self, records: Sequence[Record]) -> list[Delivered]:
-        return [Delivered(record, self._content(record)) for record in records]
+    def _deliver(self, records: Sequence[Record]) -> list[Delivery]:
+        return [Delivery(record, self._content(record)) for record in records]
 
     def _content(self, record: Record) -> Envelope | Undecodable | None:
         if self._mine is not None and record.key != self._mine and record.partition.topic == ASSIGNMENT.name:

@@ -16,14 +16,14 @@ from typing import Any, cast
 from cloud_builder.errors import Bug
 from cloud_builder.model.events import JobAssigned, JobOffered, StateChanged
 from cloud_builder.model.outcome import Role
-from cloud_builder.ports.broker import Broker, Outgoing, Partition, Posted
-from cloud_builder.ports.mesh import Flow, Received, Work
+from cloud_builder.ports.broker import Broker, OutgoingRecord, Partition, PendingSend
+from cloud_builder.ports.mesh import Flow, Received, UnitOfWork
 from cloud_builder.ports.state import Document, Documents, Put, StateStore
 
 from . import changelog
-from .outbox_relay import Relay
-from .processor import Handling
-from .reader import FROM_THE_END, Delivered, Reader, topics_of
+from .outbox_relay import OutboxRelay
+from .processor import BatchProcessor
+from .reader import FROM_THE_END, Delivery, Reader, topics_of
 
 EARLIER = 120.0
 """Seconds that the clock of a replay is behind: what a daemon does once a minute by itself it has done by then."""
@@ -31,7 +31,7 @@ _STARTS = frozenset({JobAssigned.type, JobOffered.type})
 
 
 @dataclass
-class Replayed:
+class ReplayReport:
     """What came of one daemon. `again`: events that it did not know by their id, and how many of each type it handled
     once more; `written`: what it would have written, by type. Of documents only those that would stand differently in
     the end: a state that was rebuilt knows no ids, and writes down once more what stands there."""
@@ -47,13 +47,13 @@ class Replayed:
         return sum(number for kind, number in self.written.items() if kind in _STARTS)
 
 
-class Watched:
+class RecordingFlow:
     """A flow, and what is handed to it. Where there is none (it would touch more than its state), whatever is handed
     over counts as written: only what it knows by its id is certain to do nothing."""
 
     instance = ""
 
-    def __init__(self, role: Role, flow: Flow | None, result: Replayed) -> None:
+    def __init__(self, role: Role, flow: Flow | None, result: ReplayReport) -> None:
         self.role = role
         self._flow = flow
         self._result = result
@@ -62,9 +62,9 @@ class Watched:
         if self._flow is not None:
             self._flow.restore(state)
 
-    def resume(self, work: Work) -> None: ...
+    def republish(self, work: UnitOfWork) -> None: ...
 
-    def handle(self, event: Received, work: Work) -> None:
+    def handle(self, event: Received, work: UnitOfWork) -> None:
         kind = event.payload.type
         self._result.again[kind] += 1
         if self._flow is None:
@@ -72,25 +72,25 @@ class Watched:
         else:
             self._flow.handle(event, work)
 
-    def tick(self, work: Work) -> None:
+    def tick(self, work: UnitOfWork) -> None:
         if self._flow is not None:
             self._flow.tick(work)
 
-    def patience(self) -> float:
+    def max_wait(self) -> float:
         return 0.5
 
-    def stop(self, work: Work) -> None: ...
+    def stop(self, work: UnitOfWork) -> None: ...
 
 
-def replay(name: str, role: Role, flow: Flow | None, state: StateStore, broker: Broker, *, now: float) -> Replayed:
+def replay(name: str, role: Role, flow: Flow | None, state: StateStore, broker: Broker, *, now: float) -> ReplayReport:
     """`state` is a copy that may be spoilt. Retryable while the broker cannot be reached."""
-    result = Replayed(name)
+    result = ReplayReport(name)
     incarnation = broker.incarnation()
     handled = dict(state.positions(incarnation))
     with state.transaction():
         for number, _ in state.outbox(1_000_000):
             state.outbox_confirm(number)
-    watched, watching = Watched(role, flow, result), Originals(state)
+    watched, watching = RecordingFlow(role, flow, result), WriteTracker(state)
     watched.restore(state)
     said = _handling(watched, cast("StateStore", watching), incarnation, now)
     passing = FROM_THE_END.get(role, frozenset())
@@ -98,20 +98,20 @@ def replay(name: str, role: Role, flow: Flow | None, state: StateStore, broker: 
     start = {place: oldest for place, (oldest, _) in marks.items() if oldest < handled.get(place, 0)}
     for batch in _batches(broker, role, incarnation, start, handled):
         result.read += len(batch)
-        said.work_through(batch, lambda: False, Event())
+        said.process(batch, lambda: False, Event())
         _count(state, result)
-    said.work_through([], lambda: True, Event())
+    said.process([], lambda: True, Event())
     _count(state, result)
-    if (changed := watching.changed()) and changelog.keeps_one(role):
+    if (changed := watching.changed()) and changelog.has_changelog(role):
         result.written[StateChanged.type] = changed
     return result
 
 
-def _handling(flow: Watched, state: StateStore, incarnation: str, now: float) -> Handling:
-    handling = Handling(
+def _handling(flow: RecordingFlow, state: StateStore, incarnation: str, now: float) -> BatchProcessor:
+    handling = BatchProcessor(
         flow,
         state,
-        Relay(state, _Nowhere()),
+        OutboxRelay(state, _NullProducer()),
         incarnation=incarnation,
         clock=lambda: now - EARLIER,
         live=lambda record: None,
@@ -123,7 +123,7 @@ def _handling(flow: Watched, state: StateStore, incarnation: str, now: float) ->
 
 def _batches(
     broker: Broker, role: Role, incarnation: str, start: Mapping[Partition, int], handled: Mapping[Partition, int]
-) -> Iterator[list[Delivered]]:
+) -> Iterator[list[Delivery]]:
     """What was handled, and nothing that came later."""
     if not start:
         return
@@ -139,18 +139,18 @@ def _batches(
             reader.close()
 
 
-def _count(state: StateStore, result: Replayed) -> None:
+def _count(state: StateStore, result: ReplayReport) -> None:
     with state.transaction():
         for number, records in state.outbox(1_000_000):
             result.written.update(kind for kind in map(_kind, records) if kind != StateChanged.type)
             state.outbox_confirm(number)
 
 
-def _kind(record: Outgoing) -> str:
+def _kind(record: OutgoingRecord) -> str:
     return dict(record.headers).get("ce_type", b"?").decode()
 
 
-class Originals:
+class WriteTracker:
     """A state, and what its documents were before they were written."""
 
     def __init__(self, state: StateStore) -> None:
@@ -178,15 +178,15 @@ class Originals:
             self._before[collection, key] = self._state.get(collection, key)
 
 
-class _Nowhere:
+class _NullProducer:
     """A producer that is never asked: nobody pumps the relay of a replay."""
 
-    def post(self, records: Sequence[Outgoing]) -> Posted:
+    def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
         raise Bug("a replay sends nothing")
 
-    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+    def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
         raise Bug("a replay sends nothing")
 
-    def send_soon(self, record: Outgoing) -> None: ...
+    def send_best_effort(self, record: OutgoingRecord) -> None: ...
 
     def close(self, timeout: float = 5.0) -> None: ...

@@ -14,12 +14,12 @@ from collections.abc import Callable
 
 from cloud_builder.model.events import Payload
 from cloud_builder.model.topics import ROUTES
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import OutgoingRecord
 from cloud_builder.ports.state import StateStore
 
 from .codec import Envelope, encode
 from .trace import child, trace_id
-from .write_buffer import Pending
+from .write_buffer import BufferedDocuments
 
 _LAST_WORD_COUNTS = {route.event.type: (route.topic.name, route.key) for route in ROUTES if route.topic.tells_states}
 
@@ -34,9 +34,9 @@ class Transaction:
         source: str,
         now: float,
         broker_seen: float,
-        live: Callable[[Outgoing], None],
+        live: Callable[[OutgoingRecord], None],
     ) -> None:
-        self.state = Pending(state)
+        self.documents = BufferedDocuments(state)
         self.now = now
         self.broker_seen = broker_seen
         self.caught_up = False
@@ -64,16 +64,16 @@ class Transaction:
     def emit_live(self, payload: Payload) -> None:
         self._live(self._encode(payload, self._trace))
 
-    def close(self) -> list[Outgoing]:
+    def close(self) -> list[OutgoingRecord]:
         """Writes the documents, and returns what was emitted, in order."""
-        self.state.flush()
+        self.documents.flush()
         return [self._encode(payload, trace) for payload, trace in self._emitted.values()]
 
-    def of_itself(self, payload: Payload) -> Outgoing:
+    def encode_internal(self, payload: Payload) -> OutgoingRecord:
         """What the mesh adds to what the flow said."""
         return self._encode(payload, None)
 
-    def _encode(self, payload: Payload, trace: str | None) -> Outgoing:
+    def _encode(self, payload: Payload, trace: str | None) -> OutgoingRecord:
         self._said += 1
         id = f"{self._ids}{self._said:06x}"
         traceparent = None if trace is None else child(trace, id[-17:].replace("-", ""))

@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.ports.state import Document, Documents, Put, StateStore
 
 
-class Pending(Documents):
+class BufferedDocuments(Documents):
     """Nothing reaches the state before `flush`, but for the sake of `find` and `count`.
 
     `written`: what each place that was changed holds after the last flush (None: nothing)."""
@@ -32,7 +32,7 @@ class Pending(Documents):
         return None if change is None else _copy(change.body)
 
     def put(
-        self, collection: str, key: str, body: Document | Dumped[Any], *, parent: str = "", rank: float = 0.0
+        self, collection: str, key: str, body: Document | CachedJson[Any], *, parent: str = "", rank: float = 0.0
     ) -> None:
         self._changes[collection, key] = Put(collection, key, body, parent, rank)
 
@@ -70,5 +70,5 @@ class Pending(Documents):
             self.flush()
 
 
-def _copy(body: Document | Dumped[Any]) -> Document:
-    return json.loads(body.json) if isinstance(body, Dumped) else dict(body)
+def _copy(body: Document | CachedJson[Any]) -> Document:
+    return json.loads(body.json) if isinstance(body, CachedJson) else dict(body)

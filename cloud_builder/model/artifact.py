@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from .frozen import Lenient
+from .frozen import LenientModel
 from .ids import Digest
 
 
@@ -22,7 +22,7 @@ class ArtifactKind(StrEnum):
     OTHER = "other"
 
 
-class BinaryPackage(Lenient):
+class BinaryPackage(LenientModel):
     """What a binary package says of itself, as far as planning needs it.
 
     Relations keep the syntax of their format (Debian policy 7.1 for deb)."""
@@ -35,7 +35,7 @@ class BinaryPackage(Lenient):
     provides: str = ""
 
 
-class Artifact(Lenient):
+class Artifact(LenientModel):
     """One file of an attempt. `size` in bytes; `name` is a bare file name."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+~:_@%-]*$", max_length=250)

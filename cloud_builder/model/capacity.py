@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .frozen import Lenient
+from .frozen import LenientModel
 
 
-class Capacity(Lenient):
+class Capacity(LenientModel):
     """Of a unit: at least so much is needed. Of a runner: so much one job may use. Sizes in bytes; 0: not asked for.
 
     `kvm`: guests can be run with hardware help. `tags`: words that whoever sets up runners has given them."""

@@ -9,13 +9,13 @@ from typing import Any, Generic, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A value that a person writes: an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class Lenient(BaseModel):
+class LenientModel(BaseModel):
     """A value that a program sends: an unknown key is ignored, so that newer writers do not stop older readers."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -28,7 +28,7 @@ class Lenient(BaseModel):
         return self._of({**self.__dict__, **(update or {})})
 
     @classmethod
-    def trusted(cls, **values: Any) -> Self:
+    def construct_unchecked(cls, **values: Any) -> Self:
         """Of values that are known to be good, because they come from other such values: nothing is checked. Every
         field without a default must be there."""
         return cls._of({**_template(cls), **values})
@@ -53,22 +53,22 @@ def _template(model: type[BaseModel]) -> dict[str, Any]:
     return {name: None if field.is_required() else field.default for name, field in model.model_fields.items()}
 
 
-V = TypeVar("V", bound=Lenient)
+V = TypeVar("V", bound=LenientModel)
 
 
-class Dumped(Generic[V]):
+class CachedJson(Generic[V]):
     """A frozen value and its JSON without defaults, made once, when it is first asked for. `part`: a class that the
     value's own is made from; only its fields are told."""
 
     __slots__ = ("_json", "_part", "value")
 
-    def __init__(self, value: V, part: type[Lenient] | None = None) -> None:
+    def __init__(self, value: V, part: type[LenientModel] | None = None) -> None:
         self.value = value
         self._part = part
         self._json: str | None = None
 
     @classmethod
-    def ready(cls, json: str) -> Dumped[V]:
+    def ready(cls, json: str) -> CachedJson[V]:
         """Of JSON that was read: there is no value."""
         dumped = cls.__new__(cls)
         dumped._json = json  # noqa: SLF001
@@ -82,7 +82,7 @@ class Dumped(Generic[V]):
         return self._json
 
 
-class DumpedList(Dumped[V]):
+class CachedJsonList(CachedJson[V]):
     """Several frozen values in one document, under `name`."""
 
     __slots__ = ("_name", "_values")
@@ -94,5 +94,5 @@ class DumpedList(Dumped[V]):
     @property
     def json(self) -> str:
         if self._json is None:
-            self._json = f'{{"{self._name}":[{",".join(Dumped(value).json for value in self._values)}]}}'
+            self._json = f'{{"{self._name}":[{",".join(CachedJson(value).json for value in self._values)}]}}'
         return self._json

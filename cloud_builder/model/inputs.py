@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .frozen import Lenient
+from .frozen import LenientModel
 from .ids import Digest, SourceName, TreeId, UnitPath
 
 
-class Used(Lenient):
+class UsedArtifact(LenientModel):
     """An artifact of ours that a job builds with. `unit` empty: not known which one made it."""
 
     name: str
@@ -16,7 +16,7 @@ class Used(Lenient):
     unit: UnitPath = UnitPath("")
 
 
-class Inputs(Lenient):
+class Inputs(LenientModel):
     """Everything that can change the output, and nothing else. The input key is the digest of it."""
 
     recipe: int
@@ -24,4 +24,4 @@ class Inputs(Lenient):
     buildroot: Digest | None = None
     repositories: Digest | None = None
     profiles: tuple[str, ...] = ()
-    dependencies: tuple[Used, ...] = ()
+    dependencies: tuple[UsedArtifact, ...] = ()

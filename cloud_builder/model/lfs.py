@@ -16,6 +16,6 @@ def is_pointer(content: bytes) -> bool:
     return len(content) < MOST_BYTES and content.startswith(_BEGINNINGS)
 
 
-def complaint(name: str) -> str:
+def message(name: str) -> str:
     """What is said of a file of that name."""
     return f"{name} is a Git LFS pointer, not the file itself"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .frozen import Lenient
+from .frozen import LenientModel
 
 MIB = 1024 * 1024
 
 
-class Limits(Lenient):
+class Limits(LenientModel):
     """Upper bounds of one attempt: bytes, seconds, counts. Reaching one ends it as `failure`, with the limit named."""
 
     memory: int = Field(default=4096 * MIB, gt=0)

@@ -58,7 +58,7 @@ def parse(text: bytes | str, file: str, *, name: str = "") -> Manifest:
     Raises ManifestError with all problems."""
     raw = text.encode() if isinstance(text, str) else text
     if lfs.is_pointer(raw):
-        raise ManifestError(tuple(_problems([Fault(1, lfs.complaint(file), lfs.HINT)], file)))
+        raise ManifestError(tuple(_problems([Fault(1, lfs.message(file), lfs.HINT)], file)))
     tree = read(text)
     faults = list(tree.faults)
     manifest = None

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from .capacity import Capacity
-from .frozen import Strict
+from .frozen import StrictModel
 from .nearest import did_you_mean
 from .outcome import Kind
 from .unit import Target
@@ -66,7 +66,7 @@ Version10 = Annotated[
 ]
 
 
-class PackageTarget(Strict):
+class PackageTarget(StrictModel):
     """A distribution and architecture; `dist.arch` is the KIWI profile in build_root.kiwi."""
 
     dist: Name
@@ -78,7 +78,7 @@ class PackageTarget(Strict):
         return Target(name=f"{self.dist}.{self.arch}", dist=self.dist, arch=self.arch, runner_group=self.runner_group)
 
 
-class Selection(Strict):
+class Selection(StrictModel):
     """Which image of an image description, and how KIWI is called for it."""
 
     name: Name
@@ -86,7 +86,7 @@ class Selection(Strict):
     build_arguments: tuple[str, ...] = ()
 
 
-class ImageTarget(Strict):
+class ImageTarget(StrictModel):
     """An image to build."""
 
     arch: Arch
@@ -97,7 +97,7 @@ class ImageTarget(Strict):
         return Target(name=f"{self.selection.name}.{self.arch}", arch=self.arch, runner_group=self.runner_group)
 
 
-class LabTarget(Strict):
+class LabTarget(StrictModel):
     """A lab to run."""
 
     name: Name
@@ -108,7 +108,7 @@ class LabTarget(Strict):
         return Target(name=self.name, runner_group=self.runner_group)
 
 
-class Constraints(Strict):
+class Constraints(StrictModel):
     """What a runner must have, at least, to be given a job of this unit. Sizes in bytes, or as 4G."""
 
     memory: Size | None = None
@@ -129,7 +129,7 @@ class Constraints(Strict):
         )
 
 
-class Test(Strict):
+class Test(StrictModel):
     """What is run, after the build, in a root in which the unit's packages are installed."""
 
     __test__ = False  # not a test of ours: pytest would collect it
@@ -137,7 +137,7 @@ class Test(Strict):
     commands: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class Manifest(Strict):
+class Manifest(StrictModel):
     """What both versions have. Exactly one of the target sections makes the unit's kind."""
 
     schema_version: str

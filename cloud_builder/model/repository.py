@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .artifact import Artifact
-from .frozen import Lenient
+from .frozen import LenientModel
 from .ids import JobId, RepositoryName, UnitPath
 
-Slot = tuple[UnitPath, str]
+UnitTarget = tuple[UnitPath, str]
 """A unit and the name of one of its targets: the newest build of each slot is in its repository."""
 
 
-class Holding(Lenient):
+class RepositoryEntry(LenientModel):
     """What the newest verdict on a unit and target gives to a repository.
 
     `arch`: the target's, as `platform.machine()` names it. `packages`: binary packages, each with its `package`."""
@@ -26,12 +26,12 @@ class Holding(Lenient):
     packages: tuple[Artifact, ...] = ()
 
     @property
-    def slot(self) -> Slot:
+    def slot(self) -> UnitTarget:
         return self.unit, self.target
 
 
 @dataclass(frozen=True)
-class Listing:
+class SnapshotListing:
     """What a snapshot offers: `packages` by the architecture as the package format names it, in the index's order."""
 
     repository: RepositoryName

@@ -11,12 +11,12 @@ from typing import Annotated
 from pydantic import Field
 
 from .dispatch import Dispatch
-from .frozen import Strict
+from .frozen import StrictModel
 from .ids import SOURCE_NAME
 from .limits import Limits
 
 
-class BrokerSettings(Strict):
+class BrokerSettings(StrictModel):
     """Where the broker is. `embedded` marks the broker inside the confluent-kafka wheel; its `incarnation` names one
     life of it, because it forgets everything when it ends."""
 
@@ -29,7 +29,7 @@ class BrokerSettings(Strict):
     """Further librdkafka settings, e.g. security.protocol, sasl.*"""
 
 
-class SourceSettings(Strict):
+class SourceSettings(StrictModel):
     """A git repository to follow."""
 
     url: str
@@ -37,7 +37,7 @@ class SourceSettings(Strict):
     """Empty: the default branch of the repository."""
 
 
-class RequestSettings(Strict):
+class RequestSettings(StrictModel):
     """cb-request."""
 
     poll_interval: float = Field(default=10.0, gt=0)
@@ -48,7 +48,7 @@ class RequestSettings(Strict):
     manifest_max_bytes: int = 1024 * 1024
 
 
-class SchedulerSettings(Strict):
+class SchedulerSettings(StrictModel):
     """cb-scheduler."""
 
     lease: float = Field(default=12.0, gt=0)
@@ -90,7 +90,7 @@ class SchedulerSettings(Strict):
         return self.ha or self.standby
 
 
-class RunnerSettings(Strict):
+class RunnerSettings(StrictModel):
     """cb-runner."""
 
     id: str = "runner-1"
@@ -109,7 +109,7 @@ class RunnerSettings(Strict):
     that depends only on the job's inputs."""
 
 
-class CollectorSettings(Strict):
+class CollectorSettings(StrictModel):
     """cb-collector. The repositories are served at http://<host>:<port>/."""
 
     host: str = "127.0.0.1"
@@ -124,14 +124,14 @@ class CollectorSettings(Strict):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
-class InfoSettings(Strict):
+class InfoSettings(StrictModel):
     """cb-info."""
 
     keep: float = Field(default=30.0, ge=8.0)
     """Days that finished requests and their jobs are shown; longer than any topic keeps what told of them."""
 
 
-class Settings(Strict):
+class Settings(StrictModel):
     """Everything. `home`: the state of this machine's daemons; `cache`: what can be made again."""
 
     home: Path

@@ -32,8 +32,8 @@ class Topic:
     compacted: bool = False
     retention: float = 7 * 86400.0
     states: bool = False
-    room: int = 0
-    largest: int = 8 * MIB
+    retention_bytes: int = 0
+    max_message_bytes: int = 8 * MIB
 
     @property
     def tells_states(self) -> bool:
@@ -96,11 +96,11 @@ TRANSACTIONAL_ID = "cb-scheduler"
 """Kafka's name for whoever writes cb.state, where several schedulers take turns."""
 RUNNERS = Topic("cb.runner", RUNNER, compacted=True, retention=86400.0)
 ATTEMPT = Topic("cb.attempt", RUNNER)
-LOG = Topic("cb.log", RUNNER, retention=86400.0, room=1024 * MIB)
+LOG = Topic("cb.log", RUNNER, retention=86400.0, retention_bytes=1024 * MIB)
 REPOSITORY = Topic("cb.repository", COLLECTOR)
 QUERY = Topic("cb.query", CLIENT, retention=3600.0)
 ANSWER = Topic("cb.answer", INFO, retention=3600.0)
-DEAD_LETTER = Topic("cb.dead-letter", CLIENT, retention=30 * 86400.0, largest=16 * MIB)
+DEAD_LETTER = Topic("cb.dead-letter", CLIENT, retention=30 * 86400.0, max_message_bytes=16 * MIB)
 """Written by every daemon: the one topic with more than one writing role."""
 
 

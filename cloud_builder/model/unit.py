@@ -7,14 +7,14 @@ import re
 from pydantic import field_validator
 
 from .capacity import NOTHING, Capacity
-from .frozen import Lenient
+from .frozen import LenientModel
 from .ids import Digest, TreeId, UnitPath
 from .outcome import Kind
 
 _UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-class Target(Lenient):
+class Target(LenientModel):
     """What a unit is built for. A package's name is `dist.arch`, which is also the KIWI profile of its buildroot."""
 
     name: str
@@ -24,7 +24,7 @@ class Target(Lenient):
     """Empty: any runner of the right architecture."""
 
 
-class Unit(Lenient):
+class Unit(LenientModel):
     """A directory with `.cb/cloud_builder.yml` at one commit.
 
     `build_depends` holds the relation fields that count for a build of every binary, joined by commas
@@ -54,7 +54,7 @@ class Unit(Lenient):
     repositories: Digest | None = None
 
 
-class Change(Lenient):
+class UnitChange(LenientModel):
     """Which files of a unit a push changed: paths in the unit, at most MOST_FILES of them, and how many more."""
 
     path: UnitPath
@@ -65,7 +65,7 @@ class Change(Lenient):
 MOST_FILES = 20
 
 
-class Problem(Lenient):
+class Problem(LenientModel):
     """A unit that cannot be used, and why: the healthy ones beside it are not touched."""
 
     path: str

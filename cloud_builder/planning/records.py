@@ -8,7 +8,7 @@ from __future__ import annotations
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.capacity import NOTHING, Capacity
 from cloud_builder.model.events import RepositoryState
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import (
     Digest,
     InputKey,
@@ -27,38 +27,38 @@ from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
 
 
-class Death(Lenient):
+class RunnerLoss(LenientModel):
     """A runner that ended while it ran an attempt. `life`: its `started_at`; `begun_at`: of the attempt.
 
     `is_sure`: it said so itself, or came back as another process; else it fell silent and was not heard since."""
 
     runner_id: RunnerId
-    life: float
+    runner_incarnation: float
     begun_at: float
     attempt: int
-    is_sure: bool = True
+    is_confirmed: bool = True
 
 
-class Standing(Lenient):
+class JobStatus(LenientModel):
     """How far a job has come: what changes with each of its steps.
 
     `twin`: another job that builds the same input key right now; this one takes over its result. `errors`: how often it
     ended in `error`; `tried`: runners that had it. `life`: `started_at` of the runner life that holds it."""
 
     state: JobState = JobState.BLOCKED
-    twin: JobId | None = None
+    duplicate_of: JobId | None = None
     attempt: int = 0
     errors: int = 0
-    died: tuple[Death, ...] = ()
+    losses: tuple[RunnerLoss, ...] = ()
     """Runners that died while they ran it, as far as can be told."""
-    tried: tuple[RunnerId, ...] = ()
+    tried_runners: tuple[RunnerId, ...] = ()
     not_before: float = 0.0
     queued_at: float = 0.0
     """When it could start for the first time; 0: not yet."""
     runner_id: RunnerId | None = None
-    life: float = 0.0
+    runner_incarnation: float = 0.0
     assigned_at: float = 0.0
-    offers: int = 0
+    offer_count: int = 0
     """How often it was offered on a shared queue. While it is offered, `assigned_at` tells since when."""
     offered_to: RunnerId | None = None
     """The runner whose free slot the open offer counts for; any of its pool may claim it."""
@@ -79,7 +79,7 @@ class Standing(Lenient):
     published: bool = False
 
 
-class JobRecord(Standing):
+class JobRecord(JobStatus):
     """One unit × one target of a request.
 
     `needs`: jobs of the same request that must be good first."""
@@ -104,7 +104,7 @@ class JobRecord(Standing):
     repositories: Digest | None = None
     needs: tuple[JobId, ...] = ()
     publish: bool = False
-    wanted: bool = True
+    is_requested: bool = True
     """The request names it; False: drawn in, because a named one needs it or is needed by it."""
     priority: Priority = Priority.NORMAL
     constraints: Capacity = NOTHING
@@ -138,17 +138,17 @@ class JobRecord(Standing):
     @property
     def deaths(self) -> int:
         """How often a runner died of it."""
-        return len(self.died)
+        return len(self.losses)
 
     @property
-    def is_held(self) -> bool:
+    def is_assigned(self) -> bool:
         """A runner has it."""
         return self.state in (JobState.ASSIGNED, JobState.RUNNING)
 
     @property
     def takes_slot(self) -> bool:
         """A runner has it, or is kept free for whoever claims it."""
-        return self.is_held or self.state is JobState.OFFERED
+        return self.is_assigned or self.state is JobState.OFFERED
 
     @property
     def repository(self) -> RepositoryName | None:
@@ -162,7 +162,7 @@ class JobRecord(Standing):
         return self.is_good and self.repository is not None and not self.published
 
 
-class RequestRecord(Lenient):
+class RequestRecord(LenientModel):
     """An accepted request and the jobs it became."""
 
     request_id: RequestId
@@ -187,7 +187,7 @@ class RequestRecord(Lenient):
     """What ended it before its jobs did: `deadline`, …, in words."""
 
 
-class RunnerRecord(Lenient):
+class RunnerRecord(LenientModel):
     """A live runner: what it announced, and when we last heard of it (our clock)."""
 
     runner_id: RunnerId
@@ -210,7 +210,7 @@ class RunnerRecord(Lenient):
         return max(0, self.slots - len(self.attempts))
 
 
-class Built(Lenient):
+class BuildResult(LenientModel):
     """The result that an input key led to."""
 
     job_id: JobId
@@ -222,7 +222,7 @@ class Built(Lenient):
     """When it was built, or last reused by a day; 0: before that was written down."""
 
 
-class Offer(Lenient):
+class PublishedPackage(LenientModel):
     """The newest published build of a binary package for a target: what other sources build with."""
 
     artifact: Artifact

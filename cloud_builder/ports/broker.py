@@ -18,7 +18,7 @@ class Partition(NamedTuple):
     number: int
 
 
-def number_of(key: bytes, partitions: int) -> int:
+def partition_for(key: bytes, partitions: int) -> int:
     """The partition that records with this key are in: CRC32, which Kafka's C client calls `consistent`."""
     return crc32(key) % partitions
 
@@ -34,7 +34,7 @@ class Record(NamedTuple):
     timestamp: float = 0.0
 
 
-class Outgoing(NamedTuple):
+class OutgoingRecord(NamedTuple):
     """One message to send. Records of one (topic, key) arrive in the order they were sent.
 
     `value` None is a tombstone, of a record with a key: compaction forgets what that key said before."""
@@ -60,12 +60,12 @@ class Consumer(Protocol):
     def close(self) -> None: ...
 
 
-class Posted(Protocol):
+class PendingSend(Protocol):
     """Records under way. Both methods raise Rejected when the broker will never take one of them, NotAllowed when we
     may not write there, Retryable when it cannot be reached. After that nothing that was posted and has not arrived
     will arrive: send it again, in order."""
 
-    def arrived(self) -> bool:
+    def is_done(self) -> bool:
         """True when the broker has all of them. Does not wait."""
 
     def wait(self, timeout: float) -> None:
@@ -75,14 +75,14 @@ class Posted(Protocol):
 class Producer(Protocol):
     """Sends. Thread-safe."""
 
-    def post(self, records: Sequence[Outgoing]) -> Posted:
+    def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
         """Hands them over and returns at once. What is posted later arrives later. Raises Retryable as `send` does."""
 
-    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+    def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
         """Returns when the broker has all records; raises Retryable when it has not within `timeout` seconds (some
         may have arrived: send all again)."""
 
-    def send_soon(self, record: Outgoing) -> None:
+    def send_best_effort(self, record: OutgoingRecord) -> None:
         """Best effort, no waiting, no error: for live logs."""
 
     def close(self, timeout: float = 5.0) -> None:

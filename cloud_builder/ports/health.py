@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Pulse(Protocol):
+class HealthReporter(Protocol):
     """Told by the mesh loop. Never raises, never waits: a daemon does not fail because its watcher is gone."""
 
     def ready(self) -> None:
@@ -18,7 +18,7 @@ class Pulse(Protocol):
         """Told to stop: handing over."""
 
 
-class Unwatched:
+class NullReporter:
     """Nobody listens."""
 
     def ready(self) -> None: ...

@@ -26,7 +26,7 @@ class Received(Protocol):
     def payload(self) -> Payload: ...
 
 
-class Work(Protocol):
+class UnitOfWork(Protocol):
     """One transaction: all of it happens, or nothing."""
 
     @property
@@ -34,7 +34,7 @@ class Work(Protocol):
         """Seconds since the epoch, the same for the whole transaction."""
 
     @property
-    def state(self) -> Documents: ...
+    def documents(self) -> Documents: ...
 
     @property
     def caught_up(self) -> bool:
@@ -67,26 +67,26 @@ class Flow(Protocol):
     def restore(self, state: Documents) -> None:
         """Called at start and after a transaction was rolled back: read from `state` what you keep in memory."""
 
-    def resume(self, work: Work) -> None:
+    def republish(self, work: UnitOfWork) -> None:
         """Called once when the broker has lost its memory (a new incarnation): announce again what others need."""
 
-    def handle(self, event: Received, work: Work) -> None:
+    def handle(self, event: Received, work: UnitOfWork) -> None:
         """One event. May come again after a crash: must be idempotent. Retryable: the loop tries again after its
         delay, in order; any other exception: the message goes to the dead letters."""
 
-    def tick(self, work: Work) -> None:
+    def tick(self, work: UnitOfWork) -> None:
         """After each batch of events, and at least every `patience()` seconds."""
 
-    def patience(self) -> float:
+    def max_wait(self) -> float:
         """Seconds the loop may sleep before the next tick, when nothing comes in."""
 
-    def stop(self, work: Work) -> None:
+    def stop(self, work: UnitOfWork) -> None:
         """The daemon ends: hand over. Must return within 3 s; what is emitted is still sent."""
 
 
 @runtime_checkable
-class FrontDoor(Protocol):
+class HandlesMalformed(Protocol):
     """A flow that answers people also when what they sent cannot be read (it goes to the dead letters all the same)."""
 
-    def reject(self, value: bytes | None, reason: str, work: Work) -> bool:
+    def reject(self, value: bytes | None, reason: str, work: UnitOfWork) -> bool:
         """`value`: the message as it came. True when whoever sent it can learn of the rejection."""

@@ -42,7 +42,7 @@ class MetadataReader(Protocol):
     """Reads one packaging format."""
 
     @property
-    def looks_for(self) -> str:
+    def expects(self) -> str:
         """What a unit of this format has, in words for a hint: `debian/control or a *.dsc`."""
 
     def applies(self, names: Collection[str]) -> bool:

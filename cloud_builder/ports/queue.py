@@ -13,13 +13,13 @@ from cloud_builder.model.events import JobOffered
 
 
 @dataclass(frozen=True)
-class Taken:
+class TakenOffer:
     """An offer that is ours for as long as the queue's lock lasts (half a minute), or until it is acknowledged.
 
     `place` names it to the queue, and means nothing to others."""
 
     offer: JobOffered
-    place: object
+    handle: object
 
 
 class OfferQueue(Protocol):
@@ -30,14 +30,14 @@ class OfferQueue(Protocol):
         """The queues that it takes from, by the names in the offers; empty while it can take none."""
 
     @property
-    def has_come(self) -> bool:
+    def has_offers(self) -> bool:
         """`take` would return something."""
 
-    def take(self, most: int) -> list[Taken]:
+    def take(self, most: int) -> list[TakenOffer]:
         """The offers that have come. From now on so many more, less those that are returned, are waited for; an offer
         that was waited for when less was asked comes all the same. More comes only when what came is acknowledged."""
 
-    def acknowledge(self, taken: Iterable[Taken]) -> None:
+    def acknowledge(self, taken: Iterable[TakenOffer]) -> None:
         """They will not come again, to anyone. When the broker cannot be told (it is away), they do."""
 
     def close(self) -> None:

@@ -70,10 +70,10 @@ class Recipe(Protocol):
         """What the directory is the source of. Permanent(code="source") with the file and the cause when it is none,
         is incomplete, or does not match its checksums."""
 
-    def is_offered(self, artifact: Artifact) -> bool:
+    def is_installable(self, artifact: Artifact) -> bool:
         """True for artifacts that can be installed into a build root."""
 
-    def foreign(self, source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
+    def without_local_packages(self, source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
         """The source with only those build dependencies that nothing on offer has a hand in: what stays the same
         when the offer changes."""
 
@@ -95,7 +95,7 @@ class Recipe(Protocol):
     def shell(self, source: PackageSource, cores: int) -> Action:
         """An interactive shell where `build` would run, as the same user with the same environment."""
 
-    def rank(self, line: str) -> int:
+    def error_rank(self, line: str) -> int:
         """How likely a line of the log tells why a build failed; 0: not at all. The first of the highest rank wins."""
 
     def collect(self, source: PackageSource, root: Path) -> tuple[Output, ...]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.ids import RepositoryName
-from cloud_builder.model.repository import Listing
+from cloud_builder.model.repository import SnapshotListing
 
 
 class RepositoryWriter(Protocol):
@@ -18,7 +18,7 @@ class RepositoryWriter(Protocol):
     def inspect(self, artifact: Artifact) -> BinaryPackage:
         """What the stored file says of itself. Permanent(code="not-a-deb") when it is no package."""
 
-    def publish(self, listing: Listing, *, at: float, after: str = "") -> str:
+    def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         """Makes the listing live and returns its snapshot: `<number>-<digest of the content>`.
 
         The same content as what is live is the live snapshot: nothing is written. Numbers only grow, and beyond that

@@ -47,7 +47,7 @@ class Confinement:
     """None: only the end of `cancel` limits it."""
 
 
-class EndedBy(StrEnum):
+class EndReason(StrEnum):
     """Why the program ended, when not by itself."""
 
     ITSELF = "itself"
@@ -61,18 +61,18 @@ class EndedBy(StrEnum):
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunResult:
     """`status`: exit code, or minus the signal. `peak_memory` in bytes, `seconds` of wall time.
 
     `starved`: the machine itself ran out of memory meanwhile, and its kernel killed somebody. `crowded`: the disk that
     changes lie on was full meanwhile."""
 
     status: int
-    ended_by: EndedBy = EndedBy.ITSELF
+    ended_by: EndReason = EndReason.ITSELF
     seconds: float = 0.0
     peak_memory: int = 0
-    starved: bool = False
-    crowded: bool = False
+    host_out_of_memory: bool = False
+    disk_was_full: bool = False
 
 
 class Sandbox(Protocol):
@@ -88,7 +88,7 @@ class Sandbox(Protocol):
         output: Callable[[bytes], None],
         cancel: Event,
         stdin: int | None = None,
-    ) -> Ended:
+    ) -> RunResult:
         """Runs to the end. `output` gets stdout and stderr as they come; `stdin` None is /dev/null.
 
         With `stdin` 0 the terminal is handed through (cb-ctl shell)."""

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 
-from .broker import Outgoing, Partition
+from .broker import OutgoingRecord, Partition
 
 Document = dict[str, Any]
 
@@ -20,12 +20,12 @@ class Put(NamedTuple):
 
     collection: str
     key: str
-    body: Document | Dumped[Any]
+    body: Document | CachedJson[Any]
     parent: str = ""
     rank: float = 0.0
 
 
-LOOSE = "loose-"
+UNINDEXED = "loose-"
 """With this begin the names of collections whose documents are only ever asked for by their key: they have no place
 among each other, so that nothing has to be kept in order for them. For what is written all the time."""
 
@@ -38,7 +38,7 @@ class Documents(Protocol):
     def get(self, collection: str, key: str) -> Document | None: ...
 
     def put(
-        self, collection: str, key: str, body: Document | Dumped[Any], *, parent: str = "", rank: float = 0.0
+        self, collection: str, key: str, body: Document | CachedJson[Any], *, parent: str = "", rank: float = 0.0
     ) -> None:
         """Inserts or replaces. A dict must not be changed afterwards."""
 
@@ -67,13 +67,13 @@ class StateStore(Documents, Protocol):
 
     def put_all(self, documents: Iterable[Put]) -> None: ...
 
-    def placed(self, collection: str, key: str) -> Put | None:
+    def get_with_index(self, collection: str, key: str) -> Put | None:
         """A document with its place."""
 
     def seen_of(self, event_ids: Collection[str]) -> set[str]:
         """Those of them that were marked."""
 
-    def seen_like(self, prefix: str) -> set[str]:
+    def seen_with_prefix(self, prefix: str) -> set[str]:
         """All that were marked and begin with it."""
 
     def mark_seen(self, event_ids: Iterable[str], at: float) -> None: ...
@@ -89,10 +89,10 @@ class StateStore(Documents, Protocol):
     def incarnation(self) -> str | None:
         """The incarnation whose positions were saved last."""
 
-    def outbox_add(self, records: Sequence[Outgoing]) -> int:
+    def outbox_add(self, records: Sequence[OutgoingRecord]) -> int:
         """What one transaction says is one packet; its number, which is above all before."""
 
-    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Sequence[Outgoing]]]:
+    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Sequence[OutgoingRecord]]]:
         """The oldest packets not yet confirmed whose number is above `after`, in the order they were added."""
 
     def outbox_confirm(self, up_to: int) -> None:

@@ -18,7 +18,7 @@ from cloud_builder.ports.builder import Builder
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.ports.store import ObjectStore
 
-from .broker import offers, refuse_what_cannot_share
+from .broker import offers, require_share_groups
 from .public_url import public_url
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def request(settings: Settings, stack: ExitStack) -> Flow:
 def scheduler(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.scheduler import SchedulerFlow
 
-    refuse_what_cannot_share(settings.dispatch, settings.broker)
+    require_share_groups(settings.dispatch, settings.broker)
     return SchedulerFlow(settings.scheduler, objects_url(settings), settings.dispatch)
 
 
@@ -49,22 +49,22 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.adapters.store.directory import DirectoryStore
     from cloud_builder.builder.buildroot_cache import MAX_ROOTS
     from cloud_builder.builder.layer_cache import MAX_LAYERS
-    from cloud_builder.flow.runner.cache_inventory import Footprint
+    from cloud_builder.flow.runner.cache_inventory import CacheInventory
     from cloud_builder.flow.runner.flow import RunnerFlow
 
     said, store = settings.runner, DirectoryStore(settings.store_path)
     hands: Builder
     if said.pretend:
-        from cloud_builder.adapters.simulated.builder import PretendBuilder
+        from cloud_builder.adapters.simulated.builder import SimulatedBuilder
 
-        hands = PretendBuilder(store, settings.runner_work, said.pretend)
+        hands = SimulatedBuilder(store, settings.runner_work, said.pretend)
     else:
         hands = builder(settings, settings.runner_work, store, said.id)
     arch = platform.machine()
     shared = offers(settings, arch)
     if shared is not None:
         stack.callback(shared.close)
-    flow = RunnerFlow(said, hands, arch, time.time(), inventory=Footprint(MAX_ROOTS, MAX_LAYERS), queue=shared)
+    flow = RunnerFlow(said, hands, arch, time.time(), inventory=CacheInventory(MAX_ROOTS, MAX_LAYERS), queue=shared)
     stack.callback(flow.close)
     with suppress(CloudBuilderError, OSError):  # The flow sweeps, too, and does not begin before it could.
         hands.sweep()
@@ -92,10 +92,10 @@ def collector(settings: Settings, stack: ExitStack) -> Flow:
 
 def info(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.info import InfoFlow
-    from cloud_builder.planning.schedule.queue import Rules
+    from cloud_builder.planning.schedule.queue import QueuePolicy
 
     said = settings.scheduler
-    rules = Rules(said.ageing, said.weights, said.quotas)
+    rules = QueuePolicy(said.ageing, said.weights, said.quotas)
     return InfoFlow(objects_url(settings), rules, keep=settings.info.keep)
 
 
@@ -113,14 +113,14 @@ def builder(settings: Settings, work: Path, store: ObjectStore, name: str) -> Pa
     """What builds packages on this machine: for cb-runner, and for `cb-ctl build` without any mesh."""
     from cloud_builder.adapters.deb.recipe import DebRecipe
     from cloud_builder.adapters.git.mirror import GitMirror
-    from cloud_builder.adapters.kiwi.root import KiwiRoots
+    from cloud_builder.adapters.kiwi.root import KiwiRootMaker
     from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
     from cloud_builder.adapters.store.directory import DirectoryStore
-    from cloud_builder.builder.buildroot_cache import Buildroots
+    from cloud_builder.builder.buildroot_cache import BuildrootCache
     from cloud_builder.builder.package import PackageBuilder
 
     sandbox = NamespaceSandbox(work / "scratch")
-    roots = Buildroots(KiwiRoots(sandbox), sandbox, DirectoryStore(settings.buildroot_store_path), work)
+    roots = BuildrootCache(KiwiRootMaker(sandbox), sandbox, DirectoryStore(settings.buildroot_store_path), work)
     return PackageBuilder(
         runner_id=name,
         mirror=GitMirror(settings.home / "mirrors"),

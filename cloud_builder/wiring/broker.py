@@ -30,12 +30,12 @@ def offers(settings: Settings, arch: str) -> OfferQueue | None:
         return None
     from cloud_builder.adapters.kafka.offer_queue import KafkaOfferQueue
 
-    check_sharing(settings.dispatch, settings.broker)
+    probe_share_groups(settings.dispatch, settings.broker)
     runner = settings.runner
     return KafkaOfferQueue(settings.broker, queues_of(arch, runner.group), read_offer, runner.slots)
 
 
-def refuse_what_cannot_share(dispatch: Dispatch, broker: BrokerSettings | None) -> None:
+def require_share_groups(dispatch: Dispatch, broker: BrokerSettings | None) -> None:
     """Rejected where no asking is needed to see that shared-queue dispatch will not work. `broker` None: embedded."""
     if dispatch is Dispatch.SHARED_QUEUE and (broker is None or broker.embedded):
         raise Rejected(
@@ -45,13 +45,13 @@ def refuse_what_cannot_share(dispatch: Dispatch, broker: BrokerSettings | None) 
         )
 
 
-def check_sharing(dispatch: Dispatch, broker: BrokerSettings) -> None:
+def probe_share_groups(dispatch: Dispatch, broker: BrokerSettings) -> None:
     """Asks the broker, too. Content when it cannot be reached, which others say."""
-    refuse_what_cannot_share(dispatch, broker)
+    require_share_groups(dispatch, broker)
     if dispatch is Dispatch.SHARED_QUEUE:
-        from cloud_builder.adapters.kafka.share_group import check
+        from cloud_builder.adapters.kafka.share_group import check_share_groups
 
-        check(broker)
+        check_share_groups(broker)
 
 
 def read_offer(record: Record) -> JobOffered | None:

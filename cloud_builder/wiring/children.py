@@ -26,7 +26,7 @@ FIRST_DELAY = 0.5
 MOST_DELAY = 30.0
 HEALTHY_AFTER = 30.0
 """Seconds of life after which a death is no longer held against a child."""
-BELIEVED_AFTER = 3.0
+READY_AFTER = 3.0
 """Seconds after which a child that was started again is taken for alive."""
 STOP_WITHIN = 30.0
 """Seconds after which a child is killed. It needs up to 5 on a quiet machine, several times that on a busy one."""
@@ -76,9 +76,9 @@ class Child:
             return True
         return False
 
-    def is_well(self, now: float) -> bool:
+    def is_healthy(self, now: float) -> bool:
         """Alive, and if it has died before, for long enough to believe it."""
-        return self.process is not None and (self.deaths == 0 or now - self.born > BELIEVED_AFTER)
+        return self.process is not None and (self.deaths == 0 or now - self.born > READY_AFTER)
 
     def _died(self, status: int, now: float) -> None:
         self.deaths = 1 if now - self.born > HEALTHY_AFTER else self.deaths + 1

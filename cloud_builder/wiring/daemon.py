@@ -114,7 +114,7 @@ def _serve(name: str, instance: str, settings: Settings, assemble_flow: Assemble
         _spare_the_collector()
         pulse = notify.of_environment(os.environ)
         if flow.role is Role.RUNNER:
-            pulse = logs.by_rounds(pulse)
+            pulse = logs.batch_by_round(pulse)
         interval = _CHECK_INTERVAL if settings.dispatch is Dispatch.DIRECTED else CHECK_INTERVAL
         Loop(flow, broker, state, clock=SteadyClock(), pulse=pulse, check_interval=interval).run(stop)
 

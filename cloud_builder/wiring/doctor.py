@@ -10,9 +10,9 @@ from cloud_builder.adapters.machine import host
 from cloud_builder.errors import Rejected
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import BrokerSettings, Settings
-from cloud_builder.planning.doctor import BrokerFacts, Facts, Place, Refusal
+from cloud_builder.planning.doctor import BrokerFacts, DirectoryFacts, Facts, ProbeError
 
-from .broker import check_sharing
+from .broker import probe_share_groups
 
 
 def quick(settings: Settings, *, builds: bool = True) -> Facts:
@@ -63,16 +63,16 @@ def _broker(settings: BrokerSettings | None, dispatch: Dispatch) -> BrokerFacts 
     return found if found.refusal else replace(found, unshared=_unshared(settings, dispatch))
 
 
-def _unshared(settings: BrokerSettings, dispatch: Dispatch) -> Refusal | None:
+def _unshared(settings: BrokerSettings, dispatch: Dispatch) -> ProbeError | None:
     """Rights are a runner's, which we may not have."""
     try:
-        check_sharing(dispatch, settings)
+        probe_share_groups(dispatch, settings)
     except Rejected as error:
-        return Refusal(error.message, error.hint) if error.code == "no-share-groups" else None
+        return ProbeError(error.message, error.hint) if error.code == "no-share-groups" else None
     return None
 
 
-def _places(settings: Settings, *, builds: bool) -> tuple[Place, ...]:
+def _places(settings: Settings, *, builds: bool) -> tuple[DirectoryFacts, ...]:
     """What lies beside the home is said once."""
     home = host.place("home", settings.home, "home")
     others = (host.place("store", settings.store_path, "store"), host.place("cache", settings.cache, "cache"))

@@ -25,17 +25,17 @@ from cloud_builder.model.manifest import MANIFEST
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.unit import Problem, Target, Unit
-from cloud_builder.planning.graph.graph import Graph, Origin, Snapshot, graph
-from cloud_builder.planning.inputs.closure import among, closure
+from cloud_builder.planning.graph.graph import Graph, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.inputs.closure import closure, find_in
 
 from .assemble import builder
 
 Log = Callable[[bytes], None]
-_HERE = SourceName("here")
+LOCAL_SOURCE = SourceName("here")
 
 
 @dataclass(frozen=True)
-class Step:
+class BuildStep:
     """One unit to be built for one target. `wanted`: named by the user, and not only needed by what is."""
 
     directory: Path
@@ -56,7 +56,7 @@ def check(root: Path) -> tuple[tuple[Unit, ...], tuple[Problem, ...]]:
     return check_tree(root, [DebMetadata()], OfflineStates())
 
 
-def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[Step]:
+def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[BuildStep]:
     """What to build, in order. Rejected for what is no unit, a broken one, or a target it does not have."""
     directory = directory.resolve()
     if not (directory / MANIFEST).is_file():
@@ -67,12 +67,12 @@ def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[Step]
     unit = next((unit for unit in units if unit.directory == place), None)
     if unit is None:
         raise BrokenUnit([each for each in problems if (each.file or each.path).startswith(place)] or problems)
-    whole = graph([Snapshot(_HERE, Origin("", Revision("")), units)])
-    wanted = whole.units_for(_HERE, [unit.path], [chosen.name for chosen in _targets(unit, target)])
-    numbers = whole.in_order(whole.all_needs(wanted) if with_needs else wanted)
+    whole = build_graph([SourceSnapshot(LOCAL_SOURCE, Origin("", Revision("")), units)])
+    wanted = whole.units_for(LOCAL_SOURCE, [unit.path], [chosen.name for chosen in _targets(unit, target)])
+    numbers = whole.topological_order(whole.transitive_needs(wanted) if with_needs else wanted)
     _check_cycles(whole, numbers)
     return [
-        Step(root / whole.units[number].directory, whole.units[number], whole.targets[number], number in wanted)
+        BuildStep(root / whole.units[number].directory, whole.units[number], whole.targets[number], number in wanted)
         for number in numbers
     ]
 
@@ -102,7 +102,7 @@ class LocalBuilds:
         self._given = [self._stored(path) for path in given]
         self._made: dict[str, list[Artifact]] = {}
 
-    def build(self, step: Step, log: Log, cancel: Event) -> AttemptFinished:
+    def build(self, step: BuildStep, log: Log, cancel: Event) -> AttemptFinished:
         """Never raises; what it made is in `store`."""
         ended = self._builder.build_directory(
             step.directory,
@@ -115,7 +115,7 @@ class LocalBuilds:
         self._made.setdefault(step.target.name, []).extend(ended.artifacts)
         return ended
 
-    def shell(self, step: Step, log: Log, cancel: Event, *, after_failure: bool) -> int:
+    def shell(self, step: BuildStep, log: Log, cancel: Event, *, after_failure: bool) -> int:
         """A shell in the buildroot, with the source unpacked; its exit status."""
         return self._builder.shell(
             step.directory,
@@ -137,8 +137,8 @@ class LocalBuilds:
                 file.write(piece)
         return path
 
-    def _dependencies(self, step: Step) -> tuple[Artifact, ...]:
-        ours = among([*self._made.get(step.target.name, ()), *self._given])
+    def _dependencies(self, step: BuildStep) -> tuple[Artifact, ...]:
+        ours = find_in([*self._made.get(step.target.name, ()), *self._given])
         return closure(step.unit.build_depends, step.target.arch, ours)
 
     def _stored(self, path: Path) -> Artifact:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cloud_builder.errors import Rejected
 from cloud_builder.mesh import leadership
-from cloud_builder.mesh.replay import Replayed, replay
+from cloud_builder.mesh.replay import ReplayReport, replay
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.broker import Broker
@@ -24,7 +24,7 @@ _FLOWS = {Role.SCHEDULER: assemble.scheduler, Role.INFO: assemble.info}
 """Those that touch nothing but their state."""
 
 
-def replays(settings: Settings, broker: Broker) -> Iterator[Replayed]:
+def replay_daemons(settings: Settings, broker: Broker) -> Iterator[ReplayReport]:
     """One result a daemon whose state is on this machine; runners keep none that the topics could change. Rejected when
     there is no state here, Retryable while the broker cannot be reached."""
     found = [path for path in sorted(settings.home.glob(f"*/{_STATE}")) if _role(path) is not None]
@@ -46,20 +46,20 @@ def _role(path: Path) -> Role | None:
     return _ROLES.get(path.parent.name.partition("-")[0])
 
 
-def _replay(path: Path, settings: Settings, broker: Broker) -> Replayed | None:
+def _replay(path: Path, settings: Settings, broker: Broker) -> ReplayReport | None:
     """None for a standby's copy: what it holds was handled elsewhere."""
-    from cloud_builder.adapters.sqlite.backup import copy
+    from cloud_builder.adapters.sqlite.backup import backup
     from cloud_builder.adapters.sqlite.state import SqliteState
 
     role = _role(path)
     assert role is not None
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="replay-", dir=settings.home))
-        copy(path, Path(directory) / _STATE)
+        backup(path, Path(directory) / _STATE)
         now = time.time()
         state = SqliteState(Path(directory) / _STATE)
         stack.callback(state.close)
-        if leadership.is_a_copy(state):
+        if leadership.is_replica(state):
             return None
         flow: Flow | None = _FLOWS[role](_anywhere(settings), stack) if role in _FLOWS else None
         return replay(path.parent.name, role, flow, state, broker, now=now)

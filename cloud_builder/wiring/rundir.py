@@ -26,7 +26,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Up:
+class RunningMesh:
     """A mesh as `cb-ctl up` runs it."""
 
     supervisor: Process
@@ -76,25 +76,25 @@ def write_broker(home: Path, broker: BrokerSettings) -> None:
     write_whole(broker_file(home), broker.model_dump_json(indent=1), mode=0o600)
 
 
-def up_of(home: Path) -> Up | None:
+def up_of(home: Path) -> RunningMesh | None:
     """The mesh that runs on this home; None when none does (whatever a killed one has left)."""
-    up = written_up(home)
+    up = last_written(home)
     return up if up is not None and is_alive(up.supervisor) else None
 
 
-def written_up(home: Path) -> Up | None:
+def last_written(home: Path) -> RunningMesh | None:
     """What the last supervisor wrote, whether it lives or not."""
     try:
         raw = json.loads(up_file(home).read_text())
         supervisor = Process(**raw["supervisor"])
         children = tuple(Process(**child) for child in raw["children"])
         dying = tuple(str(name) for name in raw.get("dying", ()))
-        return Up(supervisor, children, str(raw.get("broker", "")), str(raw.get("stage", "")), dying)
+        return RunningMesh(supervisor, children, str(raw.get("broker", "")), str(raw.get("stage", "")), dying)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write_up(home: Path, up: Up) -> None:
+def write_up(home: Path, up: RunningMesh) -> None:
     write_whole(up_file(home), json.dumps(asdict(up), indent=1))
 
 

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 
 from cloud_builder.errors import Fenced, Rejected, Retryable
 from cloud_builder.mesh import leadership
-from cloud_builder.mesh.changelog import LED_BY_SEVERAL
+from cloud_builder.mesh.changelog import MULTIPLE_LEADERS
 from cloud_builder.mesh.clock import SteadyClock
-from cloud_builder.mesh.leader_heartbeat import Voice
-from cloud_builder.mesh.leadership import Follower, Leading, Reign
+from cloud_builder.mesh.leader_heartbeat import LeaderHeartbeat
+from cloud_builder.mesh.leadership import LeaderEpoch, LeaderFlow, StandbyReplica
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.mesh.outage import Outage
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.topics import RUNNERS, STATE, TRANSACTIONAL_ID
-from cloud_builder.ports.health import Pulse
+from cloud_builder.ports.health import HealthReporter
 from cloud_builder.ports.mesh import Flow
 
 if TYPE_CHECKING:
@@ -61,33 +61,40 @@ def serve(settings: Settings, directory: Path, assemble_flow: Assemble, stop: Ev
             with ExitStack() as stack:
                 broker = FencingBroker(settings.broker, offers=settings.dispatch is Dispatch.SHARED_QUEUE)
                 stack.callback(broker.close)
-                turn = Turn(settings, directory / "state.sqlite", stack, pulse, stop, broker=broker)
+                turn = StandbySession(settings, directory / "state.sqlite", stack, pulse, stop, broker=broker)
                 turn.connect()
-                outage.is_over()
+                outage.recovered()
                 turn.run(assemble_flow, eager)
         except Fenced as error:
             _LOG.warning("replaced, following from now on", extra={"reason": error.message})
             eager = not error.is_certain
         except Retryable as error:
-            outage.goes_on(error)
+            outage.failed(error)
             pulse.beat(f"waiting: {error.message}")
             stop.wait(outage.delay)
         else:
-            outage.is_over()
+            outage.recovered()
 
 
 def refuse_copy(state: SqliteState) -> None:
     """A standby's state is no state to lead with, as long as its leader may live."""
-    if leadership.is_a_copy(state):
+    if leadership.is_replica(state):
         hint = "Start it with scheduler.ha, or move the file away: a new host starts from cb.state."
         raise Rejected("this state is the copy of a standby, and scheduler.ha is off", code="standby-copy", hint=hint)
 
 
-class Turn:
+class StandbySession:
     """From following (or not, when nobody else can have led) to the end of one reign."""
 
     def __init__(
-        self, settings: Settings, path: Path, stack: ExitStack, pulse: Pulse, stop: Event, *, broker: FencingBroker
+        self,
+        settings: Settings,
+        path: Path,
+        stack: ExitStack,
+        pulse: HealthReporter,
+        stop: Event,
+        *,
+        broker: FencingBroker,
     ) -> None:
         self._settings, self._path, self._stack, self._pulse, self._stop = settings, path, stack, pulse, stop
         self._id = settings.scheduler.id or socket.gethostname()
@@ -107,30 +114,30 @@ class Turn:
         if epoch is None:
             epoch = self._after_following()
         if epoch is not None:
-            self._lead(Reign(self._id, epoch), assemble_flow)
+            self._lead(LeaderEpoch(self._id, epoch), assemble_flow)
 
     def _at_once(self) -> int | None:
         """The epoch to lead with, when this state is of the last reign, or nobody ever led. Looked at again when nobody
         else can write any more."""
         if not self._is_of_last_reign():
             return None
-        self._broker.take(TRANSACTIONAL_ID)
+        self._broker.acquire(TRANSACTIONAL_ID)
         if not self._is_of_last_reign():
             return None
-        known = leadership.reign_of(self._state)
+        known = leadership.epoch_of(self._state)
         return 1 if known is None else known.epoch + 1
 
     def _is_of_last_reign(self) -> bool:
-        last = leadership.last_reign(self._broker)
+        last = leadership.latest_epoch(self._broker)
         if last is None:
-            return not leadership.is_a_copy(self._state)
-        return leadership.was_led_with(self._state) and leadership.reign_of(self._state) == last
+            return not leadership.is_replica(self._state)
+        return leadership.is_leader_state(self._state) and leadership.epoch_of(self._state) == last
 
     def _after_following(self) -> int | None:
         """The epoch to lead with, once the leader is silent; None: told to stop."""
-        if not leadership.is_fresh(self._state) and not self._may_go_on():
+        if not leadership.is_empty(self._state) and not self._may_go_on():
             self._set_aside()
-        follower = Follower(self._broker, self._state, self._broker.incarnation())
+        follower = StandbyReplica(self._broker, self._state, self._broker.incarnation())
         self._stack.callback(follower.close)
         self._pulse.ready()
         _LOG.info("following", extra={"id": self._id, "silence": self._settings.scheduler.silence})
@@ -142,24 +149,24 @@ class Turn:
                 return None
         old = follower.leader
         _LOG.warning("taking over", extra={"from": old.id if old else None, "silent": round(follower.silence, 1)})
-        self._broker.take(TRANSACTIONAL_ID)
-        follower.drain(lambda: self._pulse.beat("taking over"))
+        self._broker.acquire(TRANSACTIONAL_ID)
+        follower.catch_up(lambda: self._pulse.beat("taking over"))
         last = follower.leader
         return 1 if last is None else last.epoch + 1
 
-    def _lead(self, reign: Reign, assemble_flow: Assemble) -> None:
+    def _lead(self, reign: LeaderEpoch, assemble_flow: Assemble) -> None:
         """Until told to stop. Fenced when another leads; between the taking of the name and the first look at cb.state
         (the broker may have been away for long) that shows there."""
-        leadership.begin(self._state)
-        led, voice = assemble_flow(self._settings, self._stack), Voice(reign, self._broker.say)
-        flow = Leading(led, reign, voice.note)
+        leadership.mark_leader(self._state)
+        led, voice = assemble_flow(self._settings, self._stack), LeaderHeartbeat(reign, self._broker.send_now)
+        flow = LeaderFlow(led, reign, voice.progressed)
         voice.start()
         self._stack.callback(voice.close)
         _LOG.info("leading", extra={"id": reign.id, "epoch": reign.epoch})
         try:
             Loop(flow, self._broker, self._state, clock=SteadyClock(), pulse=self._pulse).run(self._stop)
         except Rejected as error:
-            if error.code != LED_BY_SEVERAL:
+            if error.code != MULTIPLE_LEADERS:
                 raise
             raise Fenced("another has led before this one could begin", code="fenced") from None
 
@@ -173,7 +180,7 @@ class Turn:
     def _may_go_on(self) -> bool:
         """Whether a copy may be followed on with: Kafka keeps tombstones for a day, so one that did not follow for
         longer might never hear of what is gone."""
-        return leadership.is_a_copy(self._state) and abs(time.time() - self._written) < _COPY_GOOD_FOR
+        return leadership.is_replica(self._state) and abs(time.time() - self._written) < _COPY_GOOD_FOR
 
     def _set_aside(self) -> None:
         """What was written here since another led was never committed, or too much was told since it was copied."""

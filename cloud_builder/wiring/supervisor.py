@@ -30,13 +30,13 @@ from .readiness import ReadinessCheck
 
 STOP_ORDER = ("request", "runner", "scheduler", "collector", "info")
 """Runners before the scheduler: what they hand back is heard, even when the broker forgets everything at its end."""
-TEND_EVERY = 0.2
+RECONCILE_INTERVAL = 0.2
 
 _LOG = logging.getLogger("cb.up")
 
 
 @dataclass(frozen=True)
-class Plan:
+class MeshSpec:
     """What to run. `broker` None: the embedded one. `environment`: CB_* variables that flags of `up` stand for."""
 
     home: Path
@@ -51,7 +51,7 @@ class Plan:
         return json.dumps({**asdict(self), "home": str(self.home), "broker": broker})
 
     @classmethod
-    def from_json(cls, text: str) -> Plan:
+    def from_json(cls, text: str) -> MeshSpec:
         raw = json.loads(text)
         broker = BrokerSettings.model_validate(raw["broker"]) if raw["broker"] else None
         return cls(**{**raw, "home": Path(raw["home"]), "broker": broker})
@@ -60,7 +60,7 @@ class Plan:
 class Supervisor:
     """Runs a plan until it is told to stop."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: MeshSpec) -> None:
         self._plan = plan
         self._children: list[Child] = []
         self._stage = ""
@@ -69,7 +69,7 @@ class Supervisor:
     def run(self, stop: Event) -> None:
         """Rejected when another one has this home, Retryable when the broker cannot be reached."""
         with ExitStack() as stack:
-            stack.enter_context(only_one(self._plan.home))
+            stack.enter_context(exclusive_home(self._plan.home))
             stack.callback(lambda: rundir.up_file(self._plan.home).unlink(missing_ok=True))
             self._say("waiting for the broker" if self._plan.broker else "starting the embedded broker")
             self._broker = self._start_broker(stack)
@@ -123,12 +123,12 @@ class Supervisor:
                     missing = readiness.missing()
                 if missing != self._stage:
                     self._say(missing)
-                stop.wait(TEND_EVERY)
+                stop.wait(RECONCILE_INTERVAL)
         finally:
             readiness.end()
         while not stop.is_set():
             self._tend()
-            stop.wait(TEND_EVERY)
+            stop.wait(RECONCILE_INTERVAL)
         self._say("stopping")
 
     def _tend(self) -> None:
@@ -139,7 +139,7 @@ class Supervisor:
     def _unwell(self) -> str:
         """Names daemons that have died and have not lived for a while since."""
         now = time.monotonic()
-        names = [child.name for child in self._children if not child.is_well(now)]
+        names = [child.name for child in self._children if not child.is_healthy(now)]
         return f"waiting for {', '.join(names)}, which died" if names else ""
 
     def _say(self, stage: str) -> None:
@@ -152,10 +152,10 @@ class Supervisor:
         dying = tuple(child.name for child in self._children if child.deaths)
         me = rundir.process("supervisor", os.getpid())
         broker = "embedded" if self._broker.embedded else self._broker.bootstrap
-        rundir.write_up(self._plan.home, rundir.Up(me, children, broker, self._stage, dying))
+        rundir.write_up(self._plan.home, rundir.RunningMesh(me, children, broker, self._stage, dying))
 
 
-def only_one(home: Path) -> ExitStack:
+def exclusive_home(home: Path) -> ExitStack:
     """Holds the lock of a home. Rejected when a living supervisor has it."""
     path = rundir.lock_file(home)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def only_one(home: Path) -> ExitStack:
 
 def main() -> None:
     """`python -m cloud_builder.wiring.supervisor PLAN`: see Plan.as_json."""
-    plan = Plan.from_json(sys.argv[1])
+    plan = MeshSpec.from_json(sys.argv[1])
     stop = stop_signals.stop_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     if plan.parent:
         parent_death.end_with(plan.parent)

@@ -13,12 +13,12 @@ from threading import Event
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from cloud_builder.adapters.deb.install_test import NOT_INSTALLED, trial
+from cloud_builder.adapters.deb.install_test import NOT_INSTALLED, install_command
 from cloud_builder.adapters.git.mirror import GitMirror
-from cloud_builder.adapters.kiwi.root import KiwiRoots
+from cloud_builder.adapters.kiwi.root import KiwiRootMaker
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.adapters.store.directory import DirectoryStore
-from cloud_builder.builder.buildroot_cache import Buildroots
+from cloud_builder.builder.buildroot_cache import BuildrootCache
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.settings import Settings
@@ -29,7 +29,7 @@ _MOST = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Root:
+class RootSource:
     """Where the description of a build root lies, and for what."""
 
     source: SourceName
@@ -41,28 +41,28 @@ class Root:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TryRequest:
     """What to install from where, and what to run then; `command` empty: a shell on our terminal."""
 
     repository: str
     url: str
     packages: tuple[str, ...]
     command: tuple[str, ...]
-    root: Root
+    root: RootSource
 
 
-def run(settings: Settings, wanted: Trial, output: Callable[[bytes], None]) -> int:
+def run(settings: Settings, wanted: TryRequest, output: Callable[[bytes], None]) -> int:
     """The exit status of the command. Permanent or Retryable when the root or the repository cannot be had."""
     source = _fetched(f"{wanted.url}/{wanted.repository}.sources")
     sandbox = NamespaceSandbox(settings.runner_work / "scratch")
     store = DirectoryStore(settings.buildroot_store_path)
-    roots = Buildroots(KiwiRoots(sandbox), sandbox, store, settings.runner_work)
+    roots = BuildrootCache(KiwiRootMaker(sandbox), sandbox, store, settings.runner_work)
     with tempfile.TemporaryDirectory(prefix="cb-try-") as directory:
         workspace = Path(directory)
         workspace.chmod(0o755)
         description = _described(settings, wanted.root, workspace)
-        root = roots.ready(description, wanted.root.profile, wanted.root.repositories, output, Event())
-        action = trial(wanted.repository, source, wanted.packages, wanted.command, workspace)
+        root = roots.acquire(description, wanted.root.profile, wanted.root.repositories, output, Event())
+        action = install_command(wanted.repository, source, wanted.packages, wanted.command, workspace)
         confinement = Confinement(
             layers=(root.path,),
             binds=action.binds,
@@ -78,7 +78,7 @@ def run(settings: Settings, wanted: Trial, output: Callable[[bytes], None]) -> i
         return status
 
 
-def _described(settings: Settings, root: Root, workspace: Path) -> Path:
+def _described(settings: Settings, root: RootSource, workspace: Path) -> Path:
     mirror = GitMirror(settings.home / "mirrors")
     mirror.refresh(root.source, root.url)
     file = workspace / Path(DESCRIPTION).name

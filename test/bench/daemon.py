@@ -16,12 +16,14 @@ from cloud_builder.wiring import assemble, broker, daemon
 
 
 def idle_hands(settings: Settings, stack: ExitStack) -> Flow:
-    from cloud_builder.flow.runner.cache_inventory import Footprint
+    from cloud_builder.flow.runner.cache_inventory import CacheInventory
     from cloud_builder.flow.runner.flow import RunnerFlow
 
     arch = platform.machine()
     queue = broker.offers(settings, arch)
-    return RunnerFlow(settings.runner, MemoryBuilder(), arch, time.time(), inventory=Footprint(10, 10), queue=queue)
+    return RunnerFlow(
+        settings.runner, MemoryBuilder(), arch, time.time(), inventory=CacheInventory(10, 10), queue=queue
+    )
 
 
 if __name__ == "__main__":

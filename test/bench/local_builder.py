@@ -12,10 +12,10 @@ from bench.debian_sources import fetched
 from bench.processes import bench_cache
 from cloud_builder.adapters.deb.recipe import DebRecipe
 from cloud_builder.adapters.git import GitMirror
-from cloud_builder.adapters.kiwi.root import KiwiRoots
+from cloud_builder.adapters.kiwi.root import KiwiRootMaker
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.adapters.store.directory import DirectoryStore
-from cloud_builder.builder.buildroot_cache import Buildroots
+from cloud_builder.builder.buildroot_cache import BuildrootCache
 from cloud_builder.builder.package import PackageBuilder
 from cloud_builder.model.events import AttemptFinished, JobAssigned
 from cloud_builder.model.outcome import Kind, Outcome
@@ -45,8 +45,8 @@ class LocalBuilder:
             cores=cores,
         )
 
-    def roots_in(self, work: Path) -> Buildroots:
-        return Buildroots(KiwiRoots(self.sandbox), self.sandbox, DirectoryStore(bench_cache() / "store"), work)
+    def roots_in(self, work: Path) -> BuildrootCache:
+        return BuildrootCache(KiwiRootMaker(self.sandbox), self.sandbox, DirectoryStore(bench_cache() / "store"), work)
 
     def take(self, name: str) -> Path:
         """A unit with a Debian source, committed; its directory."""

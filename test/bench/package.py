@@ -73,4 +73,4 @@ def _bare(workshop: LocalBuilder, unit: Path) -> float:
 
 
 def _root(workshop: LocalBuilder) -> Path:
-    return workshop.roots.ready(DESCRIPTION, TARGET.name, "", lambda piece: None, Event()).path
+    return workshop.roots.acquire(DESCRIPTION, TARGET.name, "", lambda piece: None, Event()).path

@@ -16,9 +16,9 @@ from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import RequestId, Revision, SourceName, TreeId, UnitPath
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.graph.graph import Graph, Node, Origin, Snapshot, graph
-from cloud_builder.planning.graph.incremental import exchanged
-from cloud_builder.planning.request.expand import chosen, wanted
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.incremental import replace_unit
+from cloud_builder.planning.request.expand import requested_nodes, selected_nodes
 
 DEBIAN = SourceName("debian")
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
@@ -31,8 +31,8 @@ def main(index: Path) -> None:
     gc.freeze()  # as each daemon does
     gc.set_threshold(50_000, 20, 20)
     units = {unit.path: unit for unit in units_of(index)}
-    whole = graph([Snapshot(DEBIAN, Origin("", Revision("")), list(units.values()))])
-    order = whole.in_order(range(len(whole.nodes)))
+    whole = build_graph([SourceSnapshot(DEBIAN, Origin("", Revision("")), list(units.values()))])
+    order = whole.topological_order(range(len(whole.nodes)))
     cold = time.process_time()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert len(order) == len(units)
@@ -60,11 +60,11 @@ def _change(before: Graph, number: int, more: str) -> dict[str, object]:
     fresh = {"tree": TreeId("1" * 40), "version": f"{old.version}+1"}
     relations = f"{old.build_depends}, {more}"
     started = time.process_time()
-    after = exchanged(before, DEBIAN, old.model_copy(update={**fresh, "build_depends": relations}))
+    after = replace_unit(before, DEBIAN, old.model_copy(update={**fresh, "build_depends": relations}))
     request = _push(old.path)
-    order = after.in_order(after.reach(wanted(request, after), after.dependants))
+    order = after.topological_order(after.reachable(requested_nodes(request, after), after.dependants))
     seconds = time.process_time() - started
-    assert set(order) <= chosen(request, after)
+    assert set(order) <= selected_nodes(request, after)
     return {"unit": f"{old.path}, which now needs {more}", "dependants": len(order) - 1, "seconds": seconds}
 
 

@@ -20,12 +20,12 @@ from bench.mesh import TARGET, Program, kafka
 from bench.processes import directory, python
 from cloud_builder.adapters.sqlite.state import SqliteState
 from cloud_builder.flow.scheduler import job_store
-from cloud_builder.flow.scheduler.state import World
+from cloud_builder.flow.scheduler.state import SchedulerState
 from cloud_builder.model.artifact import Artifact, ArtifactKind
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.settings import BrokerSettings
-from cloud_builder.planning.records import Built, JobRecord, RequestRecord, Standing
+from cloud_builder.planning.records import BuildResult, JobRecord, JobStatus, RequestRecord
 from cloud_builder.ports.state import Put
 
 JOBS, PER_REQUEST, OPEN = 1_000_000, 1000, 200
@@ -68,7 +68,7 @@ def fill(path: Path, jobs: int) -> None:
     with state.transaction():
         state.put_all(_documents("f" * 12, jobs, OPEN, like, "open"))
         state.put("counters", "request", {"last": jobs})
-    opened = World(state)
+    opened = SchedulerState(state)
     if len(opened.jobs) != OPEN or next(iter(opened.jobs.values())).state is not JobState.QUEUED:
         raise RuntimeError("the state is not what a scheduler writes")
     state.close()
@@ -85,9 +85,11 @@ class Like(NamedTuple):
     @classmethod
     def made(cls) -> Like:
         job, request, built = _records()
-        begun = job.model_copy(update={name: field.default for name, field in Standing.model_fields.items()})
+        begun = job.model_copy(update={name: field.default for name, field in JobStatus.model_fields.items()})
         begun = begun.model_copy(update={"state": JobState.QUEUED, "queued_at": 1.7e9})
-        return cls(Dumped(begun).json, Dumped(job, Standing).json, Dumped(request).json, Dumped(built).json)
+        return cls(
+            CachedJson(begun).json, CachedJson(job, JobStatus).json, CachedJson(request).json, CachedJson(built).json
+        )
 
 
 def _all_documents(jobs: int) -> Iterator[Put]:
@@ -101,15 +103,15 @@ def _documents(serial: str, number: int, size: int, like: Like, parent: str) -> 
     name, now = f"r-{serial}", time.time()
     ids = [f"{name}.{one}" for one in range(1, size + 1)]
     whole = json.dumps({**json.loads(like.request.replace(SERIAL, serial)), "jobs": ids})
-    yield Put("requests", name, Dumped.ready(whole), parent, now if parent == "done" else number)
-    for first in range(1, size + 1, job_store.TOGETHER):
-        numbers = range(first, min(first + job_store.TOGETHER, size + 1))
+    yield Put("requests", name, CachedJson.ready(whole), parent, now if parent == "done" else number)
+    for first in range(1, size + 1, job_store.JOBS_PER_DOCUMENT):
+        numbers = range(first, min(first + job_store.JOBS_PER_DOCUMENT, size + 1))
         jobs = ",".join(_one(like.job, serial, one) for one in numbers)
-        key = f"{name}#{(first - 1) // job_store.TOGETHER}"
-        yield Put(job_store.EXPANSIONS, key, Dumped.ready(f'{{"jobs":[{jobs}]}}'), name, first)
+        key = f"{name}#{(first - 1) // job_store.JOBS_PER_DOCUMENT}"
+        yield Put(job_store.EXPANSIONS, key, CachedJson.ready(f'{{"jobs":[{jobs}]}}'), name, first)
     for one, job_id in enumerate(ids, 1) if parent == "done" else ():
-        yield Put(job_store.STANDINGS, job_id, Dumped.ready(_one(like.standing, serial, one)))
-        yield Put("built", _key(serial, one), Dumped.ready(_one(like.built, serial, one)), rank=now)
+        yield Put(job_store.STATUS_DOCUMENTS, job_id, CachedJson.ready(_one(like.standing, serial, one)))
+        yield Put("built", _key(serial, one), CachedJson.ready(_one(like.built, serial, one)), rank=now)
 
 
 def _one(like: str, serial: str, number: int) -> str:
@@ -121,7 +123,7 @@ def _key(serial: str, number: int) -> str:
     return f"{serial}{number:052x}"
 
 
-def _records() -> tuple[JobRecord, RequestRecord, Built]:
+def _records() -> tuple[JobRecord, RequestRecord, BuildResult]:
     """One finished job with what a small package leaves, its request, and what its key led to."""
     key = SERIAL * 5 + "0000"
     artifacts = tuple(
@@ -134,12 +136,13 @@ def _records() -> tuple[JobRecord, RequestRecord, Built]:
         **where, job_id=f"r-{SERIAL}.0", number=0, url="https://git.example.org/debian.git", unit="packages/hello",
         directory="projects/packages/hello", name="hello", kind=Kind.PACKAGE, tree=SERIAL * 3 + "0000", target=TARGET,
         provides=("hello", "hello-doc"), build_depends="debhelper-compat (= 13), libfoo-dev", buildroot=key,
-        repositories=key, publish=False, state=JobState.FINISHED, input_key=key, attempt=1, tried=("runner-1",),
-        runner_id="runner-1", life=1.7e9, assigned_at=1.7e9, outcome=Outcome.SUCCESS, artifacts=artifacts, log=log,
+        repositories=key, publish=False, state=JobState.FINISHED, input_key=key, attempt=1, tried_runners=("runner-1",),
+        runner_id="runner-1", runner_incarnation=1.7e9, assigned_at=1.7e9, outcome=Outcome.SUCCESS,
+        artifacts=artifacts, log=log,
         timings={"fetch": 0.1, "buildroot": 1.2, "build": 14.2, "upload": 0.2},
     )  # fmt: skip
     request = RequestRecord(**where, ref="main", requester="somebody", accepted_at=time.time())
-    return job, request, Built(job_id=job.job_id, artifacts=artifacts, log=log, used_at=time.time())
+    return job, request, BuildResult(job_id=job.job_id, artifacts=artifacts, log=log, used_at=time.time())
 
 
 def start(home: Path, broker: BrokerSettings) -> tuple[float, float]:

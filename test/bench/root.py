@@ -14,7 +14,7 @@ from threading import Event
 from bench.figures import Figure, figure
 from bench.local_builder import DESCRIPTION, TARGET, LocalBuilder
 from bench.processes import Skipped, bench_cache, directory, need
-from cloud_builder.adapters.kiwi.root import KiwiRoots
+from cloud_builder.adapters.kiwi.root import KiwiRootMaker
 
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "debian-archive-keyring,gpgv,build-essential,dpkg-dev,fakeroot"
@@ -43,7 +43,7 @@ def _size(path: Path) -> int:
 
 
 def _ready(workshop: LocalBuilder, work: Path) -> None:
-    workshop.roots_in(work).ready(DESCRIPTION, TARGET.name, "", lambda piece: None, Event())
+    workshop.roots_in(work).acquire(DESCRIPTION, TARGET.name, "", lambda piece: None, Event())
 
 
 def _restore(workshop: LocalBuilder, work: Path) -> float:
@@ -69,7 +69,7 @@ def _prepare(workshop: LocalBuilder, place: Path) -> float:
     place.mkdir()
     said = bytearray()
     started = time.monotonic()
-    KiwiRoots(workshop.sandbox).prepare(DESCRIPTION, TARGET.name, place / "root", log=said.extend, cancel=Event())
+    KiwiRootMaker(workshop.sandbox).prepare(DESCRIPTION, TARGET.name, place / "root", log=said.extend, cancel=Event())
     seconds = time.monotonic() - started
     workshop.sandbox.remove(place)
     return seconds

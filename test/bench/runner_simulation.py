@@ -21,13 +21,13 @@ from cloud_builder.model.ids import JobId, RunnerId, SourceName
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.priority import Priority
 from cloud_builder.planning.attempt import quarantine, transitions
-from cloud_builder.planning.attempt.quarantine import End, Trust
+from cloud_builder.planning.attempt.quarantine import AttemptEnd, RunnerHealth
 from cloud_builder.planning.attempt.transitions import RetryPolicy
 from cloud_builder.planning.inputs.inputs import Readiness, readiness
 from cloud_builder.planning.records import JobRecord, RunnerRecord
-from cloud_builder.planning.schedule.free_slots import Slots
-from cloud_builder.planning.schedule.match import match, ticket_of
-from cloud_builder.planning.schedule.queue import Order, Rules, Ticket
+from cloud_builder.planning.schedule.free_slots import FreeSlots
+from cloud_builder.planning.schedule.match import match, queued_job
+from cloud_builder.planning.schedule.queue import JobQueue, QueuedJob, QueuePolicy
 
 AT_REST = 10.0
 """Simulated seconds between two looks at retries and at runners that are set aside, when nothing else happens."""
@@ -36,8 +36,8 @@ AT_REST = 10.0
 class Planner:
     """What the scheduler does in memory, by the same functions. `ticket`: how a job queues."""
 
-    def __init__(self, rules: Rules, policy: RetryPolicy, ticket: Callable[[JobRecord], Ticket]) -> None:
-        self.order, self.slots, self._policy, self._ticket = Order(rules), Slots(), policy, ticket
+    def __init__(self, rules: QueuePolicy, policy: RetryPolicy, ticket: Callable[[JobRecord], QueuedJob]) -> None:
+        self.order, self.slots, self._policy, self._ticket = JobQueue(rules), FreeSlots(), policy, ticket
         self.jobs: dict[JobId, JobRecord] = {}
         self.runners: dict[RunnerId, RunnerRecord] = {}
         self.waiting: Counter[SourceName] = Counter()
@@ -46,7 +46,7 @@ class Planner:
         """Jobs that have their outcome."""
         self._waiters: dict[JobId, list[JobId]] = defaultdict(list)
         self._delayed: list[tuple[float, JobId]] = []
-        self._trusts: dict[RunnerId, Trust] = {}
+        self._trusts: dict[RunnerId, RunnerHealth] = {}
 
     def add(self, jobs: Iterable[JobRecord], now: float) -> None:
         for job in jobs:
@@ -61,8 +61,10 @@ class Planner:
         while self._delayed and self._delayed[0][0] <= now:
             _, job_id = heapq.heappop(self._delayed)
             self._wait(self.jobs[job_id], now)
-        aside = any(known.is_set_aside for known in self._trusts.values())
-        self.slots.update(self.runners, quarantine.caps(self.runners.values(), self._trusts, now) if aside else {})
+        aside = any(known.is_quarantined for known in self._trusts.values())
+        self.slots.update(
+            self.runners, quarantine.slot_limits(self.runners.values(), self._trusts, now) if aside else {}
+        )
         given = []
         for one in match(self.order, self.slots, self.jobs, now):
             runner = self.runners[one.runner_id]
@@ -81,25 +83,25 @@ class Planner:
             self.runners[report.runner_id] = runner.model_copy(update=held)
         job = self.jobs[report.job_id]
         if transitions.is_current(job, report.attempt):
-            self._judge(job, End(report.outcome, report.code, report.message), now)
+            self._judge(job, AttemptEnd(report.outcome, report.code, report.message), now)
             self._put(transitions.finish(job, report, self._policy, now), now)
 
     def lost(self, runner_id: RunnerId, now: float) -> None:
         """It is gone, with all that it held."""
         runner = self.runners.pop(runner_id)
         for job_id, _ in sorted(runner.attempts):
-            self._put(transitions.again(self.jobs[job_id], "runner lost", self._policy, now), now)
+            self._put(transitions.retry_or_fail(self.jobs[job_id], "runner lost", self._policy, now), now)
 
-    def _judge(self, job: JobRecord, end: End, now: float) -> None:
+    def _judge(self, job: JobRecord, end: AttemptEnd, now: float) -> None:
         assert job.runner_id is not None
-        after = quarantine.after(self._trusts.get(job.runner_id), job, end, now, self._policy.distrust)
+        after = quarantine.after(self._trusts.get(job.runner_id), job, end, now, self._policy.quarantine_after)
         if after is not None:
             self._trusts[job.runner_id] = after
         else:
             self._trusts.pop(job.runner_id, None)
 
     def _put(self, job: JobRecord, now: float) -> None:
-        self.order.end(job.job_id, now)
+        self.order.release(job.job_id, now)
         self.jobs[job.job_id] = job
         self.over += job.is_finished
         if not job.is_finished:
@@ -124,9 +126,9 @@ class Planner:
         self.waiting[job.source] += 1
 
 
-def first_come(job: JobRecord) -> Ticket:
+def first_come(job: JobRecord) -> QueuedJob:
     """A queue without tenants, classes and ways: the baseline."""
-    return ticket_of(job)._replace(
+    return queued_job(job)._replace(
         source=SourceName(""), requester="", priority=Priority.NORMAL, path=0.0, sequence=job.queued_at
     )
 

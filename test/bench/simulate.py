@@ -26,11 +26,11 @@ from cloud_builder.model.outcome import Kind
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target, Unit
 from cloud_builder.planning.attempt.transitions import RetryPolicy
-from cloud_builder.planning.graph.graph import Node, Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Node, Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.records import JobRecord
-from cloud_builder.planning.request.expand import Past, expand
-from cloud_builder.planning.schedule.match import ticket_of
-from cloud_builder.planning.schedule.queue import Rules, Ticket
+from cloud_builder.planning.request.expand import BuildHistory, expand
+from cloud_builder.planning.schedule.match import queued_job
+from cloud_builder.planning.schedule.queue import QueuedJob, QueuePolicy
 
 SEED = 20260
 TARGETS = tuple(Target(name=f"{dist}.x86_64", dist=dist, arch="x86_64") for dist in ("bookworm", "trixie", "sid"))
@@ -56,7 +56,7 @@ def _world(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
     jobs = _debian(say, scale)
     random = Random(SEED)
     takes = {job.job_id: min(LONGEST, job.expected * random.lognormvariate(0.0, SHAKE)) for job in jobs}
-    simulation = RunnerSimulation(Planner(Rules(), POLICY, ticket_of), lambda job: takes[job.job_id], random)
+    simulation = RunnerSimulation(Planner(QueuePolicy(), POLICY, queued_job), lambda job: takes[job.job_id], random)
     runners = max(1, round(RUNNERS * scale))
     simulation.set_up(runners, SLOTS)
     simulation.arrive(0.0, jobs)
@@ -80,7 +80,7 @@ def _debian(say: Callable[[str], None], scale: float) -> list[JobRecord]:
             say(f"a graph of the same shape is made up: {why}")
             units = list(_made_up(34_000))
     units = units[: max(10, round(len(units) * scale))]
-    whole = graph([Snapshot(DEBIAN, Origin("", Revision("")), [_everywhere(unit) for unit in units])])
+    whole = build_graph([SourceSnapshot(DEBIAN, Origin("", Revision("")), [_everywhere(unit) for unit in units])])
     random = Random(SEED)
     last = {unit.path: min(LONGEST, random.lognormvariate(0.0, SPREAD) * MEDIAN) for unit in units}
     request = RequestAccepted(
@@ -93,7 +93,7 @@ def _debian(say: Callable[[str], None], scale: float) -> list[JobRecord]:
         priority=Priority.BULK,
         accepted_at=0.0,
     )
-    past = Past(is_published=lambda target, wanted: True, expected=lambda node: last[_path(node)])
+    past = BuildHistory(is_published=lambda target, wanted: True, expected=lambda node: last[_path(node)])
     return expand(request, whole, 1, past, rounds=1)
 
 
@@ -155,7 +155,7 @@ class Log:
 
 
 def _tenants(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
-    ours, theirs = (_shared(say, scale, name, ticket) for name, ticket in (("", ticket_of), ("fifo", first_come)))
+    ours, theirs = (_shared(say, scale, name, ticket) for name, ticket in (("", queued_job), ("fifo", first_come)))
     base = "first come, first served"
     yield figure("simulate.fairness", [ours["jain"]], "Jain", [theirs["jain"]], base)
     for priority in Priority:
@@ -164,13 +164,13 @@ def _tenants(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
 
 
 def _shared(
-    say: Callable[[str], None], scale: float, name: str, ticket: Callable[[JobRecord], Ticket]
+    say: Callable[[str], None], scale: float, name: str, ticket: Callable[[JobRecord], QueuedJob]
 ) -> dict[str, float]:
     """Equal tenants of very different habits in a simulation with faults. Waits are the 95th percentile of a
     class, in seconds."""
     random, log = Random(SEED), Log()
     simulation = RunnerSimulation(
-        Planner(Rules(ageing=AGEING), POLICY, ticket), _takes, random, FAULTS, on_step=log.note
+        Planner(QueuePolicy(ageing=AGEING), POLICY, ticket), _takes, random, FAULTS, on_step=log.note
     )
     simulation.set_up(max(10, round(TENANT_RUNNERS * scale)), 1)
     total = 0

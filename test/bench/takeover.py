@@ -15,7 +15,7 @@ from bench.figures import Figure, figure
 from bench.processes import Program, python
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.mesh.codec import encode
-from cloud_builder.mesh.leadership import last_reign
+from cloud_builder.mesh.leadership import latest_epoch
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import TOPICS
@@ -54,7 +54,7 @@ def scheduler(name: str, home: Path, broker: BrokerSettings, *flags: str) -> Pro
 def wait_for_leader(kafka: KafkaBroker, program: Program, epoch: int) -> None:
     """Looks every 50 ms: this wait is what is measured."""
     deadline = time.monotonic() + WITHIN
-    while (reign := last_reign(kafka)) is None or reign.epoch < epoch:
+    while (reign := latest_epoch(kafka)) is None or reign.epoch < epoch:
         program.check()
         if time.monotonic() > deadline:
             raise RuntimeError(f"nobody leads in epoch {epoch}:\n{program.said()}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.errors import Retryable
 from cloud_builder.mesh.changelog import LEADER, POSITIONS, change_of
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import STATE
 from cloud_builder.ports.broker import Consumer, Record
@@ -64,7 +64,7 @@ class LeaderLog:
         collection = (record.key or b"").decode().partition("/")[0]
         if collection not in (LEADER, POSITIONS) or (put := change_of(record)) is None:
             return
-        assert isinstance(put.body, Dumped)
+        assert isinstance(put.body, CachedJson)
         said = json.loads(put.body.json)
         if collection == LEADER:
             word = LeaderRecord(said["id"], said["epoch"])

@@ -15,7 +15,7 @@ from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.errors import Retryable
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import TOPICS, Topic
-from cloud_builder.ports.broker import Outgoing, Partition, number_of
+from cloud_builder.ports.broker import OutgoingRecord, Partition, partition_for
 from support.waiting import LIMIT, until
 
 BROKERS = ("memory", "embedded", "embedded_awake", "kafka")
@@ -63,8 +63,8 @@ def open_consumer(broker):
         consumer.close()
 
 
-def messages(topic: str, number: int, key: bytes | None = b"k") -> list[Outgoing]:
-    return [Outgoing(topic, key, f"m{index}".encode()) for index in range(number)]
+def messages(topic: str, number: int, key: bytes | None = b"k") -> list[OutgoingRecord]:
+    return [OutgoingRecord(topic, key, f"m{index}".encode()) for index in range(number)]
 
 
 def read(consumer, number: int):
@@ -79,7 +79,8 @@ def read(consumer, number: int):
 
 
 def test_a_record_comes_back_whole(topic, producer, open_consumer):
-    sent = Outgoing(topic, b"\x00key", b"\xff\x00value", (("ce_id", b"1"), ("x", b"\xfe"), ("x", b"twice"), ("e", b"")))
+    headers = (("ce_id", b"1"), ("x", b"\xfe"), ("x", b"twice"), ("e", b""))
+    sent = OutgoingRecord(topic, b"\x00key", b"\xff\x00value", headers)
     producer.send([sent], LIMIT)
     (record,) = read(open_consumer(topic), 1)
 
@@ -89,7 +90,7 @@ def test_a_record_comes_back_whole(topic, producer, open_consumer):
 
 
 def test_a_record_may_have_no_key(topic, producer, open_consumer):
-    producer.send([Outgoing(topic, None, b"value")], LIMIT)
+    producer.send([OutgoingRecord(topic, None, b"value")], LIMIT)
     assert read(open_consumer(topic), 1)[0].key is None
 
 
@@ -121,7 +122,7 @@ def test_a_position_at_the_end_reads_only_what_comes_later(topic, producer, open
     producer.send(messages(topic, 3), LIMIT)
     ends = {place: end for place, (_, end) in broker.watermarks([topic]).items()}
     consumer = open_consumer(topic, ends)
-    producer.send([Outgoing(topic, b"k", b"later")], LIMIT)
+    producer.send([OutgoingRecord(topic, b"k", b"later")], LIMIT)
     assert [record.value for record in read(consumer, 1)] == [b"later"]
 
 
@@ -178,13 +179,13 @@ def test_a_poll_returns_as_soon_as_there_is_something(topic, producer, open_cons
 
 
 def test_what_is_sent_soon_arrives(topic, producer, open_consumer):
-    producer.send_soon(Outgoing(topic, b"k", b"soon"))
+    producer.send_best_effort(OutgoingRecord(topic, b"k", b"soon"))
     assert [record.value for record in read(open_consumer(topic), 1)] == [b"soon"]
 
 
 def test_closing_sends_what_was_to_be_sent_soon(topic, broker, open_consumer):
     producer = broker.producer()
-    producer.send_soon(Outgoing(topic, b"k", b"soon"))
+    producer.send_best_effort(OutgoingRecord(topic, b"k", b"soon"))
     producer.close(10)
     assert len(read(open_consumer(topic), 1)) == 1
 
@@ -221,7 +222,7 @@ def test_a_broker_that_is_not_there_is_retryable_and_named(call, settings_of, re
 def test_sending_to_a_broker_that_is_not_there_is_retryable(kafka):
     producer = KafkaBroker(kafka.model_copy(update={"bootstrap": "127.0.0.1:9"})).producer()
     with pytest.raises(Retryable, match=r"cannot be reached: .*refused"):
-        producer.send([Outgoing("cb.job", b"k", b"v")], 2)
+        producer.send([OutgoingRecord("cb.job", b"k", b"v")], 2)
     producer.close(0.1)
 
 
@@ -237,16 +238,16 @@ def test_a_broker_that_goes_away_is_noticed_and_reading_goes_on_when_it_is_back(
     with pytest.raises(Retryable):
         until(lambda: consumer.poll(10, 0.05), "the consumer to notice")
     with pytest.raises(Retryable):
-        producer.send([Outgoing(topic, b"k", b"lost")], 0.5)
+        producer.send([OutgoingRecord(topic, b"k", b"lost")], 0.5)
 
     own_kafka_server.start()
-    until(lambda: sends(producer, Outgoing(topic, b"k", b"back")), "the broker to be back")
+    until(lambda: sends(producer, OutgoingRecord(topic, b"k", b"back")), "the broker to be back")
     until(lambda: any(record.value == b"back" for record in patient_poll(consumer)), "the record after the outage")
     consumer.close()
     producer.close()
 
 
-def sends(producer, record: Outgoing) -> bool:
+def sends(producer, record: OutgoingRecord) -> bool:
     try:
         producer.send([record], 5)
     except Retryable:
@@ -265,6 +266,6 @@ def test_a_key_says_which_partition_its_records_are_in(broker, open_consumer, pr
     name = f"cb.test-{uuid4().hex[:8]}"
     broker.ensure_topics([Topic(name, Role.CLIENT, partitions=4)])
     keys = [f"runner-{number}".encode() for number in range(20)]
-    producer.send([Outgoing(name, key, b"order") for key in keys], 10.0)
+    producer.send([OutgoingRecord(name, key, b"order") for key in keys], 10.0)
     found = {record.key: record.partition.number for record in read(open_consumer(name), len(keys))}
-    assert found == {key: number_of(key, 4) for key in keys}
+    assert found == {key: partition_for(key, 4) for key in keys}

@@ -13,7 +13,7 @@ from cloud_builder.adapters.memory.roots import MemoryRoots
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.adapters.store.directory import DirectoryStore
 from cloud_builder.builder.build_log import Canceled
-from cloud_builder.builder.buildroot_cache import Buildroots
+from cloud_builder.builder.buildroot_cache import BuildrootCache
 from cloud_builder.errors import Permanent
 
 
@@ -23,13 +23,13 @@ class Machine:
     def __init__(self, place: Path, store: Path, keep: int = 4) -> None:
         self.place, self.maker = place, MemoryRoots()
         self.sandbox = NamespaceSandbox(place / "scratch")
-        self.roots = Buildroots(self.maker, self.sandbox, DirectoryStore(store), place, keep)
+        self.roots = BuildrootCache(self.maker, self.sandbox, DirectoryStore(store), place, keep)
         self.description = place / "build_root.kiwi"
         self.description.write_text("<image/>")
         self.log: list[bytes] = []
 
     def ready(self, profile: str = "bookworm.x86_64", repositories: str = "state", cancel: Event | None = None):
-        return self.roots.ready(self.description, profile, repositories, self.log.append, cancel or Event())
+        return self.roots.acquire(self.description, profile, repositories, self.log.append, cancel or Event())
 
     def leftovers(self) -> list[str]:
         hidden = [path.name for path in (self.place / "roots").glob(".*") if not path.name.startswith(".lock")]

@@ -10,7 +10,7 @@ from cloud_builder.adapters.kafka.fenced import FencingBroker
 from cloud_builder.errors import Fenced, Rejected, Retryable
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import Topic
-from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.broker import OutgoingRecord, Partition
 from support.waiting import LIMIT, until
 
 WITHIN = LIMIT
@@ -39,11 +39,11 @@ class FencedTopic:
     def take(self):
         """A young cluster makes room for transactions first."""
         broker = FencingBroker(self.settings)
-        patiently(lambda: broker.take(self.name))
+        patiently(lambda: broker.acquire(self.name))
         return broker.producer()
 
     def records(self, *values):
-        return [Outgoing(self.topic, b"k", value) for value in values]
+        return [OutgoingRecord(self.topic, b"k", value) for value in values]
 
     def read(self):
         consumer = FencingBroker(self.settings).consumer({Partition(self.topic, 0): 0})

@@ -15,7 +15,7 @@ from cloud_builder.mesh.deadletter import list_dead, retry
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import BuildRequested, RequestRejected
 from cloud_builder.model.outcome import Role
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import OutgoingRecord
 from support.waiting import LIMIT, until
 
 
@@ -30,7 +30,7 @@ class Counting:
 
     def restore(self, state): ...
 
-    def resume(self, work): ...
+    def republish(self, work): ...
 
     def handle(self, event, work):
         if self.broken:
@@ -41,7 +41,7 @@ class Counting:
     def tick(self, work):
         self.ticks += 1
 
-    def patience(self):
+    def max_wait(self):
         return 0.1
 
     def stop(self, work):
@@ -110,8 +110,8 @@ def test_plain_json_of_any_client_is_taken_and_broken_json_is_kept(daemon, own_k
     flow, _, _ = daemon
     broker = KafkaBroker(own_kafka_server.settings)
     producer = broker.producer()
-    producer.send([Outgoing("cb.request", None, b"{")], LIMIT)
-    producer.send([Outgoing("cb.request", None, b'{"source": "s", "units": ["a"], "request_id": "ci-1"}')], LIMIT)
+    producer.send([OutgoingRecord("cb.request", None, b"{")], LIMIT)
+    producer.send([OutgoingRecord("cb.request", None, b'{"source": "s", "units": ["a"], "request_id": "ci-1"}')], LIMIT)
     until(lambda: flow.handled == ["ci-1"], "request ci-1")
     (letter,) = list_dead(broker)
     assert "not valid JSON" in letter.reason

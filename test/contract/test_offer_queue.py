@@ -17,7 +17,7 @@ from cloud_builder.adapters.memory.queue import MemoryGroup, MemoryOfferQueue
 from cloud_builder.mesh.codec import encode
 from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import OutgoingRecord
 from cloud_builder.wiring.broker import read_offer
 from support.waiting import LIMIT, until
 
@@ -66,7 +66,7 @@ def queue() -> str:
     return f"test-{uuid4().hex[:8]}"
 
 
-def record(queue: str, job: str) -> Outgoing:
+def record(queue: str, job: str) -> OutgoingRecord:
     offer = JobOffered(job_id=job, attempt=1, queue=queue)
     return encode(offer, source="test", id=str(uuid4()), time=time.time())
 
@@ -154,7 +154,7 @@ def test_a_runner_takes_from_all_queues_that_it_names(pool, queue):
 
 def test_what_is_no_offer_is_thrown_away(pool, queue):
     rubbish = record(queue, "a.1")
-    pool.producer.send([Outgoing(rubbish.topic, b"k", b"{", rubbish.headers)], LIMIT)
+    pool.producer.send([OutgoingRecord(rubbish.topic, b"k", b"{", rubbish.headers)], LIMIT)
     offer(pool, queue, "a.2")
     assert work_off(pool.member(queue), 1) == ["a.2"]
 
@@ -198,4 +198,4 @@ def test_a_queue_goes_on_when_its_broker_was_away(own_kafka_server):
 
 
 def test_a_kafka_with_share_groups_is_content(kafka):
-    share_group.check(kafka)
+    share_group.check_share_groups(kafka)

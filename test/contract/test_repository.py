@@ -17,7 +17,7 @@ from cloud_builder.adapters.memory.store import MemoryStore
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.ids import Digest, RepositoryName
-from cloud_builder.model.repository import Listing
+from cloud_builder.model.repository import SnapshotListing
 from cloud_builder.ports.repository import RepositoryWriter
 
 NAME = RepositoryName("demo-bookworm")
@@ -70,8 +70,8 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> RepositoryUnderTe
     return made
 
 
-def listing(*packages: Artifact, suite: str = "bookworm") -> Listing:
-    return Listing(NAME, suite, {"amd64": packages})
+def listing(*packages: Artifact, suite: str = "bookworm") -> SnapshotListing:
+    return SnapshotListing(NAME, suite, {"amd64": packages})
 
 
 def test_nothing_is_live_before_the_first_publish(subject: RepositoryUnderTest) -> None:

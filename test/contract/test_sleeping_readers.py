@@ -14,7 +14,7 @@ from cloud_builder.adapters.kafka.embedded_consumer import EmbeddedConsumer
 from cloud_builder.errors import Retryable
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import Topic
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import OutgoingRecord
 from support.waiting import LIMIT, until
 
 NEVER = 3600.0
@@ -64,7 +64,7 @@ def send_by_another_program(settings, topic: str) -> None:
 @pytest.mark.parametrize("number", [1, 3, 200])
 def test_a_sleeping_reader_is_woken_by_what_we_send(never_checks, broker, topic, number):
     consumer, producer = asleep(broker, topic), broker.producer()
-    producer.send([Outgoing(topic, b"k", b"sent")] * number, LIMIT)
+    producer.send([OutgoingRecord(topic, b"k", b"sent")] * number, LIMIT)
     found = []
     while len(found) < number:
         found += next_of(consumer)
@@ -74,21 +74,21 @@ def test_a_sleeping_reader_is_woken_by_what_we_send(never_checks, broker, topic,
 def test_again_and_again(never_checks, broker, topic):
     consumer, producer = asleep(broker, topic), broker.producer()
     for number in range(30):
-        producer.send([Outgoing(topic, str(number).encode(), str(number).encode())], LIMIT)
+        producer.send([OutgoingRecord(topic, str(number).encode(), str(number).encode())], LIMIT)
         assert next_of(consumer) == [str(number).encode()]
         until(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep, "the reader to sleep")
 
 
 def test_what_is_sent_soon_wakes_too(never_checks, broker, topic):
     consumer = asleep(broker, topic)
-    broker.producer().send_soon(Outgoing(topic, b"k", b"soon"))
+    broker.producer().send_best_effort(OutgoingRecord(topic, b"k", b"soon"))
     assert next_of(consumer) == [b"soon"]
 
 
 def test_what_is_posted_wakes_at_the_latest_when_it_has_arrived(never_checks, broker, topic):
     consumer, producer = asleep(broker, topic), broker.producer()
-    posted = producer.post([Outgoing(topic, b"k", b"m")] * 1000)
-    until(posted.arrived, "the broker's receipt")
+    posted = producer.post([OutgoingRecord(topic, b"k", b"m")] * 1000)
+    until(posted.is_done, "the broker's receipt")
     found = []
     while len(found) < 1000:
         found += next_of(consumer)
@@ -109,14 +109,14 @@ def test_a_reader_whose_socket_is_gone_finds_what_is_sent_by_its_next_check(brok
     consumer = asleep(broker, topic)
     for entry in Path(settings.wake_directory).iterdir():
         entry.unlink()
-    broker.producer().send([Outgoing(topic, b"k", b"unannounced")], LIMIT)
+    broker.producer().send([OutgoingRecord(topic, b"k", b"unannounced")], LIMIT)
     assert next_of(consumer) == [b"unannounced"]
 
 
 def test_a_sender_without_the_directory_sends_all_the_same(broker, settings, topic):
     consumer = asleep(broker, topic)
     elsewhere = settings.model_copy(update={"wake_directory": settings.wake_directory + "-absent"})
-    KafkaBroker(elsewhere).producer().send([Outgoing(topic, b"k", b"unannounced")], LIMIT)
+    KafkaBroker(elsewhere).producer().send([OutgoingRecord(topic, b"k", b"unannounced")], LIMIT)
     assert next_of(consumer) == [b"unannounced"]
 
 
@@ -125,7 +125,7 @@ def test_a_reader_that_can_have_no_socket_stays_awake(settings, topic, tmp_path)
     broker = KafkaBroker(settings.model_copy(update={"wake_directory": str(tmp_path / "file")}))
     consumer = broker.consumer({place: end for place, (_, end) in broker.watermarks([topic]).items()})
     assert not isinstance(consumer, EmbeddedConsumer)
-    broker.producer().send([Outgoing(topic, b"k", b"sent")], LIMIT)
+    broker.producer().send([OutgoingRecord(topic, b"k", b"sent")], LIMIT)
     assert next_of(consumer) == [b"sent"]
 
 

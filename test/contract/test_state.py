@@ -18,7 +18,7 @@ from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.adapters.sqlite.schema import TABLES
 from cloud_builder.adapters.sqlite.state import SqliteState
 from cloud_builder.errors import Rejected
-from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.broker import OutgoingRecord, Partition
 from cloud_builder.ports.state import Put
 
 A, B = Partition("cb.job", 0), Partition("cb.job", 1)
@@ -31,8 +31,8 @@ def state(request, tmp_path):
     store.close()
 
 
-def messages(number: int) -> list[Outgoing]:
-    return [Outgoing("cb.job", b"k", f"m{index}".encode()) for index in range(number)]
+def messages(number: int) -> list[OutgoingRecord]:
+    return [OutgoingRecord("cb.job", b"k", f"m{index}".encode()) for index in range(number)]
 
 
 def test_a_document_comes_back_as_it_was_put(state):
@@ -100,7 +100,7 @@ def test_loose_documents_are_known_by_their_key_alone(state):
     state.put(*place, {"n": 1}, parent="p", rank=3.0)
     state.put("jobs", "1", {"n": 2})
     state.put(*place, {"n": 3})
-    assert (state.get(*place), state.placed(*place)) == ({"n": 3}, Put(*place, {"n": 3}))
+    assert (state.get(*place), state.get_with_index(*place)) == ({"n": 3}, Put(*place, {"n": 3}))
     state.delete(*place)
     assert (state.get(*place), state.get("jobs", "1")) == (None, {"n": 2})
 
@@ -138,8 +138,8 @@ def test_events_are_forgotten_by_age(state):
 
 def test_marks_are_found_by_how_they_begin(state):
     state.mark_seen(["dead x/1", "dead y/2", "dead", "deaf", "c"], 1.0)
-    assert state.seen_like("dead ") == {"dead x/1", "dead y/2"}
-    assert state.seen_like("e") == set()
+    assert state.seen_with_prefix("dead ") == {"dead x/1", "dead y/2"}
+    assert state.seen_with_prefix("e") == set()
 
 
 def test_positions_belong_to_one_life_of_the_broker(state):
@@ -153,7 +153,7 @@ def test_positions_belong_to_one_life_of_the_broker(state):
 
 
 def test_the_outbox_keeps_order_and_bytes_until_confirmed(state):
-    record = Outgoing("cb.job", None, b"\xff\x00", (("a", b"\xfe"), ("a", b""), ("ä", b"1")))
+    record = OutgoingRecord("cb.job", None, b"\xff\x00", (("a", b"\xfe"), ("a", b""), ("ä", b"1")))
     numbers = [state.outbox_add(packet) for packet in ([record], messages(3), messages(1))]
     packets = state.outbox(10)
     assert [number for number, _ in packets] == numbers == sorted(numbers)
@@ -257,7 +257,7 @@ def test_an_outbox_of_version_1_is_still_sent(tmp_path):
     database.commit()
     database.close()
     state = SqliteState(tmp_path / "state.db")
-    assert state.outbox(10) == [(7, [Outgoing("cb.job", None, b"\xff\x00", (("a", b"\xfe"),))])]
+    assert state.outbox(10) == [(7, [OutgoingRecord("cb.job", None, b"\xff\x00", (("a", b"\xfe"),))])]
     assert state.outbox_add(messages(1)) == 8
     state.close()
 
@@ -271,8 +271,8 @@ def test_an_outbox_of_version_2_is_still_sent(tmp_path):
     database.commit()
     database.close()
     state = SqliteState(tmp_path / "state.db")
-    tombstone = Outgoing("cb.state", b"k", None, (("a", b"\xfe"),))
-    assert state.outbox(10) == [(7, [tombstone, Outgoing("cb.job", None, b"\xff\x00")])]
+    tombstone = OutgoingRecord("cb.state", b"k", None, (("a", b"\xfe"),))
+    assert state.outbox(10) == [(7, [tombstone, OutgoingRecord("cb.job", None, b"\xff\x00")])]
     state.close()
 
 

@@ -41,7 +41,7 @@ def event(data: bytes) -> None:
     try:
         decode(Record(Partition("cb.request", 0), 1, None, body, headers, 1.0), "life")
     except Undecodable as error:
-        malformed.answer(body, error.message, 1.0)
+        malformed.rejection(body, error.message, 1.0)
         raise
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.flow.info.projection import fold
+from cloud_builder.flow.info.projection import apply_event
 from cloud_builder.flow.info.why import why
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.inputs import Inputs, UsedArtifact
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Unit
-from cloud_builder.planning.schedule.queue import Rules
+from cloud_builder.planning.schedule.queue import QueuePolicy
 from support import factories
 
 GIB = 1024**3
@@ -24,12 +24,12 @@ KEY, OTHER_KEY = "1" * 64, "2" * 64
 class InfoHistory:
     """cb-info after some events; the clock stands at 1000."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.state, self.rules, self.now = MemoryState(), rules or Rules(), 1000.0
+    def __init__(self, rules: QueuePolicy | None = None) -> None:
+        self.state, self.rules, self.now = MemoryState(), rules or QueuePolicy(), 1000.0
 
     def tell(self, *payloads: e.Payload) -> InfoHistory:
         for payload in payloads:
-            fold(payload, self.state)
+            apply_event(payload, self.state)
         return self
 
     def why(self, word: str) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def queued(told: InfoHistory, job: str = "r.1", unit: str = "lib", **more: Any) 
     return told.job(e.JobQueued, job, unit, **{"input_key": KEY, **more})
 
 
-def inputs(tree: str = "t1", *dependencies: Used, **more: Any) -> Inputs:
+def inputs(tree: str = "t1", *dependencies: UsedArtifact, **more: Any) -> Inputs:
     return Inputs(recipe=1, tree=tree, dependencies=dependencies, **more)
 
 
@@ -78,8 +78,8 @@ def deb(name: str, digit: str) -> Artifact:
     return factories.deb(name, digest=digit * 64)
 
 
-def used(name: str, digit: str) -> Used:
-    return Used(name=name, sha256=digit * 64, source="demo", unit=f"packages/{name}")
+def used(name: str, digit: str) -> UsedArtifact:
+    return UsedArtifact(name=name, sha256=digit * 64, source="demo", unit=f"packages/{name}")
 
 
 def unit(name: str, tree: str, *needs: str) -> Unit:

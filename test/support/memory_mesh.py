@@ -28,7 +28,7 @@ from cloud_builder.adapters.memory.store import MemoryStore
 from cloud_builder.flow.collector import CollectorFlow
 from cloud_builder.flow.info import InfoFlow
 from cloud_builder.flow.request import RequestFlow
-from cloud_builder.flow.runner.cache_inventory import Footprint
+from cloud_builder.flow.runner.cache_inventory import CacheInventory
 from cloud_builder.flow.runner.flow import RunnerFlow
 from cloud_builder.flow.scheduler import SchedulerFlow
 from cloud_builder.mesh.codec import Envelope, decode, encode
@@ -47,7 +47,7 @@ from cloud_builder.model.settings import (
 )
 from cloud_builder.model.topics import TOPICS
 from cloud_builder.planning.schedule.shared_queue import queues_of
-from cloud_builder.ports.broker import Outgoing, Partition, Posted, Record
+from cloud_builder.ports.broker import OutgoingRecord, Partition, PendingSend, Record
 from cloud_builder.ports.mesh import Flow
 from cloud_builder.wiring.broker import read_offer
 from support.waiting import LIMIT
@@ -76,17 +76,17 @@ class Line:
     def producer(self) -> Line:
         return self
 
-    def send(self, records: list[Outgoing], timeout: float) -> None:
+    def send(self, records: list[OutgoingRecord], timeout: float) -> None:
         if self.cut_after is not None:
             self._broker.append(records[: self.cut_after])
             raise Killed
         self._broker.append(records)
 
-    def post(self, records: list[Outgoing]) -> Posted:
+    def post(self, records: list[OutgoingRecord]) -> PendingSend:
         self.send(records, 0.0)
         return self._broker.producer().post([])
 
-    def send_soon(self, record: Outgoing) -> None:
+    def send_best_effort(self, record: OutgoingRecord) -> None:
         with suppress(Exception):
             self._broker.append([record])
 
@@ -192,7 +192,7 @@ class MemoryMesh:
                 self.builder,
                 "x86_64",
                 self.now,
-                inventory=Footprint(10, 10),
+                inventory=CacheInventory(10, 10),
                 queue=self._queue(id),
             )
         self.daemons = {name: MemoryDaemon(MemoryState(), start) for name, start in starts.items()}
@@ -212,7 +212,7 @@ class MemoryMesh:
         for name in names:
             daemon = self.daemons[name]
             flow = daemon.start()
-            flow.patience = lambda: 0.0  # type: ignore[method-assign]
+            flow.max_wait = lambda: 0.0  # type: ignore[method-assign]
             daemon.flow, daemon.outage, daemon.line = flow, Outage(), Line(self)
             daemon.loop = Loop(flow, daemon.line, daemon.state, clock=self._clock, outage=daemon.outage)
             assert daemon.loop.start(self.running)

@@ -2,7 +2,7 @@
 
 from cloud_builder.adapters.memory.builder import MemoryBuilder
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.flow.runner.cache_inventory import Footprint
+from cloud_builder.flow.runner.cache_inventory import CacheInventory
 from cloud_builder.flow.runner.flow import RunnerFlow
 from cloud_builder.model.settings import RunnerSettings
 from support.waiting import until
@@ -18,7 +18,7 @@ class RunnerHarness:
         self.now = 1000.0
         self.emitted = []
         self.flow = RunnerFlow(
-            RunnerSettings(id="r1", **settings), self.builder, "x86_64", self.now, inventory=Footprint(10, 10)
+            RunnerSettings(id="r1", **settings), self.builder, "x86_64", self.now, inventory=CacheInventory(10, 10)
         )
         self.flow.restore(self.state)
 

@@ -56,11 +56,11 @@ class SchedulerHarness:
         with self.state.transaction():
             self.flow.stop(RecordingWork(self.state, self.now))
 
-    def resume(self) -> list[e.Payload]:
+    def republish(self) -> list[e.Payload]:
         """The broker has lost its memory."""
         work = RecordingWork(self.state, self.now)
         with self.state.transaction():
-            self.flow.resume(work)
+            self.flow.republish(work)
         return work.emitted
 
     def wait(self, seconds: float) -> list[e.Payload]:

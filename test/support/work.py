@@ -27,7 +27,7 @@ class RecordingWork:
     live      those that were emitted outside of the transaction
     """
 
-    state: Documents
+    documents: Documents
     now: float = 1000.0
     caught_up: bool = True
     broker_seen: float = 0.0

@@ -19,7 +19,7 @@ from cloud_builder.ports.sandbox import Bind
 
 from . import binary_package
 from .build_commands import PATH, profiles_of
-from .relations import wanted
+from .relations import package_names
 
 NEEDED = "build-essential, dpkg-dev, fakeroot"
 """What the recipe itself calls, whatever the source asks for."""
@@ -94,7 +94,7 @@ def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cac
     """See ports.recipe.Recipe.install."""
     (workspace / "source" / "debian").mkdir(parents=True)
     (workspace / "source" / "debian" / "control").write_text(_control(source), encoding="utf-8")
-    (workspace / "wanted").write_text(" ".join(wanted(source)), encoding="utf-8")
+    (workspace / "wanted").write_text(" ".join(package_names(source)), encoding="utf-8")
     (workspace / "apt.conf").write_text(_APT + (_NO_CACHE if offered else ""), encoding="utf-8")
     (workspace / "pin").write_text(_PIN, encoding="utf-8")
     _index(offered, workspace)

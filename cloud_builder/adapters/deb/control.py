@@ -37,7 +37,7 @@ _RELATION = re.compile(
 class DebMetadata:
     """ports.metadata.MetadataReader for Debian sources."""
 
-    looks_for = "debian/control or a *.dsc"
+    expects = "debian/control or a *.dsc"
 
     def applies(self, names: Collection[str]) -> bool:
         return "debian" in names or any(name.endswith(".dsc") for name in names)
@@ -61,7 +61,7 @@ def _text(read: Read, file: str) -> str:
         hint = "A generated debian/control (from control.in) must be committed, too."
         raise BrokenMetadata("the file is missing", file=file, hint=hint) from error
     if lfs.is_pointer(content):
-        raise BrokenMetadata(lfs.complaint(PurePosixPath(file).name), file=file, hint=lfs.HINT)
+        raise BrokenMetadata(lfs.message(PurePosixPath(file).name), file=file, hint=lfs.HINT)
     try:
         return content.decode()
     except UnicodeDecodeError as error:

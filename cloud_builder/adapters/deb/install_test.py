@@ -45,7 +45,9 @@ NOT_INSTALLED = 100
 """Exit status when apt could not install; apt-get itself ends with it, too."""
 
 
-def trial(repository: str, source: str, packages: Sequence[str], command: Sequence[str], workspace: Path) -> Action:
+def install_command(
+    repository: str, source: str, packages: Sequence[str], command: Sequence[str], workspace: Path
+) -> Action:
     """`source`: the text of a deb822 source; `command` empty: an interactive shell. Writes into `workspace`."""
     texts = {
         "repository.sources": source,

@@ -35,7 +35,7 @@ _HARMLESS = re.compile(
 )
 
 
-def rank(line: str) -> int:
+def error_rank(line: str) -> int:
     """0: nothing; 9: a compiler's own words."""
     if _HARMLESS.search(line):
         return 0

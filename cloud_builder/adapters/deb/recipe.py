@@ -22,14 +22,14 @@ class DebRecipe:
     def read(self, directory: Path) -> PackageSource:
         return source.read_source(directory)
 
-    def is_offered(self, artifact: Artifact) -> bool:
+    def is_installable(self, artifact: Artifact) -> bool:
         """Binary packages, but for those with debug symbols: nothing is built with them."""
         if artifact.kind is not ArtifactKind.DEB:
             return False
         return artifact.package is None or not artifact.package.name.endswith(DEBUG_SYMBOLS)
 
-    def foreign(self, source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
-        return relations.foreign(source, offered)
+    def without_local_packages(self, source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
+        return relations.without_local_packages(source, offered)
 
     def install(self, source: PackageSource, offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
         return build_deps.install(source, offered, workspace, cache)
@@ -49,8 +49,8 @@ class DebRecipe:
     def shell(self, source: PackageSource, cores: int) -> Action:
         return build_commands.shell(source, cores)
 
-    def rank(self, line: str) -> int:
-        return log_patterns.rank(line)
+    def error_rank(self, line: str) -> int:
+        return log_patterns.error_rank(line)
 
     def collect(self, source: PackageSource, root: Path) -> tuple[Output, ...]:
         return outputs.collect(source, root)

@@ -17,12 +17,12 @@ def names(value: str) -> list[str]:
     return _NAME.findall(value)
 
 
-def wanted(source: PackageSource) -> list[str]:
+def package_names(source: PackageSource) -> list[str]:
     """Every package that the source's relations name, once."""
     return sorted({name for _, value in source.build_depends for name in names(value)})
 
 
-def foreign(source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
+def without_local_packages(source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
     """See ports.recipe.Recipe.foreign. Conflicts concern the whole set, so they are left out."""
     ours = {name for artifact in offered if artifact.package for name in names(artifact.package.provides)}
     ours |= {artifact.package.name for artifact in offered if artifact.package}

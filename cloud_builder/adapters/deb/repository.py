@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.ids import RepositoryName
-from cloud_builder.model.repository import Listing
+from cloud_builder.model.repository import SnapshotListing
 from cloud_builder.planning.publish import apt_index
 from cloud_builder.ports.signer import Signer
 from cloud_builder.ports.store import ObjectStore
@@ -65,7 +65,7 @@ class AptRepositories:
                 stanza = self._described(artifact, file)
         return binary_package.binary_package(stanza)
 
-    def publish(self, listing: Listing, *, at: float, after: str = "") -> str:
+    def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         _check_name(listing.repository)
         _check_name(listing.suite)
         with self._guard(f"publish {listing.repository}"):
@@ -101,7 +101,7 @@ class AptRepositories:
             self._prepared.add(repository)
         return place
 
-    def _add_packages(self, place: Snapshots, listing: Listing) -> None:
+    def _add_packages(self, place: Snapshots, listing: SnapshotListing) -> None:
         directories = set()
         for artifact in {a.sha256 + a.name: a for listed in listing.packages.values() for a in listed}.values():
             path = apt_index.pool_path(artifact)
@@ -121,7 +121,7 @@ class AptRepositories:
         self._stanzas[path] = stanza
         return stanza
 
-    def _index(self, listing: Listing) -> _Index:
+    def _index(self, listing: SnapshotListing) -> _Index:
         files: dict[str, bytes] = {}
         for arch, artifacts in listing.packages.items():
             text = apt_index.packages(self._stanzas[apt_index.pool_path(artifact)] for artifact in artifacts)
@@ -130,7 +130,7 @@ class AptRepositories:
         identity = "\n".join([listing.repository, listing.suite, self._signer.fingerprint, *names])
         return _Index(files, hashlib.sha256(identity.encode()).hexdigest()[:12])
 
-    def _write(self, place: Snapshots, listing: Listing, index: _Index, snapshot: str, date: int) -> None:
+    def _write(self, place: Snapshots, listing: SnapshotListing, index: _Index, snapshot: str, date: int) -> None:
         files = {**index.files, **{f"{path}.gz": gzip.compress(text, 6, mtime=0) for path, text in index.files.items()}}
         top = f"dists/{listing.suite}"
         links, kept = {}, {apt_index.pool_path(artifact) for listed in listing.packages.values() for artifact in listed}
@@ -139,7 +139,7 @@ class AptRepositories:
             kept.add(by_hash)
             links[f"{top}/{path}"] = by_hash
             links[f"{top}/{PurePosixPath(path).parent}/by-hash"] = str(PurePosixPath(BY_HASH).parent)
-        facts = apt_index.Facts(listing.repository, listing.suite, tuple(listing.packages), date)
+        facts = apt_index.ReleaseFields(listing.repository, listing.suite, tuple(listing.packages), date)
         text = apt_index.release(facts, files)
         texts = {
             f"{top}/Release": text.encode(),
@@ -153,7 +153,7 @@ class AptRepositories:
         """Grows by a second at least: apt ignores a Release that is not newer than the one it has."""
         return max([int(at), *(place.date(name) + 1 for name in place.names()[-1:])])
 
-    def _write_key(self, place: Snapshots, listing: Listing) -> None:
+    def _write_key(self, place: Snapshots, listing: SnapshotListing) -> None:
         name = listing.repository
         url, armored = f"{self._url}/{name}", self._signer.public_key(armored=True)
         beside = {

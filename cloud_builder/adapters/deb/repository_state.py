@@ -19,7 +19,7 @@ from threading import Lock
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from cloud_builder.adapters.kiwi.description import Description, Repository, parse
+from cloud_builder.adapters.kiwi.description import Description, RepositoryElement, parse
 from cloud_builder.model.ids import Digest
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def fetch(url: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _CachedState:
     """`digest` of the metadata when it was read at `at`, in seconds since the epoch; `due`: read again from then on."""
 
     digest: str
@@ -92,9 +92,9 @@ class ReleaseStates:
             if read is None:
                 digest = known.digest if known is not None else _UNKNOWN
                 at = known.at if known is not None else 0.0
-                self._known[places[0]] = _Known(digest, at, now + min(_RETRY, self._max_age))
+                self._known[places[0]] = _CachedState(digest, at, now + min(_RETRY, self._max_age))
                 return digest
-            self._known[places[0]] = _Known(read, now, now + self._max_age)
+            self._known[places[0]] = _CachedState(read, now, now + self._max_age)
             self._save()
             return read
 
@@ -108,10 +108,10 @@ class ReleaseStates:
         _LOG.warning("repository does not answer, its last known state counts", extra={"cause": failed})
         return None
 
-    def _load(self) -> dict[str, _Known]:
+    def _load(self) -> dict[str, _CachedState]:
         try:
             stored = json.loads(self._file.read_text())
-            return {place: _Known(str(one["digest"]), float(one["at"]), 0.0) for place, one in stored.items()}
+            return {place: _CachedState(str(one["digest"]), float(one["at"]), 0.0) for place, one in stored.items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}
 
@@ -131,7 +131,7 @@ class OfflineStates:
         return Digest(sha256("\n".join(described).encode()).hexdigest())
 
 
-def _places(description: Description, repository: Repository) -> tuple[str, ...]:
+def _places(description: Description, repository: RepositoryElement) -> tuple[str, ...]:
     """Where the repository's metadata may lie, the best first."""
     top = repository.uri.rstrip("/")
     if description.package_manager and not description.package_manager.startswith("apt"):

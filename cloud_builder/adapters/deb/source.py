@@ -120,7 +120,7 @@ def _refuse_pointer(where: Path, file: Path) -> None:
     """Git LFS leaves a few lines of text where the file should be."""
     with file.open("rb") as content:
         if lfs.is_pointer(content.read(lfs.MOST_BYTES)):
-            raise _broken(where, lfs.complaint(file.name), lfs.HINT)
+            raise _broken(where, lfs.message(file.name), lfs.HINT)
 
 
 def _verify(dsc: Path, name: str, size: int, sha256: str) -> None:

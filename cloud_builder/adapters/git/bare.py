@@ -19,7 +19,7 @@ from threading import Event
 
 from cloud_builder.errors import Rejected, Retryable
 
-from .command import FETCH_SECONDS, Repository, without_secrets
+from .command import FETCH_SECONDS, GitRepository, without_secrets
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 _FILTER = "blob:limit=1m"
@@ -31,12 +31,12 @@ _LOOK = 0.05
 _QUIETLY = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
 
 
-class Bare:
+class BareMirror:
     """The mirror at `path` (`….git`). `cancel`: as Repository's, and nobody is waited for."""
 
     def __init__(self, path: Path, cancel: Event | None = None) -> None:
         self.path = path
-        self.repository = Repository(path, cancel)
+        self.repository = GitRepository(path, cancel)
         self._cancel = cancel
         self._mark = path / "mirrored"
 
@@ -73,7 +73,7 @@ class Bare:
         if self._has_commit(revision):
             return
         with self._changing():
-            self.repository.tried("fetch", *_QUIETLY, "origin", revision, seconds=FETCH_SECONDS)
+            self.repository.try_git("fetch", *_QUIETLY, "origin", revision, seconds=FETCH_SECONDS)
         if not self._has_commit(revision):
             hint = "It was removed by a forced push. Request the build again."
             raise Rejected(f"{without_secrets(url)}: no commit {revision}", code="unknown-ref", hint=hint)
@@ -96,7 +96,7 @@ class Bare:
             "origin",
         )
         with self._changing():
-            self.repository.ask(url, *command, stdin=missing.encode(), seconds=FETCH_SECONDS)
+            self.repository.query(url, *command, stdin=missing.encode(), seconds=FETCH_SECONDS)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -124,7 +124,7 @@ class Bare:
             self.repository.git("config", key, value)
 
     def _is_partial(self) -> bool:
-        return self.repository.tried("config", "--bool", "remote.origin.promisor").text.strip() == "true"
+        return self.repository.try_git("config", "--bool", "remote.origin.promisor").text.strip() == "true"
 
     def _can_filter(self, url: str) -> bool:
         """True when the server says that it can leave large files out.
@@ -134,12 +134,12 @@ class Bare:
         address = _address(url)
         if address.startswith("/"):
             return False
-        said = self.repository.ask(url, "ls-remote", "--", address, "HEAD", extra={"GIT_TRACE_PACKET": "2"})
+        said = self.repository.query(url, "ls-remote", "--", address, "HEAD", extra={"GIT_TRACE_PACKET": "2"})
         return _FILTER_OFFERED.search(said.stderr) is not None
 
     def _remote_refs(self, url: str) -> tuple[str, dict[str, str]]:
         """What the remote has now: its HEAD's branch, and refs as `refs` gives them."""
-        output = self.repository.ask(url, "ls-remote", "--symref", "origin", "HEAD", f"{HEADS}*", f"{TAGS}*").stdout
+        output = self.repository.query(url, "ls-remote", "--symref", "origin", "HEAD", f"{HEADS}*", f"{TAGS}*").stdout
         head, refs = "", {}
         for line in output.decode(errors="surrogateescape").splitlines():
             value, _, name = line.partition("\t")
@@ -151,7 +151,7 @@ class Bare:
 
     def _fetch(self, url: str) -> None:
         refspecs = (f"+{HEADS}*:{HEADS}*", f"+{TAGS}*:{TAGS}*")
-        self.repository.ask(url, "fetch", *_QUIETLY, "--prune", "--force", "origin", *refspecs, seconds=FETCH_SECONDS)
+        self.repository.query(url, "fetch", *_QUIETLY, "--prune", "--force", "origin", *refspecs, seconds=FETCH_SECONDS)
 
     def _fetch_or_start_anew(self, url: str) -> None:
         if self._is_partial() and not self._can_filter(url):
@@ -169,7 +169,7 @@ class Bare:
         self._make(url)
 
     def _has_commit(self, revision: str) -> bool:
-        return self.is_filled() and self.repository.tried("cat-file", "-e", f"{revision}^{{commit}}").status == 0
+        return self.is_filled() and self.repository.try_git("cat-file", "-e", f"{revision}^{{commit}}").status == 0
 
 
 def _taken(lock: int, *, wait: bool) -> bool:

@@ -70,7 +70,7 @@ def without_secrets(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Repository:
+class GitRepository:
     """A bare repository on disk. `cancel`: ends whatever git is doing: Retryable(code="canceled")."""
 
     path: Path
@@ -78,12 +78,12 @@ class Repository:
 
     def git(self, *arguments: str, stdin: bytes = b"", seconds: float = LOCAL_SECONDS) -> Finished:
         """Runs a local command that has no reason to fail; raises Bug when it does."""
-        finished = self.tried(*arguments, stdin=stdin, seconds=seconds)
+        finished = self.try_git(*arguments, stdin=stdin, seconds=seconds)
         if finished.status:
             raise Bug(f"git {arguments[0]} in {self.path}: {finished.last_lines()}", code="git")
         return finished
 
-    def tried(
+    def try_git(
         self, *arguments: str, stdin: bytes = b"", seconds: float = LOCAL_SECONDS, extra: Mapping[str, str] = NOTHING
     ) -> Finished:
         """Runs a command; the caller looks at its status. `extra` goes into the environment."""
@@ -91,7 +91,7 @@ class Repository:
         env = {**environment(), **extra}
         return run(command, env=env, stdin=stdin, timeout=seconds, fine=_ANY_STATUS, cancel=self.cancel)
 
-    def ask(
+    def query(
         self,
         url: str,
         *arguments: str,
@@ -101,7 +101,7 @@ class Repository:
     ) -> Finished:
         """Runs a command that talks to the remote; raises Retryable(code="source-unreachable")."""
         try:
-            finished = self.tried(*arguments, stdin=stdin, seconds=seconds, extra=extra)
+            finished = self.try_git(*arguments, stdin=stdin, seconds=seconds, extra=extra)
         except Retryable as error:
             if error.code != "timeout":
                 raise

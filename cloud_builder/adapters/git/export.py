@@ -14,7 +14,7 @@ from typing import BinaryIO
 from cloud_builder.errors import Rejected
 from cloud_builder.ports.source import Entry
 
-from .objects import Listing
+from .objects import TreeListing
 
 FILES = (0o100644, 0o100755, 0o100664)
 LINK = 0o120000
@@ -28,7 +28,7 @@ Link = Callable[[str], str]
 """Where the link of an id points."""
 
 
-def write_directory(listing: Listing, directory: str, into: Path, *, copy: Copy, link: Link, time: int) -> None:
+def write_directory(listing: TreeListing, directory: str, into: Path, *, copy: Copy, link: Link, time: int) -> None:
     """Writes what lies below `directory` to the new or empty directory `into`. `time`: seconds since the epoch.
 
     A link in `.cb/` that leaves the unit becomes the file it points at, so that units may share one build_root.kiwi;
@@ -76,7 +76,7 @@ def _refuse_unsafe(path: str) -> None:
         raise Rejected(f"{path!r}: no such name may be in a commit", code="unsafe-path")
 
 
-def _shared_file(listing: Listing, directory: str, path: str, entry: Entry, link: Link) -> Entry | None:
+def _shared_file(listing: TreeListing, directory: str, path: str, entry: Entry, link: Link) -> Entry | None:
     """The file that a link in `.cb/` points at, when that lies elsewhere in the commit."""
     if entry.mode != LINK or not path.startswith(".cb/"):
         return None
@@ -84,7 +84,7 @@ def _shared_file(listing: Listing, directory: str, path: str, entry: Entry, link
     return listing.entries[found] if found and not found.startswith(f"{directory}/") else None
 
 
-def follow(listing: Listing, path: str, link: Link) -> str | None:
+def follow(listing: TreeListing, path: str, link: Link) -> str | None:
     """The file that a path leads to through links inside the commit; None when it leads to none."""
     for _ in range(10):
         entry = listing.entries.get(path)

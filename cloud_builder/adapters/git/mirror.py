@@ -15,10 +15,10 @@ from cloud_builder.model.ids import Revision, SourceName, TreeId
 from cloud_builder.planning.nearest import did_you_mean
 from cloud_builder.ports.source import Entry
 
-from .bare import HEADS, TAGS, Bare
+from .bare import HEADS, TAGS, BareMirror
 from .command import without_secrets
 from .export import FILES, LINK, follow, write_directory
-from .objects import Blobs, Listing, list_tree
+from .objects import Blobs, TreeListing, list_tree
 
 _LISTINGS_KEPT = 8
 _ENTRIES_KEPT = 200_000
@@ -35,10 +35,10 @@ class GitMirror:
         self._cache = cache
         self._lock = Lock()
         self._blobs: dict[SourceName, Blobs] = {}
-        self._listings: dict[tuple[SourceName, Revision], Listing] = {}
+        self._listings: dict[tuple[SourceName, Revision], TreeListing] = {}
 
     def refresh(self, source: SourceName, url: str) -> None:
-        Bare(self._path(source)).refresh(url)
+        BareMirror(self._path(source)).refresh(url)
 
     def default_branch(self, source: SourceName, url: str) -> str:
         bare = self._bare(source)
@@ -59,7 +59,7 @@ class GitMirror:
         if full is None and _COMMIT.match(name):
             full = name
         if full is not None:
-            found = bare.repository.tried("rev-parse", "--verify", "--quiet", f"{full}^{{commit}}{back}")
+            found = bare.repository.try_git("rev-parse", "--verify", "--quiet", f"{full}^{{commit}}{back}")
             if found.status == 0:
                 return Revision(found.text.strip())
         names = [name.removeprefix(HEADS).removeprefix(TAGS) for name in refs]
@@ -68,7 +68,7 @@ class GitMirror:
 
     def contains(self, source: SourceName, branch: str, revision: Revision) -> bool:
         arguments = ("merge-base", "--is-ancestor", revision, HEADS + branch)
-        return self._bare(source).repository.tried(*arguments).status == 0
+        return self._bare(source).repository.try_git(*arguments).status == 0
 
     def entries(self, source: SourceName, revision: Revision, directory: str) -> list[Entry]:
         listing = self._listing(source, revision)
@@ -86,7 +86,9 @@ class GitMirror:
     def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
         repository = self._bare(source).repository
         for revision in (before, after):
-            known = _COMMIT.match(revision) and not repository.tried("cat-file", "-e", f"{revision}^{{commit}}").status
+            known = (
+                _COMMIT.match(revision) and not repository.try_git("cat-file", "-e", f"{revision}^{{commit}}").status
+            )
             if not known:
                 raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
         output = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after).stdout
@@ -118,7 +120,7 @@ class GitMirror:
         *,
         cancel: Event | None = None,
     ) -> None:
-        bare = Bare(self._path(source), cancel)
+        bare = BareMirror(self._path(source), cancel)
         bare.need_commit(url, revision)
         listing = self._listing(source, revision)
         bare.need_files(url, self._tree(source, listing, directory).id)
@@ -136,8 +138,8 @@ class GitMirror:
     def _path(self, source: SourceName) -> Path:
         return self._cache / f"{source}.git"
 
-    def _bare(self, source: SourceName) -> Bare:
-        bare = Bare(self._path(source))
+    def _bare(self, source: SourceName) -> BareMirror:
+        bare = BareMirror(self._path(source))
         if not bare.is_filled():
             raise Retryable(f"source {source}: not mirrored yet", code="source-unreachable")
         return bare
@@ -148,13 +150,13 @@ class GitMirror:
                 self._blobs[source] = Blobs(self._bare(source).path)
             return self._blobs[source]
 
-    def _listing(self, source: SourceName, revision: Revision) -> Listing:
+    def _listing(self, source: SourceName, revision: Revision) -> TreeListing:
         key = (source, revision)
         with self._lock:
             if key in self._listings:
                 return self._listings[key]
         repository = self._bare(source).repository
-        tree = repository.tried("rev-parse", "--verify", "--quiet", f"{revision}^{{tree}}")
+        tree = repository.try_git("rev-parse", "--verify", "--quiet", f"{revision}^{{tree}}")
         if tree.status:
             raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
         listing = list_tree(repository, tree.text.strip())
@@ -168,7 +170,7 @@ class GitMirror:
         entries = sum(len(kept.entries) for kept in self._listings.values())
         return len(self._listings) >= _LISTINGS_KEPT or entries + more > _ENTRIES_KEPT
 
-    def _tree(self, source: SourceName, listing: Listing, directory: str) -> Entry:
+    def _tree(self, source: SourceName, listing: TreeListing, directory: str) -> Entry:
         entry = listing.entries.get(directory)
         if entry is None or not entry.is_directory:
             directories = (path for path, found in listing.entries.items() if found.is_directory)

@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol
 from cloud_builder.errors import Retryable
 from cloud_builder.ports.source import Entry
 
-from .command import Repository, environment
+from .command import GitRepository, environment
 
 _LONGEST_LINK = 4095
 _LOOK = 0.05
@@ -24,7 +24,7 @@ _LOOK = 0.05
 
 
 @dataclass(frozen=True)
-class Listing:
+class TreeListing:
     """Every file and directory of a commit by its path; the top is ""."""
 
     entries: dict[str, Entry]
@@ -40,10 +40,10 @@ class Listing:
                     yield f"{entry.name}/{path}", deeper
 
 
-def list_tree(repository: Repository, tree: str) -> Listing:
+def list_tree(repository: GitRepository, tree: str) -> TreeListing:
     """Lists a tree object. Names that are not UTF-8 carry surrogates (os.fsdecode)."""
     output = repository.git("ls-tree", "-r", "-t", "-z", "--full-tree", tree).stdout
-    listing = Listing({"": Entry("", 0o040000, tree)}, {"": []})
+    listing = TreeListing({"": Entry("", 0o040000, tree)}, {"": []})
     for line in output.split(b"\0"):
         if not line:
             continue
@@ -88,7 +88,7 @@ class Blobs:
 
     def copy(self, identity: str, into: BinaryIO, chunk: int = 1 << 20, cancel: Event | None = None) -> None:
         """Writes an object to a file without holding it in memory. Retryable(code="canceled")."""
-        with self._held(identity, cancel):
+        with self._pinned(identity, cancel):
             stream: _ObjectStream = self._answer(self._git.stream_object_data, identity)[3]
             while piece := stream.read(chunk):
                 into.write(piece)
@@ -105,7 +105,7 @@ class Blobs:
             self._git.clear_cache()
 
     @contextmanager
-    def _held(self, identity: str, cancel: Event | None) -> Iterator[None]:
+    def _pinned(self, identity: str, cancel: Event | None) -> Iterator[None]:
         while not self._lock.acquire(timeout=-1 if cancel is None else _LOOK):
             if cancel is not None and cancel.is_set():
                 raise _canceled(identity)
@@ -118,11 +118,11 @@ class Blobs:
 
     def _answer(self, ask, identity: str):  # type: ignore[no-untyped-def]  # GitPython's answers are tuples of its own
         try:
-            return self._asked(ask, identity)
+            return self._request(ask, identity)
         except Retryable:  # the reading process had ended; a new one is asked once
-            return self._asked(ask, identity)
+            return self._request(ask, identity)
 
-    def _asked(self, ask, identity: str):  # type: ignore[no-untyped-def]
+    def _request(self, ask, identity: str):  # type: ignore[no-untyped-def]
         try:
             return ask(identity)
         except (ValueError, OSError) as error:

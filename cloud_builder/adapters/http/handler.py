@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from cloud_builder.errors import CloudBuilderError
 
-from .site import Answer, Site
+from .site import Response, Site
 
 PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         with answer.body:
             self._send(answer)
 
-    def _find(self) -> Answer | HTTPStatus:
+    def _find(self) -> Response | HTTPStatus:
         try:
             url = urlsplit(self.path)
             parts = tuple(unquote(part) for part in url.path.split("/") if part)
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
             _LOG.warning("cannot serve", extra={"path": self.path, "reason": str(error)})
             return HTTPStatus.SERVICE_UNAVAILABLE
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Response) -> None:
         if self._is_known(answer):
             self._head(HTTPStatus.NOT_MODIFIED, answer, None)
             return
@@ -73,12 +73,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self._copy(answer.body, start, end)
 
-    def _is_known(self, answer: Answer) -> bool:
+    def _is_known(self, answer: Response) -> bool:
         if "If-None-Match" in self.headers:
             return answer.headers.get("ETag") in [tag.strip() for tag in self.headers["If-None-Match"].split(",")]
         return answer.modified is not None and self.headers.get("If-Modified-Since") == _date(answer.modified)
 
-    def _range(self, answer: Answer) -> tuple[int, int] | None:
+    def _range(self, answer: Response) -> tuple[int, int] | None:
         """(first byte, byte after the last); None for the whole. Several ranges are answered with the whole."""
         wanted = _RANGE.fullmatch(self.headers.get("Range", "").replace(" ", ""))
         state = self.headers.get("If-Range")
@@ -91,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
             return max(0, answer.size - int(last)), answer.size
         return int(first), min(answer.size, int(last) + 1) if last else answer.size
 
-    def _head(self, status: HTTPStatus, answer: Answer, span: tuple[int, int] | None) -> None:
+    def _head(self, status: HTTPStatus, answer: Response, span: tuple[int, int] | None) -> None:
         self.send_response(status)
         if answer.modified is not None:
             self.send_header("Last-Modified", _date(answer.modified))

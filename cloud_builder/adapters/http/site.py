@@ -28,7 +28,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A body with what a client may ask of it. `modified`: whole seconds since the epoch; None: made just now."""
 
     body: BinaryIO
@@ -44,7 +44,7 @@ class Site:
     def __init__(self, repositories: Path, store: ObjectStore) -> None:
         self._repositories, self._store = repositories, store
 
-    def find(self, path: tuple[str, ...], name: str = "") -> Answer | None:
+    def find(self, path: tuple[str, ...], name: str = "") -> Response | None:
         """`path`: the unquoted parts of a URL's path. `name`: what the client wants to save an object as."""
         if path == ():
             return _page(self._front())
@@ -58,18 +58,18 @@ class Site:
             return self._file(path[1], path[2:])
         return None
 
-    def _object(self, digest: Digest, name: str) -> Answer | None:
+    def _object(self, digest: Digest, name: str) -> Response | None:
         try:
             size, body = self._store.size(digest), self._store.open(digest)
         except Permanent:
             return None
         headers = {"ETag": f'"{digest}"', "Cache-Control": "public, max-age=31536000, immutable"}
         if not _FILE_NAME.fullmatch(name):
-            return Answer(body, size, headers=headers)
+            return Response(body, size, headers=headers)
         headers["Content-Disposition"] = f'inline; filename="{name}"'
-        return Answer(body, size, _type(name), headers=headers)
+        return Response(body, size, _type(name), headers=headers)
 
-    def _file(self, repository: str, parts: tuple[str, ...]) -> Answer | None:
+    def _file(self, repository: str, parts: tuple[str, ...]) -> Response | None:
         if not all(_is_shown(part) for part in (repository, *parts)):
             return None
         top = (self._repositories / repository).resolve()
@@ -81,14 +81,14 @@ class Site:
         except FileNotFoundError:
             return None
         status = os.fstat(body.fileno())
-        return Answer(body, status.st_size, _type(parts[-1]), int(status.st_mtime))
+        return Response(body, status.st_size, _type(parts[-1]), int(status.st_mtime))
 
     def _names(self) -> list[str]:
         if not self._repositories.is_dir():
             return []
         return sorted(path.name for path in self._repositories.iterdir() if (path / "current").is_dir())
 
-    def _repository(self, name: str) -> Answer | None:
+    def _repository(self, name: str) -> Response | None:
         if name not in self._names():
             return None
         snapshot = (self._repositories / name / "current").resolve().name
@@ -124,6 +124,6 @@ def _document(title: str, body: str) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body><h1>{title}</h1>\n{body}\n</body></html>\n'
 
 
-def _page(text: str, kind: str = "text/html; charset=utf-8") -> Answer:
+def _page(text: str, kind: str = "text/html; charset=utf-8") -> Response:
     content = text.encode()
-    return Answer(BytesIO(content), len(content), kind)
+    return Response(BytesIO(content), len(content), kind)

@@ -30,7 +30,7 @@ REFUSED = frozenset(
 _ALL = "schemas/acls.sh allows all that each daemon needs."
 
 
-def lacks(settings: BrokerSettings, operation: str, kind: str, names: Iterable[str]) -> NotAllowed:
+def missing_acl(settings: BrokerSettings, operation: str, kind: str, names: Iterable[str]) -> NotAllowed:
     """The error to raise when `operation` on things of one kind was refused."""
     wanted = sorted(names)
     things = f"{kind.replace('-', ' ')}{'s' if len(wanted) > 1 else ''} {', '.join(wanted)}"
@@ -38,7 +38,7 @@ def lacks(settings: BrokerSettings, operation: str, kind: str, names: Iterable[s
     return NotAllowed(
         f"{things}: {principal(settings)} may not {verb} {'them' if len(wanted) > 1 else 'it'}",
         code="broker-rights",
-        hint=f"{command(settings, operation, kind, wanted)}\n  {_ALL}",
+        hint=f"{grant_command(settings, operation, kind, wanted)}\n  {_ALL}",
     )
 
 
@@ -55,7 +55,7 @@ def principal(settings: BrokerSettings) -> str:
     return "User:ANONYMOUS"
 
 
-def command(settings: BrokerSettings, operation: str, kind: str, names: Iterable[str]) -> str:
+def grant_command(settings: BrokerSettings, operation: str, kind: str, names: Iterable[str]) -> str:
     """What an administrator says to allow it. Of queues all are allowed, because more of them come by themselves."""
     operations = dict.fromkeys([operation, DESCRIBE])
     shared = [name for name in names if kind == TOPIC and QUEUE.has(name)]

@@ -23,7 +23,7 @@ from .connection import Connection
 from .consumer import KafkaConsumer
 from .embedded_consumer import EmbeddedConsumer
 from .embedded_producer import EmbeddedProducer
-from .offer_producer import OfferingProducer
+from .offer_producer import RoutingProducer
 from .producer import KafkaProducer
 from .wake_socket import WakeSender, WakeSocket
 
@@ -91,7 +91,7 @@ class KafkaBroker:
         return self._settings.embedded and bool(self._settings.wake_directory)
 
     def _offering(self, producer: Producer) -> Producer:
-        return OfferingProducer(self, self._connection, producer) if self._offers else producer
+        return RoutingProducer(self, self._connection, producer) if self._offers else producer
 
     def close(self) -> None:
         """Consumers and producers are closed by who opened them."""

@@ -27,7 +27,7 @@ _ONLY_CONSEQUENCES = frozenset(
         KafkaError._PURGE_INFLIGHT,
     }
 )
-_SAYS_NOTHING = _ONLY_CONSEQUENCES | {KafkaError._TRANSPORT}
+_UNINFORMATIVE = _ONLY_CONSEQUENCES | {KafkaError._TRANSPORT}
 """Where these are what a call returned, the cause came by `error_cb` before."""
 
 Options = dict[str, Any]
@@ -45,7 +45,7 @@ class Connection:
 
     def __init__(self, settings: BrokerSettings) -> None:
         self.settings = settings
-        self.trouble = ""
+        self.last_error = ""
 
     def options(self, **more: Any) -> Options:
         """Settings of a client; what the user wrote comes last."""
@@ -69,14 +69,14 @@ class Connection:
     def note(self, error: KafkaError) -> None:
         """Remembers the cause, where the error is one."""
         if error.code() not in _ONLY_CONSEQUENCES:
-            self.trouble = _cause(error)
+            self.last_error = _cause(error)
 
     def unreachable(self, error: KafkaError | None = None) -> Retryable:
         """The error to raise when nobody answers."""
-        if error is not None and error.code() not in _SAYS_NOTHING:
+        if error is not None and error.code() not in _UNINFORMATIVE:
             self.note(error)
         kind = "embedded broker" if self.settings.embedded else "Kafka"
-        why = f": {self.trouble}" if self.trouble else ""
+        why = f": {self.last_error}" if self.last_error else ""
         hint = "Is it running (`cb-ctl up`)?" if self.settings.embedded else "Is it running, and is the address right?"
         return Retryable(f"{kind} at {self.settings.bootstrap} cannot be reached{why}", code="broker", hint=hint)
 

@@ -80,7 +80,7 @@ class KafkaConsumer:
         first = self._consumer.poll(max(0.0, timeout))
         self._polled = time.monotonic()
         if first is None:
-            self._ask_for_life()
+            self._probe_broker()
             return None
         rest = self._consumer.consume(most - 1, 0) if most > 1 else []
         self._alive()
@@ -112,7 +112,7 @@ class KafkaConsumer:
         elif error.code() == KafkaError._PARTITION_EOF:
             self._next[place] = int(message.offset() or 0)
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise acl_errors.lacks(self._connection.settings, acl_errors.READ, acl_errors.TOPIC, [place.topic])
+            raise acl_errors.missing_acl(self._connection.settings, acl_errors.READ, acl_errors.TOPIC, [place.topic])
         else:
             self._connection.note(error)
 
@@ -130,7 +130,7 @@ class KafkaConsumer:
         self._contact = self._polled
         self._suspected = False
 
-    def _ask_for_life(self) -> None:
+    def _probe_broker(self) -> None:
         silence = self._polled - self._contact
         if silence > (_SILENCE_WHEN_SUSPECTED if self._suspected else _SILENCE):
             raise self._connection.unreachable()

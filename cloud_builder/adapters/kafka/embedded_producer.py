@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloud_builder.ports.broker import Outgoing, Posted
+from cloud_builder.ports.broker import OutgoingRecord, PendingSend
 
 from .connection import Connection
 from .producer import KafkaProducer
@@ -21,7 +21,7 @@ class EmbeddedProducer(KafkaProducer):
         super().__init__(connection)
         self._wake = wake
 
-    def post(self, records: Sequence[Outgoing]) -> Posted:
+    def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
         """Readers are woken once more at the confirmation, when that is not there yet."""
         posted = self._hand_over(records)
         topics = sorted({record.topic for record in records})
@@ -29,8 +29,8 @@ class EmbeddedProducer(KafkaProducer):
         self._wake.send(topics)
         return posted if is_delivered else _WakingPosted(posted, self._wake, topics)
 
-    def send_soon(self, record: Outgoing) -> None:
-        super().send_soon(record)
+    def send_best_effort(self, record: OutgoingRecord) -> None:
+        super().send_best_effort(record)
         self._wake.send([record.topic])
 
     def close(self, timeout: float = 5.0) -> None:
@@ -39,13 +39,13 @@ class EmbeddedProducer(KafkaProducer):
 
 
 class _WakingPosted:
-    """Fulfils ports.broker.Posted."""
+    """Fulfils ports.broker.PendingSend."""
 
-    def __init__(self, posted: Posted, wake: WakeSender, topics: Sequence[str]) -> None:
+    def __init__(self, posted: PendingSend, wake: WakeSender, topics: Sequence[str]) -> None:
         self._posted, self._wake, self._topics = posted, wake, topics
 
-    def arrived(self) -> bool:
-        if not self._posted.arrived():
+    def is_done(self) -> bool:
+        if not self._posted.is_done():
             return False
         self._wake.send(self._topics)
         return True

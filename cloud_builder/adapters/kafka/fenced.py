@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
 from cloud_builder.errors import CloudBuilderError, Fenced, NotAllowed, Rejected, Retryable
-from cloud_builder.ports.broker import Outgoing, Producer
+from cloud_builder.ports.broker import OutgoingRecord, Producer
 
 from . import acl_errors
 from .broker import KafkaBroker
@@ -38,12 +38,12 @@ class FencingBroker(KafkaBroker):
     name = ""
     _taken: FencedProducer | None = None
 
-    def take(self, name: str) -> None:
+    def acquire(self, name: str) -> None:
         """From now on nobody else of that name can write. Retryable while the broker cannot be reached."""
         self.name = name
         self._taken = FencedProducer(self._connection, name)
 
-    def say(self, records: Sequence[Outgoing]) -> None:
+    def send_now(self, records: Sequence[OutgoingRecord]) -> None:
         """A transaction beside those of the loop; from any thread."""
         assert self._taken is not None, "take() comes first"
         self._taken.send(records, _POST_TIMEOUT)
@@ -57,7 +57,7 @@ class FencingBroker(KafkaBroker):
 class _Arrived:
     """Fulfils ports.broker.Posted: what is committed has arrived."""
 
-    def arrived(self) -> bool:
+    def is_done(self) -> bool:
         return True
 
     def wait(self, timeout: float) -> None: ...
@@ -94,11 +94,11 @@ class FencedProducer:
             }
         )
 
-    def post(self, records: Sequence[Outgoing]) -> _Arrived:
+    def post(self, records: Sequence[OutgoingRecord]) -> _Arrived:
         self.send(records, _POST_TIMEOUT)
         return _Arrived()
 
-    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+    def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
         """All of them or none. Retryable: perhaps all of them, send again."""
         until = time.monotonic() + timeout
         with self._sending:
@@ -115,7 +115,7 @@ class FencedProducer:
             except KafkaException as error:
                 raise self._explain(error.args[0]) from None
 
-    def send_soon(self, record: Outgoing) -> None:
+    def send_best_effort(self, record: OutgoingRecord) -> None:
         """Who must not be doubled has nothing to say outside of transactions."""
 
     def close(self, timeout: float = 5.0) -> None:
@@ -152,8 +152,8 @@ class FencedProducer:
         the transaction wrote to (of which it does not tell which)."""
         settings = self._connection.settings
         if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-            return acl_errors.lacks(settings, acl_errors.WRITE, acl_errors.TRANSACTIONAL_ID, [self._name])
+            return acl_errors.missing_acl(settings, acl_errors.WRITE, acl_errors.TRANSACTIONAL_ID, [self._name])
         if KafkaError.TOPIC_AUTHORIZATION_FAILED in (error.code(), self._refused and self._refused.code()):
             self._unsettled = self._producer.abort_transaction
-            return acl_errors.lacks(settings, acl_errors.WRITE, acl_errors.TOPIC, self._sent_to)
+            return acl_errors.missing_acl(settings, acl_errors.WRITE, acl_errors.TOPIC, self._sent_to)
         return None

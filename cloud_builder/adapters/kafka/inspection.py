@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import RUNNERS, TOPICS, Topic
-from cloud_builder.planning.doctor import BrokerFacts, Refusal, TopicFacts
+from cloud_builder.planning.doctor import BrokerFacts, ProbeError, TopicFacts
 
 from .broker import KafkaBroker
 from .connection import Connection
@@ -29,7 +29,7 @@ def inspect(settings: BrokerSettings) -> BrokerFacts:
         topics = () if settings.embedded else _topics(settings)
         return BrokerFacts(settings.bootstrap, settings.embedded, None, topics, _ahead(broker))
     except CloudBuilderError as error:
-        return BrokerFacts(settings.bootstrap, settings.embedded, Refusal(error.message, error.hint))
+        return BrokerFacts(settings.bootstrap, settings.embedded, ProbeError(error.message, error.hint))
     finally:
         broker.close()
 

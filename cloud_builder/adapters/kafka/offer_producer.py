@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud_builder.model.topics import QUEUE
-from cloud_builder.ports.broker import Broker, Outgoing, Posted, Producer
+from cloud_builder.ports.broker import Broker, OutgoingRecord, PendingSend, Producer
 
 from .connection import Connection, Options
 from .producer import KafkaProducer
@@ -17,7 +17,7 @@ from .producer import KafkaProducer
 _UNDER_WAY = 16
 
 
-class OneByOne(KafkaProducer):
+class SingleRecordProducer(KafkaProducer):
     """One record a batch, several on their way: their order counts less than their speed."""
 
     def _options(self) -> Options:
@@ -30,17 +30,17 @@ class OneByOne(KafkaProducer):
         }
 
 
-class OfferingProducer:
+class RoutingProducer:
     """Fulfils ports.broker.Producer."""
 
     def __init__(self, broker: Broker, connection: Connection, others: Producer) -> None:
         """`others`: sends what is no offer."""
         self._broker = broker
         self._others = others
-        self._offers = OneByOne(connection)
+        self._offers = SingleRecordProducer(connection)
         self._made: set[str] = set()
 
-    def post(self, records: Sequence[Outgoing]) -> Posted:
+    def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
         offers = [record for record in records if QUEUE.has(record.topic)]
         if not offers:
             return self._others.post(records)
@@ -49,11 +49,11 @@ class OfferingProducer:
         posted = [self._others.post(others)] if others else []
         return _All([*posted, self._offers.post(offers)])
 
-    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+    def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
         self.post(records).wait(timeout)
 
-    def send_soon(self, record: Outgoing) -> None:
-        self._others.send_soon(record)
+    def send_best_effort(self, record: OutgoingRecord) -> None:
+        self._others.send_best_effort(record)
 
     def close(self, timeout: float = 5.0) -> None:
         self._others.close(timeout)
@@ -68,11 +68,11 @@ class OfferingProducer:
 class _All:
     """Fulfils ports.broker.Posted. Each part is asked, because each may have failed."""
 
-    def __init__(self, parts: Sequence[Posted]) -> None:
+    def __init__(self, parts: Sequence[PendingSend]) -> None:
         self._parts = parts
 
-    def arrived(self) -> bool:
-        missing = [part for part in self._parts if not part.arrived()]
+    def is_done(self) -> bool:
+        missing = [part for part in self._parts if not part.is_done()]
         return not missing
 
     def wait(self, timeout: float) -> None:

@@ -17,11 +17,11 @@ from threading import Condition
 from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.ports.broker import Record
-from cloud_builder.ports.queue import Taken
+from cloud_builder.ports.queue import TakenOffer
 
-from .share_consumer import Held, Lane
+from .share_consumer import DeliveryHandle, ShareConsumerThread
 
-LANES = (16, 4, 1)
+FETCH_SIZES = (16, 4, 1)
 """How many offers each asks for at a time."""
 _CLOSED_WITHIN = 1.0
 
@@ -36,10 +36,11 @@ class KafkaOfferQueue:
     def __init__(self, settings: BrokerSettings, names: Sequence[str], read: Read, slots: int) -> None:
         self._names = tuple(names)
         self._changed = Condition()
-        self._come: list[Taken] = []
-        sizes = [size for size in LANES if size <= slots]
+        self._come: list[TakenOffer] = []
+        sizes = [size for size in FETCH_SIZES if size <= slots]
         self._lanes = [
-            Lane(settings, self._names, size=size, read=read, changed=self._changed, come=self._come) for size in sizes
+            ShareConsumerThread(settings, self._names, size=size, read=read, changed=self._changed, come=self._come)
+            for size in sizes
         ]
 
     @property
@@ -47,10 +48,10 @@ class KafkaOfferQueue:
         return () if any(lane.trouble for lane in self._lanes) else self._names
 
     @property
-    def has_come(self) -> bool:
+    def has_offers(self) -> bool:
         return bool(self._come)
 
-    def take(self, most: int) -> list[Taken]:
+    def take(self, most: int) -> list[TakenOffer]:
         with self._changed:
             found = self._come[:]
             self._come.clear()
@@ -62,11 +63,11 @@ class KafkaOfferQueue:
                     left -= lane.size
             return found
 
-    def acknowledge(self, taken: Iterable[Taken]) -> None:
+    def acknowledge(self, taken: Iterable[TakenOffer]) -> None:
         with self._changed:
             for one in taken:
-                assert isinstance(one.place, Held)
-                one.place.lane.acknowledge(one.place.message)
+                assert isinstance(one.handle, DeliveryHandle)
+                one.handle.lane.acknowledge(one.handle.message)
 
     def close(self) -> None:
         """A lane that does not come to its end, because its broker is away, ends with the process."""

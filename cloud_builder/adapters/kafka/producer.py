@@ -17,7 +17,7 @@ from threading import Lock
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from cloud_builder.errors import Rejected, Retryable
-from cloud_builder.ports.broker import Outgoing, Posted
+from cloud_builder.ports.broker import OutgoingRecord, PendingSend
 
 from . import acl_errors
 from .connection import LARGEST_MESSAGE, Connection, Options
@@ -61,16 +61,16 @@ class KafkaProducer:
             }
         )
 
-    def post(self, records: Sequence[Outgoing]) -> Posted:
+    def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
         return self._hand_over(records)
 
-    def _hand_over(self, records: Sequence[Outgoing]) -> KafkaPosted:
+    def _hand_over(self, records: Sequence[OutgoingRecord]) -> KafkaPosted:
         with self._sending:
             posted = KafkaPosted(self, self._producer, len(records))
             until = time.monotonic() + _POST_WAIT
             try:
                 for record in records:
-                    if not hand_over(self._producer, record, posted.hear, until):
+                    if not hand_over(self._producer, record, posted.on_delivery, until):
                         self._start_afresh()
                         raise self._connection.unreachable()
             except KafkaException as error:
@@ -78,11 +78,11 @@ class KafkaProducer:
             self._producer.flush(self._flush_timeout) if len(records) <= _FEW else self._producer.poll(0)
             return posted
 
-    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+    def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
         """Rejected when the broker will never take one of them (too large)."""
         self.post(records).wait(timeout)
 
-    def send_soon(self, record: Outgoing) -> None:
+    def send_best_effort(self, record: OutgoingRecord) -> None:
         try:
             headers: list[tuple[str, str | bytes | None]] = list(record.headers)
             self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=self._hear_soon)
@@ -94,7 +94,7 @@ class KafkaProducer:
         """Nobody waits for it; but that it will never arrive is said, once."""
         if error is not None and error.code() in acl_errors.REFUSED and not self._said_refused:
             self._said_refused = True
-            lack = acl_errors.lacks(
+            lack = acl_errors.missing_acl(
                 self._connection.settings, acl_errors.WRITE, acl_errors.TOPIC, [str(message.topic())]
             )
             _LOG.error("nothing of this is sent", extra={"reason": lack.message, "hint": lack.hint})
@@ -104,14 +104,16 @@ class KafkaProducer:
             if self._producer.flush(timeout):
                 self._producer.purge()
 
-    def give_up(self, posted: KafkaPosted) -> Retryable | Rejected:
+    def abandon(self, posted: KafkaPosted) -> Retryable | Rejected:
         """Nothing of what is under way arrives after this. The reason, to be raised."""
         with self._sending:
             if posted.producer is self._producer:
                 self._start_afresh()
         error = posted.failed
         if error is not None and error.code() in acl_errors.REFUSED:
-            return acl_errors.lacks(self._connection.settings, acl_errors.WRITE, acl_errors.TOPIC, [posted.failed_on])
+            return acl_errors.missing_acl(
+                self._connection.settings, acl_errors.WRITE, acl_errors.TOPIC, [posted.failed_on]
+            )
         if error is not None and error.code() in TOO_LARGE:
             return Rejected(f"message refused by the broker: {error.str()}", code="message-refused")
         return self._connection.unreachable(error)
@@ -132,7 +134,7 @@ class KafkaPosted:
         self._owner = owner
         self._missing = number
 
-    def hear(self, error: KafkaError | None, message: Message) -> None:
+    def on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self._missing -= 1
         else:
@@ -147,21 +149,21 @@ class KafkaPosted:
         """As far as the broker's answers were read."""
         return not self._missing and not self.failed
 
-    def arrived(self) -> bool:
+    def is_done(self) -> bool:
         self.producer.poll(0)
         if self.failed:
-            raise self._owner.give_up(self)
+            raise self._owner.abandon(self)
         return not self._missing
 
     def wait(self, timeout: float) -> None:
         if self._missing and not self.failed:
             self.producer.flush(timeout)
-        if not self.arrived():
-            raise self._owner.give_up(self)
+        if not self.is_done():
+            raise self._owner.abandon(self)
 
 
 def hand_over(
-    client: Producer, record: Outgoing, hear: Callable[[KafkaError | None, Message], None], until: float
+    client: Producer, record: OutgoingRecord, hear: Callable[[KafkaError | None, Message], None], until: float
 ) -> bool:
     """Gives a record to the client, which waits for room in it; False: there was none until then (monotonic time)."""
     headers: list[tuple[str, str | bytes | None]] = list(record.headers)

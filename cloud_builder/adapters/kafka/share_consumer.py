@@ -20,12 +20,12 @@ from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import QUEUE
 from cloud_builder.ports.broker import Partition, Record
-from cloud_builder.ports.queue import Taken
+from cloud_builder.ports.queue import TakenOffer
 
 from .broker import KafkaBroker
 from .connection import Connection
 from .consumer import record_of
-from .share_group import leave, open_member, refuse, set_up_group
+from .share_group import leave, open_member, rejection_for, set_up_group
 
 _POLL = 0.5
 _AGAIN = 1.0
@@ -38,14 +38,14 @@ class _State(Enum):
     HOLDING = auto()
 
 
-class Held(NamedTuple):
+class DeliveryHandle(NamedTuple):
     """Where an offer came from."""
 
-    lane: Lane
+    lane: ShareConsumerThread
     message: Any
 
 
-class Lane:
+class ShareConsumerThread:
     """`size`: records it takes at a time, at most. `changed` guards `come` and all that is said to a lane."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Lane:
         size: int,
         read: Callable[[Record], JobOffered | None],
         changed: Condition,
-        come: list[Taken],
+        come: list[TakenOffer],
     ) -> None:
         self.size = size
         self.trouble = ""
@@ -109,7 +109,7 @@ class Lane:
         while not self._ended:
             try:
                 member = member or self._join_group()
-                self._turn(member)
+                self._run_once(member)
             except Rejected as error:
                 self._give_up(error)
             except Exception as error:  # not all of the client's are KafkaExceptions: a lock that is over is none
@@ -119,13 +119,13 @@ class Lane:
                 self._start_afresh()
         leave(member)
 
-    def _turn(self, member: Any) -> None:
+    def _run_once(self, member: Any) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._state is not _State.IDLE)
         if self._state is _State.ASKED and not self._ended:
             self._poll(member)
         if self._state is _State.HOLDING:
-            self._hold(member)
+            self._keep_records(member)
 
     def _poll(self, member: Any) -> None:
         try:
@@ -141,14 +141,14 @@ class Lane:
                 member.acknowledge(message)
                 useless.append(message)
             else:
-                taken.append(Taken(offer, Held(self, message)))
+                taken.append(TakenOffer(offer, DeliveryHandle(self, message)))
         if taken:
             with self._changed:
                 self._held = [message for message in messages if message not in useless]
                 self._state = _State.HOLDING
                 self._come += taken
 
-    def _hold(self, member: Any) -> None:
+    def _keep_records(self, member: Any) -> None:
         """Until the flow has acknowledged all; the broker is told at once, because the next poll may be hours away."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._done)
@@ -178,7 +178,7 @@ class Lane:
 
     def _meaning(self, error: KafkaException) -> Exception:
         try:
-            refuse(self._settings, error.args[0])
+            rejection_for(self._settings, error.args[0])
         except Rejected as rejected:
             return rejected
         return error

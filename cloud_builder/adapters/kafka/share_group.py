@@ -30,7 +30,7 @@ _ADMIN_TIMEOUT = 3.0
 _LOG = logging.getLogger("cb.kafka")
 
 
-def check(settings: BrokerSettings) -> None:
+def check_share_groups(settings: BrokerSettings) -> None:
     """Rejected when this broker shares out no queues; content when it cannot be reached now."""
     member = open_member(Connection(settings), (QUEUE.member("check").name,), 1)
     until = time.monotonic() + _CHECKED_FOR
@@ -38,12 +38,12 @@ def check(settings: BrokerSettings) -> None:
         while (left := until - time.monotonic()) > 0:
             member.poll(left)
     except KafkaException as error:
-        refuse(settings, error.args[0])
+        rejection_for(settings, error.args[0])
     finally:
         member.close()
 
 
-def refuse(settings: BrokerSettings, error: KafkaError) -> None:
+def rejection_for(settings: BrokerSettings, error: KafkaError) -> None:
     """Rejected when waiting cannot mend it."""
     if error.code() in _TOO_OLD:
         raise Rejected(
@@ -52,9 +52,9 @@ def refuse(settings: BrokerSettings, error: KafkaError) -> None:
             hint="Use Apache Kafka 4.2 or newer, or say `dispatch: directed`.",
         )
     if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-        raise acl_errors.lacks(settings, acl_errors.READ, acl_errors.GROUP, [SHARE_GROUP])
+        raise acl_errors.missing_acl(settings, acl_errors.READ, acl_errors.GROUP, [SHARE_GROUP])
     if error.code() in acl_errors.REFUSED:
-        raise acl_errors.lacks(settings, acl_errors.READ, acl_errors.TOPIC, [QUEUE.name])
+        raise acl_errors.missing_acl(settings, acl_errors.READ, acl_errors.TOPIC, [QUEUE.name])
 
 
 def open_member(connection: Connection, topics: Sequence[str], size: int) -> Any:

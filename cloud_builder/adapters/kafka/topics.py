@@ -46,8 +46,8 @@ def new_topic(topic: Topic, replicas: int) -> NewTopic:
     settings = {
         "cleanup.policy": _cleanup(topic),
         "retention.ms": str(int(topic.retention * 1000)) if topic.retention else "-1",
-        "retention.bytes": str(topic.room or -1),
-        "max.message.bytes": str(topic.largest),
+        "retention.bytes": str(topic.retention_bytes or -1),
+        "max.message.bytes": str(topic.max_message_bytes),
         "min.insync.replicas": "2" if replicas >= _REPLICAS else "1",
     }
     return NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=replicas, config=settings)
@@ -65,7 +65,7 @@ def _explain(refused: dict[str, KafkaError], admin: AdminClient, connection: Con
         return connection.unreachable(error)
     settings = connection.settings
     if hidden := [name for name in refused if is_hidden(admin, name)]:
-        return acl_errors.lacks(settings, acl_errors.DESCRIBE, acl_errors.TOPIC, hidden)
+        return acl_errors.missing_acl(settings, acl_errors.DESCRIBE, acl_errors.TOPIC, hidden)
     queues = sorted(name.removeprefix(QUEUE.prefix) for name in refused if QUEUE.has(name))
     script = f"QUEUES='{' '.join(queues)}' schemas/topics.sh" if queues else "schemas/topics.sh"
     return NotAllowed(

@@ -6,7 +6,7 @@ Comes in: a root fresh from KIWI. Goes out: the same directory. The network is u
 
 from __future__ import annotations
 
-from cloud_builder.adapters.kiwi.description import Description, Repository
+from cloud_builder.adapters.kiwi.description import Description, RepositoryElement
 
 _CONFIGURATION = """\
 APT::Install-Recommends "0";
@@ -63,12 +63,12 @@ def finish(description: Description, root: str) -> tuple[list[str], dict[str, st
     return ["/bin/sh", "-c", _FINISH, "finish", root], environment
 
 
-def sources_list(repositories: tuple[Repository, ...]) -> str:
+def sources_list(repositories: tuple[RepositoryElement, ...]) -> str:
     """sources.list(5): one line a repository."""
     return "".join(_line(repository) for repository in repositories)
 
 
-def _line(repository: Repository) -> str:
+def _line(repository: RepositoryElement) -> str:
     options = "[check-valid-until=no trusted=yes]" if repository.trusted else "[check-valid-until=no]"
     where = f"{repository.distribution} {repository.components}" if repository.distribution else "./"
     return f"deb {options} {repository.uri} {where}\n"

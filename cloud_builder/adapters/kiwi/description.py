@@ -14,7 +14,7 @@ from cloud_builder.errors import Permanent
 
 
 @dataclass(frozen=True)
-class Repository:
+class RepositoryElement:
     """A <repository> element. `distribution` empty: a flat repository."""
 
     alias: str
@@ -28,7 +28,7 @@ class Repository:
 @dataclass(frozen=True)
 class Description:
     package_manager: str
-    repositories: tuple[Repository, ...]
+    repositories: tuple[RepositoryElement, ...]
 
 
 def read(file: Path, profile: str) -> Description:
@@ -51,11 +51,11 @@ def parse(content: bytes, profile: str, *, name: str = "build_root.kiwi") -> Des
     return Description(managers[0].strip() if managers else "", tuple(_repositories(image, profile)))
 
 
-def _repositories(image: ElementTree.Element, profile: str) -> Iterator[Repository]:
+def _repositories(image: ElementTree.Element, profile: str) -> Iterator[RepositoryElement]:
     for number, element in enumerate(_of_profile(image, "repository", profile)):
         source = element.find("source")
         if source is not None:
-            yield Repository(
+            yield RepositoryElement(
                 alias=element.get("alias", f"repository-{number}"),
                 uri=source.get("path", ""),
                 distribution=element.get("distribution", ""),

@@ -31,7 +31,7 @@ _HINTS = (
 _SEE_LOG = "the log has everything that KIWI said"
 
 
-def verdict(file: str, said: str) -> CloudBuilderError:
+def error_from_output(file: str, said: str) -> CloudBuilderError:
     """`file`: the description's name; `said`: all or the end of the output."""
     causes = causes_in(said)
     told = "\n  ".join(causes) or "KIWI did not say why"

@@ -16,10 +16,10 @@ from pathlib import Path
 from threading import Event
 
 from cloud_builder.errors import Permanent, Retryable
-from cloud_builder.ports.sandbox import Bind, Confinement, EndedBy, Sandbox
+from cloud_builder.ports.sandbox import Bind, Confinement, EndReason, Sandbox
 
 from . import apt, description, userns_shims
-from .errors import verdict
+from .errors import error_from_output
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KIWI = "from kiwi.kiwi import main; main()"
@@ -39,7 +39,7 @@ _KEPT = 64 * 1024
 """Bytes at the end of the output that a verdict is made from."""
 
 
-class KiwiRoots:
+class KiwiRootMaker:
     """Thread-safe: every preparation has its own package cache and scratch space."""
 
     recipe = "kiwi-1"
@@ -58,7 +58,7 @@ class KiwiRoots:
             raise Permanent(f"package manager {known.package_manager or '(none)'} is not known", code="root", hint=hint)
         work = Path(tempfile.mkdtemp(prefix=f".{root.name}.kiwi-", dir=root.parent))
         try:
-            stage = _Stage(self._sandbox, description_file.name, root.parent, work, log, cancel)
+            stage = _Preparation(self._sandbox, description_file.name, root.parent, work, log, cancel)
             stage.kiwi(description_file, profile, root)
             stage.shell(*finish(known, str(root)))
             stage.shell(["/bin/sh", "-c", _BUILDER, "builder", str(root)], {})
@@ -67,7 +67,7 @@ class KiwiRoots:
 
 
 @dataclass(frozen=True)
-class _Stage:
+class _Preparation:
     """The steps of one preparation, all with the machine's own programs; `place` is what they may write to, `file`
     the description's name in messages."""
 
@@ -107,10 +107,10 @@ class _Stage:
             environment={"PATH": _PATH, "LC_ALL": "C.UTF-8", **_proxies(), **environment},
         )
         ended = self.sandbox.run(command, confinement, output=output, cancel=self.cancel)
-        if ended.ended_by is EndedBy.CANCEL:
+        if ended.ended_by is EndReason.CANCEL:
             raise Retryable("the preparation of the build root was canceled", code="canceled")
         if ended.status != 0:
-            raise verdict(self.file, bytes(said).decode(errors="replace"))
+            raise error_from_output(self.file, bytes(said).decode(errors="replace"))
 
 
 def _python() -> list[Bind]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from threading import Event
 
 from cloud_builder.adapters.process.packages import package_of
-from cloud_builder.adapters.sandbox.cgroups import Groups
+from cloud_builder.adapters.sandbox.cgroups import Cgroups
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.errors import CloudBuilderError
-from cloud_builder.planning.doctor import Place, Refusal
+from cloud_builder.planning.doctor import DirectoryFacts, ProbeError
 from cloud_builder.ports.sandbox import Confinement
 
 _NEEDED = ("git", "tar", "zstd", "rsync", "xz", "gpg", "gpgconf", "dpkg-deb", "dpkg-source", "mount")
@@ -40,12 +40,12 @@ def missing_programs() -> tuple[tuple[str, str, bool], ...]:
     return tuple((program, package_of(program), must) for program, must in wanted if shutil.which(program) is None)
 
 
-def kiwi() -> Refusal | None:
+def kiwi() -> ProbeError | None:
     """Whether it can be found; loading it would take a second."""
-    return None if importlib.util.find_spec("kiwi") else Refusal("it is not in this Python environment")
+    return None if importlib.util.find_spec("kiwi") else ProbeError("it is not in this Python environment")
 
 
-def trial(work: Path) -> Refusal | None:
+def trial(work: Path) -> ProbeError | None:
     """Runs nothing in a root of nothing: namespaces, ids, overlay, /proc and all, on the file system of builds."""
     try:
         with tempfile.TemporaryDirectory(prefix=".cb-doctor-", dir=existing(work)) as directory:
@@ -55,9 +55,9 @@ def trial(work: Path) -> Refusal | None:
             sandbox = NamespaceSandbox(Path(directory) / "work")
             sandbox.run(["/bin/true"], confinement, output=lambda _: None, cancel=Event())
     except CloudBuilderError as refused:
-        return Refusal(refused.message, refused.hint)
+        return ProbeError(refused.message, refused.hint)
     except OSError as cause:
-        return Refusal(f"a trial at {work} was not possible: {cause.strerror}", f"make {existing(work)} writable")
+        return ProbeError(f"a trial at {work} was not possible: {cause.strerror}", f"make {existing(work)} writable")
     return None
 
 
@@ -65,23 +65,23 @@ def seccomp() -> bool:
     return Path("/proc/sys/kernel/seccomp/actions_avail").exists()
 
 
-def delegated(groups: Groups | None = None) -> frozenset[str]:
+def delegated(groups: Cgroups | None = None) -> frozenset[str]:
     """Controllers of the cgroup v2 that is ours to divide; empty: there is none. Divides it, as a runner would: what
     root may write to is not always its own, and what is its own may have others in it."""
-    base = (groups or Groups()).base()
+    base = (groups or Cgroups()).base()
     try:
         return frozenset((base / "cgroup.subtree_control").read_text(encoding="ascii").split()) if base else frozenset()
     except OSError:
         return frozenset()
 
 
-def place(name: str, path: Path, setting: str, *, builds: bool = False) -> Place:
+def place(name: str, path: Path, setting: str, *, builds: bool = False) -> DirectoryFacts:
     there = existing(path)
     about = os.statvfs(there)
     kind, options = _mount_of(there)
     inodes = about.f_favail if about.f_files else None
     writable = os.access(there, os.W_OK | os.X_OK)
-    return Place(
+    return DirectoryFacts(
         name,
         str(there),
         kind,
@@ -99,13 +99,13 @@ def existing(path: Path) -> Path:
     return next((each for each in (path, *path.parents) if each.is_dir()), Path("/"))
 
 
-def port(host: str, number: int) -> Refusal | None:
+def port(host: str, number: int) -> ProbeError | None:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, number))
         except OSError as taken:
-            return Refusal(str(taken.strerror or taken))
+            return ProbeError(str(taken.strerror or taken))
     return None
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from cloud_builder.adapters import process
 from cloud_builder.errors import CloudBuilderError
-from cloud_builder.planning.doctor import Key
+from cloud_builder.planning.doctor import KeyFacts
 
 _TIMEOUT = 20.0
 _OTHERS = 0o077
 
 
-def key(home: Path, name: str) -> Key | None:
+def key(home: Path, name: str) -> KeyFacts | None:
     """None when there is none yet: the collector makes it at its first start."""
     try:
         secrets = sorted((home / "private-keys-v1.d").glob("*.key"))
@@ -21,16 +21,16 @@ def key(home: Path, name: str) -> Key | None:
             return None
         foreign = home.stat().st_uid != os.getuid()
         if foreign and os.getuid():
-            return Key(str(home), foreign=True)
+            return KeyFacts(str(home), foreign=True)
         opened = tuple(str(path) for path in (home, *secrets) if path.stat().st_mode & _OTHERS)
     except PermissionError:
-        return Key(str(home), foreign=True)
+        return KeyFacts(str(home), foreign=True)
     except OSError:
         return None
     try:
-        return Key(str(home), opened, foreign, _expires(home, name))
+        return KeyFacts(str(home), opened, foreign, _expires(home, name))
     except CloudBuilderError as cause:
-        return Key(str(home), opened, foreign, trouble=str(cause))
+        return KeyFacts(str(home), opened, foreign, trouble=str(cause))
 
 
 def _expires(home: Path, name: str) -> float:

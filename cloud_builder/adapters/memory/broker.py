@@ -12,7 +12,7 @@ from threading import Condition
 
 from cloud_builder.errors import Retryable
 from cloud_builder.model.topics import Topic
-from cloud_builder.ports.broker import Consumer, Outgoing, Partition, Producer, Record, number_of
+from cloud_builder.ports.broker import Consumer, OutgoingRecord, Partition, Producer, Record, partition_for
 
 
 class MemoryBroker:
@@ -70,16 +70,16 @@ class MemoryBroker:
                 "the broker in memory cannot be reached", code="broker-unreachable", hint="It was unplugged."
             )
 
-    def append(self, records: Sequence[Outgoing]) -> None:
+    def append(self, records: Sequence[OutgoingRecord]) -> None:
         self.reach()
         with self.changed:
             for record in records:
                 self._append(record)
             self.changed.notify_all()
 
-    def _append(self, record: Outgoing) -> None:
+    def _append(self, record: OutgoingRecord) -> None:
         self._make(record.topic, 1)
-        place = Partition(record.topic, number_of(record.key or b"", self._partitions[record.topic]))
+        place = Partition(record.topic, partition_for(record.key or b"", self._partitions[record.topic]))
         log = self.logs[place]
         log.append(Record(place, len(log), record.key, record.value, record.headers, self._clock()))
 
@@ -117,7 +117,7 @@ class _MemoryConsumer:
 
 
 class _Arrived:
-    def arrived(self) -> bool:
+    def is_done(self) -> bool:
         return True
 
     def wait(self, timeout: float) -> None: ...
@@ -127,14 +127,14 @@ class _MemoryProducer:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    def post(self, records: Sequence[Outgoing]) -> _Arrived:
+    def post(self, records: Sequence[OutgoingRecord]) -> _Arrived:
         self._broker.append(records)
         return _Arrived()
 
-    def send(self, records: Sequence[Outgoing], timeout: float) -> None:
+    def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
         self._broker.append(records)
 
-    def send_soon(self, record: Outgoing) -> None:
+    def send_best_effort(self, record: OutgoingRecord) -> None:
         try:
             self._broker.append([record])
         except Retryable:

@@ -12,11 +12,11 @@ from cloud_builder.errors import Retryable
 from cloud_builder.model.events import JobOffered
 from cloud_builder.model.topics import QUEUE
 from cloud_builder.ports.broker import Partition, Record
-from cloud_builder.ports.queue import Taken
+from cloud_builder.ports.queue import TakenOffer
 
 from .broker import MemoryBroker
 
-Place = tuple[str, int]
+Handle = tuple[str, int]
 """A topic and an offset in its one partition."""
 
 
@@ -27,13 +27,13 @@ class MemoryGroup:
         self.broker = broker
         self.read = read
         self._next: dict[str, int] = {}
-        self._returned: list[Place] = []
-        self._held: dict[Place, MemoryOfferQueue] = {}
+        self._returned: list[Handle] = []
+        self._held: dict[Handle, MemoryOfferQueue] = {}
 
-    def give(self, member: MemoryOfferQueue, topics: Sequence[str], most: int) -> list[Taken]:
+    def give(self, member: MemoryOfferQueue, topics: Sequence[str], most: int) -> list[TakenOffer]:
         """The oldest offers of these topics that nobody has."""
         with self.broker.changed:
-            found: list[Taken] = []
+            found: list[TakenOffer] = []
             for place in self._free(topics):
                 if len(found) >= most:
                     break
@@ -41,10 +41,10 @@ class MemoryGroup:
                 self._claimed(place)
                 if offer is not None:
                     self._held[place] = member
-                    found.append(Taken(offer, place))
+                    found.append(TakenOffer(offer, place))
             return found
 
-    def acknowledged(self, member: MemoryOfferQueue, place: Place) -> None:
+    def acknowledged(self, member: MemoryOfferQueue, place: Handle) -> None:
         if self._held.get(place) is member:
             del self._held[place]
 
@@ -55,7 +55,7 @@ class MemoryGroup:
             del self._held[place]
         self._returned = sorted({*self._returned, *back})
 
-    def _free(self, topics: Sequence[str]) -> list[Place]:
+    def _free(self, topics: Sequence[str]) -> list[Handle]:
         back = [place for place in self._returned if place[0] in topics]
         fresh = [
             (topic, offset)
@@ -64,7 +64,7 @@ class MemoryGroup:
         ]
         return back + fresh
 
-    def _claimed(self, place: Place) -> None:
+    def _claimed(self, place: Handle) -> None:
         if place in self._returned:
             self._returned.remove(place)
         else:
@@ -81,10 +81,10 @@ class MemoryOfferQueue:
         self._closed = False
 
     @property
-    def has_come(self) -> bool:
+    def has_offers(self) -> bool:
         return False
 
-    def take(self, most: int) -> list[Taken]:
+    def take(self, most: int) -> list[TakenOffer]:
         if self._closed or most <= 0:
             return []
         try:
@@ -93,9 +93,9 @@ class MemoryOfferQueue:
             return []
         return self._group.give(self, self._topics, most)
 
-    def acknowledge(self, taken: Iterable[Taken]) -> None:
+    def acknowledge(self, taken: Iterable[TakenOffer]) -> None:
         for one in taken:
-            self._group.acknowledged(self, one.place)  # type: ignore[arg-type]
+            self._group.acknowledged(self, one.handle)  # type: ignore[arg-type]
 
     def close(self) -> None:
         self._closed = True

@@ -7,7 +7,7 @@ import hashlib
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.ids import RepositoryName
-from cloud_builder.model.repository import Listing
+from cloud_builder.model.repository import SnapshotListing
 from cloud_builder.ports.store import ObjectStore
 
 
@@ -16,7 +16,7 @@ class MemoryRepositories:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self.snapshots: dict[RepositoryName, dict[str, Listing]] = {}
+        self.snapshots: dict[RepositoryName, dict[str, SnapshotListing]] = {}
         self._live: dict[RepositoryName, str] = {}
 
     def inspect(self, artifact: Artifact) -> BinaryPackage:
@@ -26,7 +26,7 @@ class MemoryRepositories:
             raise Permanent(f"{artifact.name} is no package", code="not-a-deb", hint="Build it again.")
         return BinaryPackage(name=words[0], version=words[1], architecture=words[2])
 
-    def publish(self, listing: Listing, *, at: float, after: str = "") -> str:
+    def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         for listed in listing.packages.values():
             for artifact in listed:
                 self._store.verify(artifact.sha256)

@@ -69,7 +69,7 @@ def run(
     argv = _argv(command)
     child = spawn(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, new_session=True)
     try:
-        with _watched(child, cancel):
+        with _cancelable(child, cancel):
             stdout, stderr = child.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as late:
         raise Retryable(f"{_shown(argv)}: not done after {timeout:g} s", code="timeout", hint=hint) from late
@@ -120,14 +120,14 @@ def spawn(
 
 
 @contextlib.contextmanager
-def _watched(child: subprocess.Popen[bytes], cancel: Event | None) -> Iterator[None]:
+def _cancelable(child: subprocess.Popen[bytes], cancel: Event | None) -> Iterator[None]:
     """Kills the child's process group as soon as `cancel` is set. By a thread of its own: what is sent to a program
     cannot be sent in pieces by subprocess."""
     if cancel is None:
         yield
         return
     done = Event()
-    watcher = Thread(target=_kill_when, args=(child, cancel, done), daemon=True)
+    watcher = Thread(target=_kill_on_cancel, args=(child, cancel, done), daemon=True)
     watcher.start()
     try:
         yield
@@ -136,7 +136,7 @@ def _watched(child: subprocess.Popen[bytes], cancel: Event | None) -> Iterator[N
         watcher.join()
 
 
-def _kill_when(child: subprocess.Popen[bytes], cancel: Event, done: Event) -> None:
+def _kill_on_cancel(child: subprocess.Popen[bytes], cancel: Event, done: Event) -> None:
     while not cancel.is_set():
         if done.wait(_LOOK):
             return

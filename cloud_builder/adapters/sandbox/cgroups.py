@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloud_builder.model.limits import Limits
-from cloud_builder.ports.sandbox import EndedBy
+from cloud_builder.ports.sandbox import EndReason
 
 MOUNT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
@@ -35,7 +35,7 @@ _PERIOD = 100_000
 
 
 @dataclass(frozen=True)
-class Group:
+class RunCgroup:
     """Of one run. `path` is its directory."""
 
     path: Path
@@ -45,11 +45,11 @@ class Group:
         with contextlib.suppress(ProcessLookupError):
             _write(self.path / "cgroup.procs", str(pid))
 
-    def reached(self) -> EndedBy | None:
+    def reached(self) -> EndReason | None:
         """The limit at which the kernel has killed one of its processes, or refused it one."""
         if self._count("memory.events", "oom_kill"):
-            return EndedBy.MEMORY
-        return EndedBy.PROCESSES if self._count("pids.events", "max") else None
+            return EndReason.MEMORY
+        return EndReason.PROCESSES if self._count("pids.events", "max") else None
 
     def _count(self, file: str, key: str) -> int:
         try:
@@ -59,7 +59,7 @@ class Group:
         return next((int(line.split()[1]) for line in lines if line.split()[0] == key), 0)
 
 
-class Groups:
+class Cgroups:
     """Thread-safe. `mount` and `own` are the kernel's, but for tests."""
 
     def __init__(self, mount: Path = MOUNT, own: Path = _OWN) -> None:
@@ -77,13 +77,13 @@ class Groups:
             return self._base
 
     @contextlib.contextmanager
-    def one(self, name: str, limits: Limits | None) -> Iterator[Group | None]:
+    def one(self, name: str, limits: Limits | None) -> Iterator[RunCgroup | None]:
         """A group for one run with its limits, gone at the end; None where there are no groups."""
         base = self.base()
         if base is None or limits is None:
             yield None
             return
-        group = Group(base / f"{_PREFIX}{name}")
+        group = RunCgroup(base / f"{_PREFIX}{name}")
         group.path.mkdir()
         try:
             for file, value in _settings(limits, cpu="cpu" in _words(base / "cgroup.subtree_control")).items():

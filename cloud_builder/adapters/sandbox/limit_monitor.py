@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cloud_builder.model.limits import Limits
-from cloud_builder.ports.sandbox import EndedBy
+from cloud_builder.ports.sandbox import EndReason
 
 _MEASURE_AFTER = 2.0
 """Seconds between two measurements of the disk at least."""
@@ -20,7 +20,7 @@ _LITTLE_SHARED = 16 * 1024 * 1024
 
 
 @dataclass
-class Watch:
+class LimitMonitor:
     """`now` of every call: seconds of one steady clock. `free`: bytes free on the file system of the changes.
 
     `shared_at_start`: bytes of memory in files and segments on the whole machine."""
@@ -36,13 +36,13 @@ class Watch:
     _last_shared: float = field(init=False)
     _shared: int = field(init=False, default=0)
     _shared_growth: int = field(init=False, default=0)
-    _verdict: EndedBy | None = field(init=False, default=None)
+    _verdict: EndReason | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._last_output = self._last_measured = self._last_shared = self.started
 
     @property
-    def verdict(self) -> EndedBy | None:
+    def exceeded(self) -> EndReason | None:
         """The limit that was reached first."""
         return self._verdict
 
@@ -50,13 +50,13 @@ class Watch:
         self._last_output = now
         self.logged += size
         if self.limits and self.logged > self.limits.log:
-            self._say(EndedBy.LOG)
+            self._say(EndReason.LOG)
 
     def memory(self, used: int) -> None:
         total = used + self._shared
         self.peak_memory = max(self.peak_memory, total)
         if self.limits and total > self.limits.memory:
-            self._say(EndedBy.MEMORY)
+            self._say(EndReason.MEMORY)
 
     def shared(self, used: int) -> None:
         """Memory in files and segments; counts with all samples of `memory` until it is measured again.
@@ -66,17 +66,17 @@ class Watch:
 
     def processes(self, tasks: int) -> None:
         if self.limits and tasks > self.limits.processes:
-            self._say(EndedBy.PROCESSES)
+            self._say(EndReason.PROCESSES)
 
     def disk(self, used: int) -> None:
         if self.limits and used > self.limits.disk:
-            self._say(EndedBy.DISK)
+            self._say(EndReason.DISK)
 
     def clock(self, now: float) -> None:
         if self.limits and now - self.started > self.limits.time:
-            self._say(EndedBy.TIME)
+            self._say(EndReason.TIME)
         if self.limits and now - self._last_output > self.limits.silence:
-            self._say(EndedBy.SILENCE)
+            self._say(EndReason.SILENCE)
 
     def wants_disk(self, now: float, free: int) -> bool:
         """True when the changes are to be measured now: free space alone cannot tell whose the use is."""
@@ -99,5 +99,5 @@ class Watch:
             self._last_shared = now
         return due
 
-    def _say(self, limit: EndedBy) -> None:
+    def _say(self, limit: EndReason) -> None:
         self._verdict = self._verdict or limit

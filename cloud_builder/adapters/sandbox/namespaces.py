@@ -18,13 +18,13 @@ from threading import Event
 
 from cloud_builder.adapters.process.packages import package_of
 from cloud_builder.errors import Retryable
-from cloud_builder.ports.sandbox import Bind, Confinement, Ended, EndedBy
+from cloud_builder.ports.sandbox import Bind, Confinement, EndReason, RunResult
 
 from . import idmap, scratch
-from .cgroups import Groups
+from .cgroups import Cgroups
 from .host_errors import no_program
 from .stage.spec import Spec
-from .stage_session import Conversation
+from .stage_session import StageSession
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAR = ("tar", "--numeric-owner", "--xattrs", "--xattrs-include=*")
@@ -38,10 +38,10 @@ _SAID = 4000
 class NamespaceSandbox:
     """Thread-safe. `work`: where thrown-away changes lie while a run lasts; default: /var/tmp/cloud-builder-<uid>."""
 
-    def __init__(self, work: Path | None = None, groups: Groups | None = None) -> None:
+    def __init__(self, work: Path | None = None, groups: Cgroups | None = None) -> None:
         self._work = work or scratch.default_place()
         self._turn = count()
-        self._groups = groups or Groups()
+        self._groups = groups or Cgroups()
 
     def run(
         self,
@@ -51,7 +51,7 @@ class NamespaceSandbox:
         output: Callable[[bytes], None],
         cancel: Event,
         stdin: int | None = None,
-    ) -> Ended:
+    ) -> RunResult:
         ids = idmap.of_this_user()
         limits = confinement.limits
         with (
@@ -59,7 +59,7 @@ class NamespaceSandbox:
             self._groups.one(side.name.lstrip("."), limits) as group,
         ):
             spec = self._spec(command, confinement, side, terminal=stdin == 0)
-            return Conversation(spec, ids, limits, group, output).hold(cancel, stdin)
+            return StageSession(spec, ids, limits, group, output).hold(cancel, stdin)
 
     def remove(self, path: Path) -> None:
         """Tried again: what was killed a moment ago may still have written into it. On a disk without room for the
@@ -146,7 +146,7 @@ class NamespaceSandbox:
         said = bytearray()
         binds = tuple(Bind(path.absolute(), str(path.absolute()), writable=True) for path in writable)
         ended = self.run(command, Confinement(binds=binds), output=said.extend, cancel=cancel or Event())
-        if ended.ended_by is EndedBy.CANCEL:
+        if ended.ended_by is EndReason.CANCEL:
             raise Retryable(f"{command[0]}: was canceled", code="canceled")
         if ended.status != 0:
             told = bytes(said[-_SAID:]).decode(errors="replace").strip()

@@ -16,14 +16,14 @@ _NO_ROOM, _NO_FILES = 4 * 1024 * 1024, 64
 
 
 @dataclass(frozen=True)
-class Use:
+class ResourceUsage:
     """`memory`: bytes that no file backs. `tasks`: processes and their threads."""
 
     memory: int
     tasks: int
 
 
-def of_tree(pid: int) -> Use:
+def of_tree(pid: int) -> ResourceUsage:
     """Of a process and all its descendants; `tasks` without the process itself."""
     memory, tasks, left = 0, -1, [pid]
     while left:
@@ -36,7 +36,7 @@ def of_tree(pid: int) -> Use:
                 left += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
         except (OSError, ValueError):
             continue
-    return Use(memory, max(tasks, 0))
+    return ResourceUsage(memory, max(tasks, 0))
 
 
 def shared_memory() -> int:

@@ -20,14 +20,14 @@ from threading import Event
 import cloud_builder
 from cloud_builder.adapters.process import DEVNULL, Popen, spawn
 from cloud_builder.model.limits import Limits
-from cloud_builder.ports.sandbox import Ended, EndedBy
+from cloud_builder.ports.sandbox import EndReason, RunResult
 
 from . import resource_usage
-from .cgroups import Group
+from .cgroups import RunCgroup
 from .host_errors import killed_from_outside, refused
 from .idmap import IdMap
-from .limit_monitor import Watch
-from .stage.spec import DISK, KILL, MAPPED, SHARED, Said, Spec
+from .limit_monitor import LimitMonitor
+from .stage.spec import DISK, KILL, MAPPED, SHARED, Spec, StageMessage
 
 _TICK = 0.1
 """Seconds: how soon a cancel is noticed."""
@@ -41,17 +41,17 @@ _START = (
 _OURS = Path(cloud_builder.__file__).parent.parent
 
 
-class Conversation:
+class StageSession:
     """`hold` is called once and returns when nothing of the run is left."""
 
     def __init__(
-        self, spec: Spec, ids: IdMap, limits: Limits | None, group: Group | None, output: Callable[[bytes], None]
+        self, spec: Spec, ids: IdMap, limits: Limits | None, group: RunCgroup | None, output: Callable[[bytes], None]
     ) -> None:
         self._spec, self._ids, self._group, self._output = spec, ids, group, output
         self._place = Path(spec["side"]).parent
         self._crowded = False
         started = time.monotonic()
-        self._watch = Watch(limits, started, self._free(), resource_usage.shared_memory())
+        self._watch = LimitMonitor(limits, started, self._free(), resource_usage.shared_memory())
         self._killed_before = resource_usage.out_of_memory_kills()
         self._sampled = started
         self._stage = self._init = 0
@@ -60,9 +60,9 @@ class Conversation:
         self._rss = 0
         self._refusal: tuple[str, int] | None = None
         self._unread = b""
-        self._ended_by: EndedBy | None = None
+        self._ended_by: EndReason | None = None
 
-    def hold(self, cancel: Event, stdin: int | None) -> Ended:
+    def hold(self, cancel: Event, stdin: int | None) -> RunResult:
         self._ours, theirs = socket.socketpair()
         self._pipe, write = os.pipe()
         terminal = self._spec["terminal"]
@@ -73,7 +73,7 @@ class Conversation:
             os.close(write)
         self._stage = child.pid
         try:
-            self._talk(cancel)
+            self._exchange(cancel)
         finally:
             self._ours.close()
             child.wait()
@@ -93,7 +93,7 @@ class Conversation:
             env={},
         )
 
-    def _talk(self, cancel: Event) -> None:
+    def _exchange(self, cancel: Event) -> None:
         """Until both streams have ended. The stage joins the group while its interpreter starts: that is slow."""
         if self._group:
             self._group.add(self._stage)
@@ -105,17 +105,17 @@ class Conversation:
                 for key, _ in streams.select(_TICK):
                     if not key.data():
                         streams.unregister(key.fileobj)
-                self._look(cancel)
+                self._sample_usage(cancel)
 
-    def _look(self, cancel: Event) -> None:
+    def _sample_usage(self, cancel: Event) -> None:
         if self._ended_by is None and cancel.is_set():
-            self._end(EndedBy.CANCEL)
+            self._end(EndReason.CANCEL)
         now = time.monotonic()
         if now - self._sampled >= _SAMPLE and self._init:
             self._sample(now)
             self._sampled = time.monotonic()
-        if self._watch.verdict and self._ended_by is None:
-            self._end(self._watch.verdict)
+        if self._watch.exceeded and self._ended_by is None:
+            self._end(self._watch.exceeded)
 
     def _sample(self, now: float) -> None:
         used = resource_usage.of_tree(self._init)
@@ -134,7 +134,7 @@ class Conversation:
         piece = os.read(self._pipe, _PIECE)
         if piece:
             self._watch.output(time.monotonic(), len(piece))
-            if self._watch.verdict is not EndedBy.LOG:
+            if self._watch.exceeded is not EndReason.LOG:
                 self._output(piece)
         return bool(piece)
 
@@ -142,10 +142,10 @@ class Conversation:
         piece = self._receive()
         *lines, self._unread = (self._unread + piece).split(b"\n")
         for line in lines:
-            self._hear(json.loads(line))
+            self._on_message(json.loads(line))
         return bool(piece)
 
-    def _hear(self, said: Said) -> None:
+    def _on_message(self, said: StageMessage) -> None:
         if said.get("unshared"):
             self._ids.apply(self._stage)
             self._send(MAPPED)
@@ -160,25 +160,25 @@ class Conversation:
         if "error" in said:
             self._refusal = (said["error"], said["errno"])
 
-    def _end(self, why: EndedBy) -> None:
+    def _end(self, why: EndReason) -> None:
         self._ended_by = why
         self._send(KILL)
 
-    def _ended(self) -> Ended:
+    def _ended(self) -> RunResult:
         seconds = time.monotonic() - self._watch.started
         peak = max(self._watch.peak_memory, self._rss)
         reached = self._ended_by
         if self._status != 0:  # Else it succeeded in spite of what it reached.
-            reached = reached or (self._group and self._group.reached()) or self._watch.verdict
+            reached = reached or (self._group and self._group.reached()) or self._watch.exceeded
         if reached is not None:
-            return Ended(-signal.SIGKILL, reached, seconds, peak)
+            return RunResult(-signal.SIGKILL, reached, seconds, peak)
         if self._refusal is not None:
             raise refused(*self._refusal)
         if self._status is None:
             raise killed_from_outside()
         starved = resource_usage.out_of_memory_kills() > self._killed_before
         crowded = self._crowded or resource_usage.is_full(self._place)
-        return Ended(self._status, EndedBy.ITSELF, seconds, peak, starved, crowded)
+        return RunResult(self._status, EndReason.ITSELF, seconds, peak, starved, crowded)
 
     def _send(self, order: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -25,7 +25,7 @@ from . import package
 VERSION = "1.0"
 
 
-class PretendBuilder:
+class SimulatedBuilder:
     """ports.builder.Builder. `work`: a directory of this runner alone; `seconds`: how long each build takes."""
 
     def __init__(self, store: ObjectStore, work: Path, seconds: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cloud_builder.errors import Retryable
 
 
-def copy(state: Path, to: Path) -> None:
+def backup(state: Path, to: Path) -> None:
     """Writers are not held up: they append to the log while the copy reads what was committed before it began.
 
     Retryable when the file cannot be read or there is no room."""

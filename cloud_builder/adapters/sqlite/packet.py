@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from io import BytesIO
 
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import OutgoingRecord
 
 _PROTOCOL = 5
 _FIXED = 3
@@ -26,18 +26,18 @@ class _Plain(pickle.Unpickler):
         raise pickle.UnpicklingError(f"a packet of the outbox names {module}.{name}")
 
 
-def pack(records: Sequence[Outgoing]) -> bytes:
+def pack(records: Sequence[OutgoingRecord]) -> bytes:
     return pickle.dumps([tuple(record) for record in records], _PROTOCOL)
 
 
-def unpack(packet: bytes) -> list[Outgoing]:
-    return [Outgoing(*record) for record in _Plain(BytesIO(packet)).load()]
+def unpack(packet: bytes) -> list[OutgoingRecord]:
+    return [OutgoingRecord(*record) for record in _Plain(BytesIO(packet)).load()]
 
 
 def packet_1(topic: str, key: bytes | None, value: bytes, headers: str) -> bytes:
     """A packet with the one record of a row of state version 1."""
     pairs = tuple((name, content.encode("latin-1")) for name, content in json.loads(headers))
-    return pack([Outgoing(topic, key, value, pairs)])
+    return pack([OutgoingRecord(topic, key, value, pairs)])
 
 
 def packet_2(packet: bytes) -> bytes:
@@ -60,10 +60,10 @@ def packet_2(packet: bytes) -> bytes:
     return pack(found)
 
 
-def _record_2(parts: Sequence[bytes]) -> Outgoing:
+def _record_2(parts: Sequence[bytes]) -> OutgoingRecord:
     topic, key, value = parts[:_FIXED]
     headers = zip(parts[_FIXED::2], parts[_FIXED + 1 :: 2], strict=True)
-    return Outgoing(
+    return OutgoingRecord(
         topic.decode(),
         key[1:] if key else None,
         None if key.startswith(_TOMBSTONE) else value,

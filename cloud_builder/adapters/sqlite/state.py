@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cloud_builder.errors import Rejected, Retryable
-from cloud_builder.model.frozen import Dumped
-from cloud_builder.ports.broker import Outgoing, Partition
-from cloud_builder.ports.state import LOOSE, Document, Put
+from cloud_builder.model.frozen import CachedJson
+from cloud_builder.ports.broker import OutgoingRecord, Partition
+from cloud_builder.ports.state import UNINDEXED, Document, Put
 
 from .lock import Lock
 from .packet import pack, unpack
@@ -101,11 +101,11 @@ class SqliteState:
     # --- documents --------------------------------------------------------------------------------------------
 
     def get(self, collection: str, key: str) -> Document | None:
-        found = self._db.execute(_GET[collection.startswith(LOOSE)], (collection, key)).fetchone()
+        found = self._db.execute(_GET[collection.startswith(UNINDEXED)], (collection, key)).fetchone()
         return None if found is None else json.loads(found[0])
 
     def put(
-        self, collection: str, key: str, body: Document | Dumped[Any], *, parent: str = "", rank: float = 0.0
+        self, collection: str, key: str, body: Document | CachedJson[Any], *, parent: str = "", rank: float = 0.0
     ) -> None:
         self.put_all([Put(collection, key, body, parent, rank)])
 
@@ -113,19 +113,19 @@ class SqliteState:
         placed: list[tuple[str, str, str, float, str]] = []
         loose: list[tuple[str, str, str]] = []
         for collection, key, body, parent, rank in documents:
-            if collection.startswith(LOOSE):
+            if collection.startswith(UNINDEXED):
                 loose.append((collection, key, _json(body)))
             else:
                 placed.append((collection, key, parent, rank, _json(body)))
         self._db.executemany(_PUT, placed)
         self._db.executemany(_PUT_LOOSE, loose)
 
-    def placed(self, collection: str, key: str) -> Put | None:
-        found = self._db.execute(_GET[collection.startswith(LOOSE)], (collection, key)).fetchone()
+    def get_with_index(self, collection: str, key: str) -> Put | None:
+        found = self._db.execute(_GET[collection.startswith(UNINDEXED)], (collection, key)).fetchone()
         return None if found is None else Put(collection, key, json.loads(found[0]), found[1], found[2])
 
     def delete(self, collection: str, key: str) -> None:
-        table = "loose" if collection.startswith(LOOSE) else "document"
+        table = "loose" if collection.startswith(UNINDEXED) else "document"
         self._db.execute(f"DELETE FROM {table} WHERE collection = ? AND key = ?", (collection, key))
 
     def find(
@@ -162,7 +162,7 @@ class SqliteState:
         asked = "SELECT seen.id FROM json_each(?) AS asked CROSS JOIN seen ON seen.id = asked.value"
         return {event_id for (event_id,) in self._db.execute(asked, (_dump(list(event_ids)),))}
 
-    def seen_like(self, prefix: str) -> set[str]:
+    def seen_with_prefix(self, prefix: str) -> set[str]:
         asked = "SELECT id FROM seen WHERE id BETWEEN ? AND ?"
         return {event_id for (event_id,) in self._db.execute(asked, (prefix, f"{prefix}\U0010ffff"))}
 
@@ -192,11 +192,11 @@ class SqliteState:
 
     # --- outbox -----------------------------------------------------------------------------------------------
 
-    def outbox_add(self, records: Sequence[Outgoing]) -> int:
+    def outbox_add(self, records: Sequence[OutgoingRecord]) -> int:
         added = self._db.execute("INSERT INTO outbox (packet) VALUES (?)", (pack(records),))
         return int(added.lastrowid or 0)
 
-    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Sequence[Outgoing]]]:
+    def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Sequence[OutgoingRecord]]]:
         rows = self._db.execute(
             "SELECT number, packet FROM outbox WHERE number > ? ORDER BY number LIMIT ?", (after, most)
         ).fetchall()
@@ -212,5 +212,5 @@ def _where(collection: str, parent: str | None) -> tuple[str, list[Any]]:
     return "collection = ? AND parent = ?", [collection, parent]
 
 
-def _json(body: Document | Dumped[Any]) -> str:
-    return body.json if isinstance(body, Dumped) else _dump(body)
+def _json(body: Document | CachedJson[Any]) -> str:
+    return body.json if isinstance(body, CachedJson) else _dump(body)

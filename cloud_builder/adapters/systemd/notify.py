@@ -12,16 +12,16 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
-from cloud_builder.ports.health import Pulse, Unwatched
+from cloud_builder.ports.health import HealthReporter, NullReporter
 
 _LONGEST_STATUS = 200
 
 
-def of_environment(environ: Mapping[str, str]) -> Pulse:
+def of_environment(environ: Mapping[str, str]) -> HealthReporter:
     """What systemd asked for when it started us; without systemd nobody is told."""
     address = environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
-        return Unwatched()
+        return NullReporter()
     return Notifier(address, watchdog_of(environ))
 
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, RepositoryName, SourceName, UnitPath
-from cloud_builder.model.repository import Holding, Slot
-from cloud_builder.ports.mesh import Work
+from cloud_builder.model.repository import RepositoryEntry, UnitTarget
+from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
 RECENT = 500
 """Answers that are remembered of each repository, to be told again when the broker has lost its memory."""
 
 
-class Shelf(Lenient):
+class ManagedRepository(LenientModel):
     """A repository. `stale`: what it holds may differ from the snapshot, which is what was announced last.
 
     `architectures` ever published: they keep an index, so that no machine that follows the repository gets an error."""
@@ -34,53 +34,53 @@ class Shelf(Lenient):
     stale: bool = True
 
 
-class Shelves:
+class RepositoryStore:
     """`contents`: by repository and slot. `waiting`: jobs to be answered, with the slot they fill."""
 
     def __init__(self, state: Documents) -> None:
-        self.known: dict[RepositoryName, Shelf] = {}
-        self.contents: dict[RepositoryName, dict[Slot, Holding]] = defaultdict(dict)
-        self.waiting: dict[RepositoryName, dict[JobId, Slot]] = defaultdict(dict)
+        self.known: dict[RepositoryName, ManagedRepository] = {}
+        self.contents: dict[RepositoryName, dict[UnitTarget, RepositoryEntry]] = defaultdict(dict)
+        self.pending_jobs: dict[RepositoryName, dict[JobId, UnitTarget]] = defaultdict(dict)
         for _, body in state.find("shelf"):
-            shelf = Shelf.model_validate(body)
+            shelf = ManagedRepository.model_validate(body)
             self.known[shelf.repository] = shelf
             for _, held in state.find("holding", parent=shelf.repository):
-                holding = Holding.model_validate(held)
+                holding = RepositoryEntry.model_validate(held)
                 self.contents[shelf.repository][holding.slot] = holding
             for job, slot in state.find("waiting", parent=shelf.repository):
-                self.waiting[shelf.repository][JobId(job)] = UnitPath(slot["unit"]), slot["target"]
+                self.pending_jobs[shelf.repository][JobId(job)] = UnitPath(slot["unit"]), slot["target"]
 
-    def save(self, work: Work, shelf: Shelf) -> None:
+    def save(self, work: UnitOfWork, shelf: ManagedRepository) -> None:
         self.known[shelf.repository] = shelf
-        work.state.put("shelf", shelf.repository, shelf.model_dump(mode="json"))
+        work.documents.put("shelf", shelf.repository, shelf.model_dump(mode="json"))
 
-    def hold(self, work: Work, name: RepositoryName, holding: Holding) -> None:
+    def put_entry(self, work: UnitOfWork, name: RepositoryName, holding: RepositoryEntry) -> None:
         self.contents[name][holding.slot] = holding
-        work.state.put("holding", _key(name, holding.slot), holding.model_dump(mode="json"), parent=name)
+        work.documents.put("holding", _key(name, holding.slot), holding.model_dump(mode="json"), parent=name)
 
-    def drop(self, work: Work, name: RepositoryName, slots: Collection[Slot]) -> None:
+    def remove_entries(self, work: UnitOfWork, name: RepositoryName, slots: Collection[UnitTarget]) -> None:
         for slot in slots:
             del self.contents[name][slot]
-            work.state.delete("holding", _key(name, slot))
+            work.documents.delete("holding", _key(name, slot))
 
-    def wait(self, work: Work, name: RepositoryName, job: JobId, slot: Slot) -> None:
-        self.waiting[name][job] = slot
-        work.state.put("waiting", job, {"unit": slot[0], "target": slot[1]}, parent=name, rank=work.now)
+    def add_pending(self, work: UnitOfWork, name: RepositoryName, job: JobId, slot: UnitTarget) -> None:
+        self.pending_jobs[name][job] = slot
+        work.documents.put("waiting", job, {"unit": slot[0], "target": slot[1]}, parent=name, rank=work.now)
 
-    def answered(self, work: Work, name: RepositoryName, jobs: Collection[JobId], *, well: bool) -> None:
+    def mark_answered(self, work: UnitOfWork, name: RepositoryName, jobs: Collection[JobId], *, well: bool) -> None:
         for job in jobs:
-            self.waiting[name].pop(job, None)
-            work.state.delete("waiting", job)
+            self.pending_jobs[name].pop(job, None)
+            work.documents.delete("waiting", job)
             if well:
-                work.state.put("answered", job, {}, parent=name, rank=work.now)
-        if well and (surplus := work.state.count("answered", parent=name) - RECENT) > 0:
-            for oldest, _ in list(work.state.find("answered", parent=name, most=surplus)):
-                work.state.delete("answered", oldest)
+                work.documents.put("answered", job, {}, parent=name, rank=work.now)
+        if well and (surplus := work.documents.count("answered", parent=name) - RECENT) > 0:
+            for oldest, _ in list(work.documents.find("answered", parent=name, most=surplus)):
+                work.documents.delete("answered", oldest)
 
-    def recent(self, work: Work, name: RepositoryName) -> tuple[JobId, ...]:
+    def recent_answers(self, work: UnitOfWork, name: RepositoryName) -> tuple[JobId, ...]:
         """Jobs that were answered well, the newest first."""
-        return tuple(JobId(job) for job, _ in work.state.find("answered", parent=name, newest=True, most=RECENT))
+        return tuple(JobId(job) for job, _ in work.documents.find("answered", parent=name, newest=True, most=RECENT))
 
 
-def _key(name: RepositoryName, slot: Slot) -> str:
+def _key(name: RepositoryName, slot: UnitTarget) -> str:
     return f"{name} {slot[0]} {slot[1]}"

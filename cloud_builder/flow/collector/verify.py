@@ -6,14 +6,14 @@ from __future__ import annotations
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import JobFinished
 from cloud_builder.model.ids import Digest
-from cloud_builder.model.repository import Holding
+from cloud_builder.model.repository import RepositoryEntry
 from cloud_builder.ports.repository import RepositoryWriter
 from cloud_builder.ports.store import ObjectStore
 
 
 def verified(
-    job: JobFinished, store: ObjectStore, repositories: RepositoryWriter, known: Holding | None = None
-) -> Holding:
+    job: JobFinished, store: ObjectStore, repositories: RepositoryWriter, known: RepositoryEntry | None = None
+) -> RepositoryEntry:
     """What the verdict gives to its repository. Reads every object whole; of a job that was not built anew, and whose
     packages are what `known` holds, only looks whether they are there: a push to a library may have thousands.
 
@@ -25,7 +25,7 @@ def verified(
         return known.model_copy(update={"sequence": job.sequence, "job_id": job.job_id})
     for artifact in files:
         store.verify(artifact.sha256)
-    return Holding(
+    return RepositoryEntry(
         unit=job.unit,
         target=job.target.name,
         arch=job.target.arch,

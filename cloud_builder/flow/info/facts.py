@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud_builder.model.ids import JobId, RequestId, SourceName, TreeId, UnitPath
-from cloud_builder.model.inputs import Used
+from cloud_builder.model.inputs import UsedArtifact
 from cloud_builder.model.outcome import JobState
-from cloud_builder.planning.schedule.queue import Rules
-from cloud_builder.planning.why import Attempt, Job, Past, Pushed, Request, Runner
+from cloud_builder.planning.schedule.queue import QueuePolicy
+from cloud_builder.planning.why import AttemptFacts, JobFacts, PastBuild, PushedChanges, RequestFacts, RunnerFacts
 from cloud_builder.ports.state import Document, Documents
 
 from . import history, views
@@ -18,69 +18,69 @@ MOST_QUEUED = 5000
 """So many of the longest waiting are looked at."""
 
 
-class Facts:
+class DocumentFacts:
     """`rules`: by which the scheduler orders what waits."""
 
-    def __init__(self, state: Documents, now: float, rules: Rules) -> None:
+    def __init__(self, state: Documents, now: float, rules: QueuePolicy) -> None:
         self._state, self._now, self._rules = state, now, rules
-        self._jobs: dict[JobId, Job | None] = {}
-        self._requests: dict[RequestId, Request | None] = {}
-        self._good: dict[JobId, Past | None] = {}
-        self._runners: list[Runner] | None = None
-        self._queued: list[Job] | None = None
+        self._jobs: dict[JobId, JobFacts | None] = {}
+        self._requests: dict[RequestId, RequestFacts | None] = {}
+        self._good: dict[JobId, PastBuild | None] = {}
+        self._runners: list[RunnerFacts] | None = None
+        self._queued: list[JobFacts] | None = None
 
-    def job(self, job_id: JobId) -> Job | None:
+    def job(self, job_id: JobId) -> JobFacts | None:
         if job_id not in self._jobs:
             body = self._state.get("job", job_id)
             self._jobs[job_id] = job_of(body) if body else None
         return self._jobs[job_id]
 
-    def jobs_of(self, request_id: RequestId) -> Sequence[Job]:
+    def jobs_of(self, request_id: RequestId) -> Sequence[JobFacts]:
         found = [job_of(body) for _, body in self._state.find("job", parent=request_id)]
         self._jobs.update((job.job_id, job) for job in found)
         return sorted(found, key=lambda job: (len(job.job_id), job.job_id))
 
-    def request(self, request_id: RequestId) -> Request | None:
+    def request(self, request_id: RequestId) -> RequestFacts | None:
         if request_id not in self._requests:
             body = self._state.get("request", request_id)
             self._requests[request_id] = request_of(body) if body else None
         return self._requests[request_id]
 
-    def attempts(self, job_id: JobId) -> Sequence[Attempt]:
-        return [Attempt.model_validate(body) for _, body in self._state.find("attempt", parent=job_id)]
+    def attempts(self, job_id: JobId) -> Sequence[AttemptFacts]:
+        return [AttemptFacts.model_validate(body) for _, body in self._state.find("attempt", parent=job_id)]
 
-    def runners(self) -> Sequence[Runner]:
+    def runners(self) -> Sequence[RunnerFacts]:
         if self._runners is None:
-            self._runners = [Runner.model_validate(row) for _, row in views.runners(self._state, self._now)]
+            self._runners = [RunnerFacts.model_validate(row) for _, row in views.runners(self._state, self._now)]
         return self._runners
 
-    def rules(self) -> Rules:
+    def rules(self) -> QueuePolicy:
         return self._rules
 
-    def queued(self) -> Sequence[Job]:
+    def queued(self) -> Sequence[JobFacts]:
         if self._queued is None:
             keys = [key for key, _ in self._state.find("job-state", parent=JobState.QUEUED, most=MOST_QUEUED)]
             self._queued = [job for key in keys if (job := self.job(JobId(key))) is not None]
         return self._queued
 
-    def last_good(self, job: Job) -> Past | None:
+    def last_good(self, job: JobFacts) -> PastBuild | None:
         if job.job_id not in self._good:
             self._good[job.job_id] = history.last("past", job, self._state)
         return self._good[job.job_id]
 
-    def last_bad(self, job: Job) -> Past | None:
+    def last_bad(self, job: JobFacts) -> PastBuild | None:
         return history.last("past-bad", job, self._state)
 
-    def made(self, used: Used, target: str) -> Past | None:
+    def made(self, used: UsedArtifact, target: str) -> PastBuild | None:
         return history.made(used, target, self._state)
 
-    def pushed(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> Pushed | None:
+    def pushed(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> PushedChanges | None:
         return history.pushed(source, unit, before, after, self._state)
 
 
-def job_of(body: Document) -> Job:
-    return Job.model_validate({**body, "has_log": bool(body.get("log"))})
+def job_of(body: Document) -> JobFacts:
+    return JobFacts.model_validate({**body, "has_log": bool(body.get("log"))})
 
 
-def request_of(body: Document) -> Request:
-    return Request.model_validate({**body, "saved": (body.get("summary") or {}).get("saved", 0.0)})
+def request_of(body: Document) -> RequestFacts:
+    return RequestFacts.model_validate({**body, "saved": (body.get("summary") or {}).get("saved", 0.0)})

@@ -10,7 +10,7 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.nearest import nearest
 from cloud_builder.ports.state import Document, Documents
 
-LOOKED_AT = 5000
+MAX_SCANNED = 5000
 """So many of the newest are looked at for a beginning or a nearest name."""
 
 
@@ -48,7 +48,7 @@ def job_of(word: str, state: Documents) -> Document:
         raise _better(unknown, word, state) from None
 
 
-def thing(word: str, state: Documents) -> tuple[str, str]:
+def resolve_id(word: str, state: Documents) -> tuple[str, str]:
     """`("job" | "request", id)` for an id, a beginning or a unit's name."""
     for collection in ("job", "request"):
         if state.get(collection, word) is not None:
@@ -104,7 +104,7 @@ def _better(unknown: Rejected, word: str, state: Documents) -> Rejected:
 
 
 def newest_keys(collection: str, state: Documents) -> list[str]:
-    return [key for key, _ in islice(state.find(collection, newest=True, most=LOOKED_AT), LOOKED_AT)]
+    return [key for key, _ in islice(state.find(collection, newest=True, most=MAX_SCANNED), MAX_SCANNED)]
 
 
 def _newest_job_of_unit(word: str, state: Documents) -> Document | None:

@@ -14,39 +14,39 @@ from typing import Any
 from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.unit import Unit
-from cloud_builder.planning.graph.graph import Graph, Node, Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
 from cloud_builder.ports.state import Document, Documents
 
 from . import find, history
 from .pages import Row, page
 
 Args = dict[str, Any]
-Print = tuple[tuple[str, str, int], ...]
+Fingerprint = tuple[tuple[str, str, int], ...]
 """By which it is told whether a kept graph still holds: each source with its commit and number of units."""
 
 
 @dataclass
-class Atlas:
+class GraphCache:
     """The graph of the newest commits, made when it is asked for."""
 
-    made_of: Print | None = None
+    made_of: Fingerprint | None = None
     graph: Graph | None = None
 
     def of(self, state: Documents) -> Graph:
         now = tuple((key, str(body["revision"]), int(body["units"])) for key, body in state.find("source"))
         if self.graph is None or self.made_of != now:
-            self.graph, self.made_of = graph(_snapshots(state)), now
+            self.graph, self.made_of = build_graph(_snapshots(state)), now
         return self.graph
 
 
-def _snapshots(state: Documents) -> Iterator[Snapshot]:
+def _snapshots(state: Documents) -> Iterator[SourceSnapshot]:
     for key, source in state.find("source"):
         units = [Unit.model_validate(body) for _, body in state.find("unit", parent=key)]
         origin = Origin(str(source["url"]), Revision(str(source["revision"])))
-        yield Snapshot(SourceName(key), origin, units)
+        yield SourceSnapshot(SourceName(key), origin, units)
 
 
-def view(atlas: Atlas, state: Documents, args: Args) -> dict[str, Any]:
+def view(atlas: GraphCache, state: Documents, args: Args) -> dict[str, Any]:
     """A page of nodes `{"node", "source", "unit", "target", "needs", "state", "job_id"}`, with `total` of all that are
     meant and `roots`: the nodes of the unit that was asked for.
 
@@ -54,7 +54,11 @@ def view(atlas: Atlas, state: Documents, args: Args) -> dict[str, Any]:
     whole = atlas.of(state)
     roots = _roots(whole, args)
     reverse, depth = bool(args.get("reverse")), _number(args, "depth")
-    order = _nearest(whole, roots, reverse=reverse, depth=depth) if roots else whole.in_order(_narrowed(whole, args))
+    order = (
+        _nearest(whole, roots, reverse=reverse, depth=depth)
+        if roots
+        else whole.topological_order(_narrowed(whole, args))
+    )
     rows = _rows(whole, _behind(whole, order, str(args.get("after") or "")), set(order), state)
     found = page(rows, {"most": args.get("most")})
     return {**found, "total": len(order), "roots": [_key(whole.nodes[number]) for number in roots]}

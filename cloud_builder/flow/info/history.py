@@ -16,9 +16,9 @@ from typing import Any
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.ids import RequestId, SourceName, TreeId, UnitPath
-from cloud_builder.model.inputs import Used
+from cloud_builder.model.inputs import UsedArtifact
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning.why import Job, Past, Pushed
+from cloud_builder.planning.why import JobFacts, PastBuild, PushedChanges
 from cloud_builder.ports.state import Document, Documents
 
 _GOOD = (Outcome.SUCCESS, Outcome.REUSED)
@@ -26,7 +26,7 @@ KEPT = 10
 """Of each unit and target, good and bad ones apart; pushes of each unit, too."""
 
 
-def told(event: e.JobEvent, old: Document) -> Document:
+def carry_over(event: e.JobEvent, old: Document) -> Document:
     """What later events of the same job would wipe out, and `why` needs: what it builds with, when it could start."""
     if isinstance(event, e.JobBlocked):
         others = [job for job in event.waiting_for if not _is_other_request(job, event.request_id)]
@@ -66,7 +66,7 @@ def _number(job: str) -> int:
 # --- endings ----------------------------------------------------------------------------------------------------------
 
 
-def remember(body: Document, state: Documents) -> None:
+def record_result(body: Document, state: Documents) -> None:
     """The ending of a job, good or bad."""
     if body["state"] != JobState.FINISHED or not body.get("outcome"):
         return
@@ -107,23 +107,23 @@ def _name(file: Document) -> str:
     return str(package["name"] if package else file["name"])
 
 
-def last(collection: str, job: Job, state: Documents) -> Past | None:
+def last(collection: str, job: JobFacts, state: Documents) -> PastBuild | None:
     """The newest ending of the job's unit and target before this job could start; `collection`: past or past-bad."""
     place = _place(job.source, job.unit, job.target.name)
     for key, body in state.find(collection, parent=place, newest=True):
         if key != job.job_id and (not job.is_finished or body["at"] <= job.since):
-            return Past.model_validate(body)
+            return PastBuild.model_validate(body)
     return None
 
 
-def made(used: Used, target: str, state: Documents) -> Past | None:
+def made(used: UsedArtifact, target: str, state: Documents) -> PastBuild | None:
     """The first job that we know of which left this artifact behind."""
     if not used.unit:
         return None
     for _, body in state.find("past", parent=_place(used.source, used.unit, target)):
         if used.sha256 in body["files"].values():
             builder = state.get("past", body["built_by"])
-            return Past.model_validate(builder or body)
+            return PastBuild.model_validate(builder or body)
     return None
 
 
@@ -144,18 +144,18 @@ def revise(event: e.SourceRevised, state: Documents) -> None:
         _put("change", f"{place}@{event.revision}", body, place, state)
 
 
-def _put(collection: str, key: str, body: Document, place: str, state: Documents) -> None:
+def _put(collection: str, key: str, body: Document, unit_target_key: str, state: Documents) -> None:
     """By order of arrival: a push has no time of its own. The same push again keeps its place."""
     old = state.get(collection, key)
     if old is not None and old.get("revision") == body.get("revision"):
         return
-    newest = next(iter(state.find(collection, parent=place, newest=True, most=1)), None)
+    newest = next(iter(state.find(collection, parent=unit_target_key, newest=True, most=1)), None)
     rank = newest[1]["rank"] + 1 if newest else 0
-    state.put(collection, key, {**body, "rank": rank}, parent=place, rank=rank)
-    _forget(collection, place, state)
+    state.put(collection, key, {**body, "rank": rank}, parent=unit_target_key, rank=rank)
+    _forget(collection, unit_target_key, state)
 
 
-def pushed(source: SourceName, unit: UnitPath, before: TreeId, after: TreeId, state: Documents) -> Pushed | None:
+def pushed(source: SourceName, unit: UnitPath, before: TreeId, after: TreeId, state: Documents) -> PushedChanges | None:
     """All files that pushes changed on the way from one tree to the other, newest push first."""
     place, tree = f"{source}:{unit}", after
     files: dict[str, None] = {}
@@ -175,19 +175,19 @@ def pushed(source: SourceName, unit: UnitPath, before: TreeId, after: TreeId, st
         tree = step["before"]
     if revision is None:
         return None
-    return Pushed(revision=revision, files=tuple(files), more=more, complete=complete and tree == before)
+    return PushedChanges(revision=revision, files=tuple(files), more=more, complete=complete and tree == before)
 
 
-def forget(place: str, state: Documents) -> None:
+def forget(unit_target_key: str, state: Documents) -> None:
     """The unit `source:path` is gone."""
     for collection in ("tree", "change"):
-        for key in [key for key, _ in state.find(collection, parent=place)]:
+        for key in [key for key, _ in state.find(collection, parent=unit_target_key)]:
             state.delete(collection, key)
 
 
-def _forget(collection: str, place: str, state: Documents) -> None:
-    surplus = state.count(collection, parent=place) - KEPT
-    for key in [key for key, _ in state.find(collection, parent=place, most=surplus)] if surplus > 0 else []:
+def _forget(collection: str, unit_target_key: str, state: Documents) -> None:
+    surplus = state.count(collection, parent=unit_target_key) - KEPT
+    for key in [key for key, _ in state.find(collection, parent=unit_target_key, most=surplus)] if surplus > 0 else []:
         state.delete(collection, key)
 
 

@@ -14,11 +14,11 @@ from cloud_builder.model.events import LogAppended
 from cloud_builder.ports.state import Document, Documents
 
 LIVE = "live"
-KEPT = 2 * 1024 * 1024
+MAX_LOG_BYTES = 2 * 1024 * 1024
 """Bytes of live log a job."""
-CHUNK = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 """Bytes an answer."""
-LINE = 200
+MAX_LINE = 200
 """Characters of a last line."""
 
 
@@ -48,7 +48,7 @@ def append(event: LogAppended, state: Documents) -> None:
     newest = end > head["end"]
     line = (_last_line(event.text) if newest else "") or head["last_line"]
     kept = head["bytes"] + size
-    kept -= _shorten(event.job_id, kept - KEPT, state)
+    kept -= _shorten(event.job_id, kept - MAX_LOG_BYTES, state)
     body = {**head, "bytes": kept, "end": max(end, head["end"]), "last_line": line}
     state.put("log", event.job_id, body, parent=LIVE)
 
@@ -73,9 +73,9 @@ def read(job: str, attempt: int, offset: int, state: Documents) -> Chunk:
     start = position = begin
     size = 0
     for piece in _from(job, begin, state):
-        if size >= CHUNK - 4 or (parts and piece["offset"] > position):
+        if size >= CHUNK_BYTES - 4 or (parts and piece["offset"] > position):
             break
-        data = piece["text"].encode()[max(0, position - piece["offset"]) :][: CHUNK - size]
+        data = piece["text"].encode()[max(0, position - piece["offset"]) :][: CHUNK_BYTES - size]
         data = _whole_characters(data)
         start = start if parts else max(begin, piece["offset"])
         position = max(position, piece["offset"]) + len(data)
@@ -88,11 +88,11 @@ def _from(job: str, offset: int, state: Documents) -> list[Document]:
     """The pieces that end after `offset`. Ranks are offsets, so a step back finds the piece that `offset` is in."""
     found: list[Document] = []
     size = 0
-    for _, piece in state.find("log-piece", parent=job, after=max(-1.0, offset - KEPT)):
+    for _, piece in state.find("log-piece", parent=job, after=max(-1.0, offset - MAX_LOG_BYTES)):
         if piece["offset"] + piece["size"] > offset:
             found.append(piece)
             size += piece["size"]
-        if size > 2 * CHUNK:
+        if size > 2 * CHUNK_BYTES:
             break
     return found
 
@@ -122,7 +122,7 @@ def _whole_characters(data: bytes) -> bytes:
 
 def _last_line(text: str) -> str:
     lines = text.rstrip().splitlines()
-    return lines[-1].strip()[:LINE] if lines else ""
+    return lines[-1].strip()[:MAX_LINE] if lines else ""
 
 
 def _key(job: str, offset: int) -> str:

@@ -27,12 +27,12 @@ from cloud_builder.ports.state import Document, Documents
 
 from . import change_index, history, livelog
 
-RUNNER_KEPT = 86400.0
+RUNNER_RETENTION = 86400.0
 """A runner silent for so long is shown no more."""
-DEAD_KEPT = 1000
+MAX_DEAD_LETTERS = 1000
 
 
-def fold(payload: e.Payload, state: Documents) -> None:
+def apply_event(payload: e.Payload, state: Documents) -> None:
     """Puts what an event tells into the read model; events that it does not show are passed over."""
     if isinstance(payload, e.JobEvent):
         _job(payload, state)
@@ -41,7 +41,7 @@ def fold(payload: e.Payload, state: Documents) -> None:
 
 
 def forget_silent_runners(state: Documents, now: float) -> None:
-    silent = [key for key, runner in state.find("runner") if now - runner["at"] > RUNNER_KEPT]
+    silent = [key for key, runner in state.find("runner") if now - runner["at"] > RUNNER_RETENTION]
     for key in silent:
         state.delete("runner", key)
         state.delete("aside", key)
@@ -140,7 +140,7 @@ def _put_request(body: Document, state: Documents) -> None:
 
 def _job(event: e.JobEvent, state: Documents) -> None:
     old = state.get("job", event.job_id) or {}
-    body = {"first_at": event.at, **old, **event.model_dump(mode="json"), **history.told(event, old)}
+    body = {"first_at": event.at, **old, **event.model_dump(mode="json"), **history.carry_over(event, old)}
     if not old:
         history.note_newest(body, state)
     if isinstance(event, e.JobRunning):
@@ -162,7 +162,7 @@ def _put_job(old: Document, body: Document, state: Documents) -> None:
     job, at = body["job_id"], body["first_at"]
     if body.get("outcome") and body.get("log"):
         livelog.drop(job, state)
-    history.remember(body, state)
+    history.record_result(body, state)
     state.put("job", job, body, parent=body["request_id"], rank=at)
     state.put("job-state", job, {}, parent=body.get("outcome") or body["state"], rank=at)
     if not old:
@@ -232,7 +232,7 @@ def _publish_failed(event: e.PublishFailed, state: Documents) -> None:
 
 def _dead(event: e.MessageDead, state: Documents) -> None:
     state.put("dead", event.dead_id, event.model_dump(mode="json", exclude={"value", "headers"}), rank=event.at)
-    surplus = state.count("dead") - DEAD_KEPT
+    surplus = state.count("dead") - MAX_DEAD_LETTERS
     for key in [key for key, _ in state.find("dead", most=surplus)] if surplus > 0 else []:
         state.delete("dead", key)
 

@@ -13,7 +13,7 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.events import InfoAnswered, InfoAsked
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning.schedule.queue import Rules
+from cloud_builder.planning.schedule.queue import QueuePolicy
 from cloud_builder.ports.state import Documents
 
 from . import change_views, find, graph, livelog, views
@@ -24,17 +24,17 @@ Args = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Desk:
+class QueryContext:
     """What an answer is made of."""
 
     state: Documents
     now: float
     objects_url: str
-    rules: Rules
-    atlas: graph.Atlas
+    rules: QueuePolicy
+    atlas: graph.GraphCache
 
 
-def answer(asked: InfoAsked, desk: Desk) -> InfoAnswered:
+def answer(asked: InfoAsked, desk: QueryContext) -> InfoAnswered:
     """Never raises for what a person may have mistyped."""
     view = VIEWS.get(asked.what)
     try:
@@ -45,30 +45,30 @@ def answer(asked: InfoAsked, desk: Desk) -> InfoAnswered:
         return InfoAnswered(query_id=asked.query_id, code=no.code, message=no.message, hint=no.hint)
 
 
-def _sources(desk: Desk, args: Args) -> Any:
+def _sources(desk: QueryContext, args: Args) -> Any:
     return page(((key, views.source(body)) for key, body in desk.state.find("source")), args)
 
 
-def _units(desk: Desk, args: Args) -> Any:
+def _units(desk: QueryContext, args: Args) -> Any:
     source = _known_source(desk, args)
     return page(((key, views.unit(body)) for key, body in desk.state.find("unit", parent=source)), args)
 
 
-def _requests(desk: Desk, args: Args) -> Any:
+def _requests(desk: QueryContext, args: Args) -> Any:
     source = _known_source(desk, args)
     found = desk.state.find("request", newest=True)
     wanted = ((key, body) for key, body in found if _fits(body, args, "state", "outcome"))
     return page(((key, views.request(body)) for key, body in wanted if source in (None, body["source"])), args)
 
 
-def _request(desk: Desk, args: Args) -> Any:
+def _request(desk: QueryContext, args: Args) -> Any:
     """A request with a page of its jobs, by number."""
     body = find.one("request", _word(args, "request"), desk.state)
     rows = _jobs_of(desk, body["request_id"], args)
     return {"request": views.request_in_full(body), "jobs": page(rows, _all_of(args))}
 
 
-def _jobs(desk: Desk, args: Args) -> Any:
+def _jobs(desk: QueryContext, args: Args) -> Any:
     if request := args.get("request"):
         body = find.one("request", str(request), desk.state)
         rows, args = _jobs_of(desk, body["request_id"], args), _all_of(args)
@@ -78,37 +78,37 @@ def _jobs(desk: Desk, args: Args) -> Any:
     return page(((key, row) for key, row in rows if _fits(row, args, *names)), args)
 
 
-def _job(desk: Desk, args: Args) -> Any:
+def _job(desk: QueryContext, args: Args) -> Any:
     return views.whole_job(find.job_of(_word(args, "job"), desk.state), desk.state, desk.objects_url)
 
 
-def _changes(desk: Desk, args: Args) -> Any:
+def _changes(desk: QueryContext, args: Args) -> Any:
     """A request, and what is new of its jobs."""
     request = find.one("request", _word(args, "request"), desk.state)
     told = change_views.changed(request["request_id"], desk.state, desk.objects_url, args)
     return {"request": views.request_in_full(request), **told}
 
 
-def _made(desk: Desk, args: Args) -> Any:
+def _made(desk: QueryContext, args: Args) -> Any:
     request = find.one("request", _word(args, "request"), desk.state)
     return change_views.made(request["request_id"], desk.state, desk.objects_url, args)
 
 
-def _attempts(desk: Desk, args: Args) -> Any:
+def _attempts(desk: QueryContext, args: Args) -> Any:
     body = find.job_of(_word(args, "job"), desk.state)
     return page(_attempt_rows(desk, body["job_id"]), args)
 
 
-def _runners(desk: Desk, args: Args) -> Any:
+def _runners(desk: QueryContext, args: Args) -> Any:
     rows = views.runners(desk.state, desk.now)
     return page(((key, row) for key, row in rows if _fits(row, args, "state")), args)
 
 
-def _repositories(desk: Desk, args: Args) -> Any:
+def _repositories(desk: QueryContext, args: Args) -> Any:
     return page(((key, views.repository(body)) for key, body in desk.state.find("repository")), args)
 
 
-def _log(desk: Desk, args: Args) -> Any:
+def _log(desk: QueryContext, args: Args) -> Any:
     """A piece of a live log. `done`: nothing more will come; `log`: where the whole log is, once it is an artifact."""
     offset, attempt = args.get("offset") or 0, args.get("attempt") or 0
     if not isinstance(offset, int) or not isinstance(attempt, int) or offset < 0:
@@ -128,7 +128,7 @@ def _log(desk: Desk, args: Args) -> Any:
     }
 
 
-def _status(desk: Desk, args: Args) -> Any:
+def _status(desk: QueryContext, args: Args) -> Any:
     """Everything in numbers, and what is amiss."""
     state = desk.state
     jobs = {name: state.count("job-state", parent=name) for name in _STATES}
@@ -148,21 +148,21 @@ def _status(desk: Desk, args: Args) -> Any:
     }
 
 
-def _resolve(desk: Desk, args: Args) -> Any:
-    kind, found = find.thing(_word(args, "id"), desk.state)
+def _resolve(desk: QueryContext, args: Args) -> Any:
+    kind, found = find.resolve_id(_word(args, "id"), desk.state)
     return {"kind": kind, "id": found}
 
 
-def _why(desk: Desk, args: Args) -> Any:
+def _why(desk: QueryContext, args: Args) -> Any:
     return why(_word(args, "id"), desk.state, desk.now, desk.rules)
 
 
-def _graph(desk: Desk, args: Args) -> Any:
+def _graph(desk: QueryContext, args: Args) -> Any:
     _known_source(desk, args)
     return graph.view(desk.atlas, desk.state, args)
 
 
-def _jobs_of(desk: Desk, request: str, args: Args) -> Iterator[Row]:
+def _jobs_of(desk: QueryContext, request: str, args: Args) -> Iterator[Row]:
     """By number, those behind `after`: what came on pages before is not made into rows again."""
     after = _number(str(args.get("after") or ""))
     found = (row for row in desk.state.find("job", parent=request) if _number(row[0]) > after)
@@ -179,11 +179,11 @@ def _all_of(args: Args) -> Args:
     return {**args, "after": None}
 
 
-def _attempt_rows(desk: Desk, job: str) -> Iterator[Row]:
+def _attempt_rows(desk: QueryContext, job: str) -> Iterator[Row]:
     return views.attempts(job, desk.state, desk.objects_url)
 
 
-def _known_source(desk: Desk, args: Args) -> str | None:
+def _known_source(desk: QueryContext, args: Args) -> str | None:
     if not (source := args.get("source")):
         return None
     if desk.state.get("source", str(source)) is None:
@@ -205,7 +205,7 @@ def _fits(row: dict[str, Any], args: Args, *names: str) -> bool:
 _RUNNER = ("runner_id", "state", "reason", "until", "slots", "attempts")
 _STATES = [*(state.value for state in JobState if state is not JobState.FINISHED), *(o.value for o in Outcome)]
 
-VIEWS: dict[str, Callable[[Desk, Args], Any]] = {
+VIEWS: dict[str, Callable[[QueryContext, Args], Any]] = {
     "sources": _sources,
     "units": _units,
     "requests": _requests,

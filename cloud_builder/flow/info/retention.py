@@ -7,7 +7,7 @@ Little by little, so that no question waits for it. What units were before stays
 from __future__ import annotations
 
 from cloud_builder.model.outcome import JobState
-from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
 from . import change_index, livelog
@@ -28,11 +28,11 @@ class Retention:
         self._after: float | None = None
         """Looked at so far: requests that have no end are passed over, and come again with the next round."""
 
-    def forget(self, work: Work) -> None:
+    def forget(self, work: UnitOfWork) -> None:
         if self._not_before - LATER <= work.now < self._not_before:
             return
-        is_done = self._requests(work.state, work.now - self._keep)
-        _live_logs(work.state, work.now - LIVE_LOG_KEPT)
+        is_done = self._requests(work.documents, work.now - self._keep)
+        _live_logs(work.documents, work.now - LIVE_LOG_KEPT)
         self._not_before = work.now + (LATER if is_done else SOON)
 
     def _requests(self, state: Documents, before: float) -> bool:

@@ -5,32 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from cloud_builder.model.ids import JobId, RequestId
-from cloud_builder.planning.schedule.queue import Rules
+from cloud_builder.planning.schedule.queue import QueuePolicy
 from cloud_builder.planning.why import Cause, CauseKind, why_job, why_request
 from cloud_builder.ports.state import Document, Documents
 
 from . import find
-from .facts import Facts, job_of
+from .facts import DocumentFacts, job_of
 
 MOST_CAUSES = 20
 """Targets of a unit that are told of."""
 
 
-def why(word: str, state: Documents, now: float, rules: Rules) -> dict[str, Any]:
+def why(word: str, state: Documents, now: float, rules: QueuePolicy) -> dict[str, Any]:
     """`{"kind": "job" | "request" | "unit", "id": …, "causes": […]}`; one cause but for a unit.
 
     Raises Rejected with the nearest name for what nobody knows."""
-    facts = Facts(state, now, rules)
+    facts = DocumentFacts(state, now, rules)
     for kind in ("job", "request"):
         if state.get(kind, word) is not None:
             return _answer(kind, word, [_of_id(kind, word, facts, now)])
     if causes := _of_unit(word, state, facts, now):
         return _answer("unit", word, causes)
-    kind, found = find.thing(word, state)
+    kind, found = find.resolve_id(word, state)
     return _answer(kind, found, [_of_id(kind, found, facts, now)])
 
 
-def _of_id(kind: str, name: str, facts: Facts, now: float) -> Cause:
+def _of_id(kind: str, name: str, facts: DocumentFacts, now: float) -> Cause:
     if kind == "job":
         job = facts.job(JobId(name))
         assert job is not None
@@ -40,7 +40,7 @@ def _of_id(kind: str, name: str, facts: Facts, now: float) -> Cause:
     return why_request(request, facts, now)
 
 
-def _of_unit(word: str, state: Documents, facts: Facts, now: float) -> list[Cause]:
+def _of_unit(word: str, state: Documents, facts: DocumentFacts, now: float) -> list[Cause]:
     """Of its newest jobs; or that there is none yet; or why it is no unit. Empty: nothing is called so."""
     if jobs := find.newest_of_unit(word, state, MOST_CAUSES):
         return [why_job(job_of(job), facts, now) for job in jobs]

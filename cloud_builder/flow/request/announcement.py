@@ -6,24 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cloud_builder.model.events import SourceRevised
 from cloud_builder.model.ids import Revision, SourceName, TreeId, UnitPath
-from cloud_builder.model.unit import Change, Problem, Unit
+from cloud_builder.model.unit import Problem, Unit, UnitChange
 
-from .discover import Snapshot
+from .discover import DiscoveredUnits
 
 _MOST_IN_PART = 200
 _MOST_BYTES = 400_000
 
 
-def revised(
+def snapshot_events(
     source: SourceName,
     url: str,
     branch: str,
     revision: Revision,
-    snapshot: Snapshot,
+    snapshot: DiscoveredUnits,
     *,
     followed: bool,
     since: Revision | None = None,
-    changes: Sequence[Change] = (),
+    changes: Sequence[UnitChange] = (),
 ) -> list[SourceRevised]:
     """At least one part; units, problems and changes in order."""
     parts = list(_parts([*snapshot.units, *snapshot.problems, *changes])) or [[]]
@@ -37,7 +37,7 @@ def revised(
             units=tuple(one for one in part if isinstance(one, Unit)),
             problems=tuple(one for one in part if isinstance(one, Problem)),
             since=since,
-            changes=tuple(one for one in part if isinstance(one, Change)),
+            changes=tuple(one for one in part if isinstance(one, UnitChange)),
             part=number,
             parts=len(parts),
         )
@@ -45,7 +45,7 @@ def revised(
     ]
 
 
-Entry = Unit | Problem | Change
+Entry = Unit | Problem | UnitChange
 
 
 def _parts(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
@@ -62,11 +62,11 @@ def _parts(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield part
 
 
-def trees(snapshot: Snapshot) -> dict[UnitPath, TreeId]:
+def unit_trees(snapshot: DiscoveredUnits) -> dict[UnitPath, TreeId]:
     """What push detection compares."""
     return {unit.path: unit.tree for unit in snapshot.units}
 
 
-def pushed(before: Mapping[UnitPath, TreeId], snapshot: Snapshot) -> tuple[UnitPath, ...]:
+def changed_units(before: Mapping[UnitPath, TreeId], snapshot: DiscoveredUnits) -> tuple[UnitPath, ...]:
     """Units that are new or have changed; one that was broken before counts as new."""
     return tuple(unit.path for unit in snapshot.units if before.get(unit.path) != unit.tree)

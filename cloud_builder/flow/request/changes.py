@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from cloud_builder.model.ids import UnitPath
-from cloud_builder.model.unit import MOST_FILES, Change, Unit
+from cloud_builder.model.unit import MOST_FILES, Unit, UnitChange
 
 MOST_NAMED = 20_000
 """Files that one announcement names, of all units together; the others are counted."""
 _LONGEST_NAME = 1000
 
 
-def by_unit(units: Iterable[Unit], files: Iterable[str]) -> dict[UnitPath, list[str]]:
+def changes_by_unit(units: Iterable[Unit], files: Iterable[str]) -> dict[UnitPath, list[str]]:
     """Unit → its files among `files`, as paths inside it. One file belongs to each unit around it (they may nest)."""
     places = {unit.directory: unit.path for unit in units}
     found: dict[UnitPath, list[str]] = defaultdict(list)
@@ -30,11 +30,11 @@ def by_unit(units: Iterable[Unit], files: Iterable[str]) -> dict[UnitPath, list[
     return dict(found)
 
 
-def told(found: Mapping[UnitPath, Sequence[str]]) -> tuple[Change, ...]:
+def summarize_changes(found: Mapping[UnitPath, Sequence[str]]) -> tuple[UnitChange, ...]:
     """The first files of each unit, fewer when there are very many units, and how many more."""
     most = max(1, min(MOST_FILES, MOST_NAMED // max(1, len(found))))
     return tuple(
-        Change(path=path, files=tuple(_readable(file) for file in files[:most]), more=max(0, len(files) - most))
+        UnitChange(path=path, files=tuple(_readable(file) for file in files[:most]), more=max(0, len(files) - most))
         for path, files in sorted(found.items())
     )
 

@@ -28,7 +28,7 @@ _MOST_RELATIONS = 100_000
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class DiscoveredUnits:
     """All units of a tree, sorted by path, and what is wrong with the others."""
 
     units: tuple[Unit, ...]
@@ -49,14 +49,14 @@ class _Broken(Exception):
 
 
 @dataclass(frozen=True)
-class Discovery:
+class UnitDiscovery:
     """`most_bytes`: of one file. Without `repositories` (no network) units carry no repository state."""
 
     readers: Sequence[MetadataReader]
     repositories: RepositoryStates | None
     most_bytes: int
 
-    def snapshot(self, tree: Tree) -> Snapshot:
+    def snapshot(self, tree: Tree) -> DiscoveredUnits:
         """Raises only what the tree raises when it cannot be read at all (Retryable)."""
         found: dict[UnitPath, Unit] = {}
         problems: list[Problem] = []
@@ -71,7 +71,7 @@ class Discovery:
                 found[unit.path] = unit
             except _Broken as broken:
                 problems += broken.problems
-        return Snapshot(tuple(found[path] for path in sorted(found)), tuple(problems))
+        return DiscoveredUnits(tuple(found[path] for path in sorted(found)), tuple(problems))
 
     def _unit(self, tree: Tree, file: str, paths: set[UnitPath]) -> Unit:
         directory = directory_of(file)
@@ -118,7 +118,7 @@ class Discovery:
         names = tree.names(directory)
         reader = next((reader for reader in self.readers if reader.applies(names)), None)
         if reader is None:
-            wanted = " or ".join(reader.looks_for for reader in self.readers)
+            wanted = " or ".join(reader.expects for reader in self.readers)
             message = "nothing here says how the package is built"
             raise _Broken(Problem(path=path, file=directory, message=message, hint=f"Add {wanted}."))
         try:

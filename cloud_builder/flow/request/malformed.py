@@ -11,12 +11,12 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.events import REQUEST_ID, BuildRequested, RequestRejected
 from cloud_builder.model.ids import RequestId
 
-from .replies import reject
+from .replies import rejected_event
 
 _HINT = 'The least is {"source": "NAME", "units": ["PATH"]}, or "all": true instead of units.'
 
 
-def answer(value: bytes | None, reason: str, at: float) -> RequestRejected:
+def rejection(value: bytes | None, reason: str, at: float) -> RequestRejected:
     """The rejection of a message by what can be read of it. Its id is the client's, else made from the content."""
     body = _object(value)
     given = body.get("request_id")
@@ -25,7 +25,7 @@ def answer(value: bytes | None, reason: str, at: float) -> RequestRejected:
     request_id = RequestId(str(given) if is_given else f"malformed-{digest}")
     error = Rejected(reason, code="malformed", hint=_HINT)
     text = {key: _utf8(found) for key in ("source", "ref", "requester") if isinstance(found := body.get(key), str)}
-    return reject(request_id, error, **{"source": "", **text}, at=at)
+    return rejected_event(request_id, error, **{"source": "", **text}, at=at)
 
 
 def _utf8(text: str) -> str:
@@ -33,7 +33,7 @@ def _utf8(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def is_wish(reason: str) -> bool:
+def is_build_request(reason: str) -> bool:
     """True unless the reason says that it was meant to be another event of the topic."""
     named = re.match(r"^([a-z]+\.[a-z-]+): ", reason)
     return named is None or named[1] == BuildRequested.type

@@ -8,16 +8,16 @@ from cloud_builder.model.ids import RequestId, Revision, SourceName, UnitPath
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Unit
 
-from .resolver import Sight
+from .resolver import ResolvedCommit
 from .select import select
 
 _MOST_TEXT = 4000
 
 
-def accept(
+def accepted_event(
     wish: BuildRequested,
     request_id: RequestId,
-    sight: Sight,
+    sight: ResolvedCommit,
     *,
     branch: str,
     at: float,
@@ -30,7 +30,7 @@ def accept(
     where = f"source {wish.source} at {_shown(ref, sight.revision)}"
     units = select(sight.snapshot, wish.units, wish.targets, where=where)
     if wish.since:
-        units = _since(units, changed, wish.since, where)
+        units = _changed_units(units, changed, wish.since, where)
     return RequestAccepted(
         request_id=request_id,
         source=wish.source,
@@ -48,7 +48,7 @@ def accept(
     )
 
 
-def _since(units: tuple[Unit, ...], changed: tuple[UnitPath, ...], since: str, where: str) -> tuple[Unit, ...]:
+def _changed_units(units: tuple[Unit, ...], changed: tuple[UnitPath, ...], since: str, where: str) -> tuple[Unit, ...]:
     """Those that changed."""
     ours = frozenset(changed)
     found = tuple(unit for unit in units if unit.path in ours)
@@ -58,7 +58,7 @@ def _since(units: tuple[Unit, ...], changed: tuple[UnitPath, ...], since: str, w
     return found
 
 
-def accept_push(
+def push_accepted_event(
     request_id: RequestId,
     source: SourceName,
     branch: str,
@@ -88,7 +88,7 @@ def push_id(source: SourceName, revision: Revision, number: int) -> RequestId:
     return RequestId(f"push-{source.replace('+', '_')}-{revision[:10]}{again}")
 
 
-def reject(
+def rejected_event(
     request_id: RequestId, error: CloudBuilderError, *, source: str, ref: str = "", requester: str = "", at: float
 ) -> RequestRejected:
     """Long texts are cut: they may hold whatever the client sent, and names of files that are not UTF-8."""

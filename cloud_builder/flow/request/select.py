@@ -9,12 +9,12 @@ from cloud_builder.model.ids import UnitPath
 from cloud_builder.model.unit import Problem, Unit
 from cloud_builder.planning.nearest import did_you_mean, nearest
 
-from .discover import Snapshot
+from .discover import DiscoveredUnits
 
 _MOST_SHOWN = 5
 
 
-def select(snapshot: Snapshot, names: Sequence[str], targets: Sequence[str], *, where: str) -> tuple[Unit, ...]:
+def select(snapshot: DiscoveredUnits, names: Sequence[str], targets: Sequence[str], *, where: str) -> tuple[Unit, ...]:
     """`names` empty: every healthy unit. `where`: source and commit, for messages."""
     if not names:
         return _all(snapshot, targets, where)
@@ -31,7 +31,7 @@ def select(snapshot: Snapshot, names: Sequence[str], targets: Sequence[str], *, 
     return units
 
 
-def _all(snapshot: Snapshot, targets: Sequence[str], where: str) -> tuple[Unit, ...]:
+def _all(snapshot: DiscoveredUnits, targets: Sequence[str], where: str) -> tuple[Unit, ...]:
     for target in targets:
         _check_target(snapshot.units, target)
     units = tuple(unit for unit in snapshot.units if not targets or _has_any(unit, targets))
@@ -42,7 +42,7 @@ def _all(snapshot: Snapshot, targets: Sequence[str], where: str) -> tuple[Unit, 
     return units
 
 
-def _unit(snapshot: Snapshot, name: str, where: str) -> Unit:
+def _unit(snapshot: DiscoveredUnits, name: str, where: str) -> Unit:
     """One that is not meant by its path or directory: by its bare name when only one unit has it."""
     wanted = _wanted(name)
     broken = [problem for problem in snapshot.problems if wanted in (problem.path, f"projects/{problem.path}")]

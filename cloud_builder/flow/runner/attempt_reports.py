@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.planning.attempt.transitions import DIED, HANDED_BACK, LOST_BROKER
+from cloud_builder.planning.attempt.transitions import LOST_BROKER, RUNNER_RESTARTED, RUNNER_STOPPED
 
 
-def as_told(report: e.AttemptFinished, why: str) -> e.AttemptFinished:
+def reclassify_stop(report: e.AttemptFinished, why: str) -> e.AttemptFinished:
     """A build that we stopped ourselves for want of a broker is nobody's cancel: another runner shall try."""
     if report.outcome is Outcome.CANCELED and why == LOST_BROKER:
         return report.model_copy(
@@ -16,15 +16,15 @@ def as_told(report: e.AttemptFinished, why: str) -> e.AttemptFinished:
     return report
 
 
-def handed_back(order: e.JobAssigned, now: float) -> e.AttemptFinished:
-    return ended(order, now, HANDED_BACK, f"runner {order.runner_id} was told to stop")
+def released_report(order: e.JobAssigned, now: float) -> e.AttemptFinished:
+    return finished_report(order, now, RUNNER_STOPPED, f"runner {order.runner_id} was told to stop")
 
 
-def died(order: e.JobAssigned, now: float) -> e.AttemptFinished:
-    return ended(order, now, DIED, f"runner {order.runner_id} died while it built this")
+def lost_report(order: e.JobAssigned, now: float) -> e.AttemptFinished:
+    return finished_report(order, now, RUNNER_RESTARTED, f"runner {order.runner_id} died while it built this")
 
 
-def ended(
+def finished_report(
     order: e.JobAssigned, now: float, code: str, message: str, outcome: Outcome = Outcome.ERROR
 ) -> e.AttemptFinished:
     return e.AttemptFinished(

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Hands:
+class BuildThreads:
     """Belongs to one thread, which gives the work. What is to be done must not raise."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Hands:
         """How many threads were started so far."""
         return self._threads
 
-    def do(self, work: Callable[[], None], at_once: int) -> None:
+    def submit(self, work: Callable[[], None], at_once: int) -> None:
         """Begins at once. `at_once`: how much is under way, this one with it."""
         with self._lock:
             self._work.append(work)
@@ -40,7 +40,7 @@ class Hands:
             self._threads += 1
             threading.Thread(target=self._go_on, name=f"slot-{self._threads}", daemon=True).start()
 
-    def rest(self, timeout: float) -> bool:
+    def wait_idle(self, timeout: float) -> bool:
         """Waits until nothing is under way any more; False: not within `timeout` seconds."""
         with self._all_rest:
             return self._all_rest.wait_for(lambda: not self._work and len(self._resting) == self._threads, timeout)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.events import JobAssigned
 from cloud_builder.model.settings import RunnerSettings
-from cloud_builder.planning.schedule.locality import layer_word, root_word
+from cloud_builder.planning.schedule.locality import layer_cache_key, root_cache_key
 
 SOURCES = 100
 
@@ -21,7 +21,7 @@ _Root = tuple[str, str, str]
 _Layer = tuple[_Root, str, str, tuple[str, ...]]
 
 
-class Footprint:
+class CacheInventory:
     """The last ones used, each kind as many as are kept on the disk (`max_roots`, `max_layers`).
 
     A word is a digest: it is made when it is told.
@@ -34,15 +34,15 @@ class Footprint:
         self._roots: dict[_Root, str] = {}
         self._layers: dict[_Layer, str] = {}
 
-    def note(self, order: JobAssigned) -> None:
+    def record(self, order: JobAssigned) -> None:
         """It was built here, so all that it needs is here."""
-        _use(self._sources, order.source, SOURCES)
+        _touch(self._sources, order.source, SOURCES)
         if order.buildroot is None:
             return
         root = (order.buildroot, order.target.name, order.repositories or "")
         used = tuple(sorted(artifact.sha256 for artifact in order.dependencies))
-        _use(self._roots, root, self._max_roots)
-        _use(self._layers, (root, order.source, order.unit, used), self._max_layers)
+        _touch(self._roots, root, self._max_roots)
+        _touch(self._layers, (root, order.source, order.unit, used), self._max_layers)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -51,23 +51,23 @@ class Footprint:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        return _told(self._roots, lambda root: root_word(*root))
+        return _newest_first(self._roots, lambda root: root_cache_key(*root))
 
     @property
     def layers(self) -> tuple[str, ...]:
-        return _told(self._layers, lambda layer: layer_word(self._word(layer[0]), *layer[1:]))
+        return _newest_first(self._layers, lambda layer: layer_cache_key(self._word(layer[0]), *layer[1:]))
 
     def _word(self, root: _Root) -> str:
-        return self._roots.get(root) or root_word(*root)
+        return self._roots.get(root) or root_cache_key(*root)
 
 
-def _use(known: dict[K, str], key: K, most: int) -> None:
+def _touch(known: dict[K, str], key: K, most: int) -> None:
     known[key] = known.pop(key, "")
     if len(known) > most:
         del known[next(iter(known))]
 
 
-def _told(known: dict[K, str], word: Callable[[K], str]) -> tuple[str, ...]:
+def _newest_first(known: dict[K, str], word: Callable[[K], str]) -> tuple[str, ...]:
     for key in [key for key, made in known.items() if not made]:
         known[key] = word(key)
     return tuple(reversed(known.values()))

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from cloud_builder.model.events import AttemptClaimed, ClaimRefused, JobOffered
 from cloud_builder.model.ids import JobId, RunnerId
-from cloud_builder.ports.mesh import Work
-from cloud_builder.ports.queue import OfferQueue, Taken
+from cloud_builder.ports.mesh import UnitOfWork
+from cloud_builder.ports.queue import OfferQueue, TakenOffer
 
 log = logging.getLogger("cb.runner")
 
@@ -28,11 +28,11 @@ class Claims:
         self._started_at = started_at
         self._pending: dict[tuple[JobId, int], float] = {}
         """Claimed attempts, and until when their slot is kept."""
-        self._told: list[Taken] = []
+        self._reported: list[TakenOffer] = []
         """Claimed in the last transaction: to be acknowledged when it is known to be committed."""
-        self._again: list[Taken] = []
+        self._resend_at: list[TakenOffer] = []
         """That transaction was rolled back."""
-        self._rests_until = 0.0
+        self._pause_until = 0.0
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -41,23 +41,23 @@ class Claims:
     @property
     def is_busy(self) -> bool:
         """There is something to be done at once."""
-        return bool(self._told or self._again) or (self._queue is not None and self._queue.has_come)
+        return bool(self._reported or self._resend_at) or (self._queue is not None and self._queue.has_offers)
 
     def rolled_back(self) -> None:
         """What the last transaction said was not said."""
-        self._again += self._told
-        self._told = []
+        self._resend_at += self._reported
+        self._reported = []
 
-    def tick(self, work: Work, free: int) -> None:
+    def tick(self, work: UnitOfWork, free: int) -> None:
         """`free`: slots without an order. Called in each transaction, when the one before was committed."""
         if self._queue is None:
             return
-        if self._told:
-            self._queue.acknowledge(self._told)
-            self._told = []
+        if self._reported:
+            self._queue.acknowledge(self._reported)
+            self._reported = []
         self._give_up(work.now)
-        most = 0 if work.now < self._rests_until else max(0, free - len(self._pending))
-        taken, self._again = [*self._again, *self._queue.take(most)], []
+        most = 0 if work.now < self._pause_until else max(0, free - len(self._pending))
+        taken, self._resend_at = [*self._resend_at, *self._queue.take(most)], []
         self._claim(taken, work)
 
     def granted(self, job_id: JobId, attempt: int) -> None:
@@ -69,21 +69,21 @@ class Claims:
         log.info("claim-refused", extra={"job": event.job_id, "attempt": event.attempt, "why": event.reason})
         self._pending.pop((event.job_id, event.attempt), None)
         if event.pause:
-            self._rests_until = now + event.pause
+            self._pause_until = now + event.pause
 
     def close(self) -> None:
         """The runner ends. Call it when the last transaction was committed."""
         if self._queue is not None:
-            self._queue.acknowledge(self._told)
-            self._told = []
+            self._queue.acknowledge(self._reported)
+            self._reported = []
             self._queue.close()
 
-    def _claim(self, taken: Sequence[Taken], work: Work) -> None:
+    def _claim(self, taken: Sequence[TakenOffer], work: UnitOfWork) -> None:
         for one in taken:
             offer = one.offer
             self._pending[offer.job_id, offer.attempt] = work.now + offer.lease
             work.emit(self._claim_of(offer, work.now))
-        self._told += taken
+        self._reported += taken
 
     def _claim_of(self, offer: JobOffered, now: float) -> AttemptClaimed:
         return AttemptClaimed(

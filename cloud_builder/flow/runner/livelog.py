@@ -15,7 +15,7 @@ from cloud_builder.model.ids import JobId
 
 PIECE = 32 * 1024
 BACKLOG = 512 * 1024
-_NO_LETTER = re.compile("[\udc80-\udcff]")
+_SURROGATE = re.compile("[\udc80-\udcff]")
 """What decoding with surrogateescape makes of each byte that belongs to no letter."""
 
 
@@ -47,16 +47,16 @@ class LiveLog:
         with self._lock:
             cut = self._buffer.rfind(b"\n", 0, PIECE) + 1
             if not cut and len(self._buffer) > PIECE:
-                cut = _before_half_a_letter(self._buffer, PIECE)
+                cut = _character_boundary(self._buffer, PIECE)
             piece, offset = self._cut(cut)
         return [_event(job_id, attempt, offset, piece)] if piece else ()
 
-    def rest(self, job_id: JobId, attempt: int) -> Iterator[LogAppended]:
+    def flush(self, job_id: JobId, attempt: int) -> Iterator[LogAppended]:
         """All that is left, at the end of the attempt."""
         while True:
             with self._lock:
                 rest = len(self._buffer)
-                piece, offset = self._cut(rest if rest <= PIECE else _before_half_a_letter(self._buffer, PIECE))
+                piece, offset = self._cut(rest if rest <= PIECE else _character_boundary(self._buffer, PIECE))
             if not piece:
                 return
             yield _event(job_id, attempt, offset, piece)
@@ -68,7 +68,7 @@ class LiveLog:
         return piece, offset
 
 
-def _before_half_a_letter(text: bytearray, size: int) -> int:
+def _character_boundary(text: bytearray, size: int) -> int:
     """So many bytes or a few less, so that the next piece does not begin within a letter (UTF-8: 10xxxxxx goes on)."""
     for cut in range(size, size - 4, -1):
         if text[cut] & 0xC0 != 0x80:
@@ -78,5 +78,5 @@ def _before_half_a_letter(text: bytearray, size: int) -> int:
 
 def _event(job_id: JobId, attempt: int, offset: int, piece: bytes) -> LogAppended:
     """Readers count bytes: one that belongs to no letter is shown as one question mark."""
-    text = _NO_LETTER.sub("?", piece.decode("utf-8", "surrogateescape"))
+    text = _SURROGATE.sub("?", piece.decode("utf-8", "surrogateescape"))
     return LogAppended(job_id=job_id, attempt=attempt, offset=offset, text=text)

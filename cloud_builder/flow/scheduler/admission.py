@@ -14,78 +14,84 @@ from cloud_builder.model.events import (
     RequestFinished,
     RequestRejected,
 )
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Kind, Outcome, RequestOutcome
 from cloud_builder.planning.attempt import poison, transitions
-from cloud_builder.planning.graph.cycle import ROUNDS
+from cloud_builder.planning.graph.cycle import DEFAULT_ROUNDS
 from cloud_builder.planning.graph.graph import Node
 from cloud_builder.planning.inputs.inputs import (
     Readiness,
     dependencies,
-    from_built,
     input_key,
     inputs_of,
     readiness,
+    reuse_result,
     skipped,
 )
-from cloud_builder.planning.preview.preview import Last
-from cloud_builder.planning.records import Built, JobRecord, Offer, RequestRecord
+from cloud_builder.planning.preview.preview import LastBuild
+from cloud_builder.planning.records import BuildResult, JobRecord, PublishedPackage, RequestRecord
 from cloud_builder.planning.relations import Alternative
 from cloud_builder.planning.request import supersede
-from cloud_builder.planning.request.expand import Past, expand
-from cloud_builder.ports.mesh import Work
+from cloud_builder.planning.request.expand import BuildHistory, expand
+from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-from .job_events import last_word, tell
-from .plan_request import foresee, history_key, was_drawn
-from .state import World
+from .job_events import emit_job_state, emit_request_finished
+from .plan_request import answer_plan_request, history_key, was_planned
+from .state import SchedulerState
 
 log = logging.getLogger("cb.scheduler")
 
 
-def accept(
-    world: World, work: Work, event: RequestAccepted, objects_url: str, rounds: int = ROUNDS, *, waited: bool = False
+def admit(
+    world: SchedulerState,
+    work: UnitOfWork,
+    event: RequestAccepted,
+    objects_url: str,
+    rounds: int = DEFAULT_ROUNDS,
+    *,
+    waited: bool = False,
 ) -> None:
     """Expands a request into jobs. A known id changes nothing. `rounds`: most of a dependency cycle. `waited`: long
     enough for its snapshot, which may still be on its way otherwise."""
-    if work.state.get("requests", event.request_id) is not None or was_drawn(work.state, event.request_id):
+    if work.documents.get("requests", event.request_id) is not None or was_planned(work.documents, event.request_id):
         return
-    if work.state.get("canceled", event.request_id) is not None:
-        refuse(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), objects_url)
+    if work.documents.get("canceled", event.request_id) is not None:
+        reject_request(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), objects_url)
         return
     try:
-        graph = world.atlas.graph(work.state, event)
+        graph = world.atlas.graph(work.documents, event)
     except Rejected as error:
         if event.plan or waited:
-            refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
+            reject_request(work, event, RequestOutcome.REJECTED, error, objects_url)
         else:
-            world.early.keep(work, event)
+            world.early.defer(work, event)
         return
     sequence = 0 if event.plan else world.next_sequence(work)
     older = _open_pushes(world, event)
-    event = supersede.taking_over(event, older)
+    event = supersede.absorb_unstarted(event, older)
     try:
-        jobs = expand(event, graph, sequence, past_of(world, work.state), rounds=rounds)
+        jobs = expand(event, graph, sequence, build_history(world, work.documents), rounds=rounds)
     except Rejected as error:
-        refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
+        reject_request(work, event, RequestOutcome.REJECTED, error, objects_url)
         return
     if event.plan:
-        foresee(world, work, event, jobs, objects_url)
+        answer_plan_request(world, work, event, jobs, objects_url)
         return
     request = _record_of(event, sequence, jobs)
     log.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
     world.save_request(work, request)
     world.begin_jobs(work, jobs)
-    _supersede(world, work, event, supersede.give_way(event, jobs, older, graph.paths(event.source)))
+    _supersede(world, work, event, supersede.supersede(event, jobs, older, graph.paths(event.source)))
     for job in jobs:
         if job.is_finished:
-            conclude(world, work, job)
+            finish_job(world, work, job)
         elif job.needs:
-            tell(work, job)
+            emit_job_state(work, job)
         else:
-            make_ready(world, work, job)
-    settle(world, work)
+            resolve_inputs(world, work, job)
+    unblock_dependents(world, work)
 
 
 def _record_of(event: RequestAccepted, sequence: int, jobs: Iterable[JobRecord]) -> RequestRecord:
@@ -104,7 +110,7 @@ def _record_of(event: RequestAccepted, sequence: int, jobs: Iterable[JobRecord])
     )
 
 
-def past_of(world: World, state: Documents) -> Past:
+def build_history(world: SchedulerState, state: Documents) -> BuildHistory:
     """What planning asks about earlier builds."""
 
     known: dict[str, bool] = {}
@@ -116,37 +122,43 @@ def past_of(world: World, state: Documents) -> Past:
         return float((last or {}).get("seconds", 0.0))
 
     def is_published(target: str, wanted: Alternative) -> bool:
-        return any(wanted.is_met_by(offer.artifact) for offer in world.offers(state, target, wanted.name))
+        return any(wanted.is_met_by(offer.artifact) for offer in world.published_packages(state, target, wanted.name))
 
-    return Past(is_published, expected)
+    return BuildHistory(is_published, expected)
 
 
-def _open_pushes(world: World, event: RequestAccepted) -> list[supersede.Push]:
-    older = [request for request in world.requests.values() if supersede.may_give_way(request, event)]
+def _open_pushes(world: SchedulerState, event: RequestAccepted) -> list[supersede.Push]:
+    older = [request for request in world.requests.values() if supersede.can_be_superseded(request, event)]
     return [supersede.Push(request, tuple(world.jobs_of(request))) for request in older]
 
 
-def _supersede(world: World, work: Work, event: RequestAccepted, older: Iterable[supersede.GivesWay]) -> None:
+def _supersede(
+    world: SchedulerState, work: UnitOfWork, event: RequestAccepted, older: Iterable[supersede.SupersededPush]
+) -> None:
     """Ends what a newer push builds instead; before its jobs look for twins."""
     for push in older:
         log.info("superseded", extra={"request": push.request.request_id, "by": event.request_id})
         world.save_request(work, push.request)
         for job in push.ended:
             revoke(work, job, f"superseded by {event.request_id}")
-            conclude(world, work, supersede.end(job, event.request_id))
+            finish_job(world, work, supersede.end(job, event.request_id))
 
 
-def rejected(world: World, work: Work, event: RequestRejected, objects_url: str) -> None:
+def on_request_rejected(world: SchedulerState, work: UnitOfWork, event: RequestRejected, objects_url: str) -> None:
     """Whoever waits on cb.result learns it. A request that we have goes on all the same: cb-request could not tell it
     again to a new broker, because its source was gone."""
-    world.early.drop(work, event.request_id)
-    if all(work.state.get(place, event.request_id) is None for place in ("requests", "ended")):
+    world.early.remove(work, event.request_id)
+    if all(work.documents.get(place, event.request_id) is None for place in ("requests", "ended")):
         error = Rejected(event.message, code=event.code, hint=event.hint)
-        refuse(work, event, RequestOutcome.REJECTED, error, objects_url)
+        reject_request(work, event, RequestOutcome.REJECTED, error, objects_url)
 
 
-def refuse(
-    work: Work, event: RequestAccepted | RequestRejected, outcome: RequestOutcome, error: Rejected, objects_url: str
+def reject_request(
+    work: UnitOfWork,
+    event: RequestAccepted | RequestRejected,
+    outcome: RequestOutcome,
+    error: Rejected,
+    objects_url: str,
 ) -> None:
     """Ends a request that never became jobs, so that whoever waits on cb.result learns it."""
     log.info("refused", extra={"request": event.request_id, "code": error.code, "why": error.message})
@@ -161,10 +173,10 @@ def refuse(
         objects_url=objects_url,
         finished_at=work.now,
     )
-    last_word(work, finished)
+    emit_request_finished(work, finished)
 
 
-def make_ready(world: World, work: Work, job: JobRecord) -> None:
+def resolve_inputs(world: SchedulerState, work: UnitOfWork, job: JobRecord) -> None:
     """The needs of a job are known: reuse what its input key led to, queue it, or end it with the cause."""
     verdict, because = readiness(world.needs_of(job))
     if verdict is Readiness.WAIT:
@@ -174,109 +186,117 @@ def make_ready(world: World, work: Work, job: JobRecord) -> None:
         ended = (
             skipped(job, names) if verdict is Readiness.SKIP else transitions.cancel(job, "what it needs was canceled")
         )
-        conclude(world, work, ended)
+        finish_job(world, work, ended)
         return
     found = dependencies(
-        job, world.made_in(job.request_id), lambda name: world.offers(work.state, job.target.name, name)
+        job,
+        world.artifacts_of(job.request_id),
+        lambda name: world.published_packages(work.documents, job.target.name, name),
     )
     inputs = inputs_of(job, found.used)
     key = input_key(job, inputs)
     job = job.model_copy(update={"input_key": key, "inputs": inputs, "dependencies": found.artifacts})
-    built = work.state.get("built", key)
+    built = work.documents.get("built", key)
     if built is not None:
-        conclude(world, work, from_built(job, world.use_built(work, key, Built.model_validate(built))))
-    elif (twin := world.building.get(key)) is not None:
+        finish_job(world, work, reuse_result(job, world.touch_built(work, key, BuildResult.model_validate(built))))
+    elif (twin := world.active_by_key.get(key)) is not None:
         _wait_for_twin(world, work, job, world.jobs[twin])
     else:
-        queue(world, work, job)
+        enqueue(world, work, job)
 
 
-def _wait_for_twin(world: World, work: Work, job: JobRecord, twin: JobRecord) -> None:
+def _wait_for_twin(world: SchedulerState, work: UnitOfWork, job: JobRecord, twin: JobRecord) -> None:
     """What waits for another's build is not to wait behind what is less urgent than itself."""
     if twin.state is JobState.QUEUED and job.priority.rank < twin.priority.rank:
-        queue(world, work, twin.model_copy(update={"priority": job.priority}), reason=f"{job.job_id} waits for it")
-    job = job.model_copy(update={"twin": twin.job_id})
+        enqueue(world, work, twin.model_copy(update={"priority": job.priority}), reason=f"{job.job_id} waits for it")
+    job = job.model_copy(update={"duplicate_of": twin.job_id})
     world.save_job(work, job)
-    tell(work, job)
+    emit_job_state(work, job)
 
 
-def queue(world: World, work: Work, job: JobRecord, reason: str = "", hold: Hold | None = None) -> None:
+def enqueue(
+    world: SchedulerState, work: UnitOfWork, job: JobRecord, reason: str = "", hold: Hold | None = None
+) -> None:
     job = job.model_copy(update={"state": JobState.QUEUED, "queued_at": job.queued_at or work.now})
     world.save_job(work, job)
-    tell(work, job, reason, hold)
+    emit_job_state(work, job, reason, hold)
 
 
-def conclude(world: World, work: Work, job: JobRecord) -> None:
+def finish_job(world: SchedulerState, work: UnitOfWork, job: JobRecord) -> None:
     """A job has its outcome: tell it, remember what the key led to, and go on with those that waited for it."""
     world.save_job(work, job)
     said = {"outcome": job.outcome, "runner": job.runner_id, "why": job.message}
     level = logging.DEBUG if job.is_good else logging.INFO
     log.log(level, "finished", extra={"job": job.job_id, "attempt": job.attempt, **said})
-    tell(work, job)
+    emit_job_state(work, job)
     if job.is_good:
         _remember(world, work, job)
-    world.concluded.append(job.job_id)
+    world.finished_jobs.append(job.job_id)
 
 
-def settle(world: World, work: Work) -> None:
+def unblock_dependents(world: SchedulerState, work: UnitOfWork) -> None:
     """Goes on with every job that waited for one that was concluded, until nothing moves."""
-    while world.concluded:
-        for waiter in sorted(world.waiters.get(world.concluded.popleft(), ())):
+    while world.finished_jobs:
+        for waiter in sorted(world.waiting_dependents.get(world.finished_jobs.popleft(), ())):
             job = world.jobs[waiter]
             if job.state is not JobState.BLOCKED:
                 continue
-            twin = world.jobs.get(job.twin) if job.twin else None
+            twin = world.jobs.get(job.duplicate_of) if job.duplicate_of else None
             if twin is not None and twin.code == poison.CODE:
-                conclude(world, work, transitions.poisoned(job.model_copy(update={"died": twin.died})))
+                finish_job(world, work, transitions.fail_as_poison(job.model_copy(update={"losses": twin.losses})))
             else:
-                make_ready(world, work, job.model_copy(update={"twin": None}))
+                resolve_inputs(world, work, job.model_copy(update={"duplicate_of": None}))
 
 
-def _remember(world: World, work: Work, job: JobRecord) -> None:
+def _remember(world: SchedulerState, work: UnitOfWork, job: JobRecord) -> None:
     assert job.input_key is not None
     if job.outcome is Outcome.SUCCESS:
         seconds = sum(job.timings.values())
-        built = Built.trusted(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
+        built = BuildResult.construct_unchecked(
+            job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds
+        )
         world.save_built(work, job.input_key, built)
         if (job.publish or job.kind is not Kind.PACKAGE) and not job.profiles:
-            last = Dumped(Last(seconds=seconds, inputs=job.inputs, job_id=job.job_id))
+            last = CachedJson(LastBuild(seconds=seconds, inputs=job.inputs, job_id=job.job_id))
             key = history_key(job.source, job.unit, job.target.name)
-            work.state.put("history", key, last, parent=job.source)
-    if not job.publish or not world.atlas.has(work.state, job.source, job.unit):
+            work.documents.put("history", key, last, parent=job.source)
+    if not job.publish or not world.atlas.has_unit(work.documents, job.source, job.unit):
         return
     for artifact in job.artifacts:
         if artifact.package is not None:
             of = {"source": job.source, "unit": job.unit, "sequence": job.sequence, "input_key": job.input_key}
-            offer = Offer(artifact=artifact, **of)
-            known = world.offer(work.state, job.target.name, artifact.package.name)
+            offer = PublishedPackage(artifact=artifact, **of)
+            known = world.published_package(work.documents, job.target.name, artifact.package.name)
             if known is None or known.sequence <= job.sequence:
-                world.save_offer(work, job.target.name, offer)
+                world.save_published(work, job.target.name, offer)
 
 
-def cancel(world: World, work: Work, event: BuildCancelRequested) -> None:
+def cancel(world: SchedulerState, work: UnitOfWork, event: BuildCancelRequested) -> None:
     """Ends what is not finished. A request that is not known yet is remembered as canceled."""
     request = world.requests.get(event.request_id)
     if request is None:
-        if work.state.get("requests", event.request_id) is None:
-            work.state.put("canceled", event.request_id, {"requester": event.requester}, rank=work.now)
+        if work.documents.get("requests", event.request_id) is None:
+            work.documents.put("canceled", event.request_id, {"requester": event.requester}, rank=work.now)
         return
     log.info("canceled", extra={"request": event.request_id, "requester": event.requester})
     reason = f"canceled by {event.requester}" if event.requester else "canceled"
-    stop(world, work, request.model_copy(update={"canceled": True}), reason)
+    cancel_jobs(world, work, request.model_copy(update={"canceled": True}), reason)
 
 
-def stop(world: World, work: Work, request: RequestRecord, reason: str, code: str = "canceled") -> None:
+def cancel_jobs(
+    world: SchedulerState, work: UnitOfWork, request: RequestRecord, reason: str, code: str = "canceled"
+) -> None:
     """Cancels what of a request has not ended; runners are told to stop."""
     world.save_request(work, request)
     for job in world.jobs_of(request):
         if not job.is_finished:
             revoke(work, job, reason)
-            conclude(world, work, transitions.cancel(job, reason, code))
-    settle(world, work)
+            finish_job(world, work, transitions.cancel(job, reason, code))
+    unblock_dependents(world, work)
 
 
-def revoke(work: Work, job: JobRecord, reason: str, runner_id: RunnerId | None = None) -> None:
+def revoke(work: UnitOfWork, job: JobRecord, reason: str, runner_id: RunnerId | None = None) -> None:
     """Tells the runner that holds a job to stop it."""
-    holder = runner_id or (job.runner_id if job.is_held else None)
+    holder = runner_id or (job.runner_id if job.is_assigned else None)
     if holder is not None:
         work.emit(JobRevoked(job_id=job.job_id, attempt=job.attempt, runner_id=holder, reason=reason))

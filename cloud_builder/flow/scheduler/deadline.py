@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 
 from cloud_builder.planning.records import RequestRecord
-from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.mesh import UnitOfWork
 
-from .admission import stop
-from .state import World
+from .admission import cancel_jobs
+from .state import SchedulerState
 
 CODE = "deadline"
 log = logging.getLogger("cb.scheduler")
 
 
-def check(world: World, work: Work) -> None:
+def check(world: SchedulerState, work: UnitOfWork) -> None:
     if not world.faults.deadlines or not work.caught_up:
         return
     for request in world.faults.overdue(world, work.now):
@@ -26,8 +26,10 @@ def check(world: World, work: Work) -> None:
             _end(world, work, request)
 
 
-def _end(world: World, work: Work, request: RequestRecord) -> None:
+def _end(world: SchedulerState, work: UnitOfWork, request: RequestRecord) -> None:
     assert request.deadline is not None
     message = f"deadline of {request.deadline:g} s passed"
     log.info("deadline", extra={"request": request.request_id, "seconds": request.deadline})
-    stop(world, work, request.model_copy(update={"canceled": True, "code": CODE, "message": message}), message, CODE)
+    cancel_jobs(
+        world, work, request.model_copy(update={"canceled": True, "code": CODE, "message": message}), message, CODE
+    )

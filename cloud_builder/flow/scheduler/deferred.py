@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import RequestId, Revision, SourceName
-from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
 EARLY = "early"
@@ -17,7 +17,7 @@ PATIENCE = 30.0
 """Seconds."""
 
 
-class Early:
+class DeferredRequests:
     """In memory what the documents say."""
 
     def __init__(self, state: Documents) -> None:
@@ -25,19 +25,19 @@ class Early:
         for key, body in state.find(EARLY):
             self._waiting[RequestId(key)] = body["since"], RequestAccepted.model_validate(body["request"])
 
-    def keep(self, work: Work, request: RequestAccepted) -> None:
+    def defer(self, work: UnitOfWork, request: RequestAccepted) -> None:
         """Told again it does not wait longer."""
         since, _ = self._waiting.get(request.request_id, (work.now, None))
         self._waiting[request.request_id] = since, request
         body = {"since": since, "request": request.model_dump(mode="json")}
-        work.state.put(EARLY, request.request_id, body, parent=request.source, rank=since)
+        work.documents.put(EARLY, request.request_id, body, parent=request.source, rank=since)
 
-    def take(self, work: Work, source: SourceName, revision: Revision) -> list[RequestAccepted]:
+    def pop_ready(self, work: UnitOfWork, source: SourceName, revision: Revision) -> list[RequestAccepted]:
         """Those that wait for this snapshot, in the order in which they came."""
         due = [one for _, one in self._waiting.values() if (one.source, one.revision) == (source, revision)]
         return [self._forget(work, one.request_id) for one in due]
 
-    def overdue(self, work: Work, listening_since: float) -> list[RequestAccepted]:
+    def pop_expired(self, work: UnitOfWork, listening_since: float) -> list[RequestAccepted]:
         """Those whose snapshot did not come while we listened. A time in the future was written down while the clock
         was ahead."""
         due = [
@@ -47,11 +47,11 @@ class Early:
         ]
         return [self._forget(work, one.request_id) for one in due]
 
-    def drop(self, work: Work, request_id: RequestId) -> None:
+    def remove(self, work: UnitOfWork, request_id: RequestId) -> None:
         """It was ended."""
         if request_id in self._waiting:
             self._forget(work, request_id)
 
-    def _forget(self, work: Work, request_id: RequestId) -> RequestAccepted:
-        work.state.delete(EARLY, request_id)
+    def _forget(self, work: UnitOfWork, request_id: RequestId) -> RequestAccepted:
+        work.documents.delete(EARLY, request_id)
         return self._waiting.pop(request_id)[1]

@@ -14,17 +14,17 @@ from cloud_builder.model.events import (
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.records import JobRecord
-from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.mesh import UnitOfWork
 
-from .state import about
+from .state import job_event
 
-RECENT = 50
+RESULTS_KEPT_FOR_REPUBLISH = 50
 """Results that are told again to a broker without memory."""
 
 
-def order_of(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
+def assignment_for(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
     assert job.input_key is not None
-    return JobAssigned.trusted(
+    return JobAssigned.construct_unchecked(
         job_id=job.job_id,
         attempt=job.attempt,
         runner_id=runner_id,
@@ -47,17 +47,21 @@ def order_of(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
     )
 
 
-def tell(work: Work, job: JobRecord, reason: str = "", hold: Hold | None = None) -> None:
+def emit_job_state(work: UnitOfWork, job: JobRecord, reason: str = "", hold: Hold | None = None) -> None:
     """Where a job stands; `reason` and `hold` of one that waits for a slot."""
     if job.is_finished:
-        work.emit(verdict_of(job, work.now))
+        work.emit(job_finished_event(job, work.now))
     elif job.state is JobState.RUNNING:
         assert job.runner_id is not None
-        work.emit(about(JobRunning, job, work.now, attempt=job.attempt, runner_id=job.runner_id))
-    elif job.state is JobState.BLOCKED and job.twin:
-        work.emit(about(JobBlocked, job, work.now, waiting_for=(job.twin,), reason="the same inputs are being built"))
+        work.emit(job_event(JobRunning, job, work.now, attempt=job.attempt, runner_id=job.runner_id))
+    elif job.state is JobState.BLOCKED and job.duplicate_of:
+        work.emit(
+            job_event(
+                JobBlocked, job, work.now, waiting_for=(job.duplicate_of,), reason="the same inputs are being built"
+            )
+        )
     elif job.state is JobState.BLOCKED:
-        work.emit(about(JobBlocked, job, work.now, waiting_for=job.needs, reason="waits for what it builds with"))
+        work.emit(job_event(JobBlocked, job, work.now, waiting_for=job.needs, reason="waits for what it builds with"))
     else:
         told = {
             "input_key": job.input_key,
@@ -69,11 +73,11 @@ def tell(work: Work, job: JobRecord, reason: str = "", hold: Hold | None = None)
             "expected": job.expected,
             "path": job.path,
         }
-        work.emit(about(JobQueued, job, work.now, **told, reason=reason, hold=hold))
+        work.emit(job_event(JobQueued, job, work.now, **told, reason=reason, hold=hold))
 
 
-def verdict_of(job: JobRecord, now: float) -> JobFinished:
-    return about(
+def job_finished_event(job: JobRecord, now: float) -> JobFinished:
+    return job_event(
         JobFinished,
         job,
         now,
@@ -96,9 +100,11 @@ def verdict_of(job: JobRecord, now: float) -> JobFinished:
     )
 
 
-def last_word(work: Work, finished: RequestFinished) -> None:
+def emit_request_finished(work: UnitOfWork, finished: RequestFinished) -> None:
     """The end of a request; those told last are kept, for a broker that loses its memory before all have read it."""
     work.emit(finished)
-    work.state.put("ended", finished.request_id, finished.model_dump(mode="json"), rank=finished.finished_at)
-    for oldest, _ in list(work.state.find("ended", most=max(0, work.state.count("ended") - RECENT))):
-        work.state.delete("ended", oldest)
+    work.documents.put("ended", finished.request_id, finished.model_dump(mode="json"), rank=finished.finished_at)
+    for oldest, _ in list(
+        work.documents.find("ended", most=max(0, work.documents.count("ended") - RESULTS_KEPT_FOR_REPUBLISH))
+    ):
+        work.documents.delete("ended", oldest)

@@ -12,18 +12,18 @@ from functools import partial
 from cloud_builder.model.events import PlanDrawn, PlannedJob, PlanTotals, RequestAccepted, RequestFinished
 from cloud_builder.model.ids import InputKey, RequestId
 from cloud_builder.model.outcome import RequestOutcome
-from cloud_builder.planning.preview.preview import Known, Last, draw
-from cloud_builder.planning.records import Built, JobRecord
-from cloud_builder.ports.mesh import Work
+from cloud_builder.planning.preview.preview import LastBuild, PlanLookups, preview
+from cloud_builder.planning.records import BuildResult, JobRecord
+from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-from .state import World
+from .state import SchedulerState
 
 log = logging.getLogger("cb.scheduler")
 
 MOST_BYTES = 400_000
 """Of the lines in one event: brokers take messages of 1 MB."""
-KEPT = 30 * 86400.0
+PLAN_ID_RETENTION = 30 * 86400.0
 """Seconds that the id of a plan is remembered: longer than cb.intake keeps the request."""
 
 
@@ -33,13 +33,15 @@ def history_key(source: str, unit: str, target: str) -> str:
     return f"{source}:{unit}:{target}"
 
 
-def was_drawn(state: Documents, request_id: RequestId) -> bool:
+def was_planned(state: Documents, request_id: RequestId) -> bool:
     return state.get("planned", request_id) is not None
 
 
-def foresee(world: World, work: Work, event: RequestAccepted, jobs: Sequence[JobRecord], objects_url: str) -> None:
+def answer_plan_request(
+    world: SchedulerState, work: UnitOfWork, event: RequestAccepted, jobs: Sequence[JobRecord], objects_url: str
+) -> None:
     """Tells what these jobs would come to, and ends the request."""
-    lines, totals = draw(jobs, _known(world, work.state))
+    lines, totals = preview(jobs, _known(world, work.documents))
     for part in parts(event, lines, totals, work.now):
         work.emit(part)
     log.info("planned", extra={"request": event.request_id, "jobs": totals.jobs, "build": totals.build})
@@ -96,19 +98,21 @@ def _pieces(lines: Sequence[PlannedJob]) -> Iterator[Sequence[PlannedJob]]:
         yield lines[begin:]
 
 
-def _known(world: World, state: Documents) -> Known:
-    def built(key: InputKey) -> Built | None:
+def _known(world: SchedulerState, state: Documents) -> PlanLookups:
+    def built(key: InputKey) -> BuildResult | None:
         body = state.get("built", key)
-        return None if body is None else Built.model_validate(body)
+        return None if body is None else BuildResult.model_validate(body)
 
-    def last(job: JobRecord) -> Last | None:
+    def last(job: JobRecord) -> LastBuild | None:
         body = state.get("history", history_key(job.source, job.unit, job.target.name))
-        return None if body is None else Last.model_validate(body)
+        return None if body is None else LastBuild.model_validate(body)
 
-    return Known(built, partial(world.offers, state), last, world.building.get, tuple(world.runners.values()))
+    return PlanLookups(
+        built, partial(world.published_packages, state), last, world.active_by_key.get, tuple(world.runners.values())
+    )
 
 
-def _remember(work: Work, request_id: RequestId) -> None:
-    work.state.put("planned", request_id, {}, rank=work.now)
-    for old, _ in list(work.state.find("planned", before=work.now - KEPT, most=100)):
-        work.state.delete("planned", old)
+def _remember(work: UnitOfWork, request_id: RequestId) -> None:
+    work.documents.put("planned", request_id, {}, rank=work.now)
+    for old, _ in list(work.documents.find("planned", before=work.now - PLAN_ID_RETENTION, most=100)):
+        work.documents.delete("planned", old)

@@ -6,9 +6,9 @@ to it. What a newer build no longer provides loses its pointer.
 
 from __future__ import annotations
 
-from cloud_builder.planning.records import Offer
+from cloud_builder.planning.records import PublishedPackage
 from cloud_builder.planning.relations import versions_provided
-from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
 PROVIDED = "provided"
@@ -17,7 +17,7 @@ _MOST = 200_000
 """Names kept in memory; most that are asked for are of the distribution, and nobody here provides them."""
 
 
-class Virtual:
+class PublishedPackages:
     """In memory what the documents say, as far as it was asked for."""
 
     def __init__(self) -> None:
@@ -33,20 +33,22 @@ class Virtual:
             self._providers[parent] = tuple(sorted(str(body["package"]) for _, body in found))
         return self._providers[parent]
 
-    def replace(self, work: Work, target: str, before: Offer | None, after: Offer | None) -> None:
+    def replace(
+        self, work: UnitOfWork, target: str, before: PublishedPackage | None, after: PublishedPackage | None
+    ) -> None:
         """Another build of a package is the newest published one now; or none."""
         old, new = _provided(before), _provided(after)
         for name, package in old - new:
-            work.state.delete(PROVIDED, f"{target}/{name}/{package}")
+            work.documents.delete(PROVIDED, f"{target}/{name}/{package}")
         for name, package in new:  # an offer of before there were pointers has none
             parent = f"{target}/{name}"
-            if work.state.get(PROVIDED, f"{parent}/{package}") is None:
-                work.state.put(PROVIDED, f"{parent}/{package}", {"package": package}, parent=parent)
+            if work.documents.get(PROVIDED, f"{parent}/{package}") is None:
+                work.documents.put(PROVIDED, f"{parent}/{package}", {"package": package}, parent=parent)
         for name, _ in old | new:
             self._providers.pop(f"{target}/{name}", None)
 
 
-def _provided(offer: Offer | None) -> set[tuple[str, str]]:
+def _provided(offer: PublishedPackage | None) -> set[tuple[str, str]]:
     """(virtual package, package)"""
     package = offer.artifact.package if offer is not None else None
     if package is None or not package.provides:

@@ -13,47 +13,47 @@ from cloud_builder.model.events import (
     RequestFinished,
 )
 from cloud_builder.planning.attempt import transitions
-from cloud_builder.planning.attempt.quarantine import End
+from cloud_builder.planning.attempt.quarantine import AttemptEnd
 from cloud_builder.planning.attempt.transitions import RetryPolicy
 from cloud_builder.planning.records import RequestRecord
 from cloud_builder.planning.request import outcome
-from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.mesh import UnitOfWork
 
-from .admission import conclude, settle
-from .dispatch import let_go, put_back
-from .job_events import last_word, tell
-from .state import World
+from .admission import finish_job, unblock_dependents
+from .dispatch import release_slot, requeue
+from .job_events import emit_job_state, emit_request_finished
+from .state import SchedulerState
 
 log = logging.getLogger("cb.scheduler")
 
 
-def started(world: World, work: Work, event: AttemptStarted) -> None:
+def on_attempt_started(world: SchedulerState, work: UnitOfWork, event: AttemptStarted) -> None:
     job = world.jobs.get(event.job_id)
     if job is None or not transitions.is_current(job, event.attempt):
         return
     job = transitions.start(job, event.started_at)
-    world.note_start(job)
-    tell(work, job)
+    world.mark_started(job)
+    emit_job_state(work, job)
 
 
-def ended(world: World, work: Work, event: AttemptFinished, policy: RetryPolicy) -> None:
+def on_attempt_finished(world: SchedulerState, work: UnitOfWork, event: AttemptFinished, policy: RetryPolicy) -> None:
     """Only the current attempt counts; every report frees the slot it came from."""
-    let_go(world, event.runner_id, event.job_id, event.attempt)
+    release_slot(world, event.runner_id, event.job_id, event.attempt)
     job = world.jobs.get(event.job_id)
     if job is None or not transitions.is_current(job, event.attempt):
         log.info("stale", extra={"job": event.job_id, "attempt": event.attempt, "runner": event.runner_id})
-        world.faults.too_late(work, event)
+        world.faults.is_past_deadline(work, event)
         return
-    world.faults.judge(work, job, End(event.outcome, event.code, event.message), policy.distrust)
+    world.faults.judge(work, job, AttemptEnd(event.outcome, event.code, event.message), policy.quarantine_after)
     after = transitions.finish(job, event, policy, work.now)
     if after.is_finished:
-        conclude(world, work, after)
-        settle(world, work)
+        finish_job(world, work, after)
+        unblock_dependents(world, work)
     else:
-        put_back(world, work, after, policy)
+        requeue(world, work, after, policy)
 
 
-def published(world: World, work: Work, event: RepositoryPublished) -> None:
+def on_repository_published(world: SchedulerState, work: UnitOfWork, event: RepositoryPublished) -> None:
     where = RepositoryState(repository=event.repository, snapshot=event.snapshot, url=event.url)
     for job_id in event.jobs:
         job = world.jobs.get(job_id)
@@ -66,7 +66,7 @@ def published(world: World, work: Work, event: RepositoryPublished) -> None:
             world.save_request(work, request.model_copy(update={"repositories": repositories}))
 
 
-def not_published(world: World, work: Work, event: PublishFailed) -> None:
+def on_publish_failed(world: SchedulerState, work: UnitOfWork, event: PublishFailed) -> None:
     """The request ends in error; waiting for a publication that will not come helps nobody."""
     for job_id in event.jobs:
         job = world.jobs.get(job_id)
@@ -78,26 +78,26 @@ def not_published(world: World, work: Work, event: PublishFailed) -> None:
         world.save_request(work, request.model_copy(update={"failure": message}))
 
 
-def tell_again(world: World, work: Work) -> None:
+def republish(world: SchedulerState, work: UnitOfWork) -> None:
     """To a broker that has lost its memory: where every open job stands, and the results told last."""
     for job in world.jobs.values():
-        tell(work, job)
-    for _, body in work.state.find("ended"):
+        emit_job_state(work, job)
+    for _, body in work.documents.find("ended"):
         work.emit(RequestFinished.model_validate(body))
-    world.faults.tell_again(work)
+    world.faults.republish(work)
 
 
-def finish_requests(world: World, work: Work, objects_url: str) -> None:
+def finish_requests(world: SchedulerState, work: UnitOfWork, objects_url: str) -> None:
     """Ends each request whose jobs are all over."""
-    for request_id in tuple(world.to_finish):
+    for request_id in tuple(world.maybe_finished_requests):
         request = world.requests.get(request_id)
         if request is not None and not world.open_jobs[request_id]:
             _finish(world, work, request, objects_url)
-    world.to_finish.clear()
+    world.maybe_finished_requests.clear()
 
 
-def _finish(world: World, work: Work, request: RequestRecord, objects_url: str) -> None:
-    event = outcome.finished(request, world.jobs_of(request), objects_url, work.now)
+def _finish(world: SchedulerState, work: UnitOfWork, request: RequestRecord, objects_url: str) -> None:
+    event = outcome.finished_event(request, world.jobs_of(request), objects_url, work.now)
     log.info("request-finished", extra={"request": request.request_id, "outcome": event.outcome, "why": event.message})
-    last_word(work, event)
+    emit_request_finished(work, event)
     world.close_request(work, request)

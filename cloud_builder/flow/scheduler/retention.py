@@ -14,16 +14,16 @@ import logging
 from collections.abc import Collection
 
 from cloud_builder.model.ids import InputKey, RequestId
-from cloud_builder.planning.records import Built
-from cloud_builder.ports.mesh import Work
+from cloud_builder.planning.records import BuildResult
+from cloud_builder.ports.mesh import UnitOfWork
 
 from . import job_store
-from .state import World
+from .state import SchedulerState
 
 DAY = 86400.0
-MOST = 300
+MAX_PER_TICK = 300
 """Documents deleted in one go."""
-SOON, LATER = 1.0, 60.0
+RETRY_SOON, RETRY_LATER = 1.0, 60.0
 _LOG = logging.getLogger("cb.scheduler")
 
 
@@ -34,56 +34,64 @@ class Retention:
         self._keep, self._keep_built = keep * DAY, keep_built * DAY
         self._not_before = 0.0
 
-    def forget(self, world: World, work: Work) -> None:
+    def forget(self, world: SchedulerState, work: UnitOfWork) -> None:
         """A few hundred documents, when it is time to look."""
-        if self._not_before - LATER <= work.now < self._not_before:
+        if self._not_before - RETRY_LATER <= work.now < self._not_before:
             return
         gone = _requests(work, work.now - self._keep)
         gone += _canceled(work, work.now - self._keep)
         gone += _built(world, work, work.now - self._keep_built)
         if gone:
             _LOG.debug("forgotten", extra={"documents": gone})
-        self._not_before = work.now + (SOON if gone else LATER)
+        self._not_before = work.now + (RETRY_SOON if gone else RETRY_LATER)
 
 
-def _requests(work: Work, before: float) -> int:
+def _requests(work: UnitOfWork, before: float) -> int:
     """A request goes after the last of its jobs."""
     gone = 0
-    for key, body in list(work.state.find("requests", parent="done", before=before, most=20)):
+    for key, body in list(work.documents.find("requests", parent="done", before=before, most=20)):
         if max(body.get("finished_at", 0.0), body["accepted_at"]) >= before:
             continue  # written down before the end of a request was
-        gone += job_store.forget(work, RequestId(key), MOST - gone)
-        if gone >= MOST:
+        gone += job_store.prune(work, RequestId(key), MAX_PER_TICK - gone)
+        if gone >= MAX_PER_TICK:
             return gone
-        work.state.delete("requests", key)
+        work.documents.delete("requests", key)
         gone += 1
     return gone
 
 
-def _canceled(work: Work, before: float) -> int:
-    keys = [key for key, _ in work.state.find("canceled", before=before, most=MOST)]
+def _canceled(work: UnitOfWork, before: float) -> int:
+    keys = [key for key, _ in work.documents.find("canceled", before=before, most=MAX_PER_TICK)]
     for key in keys:
-        work.state.delete("canceled", key)
+        work.documents.delete("canceled", key)
     return len(keys)
 
 
-def _built(world: World, work: Work, before: float) -> int:
+def _built(world: SchedulerState, work: UnitOfWork, before: float) -> int:
     """A key of before its last use was written down counts from today, and so does what is current."""
-    found = list(work.state.find("built", before=before, most=MOST))
-    targets = world.atlas.targets(work.state) if found else ()
+    found = list(work.documents.find("built", before=before, most=MAX_PER_TICK))
+    targets = world.atlas.targets(work.documents) if found else ()
     for key, body in found:
-        if body.get("used_at") and not _is_current(world, work, InputKey(key), Built.model_validate(body), targets):
-            work.state.delete("built", key)
+        if body.get("used_at") and not _is_current(
+            world, work, InputKey(key), BuildResult.model_validate(body), targets
+        ):
+            work.documents.delete("built", key)
         else:
-            work.state.put("built", key, {**body, "used_at": work.now}, rank=work.now)
+            work.documents.put("built", key, {**body, "used_at": work.now}, rank=work.now)
     return len(found)
 
 
-def _is_current(world: World, work: Work, key: InputKey, built: Built, targets: Collection[str]) -> bool:
+def _is_current(
+    world: SchedulerState, work: UnitOfWork, key: InputKey, built: BuildResult, targets: Collection[str]
+) -> bool:
     """Whether one of its packages, for any target, is published as what the key led to. The same bytes, made of older
     inputs, are no reason to keep those."""
     packages = [(one.package.name, one.sha256) for one in built.artifacts if one.package is not None]
-    offers = ((world.offer(work.state, target, name), digest) for name, digest in packages for target in targets)
+    offers = (
+        (world.published_package(work.documents, target, name), digest)
+        for name, digest in packages
+        for target in targets
+    )
     return any(
         offer is not None and (offer.input_key or key) == key and offer.artifact.sha256 == digest
         for offer, digest in offers

@@ -15,28 +15,34 @@ from cloud_builder.model.events import AttemptClaimed, ClaimRefused, JobOffered
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 from cloud_builder.planning.schedule import shared_queue
-from cloud_builder.ports.mesh import Work
+from cloud_builder.ports.mesh import UnitOfWork
 
 from . import job_store
-from .job_events import order_of, tell
-from .state import World
+from .job_events import assignment_for, emit_job_state
+from .state import SchedulerState
 
 log = logging.getLogger("cb.scheduler")
 
 
-def reserved(world: World) -> Mapping[RunnerId, RunnerRecord]:
+def reserved(world: SchedulerState) -> Mapping[RunnerId, RunnerRecord]:
     """The runners, without the slots that open offers stand for."""
-    offered = [world.jobs[job_id] for job_id in world.offered]
+    offered = [world.jobs[job_id] for job_id in world.open_offers]
     return shared_queue.reserved(world.runners, offered) if offered else world.runners
 
 
-def make(
-    world: World, work: Work, job: JobRecord, runner_id: RunnerId, *, takers: shared_queue.Takers, lease: float
+def offer_job(
+    world: SchedulerState,
+    work: UnitOfWork,
+    job: JobRecord,
+    runner_id: RunnerId,
+    *,
+    takers: shared_queue.QueueReaders,
+    lease: float,
 ) -> bool:
     """Offers a job that was to go to this runner; False when it has to go there directly."""
     if not shared_queue.may_be_offered(job, takers):
         return False
-    job = shared_queue.offer(job, runner_id, work.now)
+    job = shared_queue.mark_offered(job, runner_id, work.now)
     world.save_job(work, job)
     _tell_if_left(world, work, job, lease)
     queue = shared_queue.queue_of(job)
@@ -45,51 +51,53 @@ def make(
     return True
 
 
-def lapse(world: World, work: Work, lease: float) -> None:
+def expire_offers(world: SchedulerState, work: UnitOfWork, lease: float) -> None:
     """Offers that nobody took go back into the queue; of those that nobody takes at once cb-info is told."""
-    for job in [world.jobs[job_id] for job_id in world.offered]:
-        if shared_queue.has_lapsed(job, work.now, lease):
-            log.info("offer-lapsed", extra={"job": job.job_id, "attempt": job.attempt + 1, "offers": job.offers})
-            take_back(world, work, job, f"no runner of pool {shared_queue.queue_of(job)} took it in time")
+    for job in [world.jobs[job_id] for job_id in world.open_offers]:
+        if shared_queue.has_expired(job, work.now, lease):
+            log.info("offer-lapsed", extra={"job": job.job_id, "attempt": job.attempt + 1, "offers": job.offer_count})
+            withdraw_offer(world, work, job, f"no runner of pool {shared_queue.queue_of(job)} took it in time")
         else:
             _tell_if_left(world, work, job, lease)
 
 
-def take_back(world: World, work: Work, job: JobRecord, reason: str) -> None:
+def withdraw_offer(world: SchedulerState, work: UnitOfWork, job: JobRecord, reason: str) -> None:
     """Into the queue again; told where it was told that it had left it."""
-    may_be_told = world.offered[job.job_id] or shared_queue.is_left(job, work.now)  # by our life before this one
+    may_be_told = world.open_offers[job.job_id] or shared_queue.is_unclaimed(
+        job, work.now
+    )  # by our life before this one
     job = shared_queue.withdraw(job)
     world.save_job(work, job)
     if may_be_told:
-        tell(work, job, reason)
+        emit_job_state(work, job, reason)
 
 
-def _tell_if_left(world: World, work: Work, job: JobRecord, lease: float) -> None:
-    if not world.offered[job.job_id] and shared_queue.is_left(job, work.now):
-        world.offered[job.job_id] = True
+def _tell_if_left(world: SchedulerState, work: UnitOfWork, job: JobRecord, lease: float) -> None:
+    if not world.open_offers[job.job_id] and shared_queue.is_unclaimed(job, work.now):
+        world.open_offers[job.job_id] = True
         reason = f"offered to the runners of pool {shared_queue.queue_of(job)}, none has taken it yet"
-        tell(work, job, reason, shared_queue.hold(job, lease))
+        emit_job_state(work, job, reason, shared_queue.offer_hold(job, lease))
 
 
-def claimed(world: World, work: Work, claim: AttemptClaimed, lease: float) -> None:
+def on_claim(world: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, lease: float) -> None:
     """The first valid claim on an open offer has it. Claims that are read again, or too late, are not answered."""
-    job = world.jobs.get(claim.job_id) or job_store.find(work.state, claim.job_id)
+    job = world.jobs.get(claim.job_id) or job_store.load_job(work.documents, claim.job_id)
     if shared_queue.was_granted(job, claim):
         return
     runner = _usable(world, claim.runner_id, work.now)
-    refusal = shared_queue.judge(job, claim, runner)
+    refusal = shared_queue.check_claim(job, claim, runner)
     if refusal is not None or job is None or runner is None:
-        _refuse(world, work, claim, refusal or shared_queue.Refusal("the job is over"), lease)
+        _refuse(world, work, claim, refusal or shared_queue.ClaimRefusal("the job is over"), lease)
         return
     job = shared_queue.grant(job, claim, work.now)
     world.save_job(work, job)
     attempts = world.runners[claim.runner_id].attempts | {(job.job_id, job.attempt)}
     world.runners[claim.runner_id] = world.runners[claim.runner_id].model_copy(update={"attempts": attempts})
-    work.emit(order_of(job, claim.runner_id, lease))
+    work.emit(assignment_for(job, claim.runner_id, lease))
     log.debug("granted", extra={"job": job.job_id, "attempt": job.attempt, "runner": claim.runner_id})
 
 
-def _usable(world: World, runner_id: RunnerId, now: float) -> RunnerRecord | None:
+def _usable(world: SchedulerState, runner_id: RunnerId, now: float) -> RunnerRecord | None:
     """The runner with the slots that may be used now; None: it is not known, or set aside."""
     runner = world.runners.get(runner_id)
     if runner is None:
@@ -98,11 +106,13 @@ def _usable(world: World, runner_id: RunnerId, now: float) -> RunnerRecord | Non
     return runner.model_copy(update={"slots": min(slots, runner.slots)}) if slots else None
 
 
-def _refuse(world: World, work: Work, claim: AttemptClaimed, refusal: shared_queue.Refusal, lease: float) -> None:
+def _refuse(
+    world: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, refusal: shared_queue.ClaimRefusal, lease: float
+) -> None:
     """Where the runner is the reason, the job is offered again."""
     log.info("claim-refused", extra={"job": claim.job_id, "runner": claim.runner_id, "why": refusal.reason})
     if refusal.pause:
-        take_back(world, work, world.jobs[claim.job_id], f"runner {claim.runner_id} may not have it now")
+        withdraw_offer(world, work, world.jobs[claim.job_id], f"runner {claim.runner_id} may not have it now")
     if shared_queue.is_stale(claim, work.now, lease):
         return
     work.emit(

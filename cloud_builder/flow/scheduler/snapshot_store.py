@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cloud_builder.model.events import SourceRevised
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.ids import SourceName
-from cloud_builder.planning.graph.graph import Origin, Snapshot
-from cloud_builder.ports.mesh import Work
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot
+from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
 Parts = dict[int, SourceRevised]
 """Of one snapshot, by their number."""
 
 
-class Shelf:
+class SourceSnapshotStore:
     """At most one snapshot of each source, whole or not, in a collection under `<source>#<part>`."""
 
     def __init__(self, collection: str) -> None:
@@ -31,15 +31,15 @@ class Shelf:
             self._known[source] = {part.part: part for part in found}
         return self._known[source]
 
-    def add(self, work: Work, part: SourceRevised) -> None:
-        self.parts(work.state, part.source)[part.part] = part
+    def add(self, work: UnitOfWork, part: SourceRevised) -> None:
+        self.parts(work.documents, part.source)[part.part] = part
         key = _key(part.source, part.part)
-        work.state.put(self._collection, key, Dumped(part), parent=part.source, rank=part.part)
+        work.documents.put(self._collection, key, CachedJson(part), parent=part.source, rank=part.part)
 
-    def replace(self, work: Work, source: SourceName, parts: Iterable[SourceRevised] = ()) -> None:
+    def replace(self, work: UnitOfWork, source: SourceName, parts: Iterable[SourceRevised] = ()) -> None:
         """By these, of the same source; without: it lies here no more."""
-        for number in self.parts(work.state, source):
-            work.state.delete(self._collection, _key(source, number))
+        for number in self.parts(work.documents, source):
+            work.documents.delete(self._collection, _key(source, number))
         self._known[source] = {}
         for part in parts:
             self.add(work, part)
@@ -53,11 +53,11 @@ class Shelf:
         return dict(sorted(self._known.items()))
 
 
-def snapshot_of(parts: Parts) -> Snapshot:
+def snapshot_of(parts: Parts) -> SourceSnapshot:
     """Of all parts of one commit."""
     first = next(iter(parts.values()))
     units = [unit for number in sorted(parts) for unit in parts[number].units]
-    return Snapshot(first.source, Origin(first.url, first.revision), units)
+    return SourceSnapshot(first.source, Origin(first.url, first.revision), units)
 
 
 def _key(source: SourceName, part: int) -> str:

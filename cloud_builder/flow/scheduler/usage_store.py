@@ -6,36 +6,36 @@ before a crash is forgotten.
 
 from __future__ import annotations
 
-from cloud_builder.model.frozen import Dumped
-from cloud_builder.planning.schedule.queue import Order
-from cloud_builder.planning.schedule.usage import Usage
-from cloud_builder.ports.mesh import Work
+from cloud_builder.model.frozen import CachedJson
+from cloud_builder.planning.schedule.queue import JobQueue
+from cloud_builder.planning.schedule.usage import UsageSnapshot
+from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-EVERY = 10.0
+SAVE_INTERVAL = 10.0
 """Seconds between two writes."""
-PLACE = ("usage", "shares")
+DOCUMENT_KEY = ("usage", "shares")
 """Collection and key."""
 
 
-def recall(state: Documents, order: Order) -> None:
-    body = state.get(*PLACE)
+def restore(state: Documents, order: JobQueue) -> None:
+    body = state.get(*DOCUMENT_KEY)
     if body is not None:
-        order.recall(Usage.model_validate(body))
+        order.restore_usage(UsageSnapshot.model_validate(body))
 
 
-class UsageDocument:
+class UsageStore:
     """When it was written last."""
 
     def __init__(self) -> None:
-        self._written: tuple[Order, int] | None = None
+        self._written: tuple[JobQueue, int] | None = None
         self._at = 0.0
 
-    def keep(self, order: Order, work: Work, *, now: bool = False) -> None:
+    def keep(self, order: JobQueue, work: UnitOfWork, *, now: bool = False) -> None:
         """`now`: however short the last time is ago."""
         version = order.usage_version
         if not version or self._written == (order, version):
             return
-        if now or not 0 <= work.now - self._at < EVERY:
-            work.state.put(*PLACE, Dumped(order.usage()))
+        if now or not 0 <= work.now - self._at < SAVE_INTERVAL:
+            work.documents.put(*DOCUMENT_KEY, CachedJson(order.usage()))
             self._written, self._at = (order, version), work.now

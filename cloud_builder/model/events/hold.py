@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, RunnerId
 
 
@@ -19,7 +19,7 @@ class HoldKind(StrEnum):
     """Runners died or fell silent while they built it: unless a silent one speaks again, it is a failure."""
 
 
-class Hold(Lenient):
+class Hold(LenientModel):
     """`kind`: one of HoldKind. `until`: when that is looked at again at the latest; `since`: 0 when it is not known."""
 
     kind: str

@@ -11,7 +11,7 @@ from cloud_builder.model.ids import (
     UnitPath,
 )
 from cloud_builder.model.priority import Priority
-from cloud_builder.model.unit import Change, Problem, Unit
+from cloud_builder.model.unit import Problem, Unit, UnitChange
 
 from .payload import Payload
 
@@ -32,7 +32,7 @@ class SourceRevised(Payload):
     problems: tuple[Problem, ...] = ()
     since: Revision | None = None
     """The followed commit before this one, which `changes` are told against."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[UnitChange, ...] = ()
     part: int = 0
     parts: int = 1
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.capacity import Capacity
-from cloud_builder.model.frozen import Dumped
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.ids import (
     InputKey,
     JobId,
@@ -133,7 +133,7 @@ class StateChanged(Payload):
 
     @classmethod
     def of(
-        cls, entity_id: str, body: dict[str, Any] | Dumped[Any] | None, parent: str = "", rank: float = 0.0
+        cls, entity_id: str, body: dict[str, Any] | CachedJson[Any] | None, parent: str = "", rank: float = 0.0
     ) -> StateChanged:
         """Of a value as it is: nothing is checked, and a frozen one becomes JSON only when the event is sent."""
         return cls._of({"entity_id": entity_id, "parent": parent, "rank": rank, "body": body})
@@ -141,6 +141,6 @@ class StateChanged(Payload):
     def wire(self) -> bytes | None:
         if self.body is None:
             return None
-        body = self.body.json if isinstance(self.body, Dumped) else json.dumps(self.body)
+        body = self.body.json if isinstance(self.body, CachedJson) else json.dumps(self.body)
         place = f',"parent":{_quoted(self.parent)},"rank":{self.rank!r}' if self.parent or self.rank else ""
         return f'{{"entity_id":{_quoted(self.entity_id)}{place},"body":{body}}}'.encode()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 
 REQUEST_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
-class Payload(Lenient):
+class Payload(LenientModel):
     """Body of an event."""
 
     type: ClassVar[str]

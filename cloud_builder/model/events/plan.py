@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, RequestId, Revision, SourceName, UnitPath
 
 from .payload import Payload
@@ -25,7 +25,7 @@ class PlanVerdict(StrEnum):
     """In a dependency cycle that has no way in, or needs what is."""
 
 
-class PlannedJob(Lenient):
+class PlannedJob(LenientModel):
     """A unit for a target. `number`: its place in the plan; `needs`: the numbers of those that come first."""
 
     number: int
@@ -47,7 +47,7 @@ class PlannedJob(Lenient):
     """The job whose result would be used, or that is building the same right now."""
 
 
-class PlanTotals(Lenient):
+class PlanTotals(LenientModel):
     """The whole plan in figures. Seconds are from the last build of each job; those `never_built` count nothing.
 
     `work`: of all jobs that would be built; `most_work`: also of those that may have to be. `path`: the longest chain

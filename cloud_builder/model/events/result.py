@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import (
     JobId,
     RepositoryName,
@@ -19,7 +19,7 @@ from cloud_builder.model.outcome import Outcome, RequestOutcome
 from .payload import Payload
 
 
-class JobResult(Lenient):
+class JobResult(LenientModel):
     """One line of a finished request."""
 
     job_id: JobId
@@ -32,7 +32,7 @@ class JobResult(Lenient):
     log: Artifact | None = None
 
 
-class RepositoryState(Lenient):
+class RepositoryState(LenientModel):
     """A published repository: `url` is what apt is pointed at."""
 
     repository: RepositoryName
@@ -40,7 +40,7 @@ class RepositoryState(Lenient):
     url: str
 
 
-class Summary(Lenient):
+class Summary(LenientModel):
     """What became of the jobs of a request. `cut_off`: not touched because what they build with was equal.
 
     `saved`: seconds that the reused and the cut off ones took when they were built last."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.capacity import Capacity
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import (
     JobId,
     RunnerId,
@@ -18,7 +18,7 @@ from cloud_builder.model.outcome import Outcome
 from .payload import Payload
 
 
-class RunningAttempt(Lenient):
+class RunningAttempt(LenientModel):
     """An attempt that a runner holds: being built, or done and not yet reported."""
 
     job_id: JobId

@@ -15,32 +15,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from .broker import the_broker
-from .facts import BrokerFacts, Facts, Key, Place, Refusal, TopicFacts
+from .facts import BrokerFacts, DirectoryFacts, Facts, KeyFacts, ProbeError, TopicFacts
 from .filesystems import GIB, places
 from .finding import Finding, Level, errors
 from .key import signing_key
-from .machine import limits, programs, python, sandbox
+from .machine import check_limits, check_programs, check_python, check_sandbox
 from .port_and_clock import clock, port
 
 __all__ = [
     "GIB",
     "BrokerFacts",
+    "DirectoryFacts",
     "Facts",
     "Finding",
-    "Key",
+    "KeyFacts",
     "Level",
-    "Place",
-    "Refusal",
+    "ProbeError",
     "TopicFacts",
     "errors",
     "judge",
 ]
 
 CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    python,
-    programs,
-    sandbox,
-    limits,
+    check_python,
+    check_programs,
+    check_sandbox,
+    check_limits,
     places,
     signing_key,
     port,

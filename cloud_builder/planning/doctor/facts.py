@@ -11,7 +11,7 @@ LEAST_PYTHON = (3, 11)
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ProbeError:
     """What a trial or a connection failed with."""
 
     message: str
@@ -19,7 +19,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Place:
+class DirectoryFacts:
     """A directory that we write to, or the nearest one above it that exists. `free` in bytes; `inodes` None: the file
     system has as many as it wants. `builds`: overlays are mounted there and programs run from there."""
 
@@ -35,7 +35,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Key:
+class KeyFacts:
     """The signing key. `expires`: seconds since the epoch, 0 never, None: it could not be read."""
 
     home: str
@@ -63,11 +63,11 @@ class BrokerFacts:
 
     bootstrap: str
     embedded: bool = False
-    refusal: Refusal | None = None
+    refusal: ProbeError | None = None
     topics: tuple[tuple[TopicFacts, TopicFacts], ...] = ()
     """(wanted, found)"""
     ahead: float | None = None
-    unshared: Refusal | None = None
+    unshared: ProbeError | None = None
     """Why runners cannot share queues there, when the settings want them to."""
 
 
@@ -81,14 +81,14 @@ class Facts:
     python: tuple[int, ...] = LEAST_PYTHON
     missing: tuple[tuple[str, str, bool], ...] = ()
     """(program, its Debian package, needed by every build)"""
-    kiwi: Refusal | None = None
-    trial: Refusal | None = None
+    kiwi: ProbeError | None = None
+    trial: ProbeError | None = None
     """Why a trial run in the sandbox failed."""
     tried: bool = False
     seccomp: bool = True
     cgroup_controllers: frozenset[str] | None = None
     """Delegated to us; empty: none."""
-    places: tuple[Place, ...] = ()
-    key: Key | None = None
-    port: tuple[str, Refusal | None] | None = None
+    places: tuple[DirectoryFacts, ...] = ()
+    key: KeyFacts | None = None
+    port: tuple[str, ProbeError | None] | None = None
     broker: BrokerFacts | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .facts import Facts, Place
+from .facts import DirectoryFacts, Facts
 from .finding import Finding, Level, ok
 
 MIB = 1024**2
@@ -21,7 +21,7 @@ def places(facts: Facts) -> Iterator[Finding]:
         yield from found or (ok(place.name, f"{place.path}: {place.file_system}, {place.free / GIB:.1f} GiB free"),)
 
 
-def _place(place: Place, user: str) -> Iterator[Finding]:
+def _place(place: DirectoryFacts, user: str) -> Iterator[Finding]:
     elsewhere = f"point the setting {place.setting} to another file system"
     if not place.writable:
         mend = f"chown {user} {place.path}, or {elsewhere}"
@@ -39,7 +39,7 @@ def _place(place: Place, user: str) -> Iterator[Finding]:
         yield from _build_place(place, elsewhere)
 
 
-def _build_place(place: Place, elsewhere: str) -> Iterator[Finding]:
+def _build_place(place: DirectoryFacts, elsewhere: str) -> Iterator[Finding]:
     if place.file_system in _NO_UPPER:
         cause = f"{place.path} lies on {place.file_system}, which overlays cannot write to"
         yield Finding(place.name, Level.ERROR, cause, f"{elsewhere}: ext4, xfs, btrfs or tmpfs")

@@ -21,7 +21,7 @@ class Finding:
     check: str
     level: Level
     message: str
-    mend: str = ""
+    fix: str = ""
 
 
 def errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

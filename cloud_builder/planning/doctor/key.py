@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .facts import Facts, Key
+from .facts import Facts, KeyFacts
 from .finding import Finding, Level, ok
 
 LONG_LIVED = 30 * 86400.0
@@ -34,6 +34,6 @@ def signing_key(facts: Facts) -> Iterator[Finding]:
         yield ok("key", f"signing key in {key.home}")
 
 
-def _extend(key: Key) -> str:
+def _extend(key: KeyFacts) -> str:
     listed = f"gpg --homedir {key.home} --list-keys --with-colons"
     return f"gpg --homedir {key.home} --quick-set-expire $({listed} | awk -F: '/^fpr/ {{print $10; exit}}') 5y"

@@ -8,7 +8,7 @@ from .facts import LEAST_PYTHON, Facts
 from .finding import Finding, Level, ok
 
 
-def python(facts: Facts) -> Iterator[Finding]:
+def check_python(facts: Facts) -> Iterator[Finding]:
     version = ".".join(map(str, facts.python))
     if facts.python < LEAST_PYTHON:
         mend = "apt-get install python3 (Debian 12 or newer), then install Cloud Builder with it"
@@ -20,7 +20,7 @@ def python(facts: Facts) -> Iterator[Finding]:
         yield ok("python", f"Python {version}")
 
 
-def programs(facts: Facts) -> Iterator[Finding]:
+def check_programs(facts: Facts) -> Iterator[Finding]:
     for program, package, needed in facts.missing:
         level = Level.ERROR if needed else Level.WARNING
         yield Finding("programs", level, f"{program} is not installed on this machine", f"apt-get install {package}")
@@ -28,7 +28,7 @@ def programs(facts: Facts) -> Iterator[Finding]:
         yield ok("programs", "all there")
 
 
-def sandbox(facts: Facts) -> Iterator[Finding]:
+def check_sandbox(facts: Facts) -> Iterator[Finding]:
     if facts.trial is not None:
         yield Finding("sandbox", Level.ERROR, facts.trial.message, facts.trial.hint)
     elif facts.tried:
@@ -38,7 +38,7 @@ def sandbox(facts: Facts) -> Iterator[Finding]:
         yield Finding("seccomp", Level.WARNING, "the kernel has no seccomp: builds may make every system call", mend)
 
 
-def limits(facts: Facts) -> Iterator[Finding]:
+def check_limits(facts: Facts) -> Iterator[Finding]:
     if facts.cgroup_controllers is None:
         return
     lacking = {"memory", "pids"} - facts.cgroup_controllers

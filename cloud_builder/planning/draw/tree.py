@@ -20,7 +20,7 @@ def tree(picture: Picture, roots: Sequence[str], *, reverse: bool = False, depth
     """`depth` 0: all the way down."""
     below = picture.below(reverse=reverse)
     shown: set[str] = set()
-    stack = [_Step(root, "", "", 1) for root in reversed(roots)]
+    stack = [_Pending(root, "", "", 1) for root in reversed(roots)]
     while stack:
         step = stack.pop()
         under = below.get(step.key, [])
@@ -34,10 +34,10 @@ def tree(picture: Picture, roots: Sequence[str], *, reverse: bool = False, depth
         for number, key in reversed(list(enumerate(under))):
             last = number == len(under) - 1
             lead, beneath = step.beneath + ("└─ " if last else "├─ "), step.beneath + ("   " if last else "│  ")
-            stack.append(_Step(key, lead, beneath, step.level + 1))
+            stack.append(_Pending(key, lead, beneath, step.level + 1))
 
 
-class _Step(NamedTuple):
+class _Pending(NamedTuple):
     """`beneath`: what stands before all that is below this node."""
 
     key: str

@@ -24,15 +24,15 @@ from cloud_builder.planning.records import JobRecord
 from cloud_builder.planning.relations import Alternative, groups, offered_profiles
 
 from .graph import Graph
-from .resolve import Numbers, Resolver
+from .resolve import DependencyResolver, Numbers
 from .scc import among, strongly_connected
 
-ROUNDS = 3
+DEFAULT_ROUNDS = 3
 _HARMLESS = ("nocheck", "nodoc", "noinsttest")
 """Leave tests and manuals out, and change nothing that others are built with."""
 _NEVER = frozenset({"cross"})
 """Says how a build is done, and is no wish."""
-CODE = "dependency-cycle"
+CYCLE_CODE = "dependency-cycle"
 """Of what cannot be built because it is in a cycle without a way in, and of a request of nothing else."""
 _MANY = 64
 """In a cycle of more members it is not tried for each profile, and not for each member, whether it can be spared."""
@@ -64,30 +64,30 @@ class Cycle:
 
 
 @dataclass(frozen=True)
-class Closed:
+class UnbreakableCycle:
     """A cycle without a way in. Nodes by their number. `circles`: of its members, those that wait for each other."""
 
     members: Numbers
-    circles: Sequence[Numbers]
+    deadlocks: Sequence[Numbers]
 
     def circle_of(self, number: int) -> Numbers:
         """The circle that it is in; empty: it needs one."""
-        return next((circle for circle in self.circles if number in circle), ())
+        return next((circle for circle in self.deadlocks if number in circle), ())
 
     def why(self, graph: Graph, circle: Numbers) -> Rejected:
         names = [str(graph.nodes[number].unit) for number in circle]
         more = f" and {len(names) - 10} more" if len(names) > 10 else ""
         return Rejected(
             f"units build-depend on each other, and nothing of them is published: {', '.join(names[:10])}{more}",
-            code=CODE,
+            code=CYCLE_CODE,
             hint="mark what a first build can do without, as in Build-Depends: name <!stage1> (build profiles), or take"
             " one Build-Depends out until one of them is published once",
         )
 
 
 def cycles(
-    graph: Graph, chosen: Collection[int], is_published: IsPublished, rounds: int = ROUNDS
-) -> Iterator[Cycle | Closed]:
+    graph: Graph, chosen: Collection[int], is_published: IsPublished, rounds: int = DEFAULT_ROUNDS
+) -> Iterator[Cycle | UnbreakableCycle]:
     """The cycles among the chosen nodes."""
     inside: dict[int, list[int]] = defaultdict(list)
     for number in chosen:
@@ -100,7 +100,7 @@ def cycles(
                 yield _Breaker(graph, frozenset(members), is_published).cycle(rounds)
 
 
-def moving(jobs: Iterable[JobRecord]) -> list[UnitPath]:
+def unstable_members(jobs: Iterable[JobRecord]) -> list[UnitPath]:
     """Members whose last round made something else than the one before: they would never stand still, or not yet."""
     made: dict[tuple[object, ...], dict[int, set[Digest]]] = defaultdict(dict)
     for job in jobs:
@@ -118,7 +118,7 @@ class _Breaker:
     members: frozenset[int]
     is_published: IsPublished
 
-    def cycle(self, rounds: int) -> Cycle | Closed:
+    def cycle(self, rounds: int) -> Cycle | UnbreakableCycle:
         profiles: dict[int, Profiles] = {}
         circles: list[Numbers] = []
         for stuck in self._stuck(self.members, profiles):
@@ -126,7 +126,7 @@ class _Breaker:
             profiles.update(given)
             circles += map(tuple, left)
         if circles:
-            return Closed(tuple(sorted(self.members)), circles)
+            return UnbreakableCycle(tuple(sorted(self.members)), circles)
         first = {number: self._missing(number, profiles.get(number, ())) for number in self.members}
         order = [number for found in self._components(self.members, first) for number in found]
         return Cycle(tuple(sorted(self.members)), order, first, profiles, max(rounds, 2 if profiles else 1))
@@ -135,13 +135,13 @@ class _Breaker:
         """The members that it needs with these profiles, and of which what it needs is not published."""
         graph = self.graph
         unit, target, source = graph.units[number], graph.targets[number], graph.nodes[number].source
-        resolver = Resolver(graph.nodes, graph.number, graph.providers, graph.units)
+        resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units)
         found: set[int] = set()
         for group in groups(unit.build_depends, target.arch, profiles):
-            taken, meant = resolver.meant(group, source, target.name)
+            taken, meant = resolver.resolve(group, source, target.name)
             if taken is not None and not self.is_published(target.name, taken):
                 found.update(meant)
-        for other in resolver.by_hand(number, unit):
+        for other in resolver.explicit_needs(number, unit):
             if not any(self.is_published(target.name, Alternative(name)) for name in graph.units[other].provides):
                 found.add(other)
         return frozenset(found & self.members - {number})

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from .cycle import Closed
+from .cycle import UnbreakableCycle
 from .graph import Graph
 
 
-def left(
-    graph: Graph, meant: Collection[int], named: Collection[int], start: Iterable[int], closed: Sequence[Closed]
+def buildable_nodes(
+    graph: Graph,
+    meant: Collection[int],
+    named: Collection[int],
+    start: Iterable[int],
+    closed: Sequence[UnbreakableCycle],
 ) -> set[int]:
     """Of what a request means: what can be built, with what that needs, and what cannot; not what only that needs.
 
@@ -18,10 +22,10 @@ def left(
     when nothing that is named can be built."""
     doomed = _reached({number for each in closed for number in each.members}, graph.dependants, meant)
     if doomed.issuperset(named):
-        needed = graph.all_needs(named)
+        needed = graph.transitive_needs(named)
         cause = next((each for each in closed if not needed.isdisjoint(each.members)), closed[0])
-        raise cause.why(graph, cause.circles[0])
-    return graph.all_needs(number for number in start if number not in doomed) | doomed
+        raise cause.why(graph, cause.deadlocks[0])
+    return graph.transitive_needs(number for number in start if number not in doomed) | doomed
 
 
 def _reached(start: Iterable[int], edges: Sequence[Collection[int]], inside: Collection[int]) -> set[int]:

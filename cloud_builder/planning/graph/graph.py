@@ -26,10 +26,10 @@ from cloud_builder.model.ids import Revision, SourceName, UnitPath
 from cloud_builder.model.unit import Target, Unit
 from cloud_builder.planning.relations import groups
 
-from .resolve import Node, Numbers, Resolver
-from .scc import depth_of, strongly_connected
+from .resolve import DependencyResolver, Node, Numbers
+from .scc import level_of, strongly_connected
 
-__all__ = ["Graph", "Node", "Origin", "Snapshot", "graph", "place"]
+__all__ = ["Graph", "Node", "Origin", "SourceSnapshot", "build_graph", "rank"]
 
 
 class Origin(NamedTuple):
@@ -39,7 +39,7 @@ class Origin(NamedTuple):
     revision: Revision
 
 
-class Snapshot(NamedTuple):
+class SourceSnapshot(NamedTuple):
     """The units of a source at one commit."""
 
     source: SourceName
@@ -65,7 +65,7 @@ class Graph:
     component: Sequence[int]
     level: Sequence[int]
     members: Mapping[int, Numbers]
-    place: Sequence[int]
+    rank: Sequence[int]
     providers: Mapping[str, Mapping[str, Numbers]]
     """Target name → binary package → nodes that provide it."""
     mentions: Mapping[str, frozenset[int]]
@@ -88,7 +88,7 @@ class Graph:
         """Of all units of a source."""
         return {node.unit for node in self.nodes if node.source == source}
 
-    def reach(self, start: Iterable[int], edges: Sequence[Numbers]) -> list[int]:
+    def reachable(self, start: Iterable[int], edges: Sequence[Numbers]) -> list[int]:
         """`start` and all that can be reached along `needs` or `dependants`."""
         found = list(dict.fromkeys(start))
         seen = bytearray(len(edges))
@@ -101,7 +101,7 @@ class Graph:
                     found.append(other)
         return found
 
-    def all_needs(self, start: Iterable[int]) -> set[int]:
+    def transitive_needs(self, start: Iterable[int]) -> set[int]:
         """What is drawn in for a build: `start`, and all that these need in their own source, and so on.
 
         What is needed of another source is taken as it is published: somebody else's broken unit stops nobody here."""
@@ -116,16 +116,16 @@ class Graph:
                     todo.append(need)
         return seen
 
-    def in_order(self, numbers: Collection[int]) -> list[int]:
+    def topological_order(self, numbers: Collection[int]) -> list[int]:
         """Every node after what it needs, members of a cycle side by side; otherwise by name."""
-        return sorted(numbers, key=self.place.__getitem__)
+        return sorted(numbers, key=self.rank.__getitem__)
 
     def component_of(self, number: int) -> Numbers:
         """The members of the cycle that it is in; itself alone when it is in none."""
         return self.members.get(self.component[number], (number,))
 
 
-def graph(snapshots: Iterable[Snapshot]) -> Graph:
+def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
     """The graph over the newest snapshots of all sources; one a source."""
     known = {snapshot.source: snapshot for snapshot in sorted(snapshots, key=lambda each: each.source)}
     rows = [
@@ -136,7 +136,9 @@ def graph(snapshots: Iterable[Snapshot]) -> Graph:
     ]
     rows.sort(key=lambda row: row[0])
     nodes, units, targets = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
-    resolver = Resolver(nodes, {node: number for number, node in enumerate(nodes)}, _providers(units, targets), units)
+    resolver = DependencyResolver(
+        nodes, {node: number for number, node in enumerate(nodes)}, _providers(units, targets), units
+    )
     needs, mentions, versioned = _resolved(resolver, targets)
     component, level, members = _components(needs)
     return Graph(
@@ -150,14 +152,14 @@ def graph(snapshots: Iterable[Snapshot]) -> Graph:
         component=component,
         level=level,
         members=members,
-        place=[place(*each, len(nodes)) for each in zip(level, component, range(len(nodes)), strict=True)],
+        rank=[rank(*each, len(nodes)) for each in zip(level, component, range(len(nodes)), strict=True)],
         providers=resolver.providers,
         mentions=mentions,
         versioned=versioned,
     )
 
 
-def place(level: int, component: int, number: int, count: int) -> int:
+def rank(level: int, component: int, number: int, count: int) -> int:
     """One number that compares as the three do: by level, a cycle side by side, by name. `count`: of all nodes."""
     return (level * count + component) * count + number
 
@@ -171,7 +173,7 @@ def _providers(units: Sequence[Unit], targets: Sequence[Target]) -> dict[str, di
 
 
 def _resolved(
-    resolver: Resolver, targets: Sequence[Target]
+    resolver: DependencyResolver, targets: Sequence[Target]
 ) -> tuple[list[Numbers], dict[str, frozenset[int]], dict[str, frozenset[int]]]:
     """(needs, mentions, versioned) of all units."""
     needs: list[Numbers] = []
@@ -200,7 +202,7 @@ def _components(needs: Sequence[Numbers]) -> tuple[list[int], list[int], dict[in
     """(component, level, members)."""
     component, level, members = [0] * len(needs), [0] * len(needs), {}
     for found in strongly_connected(needs):
-        first, depth = min(found), depth_of(found, needs, level)
+        first, depth = min(found), level_of(found, needs, level)
         for number in found:
             component[number], level[number] = first, depth
         if len(found) > 1:

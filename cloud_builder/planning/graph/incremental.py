@@ -15,15 +15,15 @@ from cloud_builder.model.ids import SourceName
 from cloud_builder.model.unit import Unit
 from cloud_builder.planning.relations import groups
 
-from .graph import Graph, Snapshot, place
-from .resolve import Node, Resolver
-from .scc import among, depth_of
+from .graph import Graph, SourceSnapshot, rank
+from .resolve import DependencyResolver, Node
+from .scc import among, level_of
 
-MOST = 200
+MAX_CHANGED_UNITS = 200
 """Units: exchanging more takes as long as building the graph anew."""
 
 
-def exchanged(graph: Graph, source: SourceName, unit: Unit) -> Graph:
+def replace_unit(graph: Graph, source: SourceName, unit: Unit) -> Graph:
     """With another state of a unit that it has, for the same targets. KeyError for any other unit: build it anew."""
     own = {graph.number[Node(source, unit.path, target.name)]: target for target in unit.targets}
     old = graph.units[min(own)] if own else None
@@ -84,7 +84,7 @@ def _looked_at_again(graph: Graph, old: Unit, unit: Unit) -> set[int]:
 
 
 def _needed(graph: Graph, suspects: Iterable[int]) -> Graph:
-    resolver = Resolver(graph.nodes, graph.number, graph.providers, graph.units)
+    resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units)
     needs, dependants = list(graph.needs), list(graph.dependants)
     changed = []
     for number in sorted(suspects):
@@ -112,7 +112,7 @@ def _is_settled(graph: Graph, before: Graph, number: int) -> bool:
     if any(component[need] == own for need in gone):
         return False
     deepest = any(level[need] == level[number] - 1 for need in gone)
-    return not deepest or depth_of(graph.component_of(number), graph.needs, level) == level[number]
+    return not deepest or level_of(graph.component_of(number), graph.needs, level) == level[number]
 
 
 def _closing(graph: Graph, before: Graph, number: int) -> set[int]:
@@ -123,21 +123,21 @@ def _closing(graph: Graph, before: Graph, number: int) -> set[int]:
 
 def _reordered(graph: Graph, before: Graph, unsettled: Sequence[int]) -> Graph:
     """With other components where there may be others, and other levels wherever that makes a difference."""
-    component, level, places = list(graph.component), list(graph.level), list(graph.place)
+    component, level, places = list(graph.component), list(graph.level), list(graph.rank)
     region = {member for number in unsettled for member in _circles(graph, before, number)}
     members = {first: each for first, each in graph.members.items() if first not in region}
     moved, lifted = set(), []
     for found in among(region, graph.needs):
-        first, depth = min(found), depth_of(found, graph.needs, level)
+        first, depth = min(found), level_of(found, graph.needs, level)
         moved |= {number for number in found if (component[number], level[number]) != (first, depth)}
         lifted += [number for number in found if level[number] != depth]
         for number in found:
             component[number], level[number] = first, depth
         if len(found) > 1:
             members[first] = tuple(sorted(found))
-    after = replace(graph, component=component, level=level, members=members, place=places)
+    after = replace(graph, component=component, level=level, members=members, rank=places)
     for number in moved | _levelled(after, level, lifted):
-        places[number] = place(level[number], component[number], number, len(places))
+        places[number] = rank(level[number], component[number], number, len(places))
     return after
 
 
@@ -145,7 +145,7 @@ def _circles(graph: Graph, before: Graph, number: int) -> set[int]:
     """All that is, or was, in a cycle with it: its old component, and what lies between it and its new needs."""
     own = set(graph.component_of(number))
     closing = _closing(graph, before, number)
-    above = {*graph.reach([number], graph.dependants)} if closing else set()
+    above = {*graph.reachable([number], graph.dependants)} if closing else set()
     between: set[int] = set()
     todo = list(closing & above)
     while todo:
@@ -165,7 +165,7 @@ def _levelled(graph: Graph, level: list[int], lifted: Iterable[int]) -> set[int]
         entry = heappop(todo)
         waiting.discard(entry)
         members = graph.members.get(entry[1], (entry[1],))
-        depth = depth_of(members, graph.needs, level)
+        depth = level_of(members, graph.needs, level)
         if depth != level[entry[1]]:
             moved.update(members)
             for number in members:
@@ -185,21 +185,21 @@ def _above(graph: Graph, numbers: Iterable[int]) -> list[tuple[int, int]]:
     return [(level[each], each) for each in found]
 
 
-def revised(graph: Graph, snapshot: Snapshot) -> Graph | None:
+def update_source(graph: Graph, snapshot: SourceSnapshot) -> Graph | None:
     """The graph with a source at another commit; None when so much is different that it is quicker built anew."""
     before = {graph.nodes[number].unit: graph.units[number] for number in _numbers(graph, snapshot)}
     changed = [unit for unit in snapshot.units if before.get(unit.path) != unit]
-    if len(before) != len(snapshot.units) or len(changed) > MOST:
+    if len(before) != len(snapshot.units) or len(changed) > MAX_CHANGED_UNITS:
         return None
     try:
         for unit in changed:
-            graph = exchanged(graph, snapshot.source, unit)
+            graph = replace_unit(graph, snapshot.source, unit)
     except KeyError:
         return None
     return replace(graph, origins={**graph.origins, snapshot.source: snapshot.origin})
 
 
-def _numbers(graph: Graph, snapshot: Snapshot) -> range:
+def _numbers(graph: Graph, snapshot: SourceSnapshot) -> range:
     first = bisect_left(graph.nodes, (snapshot.source,))
     last = bisect_left(graph.nodes, (f"{snapshot.source}\0",))
     return range(first, last)

@@ -31,7 +31,7 @@ class Node(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Resolver:
+class DependencyResolver:
     """Relations of a unit → the nodes that are meant."""
 
     nodes: Sequence[Node]
@@ -41,19 +41,19 @@ class Resolver:
 
     def needs(self, number: int, unit: Unit, wanted: Iterable[Alternatives]) -> Numbers:
         source, _, target = self.nodes[number]
-        found = set(self.by_hand(number, unit))
+        found = set(self.explicit_needs(number, unit))
         for group in wanted:
-            found.update(self.meant(group, source, target)[1])
+            found.update(self.resolve(group, source, target)[1])
         found.discard(number)
         return tuple(sorted(found))
 
-    def by_hand(self, number: int, unit: Unit) -> Iterator[int]:
+    def explicit_needs(self, number: int, unit: Unit) -> Iterator[int]:
         """What `depends` of the manifest names."""
         source, _, target = self.nodes[number]
         nodes = (Node(source, path, target) for path in unit.depends)
         return (self.number[node] for node in nodes if node in self.number)
 
-    def meant(self, group: Alternatives, source: SourceName, target: str) -> tuple[Alternative | None, Sequence[int]]:
+    def resolve(self, group: Alternatives, source: SourceName, target: str) -> tuple[Alternative | None, Sequence[int]]:
         """The alternative that is taken, and the nodes that provide it; none: no unit does."""
         providers = self.providers.get(target, {})
         for alternative in group:

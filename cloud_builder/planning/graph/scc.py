@@ -62,7 +62,7 @@ def among(nodes: Iterable[int], edges: Edges) -> Iterator[list[int]]:
         yield [ordered[n] for n in found]
 
 
-def depth_of(members: Sequence[int], edges: Edges, level: Sequence[int]) -> int:
+def level_of(members: Sequence[int], edges: Edges, level: Sequence[int]) -> int:
     """One more than the deepest that a component has edges to; 0 when it has none."""
     if len(members) == 1:
         return 1 + max([level[other] for other in edges[members[0]]], default=-1)

@@ -16,7 +16,7 @@ from cloud_builder.planning.records import JobRecord
 from cloud_builder.planning.relations import Alternative, versions_provided
 
 
-class Making(NamedTuple):
+class ProducedArtifact(NamedTuple):
     """An artifact and the job that made it, in the order in which makings of one name are preferred."""
 
     is_real: bool
@@ -26,25 +26,25 @@ class Making(NamedTuple):
     artifact: Artifact
 
 
-class Made:
+class RequestArtifacts:
     """`jobs`: at least those of the request, as they are; looked into when asked. `note` each that has ended."""
 
     def __init__(self, jobs: Mapping[JobId, JobRecord]) -> None:
         self._jobs = jobs
         self._noted: set[JobId] = set()
-        self._makings: dict[str, list[Making]] = defaultdict(list)
+        self._makings: dict[str, list[ProducedArtifact]] = defaultdict(list)
         self._needs: dict[JobId, int] = {}
 
-    def note(self, job: JobRecord) -> None:
+    def add(self, job: JobRecord) -> None:
         """Of a job that is not good, or was noted before, there is nothing to note."""
         if job.job_id in self._noted or not job.is_good:
             return
         self._noted.add(job.job_id)
         for artifact in job.artifacts:
             if (package := artifact.package) is not None:
-                self._makings[package.name].append(Making(True, job.job_id, job.round, artifact))
+                self._makings[package.name].append(ProducedArtifact(True, job.job_id, job.round, artifact))
                 for name in versions_provided(package.provides).keys() - {package.name}:
-                    self._makings[name].append(Making(False, job.job_id, job.round, artifact))
+                    self._makings[name].append(ProducedArtifact(False, job.job_id, job.round, artifact))
 
     def find(self, job: JobRecord, alternative: Alternative) -> tuple[Artifact, JobRecord] | None:
         """The artifact that is meant by a relation of the job, or of what it is built with; and its maker.

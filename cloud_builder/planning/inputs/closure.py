@@ -12,7 +12,7 @@ Find = Callable[[Alternative], Artifact | None]
 """The artifact of ours that is meant by an alternative, if there is one."""
 
 
-def among(artifacts: Iterable[Artifact]) -> Find:
+def find_in(artifacts: Iterable[Artifact]) -> Find:
     """Finds in these, of several the last. A real package is meant before one that provides the name."""
     real: dict[str, list[Artifact]] = defaultdict(list)
     virtual: dict[str, list[Artifact]] = defaultdict(list)

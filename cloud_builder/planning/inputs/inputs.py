@@ -14,13 +14,13 @@ from enum import StrEnum
 
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import InputKey, SourceName, UnitPath
-from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.inputs import Inputs, UsedArtifact
 from cloud_builder.model.outcome import UNCHANGED, Outcome
 from cloud_builder.planning.attempt import transitions
-from cloud_builder.planning.records import Built, JobRecord, Offer
+from cloud_builder.planning.records import BuildResult, JobRecord, PublishedPackage
 from cloud_builder.planning.relations import Alternative
 
-from .artifacts import Made
+from .artifacts import RequestArtifacts
 from .closure import closure
 
 RECIPE_VERSION = 1
@@ -44,7 +44,7 @@ class Dependencies:
     """The artifacts of ours that a job builds with, and who made each."""
 
     artifacts: tuple[Artifact, ...]
-    used: tuple[Used, ...]
+    used: tuple[UsedArtifact, ...]
 
 
 def readiness(needs: Iterable[JobRecord]) -> tuple[Readiness, tuple[JobRecord, ...]]:
@@ -58,7 +58,9 @@ def readiness(needs: Iterable[JobRecord]) -> tuple[Readiness, tuple[JobRecord, .
     return (Readiness.WAIT, waiting) if waiting else (Readiness.START, ())
 
 
-def dependencies(job: JobRecord, made: Made, offers: Callable[[str], Iterable[Offer]]) -> Dependencies:
+def dependencies(
+    job: JobRecord, made: RequestArtifacts, offers: Callable[[str], Iterable[PublishedPackage]]
+) -> Dependencies:
     """The exact artifacts of ours for a job: of its request first, else the newest published of other sources.
 
     A member of a dependency cycle may also be built with what its own source has published: what it needs of the cycle
@@ -84,14 +86,14 @@ def dependencies(job: JobRecord, made: Made, offers: Callable[[str], Iterable[Of
     return Dependencies(artifacts, tuple(_used(each, *origins[each.sha256]) for each in artifacts))
 
 
-def _used(artifact: Artifact, source: SourceName, unit: UnitPath) -> Used:
+def _used(artifact: Artifact, source: SourceName, unit: UnitPath) -> UsedArtifact:
     assert artifact.package is not None
-    return Used(name=artifact.package.name, sha256=artifact.sha256, source=source, unit=unit)
+    return UsedArtifact(name=artifact.package.name, sha256=artifact.sha256, source=source, unit=unit)
 
 
-def inputs_of(job: JobRecord, used: Iterable[Used]) -> Inputs:
+def inputs_of(job: JobRecord, used: Iterable[UsedArtifact]) -> Inputs:
     """Everything that goes in. Not in it: where the unit lies, who asked, and when."""
-    return Inputs.trusted(
+    return Inputs.construct_unchecked(
         recipe=RECIPE_VERSION,
         tree=job.tree,
         buildroot=job.buildroot,
@@ -118,11 +120,11 @@ def input_key(job: JobRecord, inputs: Inputs) -> InputKey:
     return InputKey(hashlib.sha256(_canonical(parts).encode()).hexdigest())
 
 
-def from_built(job: JobRecord, built: Built) -> JobRecord:
+def reuse_result(job: JobRecord, built: BuildResult) -> JobRecord:
     """A job whose input key was built before: one that was asked for is reused; one that was drawn in, or is a further
     round of a cycle, was not touched."""
     done = transitions.reuse(job, built).model_copy(update={"saved": built.seconds})
-    if job.wanted and job.round <= 1:
+    if job.is_requested and job.round <= 1:
         return done
     told = {"outcome": Outcome.SKIPPED, "code": UNCHANGED, "message": "its inputs are what they were"}
     return done.model_copy(update=told)

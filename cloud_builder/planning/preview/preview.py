@@ -17,17 +17,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import InputKey, JobId
-from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.inputs import Inputs, UsedArtifact
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.planning.inputs.artifacts import Made
-from cloud_builder.planning.inputs.inputs import Dependencies, dependencies, from_built, input_key, inputs_of
-from cloud_builder.planning.records import Built, JobRecord, Offer, RunnerRecord
+from cloud_builder.planning.inputs.artifacts import RequestArtifacts
+from cloud_builder.planning.inputs.inputs import Dependencies, dependencies, input_key, inputs_of, reuse_result
+from cloud_builder.planning.records import BuildResult, JobRecord, PublishedPackage, RunnerRecord
 
 from . import totals
 
-MOST_NAMED = 3
+MAX_NAMES_SHOWN = 3
 _OWN = (
     ("tree", "its files changed"),
     ("buildroot", "its build_root.kiwi changed"),
@@ -37,7 +37,7 @@ _OWN = (
 )
 
 
-class Last(Lenient):
+class LastBuild(LenientModel):
     """The last good build of a unit for a target. `inputs` None: they were not written down."""
 
     seconds: float = 0.0
@@ -46,18 +46,18 @@ class Last(Lenient):
 
 
 @dataclass(frozen=True)
-class Known:
+class PlanLookups:
     """Lookups. `offers(target, name)`: see ready.dependencies; `building`: who builds that key now."""
 
-    built: Callable[[InputKey], Built | None]
-    offers: Callable[[str, str], Iterable[Offer]]
-    last: Callable[[JobRecord], Last | None]
+    built: Callable[[InputKey], BuildResult | None]
+    offers: Callable[[str, str], Iterable[PublishedPackage]]
+    last: Callable[[JobRecord], LastBuild | None]
     building: Callable[[InputKey], JobId | None]
     runners: Sequence[RunnerRecord] = ()
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class PreviewedJob:
     """A job, and what would become of it. `result`: its record, with its artifacts where they are known. `seconds`: as
     long as it took last; None: it was never built."""
 
@@ -68,43 +68,43 @@ class Foreseen:
     seconds: float | None = None
 
     @property
-    def is_moving(self) -> bool:
+    def is_uncertain(self) -> bool:
         """What it makes is not known."""
         return self.verdict in (PlanVerdict.BUILD, PlanVerdict.MAYBE)
 
 
-def draw(jobs: Sequence[JobRecord], known: Known) -> tuple[list[PlannedJob], PlanTotals]:
+def preview(jobs: Sequence[JobRecord], known: PlanLookups) -> tuple[list[PlannedJob], PlanTotals]:
     """`jobs`: each after those it needs, as expand gives them."""
     plan = _Plan(known)
     for job in jobs:
         plan.foresee(job)
-    return totals.lines(list(plan.found.values())), totals.totals(list(plan.found.values()), known.runners)
+    return totals.planned_jobs(list(plan.found.values())), totals.plan_totals(list(plan.found.values()), known.runners)
 
 
 class _Plan:
     """The jobs so far."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: PlanLookups) -> None:
         self._known = known
-        self.found: dict[JobId, Foreseen] = {}
+        self.found: dict[JobId, PreviewedJob] = {}
         self._results: dict[JobId, JobRecord] = {}
-        self._made = Made(self._results)
+        self._made = RequestArtifacts(self._results)
 
     def foresee(self, job: JobRecord) -> None:
         last = self._known.last(job)
         hopeless = [self.found[need] for need in job.needs if self.found[need].verdict is PlanVerdict.CANNOT]
-        moving = [self.found[need] for need in job.needs if self.found[need].is_moving]
+        moving = [self.found[need] for need in job.needs if self.found[need].is_uncertain]
         if job.is_finished or hopeless:
             names = list(dict.fromkeys(each.result.unit for each in hopeless))
             why = job.message or f"needs {named(names, ', ')}, which cannot be built"
-            found = Foreseen(job, PlanVerdict.CANNOT, why)
+            found = PreviewedJob(job, PlanVerdict.CANNOT, why)
         else:
             found = self._by_needs(job, moving, last) if moving else self._by_key(job, last)
         self.found[job.job_id] = found
         self._results[job.job_id] = found.result
-        self._made.note(found.result)
+        self._made.add(found.result)
 
-    def _by_key(self, job: JobRecord, last: Last | None) -> Foreseen:
+    def _by_key(self, job: JobRecord, last: LastBuild | None) -> PreviewedJob:
         """Nothing that it needs would be built."""
         uses = self._uses(job)
         inputs = inputs_of(job, uses.used)
@@ -112,43 +112,45 @@ class _Plan:
         seconds = _seconds(job, last)
         built = self._known.built(key)
         if built is not None:
-            result = from_built(job, built)
+            result = reuse_result(job, built)
             if result.outcome is Outcome.REUSED:
-                return Foreseen(result, PlanVerdict.REUSED, "built already with these inputs", built.job_id, seconds)
-            return Foreseen(result, PlanVerdict.UNCHANGED, "its inputs are what they were", built.job_id, seconds)
+                return PreviewedJob(
+                    result, PlanVerdict.REUSED, "built already with these inputs", built.job_id, seconds
+                )
+            return PreviewedJob(result, PlanVerdict.UNCHANGED, "its inputs are what they were", built.job_id, seconds)
         other = self._known.building(key)
         if other is not None:
-            return Foreseen(job, PlanVerdict.BUILD, f"is being built already, by {other}", other, seconds)
-        return Foreseen(job, PlanVerdict.BUILD, _why(last, inputs), None, seconds)
+            return PreviewedJob(job, PlanVerdict.BUILD, f"is being built already, by {other}", other, seconds)
+        return PreviewedJob(job, PlanVerdict.BUILD, _why(last, inputs), None, seconds)
 
-    def _by_needs(self, job: JobRecord, moving: Sequence[Foreseen], last: Last | None) -> Foreseen:
+    def _by_needs(self, job: JobRecord, moving: Sequence[PreviewedJob], last: LastBuild | None) -> PreviewedJob:
         """Something that it needs would be built, or may be."""
         seconds = _seconds(job, last)
         if job.round > 1:
             return self._again(job, seconds)
         if last is None:
-            return Foreseen(job, PlanVerdict.BUILD, "never built", None, seconds)
+            return PreviewedJob(job, PlanVerdict.BUILD, "never built", None, seconds)
         sure = [*_own_changes(last, inputs_of(job, ())), *self._changed_needs(job, last)]
         if sure:
-            return Foreseen(job, PlanVerdict.BUILD, named(sure, "; "), None, seconds)
+            return PreviewedJob(job, PlanVerdict.BUILD, named(sure, "; "), None, seconds)
         names = list(dict.fromkeys(each.result.unit for each in moving))
         why = f"only if {named(names, ' or ', most='one')} comes out other than it was"
-        return Foreseen(job, PlanVerdict.MAYBE, why, None, seconds)
+        return PreviewedJob(job, PlanVerdict.MAYBE, why, None, seconds)
 
-    def _again(self, job: JobRecord, seconds: float | None) -> Foreseen:
+    def _again(self, job: JobRecord, seconds: float | None) -> PreviewedJob:
         """A further round of a dependency cycle."""
         told = f"round {job.round} of its cycle"
         if any(self._results[need].profiles for need in job.needs):
-            return Foreseen(
+            return PreviewedJob(
                 job, PlanVerdict.BUILD, f"{told}: without the build profiles of the one before", None, seconds
             )
         why = f"{told}: only if the one before made something new"
-        return Foreseen(job, PlanVerdict.MAYBE, why, None, seconds)
+        return PreviewedJob(job, PlanVerdict.MAYBE, why, None, seconds)
 
     def _uses(self, job: JobRecord) -> Dependencies:
         return dependencies(job, self._made, lambda name: self._known.offers(job.target.name, name))
 
-    def _changed_needs(self, job: JobRecord, last: Last) -> Iterator[str]:
+    def _changed_needs(self, job: JobRecord, last: LastBuild) -> Iterator[str]:
         """Needs that would not be built, and are other than those it was built with last."""
         before: dict[tuple[str, str], set[str]] = {}
         for used in last.inputs.dependencies if last.inputs else ():
@@ -156,15 +158,15 @@ class _Plan:
         for need in job.needs:
             found = self.found[need]
             then = before.get((found.result.source, found.result.unit), set())
-            if not found.is_moving and then - {artifact.sha256 for artifact in found.result.artifacts}:
+            if not found.is_uncertain and then - {artifact.sha256 for artifact in found.result.artifacts}:
                 yield f"{found.result.unit} changed"
 
 
-def _seconds(job: JobRecord, last: Last | None) -> float | None:
+def _seconds(job: JobRecord, last: LastBuild | None) -> float | None:
     return job.expected or (last.seconds if last else None)
 
 
-def _why(last: Last | None, inputs: Inputs) -> str:
+def _why(last: LastBuild | None, inputs: Inputs) -> str:
     if last is None:
         return "never built"
     if last.inputs is None:
@@ -173,13 +175,13 @@ def _why(last: Last | None, inputs: Inputs) -> str:
     return named(changes, "; ") or "what it made last is not kept"
 
 
-def _own_changes(last: Last, inputs: Inputs) -> Iterator[str]:
+def _own_changes(last: LastBuild, inputs: Inputs) -> Iterator[str]:
     """Of what the unit itself brings."""
     if last.inputs is not None:
         yield from (said for name, said in _OWN if getattr(last.inputs, name) != getattr(inputs, name))
 
 
-def _dependency_changes(before: Iterable[Used], now: Iterable[Used]) -> Iterator[str]:
+def _dependency_changes(before: Iterable[UsedArtifact], now: Iterable[UsedArtifact]) -> Iterator[str]:
     old, new = _by_name(before), _by_name(now)
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
@@ -190,7 +192,7 @@ def _dependency_changes(before: Iterable[Used], now: Iterable[Used]) -> Iterator
             yield f"{name} changed"
 
 
-def _by_name(used: Iterable[Used]) -> Mapping[str, set[str]]:
+def _by_name(used: Iterable[UsedArtifact]) -> Mapping[str, set[str]]:
     found: dict[str, set[str]] = {}
     for each in used:
         found.setdefault(each.name, set()).add(each.sha256)
@@ -199,6 +201,6 @@ def _by_name(used: Iterable[Used]) -> Mapping[str, set[str]]:
 
 def named(names: Sequence[str], between: str, most: str = "") -> str:
     """The first few. `most`: what the others are called in number, `one` of 7 more."""
-    rest = len(names) - MOST_NAMED
+    rest = len(names) - MAX_NAMES_SHOWN
     more = [f"{most} of {rest} more".strip() if most else f"{rest} more"] if rest > 0 else []
-    return between.join([*names[:MOST_NAMED], *more])
+    return between.join([*names[:MAX_NAMES_SHOWN], *more])

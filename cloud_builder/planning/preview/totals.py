@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
 from cloud_builder.model.ids import JobId, UnitPath
 from cloud_builder.planning.records import JobRecord, RunnerRecord
-from cloud_builder.planning.schedule.free_slots import Pool, pool_of
+from cloud_builder.planning.schedule.free_slots import RunnerRequirements, requirements_of
 from cloud_builder.planning.schedule.unschedulable import lacking
 
 if TYPE_CHECKING:
-    from .preview import Foreseen
+    from .preview import PreviewedJob
 
 MOST_MEMBERS = 100
 """Named of one dependency cycle."""
@@ -27,7 +27,7 @@ _SURE = frozenset({PlanVerdict.BUILD})
 _MOST = frozenset({PlanVerdict.BUILD, PlanVerdict.MAYBE})
 
 
-def lines(plan: Sequence[Foreseen]) -> list[PlannedJob]:
+def planned_jobs(plan: Sequence[PreviewedJob]) -> list[PlannedJob]:
     """`plan`: each job after those it needs."""
     order: dict[JobId, int] = {}
     numbers = {each.result.job_id: each.result.number for each in plan}
@@ -45,7 +45,7 @@ def lines(plan: Sequence[Foreseen]) -> list[PlannedJob]:
                 why=each.why,
                 needs=tuple(numbers[need] for need in job.needs),
                 order=at,
-                wanted=job.wanted,
+                wanted=job.is_requested,
                 round=job.round,
                 expected=round(each.seconds or 0.0, 1),
                 job_id=each.from_job,
@@ -54,9 +54,9 @@ def lines(plan: Sequence[Foreseen]) -> list[PlannedJob]:
     return found
 
 
-def totals(plan: Sequence[Foreseen], runners: Sequence[RunnerRecord]) -> PlanTotals:
+def plan_totals(plan: Sequence[PreviewedJob], runners: Sequence[RunnerRecord]) -> PlanTotals:
     count = Counter(each.verdict for each in plan)
-    pools = list(dict.fromkeys(pool_of(each.result) for each in plan if each.verdict in _MOST))
+    pools = list(dict.fromkeys(requirements_of(each.result) for each in plan if each.verdict in _MOST))
     slots = sum(one.slots for one in runners if any(pool.takes(one) for pool in pools))
     room = {pool: max(1, sum(one.slots for one in runners if pool.takes(one))) for pool in pools}
     work, most_work = (sum(each.seconds or 0.0 for each in plan if each.verdict in some) for some in (_SURE, _MOST))
@@ -82,16 +82,18 @@ def totals(plan: Sequence[Foreseen], runners: Sequence[RunnerRecord]) -> PlanTot
     )
 
 
-def _fullest(plan: Sequence[Foreseen], counted: Collection[PlanVerdict], room: Mapping[Pool, int]) -> float:
+def _fullest(
+    plan: Sequence[PreviewedJob], counted: Collection[PlanVerdict], room: Mapping[RunnerRequirements, int]
+) -> float:
     """Seconds that the runners need which have most to do for their slots."""
-    work: dict[Pool, float] = dict.fromkeys(room, 0.0)
+    work: dict[RunnerRequirements, float] = dict.fromkeys(room, 0.0)
     for each in plan:
         if each.verdict in counted:
-            work[pool_of(each.result)] += each.seconds or 0.0
+            work[requirements_of(each.result)] += each.seconds or 0.0
     return max((seconds / room[pool] for pool, seconds in work.items()), default=0.0)
 
 
-def _longest(plan: Sequence[Foreseen], counted: Collection[PlanVerdict]) -> float:
+def _longest(plan: Sequence[PreviewedJob], counted: Collection[PlanVerdict]) -> float:
     """Seconds of the longest chain of jobs that wait for each other."""
     ends: dict[JobId, float] = {}
     for each in plan:

@@ -16,7 +16,7 @@ COMPONENT = "main"
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReleaseFields:
     """What Release says of the repository itself. `date`: whole seconds since the epoch."""
 
     label: str
@@ -51,7 +51,7 @@ def stanzas(text: str) -> dict[str, str]:
     return found
 
 
-def release(facts: Facts, files: Mapping[str, bytes]) -> str:
+def release(facts: ReleaseFields, files: Mapping[str, bytes]) -> str:
     """Release for these files (by path below the suite).
 
     Without Valid-Until: a repository that nobody pushes to stays good."""

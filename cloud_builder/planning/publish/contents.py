@@ -17,16 +17,18 @@ from collections.abc import Collection, Iterable, Mapping
 
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.ids import RepositoryName
-from cloud_builder.model.repository import Holding, Listing, Slot
+from cloud_builder.model.repository import RepositoryEntry, SnapshotListing, UnitTarget
 from cloud_builder.planning.relations import ARCHITECTURES
 
 ALL = "all"
-Contents = Mapping[Slot, Holding]
+RepositoryContents = Mapping[UnitTarget, RepositoryEntry]
 _Name = tuple[str, str]
-_Candidates = list[tuple[Holding, Artifact]]
+_Candidates = list[tuple[RepositoryEntry, Artifact]]
 
 
-def advance(contents: Contents, finished: Iterable[Holding], removed: Collection[Slot] = ()) -> dict[Slot, Holding]:
+def apply_results(
+    contents: RepositoryContents, finished: Iterable[RepositoryEntry], removed: Collection[UnitTarget] = ()
+) -> dict[UnitTarget, RepositoryEntry]:
     """The contents after these verdicts and without the removed slots."""
     after = dict(contents)
     for holding in finished:
@@ -35,12 +37,12 @@ def advance(contents: Contents, finished: Iterable[Holding], removed: Collection
     return {slot: holding for slot, holding in after.items() if slot not in removed}
 
 
-def is_newer(holding: Holding, known: Holding | None) -> bool:
+def is_newer(holding: RepositoryEntry, known: RepositoryEntry | None) -> bool:
     """Equal sequences are the same verdict told again; the job id decides should they ever differ."""
     return known is None or (holding.sequence, holding.job_id) >= (known.sequence, known.job_id)
 
 
-def is_same(holding: Holding, known: Holding | None) -> bool:
+def is_same(holding: RepositoryEntry, known: RepositoryEntry | None) -> bool:
     """True when exchanging one for the other changes no index."""
     return known is not None and (holding.packages, holding.arch) == (known.packages, known.arch)
 
@@ -51,8 +53,8 @@ def architecture(machine: str) -> str:
 
 
 def listing(
-    repository: RepositoryName, suite: str, contents: Contents, architectures: Iterable[str] = ()
-) -> tuple[Listing, tuple[str, ...]]:
+    repository: RepositoryName, suite: str, contents: RepositoryContents, architectures: Iterable[str] = ()
+) -> tuple[SnapshotListing, tuple[str, ...]]:
     """What the next snapshot offers, and warnings for people.
 
     `architectures`: those that must have an index though nothing may be built for them (any more)."""
@@ -64,10 +66,10 @@ def listing(
         for arch in sorted(names)
     }
     warnings = tuple(_warning(name, candidates[name]) for name in sorted(candidates) if _is_contested(candidates[name]))
-    return Listing(repository, suite, packages), warnings
+    return SnapshotListing(repository, suite, packages), warnings
 
 
-def _candidates(contents: Contents) -> dict[_Name, _Candidates]:
+def _candidates(contents: RepositoryContents) -> dict[_Name, _Candidates]:
     found: dict[_Name, _Candidates] = {}
     for slot in sorted(contents):
         for artifact in contents[slot].packages:
@@ -80,12 +82,12 @@ def _name(package: BinaryPackage) -> _Name:
     return package.name, package.architecture
 
 
-def _rank(candidate: tuple[Holding, Artifact]) -> tuple[int, str, str, str]:
+def _rank(candidate: tuple[RepositoryEntry, Artifact]) -> tuple[int, str, str, str]:
     holding, artifact = candidate
     return holding.sequence, holding.unit, holding.target, artifact.sha256
 
 
-def _choose(candidates: _Candidates, arch: str) -> tuple[Holding, Artifact]:
+def _choose(candidates: _Candidates, arch: str) -> tuple[RepositoryEntry, Artifact]:
     unit = max(candidates, key=_rank)[0].unit
     of_unit = [candidate for candidate in candidates if candidate[0].unit == unit]
     own = [candidate for candidate in of_unit if architecture(candidate[0].arch) == arch]

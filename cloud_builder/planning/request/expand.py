@@ -19,55 +19,60 @@ from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import JobId, UnitPath, job_id
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.planning.graph import doomed
-from cloud_builder.planning.graph.cycle import ROUNDS, Closed, Cycle, IsPublished, cycles
+from cloud_builder.planning.graph.cycle import DEFAULT_ROUNDS, Cycle, IsPublished, UnbreakableCycle, cycles
 from cloud_builder.planning.graph.graph import Graph, Node
 from cloud_builder.planning.records import JobRecord
 
-UNKNOWN = 60.0
+DEFAULT_SECONDS = 60.0
 """Seconds that a job is taken to last when none of its request was ever built."""
 
-Cycles = Mapping[int, Cycle | Closed]
+Cycles = Mapping[int, Cycle | UnbreakableCycle]
 """By the number of each member."""
 
-Place = tuple[int, int]
+NodeRound = tuple[int, int]
 """A node's number, and the round (0: it is in no cycle)."""
 
 
 @dataclass(frozen=True)
-class Past:
+class BuildHistory:
     """What is known from before. `expected`: seconds the node's last build took, 0 for never built."""
 
     is_published: IsPublished = field(default=lambda target, wanted: False)
     expected: Callable[[Node], float] = field(default=lambda node: 0.0)
 
 
-def wanted(request: RequestAccepted, graph: Graph) -> list[int]:
+def requested_nodes(request: RequestAccepted, graph: Graph) -> list[int]:
     """The nodes that the request names."""
     return graph.units_for(request.source, request.units, request.targets)
 
 
-def chosen(request: RequestAccepted, graph: Graph) -> set[int]:
+def selected_nodes(request: RequestAccepted, graph: Graph) -> set[int]:
     """What the request means: what it names, the dependants of that if asked, and all that these need."""
-    named = wanted(request, graph)
-    return graph.all_needs(graph.reach(named, graph.dependants) if request.dependants else named)
+    named = requested_nodes(request, graph)
+    return graph.transitive_needs(graph.reachable(named, graph.dependants) if request.dependants else named)
 
 
 def expand(
-    request: RequestAccepted, graph: Graph, sequence: int, past: Past | None = None, *, rounds: int = ROUNDS
+    request: RequestAccepted,
+    graph: Graph,
+    sequence: int,
+    past: BuildHistory | None = None,
+    *,
+    rounds: int = DEFAULT_ROUNDS,
 ) -> list[JobRecord]:
     """The jobs of a request, each after those it needs. `rounds`: most of a dependency cycle.
 
     Raises Rejected when nothing of the snapshot is meant, or nothing that is named can be built because of a cycle."""
-    past = past or Past()
-    meant = chosen(request, graph)
+    past = past or BuildHistory()
+    meant = selected_nodes(request, graph)
     if not meant:
         raise _nothing(request)
     found = {number: each for each in cycles(graph, meant, past.is_published, rounds) for number in each.members}
-    named = set(wanted(request, graph))
-    if closed := [each for each in found.values() if isinstance(each, Closed)]:
-        start = graph.reach(named, graph.dependants) if request.dependants else named
-        meant = doomed.left(graph, meant, named, start, closed)
-    places = list(_places(graph.in_order(meant), found))
+    named = set(requested_nodes(request, graph))
+    if closed := [each for each in found.values() if isinstance(each, UnbreakableCycle)]:
+        start = graph.reachable(named, graph.dependants) if request.dependants else named
+        meant = doomed.buildable_nodes(graph, meant, named, start, closed)
+    places = list(_places(graph.topological_order(meant), found))
     ids = {place: job_id(request.request_id, number) for number, place in enumerate(places, 1)}
     jobs = [
         _job(
@@ -78,22 +83,22 @@ def expand(
             number=position,
             sequence=sequence,
             needs=tuple(ids[need] for need in sorted(_needs(graph, (number, turn), meant, found))),
-            wanted=number in named,
+            is_requested=number in named,
             expected=past.expected(graph.nodes[number]),
             **_in_cycle(graph, found.get(number), number, turn),
         )
         for position, (number, turn) in enumerate(places, 1)
     ]
-    ahead = paths(jobs)
+    ahead = critical_paths(jobs)
     return [job.model_copy(update={"path": ahead[job.job_id]}) for job in jobs]
 
 
-def paths(jobs: Sequence[JobRecord]) -> dict[JobId, float]:
+def critical_paths(jobs: Sequence[JobRecord]) -> dict[JobId, float]:
     """Of each job, the seconds from its start to the end of the longest chain that waits for it. Needs come first.
 
     A job that was never built is taken to last as long as the others do in the middle."""
     known = [job.expected for job in jobs if job.expected]
-    middle = sum(known) / len(known) if known else UNKNOWN
+    middle = sum(known) / len(known) if known else DEFAULT_SECONDS
     behind = {job.job_id: 0.0 for job in jobs}
     found = {}
     for job in reversed(jobs):
@@ -103,7 +108,7 @@ def paths(jobs: Sequence[JobRecord]) -> dict[JobId, float]:
     return found
 
 
-def _places(order: Iterable[int], found: Cycles) -> Iterator[Place]:
+def _places(order: Iterable[int], found: Cycles) -> Iterator[NodeRound]:
     """Each node once, the members of a cycle round by round where the first of them stands."""
     done: set[int] = set()
     for number in order:
@@ -112,23 +117,23 @@ def _places(order: Iterable[int], found: Cycles) -> Iterator[Place]:
             yield number, 0
         elif number not in done:
             done.update(cycle.members)
-            if isinstance(cycle, Closed):
+            if isinstance(cycle, UnbreakableCycle):
                 yield from ((member, 0) for member in sorted(cycle.members, key=lambda one: not cycle.circle_of(one)))
             else:
                 yield from ((member, turn) for turn in range(1, cycle.rounds + 1) for member in cycle.order)
 
 
-def _needs(graph: Graph, place: Place, meant: set[int], found: Cycles) -> set[Place]:
+def _needs(graph: Graph, place: NodeRound, meant: set[int], found: Cycles) -> set[NodeRound]:
     number, turn = place
     own = found.get(number)
-    if isinstance(own, Closed):
-        return set() if own.circle_of(number) else {(need, 0) for circle in own.circles for need in circle}
-    needs: set[Place] = set()
+    if isinstance(own, UnbreakableCycle):
+        return set() if own.circle_of(number) else {(need, 0) for circle in own.deadlocks for need in circle}
+    needs: set[NodeRound] = set()
     for need in graph.needs[number]:
         other = found.get(need)
         if need not in meant:
             continue
-        if other is None or isinstance(other, Closed):
+        if other is None or isinstance(other, UnbreakableCycle):
             needs.add((need, 0))
         elif other is not own:
             needs.add((need, other.rounds))
@@ -139,11 +144,11 @@ def _needs(graph: Graph, place: Place, meant: set[int], found: Cycles) -> set[Pl
     return needs
 
 
-def _in_cycle(graph: Graph, cycle: Cycle | Closed | None, number: int, turn: int) -> dict[str, object]:
+def _in_cycle(graph: Graph, cycle: Cycle | UnbreakableCycle | None, number: int, turn: int) -> dict[str, object]:
     """Only the last round is published: what comes before it was built with what will be replaced."""
     if cycle is None:
         return {}
-    if isinstance(cycle, Closed):
+    if isinstance(cycle, UnbreakableCycle):
         circle = cycle.circle_of(number)
         return _failed(cycle.why(graph, circle)) if circle else {}
     first = {"profiles": cycle.profiles.get(number, ())} if turn == 1 else {}
@@ -161,7 +166,7 @@ def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **more: An
     node, unit = graph.nodes[node_number], graph.units[node_number]
     own = node.source == request.source
     told = {"publish": request.publish and unit.kind is Kind.PACKAGE, **more}
-    return JobRecord.trusted(
+    return JobRecord.construct_unchecked(
         request_id=request.request_id,
         source=node.source,
         requester=request.requester,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from cloud_builder.model.events import JobResult, RequestFinished, Summary
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.planning.graph.cycle import moving
+from cloud_builder.planning.graph.cycle import unstable_members
 from cloud_builder.planning.records import JobRecord, RequestRecord
 
 from . import supersede
-from .result_size import that_fit
+from .result_size import lines_that_fit
 
 
 def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome:
@@ -27,10 +27,10 @@ def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome
     return RequestOutcome.CANCELED if Outcome.CANCELED in found else RequestOutcome.SUCCESS
 
 
-def finished(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str, now: float) -> RequestFinished:
+def finished_event(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str, now: float) -> RequestFinished:
     """The last word on a request."""
     lines = [_result(job) for job in jobs]
-    told = that_fit(lines)
+    told = lines_that_fit(lines)
     return RequestFinished(
         request_id=request.request_id,
         source=request.source,
@@ -38,7 +38,7 @@ def finished(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str
         revision=request.revision,
         outcome=outcome(request, jobs),
         code=request.code,
-        message=request.failure or request.message or _first_cause(jobs) or _unrest(jobs),
+        message=request.failure or request.message or _first_cause(jobs) or _unstable_cycles(jobs),
         jobs=told,
         left_out=len(lines) - len(told),
         summary=summary(jobs),
@@ -61,9 +61,9 @@ def summary(jobs: Sequence[JobRecord]) -> Summary:
     )
 
 
-def _unrest(jobs: Sequence[JobRecord]) -> str:
+def _unstable_cycles(jobs: Sequence[JobRecord]) -> str:
     """Which members of a dependency cycle would be something else if they were built once more."""
-    moved = moving(jobs)
+    moved = unstable_members(jobs)
     if not moved:
         return ""
     rounds = max(job.round for job in jobs)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from cloud_builder.model.events import JobResult
 from cloud_builder.model.outcome import Outcome
 
-MOST_BYTES = 800_000
+MAX_BYTES = 800_000
 """Of all lines together. Brokers take 1 MB unless they are told otherwise."""
 _LINE, _FILE = 500, 250
 """Bytes of a line with its log, and of a file, without the texts in them, rounded up: making JSON only to weigh it
@@ -20,7 +20,7 @@ would cost more than sending it."""
 _WRONG = frozenset({Outcome.FAILURE, Outcome.ERROR})
 
 
-def that_fit(lines: Sequence[JobResult], most: int = MOST_BYTES) -> tuple[JobResult, ...]:
+def lines_that_fit(lines: Sequence[JobResult], most: int = MAX_BYTES) -> tuple[JobResult, ...]:
     """At least one, where there is one."""
     weights = [_weight(line) for line in lines]
     if sum(weights) <= most:

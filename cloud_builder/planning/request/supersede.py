@@ -42,18 +42,18 @@ class Push:
 
     @property
     def units(self) -> set[UnitPath]:
-        return {job.unit for job in self.jobs if job.wanted and job.source == self.request.source}
+        return {job.unit for job in self.jobs if job.is_requested and job.source == self.request.source}
 
 
 @dataclass(frozen=True)
-class GivesWay:
+class SupersededPush:
     """An older push as it is now, and its jobs that end, as they were: the runner of one that is held must be told."""
 
     request: RequestRecord
     ended: tuple[JobRecord, ...]
 
 
-def may_give_way(older: RequestRecord, newer: RequestAccepted) -> bool:
+def can_be_superseded(older: RequestRecord, newer: RequestAccepted) -> bool:
     """Both are pushes to the same branch, and the older one has not been given up already."""
     return (
         (older.origin, newer.origin) == ("push", "push")
@@ -64,15 +64,15 @@ def may_give_way(older: RequestRecord, newer: RequestAccepted) -> bool:
     )
 
 
-def taking_over(newer: RequestAccepted, older: Iterable[Push]) -> RequestAccepted:
+def absorb_unstarted(newer: RequestAccepted, older: Iterable[Push]) -> RequestAccepted:
     """The newer push, with the units of those that it replaces before anything of them was started."""
     units = set(newer.units).union(*(push.units for push in older if not push.has_started))
     return newer.model_copy(update={"units": tuple(sorted(units))}) if units != set(newer.units) else newer
 
 
-def give_way(
+def supersede(
     newer: RequestAccepted, jobs: Sequence[JobRecord], older: Iterable[Push], alive: Collection[UnitPath]
-) -> list[GivesWay]:
+) -> list[SupersededPush]:
     """`jobs`: what the newer push became, `taking_over` done. `alive`: the units of its snapshot."""
     known: dict[Node, list[JobRecord]] = defaultdict(list)
     for job in jobs:
@@ -83,14 +83,14 @@ def give_way(
         if unfinished and (not push.has_started or _is_covered(push, known, alive)):
             message = f"superseded by {newer.request_id}"
             request = push.request.model_copy(update={"code": CODE, "message": message})
-            found.append(GivesWay(request, tuple(job for job in unfinished if not _goes_on(job, known))))
+            found.append(SupersededPush(request, tuple(job for job in unfinished if not _goes_on(job, known))))
     return found
 
 
 def end(job: JobRecord, by: RequestId) -> JobRecord:
     """A job that a newer push builds instead."""
     told = {"outcome": Outcome.SUPERSEDED, "code": CODE, "message": f"superseded by {by}"}
-    return job.model_copy(update={"state": JobState.FINISHED, "twin": None, **told})
+    return job.model_copy(update={"state": JobState.FINISHED, "duplicate_of": None, **told})
 
 
 def _is_covered(push: Push, known: Mapping[Node, Sequence[JobRecord]], alive: Collection[UnitPath]) -> bool:
@@ -102,7 +102,7 @@ def _is_gone(push: Push, job: JobRecord, alive: Collection[UnitPath]) -> bool:
 
 
 def _goes_on(job: JobRecord, known: Mapping[Node, Sequence[JobRecord]]) -> bool:
-    return job.is_held and any(_own(job) == _own(newer) for newer in known.get(_node(job), ()))
+    return job.is_assigned and any(_own(job) == _own(newer) for newer in known.get(_node(job), ()))
 
 
 def _own(job: JobRecord) -> tuple[object, ...]:

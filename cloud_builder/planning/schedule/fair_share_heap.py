@@ -13,14 +13,14 @@ from typing import Generic, NamedTuple, TypeVar
 N = TypeVar("N")
 
 
-class Standing(NamedTuple):
+class ShareKey(NamedTuple):
     """Less goes first: slots held now, then slot-seconds used lately; both by weight."""
 
     held: float
     used: float
 
 
-class Share:
+class ShareUsage:
     """What one source, or one requester of it, has had. `used` is in slot-seconds and fades (`Order` halves it).
 
     Counted by class: what somebody does that can wait does not count against what is urgent. A class counts what was
@@ -32,20 +32,20 @@ class Share:
         self._weight = weight
         self._held = [0] * classes
         self._used = [0.0] * classes
-        self.standing = [Standing(0.0, 0.0)] * classes
+        self.standing = [ShareKey(0.0, 0.0)] * classes
 
-    def take(self, rank: int) -> None:
+    def add_slot(self, rank: int) -> None:
         for one in range(rank, len(self._held)):
             self._held[one] += 1
             self._stand(one)
 
-    def give_back(self, rank: int, seconds: float) -> None:
+    def remove_slot(self, rank: int, seconds: float) -> None:
         for one in range(rank, len(self._held)):
             self._held[one] -= 1
             self._used[one] += seconds
             self._stand(one)
 
-    def fade(self, factor: float) -> None:
+    def decay(self, factor: float) -> None:
         for one, used in enumerate(self._used):
             self._used[one] = used * factor if used * factor > 1.0 else 0.0
             self._stand(one)
@@ -54,7 +54,7 @@ class Share:
     def used(self) -> tuple[float, ...]:
         return tuple(self._used)
 
-    def recall(self, used: Sequence[float]) -> None:
+    def restore(self, used: Sequence[float]) -> None:
         """What `used` was before."""
         self._used[: len(used)] = used[: len(self._used)]
         for one in range(len(self._used)):
@@ -66,10 +66,10 @@ class Share:
         return not self._held[-1] and not self._used[-1]
 
     def _stand(self, rank: int) -> None:
-        self.standing[rank] = Standing(self._held[rank] / self._weight, self._used[rank] / self._weight)
+        self.standing[rank] = ShareKey(self._held[rank] / self._weight, self._used[rank] / self._weight)
 
 
-class Turns(Generic[N]):
+class FairShareHeap(Generic[N]):
     """Names by standing. `standing(name)` None: not now; such a name comes back by `enter`.
 
     A heap with outdated entries, which are put right when they come to the top: a standing that got better must be told
@@ -77,9 +77,9 @@ class Turns(Generic[N]):
 
     __slots__ = ("_entered", "_heap", "_standing")
 
-    def __init__(self, standing: Callable[[N], Standing | None]) -> None:
-        self._heap: list[tuple[Standing, N]] = []
-        self._entered: dict[N, Standing] = {}
+    def __init__(self, standing: Callable[[N], ShareKey | None]) -> None:
+        self._heap: list[tuple[ShareKey, N]] = []
+        self._entered: dict[N, ShareKey] = {}
         """The one entry of each name that counts."""
         self._standing = standing
 

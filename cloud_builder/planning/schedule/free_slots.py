@@ -15,11 +15,11 @@ from cloud_builder.model.capacity import NOTHING, Capacity
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 
-LOOKED_AT = 64
+MAX_CANDIDATES = 64
 """So many runners with a free slot are compared for one job; those with the most free slots come first."""
 
 
-class Pool(NamedTuple):
+class RunnerRequirements(NamedTuple):
     """What a job asks of a runner. Empty group: any. `asks` None: nothing.
 
     `tried`: had the job before, and are left out while others could take it."""
@@ -38,13 +38,13 @@ class Pool(NamedTuple):
         )
 
 
-def pool_of(job: JobRecord) -> Pool:
+def requirements_of(job: JobRecord) -> RunnerRequirements:
     asks = job.constraints
     nothing = asks is NOTHING or asks == NOTHING
-    return Pool(job.target.arch, job.target.runner_group, None if nothing else asks, job.tried)
+    return RunnerRequirements(job.target.arch, job.target.runner_group, None if nothing else asks, job.tried_runners)
 
 
-class _Able:
+class _Eligible:
     """The runners of a pool, and of those with free slots which has how many."""
 
     __slots__ = ("free", "room", "runners")
@@ -62,14 +62,14 @@ class _Able:
         self.room += after - before
 
 
-class Slots:
+class FreeSlots:
     """Pools are remembered without `tried`: those differ from job to job."""
 
     def __init__(self) -> None:
         self._runners: dict[RunnerId, RunnerRecord] = {}
         self._caps: Mapping[RunnerId, int] = {}
         self._free: dict[RunnerId, int] = {}
-        self._pools: dict[Pool, _Able] = {}
+        self._pools: dict[RunnerRequirements, _Eligible] = {}
         self._taken: dict[RunnerId, None] = {}
         self.version = 0
         """Changes whenever a runner comes, goes, or becomes another one (not when only its free slots change)."""
@@ -99,7 +99,7 @@ class Slots:
         self._taken[runner_id] = None
         self._count(runner_id, self._free[runner_id] - 1)
 
-    def able(self, pool: Pool) -> Mapping[RunnerId, None]:
+    def eligible_runners(self, pool: RunnerRequirements) -> Mapping[RunnerId, None]:
         """All that could take a job of the pool, now or later."""
         return self._able(pool).runners
 
@@ -109,7 +109,7 @@ class Slots:
     def runners(self) -> tuple[RunnerRecord, ...]:
         return tuple(self._runners.values())
 
-    def room(self, pool: Pool, *, anywhere: bool = False) -> int:
+    def room(self, pool: RunnerRequirements, *, anywhere: bool = False) -> int:
         """Free slots for a job of the pool. `anywhere`: also where it was tried."""
         able = self._able(pool)
         tried = [runner_id for runner_id in pool.tried if runner_id in able.runners]
@@ -117,7 +117,7 @@ class Slots:
             return able.room
         return able.room - sum(self._free[runner_id] for runner_id in tried)
 
-    def open(self, pool: Pool, *, anywhere: bool = False) -> Iterator[RunnerRecord]:
+    def open(self, pool: RunnerRequirements, *, anywhere: bool = False) -> Iterator[RunnerRecord]:
         """Runners with a free slot for a job of the pool, most free slots first."""
         able = self._able(pool)
         tried = {runner_id for runner_id in pool.tried if runner_id in able.runners}
@@ -133,16 +133,16 @@ class Slots:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _able(self, pool: Pool) -> _Able:
+    def _able(self, pool: RunnerRequirements) -> _Eligible:
         pool = pool._replace(tried=()) if pool.tried else pool
         able = self._pools.get(pool)
         if able is None:
-            able = self._pools[pool] = _Able()
+            able = self._pools[pool] = _Eligible()
             for runner in self._runners.values():
                 self._enter(able, pool, runner)
         return able
 
-    def _enter(self, able: _Able, pool: Pool, runner: RunnerRecord) -> None:
+    def _enter(self, able: _Eligible, pool: RunnerRequirements, runner: RunnerRecord) -> None:
         if pool.takes(runner):
             able.runners[runner.runner_id] = None
             able.count(runner.runner_id, 0, self._free[runner.runner_id])

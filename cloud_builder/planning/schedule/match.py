@@ -13,13 +13,13 @@ from itertools import islice
 from cloud_builder.model.ids import JobId, RunnerId
 from cloud_builder.planning.records import JobRecord
 
-from .free_slots import LOOKED_AT, Pool, Slots, pool_of
-from .locality import saved
-from .queue import Head, Order, Ticket
+from .free_slots import MAX_CANDIDATES, FreeSlots, RunnerRequirements, requirements_of
+from .locality import seconds_saved
+from .queue import JobQueue, QueuedJob, QueueHead
 
-__all__ = ["Assignment", "Pool", "match", "pool_of", "ticket_of"]
+__all__ = ["Assignment", "RunnerRequirements", "match", "queued_job", "requirements_of"]
 
-ELSEWHERE = 60.0
+RETRY_ELSEWHERE_WAIT = 60.0
 """Seconds that a retry waits for a runner that has not had it, when those have no slot free."""
 
 
@@ -29,11 +29,11 @@ class Assignment:
     runner_id: RunnerId
 
 
-def ticket_of(job: JobRecord) -> Ticket:
+def queued_job(job: JobRecord) -> QueuedJob:
     """With which a job waits in the order."""
-    return Ticket(
+    return QueuedJob(
         job.job_id,
-        pool_of(job),
+        requirements_of(job),
         job.source,
         job.requester,
         job.priority,
@@ -45,8 +45,8 @@ def ticket_of(job: JobRecord) -> Ticket:
 
 
 def match(
-    order: Order,
-    slots: Slots,
+    order: JobQueue,
+    slots: FreeSlots,
     jobs: Mapping[JobId, JobRecord],
     now: float,
     may: Callable[[JobRecord, RunnerId], bool] | None = None,
@@ -54,8 +54,8 @@ def match(
     """Gives free slots to the jobs whose turn it is, on the runner where they are done first; a retry goes elsewhere if
     it can. `may` False: not there now; a job that may go nowhere lets others pass. What is given away is taken from
     `order` and `slots`."""
-    order.at(now)
-    pools = [pool for pool in order.pools() if isinstance(pool, Pool)]
+    order.advance_time(now)
+    pools = [pool for pool in order.pools() if isinstance(pool, RunnerRequirements)]
     heads = [(head, 0, pool) for pool in pools for head in _next(order, slots, jobs, pool, now)]
     heapq.heapify(heads)
     assignments: list[Assignment] = []
@@ -72,30 +72,36 @@ def match(
         if runner_id is None:
             continue
         slots.take(runner_id)
-        order.take(head.job_id, now)
+        order.pop_to_slot(head.job_id, now)
         assignments.append(Assignment(head.job_id, runner_id))
         for after in _next(order, slots, jobs, pool, now):
             heapq.heappush(heads, (after, given + 1, pool))
     return assignments
 
 
-def _next(order: Order, slots: Slots, jobs: Mapping[JobId, JobRecord], pool: Pool, now: float) -> Iterator[Head]:
+def _next(
+    order: JobQueue, slots: FreeSlots, jobs: Mapping[JobId, JobRecord], pool: RunnerRequirements, now: float
+) -> Iterator[QueueHead]:
     """The next job of a pool, if there is room for it."""
     if slots.room(pool, anywhere=True):
-        head = order.first(pool)
+        head = order.peek(pool)
         if head is not None and slots.room(pool, anywhere=_takes_any(jobs[head.job_id], now)):
             yield head
 
 
 def _takes_any(job: JobRecord, now: float) -> bool:
-    return bool(job.tried) and now - job.not_before > ELSEWHERE
+    return bool(job.tried_runners) and now - job.not_before > RETRY_ELSEWHERE_WAIT
 
 
 def _choose(
-    job: JobRecord, pool: Pool, slots: Slots, now: float, may: Callable[[JobRecord, RunnerId], bool] | None
+    job: JobRecord,
+    pool: RunnerRequirements,
+    slots: FreeSlots,
+    now: float,
+    may: Callable[[JobRecord, RunnerId], bool] | None,
 ) -> RunnerId | None:
-    open_ones = islice(slots.open(pool, anywhere=_takes_any(job, now)), LOOKED_AT)
+    open_ones = islice(slots.open(pool, anywhere=_takes_any(job, now)), MAX_CANDIDATES)
     able = [one for one in open_ones if may is None or may(job, one.runner_id)]
     if len(able) < 2:
         return able[0].runner_id if able else None
-    return min(able, key=lambda one: (-saved(job, one), -slots.free(one.runner_id), one.runner_id)).runner_id
+    return min(able, key=lambda one: (-seconds_saved(job, one), -slots.free(one.runner_id), one.runner_id)).runner_id

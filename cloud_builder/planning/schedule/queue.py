@@ -19,40 +19,40 @@ from typing import NamedTuple
 
 from cloud_builder.model.ids import JobId
 
-from .fair_share import Shares
-from .queue_tree import Head, Lane, Shelves
-from .queued_job import RISES, Held, Place, Rules, Ticket, asker_of, place_of
-from .usage import Usage
+from .fair_share import FairShares
+from .queue_tree import QueueHead, QueueTree, RequesterQueue
+from .queued_job import AGEING_STEPS, ActiveJob, QueuedJob, QueuePolicy, SortKey, requester_class, sort_key
+from .usage import UsageSnapshot
 
-__all__ = ["Head", "Held", "Order", "Rules", "Ticket", "restored"]
+__all__ = ["ActiveJob", "JobQueue", "QueueHead", "QueuePolicy", "QueuedJob", "restored"]
 
 
 class _Waiting(NamedTuple):
-    ticket: Ticket
-    lane: Lane
+    ticket: QueuedJob
+    lane: RequesterQueue
 
 
-class Order:
+class JobQueue:
     """The jobs that wait and those that hold slots."""
 
-    def __init__(self, rules: Rules, now: float = 0.0) -> None:
+    def __init__(self, rules: QueuePolicy, now: float = 0.0) -> None:
         self._rules = rules
         self._waiting: dict[JobId, _Waiting] = {}
-        self._shares = Shares(rules, now)
-        self._shelves = Shelves(self._shares, self._front)
-        self._changed: list[Lane] = []
+        self._shares = FairShares(rules, now)
+        self._shelves = QueueTree(self._shares, self._front)
+        self._changed: list[RequesterQueue] = []
         """Their oldest job is gone."""
-        self._rising: list[tuple[float, int, Lane]] = []
+        self._rising: list[tuple[float, int, RequesterQueue]] = []
         self._numbers = count()
 
     # --- what waits -----------------------------------------------------------------------------------------------
 
-    def add(self, ticket: Ticket, now: float) -> None:
+    def add(self, ticket: QueuedJob, now: float) -> None:
         """It waits from now on; a ticket of the same job that waits already is replaced."""
         self.remove(ticket.job_id)
         lane = self._shelves.lane(ticket)
         self._waiting[ticket.job_id] = _Waiting(ticket, lane)
-        heapq.heappush(lane.places, place_of(ticket))
+        heapq.heappush(lane.places, sort_key(ticket))
         heapq.heappush(lane.ages, (ticket.since, ticket.job_id))
         self._shelves.count(lane, 1)
         if lane.count == 1 or ticket.since < lane.oldest:
@@ -82,19 +82,19 @@ class Order:
         """In which something waits, whether or not a quota allows it."""
         return self._shelves.pools()
 
-    def tickets(self) -> Iterator[Ticket]:
+    def tickets(self) -> Iterator[QueuedJob]:
         """Of all that wait, in no order that means anything."""
         return (waiting.ticket for waiting in self._waiting.values())
 
     # --- what is held ---------------------------------------------------------------------------------------------
 
-    def start(self, held: Held, rank: int | None = None) -> None:
+    def mark_running(self, held: ActiveJob, rank: int | None = None) -> None:
         """It has a slot, and waits no more. Known already: nothing changes. `rank`: the class that it counted as."""
         self.remove(held.job_id)
         if held.job_id not in self._shares:
             self._shares.start(held, rank)
 
-    def end(self, job_id: JobId, now: float) -> None:
+    def release(self, job_id: JobId, now: float) -> None:
         """Its slot is free again."""
         ended = self._shares.end(job_id, now)
         if ended is not None:
@@ -102,9 +102,9 @@ class Order:
             if was_full:
                 self._shelves.enter_all()
             else:
-                self._shelves.enter(held.source, asker_of(held))
+                self._shelves.enter(held.source, requester_class(held))
 
-    def usage(self) -> Usage:
+    def usage(self) -> UsageSnapshot:
         """What was used lately, to be written down."""
         return self._shares.usage()
 
@@ -113,7 +113,7 @@ class Order:
         """Changes with what was used."""
         return self._shares.version
 
-    def recall(self, usage: Usage) -> None:
+    def restore_usage(self, usage: UsageSnapshot) -> None:
         """What was used before a restart; comes before what is held."""
         self._shares.recall(usage)
 
@@ -122,13 +122,13 @@ class Order:
         """Jobs that hold a slot."""
         return len(self._shares)
 
-    def held(self, name: str) -> int:
+    def jobs_in_slots(self, name: str) -> int:
         """Slots of a source or of a requester that has a quota."""
         return self._shares.slots(name)
 
     # --- who is next ----------------------------------------------------------------------------------------------
 
-    def at(self, now: float) -> None:
+    def advance_time(self, now: float) -> None:
         """Time has passed: work rises into the class above, and what was used fades."""
         changed, self._changed = self._changed, []
         for lane in changed:
@@ -137,13 +137,13 @@ class Order:
             when, _, lane = heapq.heappop(self._rising)
             if when == lane.rises:
                 self._settle(lane, now)
-        if self._shares.fade(now):
+        if self._shares.decay(now):
             self._rising = [rising for rising in self._rising if rising[2].count]
             heapq.heapify(self._rising)
             self._shelves.sweep()
             self._shelves.enter_all()
 
-    def first(self, pool: Hashable) -> Head | None:
+    def peek(self, pool: Hashable) -> QueueHead | None:
         """Whose turn it is among those that the pool's runners could take; None: nobody's, or quotas are used up."""
         return self._shelves.first(pool)
 
@@ -151,15 +151,15 @@ class Order:
         """The class that it counts as by now."""
         return self._waiting[job_id].lane.rank
 
-    def take(self, job_id: JobId, now: float) -> Ticket:
+    def pop_to_slot(self, job_id: JobId, now: float) -> QueuedJob:
         """The job gets a slot."""
         ticket, lane = self._waiting[job_id]
-        self.start(Held(job_id, ticket.source, ticket.requester, ticket.priority, now), lane.rank)
+        self.mark_running(ActiveJob(job_id, ticket.source, ticket.requester, ticket.priority, now), lane.rank)
         return ticket
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _settle(self, lane: Lane, now: float) -> None:
+    def _settle(self, lane: RequesterQueue, now: float) -> None:
         """Puts a lane into the class that its oldest job has waited for."""
         lane.is_changed = False
         if not lane.count:
@@ -167,7 +167,7 @@ class Order:
         while (waiting := self._waiting.get(lane.ages[0][1])) is None or waiting.ticket.since != lane.ages[0][0]:
             heapq.heappop(lane.ages)
         lane.oldest = lane.ages[0][0]
-        times = [lane.oldest + times * self._rules.ageing for times in RISES]
+        times = [lane.oldest + times * self._rules.ageing for times in AGEING_STEPS]
         rank = max(0, lane.asker[0] - sum(now >= when for when in times))
         if rank != lane.rank:
             self._shelves.move(lane, rank)
@@ -176,21 +176,21 @@ class Order:
             heapq.heappush(self._rising, (rises, next(self._numbers), lane))
         lane.rises = rises
 
-    def _front(self, lane: Lane) -> Place:
+    def _front(self, lane: RequesterQueue) -> SortKey:
         """The first place of a lane in which something waits."""
         while True:
             place = lane.places[0]
             waiting = self._waiting.get(place[3])
-            if waiting is not None and waiting.lane is lane and place_of(waiting.ticket) == place:
+            if waiting is not None and waiting.lane is lane and sort_key(waiting.ticket) == place:
                 return place
             heapq.heappop(lane.places)
 
 
-def restored(rules: Rules, waiting: Iterable[Ticket], held: Iterable[Held], now: float) -> Order:
+def restored(rules: QueuePolicy, waiting: Iterable[QueuedJob], held: Iterable[ActiveJob], now: float) -> JobQueue:
     """The order that plain data tells of."""
-    order = Order(rules, now)
+    order = JobQueue(rules, now)
     for one in held:
-        order.start(one)
+        order.mark_running(one)
     for ticket in waiting:
         order.add(ticket, now)
     return order

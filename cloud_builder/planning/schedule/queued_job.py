@@ -9,22 +9,22 @@ from typing import NamedTuple
 from cloud_builder.model.ids import JobId, SourceName
 from cloud_builder.model.priority import Priority
 
-FADES = 3600.0
+USAGE_HALF_LIFE = 3600.0
 """Seconds after which what was used counts half."""
 
 CLASSES = len(Priority)
 
-RISES = (1.0, 10.0)
+AGEING_STEPS = (1.0, 10.0)
 """After how many times `ageing` a job has risen by one class, and by two: soon enough into the class above, where it
 gets its share; into the one of those who sit and wait only lest it never has its turn."""
 
 
-URGENT = 4.0
+AGED_WORK_RATIO = 4.0
 """Beside work that has risen into its class, more urgent work of the same source has so many times the share."""
 
 
 @dataclass(frozen=True)
-class Rules:
+class QueuePolicy:
     """`ageing`: seconds of waiting after which work counts as that of the class above (see RISES).
 
     `weights` and `quotas` (slots): by the name of a source or of a requester."""
@@ -34,7 +34,7 @@ class Rules:
     quotas: Mapping[str, int] = field(default_factory=dict)
 
 
-class Ticket(NamedTuple):
+class QueuedJob(NamedTuple):
     """A job that waits for a slot. `pool`: who may take it (anything hashable). `since`: when its waiting began.
 
     `sequence`: of its request, the oldest has the lowest. `path`: seconds to the end of the longest chain of jobs that
@@ -51,7 +51,7 @@ class Ticket(NamedTuple):
     number: int
 
 
-class Held(NamedTuple):
+class ActiveJob(NamedTuple):
     """A job that has a slot. `since`: when it got it."""
 
     job_id: JobId
@@ -61,16 +61,16 @@ class Held(NamedTuple):
     since: float
 
 
-Place = tuple[float, float, int, JobId]
+SortKey = tuple[float, float, int, JobId]
 """In a lane: older requests first, in a request the longest way first, then by number."""
 
-Asker = tuple[int, str]
+RequesterClass = tuple[int, str]
 """A requester in one of its classes: urgent work of somebody need not wait for the old bulk work of the same one."""
 
 
-def place_of(ticket: Ticket) -> Place:
+def sort_key(ticket: QueuedJob) -> SortKey:
     return (ticket.sequence, -ticket.path, ticket.number, ticket.job_id)
 
 
-def asker_of(one: Ticket | Held) -> Asker:
+def requester_class(one: QueuedJob | ActiveJob) -> RequesterClass:
     return (one.priority.rank, one.requester)

@@ -22,13 +22,13 @@ from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 
 MOST_OFFERS = 3
-AT_ONCE = 2.0
+REPORT_AFTER = 2.0
 """Seconds in which offers are taken, as a rule: only of those that are not is anybody told."""
-PAUSE = 1.0
+REFUSAL_PAUSE = 1.0
 """Seconds that a runner leaves the queue alone when it is the reason why its claim was refused."""
 
 
-class Refusal(NamedTuple):
+class ClaimRefusal(NamedTuple):
     """Why a claim is not granted. `pause`: seconds that the runner should take no offers; above 0 the reason is the
     runner, and the job is to be offered again."""
 
@@ -50,7 +50,7 @@ def _queue(arch: str, group: str) -> str:
     return f"{arch}.{group}" if group else arch
 
 
-class Takers:
+class QueueReaders:
     """All live runners, by the queue that an offer to them goes to. Each queue is looked at once."""
 
     def __init__(self, runners: Collection[RunnerRecord]) -> None:
@@ -66,17 +66,22 @@ class Takers:
         return self._by_queue[queue]
 
 
-def may_be_offered(job: JobRecord, takers: Takers) -> bool:
+def may_be_offered(job: JobRecord, takers: QueueReaders) -> bool:
     """Whether any runner that could come by the offer may have it."""
-    if job.tried or job.offers >= MOST_OFFERS:
+    if job.tried_runners or job.offer_count >= MOST_OFFERS:
         return False
     able, asked = takers.of(job), job.constraints
     return bool(able) and (asked == NOTHING or not any(runner.capacity.lacks(asked) for runner in able))
 
 
-def offer(job: JobRecord, runner_id: RunnerId, now: float) -> JobRecord:
+def mark_offered(job: JobRecord, runner_id: RunnerId, now: float) -> JobRecord:
     """The job while it is offered, at the cost of a slot of that runner."""
-    update = {"state": JobState.OFFERED, "offered_to": runner_id, "assigned_at": now, "offers": job.offers + 1}
+    update = {
+        "state": JobState.OFFERED,
+        "offered_to": runner_id,
+        "assigned_at": now,
+        "offer_count": job.offer_count + 1,
+    }
     return job.model_copy(update=update)
 
 
@@ -91,20 +96,22 @@ def withdraw(job: JobRecord) -> JobRecord:
     return job.model_copy(update={"state": JobState.QUEUED, "offered_to": None})
 
 
-def has_lapsed(job: JobRecord, now: float, lease: float) -> bool:
+def has_expired(job: JobRecord, now: float, lease: float) -> bool:
     """Nobody claimed it within a lease; an offer from the future was made while the clock was ahead."""
     return job.state is JobState.OFFERED and not 0 <= now - job.assigned_at <= lease
 
 
-def is_left(job: JobRecord, now: float) -> bool:
+def is_unclaimed(job: JobRecord, now: float) -> bool:
     """Nobody takes the offer at once: that it is open is worth telling. Nobody took the one before: so is this one."""
-    return job.offers > 1 or now - job.assigned_at > AT_ONCE
+    return job.offer_count > 1 or now - job.assigned_at > REPORT_AFTER
 
 
-def hold(job: JobRecord, lease: float) -> Hold:
+def offer_hold(job: JobRecord, lease: float) -> Hold:
     """What keeps an offered job."""
     at, queue = job.assigned_at, queue_of(job)
-    return Hold(kind=HoldKind.OFFERED, since=at, until=at + lease, queue=queue, offers=job.offers, most=MOST_OFFERS)
+    return Hold(
+        kind=HoldKind.OFFERED, since=at, until=at + lease, queue=queue, offers=job.offer_count, most=MOST_OFFERS
+    )
 
 
 def reserved(runners: Mapping[RunnerId, RunnerRecord], offered: Iterable[JobRecord]) -> dict[RunnerId, RunnerRecord]:
@@ -119,7 +126,7 @@ def reserved(runners: Mapping[RunnerId, RunnerRecord], offered: Iterable[JobReco
             kept[job.offered_to].add((job.job_id, job.attempt + 1))
         else:
             homeless.append(job)
-    for job, runner_id in _rehoused(homeless, runners, free):
+    for job, runner_id in _reallocate(homeless, runners, free):
         kept[runner_id].add((job.job_id, job.attempt + 1))
     taken = {
         runner_id: runners[runner_id].model_copy(update={"attempts": runners[runner_id].attempts | offers})
@@ -128,7 +135,7 @@ def reserved(runners: Mapping[RunnerId, RunnerRecord], offered: Iterable[JobReco
     return {**runners, **taken}
 
 
-def _rehoused(
+def _reallocate(
     homeless: list[JobRecord], runners: Mapping[RunnerId, RunnerRecord], free: dict[RunnerId, int]
 ) -> Iterator[tuple[JobRecord, RunnerId]]:
     for job in homeless:
@@ -139,18 +146,18 @@ def _rehoused(
             yield job, runner_id
 
 
-def judge(job: JobRecord | None, claim: AttemptClaimed, runner: RunnerRecord | None) -> Refusal | None:
+def check_claim(job: JobRecord | None, claim: AttemptClaimed, runner: RunnerRecord | None) -> ClaimRefusal | None:
     """None: granted. `runner`: with the slots that may be used now; None: it is not known, or gets no work."""
     if job is None or job.is_finished:
-        return Refusal("the job is over")
+        return ClaimRefusal("the job is over")
     if job.state is not JobState.OFFERED or job.attempt + 1 != claim.attempt:
-        return Refusal(f"{job.runner_id} has it" if job.is_held else "it is not offered any more")
+        return ClaimRefusal(f"{job.runner_id} has it" if job.is_assigned else "it is not offered any more")
     if runner is None or runner.started_at != claim.runner_started_at:
-        return Refusal("this runner gets no work now", PAUSE)
+        return ClaimRefusal("this runner gets no work now", REFUSAL_PAUSE)
     if not _is_of_pool(runner, job) or runner.capacity.lacks(job.constraints):
-        return Refusal("it is for other runners", PAUSE)
+        return ClaimRefusal("it is for other runners", REFUSAL_PAUSE)
     if runner.free <= 0:
-        return Refusal("this runner has no free slot", PAUSE)
+        return ClaimRefusal("this runner has no free slot", REFUSAL_PAUSE)
     return None
 
 
@@ -161,9 +168,9 @@ def _is_of_pool(runner: RunnerRecord, job: JobRecord) -> bool:
 
 def was_granted(job: JobRecord | None, claim: AttemptClaimed) -> bool:
     """This very claim was granted before: it is read again."""
-    if job is None or claim.runner_id not in job.tried or claim.attempt > job.attempt:
+    if job is None or claim.runner_id not in job.tried_runners or claim.attempt > job.attempt:
         return False
-    return claim.attempt < job.attempt or claim.runner_started_at == job.life
+    return claim.attempt < job.attempt or claim.runner_started_at == job.runner_incarnation
 
 
 def is_stale(claim: AttemptClaimed, now: float, lease: float) -> bool:

@@ -12,13 +12,13 @@ from cloud_builder.model.capacity import Capacity
 from cloud_builder.planning.nearest import nearest
 from cloud_builder.planning.records import RunnerRecord
 
-from .free_slots import Pool
+from .free_slots import RunnerRequirements
 
 _FEW = 4
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def lacking(pool: Pool, runners: Sequence[RunnerRecord]) -> str:
+def lacking(pool: RunnerRequirements, runners: Sequence[RunnerRecord]) -> str:
     """`runners`: all that live, none of which the pool takes."""
     group = f" of group {pool.group}" if pool.group else ""
     machines = [runner for runner in runners if runner.arch == pool.arch]

@@ -7,19 +7,19 @@ the jobs that had risen into another class when they got their slot, because tha
 
 from __future__ import annotations
 
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, SourceName
 
 MOST_BYTES = 400_000
 """Of the names in it: a document has to fit into a message. Who used least is left out."""
 
 
-class SourceUsed(Lenient):
+class SourceUsage(LenientModel):
     source: SourceName
     used: tuple[float, ...]
 
 
-class AskerUsed(Lenient):
+class RequesterUsage(LenientModel):
     """A requester of a source, in one of its classes (`rank`)."""
 
     source: SourceName
@@ -28,17 +28,17 @@ class AskerUsed(Lenient):
     used: tuple[float, ...]
 
 
-class Usage(Lenient):
+class UsageSnapshot(LenientModel):
     """`at`: when all of it was as it stands here, seconds since the epoch."""
 
     at: float = 0.0
-    sources: tuple[SourceUsed, ...] = ()
-    askers: tuple[AskerUsed, ...] = ()
+    sources: tuple[SourceUsage, ...] = ()
+    askers: tuple[RequesterUsage, ...] = ()
     risen: dict[JobId, int] = {}
     """Jobs that hold a slot and count as another class than their own."""
 
 
-def that_fit(askers: list[AskerUsed]) -> tuple[AskerUsed, ...]:
+def largest_that_fit(askers: list[RequesterUsage]) -> tuple[RequesterUsage, ...]:
     """Those that used most, as far as there is room, in their order."""
     room, kept = MOST_BYTES, set()
     for asker in sorted(askers, key=lambda one: (-one.used[-1], one.source, one.rank, one.requester)):

@@ -18,11 +18,21 @@ older events did not tell is missing, not wrong: each answer says what is known,
 """
 
 from .cause import Cause, CauseKind, Detail
-from .facts import Attempt, Job, Known, Past, Pushed, Request, Runner
+from .facts import AttemptFacts, FactSource, JobFacts, PastBuild, PushedChanges, RequestFacts, RunnerFacts
 from .job import why_job
 from .request import why_request
 
 __all__ = [
-    "Attempt", "Cause", "CauseKind", "Detail", "Job", "Known", "Past", "Pushed", "Request", "Runner", "why_job",
+    "AttemptFacts",
+    "Cause",
+    "CauseKind",
+    "Detail",
+    "FactSource",
+    "JobFacts",
+    "PastBuild",
+    "PushedChanges",
+    "RequestFacts",
+    "RunnerFacts",
+    "why_job",
     "why_request",
 ]  # fmt: skip

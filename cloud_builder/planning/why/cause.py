@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, RequestId
 
 
@@ -60,7 +60,7 @@ class DifferenceKind(StrEnum):
     UNKNOWN = "not-told"
 
 
-class Difference(Lenient):
+class Difference(LenientModel):
     """One input that changed against the last success. `job_id`: the job that made the new one, where there is one."""
 
     kind: DifferenceKind
@@ -70,14 +70,14 @@ class Difference(Lenient):
     request_id: RequestId | None = None
 
 
-class Detail(Lenient):
+class Detail(LenientModel):
     """A labelled remark of one or more lines."""
 
     label: str
     lines: tuple[str, ...]
 
 
-class Cause(Lenient):
+class Cause(LenientModel):
     """Why a job or a request is where it is.
 
     `because`: what changed, so that it is (or was) built at all. `root`: the cause at the end of the chain, when what

@@ -12,15 +12,15 @@ from collections.abc import Iterable
 from cloud_builder.model.ids import JobId
 from cloud_builder.model.outcome import JobState
 
-from .facts import Job, Known
+from .facts import FactSource, JobFacts
 from .queue_position import expected_seconds
 
-MOST_LOOKED_AT = 20_000
+MAX_VISITED = 20_000
 _UNKNOWN = 60.0
 """Seconds that a job counts which was never built."""
 
 
-def waited_for(job: Job, known: Known) -> list[Job]:
+def waited_for(job: JobFacts, known: FactSource) -> list[JobFacts]:
     """What blocks a job and has not ended."""
     if job.state is not JobState.BLOCKED:
         return []
@@ -28,18 +28,18 @@ def waited_for(job: Job, known: Known) -> list[Job]:
     return [other for other in found if other is not None and not other.is_finished]
 
 
-class Poles:
+class CriticalPath:
     """Remembers what it worked out: a chain is shared by all that hang on it."""
 
-    def __init__(self, known: Known, now: float) -> None:
+    def __init__(self, known: FactSource, now: float) -> None:
         self._known, self._now = known, now
         self._left: dict[JobId, float] = {}
 
-    def longest(self, jobs: Iterable[Job]) -> Job | None:
+    def longest(self, jobs: Iterable[JobFacts]) -> JobFacts | None:
         """The one that ends last; of equals the first."""
         return max(jobs, key=self.left, default=None)
 
-    def chain(self, job: Job) -> list[Job]:
+    def chain(self, job: JobFacts) -> list[JobFacts]:
         """From the job down to the one that waits for no other job."""
         found = [job]
         seen = {job.job_id}
@@ -48,7 +48,7 @@ class Poles:
             found.append(below)
         return found
 
-    def left(self, job: Job) -> float:
+    def left(self, job: JobFacts) -> float:
         """Seconds until it ends, if slots were free at once."""
         stack = [job]
         while stack:
@@ -56,7 +56,7 @@ class Poles:
             if top.job_id in self._left and self._left[top.job_id] >= 0:
                 stack.pop()
                 continue
-            below = waited_for(top, self._known) if len(self._left) < MOST_LOOKED_AT else []
+            below = waited_for(top, self._known) if len(self._left) < MAX_VISITED else []
             fresh = [one for one in below if one.job_id not in self._left]
             self._left.setdefault(top.job_id, -1.0)  # being worked out: whoever leads back here is passed over
             if fresh:
@@ -67,7 +67,7 @@ class Poles:
             stack.pop()
         return self._left[job.job_id]
 
-    def _own(self, job: Job) -> float:
+    def _own(self, job: JobFacts) -> float:
         seconds = expected_seconds(job, self._known)
         seconds = seconds if math.isfinite(seconds) else _UNKNOWN
         return max(0.0, seconds - (self._now - job.started_at)) if job.state is JobState.RUNNING else seconds

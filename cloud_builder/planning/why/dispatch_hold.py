@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from cloud_builder.model.events import Hold, HoldKind
 
 from .cause import Cause, CauseKind, Detail
-from .facts import Job, Known, Runner
-from .formatting import lasting, some, within
+from .facts import FactSource, JobFacts, RunnerFacts
+from .formatting import duration, first_few, within
 from .queue_position import expected_end
 
 GRACE = 3.0
@@ -22,7 +22,7 @@ GRACE = 3.0
 _SHOWN = 6
 
 
-def why_held(job: Job, known: Known, now: float) -> Cause | None:
+def why_held(job: JobFacts, known: FactSource, now: float) -> Cause | None:
     """None: nothing keeps it but its turn; or it is not known that anything does."""
     if job.hold is None or now > job.hold.until + GRACE:
         return None
@@ -30,12 +30,12 @@ def why_held(job: Job, known: Known, now: float) -> Cause | None:
     return why(job, job.hold, known, now) if why else None
 
 
-def _offered(job: Job, hold: Hold, known: Known, now: float) -> Cause:
+def _offered(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
     takers = [runner for runner in known.runners() if hold.queue in runner.queues and runner.usable(now)]
     free = sum(_free(runner, now) for runner in takers)
     slots = f"{free} free slot{'' if free == 1 else 's'} there" if takers else "no live runner takes offers there now"
-    since = f"offered to the runners of pool {hold.queue} since {lasting(now - hold.since)}"
-    back = f"comes back into the queue in {lasting(hold.until - now)} if nobody takes it"
+    since = f"offered to the runners of pool {hold.queue} since {duration(now - hold.since)}"
+    back = f"comes back into the queue in {duration(hold.until - now)} if nobody takes it"
     last = "this was the last one: " if hold.offers >= hold.most else "if nobody takes them, "
     count = f"{hold.offers} of {hold.most}; {last}then it goes to a runner directly"
     lines = [f"{one.runner_id}: {_free(one, now)} of {one.usable(now)} slots free" for one in takers[:_SHOWN]]
@@ -47,40 +47,40 @@ def _offered(job: Job, hold: Hold, known: Known, now: float) -> Cause:
     )
 
 
-def offered(jobs: Sequence[Job], now: float) -> list[Job]:
+def offered(jobs: Sequence[JobFacts], now: float) -> list[JobFacts]:
     """Those of them that lie on a shared queue, each with a free slot kept for it."""
     held = [job for job in jobs if job.hold is not None and job.hold.kind == HoldKind.OFFERED]
     return [job for job in held if job.hold is not None and now <= job.hold.until + GRACE]
 
 
-def behind_offers(offers: Sequence[Job], details: tuple[Detail, ...]) -> Cause:
-    names = some([f"{one.unit} ({one.job_id})" for one in offers], 3)
+def behind_offers(offers: Sequence[JobFacts], details: tuple[Detail, ...]) -> Cause:
+    names = first_few([f"{one.unit} ({one.job_id})" for one in offers], 3)
     answer = f"each free slot that could take it is kept for what is offered to the pool already: {names}"
     return Cause(kind=CauseKind.SLOT, answer=answer, details=details, next=f"cb-ctl why {offers[0].job_id}")
 
 
-def _free(runner: Runner, now: float) -> int:
+def _free(runner: RunnerFacts, now: float) -> int:
     return max(0, runner.usable(now) - len(runner.attempts))
 
 
-def _left(takers: Sequence[Runner], free: int) -> str:
+def _left(takers: Sequence[RunnerFacts], free: int) -> str:
     """Why an offer may lie there, and what to look at."""
     if not takers:
         return "Start one: cb-runner, or cb-ctl up --runners 1."
     if free:
-        names = some([one.runner_id for one in takers], 3)
+        names = first_few([one.runner_id for one in takers], 3)
         return f"A runner with a free slot takes it at once: see the log of {names} for why it does not; cb-ctl doctor."
     return "Nothing to do: whoever has a slot next takes it."
 
 
-def _apart(job: Job, hold: Hold, known: Known, now: float) -> Cause:
+def _apart(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
     others = [one for one in (known.job(name) for name in hold.beside) if one is not None and not one.is_finished]
-    who = some(list(dict.fromkeys(hold.died)), 3)
+    who = first_few(list(dict.fromkeys(hold.died)), 3)
     suspected = f"{who} died or fell silent while building it"
     if not others:
         answer = f"{suspected}: what it must not run beside has ended, it is looked at again any moment"
         return Cause(kind=CauseKind.APART, answer=answer, expected_start=max(now, hold.until))
-    names = some([f"{one.unit} ({one.job_id})" for one in others], 3)
+    names = first_few([f"{one.unit} ({one.job_id})" for one in others], 3)
     answer = (
         f"kept apart from {names} on {hold.runner_id}: {suspected}, or that one; "
         "side by side nobody could tell which of them did it"
@@ -96,20 +96,20 @@ def _apart(job: Job, hold: Hold, known: Known, now: float) -> Cause:
     )
 
 
-def _doubt(job: Job, hold: Hold, known: Known, now: float) -> Cause:
+def _doubt(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
     runners = list(dict.fromkeys(hold.died))
     lines = tuple(one.line for one in known.attempts(job.job_id)[-_SHOWN:])
-    left = lasting(hold.until - now)
+    left = duration(hold.until - now)
     return Cause(
         kind=CauseKind.DOUBT,
-        answer=f"{some(runners, 3)} died or fell silent while building it: unless one that is only silent speaks again "
-        f"within {left}, it counts as what took them down, and is a failure",
+        answer=f"{first_few(runners, 3)} died or fell silent while building it: unless one that is only silent speaks "
+        f"again within {left}, it counts as what took them down, and is a failure",
         details=(Detail(label="attempts", lines=lines),) if lines else (),
         next="If a runner was only cut off, bring it back. doc/concept/faults.md tells how deaths are counted.",
     )
 
 
-_WHYS: dict[str, Callable[[Job, Hold, Known, float], Cause]] = {
+_WHYS: dict[str, Callable[[JobFacts, Hold, FactSource, float], Cause]] = {
     HoldKind.OFFERED: _offered,
     HoldKind.APART: _apart,
     HoldKind.DOUBT: _doubt,

@@ -5,40 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud_builder.model.capacity import Capacity
-from cloud_builder.planning.schedule.match import ELSEWHERE
+from cloud_builder.planning.schedule.match import RETRY_ELSEWHERE_WAIT
 
 from .cause import Cause, CauseKind, Detail
-from .facts import Attempt, Job, Runner
-from .formatting import ago, lasting, size, some
+from .facts import AttemptFacts, JobFacts, RunnerFacts
+from .formatting import ago, duration, first_few, size
 
 _SHOWN = 6
 
 
-def fitting(job: Job, runners: Sequence[Runner]) -> list[Runner]:
+def matching(job: JobFacts, runners: Sequence[RunnerFacts]) -> list[RunnerFacts]:
     """Runners of the job's architecture and group with all that it asks for, whether they live or not."""
     return [runner for runner in _of_pool(job, runners) if not runner.capacity.lacks(job.constraints)]
 
 
-def able(job: Job, runners: Sequence[Runner], now: float) -> list[Runner]:
+def eligible(job: JobFacts, runners: Sequence[RunnerFacts], now: float) -> list[RunnerFacts]:
     """Those of them that are given work."""
-    return [runner for runner in fitting(job, runners) if runner.usable(now)]
+    return [runner for runner in matching(job, runners) if runner.usable(now)]
 
 
-def elsewhere(job: Job, able: Sequence[Runner], attempts: Sequence[Attempt], now: float) -> list[Runner]:
+def untried(
+    job: JobFacts, able: Sequence[RunnerFacts], attempts: Sequence[AttemptFacts], now: float
+) -> list[RunnerFacts]:
     """Those that have not had the job, while it waits for one of them (planning/schedule/match.py).
 
     None: it may go anywhere."""
     tried = {attempt.runner_id for attempt in attempts}
     fresh = [runner for runner in able if runner.runner_id not in tried]
-    waits = len(fresh) < len(able) and now - job.not_before <= ELSEWHERE
+    waits = len(fresh) < len(able) and now - job.not_before <= RETRY_ELSEWHERE_WAIT
     return fresh if waits else []
 
 
-def nobody(job: Job, runners: Sequence[Runner], now: float) -> Cause:
+def no_runner(job: JobFacts, runners: Sequence[RunnerFacts], now: float) -> Cause:
     """Why no runner can take it: none of its pool, none that is large enough, all set aside, all gone."""
-    pool, fit = _of_pool(job, runners), fitting(job, runners)
+    pool, fit = _of_pool(job, runners), matching(job, runners)
     if aside := [runner for runner in fit if runner.state == "set-aside"]:
-        lines = tuple(f"{one.runner_id} for {lasting(one.until - now)}: {one.reason}" for one in aside[:_SHOWN])
+        lines = tuple(f"{one.runner_id} for {duration(one.until - now)}: {one.reason}" for one in aside[:_SHOWN])
         answer = f"every runner that could take it is set aside: {lines[0]}"
         return _cause(
             CauseKind.SET_ASIDE, answer, "runners", lines, "See what is wrong with them: cb-ctl list runners."
@@ -54,7 +56,7 @@ def nobody(job: Job, runners: Sequence[Runner], now: float) -> Cause:
         return _cause(CauseKind.CONSTRAINT, answer, "runners", lines, hint)
     known = sorted({f"{runner.arch}{' ' + runner.runner_group if runner.runner_group else ''}" for runner in runners})
     answer = f"no live runner{_group(job)} for {job.target.arch}"
-    lines = (f"there are runners for: {some(known)}",) if known else ("none was ever seen",)
+    lines = (f"there are runners for: {first_few(known)}",) if known else ("none was ever seen",)
     return _cause(CauseKind.NO_RUNNER, answer, "runners", lines, _START)
 
 
@@ -69,7 +71,7 @@ def asked(constraints: Capacity) -> str:
     return ", ".join([*sizes, *cpu, *kvm, *(f"tag {tag}" for tag in constraints.tags)]) or "what it asks for"
 
 
-def _of_pool(job: Job, runners: Sequence[Runner]) -> list[Runner]:
+def _of_pool(job: JobFacts, runners: Sequence[RunnerFacts]) -> list[RunnerFacts]:
     group = job.target.runner_group
     return [runner for runner in runners if runner.arch == job.target.arch and group in ("", runner.runner_group)]
 
@@ -86,12 +88,12 @@ def _short(has: Capacity, wants: Capacity) -> str:
     return ", ".join([*sizes, *cpu, *kvm, *(f"has no tag {tag}" for tag in wants.tags if tag not in has.tags)])
 
 
-def _gone(runner: Runner, now: float) -> str:
+def _gone(runner: RunnerFacts, now: float) -> str:
     why = f" ({runner.reason})" if runner.reason else ""
     return f"{runner.runner_id} is {runner.state}{why}, last seen {ago(runner.at, now)}"
 
 
-def _group(job: Job) -> str:
+def _group(job: JobFacts) -> str:
     return f" of group {job.target.runner_group}" if job.target.runner_group else ""
 
 

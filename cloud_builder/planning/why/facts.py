@@ -10,16 +10,16 @@ from typing import Protocol
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.events import Hold, RunningAttempt
-from cloud_builder.model.frozen import Lenient
+from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import InputKey, JobId, RequestId, Revision, RunnerId, SourceName, TreeId, UnitPath
-from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.inputs import Inputs, UsedArtifact
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome, is_good
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.schedule.queue import Rules
+from cloud_builder.planning.schedule.queue import QueuePolicy
 
 
-class Job(Lenient):
+class JobFacts(LenientModel):
     """A job as its events told it. `needs`: the jobs that it builds with; `waiting_for`: those it was blocked by."""
 
     job_id: JobId
@@ -76,7 +76,7 @@ class Job(Lenient):
         return self.queued_at or self.first_at
 
 
-class Past(Lenient):
+class PastBuild(LenientModel):
     """How a unit's job ended once. `built_by`: the job that made what it left behind (itself, unless it was reused)."""
 
     job_id: JobId
@@ -94,7 +94,7 @@ class Past(Lenient):
     """Binary package or file name → sha256."""
 
 
-class Pushed(Lenient):
+class PushedChanges(LenientModel):
     """What pushes changed in a unit between two of its trees: the newest revision, and the files of all of them.
 
     `complete`: every push between the two trees is known, so no file is missing."""
@@ -105,7 +105,7 @@ class Pushed(Lenient):
     complete: bool = True
 
 
-class Request(Lenient):
+class RequestFacts(LenientModel):
     """A request as it was accepted, or rejected, and how it ended."""
 
     request_id: RequestId
@@ -127,7 +127,7 @@ class Request(Lenient):
     saved: float = 0.0
 
 
-class Attempt(Lenient):
+class AttemptFacts(LenientModel):
     """One try. Without an outcome it has not ended."""
 
     job_id: JobId
@@ -147,7 +147,7 @@ class Attempt(Lenient):
         return f"{told}: {message}" if message else told
 
 
-class Runner(Lenient):
+class RunnerFacts(LenientModel):
     """A runner by its last word. `state`: online, draining, silent or set-aside; `reason` of the last and of draining.
 
     One that is set aside gets nothing before `until`, and then one job, to prove itself."""
@@ -175,33 +175,33 @@ class Runner(Lenient):
         return self.slots if self.state == "online" else 0
 
 
-class Known(Protocol):
+class FactSource(Protocol):
     """Where facts come from. Every method may find nothing."""
 
-    def job(self, job_id: JobId) -> Job | None: ...
+    def job(self, job_id: JobId) -> JobFacts | None: ...
 
-    def jobs_of(self, request_id: RequestId) -> Sequence[Job]: ...
+    def jobs_of(self, request_id: RequestId) -> Sequence[JobFacts]: ...
 
-    def request(self, request_id: RequestId) -> Request | None: ...
+    def request(self, request_id: RequestId) -> RequestFacts | None: ...
 
-    def attempts(self, job_id: JobId) -> Sequence[Attempt]:
+    def attempts(self, job_id: JobId) -> Sequence[AttemptFacts]:
         """By number."""
 
-    def runners(self) -> Sequence[Runner]: ...
+    def runners(self) -> Sequence[RunnerFacts]: ...
 
-    def rules(self) -> Rules:
+    def rules(self) -> QueuePolicy:
         """By which the scheduler orders what waits."""
 
-    def queued(self) -> Sequence[Job]:
+    def queued(self) -> Sequence[JobFacts]:
         """Jobs that could start now, oldest first; of very many the oldest."""
 
-    def last_good(self, job: Job) -> Past | None:
+    def last_good(self, job: JobFacts) -> PastBuild | None:
         """The last time that the job's unit and target ended well before this job could start."""
 
-    def last_bad(self, job: Job) -> Past | None:
+    def last_bad(self, job: JobFacts) -> PastBuild | None:
         """The last time that they did not."""
 
-    def made(self, used: Used, target: str) -> Past | None:
+    def made(self, used: UsedArtifact, target: str) -> PastBuild | None:
         """The job that built an artifact."""
 
-    def pushed(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> Pushed | None: ...
+    def pushed(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> PushedChanges | None: ...

@@ -8,10 +8,10 @@ from cloud_builder.model.outcome import Outcome
 
 from . import input_diff
 from .cause import Cause, CauseKind, Detail
-from .facts import Attempt, Job, Known
-from .formatting import ago, first_line, joined, lasting, short, some
+from .facts import AttemptFacts, FactSource, JobFacts
+from .formatting import ago, comma_list, duration, first_few, first_line, short
 
-Why = Callable[[Job], Cause]
+Why = Callable[[JobFacts], Cause]
 _SHOWN = 6
 _LINES = 12
 
@@ -32,7 +32,7 @@ _OUTCOMES = {
 }
 
 
-def why_ended(job: Job, known: Known, now: float, why: Why) -> Cause:
+def why_ended(job: JobFacts, known: FactSource, now: float, why: Why) -> Cause:
     if job.outcome is Outcome.SUCCESS:
         return _built(job, known, now)
     if job.is_good:
@@ -45,10 +45,10 @@ def why_ended(job: Job, known: Known, now: float, why: Why) -> Cause:
     return _stopped(job, kind, known, now)
 
 
-def _built(job: Job, known: Known, now: float) -> Cause:
+def _built(job: JobFacts, known: FactSource, now: float) -> Cause:
     found = input_diff.differences(job, known)
-    took = f" in {lasting(job.finished_at - job.started_at)}" if job.started_at and job.finished_at else ""
-    reason = input_diff.said(found) or "what changed was not told"
+    took = f" in {duration(job.finished_at - job.started_at)}" if job.started_at and job.finished_at else ""
+    reason = input_diff.summary(found) or "what changed was not told"
     return Cause(
         kind=CauseKind.BUILT,
         answer=f"built{took}, because: {reason}",
@@ -58,11 +58,11 @@ def _built(job: Job, known: Known, now: float) -> Cause:
     )
 
 
-def _taken_over(job: Job, known: Known, now: float) -> Cause:
+def _taken_over(job: JobFacts, known: FactSource, now: float) -> Cause:
     """Nothing was built: the output of an earlier job is used."""
     earlier = known.job(job.reused_from) if job.reused_from else None
     if earlier is not None:
-        whose = joined(f"{earlier.job_id} at {short(earlier.revision)}", ago(earlier.finished_at, now))
+        whose = comma_list(f"{earlier.job_id} at {short(earlier.revision)}", ago(earlier.finished_at, now))
     else:
         whose = job.reused_from or "an earlier job"
     if job.outcome is Outcome.SKIPPED:
@@ -73,7 +73,7 @@ def _taken_over(job: Job, known: Known, now: float) -> Cause:
     return Cause(kind=kind, answer=answer, details=key, next=f"cb-ctl why {job.reused_from}" if job.reused_from else "")
 
 
-def _not_tried(job: Job, known: Known, why: Why) -> Cause:
+def _not_tried(job: JobFacts, known: FactSource, why: Why) -> Cause:
     """Skipped: something that it builds with did not succeed."""
     needs = [one for one in (known.job(need) for need in (job.needs or job.waiting_for)) if one is not None]
     bad = [one for one in needs if one.is_finished and not one.is_good]
@@ -84,8 +84,8 @@ def _not_tried(job: Job, known: Known, why: Why) -> Cause:
         )
     chain = _down(bad[0], known)
     root = why(chain[-1])
-    through = f" (through {some([one.unit for one in chain[:-1]], 3)})" if len(chain) > 1 else ""
-    others = (Detail(label="also", lines=(some([one.unit for one in bad[1:]]),)),) if len(bad) > 1 else ()
+    through = f" (through {first_few([one.unit for one in chain[:-1]], 3)})" if len(chain) > 1 else ""
+    others = (Detail(label="also", lines=(first_few([one.unit for one in bad[1:]]),)),) if len(bad) > 1 else ()
     lines = tuple(f"{one.unit} ({one.job_id}): {one.outcome}" for one in chain[:_SHOWN])
     return Cause(
         kind=CauseKind.DEPENDENCY_FAILED,
@@ -96,7 +96,7 @@ def _not_tried(job: Job, known: Known, why: Why) -> Cause:
     )
 
 
-def _down(job: Job, known: Known) -> list[Job]:
+def _down(job: JobFacts, known: FactSource) -> list[JobFacts]:
     """From a job that was not tried to the one that was, and failed."""
     found, seen = [job], {job.job_id}
     while found[-1].outcome is Outcome.SKIPPED:
@@ -109,7 +109,7 @@ def _down(job: Job, known: Known) -> list[Job]:
     return found
 
 
-def _failed(job: Job, kind: CauseKind, known: Known, now: float) -> Cause:
+def _failed(job: JobFacts, kind: CauseKind, known: FactSource, now: float) -> Cause:
     """`failure`: the recipe said no. `error`: something around it is unwell."""
     step = f" in step {job.step}" if job.step else ""
     message = job.message.splitlines() or [f"no message was left ({job.outcome})"]
@@ -124,7 +124,7 @@ def _failed(job: Job, kind: CauseKind, known: Known, now: float) -> Cause:
     )
 
 
-def _before(job: Job, known: Known, now: float) -> tuple[Detail, ...]:
+def _before(job: JobFacts, known: FactSource, now: float) -> tuple[Detail, ...]:
     """Whether it ever worked, and with what."""
     last = known.last_good(job)
     if last is None:
@@ -135,26 +135,26 @@ def _before(job: Job, known: Known, now: float) -> tuple[Detail, ...]:
     return (Detail(label="last good", lines=(*told.lines, "with other inputs (see because)")),)
 
 
-def _stopped(job: Job, kind: CauseKind, known: Known, now: float) -> Cause:
+def _stopped(job: JobFacts, kind: CauseKind, known: FactSource, now: float) -> Cause:
     request = known.request(job.request_id)
     message = first_line(job.message) or str(job.outcome)
     when = ago(job.finished_at, now)
     whole = f"request {job.request_id} ended: {request.outcome}" if request and request.outcome else ""
-    details = (Detail(label="when", lines=(joined(when, whole),)),) if when or whole else ()
+    details = (Detail(label="when", lines=(comma_list(when, whole),)),) if when or whole else ()
     hint = job.hint or (
         "" if kind is CauseKind.SUPERSEDED else f"Ask again when it is wanted: cb-ctl request {job.unit}"
     )
     return Cause(kind=kind, answer=message, details=details, next=hint)
 
 
-def _attempts(attempts: Sequence[Attempt]) -> tuple[Detail, ...]:
+def _attempts(attempts: Sequence[AttemptFacts]) -> tuple[Detail, ...]:
     """Only where there was more than one."""
     if len(attempts) < 2:
         return ()
     return (Detail(label="attempts", lines=tuple(one.line for one in attempts[-_SHOWN:])),)
 
 
-def _next(job: Job) -> str:
+def _next(job: JobFacts) -> str:
     if job.outcome is Outcome.ERROR:
         return f"It is not tried again by itself: cb-ctl request {job.unit}, when the cause is gone."
     return f"cb-ctl logs {job.job_id} shows the whole log."

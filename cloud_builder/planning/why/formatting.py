@@ -7,7 +7,7 @@ from collections.abc import Sequence
 _SHOWN = 10
 
 
-def lasting(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """`42 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
     whole = max(0, round(seconds))
     minutes, second = divmod(whole, 60)
@@ -24,11 +24,11 @@ def lasting(seconds: float) -> str:
 
 def ago(then: float, now: float) -> str:
     """Empty when it is not known."""
-    return f"{lasting(now - then)} ago" if then else ""
+    return f"{duration(now - then)} ago" if then else ""
 
 
 def within(then: float, now: float) -> str:
-    return f"in about {lasting(then - now)}" if then - now >= 1 else "any moment"
+    return f"in about {duration(then - now)}" if then - now >= 1 else "any moment"
 
 
 def size(count: float) -> str:
@@ -44,7 +44,7 @@ def short(digest: str | None) -> str:
     return digest[:12] if digest else "none"
 
 
-def some(names: Sequence[str], most: int = _SHOWN) -> str:
+def first_few(names: Sequence[str], most: int = _SHOWN) -> str:
     """The first few of perhaps very many."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
@@ -54,6 +54,6 @@ def first_line(text: str) -> str:
     return next(iter(text.splitlines()), "")
 
 
-def joined(*words: str) -> str:
+def comma_list(*words: str) -> str:
     """Those that are not empty, by commas."""
     return ", ".join(word for word in words if word)

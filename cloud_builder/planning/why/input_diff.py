@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cloud_builder.model.inputs import Inputs, Used
+from cloud_builder.model.inputs import Inputs, UsedArtifact
 
 from .cause import Detail, Difference, DifferenceKind
-from .facts import Job, Known, Past
-from .formatting import ago, joined, lasting, short, some
+from .facts import FactSource, JobFacts, PastBuild
+from .formatting import ago, comma_list, duration, first_few, short
 
 MOST_DEPTH = 4
 """How far back the cause of a changed dependency is told."""
 
 
-def differences(job: Job, known: Known, depth: int = MOST_DEPTH) -> tuple[Difference, ...]:
+def differences(job: JobFacts, known: FactSource, depth: int = MOST_DEPTH) -> tuple[Difference, ...]:
     """Why a job is not the same as the last one that ended well. Empty: nothing is different as far as we know."""
     last, bad = known.last_good(job), known.last_bad(job)
     again = _again(job, bad) if bad and (last is None or bad.at > last.at) else ()
@@ -30,7 +30,7 @@ def differences(job: Job, known: Known, depth: int = MOST_DEPTH) -> tuple[Differ
     return (*again, *_compared(job, last.inputs, inputs, known, depth))
 
 
-def _again(job: Job, bad: Past) -> tuple[Difference, ...]:
+def _again(job: JobFacts, bad: PastBuild) -> tuple[Difference, ...]:
     same = job.input_key is not None and job.input_key == bad.input_key
     told = f"it ended in {bad.outcome} the last time ({bad.job_id})"
     if not same:
@@ -39,13 +39,13 @@ def _again(job: Job, bad: Past) -> tuple[Difference, ...]:
     return (Difference(kind=DifferenceKind.AGAIN, text=text, job_id=bad.job_id, request_id=bad.request_id),)
 
 
-def _inputs_of_origin(job: Job, known: Known) -> Inputs | None:
+def _inputs_of_origin(job: JobFacts, known: FactSource) -> Inputs | None:
     """A job that was not built has the inputs of the one whose output it took over."""
     origin = known.job(job.reused_from) if job.reused_from else None
     return origin.inputs if origin and origin.input_key == job.input_key else None
 
 
-def _by_key(job: Job, last: Past) -> tuple[Difference, ...]:
+def _by_key(job: JobFacts, last: PastBuild) -> tuple[Difference, ...]:
     """Older events told the input key and not what it is made of."""
     if job.input_key is None or last.input_key is None or job.input_key == last.input_key:
         return ()
@@ -54,7 +54,7 @@ def _by_key(job: Job, last: Past) -> tuple[Difference, ...]:
     return (Difference(kind=DifferenceKind.UNKNOWN, text=text, job_id=last.job_id, request_id=last.request_id),)
 
 
-def _compared(job: Job, old: Inputs, new: Inputs, known: Known, depth: int) -> Iterator[Difference]:
+def _compared(job: JobFacts, old: Inputs, new: Inputs, known: FactSource, depth: int) -> Iterator[Difference]:
     if old.tree != new.tree:
         yield _files(job, old, new, known)
     yield from _dependencies(job, old.dependencies, new.dependencies, known, depth)
@@ -74,7 +74,7 @@ def _compared(job: Job, old: Inputs, new: Inputs, known: Known, depth: int) -> I
             yield Difference(kind=kind, text=f"{what} changed: {before or 'none'} → {after or 'none'}")
 
 
-def _files(job: Job, old: Inputs, new: Inputs, known: Known) -> Difference:
+def _files(job: JobFacts, old: Inputs, new: Inputs, known: FactSource) -> Difference:
     pushed = known.pushed(job.source, job.unit, old.tree, new.tree)
     if pushed is None or not pushed.files:
         where = f" at {short(pushed.revision if pushed else job.revision)}"
@@ -82,12 +82,14 @@ def _files(job: Job, old: Inputs, new: Inputs, known: Known) -> Difference:
         return Difference(kind=DifferenceKind.FILES, text=text)
     rest = f" and {pushed.more} more" if pushed.more else ""
     partly = "" if pushed.complete else ", and perhaps others before"
-    text = f"files of {job.unit} changed at {short(pushed.revision)}: {some(pushed.files, 3)}{rest}{partly}"
+    text = f"files of {job.unit} changed at {short(pushed.revision)}: {first_few(pushed.files, 3)}{rest}{partly}"
     lines = pushed.files if len(pushed.files) > 3 else ()
     return Difference(kind=DifferenceKind.FILES, text=text, lines=lines)
 
 
-def _dependencies(job: Job, old: Iterable[Used], new: Iterable[Used], known: Known, depth: int) -> Iterator[Difference]:
+def _dependencies(
+    job: JobFacts, old: Iterable[UsedArtifact], new: Iterable[UsedArtifact], known: FactSource, depth: int
+) -> Iterator[Difference]:
     before, after = {used.name: used for used in old}, {used.name: used for used in new}
     for name in sorted(before.keys() | after.keys()):
         was, used = before.get(name), after.get(name)
@@ -101,7 +103,7 @@ def _dependencies(job: Job, old: Iterable[Used], new: Iterable[Used], known: Kno
             yield _made(told, used, known.made(used, job.target.name), known, depth)
 
 
-def _made(told: str, used: Used, maker: Past | None, known: Known, depth: int) -> Difference:
+def _made(told: str, used: UsedArtifact, maker: PastBuild | None, known: FactSource, depth: int) -> Difference:
     """A changed dependency, by whom it was made, and what had changed there."""
     if maker is None:
         unit = f", built from {used.source}:{used.unit}" if used.unit else ""
@@ -118,7 +120,7 @@ def _made(told: str, used: Used, maker: Past | None, known: Known, depth: int) -
     )
 
 
-def said(found: tuple[Difference, ...]) -> str:
+def summary(found: tuple[Difference, ...]) -> str:
     """The differences in a line; empty when there are none."""
     if not found:
         return ""
@@ -135,7 +137,7 @@ def details(found: tuple[Difference, ...], most: int = 8) -> tuple[Detail, ...]:
     return (Detail(label="because", lines=(*lines, *more)),)
 
 
-def begun_by(job: Job, known: Known, now: float) -> tuple[Detail, ...]:
+def triggered_by(job: JobFacts, known: FactSource, now: float) -> tuple[Detail, ...]:
     """The push or the person that began it."""
     request = known.request(job.request_id)
     if request is None:
@@ -145,14 +147,14 @@ def begun_by(job: Job, known: Known, now: float) -> tuple[Detail, ...]:
     else:
         who = f"asked for by {request.requester or request.origin} at {short(request.revision)}"
     when = ago(request.accepted_at, now)
-    return (Detail(label="request", lines=(joined(f"{request.request_id}: {who}", when),)),)
+    return (Detail(label="request", lines=(comma_list(f"{request.request_id}: {who}", when),)),)
 
 
-def last_success(job: Job, known: Known, now: float) -> tuple[Detail, ...]:
+def last_success(job: JobFacts, known: FactSource, now: float) -> tuple[Detail, ...]:
     """When the unit was last built well, and how long that took. Nothing, when it never was."""
     last = known.last_good(job)
     if last is None:
         return ()
-    took = f"took {lasting(last.seconds)}" if last.seconds else ""
-    line = joined(f"{last.job_id} at {short(last.revision)}", ago(last.at, now), took)
+    took = f"took {duration(last.seconds)}" if last.seconds else ""
+    line = comma_list(f"{last.job_id} at {short(last.revision)}", ago(last.at, now), took)
     return (Detail(label="last good", lines=(line,)),)

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cloud_builder.model.ids import JobId
-from cloud_builder.planning.schedule.queue import Held, Order, Rules, Ticket, restored
+from cloud_builder.planning.schedule.queue import ActiveJob, JobQueue, QueuedJob, QueuePolicy, restored
 
-from .facts import Job, Known, Runner
-from .formatting import lasting
+from .facts import FactSource, JobFacts, RunnerFacts
+from .formatting import duration
 
-MOST_AHEAD = 2000
+MAX_JOBS_AHEAD = 2000
 _POOL = "the runners that could take it"
 
 
@@ -25,12 +25,12 @@ _POOL = "the runners that could take it"
 class Ahead:
     """A job that goes first, and the rule that says so."""
 
-    job: Job
+    job: JobFacts
     why: str
 
 
 @dataclass(frozen=True)
-class Line:
+class QueuePosition:
     """What stands before a job. `quota`: name of the source or requester whose quota keeps it from its turn."""
 
     ahead: tuple[Ahead, ...] = ()
@@ -39,38 +39,40 @@ class Line:
     is_whole: bool = True
 
 
-def line_before(job: Job, rivals: Sequence[Job], held: Iterable[Job], known: Known, now: float) -> Line:
+def queue_position(
+    job: JobFacts, rivals: Sequence[JobFacts], held: Iterable[JobFacts], known: FactSource, now: float
+) -> QueuePosition:
     """`rivals`: the other jobs that wait for the same runners; `held`: those that have slots."""
     rules = known.rules()
     jobs = {one.job_id: one for one in (*rivals, job)}
     tickets = {one.job_id: _ticket(one, known) for one in jobs.values()}
     order = restored(rules, tickets.values(), [_held(one, known, now) for one in held], now)
-    order.at(now)
+    order.advance_time(now)
     first: list[tuple[JobId, int]] = []
     own_rank = job.priority.rank
-    while (head := order.first(_POOL)) is not None and len(first) < MOST_AHEAD:
+    while (head := order.peek(_POOL)) is not None and len(first) < MAX_JOBS_AHEAD:
         if head.job_id == job.job_id:
             own_rank = head.rank
             break
         first.append((head.job_id, head.rank))
-        order.take(head.job_id, now)
+        order.pop_to_slot(head.job_id, now)
     ticket = tickets[job.job_id]
     ahead = [Ahead(jobs[one], _why(tickets[one], ticket, (rank, own_rank), now)) for one, rank in first]
     quota = _full(ticket, order, rules) if head is None else ""
-    return Line(tuple(ahead), quota, rules.quotas.get(quota, 0), is_whole=len(ahead) < MOST_AHEAD)
+    return QueuePosition(tuple(ahead), quota, rules.quotas.get(quota, 0), is_whole=len(ahead) < MAX_JOBS_AHEAD)
 
 
-def _ticket(job: Job, known: Known) -> Ticket:
+def _ticket(job: JobFacts, known: FactSource) -> QueuedJob:
     request = known.request(job.request_id)
     requester, sequence = (request.requester, request.accepted_at) if request else ("", job.first_at)
-    return Ticket(
+    return QueuedJob(
         job.job_id, _POOL, job.source, requester, job.priority, job.since, sequence, job.path, _number(job.job_id)
     )
 
 
-def _held(job: Job, known: Known, now: float) -> Held:
+def _held(job: JobFacts, known: FactSource, now: float) -> ActiveJob:
     request = known.request(job.request_id)
-    return Held(job.job_id, job.source, request.requester if request else "", job.priority, job.started_at or now)
+    return ActiveJob(job.job_id, job.source, request.requester if request else "", job.priority, job.started_at or now)
 
 
 def _number(job_id: JobId) -> int:
@@ -79,10 +81,10 @@ def _number(job_id: JobId) -> int:
     return int(last) if last.isdecimal() else 0
 
 
-def _why(first: Ticket, job: Ticket, ranks: tuple[int, int], now: float) -> str:
+def _why(first: QueuedJob, job: QueuedJob, ranks: tuple[int, int], now: float) -> str:
     """The first rule by which the other one goes first. `ranks`: the classes that the two count as by now."""
     if ranks[0] < ranks[1]:
-        waited = f", after waiting {lasting(now - first.since)}" if ranks[0] < first.priority.rank else ""
+        waited = f", after waiting {duration(now - first.since)}" if ranks[0] < first.priority.rank else ""
         return f"priority {first.priority.value}{waited}"
     if first.source != job.source:
         return f"fair share: source {first.source} has had less than {job.source}"
@@ -91,13 +93,15 @@ def _why(first: Ticket, job: Ticket, ranks: tuple[int, int], now: float) -> str:
     if first.sequence != job.sequence:
         return "older request"
     if first.path != job.path:
-        return f"longer way to the end ({lasting(first.path)})"
+        return f"longer way to the end ({duration(first.path)})"
     return "earlier in the same request"
 
 
-def _full(ticket: Ticket, order: Order, rules: Rules) -> str:
+def _full(ticket: QueuedJob, order: JobQueue, rules: QueuePolicy) -> str:
     names = (ticket.source, ticket.requester)
-    return next((name for name in names if name in rules.quotas and order.held(name) >= rules.quotas[name]), "")
+    return next(
+        (name for name in names if name in rules.quotas and order.jobs_in_slots(name) >= rules.quotas[name]), ""
+    )
 
 
 def start_of(ends: Sequence[float], before: Iterable[float], now: float) -> float:
@@ -112,7 +116,7 @@ def start_of(ends: Sequence[float], before: Iterable[float], now: float) -> floa
     return slots[0] if slots and math.isfinite(slots[0]) else 0.0
 
 
-def expected_seconds(job: Job, known: Known) -> float:
+def expected_seconds(job: JobFacts, known: FactSource) -> float:
     """How long a job takes, from its last time; inf: it was never built."""
     if job.expected:
         return job.expected
@@ -120,14 +124,14 @@ def expected_seconds(job: Job, known: Known) -> float:
     return last.seconds if last and last.seconds else math.inf
 
 
-def expected_end(job: Job | None, known: Known, now: float) -> float:
+def expected_end(job: JobFacts | None, known: FactSource, now: float) -> float:
     """When what runs will have ended; inf: cannot be told."""
     if job is None:
         return math.inf
     return max(now, (job.started_at or now) + expected_seconds(job, known))
 
 
-def slots_of(runners: Sequence[Runner], known: Known, now: float) -> list[float]:
+def slots_of(runners: Sequence[RunnerFacts], known: FactSource, now: float) -> list[float]:
     """When each slot of these runners is free; now for those that are."""
     ends: list[float] = []
     for runner in runners:

@@ -9,9 +9,9 @@ from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
 
 from . import input_diff
 from .cause import Cause, CauseKind, Detail
-from .critical_path import Poles
-from .facts import Job, Known, Request
-from .formatting import ago, first_line, lasting, some
+from .critical_path import CriticalPath
+from .facts import FactSource, JobFacts, RequestFacts
+from .formatting import ago, duration, first_few, first_line
 from .job import why_job
 
 _SHOWN = 8
@@ -25,7 +25,7 @@ _ENDS = {
 }
 
 
-def why_request(request: Request, known: Known, now: float) -> Cause:
+def why_request(request: RequestFacts, known: FactSource, now: float) -> Cause:
     jobs = known.jobs_of(request.request_id)
     cause = _ended(request, jobs, known, now) if request.outcome else _open(request, jobs, known, now)
     details = (*_counts(jobs), *cause.details, *_built(jobs, known), *_begun(request, now))
@@ -33,7 +33,7 @@ def why_request(request: Request, known: Known, now: float) -> Cause:
     return cause.model_copy(update={**about, "details": details})
 
 
-def _open(request: Request, jobs: Sequence[Job], known: Known, now: float) -> Cause:
+def _open(request: RequestFacts, jobs: Sequence[JobFacts], known: FactSource, now: float) -> Cause:
     if not jobs:
         waited = ago(request.accepted_at, now)
         answer = f"accepted {waited}, and cb-scheduler has not planned any job of it yet"
@@ -41,7 +41,7 @@ def _open(request: Request, jobs: Sequence[Job], known: Known, now: float) -> Ca
     unfinished = [job for job in jobs if not job.is_finished]
     if not unfinished:
         return _publishing(jobs)
-    pole = Poles(known, now).longest(unfinished)
+    pole = CriticalPath(known, now).longest(unfinished)
     assert pole is not None
     root = why_job(pole, known, now)
     count = f"{len(unfinished)} of {len(jobs)} jobs have not ended"
@@ -53,17 +53,17 @@ def _open(request: Request, jobs: Sequence[Job], known: Known, now: float) -> Ca
     )
 
 
-def _publishing(jobs: Sequence[Job]) -> Cause:
+def _publishing(jobs: Sequence[JobFacts]) -> Cause:
     repositories = sorted({job.repository for job in jobs if job.publish and job.is_good and job.repository})
     if not repositories:
         return Cause(kind=CauseKind.PUBLISHING, answer="all its jobs have ended: cb-scheduler is about to say so")
-    answer = f"all its jobs have ended; cb-collector has not published {some(repositories, 3)} yet"
+    answer = f"all its jobs have ended; cb-collector has not published {first_few(repositories, 3)} yet"
     return Cause(
         kind=CauseKind.PUBLISHING, answer=answer, next="cb-ctl list repositories tells when each was published."
     )
 
 
-def _ended(request: Request, jobs: Sequence[Job], known: Known, now: float) -> Cause:
+def _ended(request: RequestFacts, jobs: Sequence[JobFacts], known: FactSource, now: float) -> Cause:
     assert request.outcome is not None
     kind = CauseKind.DEADLINE if request.code == "deadline" else _ENDS[request.outcome]
     bad = [job for job in jobs if job.outcome in (Outcome.FAILURE, Outcome.ERROR)]
@@ -78,7 +78,7 @@ def _ended(request: Request, jobs: Sequence[Job], known: Known, now: float) -> C
     return Cause(kind=kind, answer=answer, details=more, next=request.hint)
 
 
-def _failed(kind: CauseKind, bad: Sequence[Job], known: Known, now: float) -> Cause:
+def _failed(kind: CauseKind, bad: Sequence[JobFacts], known: FactSource, now: float) -> Cause:
     """A failure decides before an error does (planning/request/outcome.py)."""
     decisive = next((job for job in bad if job.outcome is Outcome.FAILURE), bad[0])
     root = why_job(decisive, known, now)
@@ -93,30 +93,30 @@ def _failed(kind: CauseKind, bad: Sequence[Job], known: Known, now: float) -> Ca
     )
 
 
-def _success(request: Request, jobs: Sequence[Job]) -> str:
+def _success(request: RequestFacts, jobs: Sequence[JobFacts]) -> str:
     built = sum(job.outcome is Outcome.SUCCESS for job in jobs)
     reused = sum(job.outcome is Outcome.REUSED for job in jobs)
     unchanged = sum(job.outcome is Outcome.SKIPPED for job in jobs)
-    saved = f", which saved {lasting(request.saved)}" if request.saved >= 1 else ""
+    saved = f", which saved {duration(request.saved)}" if request.saved >= 1 else ""
     return f"ended well: {built} built, {reused} reused, {unchanged} not touched because nothing had changed{saved}"
 
 
-def _counts(jobs: Sequence[Job]) -> tuple[Detail, ...]:
+def _counts(jobs: Sequence[JobFacts]) -> tuple[Detail, ...]:
     if not jobs:
         return ()
     counted = Counter(str(job.outcome or job.state) for job in jobs)
     return (Detail(label="jobs", lines=(", ".join(f"{number} {name}" for name, number in counted.most_common()),)),)
 
 
-def _built(jobs: Sequence[Job], known: Known) -> tuple[Detail, ...]:
+def _built(jobs: Sequence[JobFacts], known: FactSource) -> tuple[Detail, ...]:
     """What is, or was, built, and what had changed for it."""
     built = [job for job in jobs if job.outcome is Outcome.SUCCESS or job.state is JobState.RUNNING]
-    lines = [f"{job.unit}: {input_diff.said(input_diff.differences(job, known, 1))}" for job in built[:_SHOWN]]
+    lines = [f"{job.unit}: {input_diff.summary(input_diff.differences(job, known, 1))}" for job in built[:_SHOWN]]
     more = [f"and {len(built) - _SHOWN} more"] if len(built) > _SHOWN else []
     return (Detail(label="built", lines=(*lines, *more)),) if built else ()
 
 
-def _begun(request: Request, now: float) -> tuple[Detail, ...]:
+def _begun(request: RequestFacts, now: float) -> tuple[Detail, ...]:
     if request.origin == "push" and request.revision:
         who = f"push of {request.revision[:12]} to {request.ref or 'the followed branch'}"
     else:

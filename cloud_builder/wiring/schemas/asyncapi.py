@@ -66,8 +66,8 @@ def channel(topic: Topic) -> dict[str, Any]:
                 "topicConfiguration": {
                     "cleanup.policy": list(cleanup_policy(topic)),
                     "retention.ms": retention_ms(topic),
-                    "retention.bytes": topic.room or -1,
-                    "max.message.bytes": topic.largest,
+                    "retention.bytes": topic.retention_bytes or -1,
+                    "max.message.bytes": topic.max_message_bytes,
                 },
                 "bindingVersion": BINDING,
             }

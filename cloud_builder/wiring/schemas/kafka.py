@@ -51,9 +51,9 @@ def retention_ms(topic: Topic) -> int:
 
 
 def topic_lines(topic: Topic) -> str:
-    configs = [f"retention.ms={retention_ms(topic)}", f"max.message.bytes={topic.largest}"]
-    if topic.room:
-        configs.append(f"retention.bytes={topic.room}")
+    configs = [f"retention.ms={retention_ms(topic)}", f"max.message.bytes={topic.max_message_bytes}"]
+    if topic.retention_bytes:
+        configs.append(f"retention.bytes={topic.retention_bytes}")
     if topic.compacted:
         configs.insert(0, f"cleanup.policy=[{','.join(cleanup_policy(topic))}]")
     flags = " ".join(f"--config {config}" for config in configs)

@@ -15,7 +15,7 @@ from cloud_builder.adapters.http import Server, serve
 from cloud_builder.adapters.process import Finished
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import RepositoryName
-from cloud_builder.model.repository import Listing
+from cloud_builder.model.repository import SnapshotListing
 from support.waiting import LIMIT
 
 NAME = RepositoryName("demo-bookworm")
@@ -68,7 +68,7 @@ def server(warehouse: Any) -> Iterator[Server]:
 
 
 def publish(warehouse: Any, *packages: Artifact, at: float = START) -> None:
-    warehouse.repositories.publish(Listing(NAME, "bookworm", {"amd64": packages}), at=at)
+    warehouse.repositories.publish(SnapshotListing(NAME, "bookworm", {"amd64": packages}), at=at)
 
 
 @pytest.fixture

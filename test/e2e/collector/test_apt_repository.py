@@ -20,15 +20,15 @@ from cloud_builder.adapters.deb.repository import AptRepositories
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import RepositoryName
-from cloud_builder.model.repository import Listing
+from cloud_builder.model.repository import SnapshotListing
 from support.waiting import until
 
 NAME = RepositoryName("demo-bookworm")
 START = 1_790_000_000
 
 
-def listing(*packages: Artifact, **more: tuple[Artifact, ...]) -> Listing:
-    return Listing(NAME, "bookworm", {"amd64": packages, **more})
+def listing(*packages: Artifact, **more: tuple[Artifact, ...]) -> SnapshotListing:
+    return SnapshotListing(NAME, "bookworm", {"amd64": packages, **more})
 
 
 def reopened(warehouse: Any) -> AptRepositories:
@@ -281,7 +281,7 @@ def test_a_missing_package_changes_nothing(warehouse: Any) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "", ".x", "a/b", "a\nb"])
 def test_names_cannot_leave_the_root(warehouse: Any, name: str) -> None:
-    for bad in (Listing(RepositoryName(name), "bookworm", {}), Listing(NAME, name, {})):
+    for bad in (SnapshotListing(RepositoryName(name), "bookworm", {}), SnapshotListing(NAME, name, {})):
         with pytest.raises(Permanent) as caught:
             warehouse.repositories.publish(bad, at=START)
         assert caught.value.code == "repository-name"

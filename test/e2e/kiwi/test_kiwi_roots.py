@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from cloud_builder.adapters.kiwi.root import KiwiRoots
+from cloud_builder.adapters.kiwi.root import KiwiRootMaker
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
 from support.waiting import LIMIT
@@ -28,7 +28,7 @@ class Preparation:
         self.description.write_text(text)
 
     def run(self) -> None:
-        maker = KiwiRoots(self.sandbox)
+        maker = KiwiRootMaker(self.sandbox)
         maker.prepare(self.description, PROFILE, self.place / "root", log=self.log.extend, cancel=self.cancel)
 
     def fails(self) -> CloudBuilderError:

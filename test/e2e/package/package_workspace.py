@@ -10,10 +10,10 @@ from threading import Event
 
 from cloud_builder.adapters.deb.recipe import DebRecipe
 from cloud_builder.adapters.git import GitMirror
-from cloud_builder.adapters.kiwi.root import KiwiRoots
+from cloud_builder.adapters.kiwi.root import KiwiRootMaker
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.adapters.store.directory import DirectoryStore
-from cloud_builder.builder.buildroot_cache import Buildroots
+from cloud_builder.builder.buildroot_cache import BuildrootCache
 from cloud_builder.builder.package import PackageBuilder
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import AttemptFinished, JobAssigned
@@ -36,7 +36,7 @@ class PackageWorkspace:
         self.home, self.repository, self.work = home, home / "repository", home / "work"
         self.store = DirectoryStore(home / "store")
         sandbox = NamespaceSandbox(self.work / "scratch")
-        roots = Buildroots(KiwiRoots(sandbox), sandbox, DirectoryStore(cache / "store"), cache / "work")
+        roots = BuildrootCache(KiwiRootMaker(sandbox), sandbox, DirectoryStore(cache / "store"), cache / "work")
         self.mirror = GitMirror(home / "mirrors")
         self.builder = PackageBuilder(
             runner_id="runner-1",

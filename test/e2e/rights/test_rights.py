@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.adapters.kafka.connection import Connection
 from cloud_builder.adapters.kafka.fenced import FencingBroker
-from cloud_builder.adapters.kafka.share_group import check
+from cloud_builder.adapters.kafka.share_group import check_share_groups
 from cloud_builder.errors import NotAllowed
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import (
@@ -133,13 +133,13 @@ def test_each_role_reads_only_what_is_for_it(role, cluster):
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.SCHEDULER])
 def test_only_the_scheduler_can_take_the_schedulers_name(role, cluster):
     with pytest.raises(NotAllowed, match=f"transactional id {TRANSACTIONAL_ID}: User:{USERS[role]} may not use it"):
-        FencingBroker(cluster.settings_of(USERS[role])).take(TRANSACTIONAL_ID)
+        FencingBroker(cluster.settings_of(USERS[role])).acquire(TRANSACTIONAL_ID)
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.RUNNER])
 def test_only_runners_share_the_queues(role, cluster):
     with pytest.raises(NotAllowed, match=f"group {SHARE_GROUP}: User:{USERS[role]} may not use it"):
-        check(cluster.settings_of(USERS[role]))
+        check_share_groups(cluster.settings_of(USERS[role]))
 
 
 def options(cluster, role):

@@ -16,10 +16,10 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from cloud_builder.adapters.sandbox.cgroups import Groups
+from cloud_builder.adapters.sandbox.cgroups import Cgroups
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.model.limits import MIB, Limits
-from cloud_builder.ports.sandbox import Bind, Confinement, Ended, EndedBy
+from cloud_builder.ports.sandbox import Bind, Confinement, EndReason, RunResult
 from support.waiting import LIMIT, until
 
 BUILDER = 1000
@@ -42,10 +42,10 @@ class Trial:
     def confined(self, binds: tuple[Bind, ...] = (), above: tuple[Path, ...] = (), **more: Any) -> Confinement:
         return Confinement(layers=(self.root, *above), binds=(*self.programs, *binds), **more)
 
-    def run(self, command: str, **more: Any) -> Ended:
+    def run(self, command: str, **more: Any) -> RunResult:
         return self.run_in(self.confined(**more), "/bin/sh", "-c", command)
 
-    def run_in(self, confinement: Confinement, *command: str) -> Ended:
+    def run_in(self, confinement: Confinement, *command: str) -> RunResult:
         self.said.clear()
         return self.sandbox.run(command, confinement, output=self.said.extend, cancel=self.cancel)
 
@@ -222,14 +222,14 @@ def orphans_end_with_it(trial: Trial) -> None:
 
 def cancel_ends_all(trial: Trial) -> None:
     marker = f"{710000 + os.getpid()}"
-    ended: list[Ended] = []
+    ended: list[RunResult] = []
     command = f"trap '' TERM INT; sleep {marker} & setsid sleep {marker} & sleep {marker}"
     thread = threading.Thread(target=lambda: ended.append(trial.run(command, uid=BUILDER)))
     thread.start()
     until(lambda: len(alive(marker)) == 3, "three processes of the program")
     trial.cancel.set()
     thread.join(LIMIT)
-    assert ended[0].ended_by is EndedBy.CANCEL
+    assert ended[0].ended_by is EndReason.CANCEL
     assert alive(marker) == []
     leaves_nothing(trial)
 
@@ -251,12 +251,12 @@ def _sleep(trial: Trial) -> None:
 
 
 LIMITED = {
-    EndedBy.TIME: ("sleep 60", Limits(time=0.5)),
-    EndedBy.SILENCE: ("echo x; sleep 60", Limits(silence=0.5)),
-    EndedBy.LOG: ("yes", Limits(log=MIB)),
-    EndedBy.MEMORY: ("head -c 150M /dev/zero | tail | sleep 60", Limits(memory=100 * MIB)),
-    EndedBy.PROCESSES: ("for i in $(seq 60); do sleep 60 & done; wait", Limits(processes=30)),
-    EndedBy.DISK: ("head -c 150M /dev/zero > /var/tmp/x; sleep 60", Limits(disk=100 * MIB)),
+    EndReason.TIME: ("sleep 60", Limits(time=0.5)),
+    EndReason.SILENCE: ("echo x; sleep 60", Limits(silence=0.5)),
+    EndReason.LOG: ("yes", Limits(log=MIB)),
+    EndReason.MEMORY: ("head -c 150M /dev/zero | tail | sleep 60", Limits(memory=100 * MIB)),
+    EndReason.PROCESSES: ("for i in $(seq 60); do sleep 60 & done; wait", Limits(processes=30)),
+    EndReason.DISK: ("head -c 150M /dev/zero > /var/tmp/x; sleep 60", Limits(disk=100 * MIB)),
 }
 
 
@@ -269,7 +269,7 @@ def limits_end_it_by_name(trial: Trial) -> None:
 
 def processes_are_counted(trial: Trial) -> None:
     many = "for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; wait"
-    assert trial.run(many, uid=BUILDER, limits=Limits(processes=4)).ended_by is EndedBy.PROCESSES
+    assert trial.run(many, uid=BUILDER, limits=Limits(processes=4)).ended_by is EndReason.PROCESSES
 
 
 def a_group_of_its_own_limits_it_exactly(trial: Trial) -> None:
@@ -280,10 +280,10 @@ def a_group_of_its_own_limits_it_exactly(trial: Trial) -> None:
         (base / f"cgroup.{name}").write_text("memory pids")
     (base / "cgroup.procs").write_text("")
     (trial.place / "own").write_text("0::/groups\n")
-    trial.sandbox = NamespaceSandbox(trial.place / "work", Groups(trial.place, trial.place / "own"))
+    trial.sandbox = NamespaceSandbox(trial.place / "work", Cgroups(trial.place, trial.place / "own"))
     for file, text, reason in (
-        ("memory.events", "oom_kill 1\n", EndedBy.MEMORY),
-        ("pids.events", "max 1\n", EndedBy.PROCESSES),
+        ("memory.events", "oom_kill 1\n", EndReason.MEMORY),
+        ("pids.events", "max 1\n", EndReason.PROCESSES),
     ):
         written: dict[str, str] = {}
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.deb.install_test import trial
+from cloud_builder.adapters.deb.install_test import install_command
 from cloud_builder.planning.publish.apt_index import sources
 
 
 def test_the_repository_is_preferred_and_its_signature_checked(tmp_path: Path) -> None:
     source = sources("http://127.0.0.1:8480/repositories/example-bookworm", "bookworm", "KEY")
-    trial("example-bookworm", source, ["hello"], ["hello"], tmp_path)
+    install_command("example-bookworm", source, ["hello"], ["hello"], tmp_path)
     assert (tmp_path / "repository.sources").read_text() == source
     assert "release l=example-bookworm" in (tmp_path / "pin").read_text()
     written = "".join(file.read_text() for file in tmp_path.iterdir()).lower()
@@ -24,17 +24,19 @@ def test_the_repository_is_preferred_and_its_signature_checked(tmp_path: Path) -
     [("http://127.0.0.1:8480/r", True), ("http://localhost/r", True), ("https://packages.example.org/r", False)],
 )
 def test_no_proxy_stands_between_us_and_this_machine(url: str, direct: bool, tmp_path: Path) -> None:
-    trial("r", sources(url, "bookworm", "KEY"), ["hello"], ["hello"], tmp_path)
+    install_command("r", sources(url, "bookworm", "KEY"), ["hello"], ["hello"], tmp_path)
     assert ("DIRECT" in (tmp_path / "apt.conf").read_text()) == direct
 
 
 def test_the_command_and_the_packages_are_words_not_shell(tmp_path: Path) -> None:
-    action = trial("r", sources("http://h/r", "bookworm", "KEY"), ["hello", "world"], ["sh", "-c", "a; b"], tmp_path)
+    action = install_command(
+        "r", sources("http://h/r", "bookworm", "KEY"), ["hello", "world"], ["sh", "-c", "a; b"], tmp_path
+    )
     assert action.command[-3:] == ("sh", "-c", "a; b")
     assert (tmp_path / "packages").read_text().split() == ["hello", "world"]
 
 
 def test_it_runs_as_root_of_a_throw_away_root_with_a_network(tmp_path: Path) -> None:
-    action = trial("r", sources("http://h/r", "bookworm", "KEY"), ["hello"], [], tmp_path)
+    action = install_command("r", sources("http://h/r", "bookworm", "KEY"), ["hello"], [], tmp_path)
     assert (action.uid, action.network) == (0, True)
     assert all(not bind.writable for bind in action.binds)

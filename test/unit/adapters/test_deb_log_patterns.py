@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.adapters.deb.log_patterns import rank
+from cloud_builder.adapters.deb.log_patterns import error_rank
 
 NOISE = """\
 dpkg-buildpackage: info: source package greet
@@ -47,11 +47,11 @@ BUILDS = {
 
 @pytest.mark.parametrize("lines", BUILDS.values(), ids=BUILDS)
 def test_the_first_line_of_the_highest_rank_is_the_cause(lines: tuple[str, ...]) -> None:
-    ranks = [rank(line) for line in lines]
+    ranks = [error_rank(line) for line in lines]
     assert ranks[0] == max(ranks) > 0
-    assert all(rank(line) < ranks[0] for line in NOISE.splitlines())
+    assert all(error_rank(line) < ranks[0] for line in NOISE.splitlines())
 
 
 @pytest.mark.parametrize("line", NOISE.splitlines()[:-1])
 def test_noise_is_no_cause(line: str) -> None:
-    assert rank(line) == 0
+    assert error_rank(line) == 0

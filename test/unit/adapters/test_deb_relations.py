@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.deb.relations import foreign, wanted
+from cloud_builder.adapters.deb.relations import package_names, without_local_packages
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.ids import Digest
 from cloud_builder.ports.recipe import PackageSource
@@ -34,14 +34,14 @@ def offer(name: str, provides: str = "") -> Artifact:
 def test_only_what_nothing_of_ours_provides_is_foreign(value: str, kept: str | None) -> None:
     offered = [offer("libgreet-dev", provides="greeting-dev (= 1), greetings"), offer("libgreet1")]
     expected = (("Build-Depends", kept),) if kept else ()
-    assert foreign(source(("Build-Depends", value)), offered).build_depends == expected
+    assert without_local_packages(source(("Build-Depends", value)), offered).build_depends == expected
 
 
 def test_conflicts_concern_the_whole_set() -> None:
     fields = (("Build-Depends-Indep", "aa, bb"), ("Build-Conflicts", "cc"))
-    assert foreign(source(*fields), []).build_depends == fields[:1]
+    assert without_local_packages(source(*fields), []).build_depends == fields[:1]
 
 
 def test_all_names_of_the_relations_are_wanted_once() -> None:
     fields = (("Build-Depends", "bb (>= 1) | aa:any, cc [amd64] <!x>"), ("Build-Conflicts", "aa"))
-    assert wanted(source(*fields)) == ["aa", "bb", "cc"]
+    assert package_names(source(*fields)) == ["aa", "bb", "cc"]

@@ -14,7 +14,7 @@ from cloud_builder.adapters.kafka.fenced import FencedProducer
 from cloud_builder.adapters.kafka.producer import KafkaProducer
 from cloud_builder.errors import CloudBuilderError, ExitCode, Fenced, NotAllowed
 from cloud_builder.model.settings import BrokerSettings
-from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.broker import OutgoingRecord, Partition
 
 PLAIN = BrokerSettings(bootstrap="k:9092")
 SCRAM = BrokerSettings(
@@ -67,7 +67,7 @@ def test_the_principal_is_told_as_far_as_settings_know_it(options, expected):
     ],
 )
 def test_a_lack_names_the_thing_the_principal_and_the_command(asked, message, words):
-    lack = acl_errors.lacks(SCRAM, *asked)
+    lack = acl_errors.missing_acl(SCRAM, *asked)
     assert (lack.message, lack.exit_code, lack.code) == (message, ExitCode.REJECTED, "broker-rights")
     command = shlex.split(lack.hint.splitlines()[0])
     assert command[:3] == ["kafka-acls.sh", "--bootstrap-server", "k:9093"]
@@ -79,9 +79,10 @@ def test_a_lack_names_the_thing_the_principal_and_the_command(asked, message, wo
 def test_a_principal_that_a_shell_would_take_apart_is_quoted():
     settings = BrokerSettings(options={"sasl.username": "cb runner"})
     assert (
-        shlex.split(acl_errors.command(settings, acl_errors.READ, acl_errors.TOPIC, ["cb.job"]))[5] == "User:cb runner"
+        shlex.split(acl_errors.grant_command(settings, acl_errors.READ, acl_errors.TOPIC, ["cb.job"]))[5]
+        == "User:cb runner"
     )
-    assert "--command-config" not in acl_errors.command(PLAIN, acl_errors.READ, acl_errors.TOPIC, ["cb.job"])
+    assert "--command-config" not in acl_errors.grant_command(PLAIN, acl_errors.READ, acl_errors.TOPIC, ["cb.job"])
 
 
 class FailedMessage:
@@ -134,7 +135,7 @@ def test_that_live_logs_may_not_be_written_is_said_once(caplog):
     client = FailingClient(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     producer = KafkaProducer(Connection(PLAIN), lambda options: client)
     for _ in range(2):
-        producer.send_soon(Outgoing("cb.log", None, b"a line"))
+        producer.send_best_effort(OutgoingRecord("cb.log", None, b"a line"))
     [record] = caplog.records
     assert "cb.log" in record.reason and "kafka-acls.sh" in record.hint
 
@@ -151,6 +152,6 @@ def test_that_live_logs_may_not_be_written_is_said_once(caplog):
 def test_a_right_that_a_transaction_lacks_is_not_taken_for_a_successor(error, kind, said):
     producer = FencedProducer(Connection(PLAIN), "n", lambda options: FailingClient(error))
     with pytest.raises(CloudBuilderError) as raised:
-        producer.send([Outgoing(topic, None, b"") for topic in ("cb.job", "cb.state")], 1.0)
+        producer.send([OutgoingRecord(topic, None, b"") for topic in ("cb.job", "cb.state")], 1.0)
     assert type(raised.value) is kind
     assert said in raised.value.hint

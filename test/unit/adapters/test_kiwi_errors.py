@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.adapters.kiwi.errors import verdict
+from cloud_builder.adapters.kiwi.errors import error_from_output
 from cloud_builder.errors import Permanent, Retryable
 
 PROGRESS = "[ INFO    ]: Processing: [      ] 0%\r[ INFO    ]: Processing: [####] 100%\n"
@@ -46,7 +46,7 @@ FULL = "dpkg: error: cannot write: No space left on device\n[ ERROR   ]: 11:00:0
     ],
 )
 def test_the_verdict_names_the_cause(said, error, code, told):
-    judged = verdict("build_root.kiwi", said)
+    judged = error_from_output("build_root.kiwi", said)
     assert type(judged) is error
     assert judged.code == code
     assert told in judged.message

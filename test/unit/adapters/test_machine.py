@@ -9,7 +9,7 @@ import pytest
 
 from cloud_builder.adapters.machine import host
 from cloud_builder.adapters.machine.key import key
-from cloud_builder.adapters.sandbox.cgroups import Groups
+from cloud_builder.adapters.sandbox.cgroups import Cgroups
 from cloud_builder.adapters.signing.gnupg import GnupgSigner
 
 NAME = "Tester"
@@ -73,7 +73,7 @@ def test_a_trial_leaves_nothing_behind(tmp_path):
 
 
 def test_controllers_are_those_of_the_group_that_a_runner_would_use(tmp_path):
-    class Found(Groups):
+    class Found(Cgroups):
         def base(self):
             return tmp_path
 
@@ -86,4 +86,4 @@ def test_what_cannot_be_divided_is_not_delegated(tmp_path):
     for name in ("controllers", "subtree_control", "procs"):
         (tmp_path / f"cgroup.{name}").write_text("cpu\n")
     (tmp_path / "own").write_text("0::/\n")
-    assert host.delegated(Groups(tmp_path, tmp_path / "own")) == frozenset()
+    assert host.delegated(Cgroups(tmp_path, tmp_path / "own")) == frozenset()

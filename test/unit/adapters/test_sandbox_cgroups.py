@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.sandbox.cgroups import Groups
+from cloud_builder.adapters.sandbox.cgroups import Cgroups
 from cloud_builder.model.limits import MIB, Limits
-from cloud_builder.ports.sandbox import EndedBy
+from cloud_builder.ports.sandbox import EndReason
 
 LIMITS = Limits(memory=100 * MIB, processes=50, cpu=2)
 
@@ -27,8 +27,8 @@ class Tree:
         for name, text in (("controllers", controllers), ("subtree_control", controllers), ("procs", "")):
             (self.base / f"cgroup.{name}").write_text(text)
 
-    def groups(self) -> Groups:
-        return Groups(self.mount, self.own)
+    def groups(self) -> Cgroups:
+        return Cgroups(self.mount, self.own)
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def test_what_the_kernel_refused_is_read(tree: Tree) -> None:
         (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 0\n")
         assert group.reached() is None
         (group.path / "pids.events").write_text("max 4\n")
-        assert group.reached() is EndedBy.PROCESSES
+        assert group.reached() is EndReason.PROCESSES
         (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 3\n")
-        assert group.reached() is EndedBy.MEMORY
+        assert group.reached() is EndReason.MEMORY
         removable(group.path)
 
 

@@ -10,14 +10,14 @@ import pytest
 from cloud_builder.adapters.deb import binary_package
 from cloud_builder.adapters.memory.store import MemoryStore
 from cloud_builder.adapters.simulated import package
-from cloud_builder.adapters.simulated.builder import PretendBuilder
+from cloud_builder.adapters.simulated.builder import SimulatedBuilder
 from cloud_builder.model.events import JobAssigned
 from cloud_builder.model.outcome import Outcome
 from support.factories import assignment
 
 
 def built(tmp_path: Path, order: JobAssigned):
-    return PretendBuilder(MemoryStore(), tmp_path, 0.01).build(order, lambda piece: None, Event())
+    return SimulatedBuilder(MemoryStore(), tmp_path, 0.01).build(order, lambda piece: None, Event())
 
 
 def test_its_package_is_one(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_the_same_inputs_make_the_same_package_whoever_tries_and_how_often(tmp_p
 def test_a_canceled_build_ends_and_leaves_nothing(tmp_path: Path) -> None:
     cancel = Event()
     Timer(0.05, cancel.set).start()
-    ended = PretendBuilder(MemoryStore(), tmp_path, 60.0).build(assignment(), lambda piece: None, cancel)
+    ended = SimulatedBuilder(MemoryStore(), tmp_path, 60.0).build(assignment(), lambda piece: None, cancel)
     assert ended.outcome is Outcome.CANCELED
     assert not list((tmp_path / "jobs").iterdir())
 
@@ -45,5 +45,5 @@ def test_a_canceled_build_ends_and_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", ["q.1.1.abc", "q.2.1.def"])
 def test_a_sweep_removes_what_a_killed_one_left(tmp_path: Path, left: str) -> None:
     (tmp_path / "jobs" / left).mkdir(parents=True)
-    PretendBuilder(MemoryStore(), tmp_path, 1.0).sweep()
+    SimulatedBuilder(MemoryStore(), tmp_path, 1.0).sweep()
     assert not (tmp_path / "jobs").exists()

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from cloud_builder.adapters.systemd import notify
-from cloud_builder.ports.health import Unwatched
+from cloud_builder.ports.health import NullReporter
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def heard(manager: socket.socket) -> list[str]:
 
 
 def test_without_systemd_nobody_is_told():
-    assert isinstance(notify.of_environment({}), Unwatched)
-    assert isinstance(notify.of_environment({"NOTIFY_SOCKET": "vsock:2:1234"}), Unwatched)
+    assert isinstance(notify.of_environment({}), NullReporter)
+    assert isinstance(notify.of_environment({"NOTIFY_SOCKET": "vsock:2:1234"}), NullReporter)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from cloud_builder.mesh.deadletter import list_dead, retry
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import BuildRequested, MessageDead, RequestRejected
 from cloud_builder.model.outcome import Role
-from cloud_builder.ports.broker import Outgoing, Partition, Record
+from cloud_builder.ports.broker import OutgoingRecord, Partition, Record
 
 MB = 1_000_000
 REQUESTS = Partition("cb.request", 0)
@@ -70,7 +70,7 @@ def test_a_bad_message_is_refused_in_a_moment_and_answered(value, head, said):
     assert said in str(caught.value)
     assert len(str(caught.value)) < 1000
     assert str(caught.value).isprintable() or "\n" in str(caught.value)
-    answer = malformed.answer(value, caught.value.message, 1.0)
+    answer = malformed.rejection(value, caught.value.message, 1.0)
     assert len(encode(answer, source="s", id="i", time=1.0).value) < 10_000
     assert answer.request_id.isprintable()
     assert time.thread_time() - started < 10, "seconds of our own; those of other programs do not count"
@@ -93,14 +93,14 @@ class Deaf:
 
     def restore(self, state) -> None: ...
 
-    def resume(self, work) -> None: ...
+    def republish(self, work) -> None: ...
 
     def handle(self, event, work) -> None:
         self.heard.append(event.payload)
 
     def tick(self, work) -> None: ...
 
-    def patience(self) -> float:
+    def max_wait(self) -> float:
         return 0.0
 
     def stop(self, work) -> None: ...
@@ -121,7 +121,7 @@ def read_by(flow, broker: MemoryBroker) -> None:
 def test_a_dead_letter_fits_any_broker_and_its_message_can_be_sent_again_whole(size, where):
     broker = MemoryBroker()
     big = b"\xff" * size
-    sent = Outgoing(
+    sent = OutgoingRecord(
         "cb.request",
         key=big if where == "key" else b"k",
         value=big if where == "value" else b"{",
@@ -141,7 +141,7 @@ def test_a_dead_letter_fits_any_broker_and_its_message_can_be_sent_again_whole(s
 
 def test_a_large_message_that_its_topic_no_longer_has_says_so():
     broker = MemoryBroker()
-    broker.producer().send([Outgoing("cb.request", key=None, value=b"\xff" * MB)], 1.0)
+    broker.producer().send([OutgoingRecord("cb.request", key=None, value=b"\xff" * MB)], 1.0)
     read_by(Deaf(), broker)
     (letter,) = list_dead(broker)
     broker.logs[REQUESTS].clear()
@@ -152,7 +152,7 @@ def test_a_large_message_that_its_topic_no_longer_has_says_so():
 def test_what_comes_behind_bad_messages_is_handled():
     broker = MemoryBroker()
     good = encode(BuildRequested(source="s", all=True, request_id="good"), source="ci", id="e-1", time=1.0)
-    bad = [Outgoing("cb.request", key=None, value=value, headers=head) for value, head, _ in BAD.values()]
+    bad = [OutgoingRecord("cb.request", key=None, value=value, headers=head) for value, head, _ in BAD.values()]
     broker.producer().send([*bad, good], 1.0)
     flow = Deaf()
     read_by(flow, broker)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_builder.cli.terminal import Log, escaped, plain, plainly
+from cloud_builder.cli.terminal import Log, escaped, sanitize, sanitize_all
 
 TITLE, CLEAR, RED, OFF = "\x1b]0;gone\x07", "\x1b[2J", "\x1b[31m", "\x1b[0m"
 
@@ -26,8 +26,8 @@ TITLE, CLEAR, RED, OFF = "\x1b]0;gone\x07", "\x1b[2J", "\x1b[31m", "\x1b[0m"
     ],
 )
 def test_names_and_messages_are_shown_without_control_characters(said, shown):
-    assert plain(said) == shown
-    assert plainly({"rows": [{said: said}], "n": 1}) == {"rows": [{shown: shown}], "n": 1}
+    assert sanitize(said) == shown
+    assert sanitize_all({"rows": [{said: said}], "n": 1}) == {"rows": [{shown: shown}], "n": 1}
 
 
 @given(st.text())

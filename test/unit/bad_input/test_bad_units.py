@@ -15,9 +15,9 @@ from cloud_builder.adapters.deb.repository_state import OfflineStates
 from cloud_builder.adapters.deb.source import read_source
 from cloud_builder.adapters.git import GitMirror
 from cloud_builder.errors import Permanent, Rejected
-from cloud_builder.flow.request.discover import Discovery, Snapshot
-from cloud_builder.flow.request.replies import accept
-from cloud_builder.flow.request.resolver import Sight
+from cloud_builder.flow.request.discover import DiscoveredUnits, UnitDiscovery
+from cloud_builder.flow.request.replies import accepted_event
+from cloud_builder.flow.request.resolver import ResolvedCommit
 from cloud_builder.flow.request.tree import CommitTree
 from cloud_builder.model.events import BuildRequested, SourceRevised
 from cloud_builder.model.ids import SourceName
@@ -63,10 +63,10 @@ def mirror(tmp_path: Path) -> Iterator[GitMirror]:
     mirror.close()
 
 
-def discovered(root: Path, mirror: GitMirror, ref: str = "main") -> Snapshot:
+def discovered(root: Path, mirror: GitMirror, ref: str = "main") -> DiscoveredUnits:
     mirror.refresh(DEMO, str(root))
     tree = CommitTree(mirror, DEMO, mirror.resolve(DEMO, ref))
-    return Discovery([DebMetadata()], OfflineStates(), 1 << 20).snapshot(tree)
+    return UnitDiscovery([DebMetadata()], OfflineStates(), 1 << 20).snapshot(tree)
 
 
 def commit(root: Path) -> None:
@@ -202,10 +202,10 @@ def test_ten_thousand_names_in_a_request_are_found_in_a_moment():
         )
         for path in paths
     )
-    sight = Sight("0" * 40, Snapshot(units, ()), "d", True)
+    sight = ResolvedCommit("0" * 40, DiscoveredUnits(units, ()), "d", True)
     started = time.thread_time()
     wish = BuildRequested(source=DEMO, units=(*paths, *paths), request_id="r")
-    accepted = accept(wish, "r", sight, branch="main", at=1.0)
+    accepted = accepted_event(wish, "r", sight, branch="main", at=1.0)
     assert accepted.units == tuple(paths)
     assert time.thread_time() - started < 10, "seconds of our own; those of other programs do not count"
 

@@ -19,8 +19,8 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.manifest import ManifestError, parse
 from cloud_builder.model.topics import ROUTES
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
-from cloud_builder.planning.inputs.closure import among, closure
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.inputs.closure import closure, find_in
 from cloud_builder.planning.relations import needed
 from cloud_builder.ports.broker import Partition, Record
 
@@ -69,7 +69,7 @@ def test_event(route, value, is_bare):
         decode(record, "life")
     except Undecodable as error:
         assert error.message
-        encode(malformed.answer(value, error.message, 1.0), source="s", id="i", time=1.0)
+        encode(malformed.rejection(value, error.message, 1.0), source="s", id="i", time=1.0)
 
 
 @given(CONTROL, st.sampled_from(["debian", "x.dsc"]))
@@ -89,7 +89,7 @@ def _plan(text: str, name: str) -> None:
         unit = Unit(path="u", directory="u", name="u", kind="package", tree="t", targets=(target,),
                     provides=found.provides, version=found.version,
                     virtual=dict(found.virtual), build_depends=found.build_depends)  # fmt: skip
-        graph([Snapshot("s", Origin("", ""), [unit, unit.model_copy(update={"path": "other"})])])
+        build_graph([SourceSnapshot("s", Origin("", ""), [unit, unit.model_copy(update={"path": "other"})])])
 
 
 @given(CONTROL | CONTROL.map(GOOD_BINARY.__add__))
@@ -97,7 +97,7 @@ def test_binary_control_that_is_accepted_can_be_planned_with(text):
     with contextlib.suppress(Permanent):
         package = binary_package.binary_package(text)
         deb = Artifact(name="x.deb", sha256="0" * 64, size=1, kind=ArtifactKind.DEB, package=package)
-        closure(f"{package.name} (>= 1)", "x86_64", among([deb]))
+        closure(f"{package.name} (>= 1)", "x86_64", find_in([deb]))
         entry = binary_package.packages_entry(text, "pool/x.deb", 1, "0" * 64)
         assert "\n\n" not in entry
         assert binary_package.binary_package(entry).name == package.name

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from cloud_builder.builder.attempt_timeout import Deadline
+from cloud_builder.builder.attempt_timeout import AttemptTimeout
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Outcome
 from support.waiting import LIMIT
@@ -16,7 +16,7 @@ from support.waiting import LIMIT
 )
 def test_what_takes_too_long_is_ended_and_whose_fault_it_is_depends_on_the_step(step, outcome):
     cancel = Event()
-    with Deadline(Limits(deadline=0.01), cancel) as deadline:
+    with AttemptTimeout(Limits(deadline=0.01), cancel) as deadline:
         assert cancel.wait(LIMIT)
     assert deadline.has_passed
     verdict = deadline.verdict(step)
@@ -26,7 +26,7 @@ def test_what_takes_too_long_is_ended_and_whose_fault_it_is_depends_on_the_step(
 
 def test_who_was_told_to_stop_before_did_not_take_too_long():
     cancel = Event()
-    with Deadline(Limits(deadline=60), cancel) as deadline:
+    with AttemptTimeout(Limits(deadline=60), cancel) as deadline:
         cancel.set()
     assert not deadline.has_passed
 

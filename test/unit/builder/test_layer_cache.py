@@ -52,18 +52,18 @@ def test_what_may_change_what_is_installed_makes_another_layer(other: dict) -> N
 
 
 def test_a_directory_in_use_is_not_taken_for_abandoned(tmp_path: Path) -> None:
-    with locked_dirs.owned(tmp_path / "owned"):
-        assert list(locked_dirs.abandoned(tmp_path)) == []
-        with locked_dirs.shared(tmp_path / "owned") as there:
+    with locked_dirs.own_directory(tmp_path / "owned"):
+        assert list(locked_dirs.abandoned_directories(tmp_path)) == []
+        with locked_dirs.share_directory(tmp_path / "owned") as there:
             assert not there
-    assert list(locked_dirs.abandoned(tmp_path)) == [tmp_path / "owned"]
-    with locked_dirs.shared(tmp_path / "owned") as one, locked_dirs.shared(tmp_path / "owned") as two:
+    assert list(locked_dirs.abandoned_directories(tmp_path)) == [tmp_path / "owned"]
+    with locked_dirs.share_directory(tmp_path / "owned") as one, locked_dirs.share_directory(tmp_path / "owned") as two:
         assert one and two
-        assert list(locked_dirs.abandoned(tmp_path)) == []
+        assert list(locked_dirs.abandoned_directories(tmp_path)) == []
 
 
 def test_a_directory_that_is_not_there_is_told_so(tmp_path: Path) -> None:
-    with locked_dirs.shared(tmp_path / "missing") as there:
+    with locked_dirs.share_directory(tmp_path / "missing") as there:
         assert not there
 
 
@@ -71,11 +71,11 @@ def test_waiting_for_another_maker_ends_with_a_cancel(tmp_path: Path) -> None:
     cancel, ended = Event(), Event()
 
     def wait() -> None:
-        with pytest.raises(Canceled), locked_dirs.exclusive(tmp_path / "lock", cancel):
+        with pytest.raises(Canceled), locked_dirs.exclusive_lock(tmp_path / "lock", cancel):
             raise AssertionError("two at once")
         ended.set()
 
-    with locked_dirs.exclusive(tmp_path / "lock", Event()):
+    with locked_dirs.exclusive_lock(tmp_path / "lock", Event()):
         waiter = Thread(target=wait)
         waiter.start()
         cancel.set()

@@ -10,7 +10,7 @@ from click.shell_completion import ShellComplete
 
 from cloud_builder.cli import request as request_module
 from cloud_builder.cli.main import cli, run
-from cloud_builder.cli.options import Said
+from cloud_builder.cli.options import GlobalOptions
 from cloud_builder.errors import ExitCode
 from cloud_builder.mesh.codec import decode
 from cloud_builder.model import events as e
@@ -200,7 +200,7 @@ def test_tab_offers_what_the_mesh_knows(
 ) -> None:
     mesh.follow()
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
-    completer = ShellComplete(cli, {"obj": Said()}, "cb-ctl", "_CB_CTL_COMPLETE")
+    completer = ShellComplete(cli, {"obj": GlobalOptions()}, "cb-ctl", "_CB_CTL_COMPLETE")
     assert [found.value for found in completer.get_completions(typed[:-1], typed[-1])] == offered
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from cloud_builder.cli.get import last_rounds
-from cloud_builder.cli.request_summary import show_ending
+from cloud_builder.cli.request_summary import show_summary
 from cloud_builder.cli.session import Session
 
 
@@ -17,7 +17,7 @@ def job(unit: str, outcome: str, code: str = "") -> dict[str, Any]:
 
 def ending(capsys: pytest.CaptureFixture[str], jobs: list[dict[str, Any]], **more: Any) -> str:
     request = {"request_id": "r-1", "outcome": "success", "accepted_at": 10.0, "finished_at": 75.0, **more}
-    show_ending(cast("Session", None), request, jobs)
+    show_summary(cast("Session", None), request, jobs)
     return "".join(capsys.readouterr())
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from cloud_builder.cli.output import LEAST, duration, fit, size
-from cloud_builder.cli.request_poller import Course
+from cloud_builder.cli.request_poller import RequestView
 from cloud_builder.cli.watch import remark, table
 
 
@@ -41,7 +41,7 @@ def test_a_job_says_why_it_waits_what_it_does_or_how_it_ended(row: dict[str, Any
 
 def drawn(jobs: list[dict[str, Any]], room: int) -> list[str]:
     out = StringIO()
-    Console(file=out, width=100).print(table(Course({"state": "running"}, jobs), 1010.0, 100, room))
+    Console(file=out, width=100).print(table(RequestView({"state": "running"}, jobs), 1010.0, 100, room))
     return out.getvalue().splitlines()
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cloud_builder.cli.log_excerpt import told_by
+from cloud_builder.cli.log_excerpt import excerpt
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
@@ -107,4 +107,4 @@ def test_a_build_cannot_steer_the_terminal(mesh: InfoMesh, capsys: pytest.Captur
     ],
 )  # fmt: skip
 def test_the_line_that_looks_like_the_cause(text: str, cause: str) -> None:
-    assert told_by(text, "build")["cause"] == cause
+    assert excerpt(text, "build")["cause"] == cause

@@ -16,7 +16,7 @@ from cloud_builder.flow.collector import CollectorFlow
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.model.repository import Listing
+from cloud_builder.model.repository import SnapshotListing
 from cloud_builder.model.settings import CollectorSettings
 from cloud_builder.model.unit import Problem
 from support.factories import BOOKWORM, unit
@@ -30,7 +30,7 @@ class Refusing(MemoryRepositories):
 
     error: Exception | None = None
 
-    def publish(self, listing: Listing, *, at: float, after: str = "") -> str:
+    def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         if self.error is not None:
             raise self.error
         return super().publish(listing, at=at, after=after)
@@ -166,7 +166,7 @@ def test_what_is_not_for_publishing_is_left_alone(collector: CollectorHarness, c
 def test_two_snapshots_of_a_repository_are_a_second_apart(collector: CollectorHarness) -> None:
     collector.step(collector.verdict(1, "a"))
     assert collector.step(collector.verdict(2, "a"), after=0.5) == []
-    assert collector.flow.patience() < 1.0
+    assert collector.flow.max_wait() < 1.0
     (told,) = collector.step(after=0.6)
     assert told.jobs == ("r2.a",)
 
@@ -276,7 +276,7 @@ def test_a_refusal_is_answered_and_tried_again_with_the_next_verdict(collector: 
     (failed,) = collector.step(collector.verdict(1, "a"))
     assert (failed.jobs, failed.message, failed.hint) == (("r1.a",), "no such suite", "Rename it.")
     assert collector.step() == []
-    assert collector.flow.patience() > 1.0
+    assert collector.flow.max_wait() > 1.0
     collector.repositories.error = None
     (told,) = collector.step(collector.verdict(2, "b"))
     assert told.jobs == ("r2.b",)
@@ -294,7 +294,7 @@ def test_a_new_broker_is_told_what_is_live(collector: CollectorHarness) -> None:
     (first,) = collector.step(collector.verdict(1, "a"), collector.verdict(1, "b"))
     collector.restart()
     work = RecordingWork(collector.state, collector.now)
-    collector.flow.resume(work)
+    collector.flow.republish(work)
     (told,) = work.emitted
     assert isinstance(told, e.RepositoryPublished)
     assert (told.snapshot, told.previous, set(told.jobs)) == (first.snapshot, first.snapshot, {"r1.a", "r1.b"})

@@ -124,9 +124,11 @@ def test_every_request_has_ended_and_every_job_has_one_result(mesh):
 
 def test_nothing_is_kept_of_what_is_over(mesh):
     world = mesh.world
-    assert (world.requests, world.jobs, world.building, world.unlisted) == ({}, {}, {}, {})
-    assert (len(world.order), world.order.busy) == (0, 0)
-    left = [waiting for index in (world.waiters, world.held) for waiting in index.values() if waiting]
+    assert (world.requests, world.jobs, world.active_by_key, world.missing_from_heartbeat) == ({}, {}, {}, {})
+    assert (len(world.queue), world.queue.busy) == (0, 0)
+    left = [
+        waiting for index in (world.waiting_dependents, world.jobs_by_runner) for waiting in index.values() if waiting
+    ]
     assert left == []
     assert list(mesh.daemons["collector"].state.find("waiting")) == []
     for runner in ("r1", "r2"):

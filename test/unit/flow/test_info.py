@@ -31,7 +31,7 @@ DEB = Artifact(name="hello_1_amd64.deb", sha256="d" * 64, size=99, kind=Artifact
 class InfoHarness(RecordingWork):
     """A unit of work that a test hands to cb-info's flow, event by event."""
 
-    state: Documents = field(default_factory=MemoryState)
+    documents: Documents = field(default_factory=MemoryState)
     now: float = 1010.0
 
     def tell(self, *payloads: e.Payload) -> InfoHarness:
@@ -272,7 +272,7 @@ def test_a_live_log_is_read_in_chunks_without_breaking_characters() -> None:
         info.tell(appended(text, offset), appended(text, offset))
         whole, offset = whole + text, offset + len(text.encode())
     assert read_on(info) == whole
-    assert len(info.ask("log", job="r-1.1")["text"].encode()) <= livelog.CHUNK
+    assert len(info.ask("log", job="r-1.1")["text"].encode()) <= livelog.CHUNK_BYTES
 
 
 def test_a_newer_attempt_begins_the_log_anew() -> None:
@@ -286,11 +286,11 @@ def test_a_newer_attempt_begins_the_log_anew() -> None:
 def test_a_live_log_is_bounded_and_goes_when_the_whole_one_is_there() -> None:
     piece = "x" * 65536
     info = InfoHarness().tell(QUEUED, RUNNING, *(appended(piece, number * 65536) for number in range(40)))
-    assert info.state.count("log-piece") * 65536 <= livelog.KEPT
+    assert info.documents.count("log-piece") * 65536 <= livelog.MAX_LOG_BYTES
     assert info.ask("log", job="r-1.1")["offset"] > 0
     info.tell(FINISHED, appended("late", 40 * 65536))
     found = info.ask("log", job="r-1.1")
-    assert (info.state.count("log-piece"), found["done"], found["log"]["sha256"]) == (0, True, DIGEST)
+    assert (info.documents.count("log-piece"), found["done"], found["log"]["sha256"]) == (0, True, DIGEST)
 
 
 def test_a_row_shows_the_last_line_of_a_running_job() -> None:
@@ -321,4 +321,4 @@ def test_the_result_of_a_request_ends_jobs_whose_own_verdict_was_lost(heard: tup
     [row] = info.ask("jobs", request="r-1")["items"]
     assert (row["state"], row["outcome"], row["target"]) == ("finished", "success", "bookworm.x86_64")
     assert info.ask("log", job="r-1.1")["log"]["sha256"] == DIGEST
-    assert info.state.count("log-piece") == 0
+    assert info.documents.count("log-piece") == 0

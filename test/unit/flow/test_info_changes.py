@@ -10,8 +10,8 @@ import pytest
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Rejected
 from cloud_builder.flow.info import change_index, change_views
-from cloud_builder.flow.info.projection import fold
-from cloud_builder.mesh.write_buffer import Pending
+from cloud_builder.flow.info.projection import apply_event
+from cloud_builder.mesh.write_buffer import BufferedDocuments
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Target
@@ -56,11 +56,11 @@ def large() -> Iterator[MemoryState]:
     """A request with very many jobs."""
     state = MemoryState()
     with state.transaction():
-        pending = Pending(state)
+        pending = BufferedDocuments(state)
         about = {"source": "demo", "ref": "main", "revision": "b" * 40, "units": ("packages/u1",)}
-        fold(e.RequestAccepted(request_id="r", accepted_at=900.0, **about), pending)
+        apply_event(e.RequestAccepted(request_id="r", accepted_at=900.0, **about), pending)
         for number in range(1, JOBS + 1):
-            fold(job(number), pending)
+            apply_event(job(number), pending)
         pending.flush()
     yield state
     state.close()
@@ -85,7 +85,7 @@ def test_the_first_look_reads_each_job_once(large: MemoryState) -> None:
 def test_later_looks_read_what_has_changed(large: MemoryState) -> None:
     _, after = pages(change_views.changed, large)
     for number in (7, 19_000, 7):
-        fold(job(number, e.JobRunning, attempt=1, runner_id=f"runner-{number}", at=901.0), large)
+        apply_event(job(number, e.JobRunning, attempt=1, runner_id=f"runner-{number}", at=901.0), large)
     counted = Counted(large)
     seen, last = pages(change_views.changed, counted, after=after)
     assert seen == ["r.7", "r.19000"]
@@ -98,8 +98,8 @@ def test_later_looks_read_what_has_changed(large: MemoryState) -> None:
 def test_only_jobs_that_made_something_are_read_for_what_was_made(large: MemoryState) -> None:
     for number in (3, 12_000):
         made = (deb(f"u{number}", "7"),)
-        fold(job(number, e.JobFinished, outcome=Outcome.SUCCESS, artifacts=made, at=950.0), large)
-    fold(job(4, e.JobFinished, outcome=Outcome.FAILURE, at=950.0), large)
+        apply_event(job(number, e.JobFinished, outcome=Outcome.SUCCESS, artifacts=made, at=950.0), large)
+    apply_event(job(4, e.JobFinished, outcome=Outcome.FAILURE, at=950.0), large)
     counted = Counted(large)
     assert pages(change_views.made, counted)[0] == ["r.3", "r.12000"]
     assert counted.read < 20

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cloud_builder.errors import Rejected
-from cloud_builder.flow.info.graph import Atlas, view
+from cloud_builder.flow.info.graph import GraphCache, view
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Unit
@@ -22,7 +22,7 @@ class Asked:
     """`told` with a graph kept between questions."""
 
     def __init__(self, told: InfoHistory) -> None:
-        self.told, self.atlas = told, Atlas()
+        self.told, self.atlas = told, GraphCache()
 
     def __call__(self, **args: Any) -> dict[str, Any]:
         return view(self.atlas, self.told.state, args)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.scheduler import job_store
-from cloud_builder.flow.scheduler.job_store import Ledger
+from cloud_builder.flow.scheduler.job_store import JobStore
 from cloud_builder.model.ids import job_id
 from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import JobState, Outcome
@@ -22,7 +22,7 @@ from support.work import RecordingWork
 INPUTS = Inputs(recipe=1, tree="0" * 40, buildroot=None, repositories=None)
 STEPS = {
     "ready": {"state": JobState.QUEUED, "input_key": "k" * 64, "inputs": INPUTS, "queued_at": 5.0},
-    "assigned": {"state": JobState.ASSIGNED, "runner_id": "r1", "attempt": 1, "tried": ("r1",)},
+    "assigned": {"state": JobState.ASSIGNED, "runner_id": "r1", "attempt": 1, "tried_runners": ("r1",)},
     "put back": {"state": JobState.QUEUED, "runner_id": None, "errors": 1, "message": "gone"},
     "urgent": {"priority": Priority.INTERACTIVE},
     "finished": {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "message": "", "timings": {"build": 1.0}},
@@ -42,55 +42,55 @@ def state():
 
 def read(state, request="r-1"):
     """By a scheduler that was started anew."""
-    return Ledger().load(state, request)
+    return JobStore().load(state, request)
 
 
 @given(
-    jobs=st.integers(1, 3 * job_store.TOGETHER),
+    jobs=st.integers(1, 3 * job_store.JOBS_PER_DOCUMENT),
     transactions=st.lists(st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(list(STEPS)))), max_size=5),
 )
 def test_what_is_read_is_what_was_written(jobs, transactions):
-    state, books = MemoryState(), Ledger()
+    state, books = MemoryState(), JobStore()
     now = {number: job(number) for number in range(1, jobs + 1)}
     work = RecordingWork(state, 1.0)
-    books.begin(work, list(now.values()))
+    books.create(work, list(now.values()))
     for steps in transactions:
         for chance, step in steps:
             old = now[chance % jobs + 1]
             now[old.number] = old.model_copy(update=STEPS[step])
-            books.write(work, old, now[old.number])
+            books.update(work, old, now[old.number])
         work = RecordingWork(state, 2.0)
         assert read(state) == list(now.values())
-    assert all(job_store.find(state, one.job_id) == one for one in now.values())
+    assert all(job_store.load_job(state, one.job_id) == one for one in now.values())
 
 
 def test_what_a_request_becomes_is_few_documents_and_a_step_is_a_small_one(state):
-    books = Ledger()
-    first = [job(number) for number in range(1, job_store.TOGETHER + 2)]
-    books.begin(RecordingWork(state, 1.0), first)
+    books = JobStore()
+    first = [job(number) for number in range(1, job_store.JOBS_PER_DOCUMENT + 2)]
+    books.create(RecordingWork(state, 1.0), first)
     assert (state.count(job_store.EXPANSIONS), state.count(job_store.JOBS)) == (2, 0)
-    assert state.get(job_store.STANDINGS, "r-1.1") is None
-    books.write(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
-    assert state.get(job_store.STANDINGS, "r-1.1").keys() == {"state", "runner_id", "attempt", "tried"}
+    assert state.get(job_store.STATUS_DOCUMENTS, "r-1.1") is None
+    books.update(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
+    assert state.get(job_store.STATUS_DOCUMENTS, "r-1.1").keys() == {"state", "runner_id", "attempt", "tried_runners"}
 
 
 def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbours(state):
-    many = tuple(deb(f"lib{number}") for number in range(job_store.FEW + 1))
-    books, work = Ledger(), RecordingWork(state, 1.0)
+    many = tuple(deb(f"lib{number}") for number in range(job_store.MAX_PACKED_FILES + 1))
+    books, work = JobStore(), RecordingWork(state, 1.0)
     first = [job(number) for number in range(1, 4)]
-    books.begin(work, first)
+    books.create(work, first)
     ready = first[1].model_copy(update=STEPS["ready"] | {"dependencies": many})
     assigned = ready.model_copy(update=STEPS["assigned"])
-    books.write(work, first[1], ready)
-    books.write(work, ready, assigned)
+    books.update(work, first[1], ready)
+    books.update(work, ready, assigned)
     assert "lib0" not in str(state.get(job_store.EXPANSIONS, "r-1#0"))
     assert read(state) == [first[0], assigned, first[2]]
 
 
 def test_nothing_is_kept_of_a_transaction_that_is_over(state):
-    books, work, first = Ledger(), RecordingWork(state, 1.0), [job(number) for number in range(1, 3)]
-    books.begin(work, first)
-    books.write(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
+    books, work, first = JobStore(), RecordingWork(state, 1.0), [job(number) for number in range(1, 3)]
+    books.create(work, first)
+    books.update(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
     kept = [weakref.ref(work), weakref.ref(first[1])]
     del work, first
     gc.collect()
@@ -103,27 +103,27 @@ def test_jobs_that_were_written_one_by_one_are_read(state):
     state.put("jobs", "r-1.7", body, parent="r-1", rank=7)
     (found,) = read(state)
     assert (found.number, found.runner_id) == (7, "r1")
-    books = Ledger()
+    books = JobStore()
     books.load(state, "r-1")
     after = found.model_copy(update=STEPS["put back"])
-    books.write(RecordingWork(state, 1.0), found, after)
-    assert read(state) == [after] and job_store.find(state, "r-1.7") == after
+    books.update(RecordingWork(state, 1.0), found, after)
+    assert read(state) == [after] and job_store.load_job(state, "r-1.7") == after
 
 
 @pytest.mark.parametrize("unknown", ["r-1.99", "r-2.1", "nothing", "r-1.x"])
 def test_an_unknown_job_is_not_found(state, unknown):
-    Ledger().begin(RecordingWork(state, 1.0), [job(1)])
-    assert job_store.find(state, unknown) is None
+    JobStore().create(RecordingWork(state, 1.0), [job(1)])
+    assert job_store.load_job(state, unknown) is None
 
 
 def test_of_a_forgotten_request_nothing_is_left(state):
-    books, first = Ledger(), [job(number) for number in range(1, 4)]
-    books.begin(RecordingWork(state, 1.0), first)
+    books, first = JobStore(), [job(number) for number in range(1, 4)]
+    books.create(RecordingWork(state, 1.0), first)
     for one in first:
-        books.write(RecordingWork(state, 2.0), one, one.model_copy(update=STEPS["ready"]))
-        books.write(RecordingWork(state, 2.5), one, one.model_copy(update=STEPS["assigned"]))
+        books.update(RecordingWork(state, 2.0), one, one.model_copy(update=STEPS["ready"]))
+        books.update(RecordingWork(state, 2.5), one, one.model_copy(update=STEPS["assigned"]))
     work = RecordingWork(state, 3.0)
-    assert job_store.forget(work, "r-1", 2) == 2
-    assert job_store.forget(work, "r-1", 100) == 1 + 3
+    assert job_store.prune(work, "r-1", 2) == 2
+    assert job_store.prune(work, "r-1", 100) == 1 + 3
     assert read(state) == []
-    assert not any(state.get(job_store.STANDINGS, one.job_id) for one in first)
+    assert not any(state.get(job_store.STATUS_DOCUMENTS, one.job_id) for one in first)

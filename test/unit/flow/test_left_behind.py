@@ -14,7 +14,7 @@ from cloud_builder.adapters.memory.store import MemoryStore
 from cloud_builder.builder import locked_dirs
 from cloud_builder.builder.package import PackageBuilder
 from cloud_builder.errors import Permanent, Retryable
-from cloud_builder.flow.runner.build_threads import Hands
+from cloud_builder.flow.runner.build_threads import BuildThreads
 from cloud_builder.model.outcome import Outcome
 from support.factories import assignment
 from support.runner_harness import RunnerHarness
@@ -27,15 +27,15 @@ def test_a_directory_that_a_sweep_took_away_before_it_was_locked_is_made_once_mo
     def flock(lock, how):
         if not swept:  # a sweep of another process comes first
             swept.append(True)
-            for abandoned in locked_dirs.abandoned(tmp_path):
+            for abandoned in locked_dirs.abandoned_directories(tmp_path):
                 abandoned.rmdir()
         return true_flock(lock, how)
 
     true_flock = fcntl.flock
     monkeypatch.setattr(locked_dirs.fcntl, "flock", flock)
-    with locked_dirs.owned(directory):
+    with locked_dirs.own_directory(directory):
         assert swept and directory.is_dir()
-        assert list(locked_dirs.abandoned(tmp_path)) == []
+        assert list(locked_dirs.abandoned_directories(tmp_path)) == []
 
 
 class Clumsy:
@@ -59,7 +59,7 @@ class Broken:
 
 
 def builder(tmp_path, sandbox) -> PackageBuilder:
-    recipe = SimpleNamespace(rank=lambda line: 0)
+    recipe = SimpleNamespace(error_rank=lambda line: 0)
     roots = SimpleNamespace(sweep=lambda: None)
     return PackageBuilder(
         runner_id="r1", mirror=Broken(), roots=roots, sandbox=sandbox, recipe=recipe, store=MemoryStore(),
@@ -79,17 +79,17 @@ def test_a_removal_that_fails_does_not_change_an_outcome_and_is_tried_again_with
 
 def test_the_next_build_leaves_alone_what_another_one_is_at_work_in(tmp_path):
     build = builder(tmp_path, Clumsy()).build
-    with locked_dirs.owned(tmp_path / "jobs" / "other.1.1"):
+    with locked_dirs.own_directory(tmp_path / "jobs" / "other.1.1"):
         build(assignment(1), lambda piece: None, Event())
         assert [path.name for path in (tmp_path / "jobs").iterdir()] == ["other.1.1"]
 
 
 def test_hands_rest_when_all_is_done():
-    hands, go, done = Hands(), Event(), []
-    hands.do(lambda: (go.wait(LIMIT), done.append(True)), 1)
-    assert not hands.rest(0.0)
+    hands, go, done = BuildThreads(), Event(), []
+    hands.submit(lambda: (go.wait(LIMIT), done.append(True)), 1)
+    assert not hands.wait_idle(0.0)
     go.set()
-    assert hands.rest(LIMIT)
+    assert hands.wait_idle(LIMIT)
     assert done == [True]
 
 

@@ -31,7 +31,7 @@ def test_a_reader_is_shown_what_was_printed_byte_by_byte(pieces: list[bytes], ea
             log.write(piece)
             for event in log.take("q.1", 1) if early else ():
                 livelog.append(event, state)
-        for event in log.rest("q.1", 1):
+        for event in log.flush("q.1", 1):
             livelog.append(event, state)
     whole = b"".join(pieces)
     chunk = livelog.read("q.1", 1, 0, state)
@@ -43,7 +43,7 @@ def test_a_reader_is_shown_what_was_printed_byte_by_byte(pieces: list[bytes], ea
 def test_no_letter_is_cut_in_two_by_a_long_line() -> None:
     log = LiveLog()
     log.write(b"x" * (PIECE - 2) + LETTERS * 10_000)
-    pieces = [*log.take("q.1", 1), *log.rest("q.1", 1)]
+    pieces = [*log.take("q.1", 1), *log.flush("q.1", 1)]
     assert "?" not in "".join(piece.text for piece in pieces)
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(piece.text for piece in pieces)
     assert all(one.offset + len(one.text.encode()) == other.offset for one, other in pairwise(pieces))
@@ -53,5 +53,5 @@ def test_it_says_when_more_waits_than_one_piece_holds() -> None:
     log = LiveLog()
     log.write(b"x\n" * PIECE)
     assert log.is_behind
-    list(log.rest("q.1", 1))
+    list(log.flush("q.1", 1))
     assert not log.is_behind

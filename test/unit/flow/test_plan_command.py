@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from cloud_builder.cli.main import run
-from cloud_builder.cli.plan import MOST_ROWS, reckoned
+from cloud_builder.cli.plan import MOST_ROWS, summary_lines
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
 from cloud_builder.wiring import broker
@@ -110,7 +110,7 @@ def test_totals_say_what_is_sure_and_what_may_be() -> None:
         most_path=178.0, slots=4, makespan=41.0, most_makespan=178.0, cycles=(tuple("abcdefgh"),),
         stuck=("no live runner for aarch64",),
     )  # fmt: skip
-    assert list(reckoned(totals)) == [
+    assert list(summary_lines(totals)) == [
         "\n9 jobs: 1 to build, 3 maybe, 1 reused, 4 unchanged",
         "  work:      41s to 3m01s",
         "  at best:   41s to 2m58s on 4 slots",

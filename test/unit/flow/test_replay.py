@@ -5,7 +5,7 @@ import pytest
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import OutgoingRecord
 from support.factories import unit_files
 from support.memory_mesh import MemoryMesh
 
@@ -59,8 +59,8 @@ def eventful(mesh):
     mesh.send(e.SourceAddRequested(source="later", url="memory:demo"))
     mesh.until(lambda: [event for event in mesh.told(e.SourceRevised) if event.source == "later"])
     for value in (b"{", b'{"sauce": 1}', b'{"source": "demo", "units": ["lib"], "request_id": "bare"}'):
-        mesh.broker.append([Outgoing("cb.request", None, value)])
-    mesh.broker.append([Outgoing("cb.job", b"x", b"rubbish")])
+        mesh.broker.append([OutgoingRecord("cb.request", None, value)])
+    mesh.broker.append([OutgoingRecord("cb.job", b"x", b"rubbish")])
     mesh.finished("bare")
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
     mesh.until(lambda: any(request.origin == "push" for request in mesh.told(e.RequestAccepted)))

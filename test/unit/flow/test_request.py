@@ -9,7 +9,7 @@ import pytest
 
 from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Rejected
-from cloud_builder.flow.request.flow import GIVE_UP
+from cloud_builder.flow.request.flow import SOURCE_TIMEOUT
 from cloud_builder.model.events import (
     BuildRequested,
     RequestAccepted,
@@ -320,7 +320,7 @@ def test_unreachable_source_lets_a_wish_wait_then_rejects_it(daemon: RequestHarn
     mirror.is_reachable = False
     daemon.ask(units=["hello"], request_id="r-2")
     daemon.later(5)
-    rejected = daemon.later(GIVE_UP)[-1]
+    rejected = daemon.later(SOURCE_TIMEOUT)[-1]
     assert isinstance(rejected, RequestRejected)
     assert (rejected.code, rejected.request_id) == ("source-unreachable", "r-2")
 
@@ -357,7 +357,7 @@ def test_new_broker_is_told_everything_that_is_open(daemon: RequestHarness, mirr
         RequestFinished(request_id=done.request_id, source=DEMO, outcome=RequestOutcome.SUCCESS, finished_at=1.0)
     )
     daemon.start()
-    daemon.do(daemon.flow.resume)
+    daemon.do(daemon.flow.republish)
     told = daemon.settle()
     assert [event for event in told if isinstance(event, RequestAccepted)] == [first, second]
     known = None

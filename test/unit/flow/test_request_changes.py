@@ -6,7 +6,7 @@ import pytest
 
 from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Retryable
-from cloud_builder.flow.request.changes import MOST_NAMED, by_unit, told
+from cloud_builder.flow.request.changes import MOST_NAMED, changes_by_unit, summarize_changes
 from cloud_builder.model.events import RequestAccepted, RequestRejected, SourceRevised
 from cloud_builder.model.ids import UnitPath
 from cloud_builder.model.outcome import Kind
@@ -34,7 +34,7 @@ def unit(directory: str) -> Unit:
 
 def test_a_file_belongs_to_each_unit_around_it() -> None:
     units = [unit("projects/a"), unit("projects/a/inner"), unit("projects/ab"), unit("")]
-    found = by_unit(units, ["README", "projects/a/x", "projects/a/inner/src/y", "projects/ab/z"])
+    found = changes_by_unit(units, ["README", "projects/a/x", "projects/a/inner/src/y", "projects/ab/z"])
     assert found == {
         ".": ["README", "projects/a/x", "projects/a/inner/src/y", "projects/ab/z"],
         "a": ["x", "inner/src/y"],
@@ -44,17 +44,17 @@ def test_a_file_belongs_to_each_unit_around_it() -> None:
 
 
 def test_only_the_first_files_of_a_unit_are_named() -> None:
-    (change,) = told({UnitPath("a"): [f"f{number}" for number in range(100_000)]})
+    (change,) = summarize_changes({UnitPath("a"): [f"f{number}" for number in range(100_000)]})
     assert (len(change.files), change.more) == (MOST_FILES, 100_000 - MOST_FILES)
 
 
 def test_of_very_many_units_fewer_files_are_named() -> None:
-    changes = told({UnitPath(str(number)): ["a", "b", "c"] for number in range(MOST_NAMED)})
+    changes = summarize_changes({UnitPath(str(number)): ["a", "b", "c"] for number in range(MOST_NAMED)})
     assert {(change.files, change.more) for change in changes} == {(("a",), 2)}
 
 
 def test_a_name_that_is_not_utf8_can_be_told() -> None:
-    (change,) = told({UnitPath("a"): ["caf\udce9"]})
+    (change,) = summarize_changes({UnitPath("a"): ["caf\udce9"]})
     assert change.model_dump_json()
 
 

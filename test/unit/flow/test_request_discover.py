@@ -13,7 +13,7 @@ from cloud_builder.adapters.deb.control import DebMetadata
 from cloud_builder.adapters.deb.repository_state import OfflineStates
 from cloud_builder.adapters.git import GitMirror
 from cloud_builder.flow.request import check_tree
-from cloud_builder.flow.request.discover import Discovery, Snapshot
+from cloud_builder.flow.request.discover import DiscoveredUnits, UnitDiscovery
 from cloud_builder.flow.request.tree import CommitTree
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.ids import SourceName
@@ -43,7 +43,7 @@ def commit(root: Path) -> str:
     return subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True).stdout
 
 
-Look = Callable[[], Snapshot]
+Look = Callable[[], DiscoveredUnits]
 
 
 @pytest.fixture
@@ -59,14 +59,14 @@ def look(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator
     mirror = GitMirror(tmp_path / "cache")
     demo = SourceName("demo")
 
-    def in_commit() -> Snapshot:
+    def in_commit() -> DiscoveredUnits:
         commit(root)
         mirror.refresh(demo, str(root))
         tree = CommitTree(mirror, demo, mirror.resolve(demo, "main"))
-        return Discovery([DebMetadata()], OfflineStates(), 1 << 20).snapshot(tree)
+        return UnitDiscovery([DebMetadata()], OfflineStates(), 1 << 20).snapshot(tree)
 
-    def in_directory() -> Snapshot:
-        return Snapshot(*check_tree(root, [DebMetadata()], OfflineStates()))
+    def in_directory() -> DiscoveredUnits:
+        return DiscoveredUnits(*check_tree(root, [DebMetadata()], OfflineStates()))
 
     yield in_commit if request.param == "commit" else in_directory
     mirror.close()

@@ -20,7 +20,7 @@ from cloud_builder.mesh.deadletter import list_dead
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import Payload, RequestAccepted, RequestRejected, SourceRevised
 from cloud_builder.model.settings import RequestSettings, SourceSettings
-from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.broker import OutgoingRecord, Partition
 from support.waiting import until
 
 CONTROL = "Source: hello\nBuild-Depends: debhelper-compat (= 13)\n\nPackage: hello\nArchitecture: any\n"
@@ -60,7 +60,7 @@ class RequestDaemon:
         assert self.loop.start(Event())
 
     def send(self, value: bytes) -> None:
-        self.broker.producer().send([Outgoing("cb.request", None, value)], 1.0)
+        self.broker.producer().send([OutgoingRecord("cb.request", None, value)], 1.0)
 
     def told(self) -> list[Payload]:
         consumer = self.broker.consumer({Partition("cb.intake", 0): 0})

@@ -136,7 +136,7 @@ def test_a_log_faster_than_its_readers_loses_its_middle_and_says_where():
     [first, *_] = list(log.take("j", 1))
     assert first.offset == 10
     assert first.text.startswith("b")
-    rest = "".join(piece.text for piece in log.rest("j", 1))
+    rest = "".join(piece.text for piece in log.flush("j", 1))
     assert len(first.text) + len(rest) == BACKLOG
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cloud_builder.flow.scheduler import deferred
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.planning.attempt.transitions import HANDED_BACK
+from cloud_builder.planning.attempt.transitions import RUNNER_STOPPED
 from support.factories import unit
 from support.scheduler_harness import SchedulerHarness
 
@@ -132,7 +132,7 @@ def test_a_runner_told_to_stop_hands_back_without_an_error():
     for _ in range(5):
         [name] = [name for name, orders in harness.holding.items() if orders]
         order = harness.holding[name].pop()
-        harness.deliver(harness.report(order, Outcome.ERROR, code=HANDED_BACK), *harness.heartbeats())
+        harness.deliver(harness.report(order, Outcome.ERROR, code=RUNNER_STOPPED), *harness.heartbeats())
         harness.wait(1)
     harness.work_off()
     assert harness.outcomes() == {"p/lib": "success"}
@@ -390,7 +390,7 @@ def test_a_new_broker_is_told_where_every_job_stands_and_the_last_results():
     harness.deliver(harness.request("card", id="open", revision="b"))
     before = harness.result()
     harness.boot()
-    told = harness.resume()
+    told = harness.republish()
     assert [type(event) for event in told] == [e.JobQueued, e.JobBlocked, e.JobBlocked, e.RequestFinished]
     assert told[-1] == before
 

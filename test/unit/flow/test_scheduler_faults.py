@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.planning.attempt import quarantine
-from cloud_builder.planning.attempt.transitions import DIED
+from cloud_builder.planning.attempt.transitions import RUNNER_RESTARTED
 from support.factories import unit
 from support.scheduler_harness import SchedulerHarness
 
@@ -37,7 +37,9 @@ def die(harness, order, *, confess=True):
     name = order.runner_id
     harness.holding[name].remove(order)
     harness.lives[name] = harness.now
-    said = [harness.report(order, Outcome.ERROR, code=DIED, message=f"runner {name} died while it built this")]
+    said = [
+        harness.report(order, Outcome.ERROR, code=RUNNER_RESTARTED, message=f"runner {name} died while it built this")
+    ]
     harness.deliver(*(said if confess else [harness.seen(name)]))
     harness.wait(10)
 
@@ -49,7 +51,7 @@ def all_die(harness, name):
     harness.now += 1
     harness.lives[name] = harness.now
     gone, harness.holding[name] = harness.holding[name], []
-    harness.deliver(*(harness.report(order, Outcome.ERROR, code=DIED, message="died") for order in gone))
+    harness.deliver(*(harness.report(order, Outcome.ERROR, code=RUNNER_RESTARTED, message="died") for order in gone))
 
 
 # --- poison -----------------------------------------------------------------------------------------------------------
@@ -75,7 +77,7 @@ def test_a_confession_and_a_heartbeat_of_the_same_death_count_once():
     begin(harness, order)
     harness.holding[order.runner_id].clear()
     harness.lives[order.runner_id] = 2000.0
-    died = harness.report(order, Outcome.ERROR, code=DIED, message="died")
+    died = harness.report(order, Outcome.ERROR, code=RUNNER_RESTARTED, message="died")
     harness.deliver(harness.seen(order.runner_id), died, harness.seen(order.runner_id), died)
     harness.wait(5)
     harness.work_off()
@@ -155,7 +157,7 @@ def test_a_restarted_scheduler_still_counts_deaths():
         harness.wait(8)
         die_after_boot = harness.holding[order.runner_id].pop()
         harness.lives[order.runner_id] = harness.now
-        harness.deliver(harness.report(die_after_boot, Outcome.ERROR, code=DIED, message="died"))
+        harness.deliver(harness.report(die_after_boot, Outcome.ERROR, code=RUNNER_RESTARTED, message="died"))
         harness.wait(10)
     assert [job.code for job in harness.result().jobs] == ["poison"]
 
@@ -198,7 +200,7 @@ def test_a_runner_that_errs_again_and_again_gets_no_more_work_and_is_told_why():
     assert set(harness.outcomes().values()) == {"success"}
     [first, *_] = harness.of(e.RunnerSetAside)
     assert (first.runner_id, first.reason) == ("r1", "its last 3 jobs ended in error: No space left")
-    assert first.until == first.at + quarantine.FIRST_PAUSE
+    assert first.until == first.at + quarantine.FIRST_QUARANTINE
     assert len([order for order in harness.of(e.JobAssigned) if order.runner_id == "r1"]) <= 5
 
 
@@ -226,7 +228,7 @@ def aside_with_a_canary():
     harness.deliver(e.BuildCancelRequested(request_id="q"))
     harness.holding["r2"].clear()
     harness.slots = 4
-    harness.wait(quarantine.FIRST_PAUSE)
+    harness.wait(quarantine.FIRST_QUARANTINE)
     harness.deliver(harness.request(*(f"u{number}" for number in range(5)), id="busy"))
     assert list(map(len, harness.holding.values())) == [1, 4]
     return harness
@@ -286,7 +288,7 @@ def test_how_far_a_runner_is_trusted_survives_a_restart_of_the_scheduler():
     before = len(harness.starts)
     harness.wait(15)
     assert len(harness.starts) == before
-    assert [event.reason for event in harness.resume() if isinstance(event, e.RunnerSetAside)] != []
+    assert [event.reason for event in harness.republish() if isinstance(event, e.RunnerSetAside)] != []
 
 
 # --- deadlines --------------------------------------------------------------------------------------------------------
@@ -407,7 +409,7 @@ def test_results_count_once_pools_never_starve_and_only_deaths_are_poison(data):
                 harness.now += 1
                 harness.holding[name].clear()
                 harness.lives[name] = harness.now
-                past.append(harness.report(order, Outcome.ERROR, code=DIED, message="died"))
+                past.append(harness.report(order, Outcome.ERROR, code=RUNNER_RESTARTED, message="died"))
                 harness.deliver(past[-1] if step == "die" else harness.seen(name))
     for _ in range(80):
         harness.work_off()

@@ -15,7 +15,7 @@ from support.waiting import LIMIT
 
 CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool")
 DAY = 86400.0
-JOBS = (job_store.EXPANSIONS, job_store.JOBS, job_store.STANDINGS)
+JOBS = (job_store.EXPANSIONS, job_store.JOBS, job_store.STATUS_DOCUMENTS)
 OF_CHAIN = 1 + 2
 """One expansion, and two that had to wait for their inputs."""
 
@@ -128,7 +128,7 @@ def test_an_open_request_is_never_forgotten(mesh):
 
 
 def test_a_large_request_goes_little_by_little(mesh, monkeypatch):
-    monkeypatch.setattr(retention, "MOST", 2)
+    monkeypatch.setattr(retention, "MAX_PER_TICK", 2)
     mesh.wait(1)
     mesh.kill()
     mesh.now += 31 * DAY

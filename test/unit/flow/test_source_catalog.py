@@ -6,7 +6,7 @@ import pytest
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Rejected
-from cloud_builder.flow.scheduler.sources import Atlas
+from cloud_builder.flow.scheduler.sources import SourceCatalog
 from cloud_builder.model import events as e
 from support.factories import unit
 from support.work import RecordingWork
@@ -17,10 +17,10 @@ class Shelf:
 
     def __init__(self) -> None:
         self.work = RecordingWork(MemoryState(), 1000.0)
-        self.atlas = Atlas()
+        self.atlas = SourceCatalog()
 
     def announce(self, *units, source="s", revision="a", followed=True, part=0, parts=1):
-        self.atlas.remember(self.work, e.SourceRevised(
+        self.atlas.add_part(self.work, e.SourceRevised(
             source=source, url=f"file:///{source}", branch="main", revision=revision * 40, followed=followed,
             units=units, part=part, parts=parts,
         ))  # fmt: skip
@@ -30,8 +30,8 @@ class Shelf:
         request = e.RequestAccepted(
             request_id="q", source=source, ref="", revision=revision * 40, units=(), accepted_at=1.0
         )
-        found = self.atlas.graph(self.work.state, request)
-        fresh = Atlas().graph(self.work.state, request)
+        found = self.atlas.graph(self.work.documents, request)
+        fresh = SourceCatalog().graph(self.work.documents, request)
         assert (found.nodes, found.needs, found.origins) == (fresh.nodes, fresh.needs, fresh.origins)
         return {
             f"{node.source}/{found.units[number].name}": [found.nodes[need].unit[2:] for need in found.needs[number]]

@@ -195,4 +195,4 @@ def test_whatever_is_pushed_when_the_newest_is_published_and_everything_ends(see
     assert set(ends.values()) <= {RequestOutcome.SUCCESS, RequestOutcome.SUPERSEDED}
     assert set(outcomes(last).values()) <= {Outcome.REUSED, Outcome.SUCCESS, Outcome.SKIPPED}
     assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
-    assert all(not names for names in mesh.world.held.values())
+    assert all(not names for names in mesh.world.jobs_by_runner.values())

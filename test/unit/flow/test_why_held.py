@@ -11,7 +11,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning.schedule.queue import Rules
+from cloud_builder.planning.schedule.queue import QueuePolicy
 from support.factories import unit_files
 from support.info_history import InfoHistory, lines, queued
 from support.memory_mesh import MemoryMesh
@@ -134,7 +134,7 @@ def cause_of(mesh: MemoryMesh, job: str) -> dict[str, Any]:
     state = mesh.daemons["info"].state
     if state.get("job", job) is None:
         return {"kind": "", "answer": ""}
-    [cause] = why(job, state, mesh.now, Rules())["causes"]
+    [cause] = why(job, state, mesh.now, QueuePolicy())["causes"]
     return cause
 
 

@@ -7,15 +7,15 @@ import pytest
 from cloud_builder.model import events as e
 from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.model.unit import Change
+from cloud_builder.model.unit import UnitChange
 from support.info_history import KEY, NEW, OLD, InfoHistory, deb, inputs, lines, queued, revised, unit, used
 
 
 def test_files_that_pushes_changed() -> None:
     told = InfoHistory().built("o.1", "lib", inputs("t1"))
     told.tell(revised(OLD, unit("lib", "t1")))
-    told.tell(revised("c" * 40, unit("lib", "t2"), changes=(Change(path="packages/lib", files=("README",)),)))
-    told.tell(revised(NEW, unit("lib", "t3"), changes=(Change(path="packages/lib", files=("lib.c",), more=2),)))
+    told.tell(revised("c" * 40, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("README",)),)))
+    told.tell(revised(NEW, unit("lib", "t3"), changes=(UnitChange(path="packages/lib", files=("lib.c",), more=2),)))
     told.accept(origin="push", requester="")
     queued(told, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0)
     cause = told.one("r.1")
@@ -38,7 +38,7 @@ def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
         .built("o.2", "app", inputs("a", used("lib", "3")))
     )
     told.tell(revised(OLD, unit("lib", "t1"), unit("app", "a")))
-    change = Change(path="packages/lib", files=("lib.c",))
+    change = UnitChange(path="packages/lib", files=("lib.c",))
     told.tell(revised(NEW, unit("lib", "t2"), unit("app", "a"), changes=(change,)))
     queued(told, "r.1", "lib", inputs=inputs("t2")).finished(
         Outcome.SUCCESS, "r.1", "lib", artifacts=(deb("lib", "4"),), input_key=KEY

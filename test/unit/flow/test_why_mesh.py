@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.flow.info.projection import fold
+from cloud_builder.flow.info.projection import apply_event
 from cloud_builder.flow.info.why import why
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.planning.schedule.queue import Rules
+from cloud_builder.planning.schedule.queue import QueuePolicy
 from support.factories import unit_files
 from support.memory_mesh import URL, MemoryMesh
 
@@ -52,7 +52,7 @@ def gate() -> Iterator[Gate]:
 
 
 def asked(mesh: MemoryMesh, word: str) -> dict[str, Any]:
-    [cause] = why(word, mesh.daemons["info"].state, mesh.now, Rules())["causes"]
+    [cause] = why(word, mesh.daemons["info"].state, mesh.now, QueuePolicy())["causes"]
     return cause
 
 
@@ -311,8 +311,8 @@ def test_whatever_is_heard_in_whatever_order_there_is_an_answer(gate: Gate, seed
     Random(seed).shuffle(heard)
     state = MemoryState()
     for number, event in enumerate(heard):
-        fold(event, state)
+        apply_event(event, state)
         if number % 10 == 0:
             for kind in ("job", "request"):
                 for key, _ in list(state.find(kind)):
-                    assert why(key, state, mesh.now, Rules())["causes"][0]["answer"]
+                    assert why(key, state, mesh.now, QueuePolicy())["causes"][0]["answer"]

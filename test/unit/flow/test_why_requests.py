@@ -9,7 +9,7 @@ import pytest
 from cloud_builder.errors import Rejected
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.model.unit import Change, Problem
+from cloud_builder.model.unit import Problem, UnitChange
 from support.info_history import KEY, NEW, OLD, TARGET, InfoHistory, inputs, lines, queued, revised, unit
 
 
@@ -134,7 +134,7 @@ def test_the_beginning_of_an_id_will_do() -> None:
 def test_the_same_events_again_change_no_answer() -> None:
     events = [
         revised(OLD, unit("lib", "t1")),
-        revised(NEW, unit("lib", "t2"), changes=(Change(path="packages/lib", files=("lib.c",)),)),
+        revised(NEW, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("lib.c",)),)),
     ]
     told = InfoHistory().built("o.1", "lib", inputs("t1")).tell(*events)
     queued(told, inputs=inputs("t2")).finished(Outcome.SUCCESS, input_key=KEY)

@@ -10,7 +10,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.priority import Priority
-from cloud_builder.planning.schedule.queue import Rules
+from cloud_builder.planning.schedule.queue import QueuePolicy
 from support.info_history import GIB, KEY, InfoHistory, inputs, lines, queued
 
 
@@ -84,7 +84,7 @@ def test_when_it_starts_is_not_guessed() -> None:
     ],
 )
 def test_who_is_ahead_and_by_which_rule(other: dict[str, Any], mine: dict[str, Any], rule: str) -> None:
-    told = InfoHistory(Rules(ageing=other.get("ageing", 400.0)))
+    told = InfoHistory(QueuePolicy(ageing=other.get("ageing", 400.0)))
     job = mine.get("job", "r.1")
     names = ("source", "requester", "accepted_at")
     of_job = ("source", "priority", "path", "at")
@@ -102,7 +102,7 @@ def test_who_is_ahead_and_by_which_rule(other: dict[str, Any], mine: dict[str, A
 
 
 def test_a_quota_that_is_used_up() -> None:
-    told = InfoHistory(Rules(quotas={"demo": 1})).accept().runner("r1", ("r.9", 1), slots=4)
+    told = InfoHistory(QueuePolicy(quotas={"demo": 1})).accept().runner("r1", ("r.9", 1), slots=4)
     told.job(e.JobRunning, "r.9", "other", attempt=1, runner_id="r1")
     cause = queued(told).one("r.1")
     assert cause["kind"] == "waits-for-quota"

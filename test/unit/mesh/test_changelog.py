@@ -10,7 +10,7 @@ from cloud_builder.mesh.changelog import change_of
 from cloud_builder.mesh.codec import encode
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
-from cloud_builder.ports.broker import Outgoing, Partition, Record
+from cloud_builder.ports.broker import OutgoingRecord, Partition, Record
 from cloud_builder.ports.state import Put
 from support.factories import unit_files
 from support.memory_mesh import MemoryMesh
@@ -131,5 +131,5 @@ def test_records_of_before_places_were_told_are_understood(value, expected):
 
 
 def test_the_outbox_keeps_records_without_key_and_empty_values():
-    sent = [Outgoing("t", None, b""), Outgoing("t", b"", b""), Outgoing("t", b"k", b"v")]
+    sent = [OutgoingRecord("t", None, b""), OutgoingRecord("t", b"", b""), OutgoingRecord("t", b"k", b"v")]
     assert unpack(pack(sent)) == sent

@@ -25,7 +25,7 @@ class Echo:
 
     def restore(self, state): ...
 
-    def resume(self, work): ...
+    def republish(self, work): ...
 
     def handle(self, event, work):
         self.asked += 1
@@ -34,7 +34,7 @@ class Echo:
 
     def tick(self, work): ...
 
-    def patience(self):
+    def max_wait(self):
         return 0.05
 
     def stop(self, work): ...

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cloud_builder.mesh.codec import Undecodable, decode, encode
 from cloud_builder.model.events import BuildRequested, InfoAsked, JobAssigned, LogAppended, RunnerSeen
-from cloud_builder.ports.broker import Outgoing, Partition, Record
+from cloud_builder.ports.broker import OutgoingRecord, Partition, Record
 
 TIMES = st.floats(min_value=0, max_value=4e9, allow_nan=False).map(lambda time: round(time, 6))
 REQUESTS = st.builds(
@@ -24,7 +24,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.li
 ASKED = st.builds(InfoAsked, query_id=st.text(), what=st.text(), args=st.dictionaries(st.text(), JSON))
 
 
-def as_record(sent: Outgoing, offset: int = 7) -> Record:
+def as_record(sent: OutgoingRecord, offset: int = 7) -> Record:
     return Record(Partition(sent.topic, 0), offset, sent.key, sent.value, sent.headers, timestamp=1.0)
 
 
@@ -141,7 +141,7 @@ def test_structured_mode_is_refused_by_name():
 
 
 def test_an_unknown_kind_of_enum_is_named():
-    sent = Outgoing("cb.assignment", b"k", b'{"kind": "boat"}', encode_headers(JobAssigned))
+    sent = OutgoingRecord("cb.assignment", b"k", b'{"kind": "boat"}', encode_headers(JobAssigned))
     with pytest.raises(Undecodable, match=r"job.assigned: .*missing.* and [0-9]+ more"):
         decode(as_record(sent), "life")
 

@@ -6,8 +6,8 @@ import pytest
 
 from cloud_builder.errors import Fenced
 from cloud_builder.mesh.changelog import change_of
-from cloud_builder.mesh.leader_heartbeat import LONGEST_WORK, Voice
-from cloud_builder.mesh.leadership import Reign
+from cloud_builder.mesh.leader_heartbeat import MAX_STALL, LeaderHeartbeat
+from cloud_builder.mesh.leadership import LeaderEpoch
 from cloud_builder.ports.broker import Partition, Record
 from support.waiting import until
 
@@ -46,7 +46,7 @@ def speaking(ear):
     opened = []
 
     def speak(every, clock=time.monotonic):
-        opened.append(Voice(Reign("one", 3), ear.send, every, clock))
+        opened.append(LeaderHeartbeat(LeaderEpoch("one", 3), ear.send, every, clock))
         opened[-1].start()
         return opened[-1]
 
@@ -80,9 +80,9 @@ def test_a_loop_that_does_nothing_for_minutes_is_not_spoken_for(ear, speaking):
         seen = clock.reads
         until(lambda: clock.reads > seen + number, "the heartbeat thread looks at the clock")
 
-    clock.now = LONGEST_WORK - 1.0
+    clock.now = MAX_STALL - 1.0
     until(lambda: ear.heard, "the loop is spoken for")
-    clock.now = LONGEST_WORK + 1.0
+    clock.now = MAX_STALL + 1.0
     wait_for_looks(1)
     heard = len(ear.heard)
     wait_for_looks(5)

@@ -6,9 +6,9 @@ from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.mesh import leadership
 from cloud_builder.mesh.codec import encode
-from cloud_builder.mesh.leadership import Follower, Reign, last_reign
+from cloud_builder.mesh.leadership import LeaderEpoch, StandbyReplica, latest_epoch
 from cloud_builder.model.events import StateChanged
-from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.broker import OutgoingRecord, Partition
 
 STATE = "cb.state"
 
@@ -32,7 +32,7 @@ class FollowedChangelog:
         self.tell("leader/leader", {"id": id, "epoch": epoch, "at": 0.0})
 
     def follow(self):
-        return Follower(self.broker, self.state, self.broker.incarnation(), lambda: self.now)
+        return StandbyReplica(self.broker, self.state, self.broker.incarnation(), lambda: self.now)
 
     def passes(self, follower, seconds, says=False):
         for _ in range(int(seconds * 2)):
@@ -51,7 +51,7 @@ def test_a_leader_is_silent_from_when_all_was_read(changelog):
     follower = changelog.follower = changelog.follow()
     assert follower.silence == 0
     changelog.passes(follower, 0.5)
-    assert (follower.silence, follower.leader) == (0, Reign("one", 3))
+    assert (follower.silence, follower.leader) == (0, LeaderEpoch("one", 3))
     changelog.passes(follower, 9)
     assert follower.silence == 9
 
@@ -72,12 +72,12 @@ def test_who_did_not_listen_heard_no_silence(changelog):
 
 def test_a_follower_has_what_the_leader_told_and_where_it_had_read_to(changelog):
     place = Partition("cb.intake", 0)
-    changelog.broker.append([Outgoing("cb.runner", b"r", b"x")] * 3)
+    changelog.broker.append([OutgoingRecord("cb.runner", b"r", b"x")] * 3)
     follower = changelog.follow()
     changelog.passes(follower, 1)
     changelog.tell("requests/r", None)
     changelog.tell("requests/s", {"sequence": 2}, "open", 2.0, read=5)
-    follower.drain(lambda: None)
+    follower.catch_up(lambda: None)
     assert [key for key, _ in changelog.state.find("requests")] == ["s"]
     positions = changelog.state.positions(changelog.broker.incarnation())
     assert (positions[place], positions[Partition("cb.runner", 0)]) == (5, 3)
@@ -94,12 +94,16 @@ def test_a_follower_goes_on_where_it_stopped(changelog):
 
 def test_what_is_no_change_is_passed_over(changelog):
     changelog.broker.append(
-        [Outgoing(STATE, b"jobs/1", b'{"x'), Outgoing(STATE, b"j\xff", b"{}"), Outgoing(STATE, None, b"")]
+        [
+            OutgoingRecord(STATE, b"jobs/1", b'{"x'),
+            OutgoingRecord(STATE, b"j\xff", b"{}"),
+            OutgoingRecord(STATE, None, b""),
+        ]
     )
     changelog.lead("two", 4)
     follower = changelog.follow()
     changelog.passes(follower, 1)
-    assert follower.leader == Reign("two", 4)
+    assert follower.leader == LeaderEpoch("two", 4)
 
 
 @pytest.mark.parametrize("behind", [0, 1, 30_000])
@@ -107,21 +111,21 @@ def test_the_last_reign_is_found_from_the_end(changelog, behind):
     changelog.lead("two", 4)
     record = encode(StateChanged.of("jobs/1", {}), source="s", id="i", time=0.0)
     changelog.broker.append([record] * behind)
-    assert last_reign(changelog.broker) == Reign("two", 4)
+    assert latest_epoch(changelog.broker) == LeaderEpoch("two", 4)
 
 
 def test_nobody_led_yet():
     broker = MemoryBroker()
-    broker.append([Outgoing(STATE, b"jobs/1", b'{"entity_id":"jobs/1","body":{}}')])
-    assert last_reign(broker) is None
+    broker.append([OutgoingRecord(STATE, b"jobs/1", b'{"entity_id":"jobs/1","body":{}}')])
+    assert latest_epoch(broker) is None
 
 
 def test_whose_state_it_is(changelog):
-    assert leadership.is_fresh(changelog.state)
-    assert not leadership.is_a_copy(changelog.state)
+    assert leadership.is_empty(changelog.state)
+    assert not leadership.is_replica(changelog.state)
     follower = changelog.follow()
-    assert leadership.is_a_copy(changelog.state)
+    assert leadership.is_replica(changelog.state)
     changelog.passes(follower, 1)
-    leadership.begin(changelog.state)
-    assert leadership.was_led_with(changelog.state)
-    assert not leadership.is_a_copy(changelog.state)
+    leadership.mark_leader(changelog.state)
+    assert leadership.is_leader_state(changelog.state)
+    assert not leadership.is_replica(changelog.state)

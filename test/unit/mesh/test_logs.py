@@ -12,8 +12,8 @@ from threading import Thread
 import pytest
 
 from cloud_builder.mesh import logs
-from cloud_builder.mesh.logs import JsonLines, Lines, LogFmt, Rounds
-from cloud_builder.ports.health import Unwatched
+from cloud_builder.mesh.logs import BatchedLogs, JsonLines, LineHandler, LogFmt
+from cloud_builder.ports.health import NullReporter
 
 
 def record(message: str, **extra) -> logging.LogRecord:
@@ -53,7 +53,7 @@ def test_json_lines_hold_the_same(capsys):
 
 @pytest.fixture
 def lines():
-    return Lines(io.StringIO())
+    return LineHandler(io.StringIO())
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_line_is_written_at_once(log, lines):
 
 
 def test_lines_of_one_round_are_written_together(log, lines):
-    pulse = Rounds(Unwatched(), lines)
+    pulse = BatchedLogs(NullReporter(), lines)
     pulse.ready()
     log.info("one")
     log.info("two")
@@ -79,14 +79,14 @@ def test_lines_of_one_round_are_written_together(log, lines):
 
 
 def test_a_warning_waits_for_nothing_and_what_was_said_before_it_comes_before_it(log, lines):
-    Rounds(Unwatched(), lines).ready()
+    BatchedLogs(NullReporter(), lines).ready()
     log.info("one")
     log.warning("two")
     assert lines.stream.getvalue() == "one\ntwo\n"
 
 
 def test_a_line_of_another_thread_waits_for_nothing(log, lines):
-    Rounds(Unwatched(), lines).ready()
+    BatchedLogs(NullReporter(), lines).ready()
     log.info("one")
     other = Thread(target=log.info, args=("two",))
     other.start()
@@ -95,7 +95,7 @@ def test_a_line_of_another_thread_waits_for_nothing(log, lines):
 
 
 def test_from_the_order_to_stop_on_every_line_is_written_at_once(log, lines):
-    pulse = Rounds(Unwatched(), lines)
+    pulse = BatchedLogs(NullReporter(), lines)
     pulse.ready()
     log.info("one")
     pulse.stopping()
@@ -116,7 +116,7 @@ def test_the_watcher_hears_all_the_same(lines):
         def stopping(self):
             heard.append("stopping")
 
-    pulse = Rounds(Watcher(), lines)
+    pulse = BatchedLogs(Watcher(), lines)
     pulse.ready()
     pulse.beat("at work")
     pulse.stopping()
@@ -130,8 +130,8 @@ def test_a_stream_that_nobody_reads_stops_nobody(log, lines):
 
 def test_without_lines_of_ours_the_pulse_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(logging.getLogger(logs.ROOT), "handlers", [])
-    pulse = Unwatched()
-    assert logs.by_rounds(pulse) is pulse
+    pulse = NullReporter()
+    assert logs.batch_by_round(pulse) is pulse
 
 
 @pytest.mark.parametrize("end", ["", "raise SystemExit(1)", "raise KeyError"])
@@ -139,9 +139,9 @@ def test_however_a_process_ends_its_last_lines_are_written(end):
     program = f"""
 import logging
 from cloud_builder.mesh import logs
-from cloud_builder.ports.health import Unwatched
+from cloud_builder.ports.health import NullReporter
 logs.configure("runner-1")
-logs.by_rounds(Unwatched()).ready()
+logs.batch_by_round(NullReporter()).ready()
 logging.getLogger("cb.test").info("one")
 logging.getLogger("cb.test").info("two", extra={{"job": "r.1"}})
 {end}

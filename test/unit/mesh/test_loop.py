@@ -17,7 +17,7 @@ from cloud_builder.mesh.deadletter import list_dead, retry
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import BuildRequested, RequestRejected
 from cloud_builder.model.outcome import Role
-from cloud_builder.ports.broker import Outgoing, Partition
+from cloud_builder.ports.broker import OutgoingRecord, Partition
 from support.waiting import LIMIT, until
 
 INTAKE = Partition("cb.intake", 0)
@@ -39,13 +39,13 @@ class Counting:
         self.calls.append("restore")
         self.count = (state.get("count", "requests") or {"value": 0})["value"]
 
-    def resume(self, work):
+    def republish(self, work):
         self.calls.append("resume")
 
     def handle(self, event, work):
         request = event.payload.request_id
         self.count += 1
-        work.state.put("count", "requests", {"value": self.count})
+        work.documents.put("count", "requests", {"value": self.count})
         self.trouble(request)
         self.handled.append(request)
         work.emit(RequestRejected(request_id=request, code=str(self.count), message="no", rejected_at=work.now))
@@ -54,7 +54,7 @@ class Counting:
         self.caught_up = work.caught_up
         self.calls.append("tick")
 
-    def patience(self):
+    def max_wait(self):
         return 0.0
 
     def stop(self, work):
@@ -74,7 +74,7 @@ def state():
     store.close()
 
 
-def wish(name: str) -> Outgoing:
+def wish(name: str) -> OutgoingRecord:
     payload = BuildRequested(source="s", all=True, request_id=name)
     return encode(payload, source="test", id=f"event-{name}", time=time.time())
 
@@ -198,7 +198,7 @@ def test_a_dead_letter_that_is_sent_again_is_handled_by_who_had_failed(broker, s
 @pytest.mark.parametrize("value", [b"not json", b"\xff", b'{"source": 5}', b"[" * 5000])
 def test_what_cannot_be_read_goes_to_the_dead_letters_with_its_bytes(broker, state, value):
     flow = Counting()
-    broker.producer().send([Outgoing("cb.request", b"k", value, (("x-mine", b"\xfe"),))], 1.0)
+    broker.producer().send([OutgoingRecord("cb.request", b"k", value, (("x-mine", b"\xfe"),))], 1.0)
     send(broker, "a")
     steps(started(flow, broker, state))
 
@@ -216,8 +216,8 @@ def test_whoever_sent_what_cannot_be_read_gets_an_answer_from_the_front_door(bro
         return True
 
     flow.reject = reject
-    broker.producer().send([Outgoing("cb.request", None, b'{"sauce": "s", "all": true}')], 1.0)
-    broker.producer().send([Outgoing("cb.result", None, b"not for people")], 1.0)
+    broker.producer().send([OutgoingRecord("cb.request", None, b'{"sauce": "s", "all": true}')], 1.0)
+    broker.producer().send([OutgoingRecord("cb.result", None, b"not for people")], 1.0)
     steps(started(flow, broker, state))
 
     assert answers(broker) == [("malformed", "malformed")]
@@ -380,7 +380,7 @@ def test_when_told_to_stop_without_a_broker_it_ends(broker, tmp_path):
 
 def test_plain_json_is_handled_without_a_header(broker, state):
     flow = Counting()
-    broker.producer().send([Outgoing("cb.request", None, b'{"source": "s", "units": ["packages/hello"]}')], 1.0)
+    broker.producer().send([OutgoingRecord("cb.request", None, b'{"source": "s", "units": ["packages/hello"]}')], 1.0)
     steps(started(flow, broker, state))
 
     assert len(flow.handled) == 1
@@ -391,7 +391,7 @@ def test_what_follows_from_an_event_carries_its_trace(broker, state):
     trace = "0af7651916cd43dd8448eb211c80319c"
     record = wish("a")
     headers = (*record.headers, ("traceparent", f"00-{trace}-b7ad6b7169203331-01".encode()))
-    broker.producer().send([Outgoing(record.topic, record.key, record.value, headers)], 1.0)
+    broker.producer().send([OutgoingRecord(record.topic, record.key, record.value, headers)], 1.0)
     steps(started(Counting(), broker, state))
 
     assert trace in dict(broker.logs[INTAKE][0].headers)["traceparent"].decode()

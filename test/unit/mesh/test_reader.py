@@ -8,12 +8,12 @@ from uuid import uuid4
 from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.mesh.codec import Envelope, encode
-from cloud_builder.mesh.reader import Reader, first_positions, topics_of
+from cloud_builder.mesh.reader import Reader, start_positions, topics_of
 from cloud_builder.mesh.transaction import Transaction
 from cloud_builder.model.events import ClaimRefused, Payload, RunnerSetAside
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import ASSIGNMENT, ELIGIBILITY
-from cloud_builder.ports.broker import Outgoing
+from cloud_builder.ports.broker import OutgoingRecord
 
 
 def aside(runner: str, reason: str = "disk full", at: float = 1.0) -> RunnerSetAside:
@@ -24,12 +24,12 @@ def refused(runner: str, attempt: int = 1) -> ClaimRefused:
     return ClaimRefused(job_id="r.1", attempt=attempt, runner_id=runner, reason="no")
 
 
-def sent(payload: Payload) -> Outgoing:
+def sent(payload: Payload) -> OutgoingRecord:
     return encode(payload, source="cb-scheduler", id=str(uuid4()), time=1.0)
 
 
 def read(broker: MemoryBroker, role: Role, instance: str = "") -> list[Payload]:
-    positions = first_positions(broker, role, instance, {})
+    positions = start_positions(broker, role, instance, {})
     reader = Reader(broker, role, instance, broker.incarnation(), positions)
     found = [one.content for one in reader.poll(lambda: 0.0, Event())]
     return [one.payload for one in found if isinstance(one, Envelope)]

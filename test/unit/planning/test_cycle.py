@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning.graph.cycle import moving
-from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
-from cloud_builder.planning.request.expand import Past, expand
+from cloud_builder.planning.graph.cycle import unstable_members
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.request.expand import BuildHistory, expand
 from support import factories
 from support.factories import deb
 
@@ -30,8 +30,8 @@ def jobs(units, *wanted, published=(), rounds=3, is_published=None, dependants=F
         "accepted_at": 1.0,
     }
     request = RequestAccepted(units=wanted or tuple(each.path for each in units), **fields)
-    past = Past(is_published=is_published or (lambda target, wanted: wanted.name in published))
-    return expand(request, graph([Snapshot("s", Origin("", "a" * 40), units)]), 1, past, rounds=rounds)
+    past = BuildHistory(is_published=is_published or (lambda target, wanted: wanted.name in published))
+    return expand(request, build_graph([SourceSnapshot("s", Origin("", "a" * 40), units)]), 1, past, rounds=rounds)
 
 
 def plan(*args, **more):
@@ -150,7 +150,7 @@ def test_a_push_builds_what_it_changed_though_dependants_of_it_cannot_be():
     units = [unit("lib"), unit("a", "b, lib"), unit("b", "a"), unit("app", "lib"), unit("top", "a")]
     fields = {"request_id": "r", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
     push = RequestAccepted(units=("lib",), dependants=True, **fields)
-    found = expand(push, graph([Snapshot("s", Origin("", "a" * 40), units)]), 1)
+    found = expand(push, build_graph([SourceSnapshot("s", Origin("", "a" * 40), units)]), 1)
     assert [(job.unit, job.code) for job in found] == [
         ("lib", ""), ("a", CYCLE), ("b", CYCLE), ("app", ""), ("top", "")
     ]  # fmt: skip
@@ -164,8 +164,8 @@ def made(name, turn, content):
 
 def test_whoever_makes_something_else_in_the_last_round_moves():
     still = [made("a", turn, 1) for turn in (1, 2, 3)]
-    assert moving([*still, made("b", 2, 1), made("b", 3, 2)]) == ["b"]
-    assert moving([*still, made("b", 1, 1), made("b", 2, 2), made("b", 3, 2)]) == []
+    assert unstable_members([*still, made("b", 2, 1), made("b", 3, 2)]) == ["b"]
+    assert unstable_members([*still, made("b", 1, 1), made("b", 2, 2), made("b", 3, 2)]) == []
 
 
 TERMS = st.tuples(st.sampled_from("abcdef"), st.sampled_from(["", "", " <!nocheck>", " <!stage1>"])).map("".join)

@@ -9,19 +9,21 @@ import pytest
 from cloud_builder.planning.doctor import (
     GIB,
     BrokerFacts,
+    DirectoryFacts,
     Facts,
     Finding,
-    Key,
+    KeyFacts,
     Level,
-    Place,
-    Refusal,
+    ProbeError,
     TopicFacts,
     errors,
     judge,
 )
 
 NOW = 1_800_000_000.0
-WORK = Place("work", "/w", "ext4", 50 * GIB, 10**6, True, frozenset({"rw"}), builds=True, setting="runner.work")
+WORK = DirectoryFacts(
+    "work", "/w", "ext4", 50 * GIB, 10**6, True, frozenset({"rw"}), builds=True, setting="runner.work"
+)
 HOME = replace(WORK, name="home", path="/h", builds=False, setting="home")
 WANTED = TopicFacts(
     "cb.job", 1, {"cleanup.policy": "compact,delete", "max.message.bytes": "8388608", "retention.ms": "604800000"}
@@ -35,7 +37,7 @@ WELL = Facts(
     tried=True,
     cgroup_controllers=frozenset({"memory", "pids", "cpu"}),
     places=(HOME, WORK),
-    key=Key("/h/gnupg", expires=0.0),
+    key=KeyFacts("/h/gnupg", expires=0.0),
     port=("127.0.0.1:8480", None),
     broker=BROKER,
 )
@@ -51,10 +53,10 @@ def configured(**settings: str) -> BrokerFacts:
 
 LACKS: list[tuple[str, dict[str, object], str, str, str]] = [
     ("old python", {"python": (3, 9, 1)}, "error", "Python 3.9.1 is too old", "apt-get install python3"),
-    ("no kiwi", {"kiwi": Refusal("not there")}, "error", "KIWI cannot be loaded", "pip install"),
+    ("no kiwi", {"kiwi": ProbeError("not there")}, "error", "KIWI cannot be loaded", "pip install"),
     ("no git", {"missing": (("git", "git", True),)}, "error", "git is not installed", "apt-get install git"),
     ("no jing", {"missing": (("jing", "jing", False),)}, "warning", "jing is not", "apt-get install jing"),
-    ("no subuid", {"trial": Refusal("no range", "usermod -x")}, "error", "no range", "usermod -x"),
+    ("no subuid", {"trial": ProbeError("no range", "usermod -x")}, "error", "no range", "usermod -x"),
     ("no seccomp", {"seccomp": False}, "warning", "no seccomp", "CONFIG_SECCOMP_FILTER"),
     ("no cgroup", {"cgroup_controllers": frozenset()}, "warning", "watchdog", "Delegate=yes"),
     ("no pids", {"cgroup_controllers": frozenset({"memory"})}, "warning", "with pids", "Delegate=yes"),
@@ -70,14 +72,20 @@ LACKS: list[tuple[str, dict[str, object], str, str, str]] = [
     ("clock unset", {"now": 86400.0}, "error", "never set", "timedatectl"),
     ("clock behind", {"broker": replace(BROKER, ahead=99.0)}, "warning", "99 s from the future", "timedatectl"),
     ("clock far behind", {"broker": replace(BROKER, ahead=9999.0)}, "error", "9999 s", "timedatectl"),
-    ("open key", {"key": Key("/k", ("/k/a.key",), expires=0.0)}, "error", "/k/a.key", "chmod go= /k/a.key"),
-    ("foreign key", {"key": Key("/k", foreign=True, expires=0.0)}, "error", "does not belong", "chown -R builder /k"),
-    ("broken key", {"key": Key("/k", trouble="bad")}, "error", "bad", "gpg --homedir /k -K"),
-    ("old key", {"key": Key("/k", expires=NOW - 1)}, "error", "has expired", "--quick-set-expire"),
-    ("ageing key", {"key": Key("/k", expires=NOW + 5 * 86400)}, "warning", "in 5 days", "--quick-set-expire"),
-    ("port taken", {"port": ("h:1", Refusal("Address already in use"))}, "error", "already in use", "--port N"),
-    ("no broker", {"broker": BrokerFacts("k", refusal=Refusal("gone", "start it"))}, "error", "gone", "start it"),
-    ("no sharing", {"broker": BrokerFacts("k", unshared=Refusal("too old", "4.2"))}, "error", "too old", "4.2"),
+    ("open key", {"key": KeyFacts("/k", ("/k/a.key",), expires=0.0)}, "error", "/k/a.key", "chmod go= /k/a.key"),
+    (
+        "foreign key",
+        {"key": KeyFacts("/k", foreign=True, expires=0.0)},
+        "error",
+        "does not belong",
+        "chown -R builder /k",
+    ),
+    ("broken key", {"key": KeyFacts("/k", trouble="bad")}, "error", "bad", "gpg --homedir /k -K"),
+    ("old key", {"key": KeyFacts("/k", expires=NOW - 1)}, "error", "has expired", "--quick-set-expire"),
+    ("ageing key", {"key": KeyFacts("/k", expires=NOW + 5 * 86400)}, "warning", "in 5 days", "--quick-set-expire"),
+    ("port taken", {"port": ("h:1", ProbeError("Address already in use"))}, "error", "already in use", "--port N"),
+    ("no broker", {"broker": BrokerFacts("k", refusal=ProbeError("gone", "start it"))}, "error", "gone", "start it"),
+    ("no sharing", {"broker": BrokerFacts("k", unshared=ProbeError("too old", "4.2"))}, "error", "too old", "4.2"),
     ("no topic", {"broker": topic(exists=False)}, "warning", "does not exist", "schemas/topics.sh"),
     (
         "policy",
@@ -106,7 +114,7 @@ def test_one_lack_is_one_finding(changed, level, message, mend):
     [finding] = wrong(replace(WELL, **changed))
     assert finding.level == level
     assert message in finding.message
-    assert mend in finding.mend
+    assert mend in finding.fix
 
 
 @pytest.mark.parametrize(

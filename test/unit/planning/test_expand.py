@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
-from cloud_builder.planning.request.expand import Past, expand, paths
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.request.expand import BuildHistory, critical_paths, expand
 from support import factories
 from support.factories import BOOKWORM
 
@@ -33,11 +33,11 @@ def request(*units, **more):
 
 
 def whole(units, source="s", revision="a"):
-    return Snapshot(source, Origin(f"file:///{source}", revision * 40), units)
+    return SourceSnapshot(source, Origin(f"file:///{source}", revision * 40), units)
 
 
 def expanded(units, *wanted, others=(), past=None, **more):
-    return expand(request(*wanted, **more), graph([whole(units), *others]), 1, past)
+    return expand(request(*wanted, **more), build_graph([whole(units), *others]), 1, past)
 
 
 def plan(units, *wanted, **more):
@@ -72,7 +72,7 @@ def test_targets_are_separate_worlds():
 def test_what_is_drawn_in_is_not_wanted():
     units = [unit("p/lib"), unit("p/tool", "lib"), unit("p/card", "tool")]
     jobs = expanded(units, "p/tool", dependants=True)
-    assert {job.unit: job.wanted for job in jobs} == {"p/lib": False, "p/tool": True, "p/card": False}
+    assert {job.unit: job.is_requested for job in jobs} == {"p/lib": False, "p/tool": True, "p/card": False}
 
 
 def test_a_push_draws_in_dependants_of_other_sources_at_their_own_commit():
@@ -94,12 +94,12 @@ def test_what_is_needed_of_another_source_is_not_drawn_in():
 def test_the_path_of_a_job_is_the_longest_chain_that_waits_for_it():
     units = [unit("p/lib"), unit("p/tool", "lib"), unit("p/card", "tool"), unit("p/doc", "lib")]
     seconds = {"p/lib": 10.0, "p/tool": 20.0, "p/doc": 90.0}
-    past = Past(expected=lambda node: seconds.get(node.unit, 0.0))
+    past = BuildHistory(expected=lambda node: seconds.get(node.unit, 0.0))
     jobs = expanded(units, *(each.path for each in units), past=past)
     assert {job.unit: (job.expected, job.path) for job in jobs} == {
         "p/lib": (10.0, 100.0), "p/doc": (90.0, 90.0), "p/tool": (20.0, 60.0), "p/card": (0.0, 40.0),
     }  # fmt: skip
-    assert paths([]) == {}
+    assert critical_paths([]) == {}
 
 
 def test_depends_of_the_manifest_counts_like_metadata():
@@ -131,6 +131,6 @@ def test_every_job_comes_after_what_it_needs_and_the_plan_is_a_function_of_its_i
     for job in jobs:
         assert set(job.needs) <= seen
         seen.add(job.job_id)
-    assert wanted == {job.unit for job in jobs if job.wanted}
+    assert wanted == {job.unit for job in jobs if job.is_requested}
     shuffled = data.draw(st.permutations(units))
     assert expanded(shuffled, *sorted(wanted)) == expanded(units, *sorted(wanted))

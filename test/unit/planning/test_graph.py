@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.graph.graph import Graph, Node, Origin, Snapshot, graph
-from cloud_builder.planning.graph.incremental import exchanged
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.incremental import replace_unit
 from cloud_builder.planning.graph.scc import strongly_connected
 from support.factories import BOOKWORM, unit
 
@@ -22,11 +22,11 @@ POSTFIX = {"mail-agent": (), "smtp-1": ("0", "1.3"), "of-the-build": ("",)}
 
 
 def snapshot(*units, source="s"):
-    return Snapshot(source, Origin(f"file:///{source}", "a" * 40), units)
+    return SourceSnapshot(source, Origin(f"file:///{source}", "a" * 40), units)
 
 
 def needs(*snapshots, target="bookworm.x86_64", of="app", source="s"):
-    whole = graph(snapshots)
+    whole = build_graph(snapshots)
     found = whole.needs[whole.number[Node(source, f"p/{of}", target)]]
     return [f"{node.source}/{node.unit[2:]}" for node in map(whole.nodes.__getitem__, found)]
 
@@ -94,8 +94,8 @@ def test_depends_of_the_manifest_counts_like_metadata():
 
 
 def test_only_needs_of_the_same_source_are_drawn_in():
-    whole = graph([snapshot(unit("app", "lib, far"), unit("lib")), snapshot(unit("far"), source="t")])
-    drawn = whole.all_needs(whole.units_for("s", ["p/app"]))
+    whole = build_graph([snapshot(unit("app", "lib, far"), unit("lib")), snapshot(unit("far"), source="t")])
+    drawn = whole.transitive_needs(whole.units_for("s", ["p/app"]))
     assert [whole.nodes[number].unit for number in sorted(drawn)] == ["p/app", "p/lib"]
 
 
@@ -144,7 +144,7 @@ def test_components_are_those_that_can_reach_each_other_and_each_comes_after_its
 def test_the_graph_is_a_function_of_its_snapshots(world, chance):
     shuffled = [each._replace(units=chance.sample(each.units, len(each.units))) for each in world]
     chance.shuffle(shuffled)
-    assert same(graph(world), graph(shuffled))
+    assert same(build_graph(world), build_graph(shuffled))
 
 
 @given(worlds(), st.data())
@@ -152,14 +152,14 @@ def test_an_exchanged_unit_gives_the_graph_that_would_be_built_anew(world, data)
     source = data.draw(st.sampled_from([each for each in world if each.units]))
     newer = data.draw(units(data.draw(st.sampled_from(source.units)).name))
     replaced = source._replace(units=[newer if each.path == newer.path else each for each in source.units])
-    anew = graph([replaced if each.source == source.source else each for each in world])
-    assert same(exchanged(graph(world), source.source, newer), anew)
+    anew = build_graph([replaced if each.source == source.source else each for each in world])
+    assert same(replace_unit(build_graph(world), source.source, newer), anew)
 
 
 @given(worlds())
 def test_the_order_puts_every_node_after_what_it_needs_and_cycles_side_by_side(world):
-    whole = graph(world)
-    order = whole.in_order(range(len(whole.nodes)))
+    whole = build_graph(world)
+    order = whole.topological_order(range(len(whole.nodes)))
     place = {number: n for n, number in enumerate(order)}
     for number in order:
         group = whole.component_of(number)

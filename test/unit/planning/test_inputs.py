@@ -6,23 +6,23 @@ import hashlib
 
 import pytest
 
-from cloud_builder.model.inputs import Used
+from cloud_builder.model.inputs import UsedArtifact
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning.inputs.artifacts import Made
+from cloud_builder.planning.inputs.artifacts import RequestArtifacts
 from cloud_builder.planning.inputs.inputs import (
     Readiness,
     dependencies,
-    from_built,
     input_key,
     inputs_of,
     readiness,
+    reuse_result,
     skipped,
 )
-from cloud_builder.planning.records import Built, Offer
+from cloud_builder.planning.records import BuildResult, PublishedPackage
 from support.factories import deb, job
 
 DEB = deb("a", digest="1" * 64)
-BUILT = Built(job_id="old.1", artifacts=(DEB,), seconds=30.0)
+BUILT = BuildResult(job_id="old.1", artifacts=(DEB,), seconds=30.0)
 
 
 def key(job, used):
@@ -35,7 +35,7 @@ def test_keys_of_builds_without_profiles_are_what_they_have_always_been():
         '{"buildroot": null, "dependencies": ["' + "1" * 64 + '"], "name": "u", "recipe": 1, "repositories": null, '
         '"target": ["bookworm.x86_64", "bookworm", "x86_64"], "tree": "' + "b" * 40 + '"}'
     )
-    used = (Used(name="a", sha256="1" * 64, source="s", unit="p/a"),)
+    used = (UsedArtifact(name="a", sha256="1" * 64, source="s", unit="p/a"),)
     assert key(job(name="u"), used) == hashlib.sha256(text.encode()).hexdigest()
     assert key(job(), (used[0].model_copy(update={"source": "t", "unit": "x"}),)) == key(job(), used)
     assert key(job(profiles=("nocheck",)), used) != key(job(), used)
@@ -47,12 +47,12 @@ def test_keys_of_builds_without_profiles_are_what_they_have_always_been():
     [
         (job(), Outcome.REUSED, ""),
         (job(round=1), Outcome.REUSED, ""),
-        (job(wanted=False), Outcome.SKIPPED, "unchanged"),
+        (job(is_requested=False), Outcome.SKIPPED, "unchanged"),
         (job(round=2), Outcome.SKIPPED, "unchanged"),
     ],
 )
 def test_a_known_key_makes_a_job_reused_or_unchanged_and_good(record, outcome, code):
-    after = from_built(record, BUILT)
+    after = reuse_result(record, BUILT)
     assert (after.outcome, after.code, after.reused_from, after.artifacts, after.saved) == (
         outcome, code, "old.1", (DEB,), 30.0,
     )  # fmt: skip
@@ -61,7 +61,7 @@ def test_a_known_key_makes_a_job_reused_or_unchanged_and_good(record, outcome, c
 
 
 def test_what_is_skipped_because_its_needs_failed_is_not_good():
-    after = skipped(job(wanted=False), ["p/lib"])
+    after = skipped(job(is_requested=False), ["p/lib"])
     assert (after.outcome, after.code, after.is_good) == (Outcome.SKIPPED, "dependency-failed", False)
     assert readiness([after])[0] is Readiness.SKIP
 
@@ -70,9 +70,9 @@ def test_what_is_skipped_because_its_needs_failed_is_not_good():
     ("source", "turn", "used"), [("t", 0, ["a"]), ("s", 0, []), ("s", 1, ["a"])], ids=["other source", "own", "cycle"]
 )
 def test_what_is_published_is_used_of_other_sources_and_in_a_cycle(source, turn, used):
-    offer = Offer(artifact=DEB, source=source, unit="p/a", sequence=1)
+    offer = PublishedPackage(artifact=DEB, source=source, unit="p/a", sequence=1)
     record = job(build_depends="a, libc6", round=turn)
-    found = dependencies(record, Made({}), {"a": [offer], "libc6": []}.__getitem__)
+    found = dependencies(record, RequestArtifacts({}), {"a": [offer], "libc6": []}.__getitem__)
     assert [each.name for each in found.used] == used
     assert all((each.source, each.unit) == (source, "p/a") for each in found.used)
 
@@ -84,11 +84,11 @@ def test_what_is_published_is_used_of_other_sources_and_in_a_cycle(source, turn,
 def test_only_a_version_that_fits_is_used_whoever_made_it(relation, made_too, used):
     newer = DEB.model_copy(update={"sha256": "2" * 64, "package": DEB.package.model_copy(update={"version": "2"})})
     jobs = {"r.1": job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, artifacts=(newer,))} if made_too else {}
-    made = Made(jobs)
+    made = RequestArtifacts(jobs)
     for each in jobs.values():
-        made.note(each)
+        made.add(each)
     record = job(2, build_depends=relation, needs=tuple(jobs))
-    offer = Offer(artifact=DEB, source="t", unit="p/a", sequence=1)
+    offer = PublishedPackage(artifact=DEB, source="t", unit="p/a", sequence=1)
     assert [each.package.version for each in dependencies(record, made, {"a": [offer]}.__getitem__).artifacts] == [
         *used
     ]
@@ -98,8 +98,8 @@ def test_what_the_request_made_is_used_before_what_is_published():
     fresh = DEB.model_copy(update={"sha256": "2" * 64})
     done = {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (fresh,)}
     jobs = {"r.1": job(**done)}
-    made = Made(jobs)
-    made.note(jobs["r.1"])
+    made = RequestArtifacts(jobs)
+    made.add(jobs["r.1"])
     record = job(2, build_depends="a", needs=("r.1",))
-    offer = Offer(artifact=DEB, source="t", unit="p/a", sequence=1)
+    offer = PublishedPackage(artifact=DEB, source="t", unit="p/a", sequence=1)
     assert dependencies(record, made, {"a": [offer]}.__getitem__).artifacts == (fresh,)

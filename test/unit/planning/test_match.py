@@ -7,10 +7,10 @@ import pytest
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.unit import Target
 from cloud_builder.planning.records import JobRecord, RunnerRecord
-from cloud_builder.planning.schedule.free_slots import Pool, Slots
-from cloud_builder.planning.schedule.locality import root_word
-from cloud_builder.planning.schedule.match import match, ticket_of
-from cloud_builder.planning.schedule.queue import Rules, restored
+from cloud_builder.planning.schedule.free_slots import FreeSlots, RunnerRequirements
+from cloud_builder.planning.schedule.locality import root_cache_key
+from cloud_builder.planning.schedule.match import match, queued_job
+from cloud_builder.planning.schedule.queue import QueuePolicy, restored
 from cloud_builder.planning.schedule.unschedulable import lacking
 from support.factories import BOOKWORM, job, runner
 
@@ -25,8 +25,8 @@ class Farm:
 
     def __init__(self, jobs: list[JobRecord], runners: list[RunnerRecord]) -> None:
         self.jobs = {one.job_id: one for one in jobs}
-        self.order = restored(Rules(), [ticket_of(one) for one in jobs], (), now=0.0)
-        self.slots = Slots()
+        self.order = restored(QueuePolicy(), [queued_job(one) for one in jobs], (), now=0.0)
+        self.slots = FreeSlots()
         self.runners = {one.runner_id: one for one in runners}
 
     def assign(self, now: float = 0.0, caps=None, may=None) -> dict[str, str]:
@@ -52,11 +52,11 @@ def test_slots_order_architecture_and_group_are_respected() -> None:
     ],
 )
 def test_a_retry_goes_elsewhere_when_there_is_an_elsewhere(runners, now, expected) -> None:
-    assert Farm([job(tried=("r1",), not_before=1.0)], runners).assign(now) == expected
+    assert Farm([job(tried_runners=("r1",), not_before=1.0)], runners).assign(now) == expected
 
 
 def test_an_elsewhere_that_is_busy_is_waited_for_without_blocking_the_next_job() -> None:
-    farm = Farm([job(1, tried=("r1",)), job(2)], [runner("r1"), runner("r2", held=[("x", 1)])])
+    farm = Farm([job(1, tried_runners=("r1",)), job(2)], [runner("r1"), runner("r2", held=[("x", 1)])])
     assert farm.assign() == {"r.2": "r1"}
 
 
@@ -94,13 +94,13 @@ def test_slots_follow_what_runners_say() -> None:
 
 
 def test_a_job_that_may_go_nowhere_lets_others_pass() -> None:
-    farm = Farm([job(1, tried=("r9",)), job(2)], [runner("r1")])
+    farm = Farm([job(1, tried_runners=("r9",)), job(2)], [runner("r1")])
     assert farm.assign(may=lambda one, _: one.job_id != "r.1") == {"r.2": "r1"}
 
 
 def test_of_runners_with_a_free_slot_the_one_that_has_the_root_is_taken() -> None:
     wanting = job(buildroot="b" * 64, repositories="c" * 64)
-    word = root_word("b" * 64, "bookworm.x86_64", "c" * 64)
+    word = root_cache_key("b" * 64, "bookworm.x86_64", "c" * 64)
     near = runner("far-down", slots=2, held=[("x", 1)], buildroots=frozenset({word}))
     assert Farm([wanting], [runner("r1", slots=9), near]).assign() == {"r.1": "far-down"}
     busy = near.model_copy(update={"slots": 1})
@@ -118,24 +118,28 @@ def test_a_runner_with_a_source_is_nearer_and_a_special_one_is_spared() -> None:
 @pytest.mark.parametrize(
     ("pool", "runners", "expected"),
     [
-        (Pool("x86_64", ""), [], "no live runner for x86_64; start one: cb-runner, or cb-ctl up --runners 1"),
         (
-            Pool("x86_64", "sues"),
+            RunnerRequirements("x86_64", ""),
+            [],
+            "no live runner for x86_64; start one: cb-runner, or cb-ctl up --runners 1",
+        ),
+        (
+            RunnerRequirements("x86_64", "sues"),
             [runner(group="suse")],
             "no live runner of group sues for x86_64; did you mean suse? there are: suse",
         ),
         (
-            Pool("x86_64", "", Capacity(memory=64 * GIB)),
+            RunnerRequirements("x86_64", "", Capacity(memory=64 * GIB)),
             [runner(f"r{n}", capacity=Capacity(memory=n * 4 * GIB)) for n in (1, 2, 4)],
             "needs memory 64 GiB; the largest of 3 runners has 16 GiB",
         ),
         (
-            Pool("x86_64", "", Capacity(kvm=True, cpu=8)),
+            RunnerRequirements("x86_64", "", Capacity(kvm=True, cpu=8)),
             [runner(capacity=Capacity(cpu=2))],
             "needs 8 cores; the only runner, r1, has 2; needs kvm; the only runner, r1, has it not",
         ),
         (
-            Pool("x86_64", "", Capacity(kvm=True, tags=("gpu",))),
+            RunnerRequirements("x86_64", "", Capacity(kvm=True, tags=("gpu",))),
             [runner("a", capacity=Capacity(kvm=True)), runner("b", capacity=Capacity(tags=("gpu",)))],
             "needs kvm and tag gpu; none of 2 runners has all of it: a lacks tag gpu, b lacks kvm",
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.records import RequestRecord
 from cloud_builder.planning.request import outcome
 from cloud_builder.planning.request.expand import expand
@@ -12,13 +12,13 @@ from support.factories import unit
 
 
 def test_a_request_tells_one_line_of_its_first_failure_and_how_many_more_there_are() -> None:
-    world = Snapshot("s", Origin("file:///s", "a" * 40), [unit("one"), unit("two")])
+    world = SourceSnapshot("s", Origin("file:///s", "a" * 40), [unit("one"), unit("two")])
     accepted = RequestAccepted(
         request_id="r-1", source="s", ref="main", revision="a" * 40, units=("p/one", "p/two"), accepted_at=1.0
     )
     failed = {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "message": "a.c:1: error: no\n  | context"}
-    jobs = [job.model_copy(update=failed) for job in expand(accepted, graph([world]), 1)]
+    jobs = [job.model_copy(update=failed) for job in expand(accepted, build_graph([world]), 1)]
     request = RequestRecord.model_validate({**accepted.model_dump(), "url": "file:///s", "sequence": 1})
-    told = outcome.finished(request, jobs, "", 2.0)
+    told = outcome.finished_event(request, jobs, "", 2.0)
     assert told.message == "p/one for bookworm.x86_64: a.c:1: error: no (and 1 more)"
     assert told.jobs[0].message == failed["message"]

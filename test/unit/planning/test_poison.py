@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.attempt import poison, transitions
-from cloud_builder.planning.attempt.transitions import DIED, HANDED_BACK, RetryPolicy
+from cloud_builder.planning.attempt.transitions import RUNNER_RESTARTED, RUNNER_STOPPED, RetryPolicy
 from support.factories import job, report
 
-POLICY = RetryPolicy(max_errors=10, delay=2.0, poison=2, doubt=24.0)
+POLICY = RetryPolicy(max_errors=10, delay=2.0, poison=2, confirm_wait=24.0)
 
 
 def begun(runner="r1", life=1.0, **more):
@@ -21,14 +21,14 @@ def again(one, runner, life=1.0):
 
 
 def lost(one, *, is_sure=False):
-    return transitions.again(
-        one, f"runner {one.runner_id} was silent", POLICY, 50.0, death=poison.death(one, is_sure=is_sure)
+    return transitions.retry_or_fail(
+        one, f"runner {one.runner_id} was silent", POLICY, 50.0, death=poison.runner_loss(one, is_sure=is_sure)
     )
 
 
 def confessed(one):
     return transitions.finish(
-        one, report(one, Outcome.ERROR, code=DIED, message="died while it built this"), POLICY, 50.0
+        one, report(one, Outcome.ERROR, code=RUNNER_RESTARTED, message="died while it built this"), POLICY, 50.0
     )
 
 
@@ -47,7 +47,7 @@ def test_what_had_not_begun_took_nobody_down():
     assert lost(waiting).deaths == 0
 
 
-@pytest.mark.parametrize("code", ["machine", HANDED_BACK, "lost-broker", "sandbox"])
+@pytest.mark.parametrize("code", ["machine", RUNNER_STOPPED, "lost-broker", "sandbox"])
 def test_other_errors_are_no_deaths(code):
     ended = transitions.finish(begun(), report(begun(), Outcome.ERROR, code=code), POLICY, 50.0)
     assert ended.deaths == 0
@@ -55,22 +55,22 @@ def test_other_errors_are_no_deaths(code):
 
 def test_a_silent_runner_that_speaks_again_did_not_die_of_it():
     one = lost(again(lost(begun("r1")), "r2"))
-    assert (one.deaths, one.not_before) == (2, 50.0 + POLICY.doubt)
-    back = transitions.heard(one, "r2", 1.0, POLICY, 60.0)
+    assert (one.deaths, one.not_before) == (2, 50.0 + POLICY.confirm_wait)
+    back = transitions.on_runner_seen(one, "r2", 1.0, POLICY, 60.0)
     assert (back.state, back.deaths, back.not_before) == (JobState.QUEUED, 1, 60.0)
 
 
 def test_a_silent_runner_that_comes_back_as_another_process_did():
     one = lost(again(confessed(begun("r1")), "r2"))
     assert one.state is JobState.QUEUED
-    back = transitions.heard(one, "r2", 500.0, POLICY, 60.0)
+    back = transitions.on_runner_seen(one, "r2", 500.0, POLICY, 60.0)
     assert (back.outcome, back.code) == (Outcome.FAILURE, "poison")
 
 
 def test_silence_heard_while_the_job_runs_elsewhere_does_not_touch_that_attempt():
     one = again(lost(begun("r1")), "r2")
     for life, deaths in ((1.0, 0), (5.0, 0), (500.0, 1)):
-        back = transitions.heard(one, "r1", life, POLICY, 60.0)
+        back = transitions.on_runner_seen(one, "r1", life, POLICY, 60.0)
         assert (back.state, back.attempt, back.deaths) == (JobState.RUNNING, 2, deaths)
 
 
@@ -88,12 +88,12 @@ def test_only_deaths_count_and_each_once(steps):
         runner = f"r{number}"
         one = transitions.start(transitions.assign(one, runner, 1.0, 10.0), 11.0)
         if what == "silent":
-            one = transitions.again(one, "silent", policy, 50.0, death=poison.death(one, is_sure=False))
+            one = transitions.retry_or_fail(one, "silent", policy, 50.0, death=poison.runner_loss(one, is_sure=False))
             sure, unheard = sure + (comes_back == "new"), unheard + (not comes_back)
             if comes_back:
-                one = transitions.heard(one, runner, 1.0 if comes_back == "same" else 500.0, policy, 60.0)
+                one = transitions.on_runner_seen(one, runner, 1.0 if comes_back == "same" else 500.0, policy, 60.0)
         else:
-            code = {"confess": DIED, "error": "machine", "stop": HANDED_BACK}[what]
+            code = {"confess": RUNNER_RESTARTED, "error": "machine", "stop": RUNNER_STOPPED}[what]
             one = transitions.finish(one, report(one, Outcome.ERROR, code=code), policy, 50.0)
             sure += what == "confess"
         assert one.deaths == sure + unheard

@@ -9,10 +9,10 @@ import pytest
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
 from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.attempt import transitions
-from cloud_builder.planning.inputs.artifacts import Made
+from cloud_builder.planning.inputs.artifacts import RequestArtifacts
 from cloud_builder.planning.inputs.inputs import dependencies, input_key, inputs_of
-from cloud_builder.planning.preview.preview import Known, Last, draw
-from cloud_builder.planning.records import Built, JobRecord, RunnerRecord
+from cloud_builder.planning.preview.preview import LastBuild, PlanLookups, preview
+from cloud_builder.planning.records import BuildResult, JobRecord, RunnerRecord
 from support import factories
 from support.factories import runner
 
@@ -31,7 +31,7 @@ def job(number: int, name: str, *needs: str, **more: Any) -> JobRecord:
         "buildroot": "root",
         "repositories": "state",
         "needs": tuple(f"q.{places[need]}" for need in needs),
-        "wanted": False,
+        "is_requested": False,
         "state": JobState.BLOCKED,
         "input_key": None,
     }
@@ -41,7 +41,7 @@ def job(number: int, name: str, *needs: str, **more: Any) -> JobRecord:
 def chain(**more: dict[str, Any]) -> list[JobRecord]:
     """lib ← tool ← card, and other, which needs lib; lib is asked for."""
     return [
-        job(1, "lib", **{"wanted": True, **more.get("lib", {})}),
+        job(1, "lib", **{"is_requested": True, **more.get("lib", {})}),
         job(2, "tool", "lib", **more.get("tool", {})),
         job(3, "card", "tool", **more.get("card", {})),
         job(4, "other", "lib", **more.get("other", {})),
@@ -52,35 +52,35 @@ class Past:
     """What was built before: `after(jobs)` builds them all, each in its number times ten seconds."""
 
     def __init__(self) -> None:
-        self.built: dict[str, Built] = {}
-        self.last: dict[str, Last] = {}
+        self.built: dict[str, BuildResult] = {}
+        self.last: dict[str, LastBuild] = {}
         self.building: dict[str, str] = {}
         self.runners: list[RunnerRecord] = []
 
     def after(self, jobs: list[JobRecord], outputs: str = "") -> Past:
         done: dict[Any, JobRecord] = {}
-        made = Made(done)
+        made = RequestArtifacts(done)
         for each in jobs:
             uses = dependencies(each, made, lambda name: ())
             inputs = inputs_of(each, uses.used)
             key = input_key(each, inputs)
             deb = factories.deb(each.name, content=f"{each.tree} {outputs}")
-            built = Built(job_id=f"old.{each.number}", artifacts=(deb,), seconds=each.number * 10)
+            built = BuildResult(job_id=f"old.{each.number}", artifacts=(deb,), seconds=each.number * 10)
             self.built[key] = built
-            self.last[each.unit] = Last(seconds=each.number * 10, inputs=inputs, job_id=built.job_id)
+            self.last[each.unit] = LastBuild(seconds=each.number * 10, inputs=inputs, job_id=built.job_id)
             done[each.job_id] = transitions.reuse(each, built)
-            made.note(done[each.job_id])
+            made.add(done[each.job_id])
         return self
 
     def draw(self, jobs: list[JobRecord]) -> tuple[list[PlannedJob], PlanTotals]:
-        known = Known(
+        known = PlanLookups(
             built=self.built.get,
             offers=lambda target, name: (),
             last=lambda one: self.last.get(one.unit),
             building=self.building.get,  # type: ignore[arg-type]
             runners=self.runners,
         )
-        return draw(jobs, known)
+        return preview(jobs, known)
 
 
 def verdicts(lines: list[PlannedJob]) -> list[PlanVerdict]:
@@ -171,7 +171,7 @@ def test_an_output_that_is_not_kept_is_made_again() -> None:
 
 def test_old_history_without_inputs_is_enough() -> None:
     past = Past()
-    past.last["p/lib"] = Last(seconds=5.0)
+    past.last["p/lib"] = LastBuild(seconds=5.0)
     lines, _ = past.draw(chain()[:1])
     assert (lines[0].why, lines[0].expected) == ("not built with these inputs yet", 5.0)
 

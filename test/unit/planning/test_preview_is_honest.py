@@ -14,11 +14,11 @@ from cloud_builder.model.events import PlanVerdict, RequestAccepted
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Unit
 from cloud_builder.planning.attempt import transitions
-from cloud_builder.planning.graph.graph import Origin, Snapshot, graph
-from cloud_builder.planning.inputs.artifacts import Made
-from cloud_builder.planning.inputs.inputs import dependencies, from_built, input_key, inputs_of
-from cloud_builder.planning.preview.preview import Known, Last, draw
-from cloud_builder.planning.records import Built, JobRecord
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.inputs.artifacts import RequestArtifacts
+from cloud_builder.planning.inputs.inputs import dependencies, input_key, inputs_of, reuse_result
+from cloud_builder.planning.preview.preview import LastBuild, PlanLookups, preview
+from cloud_builder.planning.records import BuildResult, JobRecord
 from cloud_builder.planning.request.expand import expand
 from support import factories
 from support.factories import deb
@@ -32,8 +32,8 @@ class World:
     tree: list[int] = field(default_factory=list)
     loud: list[int] = field(default_factory=list)
     """Of each unit, how often its own output changed."""
-    built: dict[str, Built] = field(default_factory=dict)
-    last: dict[str, Last] = field(default_factory=dict)
+    built: dict[str, BuildResult] = field(default_factory=dict)
+    last: dict[str, LastBuild] = field(default_factory=dict)
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -57,27 +57,27 @@ class World:
         units = tuple(f"p/u{number}" for number in sorted(wanted))
         about = {"request_id": f"q{self.count}", "source": "s", "ref": "main", "revision": "a", "accepted_at": 1.0}
         request = RequestAccepted.model_validate({**about, "units": units, "dependants": dependants})
-        return expand(request, graph([Snapshot("s", Origin("u", "a"), self.units())]), self.count)
+        return expand(request, build_graph([SourceSnapshot("s", Origin("u", "a"), self.units())]), self.count)
 
     def planned(self, jobs: list[JobRecord]) -> dict[str, PlanVerdict]:
-        known = Known(self.built.get, lambda target, name: (), lambda job: self.last.get(job.unit), {}.get)
-        return {line.unit: line.verdict for line in draw(jobs, known)[0]}
+        known = PlanLookups(self.built.get, lambda target, name: (), lambda job: self.last.get(job.unit), {}.get)
+        return {line.unit: line.verdict for line in preview(jobs, known)[0]}
 
     def run(self, jobs: list[JobRecord]) -> dict[str, Outcome]:
         """As the scheduler does, one job after the other."""
         done: dict[str, JobRecord] = {}
-        made = Made(done)
+        made = RequestArtifacts(done)
         for job in jobs:
             uses = dependencies(job, made, lambda name: ())
             key = input_key(job, inputs_of(job, uses.used))
             if key in self.built:
-                ended = from_built(job, self.built[key])
+                ended = reuse_result(job, self.built[key])
             else:
-                self.built[key] = built = Built(job_id=job.job_id, artifacts=(self._output(job, uses.artifacts),))
-                self.last[job.unit] = Last(inputs=inputs_of(job, uses.used))
+                self.built[key] = built = BuildResult(job_id=job.job_id, artifacts=(self._output(job, uses.artifacts),))
+                self.last[job.unit] = LastBuild(inputs=inputs_of(job, uses.used))
                 ended = transitions.reuse(job, built).model_copy(update={"outcome": Outcome.SUCCESS})
             done[job.job_id] = ended
-            made.note(ended)
+            made.add(ended)
         return {job.unit: job.outcome for job in done.values() if job.outcome is not None}
 
     def _output(self, job: JobRecord, uses: tuple[Artifact, ...]) -> Artifact:

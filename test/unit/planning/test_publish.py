@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import JobId, RepositoryName, UnitPath
-from cloud_builder.model.repository import Holding, Slot
+from cloud_builder.model.repository import RepositoryEntry, UnitTarget
 from cloud_builder.planning.publish import apt_index
-from cloud_builder.planning.publish.contents import Contents, advance, is_same, listing
+from cloud_builder.planning.publish.contents import RepositoryContents, apply_results, is_same, listing
 from support.factories import deb
 
 NAME = RepositoryName("demo-bookworm")
 
 
-def holding(unit: str, sequence: int, *packages: Artifact, arch: str = "x86_64", job: str = "") -> Holding:
-    return Holding(
+def holding(unit: str, sequence: int, *packages: Artifact, arch: str = "x86_64", job: str = "") -> RepositoryEntry:
+    return RepositoryEntry(
         unit=UnitPath(unit),
         target=f"bookworm.{arch}",
         arch=arch,
@@ -30,20 +30,20 @@ def holding(unit: str, sequence: int, *packages: Artifact, arch: str = "x86_64",
     )
 
 
-def listed(contents: Contents, arch: str = "amd64") -> list[str]:
+def listed(contents: RepositoryContents, arch: str = "amd64") -> list[str]:
     return [artifact.name for artifact in listing(NAME, "bookworm", contents)[0].packages.get(arch, ())]
 
 
-def after(*holdings: Holding) -> dict[Slot, Holding]:
-    return advance({}, holdings)
+def after(*holdings: RepositoryEntry) -> dict[UnitTarget, RepositoryEntry]:
+    return apply_results({}, holdings)
 
 
 def test_the_newest_verdict_wins_in_whatever_order_they_come() -> None:
     verdicts = [holding("a", number, deb("a", str(number))) for number in (1, 2, 3)]
     for order in permutations(verdicts):
-        contents: dict[Slot, Holding] = {}
+        contents: dict[UnitTarget, RepositoryEntry] = {}
         for verdict in order:
-            contents = advance(contents, [verdict])
+            contents = apply_results(contents, [verdict])
         assert listed(contents) == ["a_3_amd64.deb"]
 
 
@@ -54,8 +54,8 @@ def test_a_package_that_a_unit_no_longer_makes_leaves() -> None:
 def test_a_removed_unit_leaves_and_others_stay() -> None:
     contents = after(holding("a", 1, deb("a")), holding("b", 1, deb("b")))
     gone = holding("a", 1).slot
-    assert listed(advance(contents, [], {gone})) == ["b_1_amd64.deb"]
-    assert listed(advance(contents, [holding("a", 2, deb("a", "2"))], {gone})) == ["b_1_amd64.deb"]
+    assert listed(apply_results(contents, [], {gone})) == ["b_1_amd64.deb"]
+    assert listed(apply_results(contents, [holding("a", 2, deb("a", "2"))], {gone})) == ["b_1_amd64.deb"]
 
 
 def test_two_units_that_make_the_same_package_newest_wins_with_a_warning() -> None:
@@ -95,7 +95,7 @@ def test_architectures_keep_their_index_when_nothing_is_built_for_them() -> None
     ],
     ids=["other job", "other package", "none"],
 )
-def test_only_other_packages_change_an_index(one: Holding, other: Holding | None, same: bool) -> None:
+def test_only_other_packages_change_an_index(one: RepositoryEntry, other: RepositoryEntry | None, same: bool) -> None:
     assert is_same(one, other) is same
 
 
@@ -109,7 +109,7 @@ packages = st.lists(
 
 
 @st.composite
-def verdicts(draw: st.DrawFn) -> list[Holding]:
+def verdicts(draw: st.DrawFn) -> list[RepositoryEntry]:
     """Verdicts on some slots, each with a sequence of its own."""
     count = draw(st.integers(0, 8))
     return [
@@ -118,21 +118,21 @@ def verdicts(draw: st.DrawFn) -> list[Holding]:
 
 
 @given(verdicts(), st.randoms(use_true_random=False), st.sets(units))
-def test_order_repetition_and_batches_do_not_matter(events: list[Holding], random, gone: set[str]) -> None:  # type: ignore[no-untyped-def]
+def test_order_repetition_and_batches_do_not_matter(events: list[RepositoryEntry], random, gone: set[str]) -> None:  # type: ignore[no-untyped-def]
     removed = {each.slot for each in events if each.unit in gone}
     shuffled = events + random.sample(events, len(events) // 2)
     random.shuffle(shuffled)
-    contents: dict[Slot, Holding] = {}
+    contents: dict[UnitTarget, RepositoryEntry] = {}
     for event in shuffled:
-        contents = advance(contents, [event])
-    contents = advance(contents, [], removed)
-    assert contents == advance({}, events, removed)
-    assert listing(NAME, "bookworm", contents) == listing(NAME, "bookworm", advance({}, events, removed))
+        contents = apply_results(contents, [event])
+    contents = apply_results(contents, [], removed)
+    assert contents == apply_results({}, events, removed)
+    assert listing(NAME, "bookworm", contents) == listing(NAME, "bookworm", apply_results({}, events, removed))
 
 
 @given(verdicts())
-def test_an_index_is_sorted_and_names_each_package_once(events: list[Holding]) -> None:
-    made, _ = listing(NAME, "bookworm", advance({}, events))
+def test_an_index_is_sorted_and_names_each_package_once(events: list[RepositoryEntry]) -> None:
+    made, _ = listing(NAME, "bookworm", apply_results({}, events))
     for arch, artifacts in made.packages.items():
         names = [(a.package.name, a.package.architecture) for a in artifacts if a.package]
         assert names == sorted(set(names))
@@ -146,7 +146,7 @@ def test_packages_and_its_stanzas_are_each_others_reverse() -> None:
 
 
 def test_release_says_what_apt_asks_for() -> None:
-    facts = apt_index.Facts("demo-bookworm", "bookworm", ("amd64",), 1_790_000_000)
+    facts = apt_index.ReleaseFields("demo-bookworm", "bookworm", ("amd64",), 1_790_000_000)
     text = apt_index.release(facts, {"main/binary-amd64/Packages": b""})
     assert "Date: Mon, 21 Sep 2026 14:13:20 UTC\n" in text
     assert text.endswith(f"SHA256:\n {hashlib.sha256(b'').hexdigest()}         0 main/binary-amd64/Packages\n")

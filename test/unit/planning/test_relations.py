@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloud_builder.planning.inputs.closure import among, closure
+from cloud_builder.planning.inputs.closure import closure, find_in
 from cloud_builder.planning.relations import Alternative, needed
 from support.factories import deb
 
@@ -29,18 +29,18 @@ def names(artifacts):
 
 
 def test_closure_follows_what_the_packages_themselves_depend_on():
-    ours = among([deb("libgreet-dev", depends="libgreet1 (= 1), libc6"), deb("libgreet1"), deb("other")])
+    ours = find_in([deb("libgreet-dev", depends="libgreet1 (= 1), libc6"), deb("libgreet1"), deb("other")])
     assert names(closure("libgreet-dev, debhelper", "x86_64", ours)) == ["libgreet-dev", "libgreet1"]
 
 
 def test_a_virtual_package_brings_the_real_one_and_a_real_name_wins():
-    ours = among([deb("exim", provides="mail-agent (= 4)"), deb("mail-agent")])
+    ours = find_in([deb("exim", provides="mail-agent (= 4)"), deb("mail-agent")])
     assert names(closure("mail-agent", "x86_64", ours)) == ["mail-agent"]
-    assert names(closure("smtp", "x86_64", among([deb("exim", provides="smtp")]))) == ["exim"]
+    assert names(closure("smtp", "x86_64", find_in([deb("exim", provides="smtp")]))) == ["exim"]
 
 
 def test_packages_that_depend_on_each_other_end():
-    ours = among([deb("a", depends="b"), deb("b", depends="a")])
+    ours = find_in([deb("a", depends="b"), deb("b", depends="a")])
     assert names(closure("a", "x86_64", ours)) == ["a", "b"]
 
 
@@ -59,12 +59,12 @@ def test_packages_that_depend_on_each_other_end():
     ],
 )
 def test_a_package_is_given_only_in_a_version_that_is_asked_for(provides, relation, given):
-    assert bool(closure(relation, "x86_64", among([deb("exim", provides=provides)]))) == given
+    assert bool(closure(relation, "x86_64", find_in([deb("exim", provides=provides)]))) == given
 
 
 def test_what_a_package_depends_on_is_given_in_its_version():
     ours = [deb("lib-dev", depends="lib1 (= 2)"), deb("lib1"), deb("lib2", provides="lib1 (= 2)")]
-    assert names(closure("lib-dev", "x86_64", among(ours))) == ["lib-dev", "lib2"]
+    assert names(closure("lib-dev", "x86_64", find_in(ours))) == ["lib-dev", "lib2"]
 
 
 def test_what_is_no_version_fits():

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning.inputs.artifacts import Made
-from cloud_builder.planning.inputs.closure import Find, among
+from cloud_builder.planning.inputs.artifacts import RequestArtifacts
+from cloud_builder.planning.inputs.closure import Find, find_in
 from cloud_builder.planning.records import JobRecord
 from cloud_builder.planning.relations import Alternative
 from support.factories import deb, job
@@ -40,15 +40,15 @@ def naively(asked: JobRecord, jobs: dict[str, JobRecord]) -> Find:
         if key not in seen:
             seen.add(key)
             todo += jobs[key].needs
-    return among(artifact for key in sorted(seen) for artifact in jobs[key].artifacts)
+    return find_in(artifact for key in sorted(seen) for artifact in jobs[key].artifacts)
 
 
 @given(requests(), st.randoms(use_true_random=False))
 def test_each_name_is_found_as_if_one_looked_through_all_needs(jobs, chance):
-    made = Made(jobs)
+    made = RequestArtifacts(jobs)
     for each in chance.sample(list(jobs.values()), len(jobs)):
-        made.note(each)
-        made.note(each)
+        made.add(each)
+        made.add(each)
     for each in jobs.values():
         naive = naively(each, jobs)
         for wanted in WANTED:
@@ -66,8 +66,8 @@ def test_of_a_cycle_the_last_round_before_a_job_counts_and_what_is_not_good_does
     jobs["r.13"] = finished(13, needs=("r.2", "r.9"))
     jobs["r.14"] = finished(14, outcome=Outcome.FAILURE, artifacts=(deb("b"),))
     jobs["r.15"] = finished(15, needs=("r.14",))
-    made = Made(jobs)
+    made = RequestArtifacts(jobs)
     for each in jobs.values():
-        made.note(each)
+        made.add(each)
     assert [made.find(jobs[f"r.{n}"], Alternative("a"))[1].round for n in (12, 13, 3)] == [10, 9, 2]
     assert made.find(jobs["r.15"], Alternative("b")) is None

@@ -56,18 +56,18 @@ big = Capacity(memory=8)
         (job(), [runner("r1"), runner("r2", "suse")], True),
         (job(), [runner("r1"), runner("r2", queues=frozenset())], False),
         (job(group="suse"), [runner("r1", queues=frozenset()), runner("r2", "suse")], True),
-        (job(tried=("r2",)), [runner("r1"), runner("r2")], False),
+        (job(tried_runners=("r2",)), [runner("r1"), runner("r2")], False),
         (job(constraints=big), [runner(capacity=big)], True),
         (job(constraints=big), [runner("r1", capacity=big), runner("r2")], False),
-        (job(offers=shared_queue.MOST_OFFERS), [runner()], False),
+        (job(offer_count=shared_queue.MOST_OFFERS), [runner()], False),
     ],
 )
 def test_what_needs_no_place_of_its_own_may_be_offered(waiting, runners, may):
-    assert shared_queue.may_be_offered(waiting, shared_queue.Takers(runners)) is may
+    assert shared_queue.may_be_offered(waiting, shared_queue.QueueReaders(runners)) is may
 
 
 def offered(name="q.1", to="r1", **more) -> JobRecord:
-    return shared_queue.offer(job(name, **more), to, NOW)
+    return shared_queue.mark_offered(job(name, **more), to, NOW)
 
 
 @pytest.mark.parametrize(
@@ -80,21 +80,26 @@ def offered(name="q.1", to="r1", **more) -> JobRecord:
         (job(), runner(), "it is not offered any more", 0),
         (job(state=JobState.RUNNING, runner_id="r2", attempt=1), runner(), "r2 has it", 0),
         (offered(attempt=1), runner(), "it is not offered any more", 0),
-        (offered(), None, "this runner gets no work now", shared_queue.PAUSE),
-        (offered(), runner(started_at=6.0), "this runner gets no work now", shared_queue.PAUSE),
-        (offered(group="suse"), runner(), "it is for other runners", shared_queue.PAUSE),
-        (offered(constraints=big), runner(), "it is for other runners", shared_queue.PAUSE),
-        (offered(), runner(attempts=frozenset({("x", 1)})), "this runner has no free slot", shared_queue.PAUSE),
+        (offered(), None, "this runner gets no work now", shared_queue.REFUSAL_PAUSE),
+        (offered(), runner(started_at=6.0), "this runner gets no work now", shared_queue.REFUSAL_PAUSE),
+        (offered(group="suse"), runner(), "it is for other runners", shared_queue.REFUSAL_PAUSE),
+        (offered(constraints=big), runner(), "it is for other runners", shared_queue.REFUSAL_PAUSE),
+        (offered(), runner(attempts=frozenset({("x", 1)})), "this runner has no free slot", shared_queue.REFUSAL_PAUSE),
     ],
 )
 def test_the_first_valid_claim_is_granted_and_others_are_told_why_not(standing, who, said, pause):
-    refusal = shared_queue.judge(standing, claim(), who)
-    assert refusal == (None if said is None else shared_queue.Refusal(said, pause))
+    refusal = shared_queue.check_claim(standing, claim(), who)
+    assert refusal == (None if said is None else shared_queue.ClaimRefusal(said, pause))
 
 
 def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
     granted = shared_queue.grant(offered(to="r2"), claim(), NOW + 1)
-    assert (granted.state, granted.attempt, granted.runner_id, granted.life) == (JobState.ASSIGNED, 1, "r1", 5.0)
+    assert (granted.state, granted.attempt, granted.runner_id, granted.runner_incarnation) == (
+        JobState.ASSIGNED,
+        1,
+        "r1",
+        5.0,
+    )
     assert granted.offered_to is None
     assert shared_queue.was_granted(granted, claim())
 
@@ -110,7 +115,14 @@ def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
     ],
 )
 def test_a_claim_that_was_granted_is_known_again(again, was):
-    held = job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, attempt=2, tried=("r1",), runner_id="r1", life=5.0)
+    held = job(
+        state=JobState.FINISHED,
+        outcome=Outcome.SUCCESS,
+        attempt=2,
+        tried_runners=("r1",),
+        runner_id="r1",
+        runner_incarnation=5.0,
+    )
     assert shared_queue.was_granted(held, again) is was
     assert not shared_queue.was_granted(None, again)
 
@@ -122,7 +134,7 @@ def test_a_claim_nobody_waits_for_any_more_is_not_answered(passed, stale):
 
 @pytest.mark.parametrize(("passed", "lapsed"), [(0, False), (12, False), (13, True), (-1, True)])
 def test_an_offer_stands_for_a_lease_and_a_clock_that_goes_back_does_not_prolong_it(passed, lapsed):
-    assert shared_queue.has_lapsed(offered(), NOW + passed, 12.0) is lapsed
+    assert shared_queue.has_expired(offered(), NOW + passed, 12.0) is lapsed
     assert shared_queue.withdraw(offered()).state is JobState.QUEUED
 
 

@@ -9,7 +9,7 @@ import pytest
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.records import JobRecord, RequestRecord
-from cloud_builder.planning.request.supersede import Push, end, give_way, may_give_way, taking_over
+from cloud_builder.planning.request.supersede import Push, absorb_unstarted, can_be_superseded, end, supersede
 from support import factories
 from support.factories import deb
 
@@ -56,14 +56,14 @@ OLD, NEW = push("a", 1.0, "lib"), push("b", 2.0, "tool")
 def test_only_an_older_push_to_the_same_branch_may_give_way(
     older: RequestRecord, newer: RequestAccepted, may: bool
 ) -> None:
-    assert may_give_way(older, newer) is may
+    assert can_be_superseded(older, newer) is may
 
 
 def test_a_push_takes_over_what_was_not_started() -> None:
-    idle = Push(record(OLD), (job("a", "lib"), job("a", "card", wanted=False), job("a", "tool", **KNOWN)))
-    assert taking_over(NEW, [idle]).units == ("lib", "tool"), "card was only drawn in, and is again"
+    idle = Push(record(OLD), (job("a", "lib"), job("a", "card", is_requested=False), job("a", "tool", **KNOWN)))
+    assert absorb_unstarted(NEW, [idle]).units == ("lib", "tool"), "card was only drawn in, and is again"
     begun = Push(record(OLD), (job("a", "lib", **RUNS),))
-    assert taking_over(NEW, [begun]) is NEW
+    assert absorb_unstarted(NEW, [begun]) is NEW
 
 
 TABLE = [
@@ -87,7 +87,7 @@ def test_what_gives_way(
     older: list[tuple[str, str, dict[str, Any]]], newer: dict[str, str], ended: list[str] | None
 ) -> None:
     was = Push(record(OLD), tuple(job("a", unit, tree, **state) for unit, tree, state in older))
-    found = give_way(NEW, [job("b", unit, tree) for unit, tree in newer.items()], [was], ALIVE)
+    found = supersede(NEW, [job("b", unit, tree) for unit, tree in newer.items()], [was], ALIVE)
     assert [[each.unit for each in way.ended] for way in found] == ([] if ended is None else [ended])
     for way in found:
         assert (way.request.code, way.request.message) == ("superseded", "superseded by b")
@@ -96,13 +96,13 @@ def test_what_gives_way(
 def test_another_source_is_another_unit() -> None:
     """A push also builds what needs it elsewhere."""
     was = Push(record(OLD), (job("a", "lib", **RUNS), job("a", "gone", source="else")))
-    assert give_way(NEW, [job("b", "lib", "2"), job("b", "gone")], [was], ALIVE) == []
-    assert give_way(NEW, [job("b", "lib", "2"), job("b", "gone", source="else")], [was], ALIVE)
+    assert supersede(NEW, [job("b", "lib", "2"), job("b", "gone")], [was], ALIVE) == []
+    assert supersede(NEW, [job("b", "lib", "2"), job("b", "gone", source="else")], [was], ALIVE)
 
 
 def test_a_job_that_ends_says_by_whom() -> None:
-    ended = end(job("a", "lib", **RUNS, twin="x.1"), NEW.request_id)
-    assert (ended.outcome, ended.code, ended.message, ended.twin) == (
+    ended = end(job("a", "lib", **RUNS, duplicate_of="x.1"), NEW.request_id)
+    assert (ended.outcome, ended.code, ended.message, ended.duplicate_of) == (
         Outcome.SUPERSEDED,
         "superseded",
         "superseded by b",
@@ -113,5 +113,5 @@ def test_a_job_that_ends_says_by_whom() -> None:
 
 def test_artifacts_stay_with_who_made_them() -> None:
     was = Push(record(OLD), (job("a", "lib", **WAS_BUILT, artifacts=(deb(),)), job("a", "card")))
-    (way,) = give_way(NEW, [job("b", "card", "2")], [was], ALIVE)
+    (way,) = supersede(NEW, [job("b", "card", "2")], [was], ALIVE)
     assert [each.unit for each in way.ended] == ["card"]

@@ -4,7 +4,7 @@ import pytest
 
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.attempt import transitions
-from cloud_builder.planning.attempt.transitions import HANDED_BACK, RetryPolicy
+from cloud_builder.planning.attempt.transitions import RUNNER_STOPPED, RetryPolicy
 from cloud_builder.planning.inputs.inputs import Readiness, input_key, inputs_of, readiness
 from support.factories import job, report
 
@@ -43,7 +43,7 @@ def test_the_delay_stops_growing():
 
 
 def test_a_job_handed_back_goes_again_at_once_and_counts_no_error():
-    after = transitions.finish(held(), report(held(), Outcome.ERROR, code=HANDED_BACK), POLICY, 50.0)
+    after = transitions.finish(held(), report(held(), Outcome.ERROR, code=RUNNER_STOPPED), POLICY, 50.0)
     assert (after.state, after.errors, after.not_before) == (JobState.QUEUED, 0, 50.0)
 
 

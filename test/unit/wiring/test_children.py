@@ -52,7 +52,7 @@ def test_a_child_that_was_started_again_is_believed_after_a_while(
 ) -> None:
     one = child(tmp_path)
     one.process, one.deaths, one.born = spawn(["sleep", "60"]), deaths, 100.0
-    assert one.is_well(100.0 + age) is well
+    assert one.is_healthy(100.0 + age) is well
     one.process.kill()
     one.process.wait()
 
@@ -78,10 +78,12 @@ def test_groups_stop_one_after_another(tmp_path: Path) -> None:
 
 def test_what_a_killed_supervisor_has_left_is_no_running_mesh(tmp_path: Path) -> None:
     me = rundir.process("supervisor", os.getpid())
-    rundir.write_up(tmp_path, rundir.Up(me, (me,), "embedded", "starting"))
-    assert rundir.up_of(tmp_path) == rundir.written_up(tmp_path) == rundir.Up(me, (me,), "embedded", "starting")
+    rundir.write_up(tmp_path, rundir.RunningMesh(me, (me,), "embedded", "starting"))
+    assert (
+        rundir.up_of(tmp_path) == rundir.last_written(tmp_path) == rundir.RunningMesh(me, (me,), "embedded", "starting")
+    )
     other = rundir.Process("supervisor", me.pid, me.started - 1)
-    rundir.write_up(tmp_path, rundir.Up(other))
+    rundir.write_up(tmp_path, rundir.RunningMesh(other))
     assert rundir.up_of(tmp_path) is None
     rundir.up_file(tmp_path).write_text("{")
-    assert rundir.written_up(tmp_path) is None
+    assert rundir.last_written(tmp_path) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError
 
-from cloud_builder.adapters.kafka.share_group import refuse
+from cloud_builder.adapters.kafka.share_group import rejection_for
 from cloud_builder.errors import Rejected
 from cloud_builder.mesh.codec import encode
 from cloud_builder.model.dispatch import Dispatch
@@ -16,7 +16,7 @@ from cloud_builder.model.events import JobOffered
 from cloud_builder.model.settings import BrokerSettings, Settings
 from cloud_builder.ports.broker import Partition, Record
 from cloud_builder.wiring import assemble
-from cloud_builder.wiring.broker import offers, read_offer, refuse_what_cannot_share
+from cloud_builder.wiring.broker import offers, read_offer, require_share_groups
 
 EMBEDDED = BrokerSettings(embedded=True)
 SHARED = Dispatch.SHARED_QUEUE
@@ -28,13 +28,13 @@ def settings(**more) -> Settings:
 
 def test_directed_dispatch_needs_no_queue():
     assert offers(settings(), "x86_64") is None
-    refuse_what_cannot_share(Dispatch.DIRECTED, EMBEDDED)
+    require_share_groups(Dispatch.DIRECTED, EMBEDDED)
 
 
 @pytest.mark.parametrize("broker", [None, EMBEDDED])
 def test_the_embedded_broker_is_refused_before_anything_is_started(broker):
     with pytest.raises(Rejected, match="no share groups") as refused:
-        refuse_what_cannot_share(SHARED, broker)
+        require_share_groups(SHARED, broker)
     assert "4.2" in refused.value.hint and "directed" in refused.value.hint
 
 
@@ -55,12 +55,12 @@ def test_no_daemon_starts_with_shared_queues_on_the_embedded_broker(daemon, tmp_
 )
 def test_what_no_waiting_can_mend_is_a_rejection(code, said, hint):
     with pytest.raises(Rejected, match=said) as refused:
-        refuse(BrokerSettings(bootstrap="k:9092"), KafkaError(code))
+        rejection_for(BrokerSettings(bootstrap="k:9092"), KafkaError(code))
     assert hint in refused.value.hint
 
 
 def test_what_passes_is_waited_for():
-    refuse(BrokerSettings(), KafkaError(KafkaError._TRANSPORT))
+    rejection_for(BrokerSettings(), KafkaError(KafkaError._TRANSPORT))
 
 
 def record(topic: str, value: bytes | None, headers=()) -> Record:

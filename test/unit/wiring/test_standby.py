@@ -16,8 +16,8 @@ from cloud_builder.mesh.codec import encode
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.settings import SchedulerSettings, Settings
 from cloud_builder.model.topics import RUNNERS, STATE
-from cloud_builder.ports.health import Unwatched
-from cloud_builder.wiring.standby import Turn
+from cloud_builder.ports.health import NullReporter
+from cloud_builder.wiring.standby import StandbySession
 
 
 class Taken(MemoryBroker):
@@ -25,10 +25,10 @@ class Taken(MemoryBroker):
 
     taken = 0
 
-    def take(self, name):
+    def acquire(self, name):
         self.taken += 1
 
-    def say(self, records):
+    def send_now(self, records):
         raise Fenced("another writes now")
 
 
@@ -39,7 +39,7 @@ def test_who_was_overtaken_before_it_began_follows_and_does_not_take_the_others_
 
     def take_a_turn(assemble):
         with ExitStack() as stack:
-            turn = Turn(settings, tmp_path / "state.sqlite", stack, Unwatched(), stop, broker=broker)
+            turn = StandbySession(settings, tmp_path / "state.sqlite", stack, NullReporter(), stop, broker=broker)
             turn.connect()
             turn.run(assemble, eager=True)
 
@@ -55,7 +55,7 @@ def test_who_was_overtaken_before_it_began_follows_and_does_not_take_the_others_
     assert fenced.value.is_certain
     assert broker.taken == 1
     with closing(SqliteState(tmp_path / "state.sqlite")) as state:
-        assert leadership.reign_of(state) is None
+        assert leadership.epoch_of(state) is None
 
     stop.set()
     take_a_turn(overtaken)

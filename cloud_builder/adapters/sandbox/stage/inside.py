@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from .mounts import build_root
 from .seccomp import refuse_system_calls
-from .spec import Said, Spec
+from .spec import Spec, StageMessage
 from .syscalls import (
     NEWNS,
     bound_capabilities,
@@ -42,15 +42,15 @@ _CANNOT_RUN, _NOT_FOUND = 126, 127
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
-def say(control: int, said: Said) -> None:
+def send(control: int, said: StageMessage) -> None:
     os.write(control, json.dumps(said).encode() + b"\n")
 
 
-def be_init(spec: Spec, control: int, leash: int) -> NoReturn:
+def run_init(spec: Spec, control: int, parent_pipe: int) -> NoReturn:
     """Never returns. `leash`: readable when the launcher is gone."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # pid 1 gets no signal that it has no handler for
-        _die_with(leash)
+        _die_with(parent_pipe)
         unshare(NEWNS)
         set_hostname(spec["hostname"])
         if not spec["network"]:
@@ -66,7 +66,7 @@ def be_init(spec: Spec, control: int, leash: int) -> NoReturn:
             _become(spec, control)
         _reap(program, control)
     except OSError as cause:
-        say(control, {"error": _told(cause), "errno": cause.errno or 0})
+        send(control, {"error": _told(cause), "errno": cause.errno or 0})
     os._exit(0)
 
 
@@ -78,7 +78,7 @@ def _reap(program: int, control: int) -> None:
         if pid == program:
             rss = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
             left = sum(name.isdigit() for name in os.listdir("/proc")) - 1
-            say(control, {"status": os.waitstatus_to_exitcode(status), "rss": rss, "left": left})
+            send(control, {"status": os.waitstatus_to_exitcode(status), "rss": rss, "left": left})
             return
 
 
@@ -95,7 +95,7 @@ def _become(spec: Spec, control: int) -> NoReturn:
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU):
             signal.signal(number, signal.SIG_DFL)
     except OSError as cause:
-        say(control, {"error": _told(cause), "errno": cause.errno or 0})
+        send(control, {"error": _told(cause), "errno": cause.errno or 0})
         os._exit(_CANNOT_RUN)
     try:
         os.chdir(spec["directory"])
@@ -147,9 +147,9 @@ def _take_terminal(terminal: bool) -> None:
         os.tcsetpgrp(0, os.getpid())
 
 
-def _die_with(leash: int) -> None:
+def _die_with(parent_pipe: int) -> None:
     die_with_parent()
-    if select.select([leash], [], [], 0)[0]:
+    if select.select([parent_pipe], [], [], 0)[0]:
         os._exit(1)
 
 

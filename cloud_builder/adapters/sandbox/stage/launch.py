@@ -13,7 +13,7 @@ import select
 import signal
 from typing import NoReturn
 
-from .inside import be_init, say
+from .inside import run_init, send
 from .measure import disk_used, shared_used
 from .spec import DISK, KILL, MAPPED, SHARED, Spec
 from .syscalls import NEWIPC, NEWNET, NEWPID, NEWUSER, NEWUTS, die_with_parent, unshare
@@ -35,7 +35,7 @@ def main(control: int) -> NoReturn:
         if _own_ids(spec, control):
             _run(spec, control)
     except OSError as cause:
-        say(control, {"error": f"{cause.filename or 'system call'}: {cause.strerror}", "errno": cause.errno or 0})
+        send(control, {"error": f"{cause.filename or 'system call'}: {cause.strerror}", "errno": cause.errno or 0})
     _clean_up(spec["side"])
 
 
@@ -62,7 +62,7 @@ def read_spec(control: int) -> tuple[Spec, bool]:
 def _own_ids(spec: Spec, control: int) -> bool:
     """A user namespace in which the runner has mapped the ids, and we are root. False: it does not want to go on."""
     unshare(NEWUSER)
-    say(control, {"unshared": True})
+    send(control, {"unshared": True})
     if _order(control) != MAPPED:
         return False
     os.setresgid(0, 0, 0)
@@ -86,10 +86,10 @@ def _run(spec: Spec, control: int) -> None:
     init = os.fork()
     if init == 0:
         os.close(held)
-        be_init(spec, control, leash)
+        run_init(spec, control, leash)
     for descriptor in (0, 1, 2, leash):
         os.close(descriptor)
-    say(control, {"init": init})
+    send(control, {"init": init})
     _obey(spec, control, init)
 
 
@@ -113,9 +113,9 @@ def _obey(spec: Spec, control: int, init: int) -> None:
             os.waitpid(init, 0)
             return
         if order == DISK:
-            say(control, {"disk": disk_used([spec["upper"], f"{spec['side']}/tmp"], hurry)})
+            send(control, {"disk": disk_used([spec["upper"], f"{spec['side']}/tmp"], hurry)})
         if order == SHARED:
-            say(control, {"shared": shared_used(init, hurry)})
+            send(control, {"shared": shared_used(init, hurry)})
 
 
 def _order(control: int) -> bytes:

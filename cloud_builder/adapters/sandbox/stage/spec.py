@@ -41,7 +41,7 @@ class Spec(TypedDict):
     cpus: list[int]
 
 
-class Said(TypedDict, total=False):
+class StageMessage(TypedDict, total=False):
     """`unshared`: write the id maps now. `init`: the pid of the confined pid 1. `status`: how the program ended (exit
     code, or minus the signal), with `rss` of its largest process in bytes, and how many processes it `left`. `disk`,
     `shared`: bytes used. `error`: the step that the kernel refused, with its `errno`."""
