@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
 from cloud_builder.wiring.readiness import ReadinessCheck
+from support.waiting import until
 
 
 @pytest.fixture
@@ -24,29 +24,22 @@ def check(tmp_path):
         one.end()
 
 
-def wait_for(condition, seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.01)
-
-
 def test_what_is_missing_is_the_last_line_that_was_printed(check):
     found = check("echo one; echo two; exec sleep 60")
     assert found.missing()
-    wait_for(lambda: found.missing() == "two")
+    until(lambda: found.missing() == "two", "the last line")
 
 
 def test_nothing_is_missing_when_the_program_ends_well(check):
     found = check("echo one")
-    wait_for(lambda: found.missing() == "")
+    until(lambda: found.missing() == "", "nothing to be missing")
     assert found.missing() == ""
 
 
 def test_a_program_that_fails_is_started_again(check, tmp_path):
     marks = tmp_path / "starts"
     found = check(f"echo start >> {marks}; echo one; test $(wc -l < {marks}) -ge 3")
-    wait_for(lambda: found.missing() == "")
+    until(lambda: found.missing() == "", "nothing to be missing")
     assert marks.read_text().splitlines() == ["start"] * 3
 
 
@@ -54,7 +47,7 @@ def test_a_check_that_was_ended_begins_anew(check, tmp_path):
     marks = tmp_path / "starts"
     found = check(f"echo start >> {marks}; exec sleep 60")
     found.missing()
-    wait_for(marks.exists)
+    until(marks.exists, "the first run")
     found.end()
     found.missing()
-    wait_for(lambda: len(marks.read_text().splitlines()) == 2)
+    until(lambda: len(marks.read_text().splitlines()) == 2, "the second run")
