@@ -69,7 +69,7 @@ class KafkaBroker:
         """Where the embedded broker has a wake directory, a reader sleeps while nothing is sent."""
         if positions and self._wakes:
             try:
-                wake = WakeSocket(Path(self._settings.wake_directory), {place.topic for place in positions})
+                wake = WakeSocket(Path(self._settings.wake_directory), {partition.topic for partition in positions})
             except OSError as error:
                 _LOG.debug("no wake socket, the reader stays awake", exc_info=error)
             else:

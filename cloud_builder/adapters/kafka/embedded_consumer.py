@@ -1,15 +1,15 @@
 """Reading from the embedded broker: asleep while nothing is sent, awake within a millisecond when something is.
 
-The embedded broker answers a fetch when its time is over, and not when something has come. Short fetches, one after
-the other, find a record soon, but cost 2–4 % of a core for each reader. So a reader pauses its partitions, which stops
-the fetches, and waits at its wake socket:
+The embedded broker answers a fetch when the fetch's time is over, and not when a record arrives. Short fetches, one
+after the other, find a record soon, but cost 2–4 % of a core for each reader. So a reader pauses its partitions, which
+stops the fetches, and waits at its wake socket:
 
     awake ──the end of each partition was seen──► asleep ──datagram, or the check is due──► awake
 
-Who sends to the broker by our `EmbeddedProducer` sends the datagram. Other programs do not know of it: what they send
-is found by the next check. Readers of topics that clients write check more often.
+`EmbeddedProducer` sends the datagrams. Other programs do not know of them: what they send is found by the next check.
+Readers of topics that clients write check more often.
 
-Each change to awake is one fetch: some 0.5 ms of processor time, here and in the broker together.
+Each change to awake is one fetch. It costs 0.6 ms of processor time here, and 0.2 ms in the broker.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from .consumer import KafkaConsumer
 from .wake_socket import WakeSocket
 
 CHECK_INTERVAL = 1.0
-"""Seconds between two looks at topics that only daemons write."""
+"""Seconds between two checks of topics that only daemons write."""
 CLIENT_CHECK_INTERVAL = 0.25
 _STAY_AWAKE = 0.02
-"""Seconds after a datagram: what was handed over and not confirmed yet arrives meanwhile."""
-_START_INTERVAL = 0.05
+"""Seconds after a datagram. A record that was posted and not confirmed yet arrives meanwhile."""
+_START_INTERVAL = 0.015
+"""Seconds until a fetch that has not ended any partition is started once more: an answer takes 4 ms."""
 _START_TIMEOUT = 1.0
 _CLIENT_TOPICS = frozenset(topic.name for topic in TOPICS if topic.writer is Role.CLIENT)
 
@@ -43,9 +44,9 @@ class EmbeddedConsumer(KafkaConsumer):
     def __init__(self, connection: Connection, positions: Mapping[Partition, int], wake: WakeSocket) -> None:
         super().__init__(connection, positions)
         self._wake = wake
-        is_for_clients = any(place.topic in _CLIENT_TOPICS for place in positions)
+        is_for_clients = any(partition.topic in _CLIENT_TOPICS for partition in positions)
         self.check_interval = CLIENT_CHECK_INTERVAL if is_for_clients else CHECK_INTERVAL
-        self._all = [TopicPartition(place.topic, place.number) for place in positions]
+        self._all = [TopicPartition(partition.topic, partition.number) for partition in positions]
         self._ended: set[Partition] = set()
         """Partitions whose end was seen since the last change to awake."""
         self.is_asleep = False
