@@ -279,7 +279,7 @@ class RequestFlow:
     def _postpone(self, wish: PendingRequest, work: UnitOfWork) -> None:
         pause = min(_LONGEST_PAUSE, 2.0**wish.tries)
         RequestStore(work.documents).put_pending(
-            wish.model_copy(update={"next_at": work.now + pause, "tries": wish.tries + 1})
+            wish.model_copy(update={"retry_at": work.now + pause, "tries": wish.tries + 1})
         )
         self._next_wish = work.now + pause
 
@@ -301,6 +301,6 @@ def _clamp_retry_time(wish: PendingRequest, work: UnitOfWork) -> PendingRequest:
     """A wish is never put off for so long: the clock was ahead when it was written down."""
     if wish.retry_at <= work.now + _LONGEST_PAUSE:
         return wish
-    right = wish.model_copy(update={"next_at": work.now, "since": work.now})
+    right = wish.model_copy(update={"retry_at": work.now, "received_at": work.now})
     RequestStore(work.documents).put_pending(right)
     return right
