@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 
-.PHONY: bench big boot help setup setup-run demo test test-fast test-unit test-e2e chaos fuzz lint format types contracts schemas check-schemas docs lock clean
+.PHONY: bench big boot help setup setup-run demo test test-fast test-unit test-e2e chaos fuzz lint format types contracts schemas check-schemas docs words lock clean
 
 help:  ## Show this list
 	@echo 'Cloud Builder: builds Debian packages from git and publishes them in apt repositories'
@@ -75,6 +75,9 @@ check-schemas: setup  ## Fail if the output of `make schemas` is stale
 
 bench: setup  ## Run the benchmarks with their baselines (12 minutes); ONLY=dispatch: one part, SCALE=0.1: quick
 	@PYTHONPATH=test $(BIN)/python -m bench $(ONLY) $(if $(SCALE),--scale $(SCALE))
+
+words:  ## Report words that are out of use (.ci/words.toml has the list, and what to say instead)
+	@.ci/words $(PATHS)
 
 docs: setup  ## Build the documentation into build/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
