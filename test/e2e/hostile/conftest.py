@@ -84,7 +84,7 @@ class Hostile:
 def hostile(own_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     home = tmp_path_factory.mktemp("hostile", numbered=False)
     (home / "repository").mkdir()
-    workshop = PackageWorkspace(home, own_cache / "package")
+    workshop = PackageWorkspace(home, own_cache)
     workshop.take_examples()
     for other in workshop.unit("").iterdir():
         if other.name != "libgreet":

@@ -17,7 +17,7 @@ def new_workshop(own_cache: Path, tmp_path_factory: pytest.TempPathFactory):
     def make(name: str) -> PackageWorkspace:
         home = tmp_path_factory.mktemp(name, numbered=False)
         (home / "repository").mkdir()
-        return PackageWorkspace(home, own_cache / "package")
+        return PackageWorkspace(home, own_cache)
 
     return make
 

@@ -187,7 +187,7 @@ shop.builder.build_directory(shop.unit("broken"), TARGET, log=write, cancel=Even
 
 def test_what_a_killed_runner_leaves_is_swept_by_the_next(workshop, unit, libgreet, own_cache) -> None:
     rules(unit, "echo now; exec sleep 4321")
-    command = python(CHILD, str(workshop.home), str(own_cache / "package"))
+    command = python(CHILD, str(workshop.home), str(own_cache))
     with subprocess.Popen(command, stdout=subprocess.PIPE) as runner:
         assert any(line.startswith(b"now") for line in runner.stdout)
         assert workshop.left_behind()

@@ -65,7 +65,7 @@ def open_shell(workshop, unit, libgreet, own_cache):
     opened = []
 
     def start(how: str) -> Terminal:
-        opened.append(Terminal(*python(CHILD, str(workshop.home), str(own_cache / "package"), how)))
+        opened.append(Terminal(*python(CHILD, str(workshop.home), str(own_cache), how)))
         return opened[0]
 
     yield start
