@@ -47,7 +47,7 @@ def test_a_check_that_was_ended_begins_anew(check, tmp_path):
     marks = tmp_path / "starts"
     found = check(f"echo start >> {marks}; exec sleep 60")
     found.missing()
-    until(marks.exists, "the first run")
+    until(lambda: marks.exists() and marks.read_text(), "the first run")
     found.end()
     found.missing()
     until(lambda: len(marks.read_text().splitlines()) == 2, "the second run")
