@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from cloud_builder.ports.broker import Broker
     from cloud_builder.wiring.settings import Loaded
 
-ANSWER_WITHIN = 10.0
+ANSWER_WITHIN = 30.0
+"""Seconds for an answer of cb-info: usually milliseconds, on a busy machine ten seconds and more."""
 
 
 class Session:

@@ -28,6 +28,8 @@ from .producer import KafkaProducer
 from .wake_socket import WakeSender, WakeSocket
 
 _TIMEOUT = 3.0
+_BUSY_TIMEOUT = 12.0
+"""Seconds for the first answer of a broker that has refused nothing: on a busy machine it takes longer than usual."""
 _LOG = logging.getLogger("cb.kafka")
 
 
@@ -42,7 +44,7 @@ class KafkaBroker:
     def incarnation(self) -> str:
         """The embedded broker is named by its settings, a cluster by its id, which it keeps for life."""
         with self._asking() as admin:
-            cluster = admin.list_topics(timeout=_TIMEOUT).cluster_id
+            cluster = self._cluster_id(admin)
         return self._settings.incarnation or str(cluster or self._settings.bootstrap)
 
     def ensure_topics(self, topics: Iterable[Topic]) -> None:
@@ -85,6 +87,16 @@ class KafkaBroker:
             else:
                 return EmbeddedProducer(self._connection, wake)
         return self._offering(KafkaProducer(self._connection))
+
+    def _cluster_id(self, admin: AdminClient) -> str | None:
+        """A broker that is not there shows an error within the usual time, and is not waited for any longer."""
+        try:
+            return admin.list_topics(timeout=_TIMEOUT).cluster_id
+        except KafkaException:
+            admin.poll(0)
+            if self._connection.last_error:
+                raise
+            return admin.list_topics(timeout=_BUSY_TIMEOUT).cluster_id
 
     @property
     def _wakes(self) -> bool:
