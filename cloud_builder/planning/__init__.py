@@ -1,12 +1,27 @@
-"""The decisions: pure functions from what is known to what should happen.
+"""Decisions: pure functions that compute what should happen from the facts that they are given.
 
-Time, ids and randomness come in as arguments; nothing is read, written or sent here. The scheduler daemon, the
-command line and simulations all run this same code.
+Time, ids and randomness are arguments. Must not read, write or send anything. The scheduler daemon, the command line
+and simulations run the same code.
 
-    records ── what is remembered of a request, a job, a runner
-    graph   ── snapshots of all sources → who needs whom     relations ── what a package needs and offers
-    expand  ── request + graph → jobs in order               cycle     ── members → rounds and build profiles
-    ready   ── finished jobs → dependencies, input key       match     ── queue + runners → assignments
-    advance ── job + report → job                            verdict   ── jobs → outcome of the request
-    why     ── what is known → the cause, in words           draw      ── who needs whom, as a tree or a picture
+    source snapshots ─► graph ─► request ─► inputs ─► schedule ─► attempt ─► publish
+                                    └────► preview
+
+    graph       units of all sources → which unit needs which; dependency cycles
+    request     accepted request + graph → jobs; jobs → outcome of the request
+    inputs      finished jobs → dependencies and input key of the next job
+    schedule    queued jobs + runners → assignments
+    attempt     job + report of a runner → job; health of runners
+    publish     finished builds → contents and indices of a repository
+    preview     jobs → which of them would be built, and why (`cb-ctl plan`)
+
+    why         facts about a job or request → its cause, in words (`cb-ctl why`)
+    doctor      facts about a machine → what is wrong, and how to fix it (`cb-ctl doctor`)
+    draw        dependencies → a tree or a picture
+
+    records     requests, jobs and runners as frozen values
+    relations   relation fields of packages (Build-Depends, Provides)
+
+A package imports only from lower rows (checked by import-linter, see pyproject.toml):
+
+    why, preview, request, publish, doctor, draw  >  schedule, inputs  >  attempt, graph  >  records, relations
 """

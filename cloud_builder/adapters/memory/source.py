@@ -11,7 +11,7 @@ from threading import Event
 
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.ids import Revision, SourceName, TreeId
-from cloud_builder.planning.nearest import did_you_mean
+from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.ports.source import Entry
 
 Files = dict[str, bytes]

@@ -16,9 +16,9 @@ from cloud_builder.model.capacity import NOTHING, Capacity
 from cloud_builder.model.ids import Digest, UnitPath
 from cloud_builder.model.manifest import Manifest, Manifest10, ManifestError, directory_of, parse, unit_path
 from cloud_builder.model.manifest_yaml import read as read_yaml
+from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Problem, Unit
-from cloud_builder.planning.nearest import did_you_mean
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, MetadataReader, RepositoryStates
 
 from .tree import Tree

@@ -19,9 +19,9 @@ from cloud_builder.model.events import (
     SourceTroubled,
 )
 from cloud_builder.model.ids import RequestId, SourceName
+from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import RequestSettings, SourceSettings
-from cloud_builder.planning.nearest import did_you_mean
 from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.metadata import MetadataReader, RepositoryStates
 from cloud_builder.ports.source import SourceMirror

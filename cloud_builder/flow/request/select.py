@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import UnitPath
+from cloud_builder.model.nearest import did_you_mean, nearest
 from cloud_builder.model.unit import Problem, Unit
-from cloud_builder.planning.nearest import did_you_mean, nearest
 
 from .discover import DiscoveredUnits
 

@@ -27,9 +27,8 @@ from cloud_builder.planning.inputs.inputs import (
     inputs_of,
     readiness,
     reuse_result,
-    skipped,
 )
-from cloud_builder.planning.preview.preview import LastBuild
+from cloud_builder.planning.preview.model import LastBuild
 from cloud_builder.planning.records import BuildResult, JobRecord, PublishedPackage, RequestRecord
 from cloud_builder.planning.relations import Alternative
 from cloud_builder.planning.request import supersede
@@ -184,7 +183,9 @@ def resolve_inputs(world: SchedulerState, work: UnitOfWork, job: JobRecord) -> N
     if verdict is not Readiness.START:
         names = tuple(dict.fromkeys(other.unit for other in because))
         ended = (
-            skipped(job, names) if verdict is Readiness.SKIP else transitions.cancel(job, "what it needs was canceled")
+            transitions.skip(job, names)
+            if verdict is Readiness.SKIP
+            else transitions.cancel(job, "what it needs was canceled")
         )
         finish_job(world, work, ended)
         return

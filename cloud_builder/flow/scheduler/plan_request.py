@@ -12,7 +12,8 @@ from functools import partial
 from cloud_builder.model.events import PlanDrawn, PlannedJob, PlanTotals, RequestAccepted, RequestFinished
 from cloud_builder.model.ids import InputKey, RequestId
 from cloud_builder.model.outcome import RequestOutcome
-from cloud_builder.planning.preview.preview import LastBuild, PlanLookups, preview
+from cloud_builder.planning.preview.model import LastBuild, PlanLookups
+from cloud_builder.planning.preview.preview import preview
 from cloud_builder.planning.records import BuildResult, JobRecord
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents

@@ -1,1 +1,6 @@
-"""What a report makes of a job, and of a runner."""
+"""The effects of a runner's report on the job and on the runner.
+
+transitions   job + report → job: the state machine of attempts
+poison        jobs that lose their runners repeatedly
+quarantine    runners whose jobs repeatedly end in `error`
+"""

@@ -1,1 +1,8 @@
-"""Who needs whom."""
+"""The dependency graph over the units of all sources.
+
+graph         source snapshots → `Graph`
+incremental   `Graph` + a changed unit → `Graph`, in milliseconds
+resolve       relations of a unit → the units that are meant
+scc           strongly connected components, and the level of each
+cycle         members of a dependency cycle → rounds and build profiles
+"""

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cloud_builder.errors import Rejected
-from cloud_builder.model.ids import Digest, UnitPath
-from cloud_builder.planning.records import JobRecord
 from cloud_builder.planning.relations import Alternative, groups, offered_profiles
 
 from .graph import Graph
@@ -100,16 +98,34 @@ def cycles(
                 yield _Breaker(graph, frozenset(members), is_published).cycle(rounds)
 
 
-def unstable_members(jobs: Iterable[JobRecord]) -> list[UnitPath]:
-    """Members whose last round made something else than the one before: they would never stand still, or not yet."""
-    made: dict[tuple[object, ...], dict[int, set[Digest]]] = defaultdict(dict)
-    for job in jobs:
-        if job.round and job.is_good:
-            packages = {artifact.sha256 for artifact in job.artifacts if artifact.package is not None}
-            made[job.source, job.unit, job.target.name][job.round] = packages
-    last = {key: max(turns) for key, turns in made.items()}
-    moved = [key for key, turns in made.items() if last[key] > 1 and turns[last[key]] != turns.get(last[key] - 1)]
-    return sorted({UnitPath(str(unit)) for _, unit, _ in moved})
+def buildable_nodes(
+    graph: Graph,
+    meant: Collection[int],
+    named: Collection[int],
+    start: Iterable[int],
+    closed: Sequence[UnbreakableCycle],
+) -> set[int]:
+    """Of what a request means: what can be built, with what that needs, and what cannot; not what only that needs.
+
+    `start`: the named nodes, with their dependants if those were asked for. Raises Rejected(code="dependency-cycle")
+    when nothing that is named can be built."""
+    doomed = _reached({number for each in closed for number in each.members}, graph.dependants, meant)
+    if doomed.issuperset(named):
+        needed = graph.transitive_needs(named)
+        cause = next((each for each in closed if not needed.isdisjoint(each.members)), closed[0])
+        raise cause.why(graph, cause.deadlocks[0])
+    return graph.transitive_needs(number for number in start if number not in doomed) | doomed
+
+
+def _reached(start: Iterable[int], edges: Sequence[Collection[int]], inside: Collection[int]) -> set[int]:
+    """`start`, and what can be reached from it without leaving `inside`."""
+    found = set(start)
+    todo = list(found)
+    while todo:
+        fresh = {other for other in edges[todo.pop()] if other in inside} - found
+        found |= fresh
+        todo += fresh
+    return found
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,3 @@ def reuse_result(job: JobRecord, built: BuildResult) -> JobRecord:
         return done
     told = {"outcome": Outcome.SKIPPED, "code": UNCHANGED, "message": "its inputs are what they were"}
     return done.model_copy(update=told)
-
-
-def skipped(job: JobRecord, because: Iterable[str]) -> JobRecord:
-    """A job whose needs did not succeed."""
-    return transitions.skip(job, because).model_copy(update={"code": "dependency-failed"})

@@ -13,19 +13,18 @@ failed already, in a dependency cycle without a way in, `cannot` be built; nor c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
-from cloud_builder.model.frozen import LenientModel
-from cloud_builder.model.ids import InputKey, JobId
+from cloud_builder.model.ids import JobId
 from cloud_builder.model.inputs import Inputs, UsedArtifact
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.planning.inputs.artifacts import RequestArtifacts
 from cloud_builder.planning.inputs.inputs import Dependencies, dependencies, input_key, inputs_of, reuse_result
-from cloud_builder.planning.records import BuildResult, JobRecord, PublishedPackage, RunnerRecord
+from cloud_builder.planning.records import JobRecord
 
-from . import totals
+from .model import LastBuild, PlanLookups, PreviewedJob
+from .totals import plan_totals, planned_jobs
 
 MAX_NAMES_SHOWN = 3
 _OWN = (
@@ -37,48 +36,13 @@ _OWN = (
 )
 
 
-class LastBuild(LenientModel):
-    """The last good build of a unit for a target. `inputs` None: they were not written down."""
-
-    seconds: float = 0.0
-    inputs: Inputs | None = None
-    job_id: JobId | None = None
-
-
-@dataclass(frozen=True)
-class PlanLookups:
-    """Lookups. `offers(target, name)`: see ready.dependencies; `building`: who builds that key now."""
-
-    built: Callable[[InputKey], BuildResult | None]
-    offers: Callable[[str, str], Iterable[PublishedPackage]]
-    last: Callable[[JobRecord], LastBuild | None]
-    building: Callable[[InputKey], JobId | None]
-    runners: Sequence[RunnerRecord] = ()
-
-
-@dataclass(frozen=True)
-class PreviewedJob:
-    """A job, and what would become of it. `result`: its record, with its artifacts where they are known. `seconds`: as
-    long as it took last; None: it was never built."""
-
-    result: JobRecord
-    verdict: PlanVerdict
-    why: str
-    from_job: JobId | None = None
-    seconds: float | None = None
-
-    @property
-    def is_uncertain(self) -> bool:
-        """What it makes is not known."""
-        return self.verdict in (PlanVerdict.BUILD, PlanVerdict.MAYBE)
-
-
 def preview(jobs: Sequence[JobRecord], known: PlanLookups) -> tuple[list[PlannedJob], PlanTotals]:
     """`jobs`: each after those it needs, as expand gives them."""
     plan = _Plan(known)
     for job in jobs:
         plan.foresee(job)
-    return totals.planned_jobs(list(plan.found.values())), totals.plan_totals(list(plan.found.values()), known.runners)
+    previewed = list(plan.found.values())
+    return planned_jobs(previewed), plan_totals(previewed, known.runners)
 
 
 class _Plan:

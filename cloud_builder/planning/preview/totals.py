@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
 from cloud_builder.model.ids import JobId, UnitPath
@@ -15,8 +14,7 @@ from cloud_builder.planning.records import JobRecord, RunnerRecord
 from cloud_builder.planning.schedule.free_slots import RunnerRequirements, requirements_of
 from cloud_builder.planning.schedule.unschedulable import lacking
 
-if TYPE_CHECKING:
-    from .preview import PreviewedJob
+from .model import PreviewedJob
 
 MOST_MEMBERS = 100
 """Named of one dependency cycle."""

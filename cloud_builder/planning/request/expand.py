@@ -18,8 +18,14 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import JobId, UnitPath, job_id
 from cloud_builder.model.outcome import JobState, Kind, Outcome
-from cloud_builder.planning.graph import doomed
-from cloud_builder.planning.graph.cycle import DEFAULT_ROUNDS, Cycle, IsPublished, UnbreakableCycle, cycles
+from cloud_builder.planning.graph.cycle import (
+    DEFAULT_ROUNDS,
+    Cycle,
+    IsPublished,
+    UnbreakableCycle,
+    buildable_nodes,
+    cycles,
+)
 from cloud_builder.planning.graph.graph import Graph, Node
 from cloud_builder.planning.records import JobRecord
 
@@ -71,7 +77,7 @@ def expand(
     named = set(requested_nodes(request, graph))
     if closed := [each for each in found.values() if isinstance(each, UnbreakableCycle)]:
         start = graph.reachable(named, graph.dependants) if request.dependants else named
-        meant = doomed.buildable_nodes(graph, meant, named, start, closed)
+        meant = buildable_nodes(graph, meant, named, start, closed)
     places = list(_places(graph.topological_order(meant), found))
     ids = {place: job_id(request.request_id, number) for number, place in enumerate(places, 1)}
     jobs = [

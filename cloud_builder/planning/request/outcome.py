@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from cloud_builder.model.events import JobResult, RequestFinished, Summary
+from cloud_builder.model.ids import Digest, UnitPath
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.planning.graph.cycle import unstable_members
 from cloud_builder.planning.records import JobRecord, RequestRecord
 
 from . import supersede
@@ -69,6 +70,18 @@ def _unstable_cycles(jobs: Sequence[JobRecord]) -> str:
     rounds = max(job.round for job in jobs)
     more = f" and {len(moved) - 10} more" if len(moved) > 10 else ""
     return f"after {rounds} rounds of a dependency cycle these still change: {', '.join(moved[:10])}{more}"
+
+
+def unstable_members(jobs: Iterable[JobRecord]) -> list[UnitPath]:
+    """Members whose last round made something else than the one before: they would never stand still, or not yet."""
+    made: dict[tuple[object, ...], dict[int, set[Digest]]] = defaultdict(dict)
+    for job in jobs:
+        if job.round and job.is_good:
+            packages = {artifact.sha256 for artifact in job.artifacts if artifact.package is not None}
+            made[job.source, job.unit, job.target.name][job.round] = packages
+    last = {key: max(turns) for key, turns in made.items()}
+    moved = [key for key, turns in made.items() if last[key] > 1 and turns[last[key]] != turns.get(last[key] - 1)]
+    return sorted({UnitPath(str(unit)) for _, unit, _ in moved})
 
 
 def _first_cause(jobs: Sequence[JobRecord]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud_builder.model.capacity import Capacity
-from cloud_builder.planning.nearest import nearest
+from cloud_builder.model.nearest import nearest
 from cloud_builder.planning.records import RunnerRecord
 
 from .free_slots import RunnerRequirements

@@ -8,6 +8,7 @@ import pytest
 
 from cloud_builder.model.inputs import UsedArtifact
 from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.inputs.artifacts import RequestArtifacts
 from cloud_builder.planning.inputs.inputs import (
     Readiness,
@@ -16,7 +17,6 @@ from cloud_builder.planning.inputs.inputs import (
     inputs_of,
     readiness,
     reuse_result,
-    skipped,
 )
 from cloud_builder.planning.records import BuildResult, PublishedPackage
 from support.factories import deb, job
@@ -61,7 +61,7 @@ def test_a_known_key_makes_a_job_reused_or_unchanged_and_good(record, outcome, c
 
 
 def test_what_is_skipped_because_its_needs_failed_is_not_good():
-    after = skipped(job(is_requested=False), ["p/lib"])
+    after = transitions.skip(job(is_requested=False), ["p/lib"])
     assert (after.outcome, after.code, after.is_good) == (Outcome.SKIPPED, "dependency-failed", False)
     assert readiness([after])[0] is Readiness.SKIP
 

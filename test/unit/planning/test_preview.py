@@ -11,7 +11,8 @@ from cloud_builder.model.outcome import JobState
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.inputs.artifacts import RequestArtifacts
 from cloud_builder.planning.inputs.inputs import dependencies, input_key, inputs_of
-from cloud_builder.planning.preview.preview import LastBuild, PlanLookups, preview
+from cloud_builder.planning.preview.model import LastBuild, PlanLookups
+from cloud_builder.planning.preview.preview import preview
 from cloud_builder.planning.records import BuildResult, JobRecord, RunnerRecord
 from support import factories
 from support.factories import runner

@@ -17,7 +17,8 @@ from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.inputs.artifacts import RequestArtifacts
 from cloud_builder.planning.inputs.inputs import dependencies, input_key, inputs_of, reuse_result
-from cloud_builder.planning.preview.preview import LastBuild, PlanLookups, preview
+from cloud_builder.planning.preview.model import LastBuild, PlanLookups
+from cloud_builder.planning.preview.preview import preview
 from cloud_builder.planning.records import BuildResult, JobRecord
 from cloud_builder.planning.request.expand import expand
 from support import factories

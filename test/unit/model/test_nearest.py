@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_builder.planning.nearest import did_you_mean, nearest
+from cloud_builder.model.nearest import did_you_mean, nearest
 
 UNITS = ["packages/hello", "packages/libgreet", "images/standard"]
 
