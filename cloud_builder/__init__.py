@@ -4,7 +4,7 @@ rpm packages, KIWI images and labs are planned.
 
 Layers, lowest first; a module imports only from layers below its own:
 
-    errors < model < ports | planning < adapters | builder | mesh | flow < wiring < cli
+    errors < files | model < ports | planning < adapters | builder | mesh | flow < wiring < cli
 """
 
 __version__ = "0.1.0"

@@ -15,6 +15,8 @@ from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
+from cloud_builder.errors import CloudBuilderError
+
 T = TypeVar("T")
 
 LINE_LIMIT = 2000
@@ -28,6 +30,17 @@ _CONTROL = re.compile(
 
 class Canceled(Exception):
     """Somebody set `cancel`, and what ran has ended."""
+
+
+@contextmanager
+def raise_canceled(cancel: Event) -> Iterator[None]:
+    """Raises Canceled instead of any error of the block once `cancel` is set: the error is a consequence of it."""
+    try:
+        yield
+    except CloudBuilderError as cause:
+        if cancel.is_set():
+            raise Canceled from cause
+        raise
 
 
 def unless_canceled(things: Iterable[T], cancel: Event) -> Iterator[T]:

@@ -16,19 +16,20 @@ import json
 import os
 import uuid
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
 from cloud_builder.errors import CloudBuilderError, Permanent
+from cloud_builder.files import directories
+from cloud_builder.files.locks import exclusive_lock
 from cloud_builder.model.ids import Digest
 from cloud_builder.ports.buildroot import Buildroot, RootMaker
 from cloud_builder.ports.sandbox import Sandbox
 from cloud_builder.ports.store import ObjectStore
 
-from . import locked_dirs
-from .build_log import Canceled
+from .build_log import raise_canceled
 
 MAX_ROOTS = 4
 """So many roots stay, the most recently used; half a gigabyte each."""
@@ -52,7 +53,7 @@ class BuildrootCache:
         Permanent(code="root") when the description is wrong, Retryable when something around us is unwell, Canceled."""
         key = root_key(self._maker.recipe, description.read_bytes(), profile, repositories)
         while (ready := self._held(key)) is None:
-            with locked_dirs.exclusive_lock(self._path / f".lock-{key}", cancel):
+            with raise_canceled(cancel), exclusive_lock(self._path / f".lock-{key}", cancel):
                 if not (self._path / key).exists() and not self._fetch(key, log, cancel):
                     self._make(key, description, profile, log, cancel)
             self._evict(besides=key)
@@ -66,13 +67,13 @@ class BuildrootCache:
     def sweep(self) -> None:
         """Removes what a killed process left half made."""
         self._sandbox.sweep()
-        for directory in locked_dirs.abandoned_directories(self._path, ".new-*"):
+        for directory in directories.abandoned_directories(self._path, ".new-*"):
             self._sandbox.remove(directory)
 
     def _held(self, key: str) -> Buildroot | None:
         """The root if it is there, kept from eviction as long as the value lives."""
         with ExitStack() as hold:
-            if not hold.enter_context(locked_dirs.share_directory(self._path / key)):
+            if not hold.enter_context(directories.share_directory(self._path / key)):
                 return None
             os.utime(self._path / key)
             root = Buildroot(key, self._path / key / "root")
@@ -86,7 +87,7 @@ class BuildrootCache:
             return False
         _say(log, f"build root {key[:12]} is unpacked from the store")
         try:
-            with _cancelable(cancel):
+            with raise_canceled(cancel):
                 self._unpack(key, digest, cancel)
         except Permanent as cause:
             _say(log, f"build root {key[:12]} in the store cannot be used and is made again: {cause.message}")
@@ -106,7 +107,7 @@ class BuildrootCache:
         _say(log, f"build root {key[:12]} is made for {profile}: once, and then kept")
         with ExitStack() as making:
             fresh = self._fresh(key, making)
-            with _cancelable(cancel):
+            with raise_canceled(cancel):
                 self._maker.prepare(description, profile, fresh / "root", log=log, cancel=cancel)
             self._share(key, fresh, log, cancel)
             fresh.rename(self._path / key)
@@ -127,7 +128,7 @@ class BuildrootCache:
         """An owned directory that is gone at the end, unless it got its final name."""
         fresh = self._path / f".new-{key}-{uuid.uuid4().hex[:8]}"
         making.callback(self._sandbox.remove, fresh)
-        return making.enter_context(locked_dirs.own_directory(fresh))
+        return making.enter_context(directories.own_directory(fresh))
 
     def _unpacked(self) -> list[Path]:
         return [path for path in self._path.iterdir() if not path.name.startswith(".")]
@@ -136,22 +137,11 @@ class BuildrootCache:
         """Moves the least recently used ones out of the way, if nobody holds them, and deletes them."""
         newest = sorted(self._unpacked(), key=_last_use, reverse=True)
         for old in newest[self._keep :]:
-            for directory in locked_dirs.abandoned_directories(self._path, old.name):
+            for directory in directories.abandoned_directories(self._path, old.name):
                 if old.name != besides:
                     gone = self._path / f".new-gone-{uuid.uuid4().hex[:8]}"
                     directory.rename(gone)
                     self._sandbox.remove(gone)
-
-
-@contextmanager
-def _cancelable(cancel: Event) -> Iterator[None]:
-    """What is raised once somebody asked for the end is a consequence of that."""
-    try:
-        yield
-    except CloudBuilderError as cause:
-        if cancel.is_set():
-            raise Canceled from cause
-        raise
 
 
 def root_key(recipe: str, description: bytes, profile: str, repositories: str) -> str:

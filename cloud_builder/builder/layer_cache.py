@@ -22,6 +22,8 @@ from pathlib import Path
 from threading import Event
 
 from cloud_builder.errors import Permanent
+from cloud_builder.files import directories
+from cloud_builder.files.locks import exclusive_lock
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.limits import Limits
 from cloud_builder.ports.buildroot import Buildroot
@@ -29,8 +31,7 @@ from cloud_builder.ports.recipe import Action, PackageSource, Recipe
 from cloud_builder.ports.sandbox import Confinement, EndReason, RunResult, Sandbox
 from cloud_builder.ports.store import ObjectStore
 
-from . import locked_dirs
-from .build_log import BuildLog, Canceled
+from .build_log import BuildLog, Canceled, raise_canceled
 from .outcome import install_ended
 
 MAX_LAYERS = 24
@@ -85,21 +86,21 @@ class LayerCache:
         key = layer_key(self._recipe.version, needs.root.key, needs.arch, needs.source, offered)
         path = self._path / key
         while True:
-            with locked_dirs.share_directory(path) as there:
+            with directories.share_directory(path) as there:
                 if there and _below(path) == (below.id if below else ""):
                     os.utime(path)
                     needs.progress.note(f"layer {key[:12]} is ready")
                     uppers = (*(below.uppers if below else ()), path / "upper")
                     yield Layer(uppers, path / "packages", _word(path / "id"))
                     return
-            with locked_dirs.exclusive_lock(self._path / ".lock", needs.cancel):
+            with raise_canceled(needs.cancel), exclusive_lock(self._path / ".lock", needs.cancel):
                 if _below(path) != (below.id if below else ""):
                     self._drop(path)
                     self._make(key, needs, offered, below)
 
     def sweep(self) -> None:
         """Removes layers that were being made when their maker died."""
-        for directory in locked_dirs.abandoned_directories(self._path, ".new-*"):
+        for directory in directories.abandoned_directories(self._path, ".new-*"):
             self._sandbox.remove(directory)
 
     def _make(self, key: str, needs: LayerSpec, offered: Sequence[Artifact], below: Layer | None) -> None:
@@ -107,7 +108,7 @@ class LayerCache:
         fresh = self._path / f".new-{key}"
         self._sandbox.remove(fresh)
         try:
-            with locked_dirs.own_directory(fresh):
+            with directories.own_directory(fresh):
                 (fresh / "id").write_text(uuid.uuid4().hex)
                 (fresh / "below").write_text(below.id if below else "")
                 self._fill(needs, offered, fresh, below.uppers if below else ())
@@ -153,7 +154,7 @@ class LayerCache:
 
     def _drop(self, path: Path) -> None:
         """Deletes a layer that nobody uses."""
-        for directory in locked_dirs.abandoned_directories(path.parent, path.name):
+        for directory in directories.abandoned_directories(path.parent, path.name):
             gone = self._path / f".new-gone-{uuid.uuid4().hex[:8]}"
             directory.rename(gone)
             self._sandbox.remove(gone)

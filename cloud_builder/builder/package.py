@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 
 from cloud_builder.errors import Bug, CloudBuilderError, Permanent
+from cloud_builder.files import directories
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import AttemptFinished, JobAssigned
 from cloud_builder.model.ids import RunnerId
@@ -25,7 +26,6 @@ from cloud_builder.ports.sandbox import Sandbox
 from cloud_builder.ports.source import SourceMirror
 from cloud_builder.ports.store import ObjectStore
 
-from . import locked_dirs
 from .attempt_timeout import AttemptTimeout
 from .build_log import BuildLog, unless_canceled
 from .buildroot_cache import BuildrootCache
@@ -103,7 +103,7 @@ class PackageBuilder:
         `after_failure`: builds first, and opens it where the build failed; 0 without one when it succeeded. Raises
         what `build_directory` tells as an outcome, and Canceled."""
         task = task_for_directory(directory, target, dependencies, limits)
-        with locked_dirs.own_directory(self._working_directory(task)) as job:
+        with directories.own_directory(self._working_directory(task)) as job:
             progress = BuildLog(job / task.log_name, log, self._recipe.error_rank, task.limits.log)
             try:
                 commission = self._fetch(task, job, progress)
@@ -116,7 +116,7 @@ class PackageBuilder:
         return self._roots.keys()
 
     def sweep(self) -> None:
-        for job in locked_dirs.abandoned_directories(self._jobs):
+        for job in directories.abandoned_directories(self._jobs):
             self._sandbox.remove(job)
         self._layers.sweep()
         self._roots.sweep()
@@ -125,11 +125,11 @@ class PackageBuilder:
 
     def _carry_out(self, task: BuildTask, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
         started = time.time()
-        for left in locked_dirs.abandoned_directories(self._jobs):
+        for left in directories.abandoned_directories(self._jobs):
             self._clear(left)
         job = self._working_directory(task)
         try:
-            with locked_dirs.own_directory(job), AttemptTimeout(task.limits, cancel) as deadline:
+            with directories.own_directory(job), AttemptTimeout(task.limits, cancel) as deadline:
                 progress = BuildLog(job / task.log_name, log, self._recipe.error_rank, task.limits.log)
                 return self._attempt(task, job, progress, cancel, deadline)
         except Exception as error:

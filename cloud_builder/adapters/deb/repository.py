@@ -6,10 +6,8 @@ pointer. A publish that is killed is done again from the start, and finds most o
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -18,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.errors import Permanent
+from cloud_builder.files.disk_errors import retryable_disk_errors
+from cloud_builder.files.durable import sync_directory
 from cloud_builder.model.artifact import Artifact, BinaryPackage
 from cloud_builder.model.ids import RepositoryName
 from cloud_builder.model.repository import SnapshotListing
@@ -27,7 +27,7 @@ from cloud_builder.ports.signer import Signer
 from cloud_builder.ports.store import ObjectStore
 
 from . import binary_package
-from .snapshots import BY_HASH, FILES, Snapshots, number, sync_directory, write
+from .snapshots import BY_HASH, FILES, Snapshots, number, write
 
 GRACE = 600
 """Seconds that a replaced snapshot is kept at least, for those who are reading it."""
@@ -59,7 +59,10 @@ class AptRepositories:
     def inspect(self, artifact: Artifact) -> BinaryPackage:
         stanza = self._stanzas.get(apt_index.pool_path(artifact))
         if stanza is None:
-            with self._guard("inspect"), tempfile.TemporaryDirectory(prefix=".inspect-", dir=self._made()) as directory:
+            with (
+                self._disk_errors("inspect"),
+                tempfile.TemporaryDirectory(prefix=".inspect-", dir=self._made()) as directory,
+            ):
                 file = Path(directory) / "package.deb"
                 self._store.fetch(artifact.sha256, file)
                 stanza = self._described(artifact, file)
@@ -68,7 +71,7 @@ class AptRepositories:
     def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         _check_name(listing.repository)
         _check_name(listing.suite)
-        with self._guard(f"publish {listing.repository}"):
+        with self._disk_errors(f"publish {listing.repository}"):
             place = self._place(listing.repository)
             self._add_packages(place, listing)
             index = self._index(listing)
@@ -84,7 +87,7 @@ class AptRepositories:
         return live
 
     def live(self, repository: RepositoryName) -> str:
-        with self._guard(f"read {repository}"):
+        with self._disk_errors(f"read {repository}"):
             return Snapshots(self._root / repository).live()
 
     def _made(self) -> Path:
@@ -169,20 +172,14 @@ class AptRepositories:
                 temporary.rename(path)
 
     @contextmanager
-    def _guard(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self._prepared.clear()  # the directory may have been taken away: look again
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise Retryable(
-                f"cannot {doing} in {self._root}: {error.strerror or error}",
-                code="repository-full" if full else "repository-unwritable",
-                hint=f"Free space on the file system of {self._root}; it goes on by itself."
-                if full
-                else f"Check that {self._root} is readable and writable for uid {os.getuid()}.",
-                delay=5.0,
-            ) from error
+    def _disk_errors(self, doing: str) -> Iterator[None]:
+        action = f"repositories {self._root}: cannot {doing}"
+        with retryable_disk_errors(action, self._root, code="repository-unwritable", full_code="repository-full"):
+            try:
+                yield
+            except OSError:
+                self._prepared.clear()  # The directory may have been deleted: prepare it again.
+                raise
 
 
 def _check_name(name: str) -> None:

@@ -19,6 +19,8 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
+from cloud_builder.files.durable import replace_durably, sync_directory, sync_file
+
 FILES = "files"
 BY_HASH = "by-hash/SHA256"
 
@@ -82,8 +84,7 @@ class Snapshots:
         if not (self.path / path).exists():
             temporary = self.path / BY_HASH / f".{digest}"
             write(temporary, content, date)
-            temporary.rename(self.path / path)
-            sync_directory(self.path / BY_HASH)
+            replace_durably(temporary, self.path / path)
         return path
 
     def point_at(self, snapshot: str) -> None:
@@ -150,18 +151,9 @@ def write(path: Path, content: bytes, date: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        sync_file(file)
     path.chmod(0o644)
     os.utime(path, (date, date))
-
-
-def sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -9,15 +9,14 @@ packaging come at once, a tarball only when its unit is exported, all those of a
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
 
 from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.files.locks import exclusive_lock
 
 from .command import FETCH_SECONDS, GitRepository, without_secrets
 
@@ -26,8 +25,6 @@ _FILTER = "blob:limit=1m"
 _FILTER_OFFERED = re.compile(rb"< fetch=[^\n]*\bfilter\b")
 _SSH_ADDRESS = re.compile(r"^[^/]+:")
 _BROKEN = re.compile(r"corrupt|is empty|bad object|\.lock': File exists|not a git repository: '", re.IGNORECASE)
-_LOOK = 0.05
-"""Seconds between two looks at a lock that somebody else holds."""
 _QUIETLY = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
 
 
@@ -98,15 +95,9 @@ class BareMirror:
         with self._changing():
             self.repository.query(url, *command, stdin=missing.encode(), seconds=FETCH_SECONDS)
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Holds the mirror's lock, against other threads and other processes."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_suffix(".lock").open("w") as file:
-            while not _taken(file.fileno(), wait=self._cancel is None):
-                if self._cancel is not None and self._cancel.wait(_LOOK):
-                    raise Retryable(f"{self.path}: was canceled", code="canceled")
-            yield
+    def _changing(self) -> AbstractContextManager[None]:
+        """Holds the mirror's lock against other threads and processes that change it."""
+        return exclusive_lock(self.path.with_suffix(".lock"), self._cancel)
 
     def _make(self, url: str) -> None:
         address = _address(url)
@@ -170,14 +161,6 @@ class BareMirror:
 
     def _has_commit(self, revision: str) -> bool:
         return self.is_filled() and self.repository.try_git("cat-file", "-e", f"{revision}^{{commit}}").status == 0
-
-
-def _taken(lock: int, *, wait: bool) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _address(url: str) -> str:

@@ -18,6 +18,7 @@ from threading import Event
 
 from cloud_builder.adapters.process.packages import package_of
 from cloud_builder.errors import Retryable
+from cloud_builder.files.directories import abandoned_directories
 from cloud_builder.ports.sandbox import Bind, Confinement, EndReason, RunResult
 
 from . import idmap, scratch
@@ -39,7 +40,7 @@ class NamespaceSandbox:
     """Thread-safe. `work`: where thrown-away changes lie while a run lasts; default: /var/tmp/cloud-builder-<uid>."""
 
     def __init__(self, work: Path | None = None, groups: Cgroups | None = None) -> None:
-        self._work = work or scratch.default_place()
+        self._work = work or scratch.default_work_directory()
         self._turn = count()
         self._groups = groups or Cgroups()
 
@@ -73,7 +74,7 @@ class NamespaceSandbox:
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-                NamespaceSandbox(scratch.in_memory(), self._groups)._tool(command, path.parent)  # noqa: SLF001
+                NamespaceSandbox(scratch.memory_work_directory(), self._groups)._tool(command, path.parent)  # noqa: SLF001
             except Retryable:
                 if not pause:
                     raise
@@ -93,15 +94,15 @@ class NamespaceSandbox:
         have started nothing that would have to move."""
         self._groups.base()
         scratch.prepare(self._work)
-        for place in (self._work, scratch.in_memory()):
-            for side in scratch.abandoned(place):
+        for work in (self._work, scratch.memory_work_directory()):
+            for side in abandoned_directories(work, f"{scratch.SIDE_PREFIX}*"):
                 self.remove(side)
 
     def _place(self, upper: Path | None) -> tuple[Path, str]:
         """The side directory lies on the same file system as the changes: overlayfs wants it."""
         if upper is None:
             scratch.prepare(self._work)
-            return self._work, "run-"
+            return self._work, scratch.SIDE_PREFIX
         if not upper.exists():
             upper.mkdir(parents=True)
             upper.chmod(0o755)

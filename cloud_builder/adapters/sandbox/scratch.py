@@ -1,67 +1,49 @@
-"""Directories that belong to one run and go away with it, even when the runner was killed: the next one sweeps.
+"""Side directories: scratch space of one run, deleted with it, or by the next sweep when the runner was killed.
 
-A directory in use is locked by its run (flock), and the kernel drops the lock of a dead process.
+A run locks its side directory (`files.directories`), so that a sweep recognizes those of killed runners.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from cloud_builder.errors import Retryable
+from cloud_builder.files.directories import own_directory
 
+SIDE_PREFIX = "run-"
 _PARTS = ("root", "upper", "work", "tmp")
 
 
-def default_place() -> Path:
-    """On disk, with room, and ours alone."""
+def default_work_directory() -> Path:
+    """Returns this user's work directory on disk, where there is room."""
     return Path("/var/tmp") / f"cloud-builder-{os.getuid()}"
 
 
-def in_memory() -> Path:
-    """For runs that write nothing, on a machine whose disk is full."""
+def memory_work_directory() -> Path:
+    """Returns this user's work directory in memory: for runs that write nothing on a machine whose disk is full."""
     return Path("/dev/shm") / f"cloud-builder-{os.getuid()}"
 
 
-def prepare(place: Path) -> None:
-    """Other users of the machine must not reach what builds leave there: setuid programs may be among it."""
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    about = place.lstat()
-    if about.st_uid != os.getuid() or not place.is_dir() or place.is_symlink():
-        hint = "remove it, or name another work directory"
-        raise Retryable(f"{place}: belongs to somebody else", code="sandbox", hint=hint)
-    place.chmod(0o700)
+def prepare(work: Path) -> None:
+    """Creates the work directory and closes it to other users: what builds leave there may be setuid programs."""
+    work.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = work.lstat()
+    if status.st_uid != os.getuid() or not work.is_dir() or work.is_symlink():
+        hint = "Remove it, or name another work directory in the runner's setting `work`."
+        raise Retryable(f"work directory {work} belongs to another user, or is no directory", code="sandbox", hint=hint)
+    work.chmod(0o700)
 
 
 @contextlib.contextmanager
-def side_directory(place: Path, prefix: str = "run-") -> Iterator[Path]:
-    """A fresh locked directory in `place` with the parts of a run. Whoever uses it deletes it."""
-    side = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-    lock = os.open(side, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def side_directory(parent: Path, prefix: str = SIDE_PREFIX) -> Iterator[Path]:
+    """Creates and locks a directory in `parent` with the parts that a run needs. The run deletes it."""
+    with own_directory(parent / f"{prefix}{secrets.token_hex(8)}") as side:
         for part in _PARTS:
             (side / part).mkdir()
             (side / part).chmod(0o755)
         (side / "tmp").chmod(0o1777)
         yield side
-    finally:
-        os.close(lock)
-
-
-def abandoned(place: Path, prefix: str = "run-") -> Iterator[Path]:
-    """Directories whose run is over without having deleted them."""
-    for side in place.glob(f"{prefix}*"):
-        with contextlib.suppress(FileNotFoundError):
-            lock = os.open(side, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield side
-            except BlockingIOError:
-                continue
-            finally:
-                os.close(lock)

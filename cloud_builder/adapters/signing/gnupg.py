@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
 
 from cloud_builder.adapters import process
 from cloud_builder.errors import Retryable
+from cloud_builder.files.disk_errors import retryable_disk_errors
 
 ALGORITHM = "rsa3072"
 """Understood by every apt, dnf and zypper in use."""
@@ -32,7 +33,7 @@ class GnupgSigner:
     def __init__(self, home: Path, key_name: str) -> None:
         self._home, self._key_name = home.absolute(), key_name
         self._lock = Lock()
-        with _guard(home):
+        with _disk_errors(home):
             self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._home.chmod(0o700)
         with self._session() as session:
@@ -75,7 +76,7 @@ class GnupgSigner:
     @contextmanager
     def _session(self) -> Iterator[Path]:
         """The home under a path short enough for the agent's socket; ends the agent."""
-        with self._lock, _guard(self._home), _short(self._home) as home:
+        with self._lock, _disk_errors(self._home), _short(self._home) as home:
             try:
                 yield home
             finally:
@@ -95,17 +96,8 @@ def _short(home: Path) -> Iterator[Path]:
         yield link
 
 
-@contextmanager
-def _guard(home: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Retryable(
-            f"the signing key's home {home} cannot be used: {error.strerror or error}",
-            code="signing",
-            hint=f"Make {home} a directory of uid {os.getuid()} on a file system with room.",
-            delay=10.0,
-        ) from error
+def _disk_errors(home: Path) -> AbstractContextManager[None]:
+    return retryable_disk_errors(f"the home of the signing key, {home}, cannot be used", home, code="signing", delay=10)
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -17,11 +17,13 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from cloud_builder.errors import Bug, Permanent, Retryable
+from cloud_builder.errors import Bug, Permanent
+from cloud_builder.files.disk_errors import retryable_disk_errors
+from cloud_builder.files.durable import replace_durably, sync_file
 from cloud_builder.model.ids import Digest
 
 PIECE = 1024 * 1024
@@ -36,7 +38,7 @@ class DirectoryStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._objects, self._names, self._tmp = path / "objects", path / "names", path / "tmp"
-        with self._guard("prepare"):
+        with self._disk_errors("prepare"):
             for directory in (self._objects, self._names, self._tmp):
                 directory.mkdir(parents=True, exist_ok=True)
             self._sweep()
@@ -47,18 +49,17 @@ class DirectoryStore:
             if self._is_stored(digest, size):
                 return digest, size
             source.seek(0)
-            with self._guard(f"store {path.name}"), self._written() as (file, temporary):
+            with self._disk_errors(f"store {path.name}"), self._written() as (file, temporary):
                 digest, size = _copy(source, file)
                 os.fchmod(file.fileno(), 0o444)
-                _sync(file)
+                sync_file(file)
                 final = self._file(digest)
                 final.parent.mkdir(exist_ok=True)
-                temporary.replace(final)
-                _sync_directory(final.parent)
+                replace_durably(temporary, final)
         return digest, size
 
     def has(self, digest: Digest) -> bool:
-        with self._guard(f"look for {digest}"):
+        with self._disk_errors(f"look for {digest}"):
             return _DIGEST.fullmatch(digest) is not None and self._file(digest).is_file()
 
     def size(self, digest: Digest) -> int:
@@ -81,23 +82,22 @@ class DirectoryStore:
             temporary.unlink(missing_ok=True)
 
     def verify(self, digest: Digest) -> None:
-        with self.open(digest) as file, self._guard(f"read {digest}"):
+        with self.open(digest) as file, self._disk_errors(f"read {digest}"):
             actual, _ = _read(file)
         _compare(digest, actual)
 
     def name(self, name: str, digest: Digest) -> None:
         final = self._name_file(name)
-        with self._guard(f"name {name}"), self._written() as (file, temporary):
+        with self._disk_errors(f"name {name}"), self._written() as (file, temporary):
             file.write(f"{digest}\n".encode())
             os.fchmod(file.fileno(), 0o644)
-            _sync(file)
+            sync_file(file)
             final.parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(final)
-            _sync_directory(final.parent)
+            replace_durably(temporary, final)
 
     def named(self, name: str) -> Digest | None:
         file = self._name_file(name)
-        with self._guard(f"read the name {name}"):
+        with self._disk_errors(f"read the name {name}"):
             try:
                 text = file.read_text().strip()
             except (FileNotFoundError, NotADirectoryError):
@@ -114,7 +114,7 @@ class DirectoryStore:
 
     def _is_stored(self, digest: Digest, size: int) -> bool:
         """A file of the wrong size is damaged, and storing it again mends it."""
-        with self._guard(f"look for {digest}"):
+        with self._disk_errors(f"look for {digest}"):
             try:
                 return self._file(digest).stat().st_size == size
             except FileNotFoundError:
@@ -129,7 +129,7 @@ class DirectoryStore:
                 hint="It was removed, or the store is another one than that of its builder: compare the `store` setting"
                 " of the daemons.",
             )
-        with self._guard(f"read {digest}"):
+        with self._disk_errors(f"read {digest}"):
             yield self._file(digest)
 
     @contextmanager
@@ -142,20 +142,9 @@ class DirectoryStore:
         finally:
             temporary.unlink(missing_ok=True)
 
-    @contextmanager
-    def _guard(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise Retryable(
-                f"object store {self._path} cannot {doing}: {error.strerror or error}",
-                code="store-full" if full else "store-unreachable",
-                hint=f"Free space on the file system of {self._path}; it goes on by itself."
-                if full
-                else f"Check that {self._path} is mounted, and readable and writable for uid {os.getuid()}.",
-                delay=5.0,
-            ) from error
+    def _disk_errors(self, doing: str) -> AbstractContextManager[None]:
+        action = f"object store {self._path}: cannot {doing}"
+        return retryable_disk_errors(action, self._path, code="store-unreachable", full_code="store-full")
 
     def _sweep(self) -> None:
         oldest = time.time() - LEFTOVER_AGE
@@ -207,16 +196,3 @@ def _compare(digest: Digest, actual: Digest) -> None:
             code="object-corrupt",
             hint="Check the disk of the store; delete the file and build what made it again.",
         )
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -52,13 +52,13 @@ def test_what_stays_is_said_in_the_end(tmp_path, tools):
     assert len(places) == 3
 
 
-def test_on_a_full_disk_the_side_directory_lies_in_memory(tmp_path, tools):
+def test_side_directory_is_in_memory_when_the_disk_is_full(tmp_path, tools):
     places, turns = tools
     left = tmp_path / "job"
     left.mkdir()
     turns += [fail(OSError(errno.ENOSPC, "No space left on device")), lambda path: left.rmdir()]
     NamespaceSandbox(tmp_path / "work").remove(left)
-    assert places == [tmp_path / "work", scratch.in_memory()]
+    assert places == [tmp_path / "work", scratch.memory_work_directory()]
 
 
 def test_what_else_is_wrong_is_not_hidden(tmp_path, tools):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from pathlib import Path
 from threading import Event
@@ -11,31 +10,14 @@ from types import SimpleNamespace
 import pytest
 
 from cloud_builder.adapters.memory.store import MemoryStore
-from cloud_builder.builder import locked_dirs
 from cloud_builder.builder.package import PackageBuilder
 from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.files.directories import own_directory
 from cloud_builder.flow.runner.build_threads import BuildThreads
 from cloud_builder.model.outcome import Outcome
 from support.factories import assignment
 from support.runner_harness import RunnerHarness
 from support.waiting import LIMIT
-
-
-def test_a_directory_that_a_sweep_took_away_before_it_was_locked_is_made_once_more(tmp_path, monkeypatch):
-    directory, swept = tmp_path / "job", []
-
-    def flock(lock, how):
-        if not swept:  # a sweep of another process comes first
-            swept.append(True)
-            for abandoned in locked_dirs.abandoned_directories(tmp_path):
-                abandoned.rmdir()
-        return true_flock(lock, how)
-
-    true_flock = fcntl.flock
-    monkeypatch.setattr(locked_dirs.fcntl, "flock", flock)
-    with locked_dirs.own_directory(directory):
-        assert swept and directory.is_dir()
-        assert list(locked_dirs.abandoned_directories(tmp_path)) == []
 
 
 class Clumsy:
@@ -79,7 +61,7 @@ def test_a_removal_that_fails_does_not_change_an_outcome_and_is_tried_again_with
 
 def test_the_next_build_leaves_alone_what_another_one_is_at_work_in(tmp_path):
     build = builder(tmp_path, Clumsy()).build
-    with locked_dirs.own_directory(tmp_path / "jobs" / "other.1.1"):
+    with own_directory(tmp_path / "jobs" / "other.1.1"):
         build(assignment(1), lambda piece: None, Event())
         assert [path.name for path in (tmp_path / "jobs").iterdir()] == ["other.1.1"]
 
