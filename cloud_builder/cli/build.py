@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloud_builder.errors import ExitCode
+from cloud_builder.model.text import compact_duration, size
 
 from .options import home_option, json_option
-from .output import duration, show_json, size, styled
+from .output import show_json, styled
 from .session import Session, session
 from .terminal import Log, sanitize
 
@@ -152,7 +153,7 @@ def _result(
 def _tail(here: Session, result: dict[str, Any], ended: AttemptFinished) -> None:
     if here.json:
         return
-    took = duration(ended.finished_at - ended.started_at)
+    took = compact_duration(ended.finished_at - ended.started_at)
     click.echo(f"{result['unit']} {result['target']}: {styled(result['outcome'])} after {took}")
     for word in ("message", "hint"):
         for line in str(result[word]).splitlines():

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.model.text import size
 
 from .completers import THINGS
 from .download import download
 from .options import global_options
-from .output import show_json, size
+from .output import show_json
 from .request_poller import number_of, whole_jobs
 from .session import Session, session
 

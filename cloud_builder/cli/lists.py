@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import click
 
 from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.model.text import compact_duration
 
 from .completers import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
-from .output import duration, moment, show_json, show_table
+from .output import moment, show_json, show_table
 from .request_summary import state_of
 from .session import session
 from .source import show_sources
@@ -104,7 +105,7 @@ def jobs(most: int, **filters: str | None) -> None:
 
 def _took(job: dict[str, Any]) -> str:
     started, finished = job.get("started_at"), job.get("finished_at")
-    return duration(finished - started) if started and finished else ""
+    return compact_duration(finished - started) if started and finished else ""
 
 
 @click.command()

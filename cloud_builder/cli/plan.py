@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloud_builder.errors import ExitCode, Rejected, Retryable
+from cloud_builder.model.text import compact_duration, first_few
 
 from .options import global_options
-from .output import duration, show_json, show_table
+from .output import show_json, show_table
 from .request_options import RequestSpec, build_requested, unit_options
 from .session import Session, session
 
@@ -115,7 +116,7 @@ def _took(job: PlannedJob) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return ("<1s" if seconds < 1 else duration(seconds)) if seconds else ""
+    return ("<1s" if seconds < 1 else compact_duration(seconds)) if seconds else ""
 
 
 def summary_lines(totals: PlanTotals) -> Iterator[str]:
@@ -129,8 +130,7 @@ def summary_lines(totals: PlanTotals) -> Iterator[str]:
     if totals.never_built:
         yield f"  unknown:   {totals.never_built} were never built; how long they take is in none of these"
     for cycle in totals.cycles:
-        names = ", ".join(cycle[:6]) + (f" and {len(cycle) - 6} more" if len(cycle) > 6 else "")
-        yield f"  cycle:     {names}"
+        yield f"  cycle:     {first_few(cycle, 6)}"
     for stuck in totals.stuck:
         yield f"  waits:     {stuck}"
 

@@ -8,9 +8,10 @@ import click
 
 from cloud_builder.errors import CloudBuilderError, ExitCode
 from cloud_builder.model.outcome import UNCHANGED, Outcome, is_good
+from cloud_builder.model.text import compact_duration
 
 from .download import tail_of
-from .output import duration, styled
+from .output import styled
 from .session import Session
 
 SHOWN_FAILURES = 3
@@ -41,7 +42,7 @@ def exit_code(request: dict[str, Any]) -> ExitCode:
 
 def show_summary(mesh: Session, request: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
     outcome = str(request.get("outcome"))
-    took = duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
+    took = compact_duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
     click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}{_saved(request)}")
     failed = _telling([job for job in jobs if job.get("outcome") in ("failure", "error")])[:SHOWN_FAILURES]
     for text in (request.get("message"), request.get("hint")) if not failed else ():
@@ -67,7 +68,7 @@ def _counts(jobs: list[dict[str, Any]]) -> str:
 def _saved(request: dict[str, Any]) -> str:
     """What was not built again would have taken so long."""
     saved = (request.get("summary") or {}).get("saved") or 0.0
-    return f", saved {duration(saved)}" if saved >= 1 else ""
+    return f", saved {compact_duration(saved)}" if saved >= 1 else ""
 
 
 def _telling(failed: list[dict[str, Any]]) -> list[dict[str, Any]]:

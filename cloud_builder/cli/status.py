@@ -8,14 +8,16 @@ from typing import Any
 
 import click
 
+from cloud_builder.model.text import compact_duration, first_few, first_line, size
+
 from .completers import THINGS
 from .options import global_options
-from .output import duration, moment, show_json, show_table, size, styled
+from .output import moment, show_json, show_table, styled
 from .request_poller import RequestPoller
 from .request_summary import state_of
 from .session import Session, session
 from .source import problem_line
-from .watch import first_line, job_line
+from .watch import job_line
 
 
 @click.command()
@@ -74,9 +76,9 @@ def show_requests(rows: list[dict[str, Any]], empty: str = "no requests yet") ->
             row.get("outcome") or row["state"],
             row["source"],
             _short_ref(row.get("ref") or ""),
-            _some(row.get("units") or [], row.get("unit_count") or 0),
+            first_few(row.get("units") or [], 3, total=row.get("unit_count") or 0),
             moment(row.get("accepted_at")),
-            duration(row["finished_at"] - row["accepted_at"]) if row.get("finished_at") else "",
+            compact_duration(row["finished_at"] - row["accepted_at"]) if row.get("finished_at") else "",
             first_line(row.get("message")),
         ]
         for row in rows
@@ -86,10 +88,6 @@ def show_requests(rows: list[dict[str, Any]], empty: str = "no requests yet") ->
 
 def _short_ref(ref: str) -> str:
     return ref[:12] if re.fullmatch("[0-9a-f]{40}", ref) else ref
-
-
-def _some(units: list[str], count: int) -> str:
-    return ", ".join(units[:3]) + (f" and {count - 3} more" if count > 3 else "")
 
 
 def _request(mesh: Session, name: str) -> None:
@@ -145,5 +143,5 @@ def _facts(job: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _attempt(attempt: dict[str, Any], message: str) -> str:
     outcome = attempt.get("outcome")
-    took = duration(attempt["finished_at"] - attempt["started_at"]) if attempt.get("finished_at") else "running"
+    took = compact_duration(attempt["finished_at"] - attempt["started_at"]) if attempt.get("finished_at") else "running"
     return "  ".join(word for word in (styled(outcome) if outcome else "", attempt["runner_id"], took, message) if word)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloud_builder.errors import Retryable
+from cloud_builder.model.text import compact_duration, first_line
 
-from .output import coloured, duration, fit, is_terminal, show_json, styled
+from .output import coloured, fit, is_terminal, show_json, styled
 from .request_poller import Job, RequestPoller, RequestView, whole_jobs
 from .request_summary import exit_code, show_summary, state_of
 from .session import Session
@@ -87,7 +88,7 @@ def _lines(courses: Iterator[RequestView]) -> RequestView:
 
 
 def _plain(job: Job, request: dict[str, Any]) -> str:
-    since = duration((job.get("at") or 0) - (request.get("accepted_at") or job.get("at") or 0))
+    since = compact_duration((job.get("at") or 0) - (request.get("accepted_at") or job.get("at") or 0))
     words = [f"{since:>6}", f"{state_of(job):9}", job["unit"], job["target"], job.get("runner_id") or "", remark(job)]
     return "  ".join(word for word in words if word.strip())
 
@@ -101,10 +102,6 @@ def remark(job: Job) -> str:
         waiting = ", ".join(units) or ("" if job.get("reason") else ", ".join(job.get("waiting_for") or []))
         return f"waits for {waiting}" if waiting else str(job.get("reason") or "")
     return str(job.get("reason") or job.get("last_line") or "")
-
-
-def first_line(text: str | None) -> str:
-    return next(iter(str(text or "").splitlines()), "")
 
 
 def _live(courses: Iterator[RequestView]) -> RequestView:
@@ -159,7 +156,7 @@ def _elapsed(job: Job, now: float) -> str:
     started = job.get("started_at")
     if not started:
         return ""
-    return duration((job.get("finished_at") or now) - started)
+    return compact_duration((job.get("finished_at") or now) - started)
 
 
 def job_line(job: Job) -> str:

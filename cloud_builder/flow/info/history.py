@@ -18,6 +18,7 @@ from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.ids import RequestId, SourceName, TreeId, UnitPath
 from cloud_builder.model.inputs import UsedArtifact
 from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.model.text import first_line
 from cloud_builder.planning.why import JobFacts, PastBuild, PushedChanges
 from cloud_builder.ports.state import Document, Documents
 
@@ -89,7 +90,7 @@ def _past(body: Document, at: float, state: Documents) -> Document:
         "seconds": took if body["outcome"] == Outcome.SUCCESS else 0.0,
         "at": at,
         "built_by": body.get("reused_from") or body["job_id"],
-        "message": next(iter(str(body.get("message") or "").splitlines()), ""),
+        "message": first_line(body.get("message")),
         "files": {
             _name(file): file["sha256"] for file in body.get("artifacts", []) if file["kind"] == ArtifactKind.DEB
         },

@@ -21,6 +21,7 @@ from cloud_builder.model.events import AttemptFinished
 from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.text import first_line
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 
 from .transitions import LOST_BROKER, RUNNER_STOPPED
@@ -159,4 +160,4 @@ def _is_set_aside(runner_id: RunnerId, trusts: Mapping[RunnerId, RunnerHealth]) 
 
 
 def _line(reason: str) -> str:
-    return next(iter(reason.splitlines()), "no reason given")
+    return first_line(reason) or "no reason given"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cloud_builder.errors import Rejected
+from cloud_builder.model.text import first_few
 from cloud_builder.planning.relations import Alternative, groups, offered_profiles
 
 from .graph import Graph
@@ -74,9 +75,8 @@ class UnbreakableCycle:
 
     def why(self, graph: Graph, circle: Numbers) -> Rejected:
         names = [str(graph.nodes[number].unit) for number in circle]
-        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
         return Rejected(
-            f"units build-depend on each other, and nothing of them is published: {', '.join(names[:10])}{more}",
+            f"units build-depend on each other, and nothing of them is published: {first_few(names)}",
             code=CYCLE_CODE,
             hint="mark what a first build can do without, as in Build-Depends: name <!stage1> (build profiles), or take"
             " one Build-Depends out until one of them is published once",

@@ -16,8 +16,9 @@ from typing import Any
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.ids import JobId, UnitPath, job_id
+from cloud_builder.model.ids import JobId, job_id
 from cloud_builder.model.outcome import JobState, Kind, Outcome
+from cloud_builder.model.text import first_few
 from cloud_builder.planning.graph.cycle import (
     DEFAULT_ROUNDS,
     Cycle,
@@ -196,12 +197,7 @@ def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **more: An
 
 def _nothing(request: RequestAccepted) -> Rejected:
     return Rejected(
-        f"nothing to build: none of {_some(request.units)} is in {request.source} at {request.revision[:10]}",
+        f"nothing to build: none of {first_few(request.units, 5)} is in {request.source} at {request.revision[:10]}",
         code="nothing-to-build",
         hint="cb-ctl list units shows what can be built",
     )
-
-
-def _some(units: Sequence[UnitPath]) -> str:
-    """The first few of perhaps very many."""
-    return ", ".join(units[:5]) + (f" and {len(units) - 5} more" if len(units) > 5 else "")

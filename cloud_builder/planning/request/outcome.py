@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from cloud_builder.model.events import JobResult, RequestFinished, Summary
 from cloud_builder.model.ids import Digest, UnitPath
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.text import first_few, first_line
 from cloud_builder.planning.records import JobRecord, RequestRecord
 
 from . import supersede
@@ -68,8 +69,7 @@ def _unstable_cycles(jobs: Sequence[JobRecord]) -> str:
     if not moved:
         return ""
     rounds = max(job.round for job in jobs)
-    more = f" and {len(moved) - 10} more" if len(moved) > 10 else ""
-    return f"after {rounds} rounds of a dependency cycle these still change: {', '.join(moved[:10])}{more}"
+    return f"after {rounds} rounds of a dependency cycle these still change: {first_few(moved)}"
 
 
 def unstable_members(jobs: Iterable[JobRecord]) -> list[UnitPath]:
@@ -89,7 +89,7 @@ def _first_cause(jobs: Sequence[JobRecord]) -> str:
     failed = [job for job in jobs if job.outcome in (Outcome.FAILURE, Outcome.ERROR)]
     if not failed:
         return ""
-    cause = next(iter(failed[0].message.splitlines()), failed[0].outcome)
+    cause = first_line(failed[0].message) or failed[0].outcome
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     return f"{failed[0].unit} for {failed[0].target.name}: {cause}{more}"
 

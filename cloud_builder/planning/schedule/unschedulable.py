@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.nearest import nearest
+from cloud_builder.model.text import size
 from cloud_builder.planning.records import RunnerRecord
 
 from .free_slots import RunnerRequirements
 
 _FEW = 4
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def lacking(pool: RunnerRequirements, runners: Sequence[RunnerRecord]) -> str:
@@ -46,7 +46,7 @@ def _too_small(asks: Capacity, members: Sequence[RunnerRecord], group: str) -> s
 
 def _parts(asks: Capacity) -> list[Capacity]:
     """What is asked, one thing at a time."""
-    sizes = [Capacity(**{name: size}) for name in ("memory", "disk", "cpu") if (size := getattr(asks, name))]
+    sizes = [Capacity(**{name: amount}) for name in ("memory", "disk", "cpu") if (amount := getattr(asks, name))]
     return [*sizes, *([Capacity(kvm=True)] if asks.kvm else []), *(Capacity(tags=(tag,)) for tag in asks.tags)]
 
 
@@ -54,10 +54,10 @@ def _best(part: Capacity, members: Sequence[RunnerRecord], group: str) -> str:
     for name in ("memory", "disk", "cpu"):
         if getattr(part, name):
             most = max(getattr(runner.capacity, name) for runner in members)
-            size = str(most) if name == "cpu" else readable(most)
+            amount = str(most) if name == "cpu" else size(most)
             if len(members) == 1:
-                return f"the only runner{group}, {members[0].runner_id}, has {size}"
-            return f"the largest of {_count(members, group)} has {size}"
+                return f"the only runner{group}, {members[0].runner_id}, has {amount}"
+            return f"the largest of {_count(members, group)} has {amount}"
     if len(members) == 1:
         return f"the only runner{group}, {members[0].runner_id}, has it not"
     return f"none of {_count(members, group)} has it"
@@ -68,20 +68,10 @@ def _lacks(asks: Capacity, runner: RunnerRecord) -> str:
 
 
 def _spelled(asks: Capacity) -> str:
-    sizes = [f"{name} {readable(getattr(asks, name))}" for name in ("memory", "disk") if getattr(asks, name)]
+    sizes = [f"{name} {size(getattr(asks, name))}" for name in ("memory", "disk") if getattr(asks, name)]
     cpu = [f"{asks.cpu} core{'s' if asks.cpu > 1 else ''}"] if asks.cpu else []
     return " and ".join([*sizes, *cpu, *(["kvm"] if asks.kvm else []), *(f"tag {tag}" for tag in asks.tags)])
 
 
 def _count(members: Sequence[RunnerRecord], group: str) -> str:
     return f"{len(members)} runners{group}"
-
-
-def readable(size: int) -> str:
-    """4294967296 → 4 GiB"""
-    power = 0
-    amount = float(size)
-    while amount >= 1024 and power < len(_UNITS) - 1:
-        amount /= 1024
-        power += 1
-    return f"{amount:.1f}".removesuffix(".0") + f" {_UNITS[power]}"

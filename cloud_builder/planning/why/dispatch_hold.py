@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from cloud_builder.model.events import Hold, HoldKind
+from cloud_builder.model.text import duration, first_few
 
 from .cause import Cause, CauseKind, Detail
 from .facts import FactSource, JobFacts, RunnerFacts
-from .formatting import duration, first_few, within
+from .formatting import within
 from .queue_position import expected_end
 
 GRACE = 3.0

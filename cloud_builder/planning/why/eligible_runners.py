@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloud_builder.model.capacity import Capacity
+from cloud_builder.model.text import duration, first_few, size
 from cloud_builder.planning.schedule.match import RETRY_ELSEWHERE_WAIT
 
 from .cause import Cause, CauseKind, Detail
 from .facts import AttemptFacts, JobFacts, RunnerFacts
-from .formatting import ago, duration, first_few, size
+from .formatting import ago
 
 _SHOWN = 6
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.text import duration, first_few, first_line
 
 from . import input_diff
 from .cause import Cause, CauseKind, Detail
 from .facts import AttemptFacts, FactSource, JobFacts
-from .formatting import ago, comma_list, duration, first_few, first_line, short
+from .formatting import ago, comma_list, short
 
 Why = Callable[[JobFacts], Cause]
 _SHOWN = 6

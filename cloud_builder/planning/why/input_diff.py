@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cloud_builder.model.inputs import Inputs, UsedArtifact
+from cloud_builder.model.text import duration, first_few
 
 from .cause import Detail, Difference, DifferenceKind
 from .facts import FactSource, JobFacts, PastBuild
-from .formatting import ago, comma_list, duration, first_few, short
+from .formatting import ago, comma_list, short
 
 MOST_DEPTH = 4
 """How far back the cause of a changed dependency is told."""

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 
 from cloud_builder.model.outcome import JobState
+from cloud_builder.model.text import duration
 
 from . import input_diff
 from .cause import Cause, CauseKind, Detail
 from .facts import FactSource, JobFacts
 from .finished import why_ended
-from .formatting import ago, comma_list, duration, within
+from .formatting import ago, comma_list, within
 from .queue_position import expected_seconds
 from .waiting import why_waiting
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cloud_builder.model.ids import JobId
+from cloud_builder.model.text import duration
 from cloud_builder.planning.schedule.queue import ActiveJob, JobQueue, QueuedJob, QueuePolicy, restored
 
 from .facts import FactSource, JobFacts, RunnerFacts
-from .formatting import duration
 
 MAX_JOBS_AHEAD = 2000
 _POOL = "the runners that could take it"

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
+from cloud_builder.model.text import duration, first_few, first_line
 
 from . import input_diff
 from .cause import Cause, CauseKind, Detail
 from .critical_path import CriticalPath
 from .facts import FactSource, JobFacts, RequestFacts
-from .formatting import ago, duration, first_few, first_line
+from .formatting import ago
 from .job import why_job
 
 _SHOWN = 8

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import JobState
+from cloud_builder.model.text import duration, first_few, first_line
 from cloud_builder.planning.schedule.match import RETRY_ELSEWHERE_WAIT
 
 from . import eligible_runners
@@ -23,7 +24,7 @@ from .cause import Cause, CauseKind, Detail
 from .critical_path import CriticalPath, waited_for
 from .dispatch_hold import behind_offers, offered, why_held
 from .facts import FactSource, JobFacts, RunnerFacts
-from .formatting import comma_list, duration, first_few, first_line, within
+from .formatting import comma_list, within
 from .queue_position import QueuePosition, expected_end, expected_seconds, queue_position, slots_of, start_of
 
 Why = Callable[[JobFacts], Cause]

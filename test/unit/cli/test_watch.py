@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cloud_builder.cli.output import LEAST, duration, fit, size
+from cloud_builder.cli.output import LEAST, fit
 from cloud_builder.cli.request_poller import RequestView
 from cloud_builder.cli.watch import remark, table
 
@@ -70,15 +70,3 @@ def test_on_a_narrow_terminal_the_widest_of_what_may_be_cut_gives_first() -> Non
 
 def test_before_there_are_jobs_the_view_says_who_is_awaited() -> None:
     assert "cb-scheduler" in drawn([], 10)[0]
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(0.4, "0s"), (59, "59s"), (61, "1m01s"), (3660, "1h01m"), (-3, "0s")])
-def test_durations(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
-
-
-@pytest.mark.parametrize(
-    ("count", "said"), [(5, "5 B"), (2048, "2.0 KiB"), (5 * 1024**2, "5.0 MiB"), (3 * 1024**3, "3.0 GiB")]
-)
-def test_sizes(count: int, said: str) -> None:
-    assert size(count) == said
