@@ -18,7 +18,6 @@ from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Kind, Outcome, RequestOutcome
 from cloud_builder.planning.attempt import poison, transitions
-from cloud_builder.planning.graph.cycle import DEFAULT_ROUNDS
 from cloud_builder.planning.graph.graph import Node
 from cloud_builder.planning.inputs.inputs import (
     Readiness,
@@ -36,6 +35,7 @@ from cloud_builder.planning.request.expand import BuildHistory, expand
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
+from .config import SchedulerConfig
 from .job_events import emit_job_state, emit_request_finished
 from .plan_request import answer_plan_request, history_key, was_planned
 from .state import SchedulerState
@@ -47,23 +47,22 @@ def admit(
     world: SchedulerState,
     work: UnitOfWork,
     event: RequestAccepted,
-    objects_url: str,
-    rounds: int = DEFAULT_ROUNDS,
+    config: SchedulerConfig,
     *,
     waited: bool = False,
 ) -> None:
-    """Expands a request into jobs. A known id changes nothing. `rounds`: most of a dependency cycle. `waited`: long
-    enough for its snapshot, which may still be on its way otherwise."""
+    """Expands a request into jobs. A known id changes nothing. `waited`: long enough for its snapshot, which may
+    still be on its way otherwise."""
     if work.documents.get("requests", event.request_id) is not None or was_planned(work.documents, event.request_id):
         return
     if work.documents.get("canceled", event.request_id) is not None:
-        reject_request(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), objects_url)
+        reject_request(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), config)
         return
     try:
         graph = world.atlas.graph(work.documents, event)
     except Rejected as error:
         if event.plan or waited:
-            reject_request(work, event, RequestOutcome.REJECTED, error, objects_url)
+            reject_request(work, event, RequestOutcome.REJECTED, error, config)
         else:
             world.early.defer(work, event)
         return
@@ -71,12 +70,12 @@ def admit(
     older = _open_pushes(world, event)
     event = supersede.absorb_unstarted(event, older)
     try:
-        jobs = expand(event, graph, sequence, build_history(world, work.documents), rounds=rounds)
+        jobs = expand(event, graph, sequence, build_history(world, work.documents), rounds=config.cycle_rounds)
     except Rejected as error:
-        reject_request(work, event, RequestOutcome.REJECTED, error, objects_url)
+        reject_request(work, event, RequestOutcome.REJECTED, error, config)
         return
     if event.plan:
-        answer_plan_request(world, work, event, jobs, objects_url)
+        answer_plan_request(world, work, event, jobs, config)
         return
     request = _record_of(event, sequence, jobs)
     log.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
@@ -143,13 +142,15 @@ def _supersede(
             finish_job(world, work, supersede.end(job, event.request_id))
 
 
-def on_request_rejected(world: SchedulerState, work: UnitOfWork, event: RequestRejected, objects_url: str) -> None:
+def on_request_rejected(
+    world: SchedulerState, work: UnitOfWork, event: RequestRejected, config: SchedulerConfig
+) -> None:
     """Whoever waits on cb.result learns it. A request that we have goes on all the same: cb-request could not tell it
     again to a new broker, because its source was gone."""
     world.early.remove(work, event.request_id)
     if all(work.documents.get(place, event.request_id) is None for place in ("requests", "ended")):
         error = Rejected(event.message, code=event.code, hint=event.hint)
-        reject_request(work, event, RequestOutcome.REJECTED, error, objects_url)
+        reject_request(work, event, RequestOutcome.REJECTED, error, config)
 
 
 def reject_request(
@@ -157,7 +158,7 @@ def reject_request(
     event: RequestAccepted | RequestRejected,
     outcome: RequestOutcome,
     error: Rejected,
-    objects_url: str,
+    config: SchedulerConfig,
 ) -> None:
     """Ends a request that never became jobs, so that whoever waits on cb.result learns it."""
     log.info("refused", extra={"request": event.request_id, "code": error.code, "why": error.message})
@@ -169,7 +170,7 @@ def reject_request(
         code=error.code,
         message=error.message,
         hint=error.hint,
-        objects_url=objects_url,
+        objects_url=config.objects_url,
         finished_at=work.now,
     )
     emit_request_finished(work, finished)

@@ -8,12 +8,11 @@ from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import SchedulerSettings
-from cloud_builder.planning.attempt.transitions import MAX_BACKOFF, RetryPolicy
-from cloud_builder.planning.schedule.queue import QueuePolicy
 from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.state import Documents
 
 from . import admission, deadline, dispatch, results, shared_queue
+from .config import SchedulerConfig
 from .retention import Retention
 from .state import SchedulerState
 from .unschedulable import UnschedulableReporter
@@ -27,21 +26,10 @@ class SchedulerFlow:
     instance = ""
 
     def __init__(self, settings: SchedulerSettings, objects_url: str, dispatch: Dispatch = Dispatch.DIRECTED) -> None:
-        self._shared = dispatch is Dispatch.SHARED_QUEUE
-        self._lease = settings.lease
-        self._policy = RetryPolicy(
-            settings.max_errors,
-            settings.retry_delay,
-            poison=settings.poison,
-            confirm_wait=min(MAX_BACKOFF, 2 * settings.lease),
-            quarantine_after=settings.distrust,
-        )
-        self._objects_url = objects_url
-        self._retention = Retention(settings.keep, settings.keep_built)
-        self._rounds = settings.cycle_rounds
+        self._config = SchedulerConfig.from_settings(settings, objects_url, dispatch)
+        self._retention = Retention(self._config)
         self._world: SchedulerState | None = None
         self._listening_since: float | None = None
-        self._rules = QueuePolicy(settings.ageing, settings.weights, settings.quotas)
         self._blocked = UnschedulableReporter()
         self._usage = UsageStore()
 
@@ -52,7 +40,7 @@ class SchedulerFlow:
 
     def restore(self, state: Documents) -> None:
         runners = self._world.runners if self._world else {}
-        self._world = SchedulerState(state, self._rules)
+        self._world = SchedulerState(state, self._config.queue_policy)
         self._world.runners.update(runners)
 
     def republish(self, work: UnitOfWork) -> None:
@@ -71,19 +59,19 @@ class SchedulerFlow:
             case e.RequestAccepted() as payload:
                 self._admit(work, [payload])
             case e.RequestRejected() as payload:
-                admission.on_request_rejected(world, work, payload, self._objects_url)
+                admission.on_request_rejected(world, work, payload, self._config)
             case e.BuildCancelRequested() as payload:
                 admission.cancel(world, work, payload)
             case e.RunnerSeen() as payload:
-                dispatch.on_runner_seen(world, work, payload, self._policy, self._lease)
+                dispatch.on_runner_seen(world, work, payload, self._config)
             case e.RunnerDraining() as payload:
                 dispatch.on_runner_draining(world, work, payload)
             case e.AttemptClaimed() as payload:
-                shared_queue.on_claim(world, work, payload, self._lease)
+                shared_queue.on_claim(world, work, payload, self._config)
             case e.AttemptStarted() as payload:
                 results.on_attempt_started(world, work, payload)
             case e.AttemptFinished() as payload:
-                results.on_attempt_finished(world, work, payload, self._policy)
+                results.on_attempt_finished(world, work, payload, self._config)
             case e.RepositoryPublished() as payload:
                 results.on_repository_published(world, work, payload)
             case e.PublishFailed() as payload:
@@ -94,13 +82,13 @@ class SchedulerFlow:
         if self._listening_since is not None:
             if work.caught_up:
                 self._admit(work, self.world.early.pop_expired(work, self._listening_since), waited=True)
-                dispatch.check_leases(self.world, work, self._policy, self._lease, self._listening_since)
-            shared_queue.expire_offers(self.world, work, self._lease)
-            dispatch.dispatch_jobs(self.world, work, self._lease, shared=self._shared)
-            if work.now - self._listening_since > self._lease:
+                dispatch.check_leases(self.world, work, self._config, self._listening_since)
+            shared_queue.expire_offers(self.world, work, self._config)
+            dispatch.dispatch_jobs(self.world, work, self._config)
+            if work.now - self._listening_since > self._config.lease:
                 self._blocked.tell(self.world, work)
         deadline.check(self.world, work)
-        results.finish_requests(self.world, work, self._objects_url)
+        results.finish_requests(self.world, work, self._config)
         self._retention.forget(self.world, work)
         self._usage.keep(self.world.queue, work)
 
@@ -112,12 +100,12 @@ class SchedulerFlow:
 
     def _admit(self, work: UnitOfWork, requests: Iterable[e.RequestAccepted], *, waited: bool = False) -> None:
         for request in requests:
-            admission.admit(self.world, work, request, self._objects_url, self._rounds, waited=waited)
+            admission.admit(self.world, work, request, self._config, waited=waited)
 
     def _begin_listening(self, work: UnitOfWork) -> None:
         """We listen from when all that happened before us is handled until the broker goes away: what was not heard
         outside of that is nobody's silence."""
-        if work.now - work.broker_seen > self._lease / 4:
+        if work.now - work.broker_seen > self._config.lease / 4:
             self._listening_since = None
         elif self._listening_since is None and work.caught_up:
             self._listening_since = work.now

@@ -18,6 +18,7 @@ from cloud_builder.planning.records import BuildResult, JobRecord
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
+from .config import SchedulerConfig
 from .state import SchedulerState
 
 log = logging.getLogger("cb.scheduler")
@@ -39,7 +40,7 @@ def was_planned(state: Documents, request_id: RequestId) -> bool:
 
 
 def answer_plan_request(
-    world: SchedulerState, work: UnitOfWork, event: RequestAccepted, jobs: Sequence[JobRecord], objects_url: str
+    world: SchedulerState, work: UnitOfWork, event: RequestAccepted, jobs: Sequence[JobRecord], config: SchedulerConfig
 ) -> None:
     """Tells what these jobs would come to, and ends the request."""
     lines, totals = preview(jobs, _known(world, work.documents))
@@ -55,7 +56,7 @@ def answer_plan_request(
             outcome=RequestOutcome.SUCCESS,
             code="planned",
             message=summary(totals),
-            objects_url=objects_url,
+            objects_url=config.objects_url,
             accepted_at=event.accepted_at,
             finished_at=work.now,
         )

@@ -14,12 +14,12 @@ from cloud_builder.model.events import (
 )
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.attempt.quarantine import AttemptEnd
-from cloud_builder.planning.attempt.transitions import RetryPolicy
 from cloud_builder.planning.records import RequestRecord
 from cloud_builder.planning.request import outcome
 from cloud_builder.ports.mesh import UnitOfWork
 
 from .admission import finish_job, unblock_dependents
+from .config import SchedulerConfig
 from .dispatch import release_slot, requeue
 from .job_events import emit_job_state, emit_request_finished
 from .state import SchedulerState
@@ -36,7 +36,9 @@ def on_attempt_started(world: SchedulerState, work: UnitOfWork, event: AttemptSt
     emit_job_state(work, job)
 
 
-def on_attempt_finished(world: SchedulerState, work: UnitOfWork, event: AttemptFinished, policy: RetryPolicy) -> None:
+def on_attempt_finished(
+    world: SchedulerState, work: UnitOfWork, event: AttemptFinished, config: SchedulerConfig
+) -> None:
     """Only the current attempt counts; every report frees the slot it came from."""
     release_slot(world, event.runner_id, event.job_id, event.attempt)
     job = world.jobs.get(event.job_id)
@@ -44,13 +46,13 @@ def on_attempt_finished(world: SchedulerState, work: UnitOfWork, event: AttemptF
         log.info("stale", extra={"job": event.job_id, "attempt": event.attempt, "runner": event.runner_id})
         world.faults.is_past_deadline(work, event)
         return
-    world.faults.judge(work, job, AttemptEnd(event.outcome, event.code, event.message), policy.quarantine_after)
-    after = transitions.finish(job, event, policy, work.now)
+    world.faults.judge(work, job, AttemptEnd(event.outcome, event.code, event.message), config.retries.quarantine_after)
+    after = transitions.finish(job, event, config.retries, work.now)
     if after.is_finished:
         finish_job(world, work, after)
         unblock_dependents(world, work)
     else:
-        requeue(world, work, after, policy)
+        requeue(world, work, after, config)
 
 
 def on_repository_published(world: SchedulerState, work: UnitOfWork, event: RepositoryPublished) -> None:
@@ -87,17 +89,17 @@ def republish(world: SchedulerState, work: UnitOfWork) -> None:
     world.faults.republish(work)
 
 
-def finish_requests(world: SchedulerState, work: UnitOfWork, objects_url: str) -> None:
+def finish_requests(world: SchedulerState, work: UnitOfWork, config: SchedulerConfig) -> None:
     """Ends each request whose jobs are all over."""
     for request_id in tuple(world.maybe_finished_requests):
         request = world.requests.get(request_id)
         if request is not None and not world.open_jobs[request_id]:
-            _finish(world, work, request, objects_url)
+            _finish(world, work, request, config)
     world.maybe_finished_requests.clear()
 
 
-def _finish(world: SchedulerState, work: UnitOfWork, request: RequestRecord, objects_url: str) -> None:
-    event = outcome.finished_event(request, world.jobs_of(request), objects_url, work.now)
+def _finish(world: SchedulerState, work: UnitOfWork, request: RequestRecord, config: SchedulerConfig) -> None:
+    event = outcome.finished_event(request, world.jobs_of(request), config.objects_url, work.now)
     log.info("request-finished", extra={"request": request.request_id, "outcome": event.outcome, "why": event.message})
     emit_request_finished(work, event)
     world.close_request(work, request)

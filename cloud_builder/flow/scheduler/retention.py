@@ -18,9 +18,9 @@ from cloud_builder.planning.records import BuildResult
 from cloud_builder.ports.mesh import UnitOfWork
 
 from . import job_store
+from .config import SchedulerConfig
 from .state import SchedulerState
 
-DAY = 86400.0
 MAX_PER_TICK = 300
 """Documents deleted in one go."""
 RETRY_SOON, RETRY_LATER = 1.0, 60.0
@@ -28,19 +28,19 @@ _LOG = logging.getLogger("cb.scheduler")
 
 
 class Retention:
-    """`keep`, `keep_built`: days (settings.SchedulerSettings)."""
+    """Deletes what is older than the retention times of the configuration."""
 
-    def __init__(self, keep: float, keep_built: float) -> None:
-        self._keep, self._keep_built = keep * DAY, keep_built * DAY
+    def __init__(self, config: SchedulerConfig) -> None:
+        self._config = config
         self._not_before = 0.0
 
     def forget(self, world: SchedulerState, work: UnitOfWork) -> None:
         """A few hundred documents, when it is time to look."""
         if self._not_before - RETRY_LATER <= work.now < self._not_before:
             return
-        gone = _requests(work, work.now - self._keep)
-        gone += _canceled(work, work.now - self._keep)
-        gone += _built(world, work, work.now - self._keep_built)
+        gone = _requests(work, work.now - self._config.request_retention)
+        gone += _canceled(work, work.now - self._config.request_retention)
+        gone += _built(world, work, work.now - self._config.result_retention)
         if gone:
             _LOG.debug("forgotten", extra={"documents": gone})
         self._not_before = work.now + (RETRY_SOON if gone else RETRY_LATER)

@@ -18,6 +18,7 @@ from cloud_builder.planning.schedule import shared_queue
 from cloud_builder.ports.mesh import UnitOfWork
 
 from . import job_store
+from .config import SchedulerConfig
 from .job_events import assignment_for, emit_job_state
 from .state import SchedulerState
 
@@ -37,28 +38,28 @@ def offer_job(
     runner_id: RunnerId,
     *,
     takers: shared_queue.QueueReaders,
-    lease: float,
+    config: SchedulerConfig,
 ) -> bool:
     """Offers a job that was to go to this runner; False when it has to go there directly."""
     if not shared_queue.may_be_offered(job, takers):
         return False
     job = shared_queue.mark_offered(job, runner_id, work.now)
     world.save_job(work, job)
-    _tell_if_left(world, work, job, lease)
+    _tell_if_left(world, work, job, config)
     queue = shared_queue.queue_of(job)
-    work.emit(JobOffered(job_id=job.job_id, attempt=job.attempt + 1, queue=queue, lease=lease))
+    work.emit(JobOffered(job_id=job.job_id, attempt=job.attempt + 1, queue=queue, lease=config.lease))
     log.debug("offered", extra={"job": job.job_id, "attempt": job.attempt + 1, "queue": queue})
     return True
 
 
-def expire_offers(world: SchedulerState, work: UnitOfWork, lease: float) -> None:
+def expire_offers(world: SchedulerState, work: UnitOfWork, config: SchedulerConfig) -> None:
     """Offers that nobody took go back into the queue; of those that nobody takes at once cb-info is told."""
     for job in [world.jobs[job_id] for job_id in world.open_offers]:
-        if shared_queue.has_expired(job, work.now, lease):
+        if shared_queue.has_expired(job, work.now, config.lease):
             log.info("offer-lapsed", extra={"job": job.job_id, "attempt": job.attempt + 1, "offers": job.offer_count})
             withdraw_offer(world, work, job, f"no runner of pool {shared_queue.queue_of(job)} took it in time")
         else:
-            _tell_if_left(world, work, job, lease)
+            _tell_if_left(world, work, job, config)
 
 
 def withdraw_offer(world: SchedulerState, work: UnitOfWork, job: JobRecord, reason: str) -> None:
@@ -72,14 +73,14 @@ def withdraw_offer(world: SchedulerState, work: UnitOfWork, job: JobRecord, reas
         emit_job_state(work, job, reason)
 
 
-def _tell_if_left(world: SchedulerState, work: UnitOfWork, job: JobRecord, lease: float) -> None:
+def _tell_if_left(world: SchedulerState, work: UnitOfWork, job: JobRecord, config: SchedulerConfig) -> None:
     if not world.open_offers[job.job_id] and shared_queue.is_unclaimed(job, work.now):
         world.open_offers[job.job_id] = True
         reason = f"offered to the runners of pool {shared_queue.queue_of(job)}, none has taken it yet"
-        emit_job_state(work, job, reason, shared_queue.offer_hold(job, lease))
+        emit_job_state(work, job, reason, shared_queue.offer_hold(job, config.lease))
 
 
-def on_claim(world: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, lease: float) -> None:
+def on_claim(world: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, config: SchedulerConfig) -> None:
     """The first valid claim on an open offer has it. Claims that are read again, or too late, are not answered."""
     job = world.jobs.get(claim.job_id) or job_store.load_job(work.documents, claim.job_id)
     if shared_queue.was_granted(job, claim):
@@ -87,13 +88,13 @@ def on_claim(world: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, lea
     runner = _usable(world, claim.runner_id, work.now)
     refusal = shared_queue.check_claim(job, claim, runner)
     if refusal is not None or job is None or runner is None:
-        _refuse(world, work, claim, refusal or shared_queue.ClaimRefusal("the job is over"), lease)
+        _refuse(world, work, claim, refusal or shared_queue.ClaimRefusal("the job is over"), config)
         return
     job = shared_queue.grant(job, claim, work.now)
     world.save_job(work, job)
     attempts = world.runners[claim.runner_id].attempts | {(job.job_id, job.attempt)}
     world.runners[claim.runner_id] = world.runners[claim.runner_id].model_copy(update={"attempts": attempts})
-    work.emit(assignment_for(job, claim.runner_id, lease))
+    work.emit(assignment_for(job, claim.runner_id, config.lease))
     log.debug("granted", extra={"job": job.job_id, "attempt": job.attempt, "runner": claim.runner_id})
 
 
@@ -107,13 +108,17 @@ def _usable(world: SchedulerState, runner_id: RunnerId, now: float) -> RunnerRec
 
 
 def _refuse(
-    world: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, refusal: shared_queue.ClaimRefusal, lease: float
+    world: SchedulerState,
+    work: UnitOfWork,
+    claim: AttemptClaimed,
+    refusal: shared_queue.ClaimRefusal,
+    config: SchedulerConfig,
 ) -> None:
     """Where the runner is the reason, the job is offered again."""
     log.info("claim-refused", extra={"job": claim.job_id, "runner": claim.runner_id, "why": refusal.reason})
     if refusal.pause:
         withdraw_offer(world, work, world.jobs[claim.job_id], f"runner {claim.runner_id} may not have it now")
-    if shared_queue.is_stale(claim, work.now, lease):
+    if shared_queue.is_stale(claim, work.now, config.lease):
         return
     work.emit(
         ClaimRefused(
