@@ -216,4 +216,4 @@ class BatchProcessor:
     def _prune(self, now: float) -> None:
         if now - self._pruned_at > _PRUNE_EVERY:
             self._pruned_at = now
-            self._state.forget_seen(now - EVENT_ID_RETENTION)
+            self._state.prune_seen(now - EVENT_ID_RETENTION)

@@ -1,7 +1,7 @@
-"""The port to a message broker that speaks Kafka's terms: topics, partitions, offsets, at-least-once.
+"""The port to a message broker in Kafka's terms: topics, partitions, offsets, at-least-once delivery.
 
-Static assignment with our own offsets: a daemon names the positions it wants and keeps them with its state. Nothing
-may depend on consumer groups, transactions, compaction or topic administration: the embedded broker has none.
+A daemon assigns partitions to itself and stores their offsets with its state. Nothing may depend on consumer groups,
+transactions, compaction or topic administration: the embedded broker has none.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from cloud_builder.model.topics import Topic
 
 
 class Partition(NamedTuple):
+    """One partition of a topic. `number` counts from 0."""
+
     topic: str
     number: int
 
 
 def partition_for(key: bytes, partitions: int) -> int:
-    """The partition that records with this key are in: CRC32, which Kafka's C client calls `consistent`."""
+    """Returns the partition of the records with this key: CRC32, which Kafka's C client calls `consistent`."""
     return crc32(key) % partitions
 
 
 class Record(NamedTuple):
-    """One message as the broker has it. `timestamp`: seconds since the epoch, by the broker's or writer's clock."""
+    """A message as the broker stores it. `timestamp`: seconds since the epoch, by the clock of broker or writer."""
 
     partition: Partition
     offset: int
@@ -35,9 +37,9 @@ class Record(NamedTuple):
 
 
 class OutgoingRecord(NamedTuple):
-    """One message to send. Records of one (topic, key) arrive in the order they were sent.
+    """A message to send. Records with the same topic and key arrive in the order in which they were sent.
 
-    `value` None is a tombstone, of a record with a key: compaction forgets what that key said before."""
+    `value` None makes a record with a key a tombstone: compaction deletes the earlier records of that key."""
 
     topic: str
     key: bytes | None
@@ -46,66 +48,75 @@ class OutgoingRecord(NamedTuple):
 
 
 class Consumer(Protocol):
-    """Reads a fixed set of partitions. Not thread-safe."""
+    """A reader of a fixed set of partitions. Not thread-safe."""
 
     def poll(self, most: int, timeout: float) -> list[Record]:
-        """Up to `most` records; returns as soon as there is one, and empty after `timeout` seconds.
+        """Returns up to `most` records as soon as there is one, and an empty list after `timeout` seconds.
 
-        Raises Retryable while the broker cannot be reached. A position that the broker no longer has (retention)
-        goes on at the oldest record it has."""
+        Raises Retryable while the broker cannot be reached. If retention has deleted the record at a position,
+        reading continues at the oldest record that is left."""
 
     def is_at_end(self) -> bool:
-        """True when everything that was in the partitions at the last poll has been returned."""
+        """Returns True if all records that were in the partitions at the last poll have been returned."""
 
     def close(self) -> None: ...
 
 
 class PendingSend(Protocol):
-    """Records under way. Both methods raise Rejected when the broker will never take one of them, NotAllowed when we
-    may not write there, Retryable when it cannot be reached. After that nothing that was posted and has not arrived
-    will arrive: send it again, in order."""
+    """Records on their way to the broker. Both methods raise
+
+    - Rejected if the broker will never accept one of the records,
+    - NotAllowed if this process may not write to a topic,
+    - Retryable if the broker cannot be reached.
+
+    After an error no posted record arrives any more that has not arrived yet. Send these records again, in order."""
 
     def is_done(self) -> bool:
-        """True when the broker has all of them. Does not wait."""
+        """Returns True if the broker has all records. Does not wait."""
 
     def wait(self, timeout: float) -> None:
-        """Until the broker has all of them; Retryable when it has not within `timeout` seconds."""
+        """Waits until the broker has all records; raises Retryable if it has not within `timeout` seconds."""
 
 
 class Producer(Protocol):
-    """Sends. Thread-safe."""
+    """A sender of records. Thread-safe."""
 
     def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
-        """Hands them over and returns at once. What is posted later arrives later. Raises Retryable as `send` does."""
+        """Queues the records and returns at once. Records posted later arrive later. Raises Retryable like `send`."""
 
     def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
-        """Returns when the broker has all records; raises Retryable when it has not within `timeout` seconds (some
-        may have arrived: send all again)."""
+        """Returns when the broker has all records. Raises what `PendingSend` does.
+
+        Retryable also if the broker does not have all records within `timeout` seconds. Some may have arrived: send
+        all of them again."""
 
     def send_best_effort(self, record: OutgoingRecord) -> None:
-        """Best effort, no waiting, no error: for live logs."""
+        """Sends without waiting and without errors; the record may be lost. For live logs."""
 
     def close(self, timeout: float = 5.0) -> None:
-        """Flushes what `send_soon` still holds, for at most `timeout` seconds."""
+        """Flushes the records of `send_best_effort` that are still queued, for at most `timeout` seconds."""
 
 
 class Broker(Protocol):
     """A connection to a cluster."""
 
     def incarnation(self) -> str:
-        """Names the life of this cluster: offsets kept under another incarnation mean nothing.
+        """Returns an identifier of this cluster's incarnation; offsets of another incarnation are meaningless.
 
-        Raises Retryable when the broker cannot be reached."""
+        Raises Retryable if the broker cannot be reached."""
 
     def ensure_topics(self, topics: Iterable[Topic]) -> None:
-        """Creates what is missing (idempotent). Raises NotAllowed naming those that are missing and may not be created,
-        or may not even be seen."""
+        """Creates the missing topics; idempotent.
+
+        Raises NotAllowed with the topics that are missing and may not be created, or that may not even be seen."""
 
     def watermarks(self, topics: Iterable[str]) -> Mapping[Partition, tuple[int, int]]:
-        """Every partition of the topics with its oldest offset and the next to be written."""
+        """Returns, for each partition of the topics, its oldest offset and the offset of the next record written."""
 
-    def consumer(self, positions: Mapping[Partition, int]) -> Consumer: ...
+    def consumer(self, positions: Mapping[Partition, int]) -> Consumer:
+        """Returns a consumer that reads each partition from the given offset. The caller closes it."""
 
-    def producer(self) -> Producer: ...
+    def producer(self) -> Producer:
+        """Returns a producer. The caller closes it."""
 
     def close(self) -> None: ...

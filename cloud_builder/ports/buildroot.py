@@ -1,4 +1,7 @@
-"""The port to the making of base roots: a description goes in, a directory with a root file system comes out."""
+"""The port to the maker of base roots.
+
+Input: a KIWI description and a profile. Output: a directory with a root file system.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,26 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Buildroot:
-    """A base root that is ready to be the lowest layer of a build. Read-only; its files have ids as seen inside.
+    """A base root, ready to be the lowest layer of a build. Read-only; its files have the ids that a build sees.
 
-    `key` is the same on every machine that made or fetched it from the same inputs."""
+    `key` is the same on each machine that made or fetched the root from the same inputs."""
 
     key: str
     path: Path
 
 
 class RootMaker(Protocol):
-    """Thread-safe."""
+    """A maker of base roots. Thread-safe."""
 
     @property
     def recipe(self) -> str:
-        """Changes whenever the same description would give another root."""
+        """A version that changes whenever the same description would give another root."""
 
     def prepare(
         self, description: Path, profile: str, root: Path, *, log: Callable[[bytes], None], cancel: Event
     ) -> None:
-        """Makes the directory `root` from the file `description` (build_root.kiwi).
+        """Makes the directory `root` from the file `description` (build_root.kiwi). Needs scratch space beside `root`.
 
-        Needs scratch space beside `root`. Permanent(code="root") when the description is wrong: the message has the
-        cause. Retryable when a repository cannot be reached, Retryable(code="canceled") after `cancel`. A root that
-        is not finished may be left behind: the caller removes it."""
+        Raises Permanent(code="root") if the description is wrong (the message has the cause), Retryable if a
+        repository cannot be reached, and Retryable(code="canceled") after `cancel` was set. An error may leave an
+        unfinished root behind, which the caller removes."""

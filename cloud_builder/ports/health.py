@@ -1,4 +1,4 @@
-"""The port to whoever watches over this process and wants to know that it lives: systemd, or nobody."""
+"""The port to the service manager that supervises this process: systemd, or none."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from typing import Protocol
 
 
 class HealthReporter(Protocol):
-    """Told by the mesh loop. Never raises, never waits: a daemon does not fail because its watcher is gone."""
+    """A reporter of this process's health, called by the mesh loop.
+
+    Never raises, never waits: a daemon does not fail because its service manager does not answer."""
 
     def ready(self) -> None:
-        """Connected, and going on where it stopped."""
+        """Reports that the daemon is connected and continues from its stored positions."""
 
     def beat(self, status: str) -> None:
-        """Another round was done. `status`: one line for people about how it is."""
+        """Reports that the loop made progress. `status`: one line that people read."""
 
     def stopping(self) -> None:
-        """Told to stop: handing over."""
+        """Reports that the daemon was asked to stop and hands over."""
 
 
 class NullReporter:
-    """Nobody listens."""
+    """A reporter for a process that no service manager supervises."""
 
     def ready(self) -> None: ...
 

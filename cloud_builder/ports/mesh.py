@@ -1,7 +1,7 @@
-"""What a daemon is to the mesh loop, and what the loop offers to it.
+"""The port between a daemon's flow and the mesh loop.
 
-The loop (cloud_builder/mesh) reads events, hands each to `Flow.handle` inside a transaction, and sends what the flow
-emitted after the commit. A flow never sees Kafka.
+The loop (cloud_builder/mesh) reads events, calls `Flow.handle` for each inside a transaction, and sends the emitted
+events after the commit. A flow never sees Kafka.
 """
 
 from __future__ import annotations
@@ -27,66 +27,69 @@ class Received(Protocol):
 
 
 class UnitOfWork(Protocol):
-    """One transaction: all of it happens, or nothing."""
+    """One transaction: all of its writes and events take effect, or none."""
 
     @property
     def now(self) -> float:
-        """Seconds since the epoch, the same for the whole transaction."""
+        """The time in seconds since the epoch, the same for the whole transaction."""
 
     @property
-    def documents(self) -> Documents: ...
+    def documents(self) -> Documents:
+        """The daemon's documents, with the writes of this transaction."""
 
     @property
     def caught_up(self) -> bool:
-        """True when everything the broker had has been handled: only then may silence be held against anyone."""
+        """True if all records that the broker had were handled. Only then may a time-out be decided."""
 
     @property
     def broker_seen(self) -> float:
-        """When the broker was last known to be there, in seconds since the epoch; 0: never yet."""
+        """The time of the last contact with the broker, in seconds since the epoch; 0: none yet."""
 
     def new_id(self) -> str:
-        """A fresh random id: 8 characters, base32, lower case."""
+        """Returns a random id: 8 characters, base32, lower case."""
 
     def emit(self, payload: Payload) -> None:
-        """Sent after the commit, at least once, in order of emission per key."""
+        """Sends the event after the commit, at least once; events with the same key in the order of emission."""
 
     def emit_live(self, payload: Payload) -> None:
-        """Sent at once, best effort, not part of the transaction: live logs only."""
+        """Sends the event at once, best effort, outside of the transaction. For live logs only."""
 
 
 class Flow(Protocol):
-    """One daemon's behaviour. Called from one thread. Holds no state that `restore` cannot bring back."""
+    """A daemon's behaviour. Called from one thread. Keeps no state in memory that `restore` cannot rebuild."""
 
     @property
     def role(self) -> Role: ...
 
     @property
     def instance(self) -> str:
-        """Names this process among others of its role: the runner id, or empty."""
+        """The name of this process among others of its role: the runner id, or empty."""
 
     def restore(self, state: Documents) -> None:
-        """Called at start and after a transaction was rolled back: read from `state` what you keep in memory."""
+        """Rebuilds from `state` what the flow keeps in memory. Called at the start and after each rollback."""
 
     def republish(self, work: UnitOfWork) -> None:
-        """Called once when the broker has lost its memory (a new incarnation): announce again what others need."""
+        """Emits again what other daemons need. Called once when the broker has lost its records (a new incarnation)."""
 
     def handle(self, event: Received, work: UnitOfWork) -> None:
-        """One event. May come again after a crash: must be idempotent. Retryable: the loop tries again after its
-        delay, in order; any other exception: the message goes to the dead letters."""
+        """Handles one event. Must be idempotent: after a crash the event may be handled again.
+
+        Retryable: the loop tries again after the error's delay, in order. Any other exception: the message becomes
+        a dead letter."""
 
     def tick(self, work: UnitOfWork) -> None:
-        """After each batch of events, and at least every `patience()` seconds."""
+        """Does the work that time makes due. Called after each batch of events, and at least every `max_wait()` s."""
 
     def max_wait(self) -> float:
-        """Seconds the loop may sleep before the next tick, when nothing comes in."""
+        """Returns the seconds that the loop may sleep until the next tick if no event arrives."""
 
     def stop(self, work: UnitOfWork) -> None:
-        """The daemon ends: hand over. Must return within 3 s; what is emitted is still sent."""
+        """Hands over before the daemon ends. Must return within 3 s; the emitted events are still sent."""
 
 
 @runtime_checkable
 class HandlesMalformed(Protocol):
-    """A flow that answers people also when what they sent cannot be read (it goes to the dead letters all the same)."""
+    """A flow that answers messages that cannot be decoded. Each also becomes a dead letter."""
 
     def reject(self, value: bytes | None, reason: str, work: UnitOfWork) -> bool:
-        """`value`: the message as it came. True when whoever sent it can learn of the rejection."""
+        """Rejects a message. `value`: its body as received. Returns True if the sender can learn of the rejection."""

@@ -1,6 +1,7 @@
-"""The port to a queue that a pool of runners shares: each offer goes to one of them, and comes back when that one dies.
+"""The port to a queue that the runners of a pool share.
 
-Offers come in the background; nothing here waits. Used from one thread.
+Each offer is delivered to one runner. If that runner ends without acknowledging the offer, another runner gets it.
+Offers are received in the background; no method waits, except `close`. Used from one thread.
 """
 
 from __future__ import annotations
@@ -14,31 +15,33 @@ from cloud_builder.model.events import JobOffered
 
 @dataclass(frozen=True)
 class TakenOffer:
-    """An offer that is ours for as long as the queue's lock lasts (half a minute), or until it is acknowledged.
+    """An offer delivered to this runner, for as long as the queue's lock lasts (half a minute) or until acknowledged.
 
-    `place` names it to the queue, and means nothing to others."""
+    `handle` identifies the delivery to the queue; callers do not look into it."""
 
     offer: JobOffered
     handle: object
 
 
 class OfferQueue(Protocol):
-    """One runner's share of the offers to its pools."""
+    """The offers that one runner receives from the queues of its pools."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The queues that it takes from, by the names in the offers; empty while it can take none."""
+        """The queues to take offers from, as the offers name them; empty while none can be used."""
 
     @property
     def has_offers(self) -> bool:
-        """`take` would return something."""
+        """True if `take` would return an offer."""
 
     def take(self, most: int) -> list[TakenOffer]:
-        """The offers that have come. From now on so many more, less those that are returned, are waited for; an offer
-        that was waited for when less was asked comes all the same. More comes only when what came is acknowledged."""
+        """Returns the offers received so far and requests up to `most` offers in all, including the returned ones.
+
+        An offer that an earlier call requested still arrives when a later call requests fewer. Further offers
+        arrive only after the received ones were acknowledged."""
 
     def acknowledge(self, taken: Iterable[TakenOffer]) -> None:
-        """They will not come again, to anyone. When the broker cannot be told (it is away), they do."""
+        """Confirms offers: no runner gets them again. While the broker is unreachable this has no effect."""
 
     def close(self) -> None:
-        """What was not acknowledged goes to others at once. Returns within a second."""
+        """Returns offers that were not acknowledged to the other runners at once. Returns within a second."""

@@ -1,7 +1,9 @@
-"""The port to a package format: how a source of that format becomes packages, told as values.
+"""The port to a package format: how a source of that format becomes packages.
 
-A recipe reads sources and tools' output, and says which programs to run in a build root; the pipeline of the runner
-runs them. It never runs anything of a source on the machine itself, and knows nothing of jobs, runners or stores.
+A recipe reads sources and the output of tools, and returns the programs to run in a build root as values; the builder's
+pipeline runs them.
+
+Must not: run anything of a source on the machine itself; know of jobs, runners or stores.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ BUILDER = 1000
 
 @dataclass(frozen=True)
 class PackageSource:
-    """A source package as it lies in a directory.
+    """A source package in a directory.
 
-    `form` is the format's own word for how it is packed, `files` the bare names of the archives that belong to it,
-    `build_depends` its relation fields as (field, value on one line), `epoch` the time of its last change in seconds
-    since the epoch (None: known only when unpacked), `profiles` the build profiles to build it with."""
+    `form`: the format's own term for how the source is packed.
+    `files`: the names of the archives that belong to it, without a directory.
+    `build_depends`: its relation fields as (field, value on one line).
+    `epoch`: the time of its last change in seconds since the epoch; None: known only after unpacking.
+    `profiles`: the build profiles to build it with."""
 
     name: str
     version: str
@@ -40,7 +44,7 @@ class PackageSource:
 
 @dataclass(frozen=True)
 class Action:
-    """One program to run in a build root. `uid` 0 is root inside only; `environment` is the whole of it."""
+    """A program to run in a build root. `uid` 0 is root inside only; `environment` is the whole environment."""
 
     command: tuple[str, ...]
     uid: int = BUILDER
@@ -52,7 +56,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a build left behind, as it lies in the build's overlay."""
+    """A file that a build made. `path` is in the build's overlay."""
 
     path: Path
     kind: ArtifactKind
@@ -60,45 +64,52 @@ class Output:
 
 
 class Recipe(Protocol):
-    """One package format. Stateless."""
+    """A package format. Stateless."""
 
     @property
     def version(self) -> str:
-        """Changes when the recipe makes something else of the same input: part of every layer's key."""
+        """A version that changes whenever the recipe treats the same input differently: part of each layer's key."""
 
     def read(self, directory: Path) -> PackageSource:
-        """What the directory is the source of. Permanent(code="source") with the file and the cause when it is none,
-        is incomplete, or does not match its checksums."""
+        """Returns the source package in the directory.
+
+        Raises Permanent(code="source") with the file and the cause if there is none, if it is incomplete, or if it
+        does not match its checksums."""
 
     def is_installable(self, artifact: Artifact) -> bool:
-        """True for artifacts that can be installed into a build root."""
+        """Returns True for artifacts that can be installed into a build root."""
 
-    def without_local_packages(self, source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
-        """The source with only those build dependencies that nothing on offer has a hand in: what stays the same
-        when the offer changes."""
+    def without_local_packages(self, source: PackageSource, packages: Sequence[Artifact]) -> PackageSource:
+        """Returns the source with only the build dependencies that none of `packages` takes part in.
 
-    def install(self, source: PackageSource, offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
-        """Installs the build dependencies, and makes the place to build in. Writes what it needs (an index of the
-        `offered` packages, files of `workspace`) into `workspace`; `cache` keeps downloads between layers."""
+        These dependencies stay the same when `packages` changes."""
 
-    def explain_install(self, source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
-        """Why `install` failed, from its output: Permanent when a dependency cannot be had, else Retryable."""
+    def install(self, source: PackageSource, packages: Sequence[Path], workspace: Path, cache: Path) -> Action:
+        """Installs the build dependencies, and makes the build directory.
+
+        Writes what the action needs into `workspace` (an index of `packages`, further files). `cache` keeps
+        downloads between layers."""
+
+    def explain_install(self, source: PackageSource, output: Sequence[str]) -> CloudBuilderError:
+        """Returns why `install` failed, from its output: Permanent if a dependency is not available, else Retryable."""
 
     def installed(self) -> Action:
-        """Prints what is installed in a root, one `name version architecture` a line."""
+        """Prints the packages that are installed in a root, one `name version architecture` a line."""
 
     def unpack(self, source: PackageSource) -> Action:
         """Unpacks the source to its fixed build path."""
 
-    def build(self, source: PackageSource, cores: int) -> Action: ...
+    def build(self, source: PackageSource, cores: int) -> Action:
+        """Builds the unpacked source."""
 
     def shell(self, source: PackageSource, cores: int) -> Action:
-        """An interactive shell where `build` would run, as the same user with the same environment."""
+        """Runs an interactive shell where `build` would run, as the same user with the same environment."""
 
     def error_rank(self, line: str) -> int:
-        """How likely a line of the log tells why a build failed; 0: not at all. The first of the highest rank wins."""
+        """Returns how likely a log line has the cause of a failure; 0: not. The first line of the highest rank wins."""
 
     def collect(self, source: PackageSource, root: Path) -> tuple[Output, ...]:
-        """What the build left in its overlay at `root`. Permanent(code="outputs") when that is not what it should be.
+        """Returns the files that the build made in its overlay at `root`.
 
-        Follows no symbolic links, and takes nothing from outside of `root`."""
+        Raises Permanent(code="outputs") if they are not what the source should make. Follows no symbolic links, and
+        takes nothing from outside of `root`."""

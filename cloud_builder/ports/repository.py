@@ -1,4 +1,4 @@
-"""The port to package repositories that people install from: immutable snapshots, and one pointer to the live one."""
+"""The port to package repositories that people install from: immutable snapshots, and a pointer to the live one."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from cloud_builder.model.repository import SnapshotListing
 
 
 class RepositoryWriter(Protocol):
-    """Writes repositories. Called from one thread.
+    """A writer of repositories. Called from one thread.
 
-    Whoever reads while it writes finds every file that what he read before names. Raises Retryable when there is no
-    room, and passes on what the object store raises for a missing or damaged artifact."""
+    A client that reads during a change finds every file that its index names. Raises Retryable if the disk is full;
+    errors of the object store for a missing or damaged artifact pass through."""
 
     def inspect(self, artifact: Artifact) -> BinaryPackage:
-        """What the stored file says of itself. Permanent(code="not-a-deb") when it is no package."""
+        """Returns the metadata in the stored file. Raises Permanent(code="not-a-deb") if it is no package."""
 
     def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         """Makes the listing live and returns its snapshot: `<number>-<digest of the content>`.
 
-        The same content as what is live is the live snapshot: nothing is written. Numbers only grow, and beyond that
-        of `after`. Killed at any point, the old or the new snapshot is live, whole. `at`: seconds since the epoch."""
+        If the live snapshot has the same content, nothing is written and its name is returned. Numbers only grow,
+        and are greater than that of `after`. After a crash at any point either the old or the new snapshot is live
+        and complete. `at`: seconds since the epoch."""
 
     def live(self, repository: RepositoryName) -> str:
-        """The snapshot that readers see; empty: none."""
+        """Returns the snapshot that readers see; empty: none."""

@@ -1,4 +1,4 @@
-"""The port to confinement: run one program in a root file system of its own, as a value says.
+"""The port to confinement: one program in a root file system of its own, as a `Confinement` describes.
 
 Needs no root on the machine: an ordinary user with a subordinate uid range, or root in a plain container.
 """
@@ -17,7 +17,7 @@ from cloud_builder.model.limits import Limits
 
 @dataclass(frozen=True)
 class Bind:
-    """Shows `source` of the machine at `target` (absolute, inside). Made when missing."""
+    """A bind mount: `source` of the machine appears at `target` (absolute, inside), which is created if missing."""
 
     source: Path
     target: str
@@ -26,29 +26,31 @@ class Bind:
 
 @dataclass(frozen=True)
 class Confinement:
-    """Everything that is confined about one program.
+    """The confinement of one program.
 
-    `layers`: directories that make up the root, lowest first; the last is not written to. `upper`: where changes go
-    (a directory, kept after the run, so that it can become a layer); None: changes are thrown away.
-    Without `layers` the machine's own root is shown, read-only but for the binds (for tools of the machine: KIWI)."""
+    `layers`: directories that make up the root, lowest first; none of them is written to. Without layers the program
+    sees the machine's own root, read-only except for the binds (for tools of the machine: KIWI).
+    `upper`: the directory that receives changes; it is kept after the run and can become a layer. None: changes are
+    discarded."""
 
     layers: tuple[Path, ...] = ()
     upper: Path | None = None
     binds: tuple[Bind, ...] = ()
     network: bool = False
     uid: int = 0
-    """User and group id inside. 0 is root in its own user namespace, with what installing packages takes, and the
-    runner's own user outside, so that what the runner wrote is its own inside; all others are nobody outside."""
+    """User and group id inside. 0 is root in its own user namespace, with the capabilities that installing packages
+    needs. Outside, 0 is the runner's own user, so that root inside owns the files that the runner wrote; all other
+    ids are unprivileged outside."""
     hostname: str = "localhost"
     directory: str = "/"
     environment: Mapping[str, str] = field(default_factory=dict)
     """The whole environment."""
     limits: Limits | None = None
-    """None: only the end of `cancel` limits it."""
+    """None: only `cancel` limits the run."""
 
 
 class EndReason(StrEnum):
-    """Why the program ended, when not by itself."""
+    """The reason why a program ended: by itself, or the limit that ended it."""
 
     ITSELF = "itself"
     CANCEL = "cancel"
@@ -62,10 +64,13 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True)
 class RunResult:
-    """`status`: exit code, or minus the signal. `peak_memory` in bytes, `seconds` of wall time.
+    """The result of a run.
 
-    `starved`: the machine itself ran out of memory meanwhile, and its kernel killed somebody. `crowded`: the disk that
-    changes lie on was full meanwhile."""
+    `status`: exit code, or minus the signal.
+    `seconds`: wall time.
+    `peak_memory`: bytes.
+    `host_out_of_memory`: during the run the machine ran out of memory, and its kernel killed a process.
+    `disk_was_full`: during the run the disk that holds the changes was full."""
 
     status: int
     ended_by: EndReason = EndReason.ITSELF
@@ -76,9 +81,10 @@ class RunResult:
 
 
 class Sandbox(Protocol):
-    """Thread-safe. When it returns, or when this process dies in any way, no process and no mount of the run is left.
+    """A sandbox. Thread-safe.
 
-    Raises Retryable(code="sandbox") when the machine cannot confine (the message says what it lacks)."""
+    When a run returns, or when this process ends in any way, no process and no mount of the run is left. Raises
+    Retryable(code="sandbox") if the machine cannot confine programs; the message has what is missing."""
 
     def run(
         self,
@@ -89,18 +95,20 @@ class Sandbox(Protocol):
         cancel: Event,
         stdin: int | None = None,
     ) -> RunResult:
-        """Runs to the end. `output` gets stdout and stderr as they come; `stdin` None is /dev/null.
+        """Runs the command until it ends. `output` receives stdout and stderr as they are written.
 
-        With `stdin` 0 the terminal is handed through (cb-ctl shell)."""
+        `stdin` None is /dev/null; 0 passes the terminal through (cb-ctl shell)."""
 
     def remove(self, path: Path) -> None:
-        """Deletes a tree that may belong to the subordinate ids. Missing is fine."""
+        """Deletes a tree that may belong to the subordinate ids. A missing tree is no error."""
 
     def pack(self, root: Path, into: Path, cancel: Event | None = None) -> None:
-        """Writes a tree, with the ids as seen inside, to a compressed archive. Retryable(code="canceled")."""
+        """Writes a tree, with the ids as seen inside, to a compressed archive.
+
+        Raises Retryable(code="canceled") after `cancel` was set."""
 
     def unpack(self, archive: Path, root: Path, cancel: Event | None = None) -> None:
-        """The reverse, into a new directory."""
+        """Unpacks an archive of `pack` into a new directory."""
 
     def sweep(self) -> None:
-        """At start: deletes what runs of a killed process left on disk."""
+        """Deletes what runs of a killed process left on disk. Called at the start."""

@@ -1,4 +1,4 @@
-"""The port to the key that repositories are signed with."""
+"""The port to the signing key of the repositories."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Protocol
 
 
 class Signer(Protocol):
-    """OpenPGP signatures by one key, which the adapter makes when there is none. Thread-safe.
+    """A maker of OpenPGP signatures by one key, which the adapter creates if there is none. Thread-safe.
 
-    Raises Retryable(code="signing") when the key cannot be used now."""
+    Raises Retryable(code="signing") if the key cannot be used now."""
 
     @property
     def fingerprint(self) -> str:
-        """40 upper-case hex digits."""
+        """The fingerprint of the key: 40 upper-case hex digits."""
 
     def clearsign(self, text: str) -> bytes:
-        """The text with its signature around it (InRelease). `text` ends in a newline."""
+        """Returns the text with its signature around it (InRelease). `text` ends in a newline."""
 
     def detach(self, content: bytes) -> bytes:
-        """An armored signature of the content (Release.gpg)."""
+        """Returns an armored signature of the content (Release.gpg)."""
 
     def public_key(self, *, armored: bool) -> bytes:
-        """What verifies the signatures, for people to download: armored (key.asc) or binary (key.gpg)."""
+        """Returns the public key, for people to download: armored (key.asc) or binary (key.gpg)."""
 
     def close(self) -> None:
-        """Leaves no process behind."""
+        """Ends all processes of the adapter."""

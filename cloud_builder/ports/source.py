@@ -1,4 +1,4 @@
-"""The port to git: sources as bare mirrors that are read object by object."""
+"""The port to git: bare mirrors of the sources, read object by object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloud_builder.model.ids import Revision, SourceName, TreeId
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or directory of a tree. `mode` is git's (0o100644, 0o120000 for links, 0o160000 for submodules)."""
+    """A file or directory in a git tree. `mode` is git's (0o100644; 0o120000: link; 0o160000: submodule)."""
 
     name: str
     mode: int
@@ -24,37 +24,39 @@ class Entry:
 
 
 class SourceMirror(Protocol):
-    """Mirrors of git repositories, one a source. Thread-safe by source.
+    """Mirrors of git repositories, one for each source. Thread-safe by source.
 
-    Raises Retryable(code="source-unreachable") when the remote does not answer, and Rejected with the nearest valid
-    name for what does not exist (code `unknown-ref`, `unknown-path`)."""
+    Raises Retryable(code="source-unreachable") if the remote does not answer, and Rejected (code `unknown-ref` or
+    `unknown-path`), with the nearest valid name, for a ref or path that does not exist."""
 
     def refresh(self, source: SourceName, url: str) -> None:
-        """Makes the mirror when there is none and fetches all branches and tags."""
+        """Fetches all branches and tags; creates the mirror if there is none."""
 
-    def default_branch(self, source: SourceName, url: str) -> str: ...
+    def default_branch(self, source: SourceName, url: str) -> str:
+        """Returns the branch that the remote's HEAD names, else another. Rejected(code="unknown-ref"): no commits."""
 
     def resolve(self, source: SourceName, ref: str) -> Revision:
-        """A branch, tag (also a tag object) or commit → the commit; `~3` and `^` behind it: its first parents."""
+        """Returns the commit of a branch, tag (also a tag object) or commit. Suffixes `~3`, `^`: its first parents."""
 
     def contains(self, source: SourceName, branch: str, revision: Revision) -> bool:
-        """True when the commit is the branch's tip or one of its ancestors."""
+        """Returns True if the commit is the branch's head or one of its ancestors."""
 
     def entries(self, source: SourceName, revision: Revision, directory: str) -> list[Entry]:
-        """What lies in a directory ("" for the top)."""
+        """Returns the entries of a directory ("": the top)."""
 
     def find_files(self, source: SourceName, revision: Revision, suffix: str) -> list[str]:
-        """Paths of all files of the commit that end with `suffix`, sorted."""
+        """Returns the paths of all files of the commit that end with `suffix`, sorted."""
 
-    def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId: ...
+    def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
+        """Returns git's id of a directory: the same for the same content."""
 
     def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
-        """Paths of the files that are not the same in two commits (new, gone, other content or mode), sorted.
+        """Returns the paths of the files that differ in two commits (new, deleted, other content or mode), sorted.
 
-        Names that are not UTF-8 carry surrogates. Raises Rejected(code="unknown-ref") when a commit is not here."""
+        Names that are not UTF-8 contain surrogates. Raises Rejected(code="unknown-ref") if a commit is missing here."""
 
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
-        """A file's bytes; Rejected(code="too-large") when there are more than `most`."""
+        """Returns a file's content. Raises Rejected(code="too-large") if it has more than `most` bytes."""
 
     def export(
         self,
@@ -66,6 +68,6 @@ class SourceMirror(Protocol):
         *,
         cancel: Event | None = None,
     ) -> None:
-        """Writes the directory at that commit to `into` (made here), fetching the commit when the mirror lacks it.
+        """Writes the directory at that commit to `into`, which it creates. Fetches the commit if the mirror lacks it.
 
-        Modification times are the commit's. Retryable(code="canceled") soon after `cancel` is set."""
+        Modification times are the commit's. Raises Retryable(code="canceled") soon after `cancel` is set."""

@@ -1,5 +1,6 @@
-"""The port to a daemon's own durable state: documents by collection, in transactions, together with the daemon's
-input positions and its outgoing messages (outbox pattern).
+"""The port to a daemon's durable state: documents by collection, input positions, seen events and the outbox.
+
+All of them change in one transaction (outbox pattern), so that a crash neither loses nor repeats an event's effect.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Document = dict[str, Any]
 
 
 class Put(NamedTuple):
-    """A document to be written. A frozen value may stand for it."""
+    """A document to write. `body` is a dict, or a model value whose JSON is cached. `parent`, `rank`: see Documents."""
 
     collection: str
     key: str
@@ -26,23 +27,25 @@ class Put(NamedTuple):
 
 
 UNINDEXED = "loose-"
-"""With this begin the names of collections whose documents are only ever asked for by their key: they have no place
-among each other, so that nothing has to be kept in order for them. For what is written all the time."""
+"""Prefix of collections without an index, whose documents are only read by their key. Without an index to maintain a
+write is cheaper: for documents that are written all the time."""
 
 
 class Documents(Protocol):
     """JSON documents, each in a collection under a key; `parent` groups them and `rank` orders them.
 
-    A LOOSE collection knows neither: it cannot be searched or counted."""
+    An UNINDEXED collection has neither: `find` and `count` do not see its documents."""
 
-    def get(self, collection: str, key: str) -> Document | None: ...
+    def get(self, collection: str, key: str) -> Document | None:
+        """Returns the document, or None if there is none. The caller may change the dict."""
 
     def put(
         self, collection: str, key: str, body: Document | CachedJson[Any], *, parent: str = "", rank: float = 0.0
     ) -> None:
-        """Inserts or replaces. A dict must not be changed afterwards."""
+        """Inserts or replaces a document. The caller must not change a dict afterwards."""
 
-    def delete(self, collection: str, key: str) -> None: ...
+    def delete(self, collection: str, key: str) -> None:
+        """Deletes a document. A missing document is no error."""
 
     def find(
         self,
@@ -54,48 +57,57 @@ class Documents(Protocol):
         after: float | None = None,
         before: float | None = None,
     ) -> Iterator[tuple[str, Document]]:
-        """(key, body) by ascending rank (`newest`: descending), then key; only those with `after` < rank < `before`."""
+        """Returns (key, body) by ascending rank (`newest`: descending), then by key; at most `most`.
 
-    def count(self, collection: str, *, parent: str | None = None) -> int: ...
+        Only documents of `parent`, if given, with `after` < rank < `before`. The collection may be changed while the
+        result is read."""
+
+    def count(self, collection: str, *, parent: str | None = None) -> int:
+        """Returns the number of documents in a collection, or of those with this parent."""
 
 
 class StateStore(Documents, Protocol):
-    """A daemon's whole durable memory. One process opens it; opening a second time raises Rejected."""
+    """A daemon's whole durable state. One process opens it; opening it a second time raises Rejected."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All or nothing for everything inside; an exception rolls back. Not nested."""
+        """Commits everything inside, or rolls it back after an exception. Not nested.
 
-    def put_all(self, documents: Iterable[Put]) -> None: ...
+        Raises Retryable if the disk is full: nothing of the transaction was written."""
+
+    def put_all(self, documents: Iterable[Put]) -> None:
+        """Inserts or replaces documents."""
 
     def get_with_index(self, collection: str, key: str) -> Put | None:
-        """A document with its place."""
+        """Returns a document with its parent and rank, or None if there is none."""
 
     def seen_of(self, event_ids: Collection[str]) -> set[str]:
-        """Those of them that were marked."""
+        """Returns those of the ids that were marked as seen."""
 
     def seen_with_prefix(self, prefix: str) -> set[str]:
-        """All that were marked and begin with it."""
+        """Returns all ids that were marked as seen and begin with `prefix`."""
 
-    def mark_seen(self, event_ids: Iterable[str], at: float) -> None: ...
+    def mark_seen(self, event_ids: Iterable[str], at: float) -> None:
+        """Marks event ids as seen. `at`: seconds since the epoch."""
 
-    def forget_seen(self, before: float) -> int:
-        """Forgets event ids marked before that time; returns how many."""
+    def prune_seen(self, before: float) -> int:
+        """Deletes event ids that were marked before that time; returns how many."""
 
     def positions(self, incarnation: str) -> Mapping[Partition, int]:
-        """The next offset to read, by partition."""
+        """Returns the next offset to read, by partition."""
 
-    def save_positions(self, incarnation: str, positions: Mapping[Partition, int]) -> None: ...
+    def save_positions(self, incarnation: str, positions: Mapping[Partition, int]) -> None:
+        """Saves positions of a broker's incarnation; those of partitions that are not given stay."""
 
     def incarnation(self) -> str | None:
-        """The incarnation whose positions were saved last."""
+        """Returns the incarnation whose positions were saved last; None in a new state."""
 
     def outbox_add(self, records: Sequence[OutgoingRecord]) -> int:
-        """What one transaction says is one packet; its number, which is above all before."""
+        """Adds the records of one transaction as one packet. Returns its number; numbers only grow."""
 
     def outbox(self, most: int, *, after: int = 0) -> Sequence[tuple[int, Sequence[OutgoingRecord]]]:
-        """The oldest packets not yet confirmed whose number is above `after`, in the order they were added."""
+        """Returns the oldest unconfirmed packets with a number above `after`, at most `most`, in order."""
 
     def outbox_confirm(self, up_to: int) -> None:
-        """The broker has everything up to this number."""
+        """Deletes all packets up to this number: the broker has them."""
 
     def close(self) -> None: ...

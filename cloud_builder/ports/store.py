@@ -1,4 +1,4 @@
-"""The port to the object store: files by sha256, and names that point at them. A directory by default; S3 later."""
+"""The port to the object store: files by sha256, and names that point to them. A directory by default; S3 later."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from cloud_builder.model.ids import Digest
 
 
 class ObjectStore(Protocol):
-    """Content-addressed, append-only, shared by all daemons. Thread-safe.
+    """A content-addressed, append-only store that all daemons share. Thread-safe.
 
-    Raises Retryable when the store cannot be reached or is full, Permanent(code="object-missing") for an unknown
-    digest and Permanent(code="object-corrupt") when content does not match its digest."""
+    Raises Retryable if the store cannot be reached or is full, Permanent(code="object-missing") for an unknown
+    digest, and Permanent(code="object-corrupt") if the content does not match its digest."""
 
     def put(self, path: Path) -> tuple[Digest, int]:
-        """Stores a file (copy); returns digest and size. Storing what is there already costs only the hash."""
+        """Stores a copy of a file; returns its digest and its size in bytes. A known file costs only the hash."""
 
-    def has(self, digest: Digest) -> bool: ...
+    def has(self, digest: Digest) -> bool:
+        """Returns True if the store has the object."""
 
-    def size(self, digest: Digest) -> int: ...
+    def size(self, digest: Digest) -> int:
+        """Returns the size of an object in bytes."""
 
     def open(self, digest: Digest) -> BinaryIO:
-        """For reading; not verified."""
+        """Opens an object for reading, without verifying it."""
 
     def fetch(self, digest: Digest, into: Path) -> None:
-        """Writes the object to the file `into` (a hard link where that is safe), verified."""
+        """Writes the object to the file `into` (a hard link where that is safe), and verifies it."""
 
     def verify(self, digest: Digest) -> None:
-        """Reads the whole object and compares."""
+        """Reads the whole object and compares its digest."""
 
     def name(self, name: str, digest: Digest) -> None:
-        """Points a name (`buildroot/<key>`) at an object, atomically; overwrites."""
+        """Points a name (`buildroot/<key>`) to an object, atomically; overwrites."""
 
-    def named(self, name: str) -> Digest | None: ...
+    def named(self, name: str) -> Digest | None:
+        """Returns the object that a name points to; None: no such name."""

@@ -132,7 +132,7 @@ def test_events_are_forgotten_by_age(state):
     for number in range(5):
         state.mark_seen([f"e{number}"], float(number))
     state.mark_seen(["e0"], 10.0)
-    assert state.forget_seen(3.0) == 2
+    assert state.prune_seen(3.0) == 2
     assert state.seen_of([f"e{number}" for number in range(5)]) == {"e0", "e3", "e4"}
 
 

@@ -170,7 +170,7 @@ class SqliteState:
         rows = [(event_id, at) for event_id in event_ids]
         self._db.executemany("INSERT OR REPLACE INTO seen (id, at) VALUES (?, ?)", rows)
 
-    def forget_seen(self, before: float) -> int:
+    def prune_seen(self, before: float) -> int:
         return self._db.execute("DELETE FROM seen WHERE at < ?", (before,)).rowcount
 
     # --- positions --------------------------------------------------------------------------------------------

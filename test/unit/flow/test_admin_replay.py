@@ -51,7 +51,7 @@ def replayed(mesh, name, spoil=lambda state: None):
 
 
 def forget_events(state):
-    state.forget_seen(1e12)
+    state.prune_seen(1e12)
 
 
 @pytest.mark.parametrize("name", ROLES)
