@@ -59,7 +59,7 @@ def _fetch_plan(mesh: Session, wanted: BuildRequested, timeout: float) -> list[P
     from cloud_builder.model.topics import PLAN, RESULT
 
     parts: dict[int, PlanDrawn] = {}
-    for heard in mesh.client.hear(wanted, str(wanted.request_id), (PLAN, RESULT), timeout):
+    for heard in mesh.client.follow(wanted, str(wanted.request_id), (PLAN, RESULT), timeout):
         match heard:
             case RequestFinished() if heard.code != "planned":
                 raise Rejected(heard.message, code=heard.code, hint=heard.hint)

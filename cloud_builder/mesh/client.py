@@ -1,6 +1,6 @@
-"""The mesh as a program on the outside sees it: send an event, ask cb-info a question.
+"""A client of the mesh outside of the daemons: sends events, and queries cb-info. For cb-ctl and tests.
 
-For cb-ctl and tests. Has no state and belongs to no daemon.
+Must not: have state.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from cloud_builder.ports.broker import Broker, Consumer, Producer, Record
 from .codec import Undecodable, decode, encode
 
 _SEND_TIMEOUT = 10.0
-_SLICE = 0.1
+_POLL_TIMEOUT = 0.1
 
 
 class Client:
-    """`name` tells who is asking (ce_source). The broker belongs to the caller. Not thread-safe."""
+    """A client. `name`: the sender of its events (ce_source). The broker belongs to the caller. Not thread-safe."""
 
     def __init__(self, broker: Broker, name: str = "cb-ctl") -> None:
         self._broker = broker
@@ -34,20 +34,21 @@ class Client:
         self._answers: Consumer | None = None
 
     def send(self, payload: Payload, *, timeout: float = _SEND_TIMEOUT) -> None:
-        """Returns when the broker has the event; Retryable when it has not in time."""
+        """Returns when the broker has the event; raises Retryable if it has not within `timeout` seconds."""
         self._producer = self._producer or self._broker.producer()
         record = encode(payload, source=self._name, id=str(uuid4()), time=time.time())
         self._producer.send([record], timeout)
 
     def ask(self, what: str, args: dict[str, Any] | None = None, timeout: float = 5.0) -> InfoAnswered:
-        """The answer of cb-info, which may be an error of its own (`code`). Retryable(code="no-answer") after
-        `timeout` seconds."""
-        self._answers = self._answers or self._from_now_on([ANSWER])
+        """Returns the answer of cb-info to a query, which may be an error (`code`).
+
+        Raises Retryable(code="no-answer") after `timeout` seconds."""
+        self._answers = self._answers or self._consume_from_end([ANSWER])
         query = QueryId("q-" + b32encode(os.urandom(10)).decode().lower())
         until = time.monotonic() + timeout
         self.send(InfoAsked(query_id=query, what=what, args=args or {}), timeout=timeout)
         while (left := until - time.monotonic()) > 0:
-            for record in self._answers.poll(100, min(_SLICE, left)):
+            for record in self._answers.poll(100, min(_POLL_TIMEOUT, left)):
                 if record.key == query.encode() and (answer := _answer(record)):
                     return answer
         raise Retryable(
@@ -56,30 +57,30 @@ class Client:
             hint="Is cb-info running, and on the same broker? See `cb-ctl up`.",
         )
 
-    def hear(self, payload: Payload, key: str, topics: Sequence[Topic], timeout: float) -> Iterator[Payload]:
-        """Sends, and yields what is told about `key` on these topics from then on; ends after `timeout` seconds."""
+    def follow(self, payload: Payload, key: str, topics: Sequence[Topic], timeout: float) -> Iterator[Payload]:
+        """Sends an event, and yields the later events with `key` on these topics. Ends after `timeout` seconds."""
         until = time.monotonic() + timeout
-        heard = self._from_now_on(topics)
+        consumer = self._consume_from_end(topics)
         try:
             self.send(payload, timeout=timeout)
             while (left := until - time.monotonic()) > 0:
-                for record in heard.poll(1000, min(_SLICE, left)):
-                    if record.key == key.encode() and (told := _payload(record)) is not None:
-                        yield told
+                for record in consumer.poll(1000, min(_POLL_TIMEOUT, left)):
+                    if record.key == key.encode() and (found := _payload(record)) is not None:
+                        yield found
         finally:
-            heard.close()
+            consumer.close()
 
     def close(self) -> None:
-        """Ends the connections; the broker stays."""
+        """Closes the connections, but not the broker."""
         for connection in (self._answers, self._producer):
             if connection is not None:
                 connection.close()
         self._answers = self._producer = None
 
-    def _from_now_on(self, topics: Sequence[Topic]) -> Consumer:
+    def _consume_from_end(self, topics: Sequence[Topic]) -> Consumer:
         self._broker.ensure_topics(topics)
         marks = self._broker.watermarks([topic.name for topic in topics])
-        return self._broker.consumer({place: end for place, (_, end) in marks.items()})
+        return self._broker.consumer({partition: end for partition, (_, end) in marks.items()})
 
 
 def _answer(record: Record) -> InfoAnswered | None:

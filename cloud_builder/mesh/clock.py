@@ -1,8 +1,8 @@
-"""The time that daemons live by: that of the wall, without its jumps.
+"""The clock of the daemons: wall-clock time without its jumps.
 
-Leases, heartbeats and retries are differences of times. When somebody sets the machine's clock, those must not see it:
-an hour back would silence a runner for an hour. So time goes on steadily from the start of the process, and follows
-the wall by a tenth faster or slower until both agree again, as adjtime(3) does.
+Leases, heartbeats and retries are differences of times, which must not change when somebody sets the machine's clock:
+set back by an hour, a runner would look silent for an hour. The clock therefore runs steadily from the start of the
+process, and up to a tenth faster or slower until it agrees with the wall clock again, as adjtime(3) does.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 
 _SLEW = 0.1
-"""Seconds that are corrected a second, at most."""
+"""Seconds that are corrected in a second, at most."""
 
 
 class SteadyClock:
-    """Called, it gives seconds since the epoch; never goes back. Thread-safe."""
+    """A clock: a call returns seconds since the epoch, never less than the call before. Thread-safe."""
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
         self._wall, self._steady = wall, steady

@@ -1,12 +1,16 @@
-"""The loop that every daemon runs in: poll → decode → one transaction for the batch → commit → send the outbox.
+"""The loop that every daemon runs in. Input: records. Output: events. The flow in between never sees the broker.
 
-In come records, out go events; in between stands a flow that knows nothing of either. What the flow did, how far the
-daemon has read and what it wants to say are committed together, so a crash at any point repeats and loses nothing.
+    consume ──► decode ──► handle ──► outbox ──► commit ──► send
+    reader      codec      flow       transaction, state    outbox_relay
+                           ╰──── one transaction ────╯
 
-    all well         the batch is one transaction: handle each unseen event, tick, positions, outbox
-    a handler fails  see handling.py
-    broker gone      said once; the flow keeps ticking, the outbox fills, and is sent when the broker is back
-    stop             the flow hands over in a last transaction, the outbox is sent, within 5 s
+Documents, positions and outgoing events are committed together. A crash at any point therefore repeats work, and
+loses nothing.
+
+    no error         the batch is one transaction: each unseen event is handled, then tick, positions, outbox
+    a handler fails  see processor.py
+    broker is gone   logged once; the flow keeps ticking, the outbox fills, and is sent when the broker is back
+    stop             the flow hands over in a last transaction and the outbox is sent, within 5 s
 """
 
 from __future__ import annotations
@@ -35,18 +39,22 @@ from .reader import CHECK_INTERVAL, Reader, start_positions, topics_of
 T = TypeVar("T")
 
 _SEND_TIMEOUT = 2.0
+"""Seconds until records that the broker did not confirm count as lost."""
 _FLUSH_ON_STOP = 4.0
-_RETRY_START = 0.5
-"""Seconds: whether what was posted has arrived."""
+"""Seconds for sending the outbox when the daemon stops."""
+_CONFIRM_INTERVAL = 0.5
+"""Seconds between two checks whether posted records have arrived."""
 _LOG = logging.getLogger("cb.mesh")
 
 
 class Loop:
-    """Runs one flow. Broker and state belong to the caller, who closes them. `pulse` hears of every round.
+    """The loop of one flow. Broker and state belong to the caller, who closes them.
 
-    `check_interval`: seconds between two checks, while nothing comes in, of the stop event and the flow's patience.
+    `health`: gets a beat in each iteration.
+    `outage`: logs outages of the broker.
+    `check_interval`: seconds between two checks of the stop event and of the flow's `max_wait`, while no record comes.
 
-    `run` is `start`, `step` until stopped, `finish`; tests may step by themselves."""
+    `run` is `start`, `step` until stopped, `finish`; tests may call the steps themselves."""
 
     def __init__(
         self,
@@ -55,7 +63,7 @@ class Loop:
         state: StateStore,
         *,
         clock: Callable[[], float] = time.time,
-        pulse: HealthReporter | None = None,
+        health: HealthReporter | None = None,
         outage: Outage | None = None,
         check_interval: float = CHECK_INTERVAL,
     ) -> None:
@@ -64,20 +72,20 @@ class Loop:
         self._broker = broker
         self._state = state
         self._clock = clock
-        self._pulse = pulse or NullReporter()
+        self._health = health or NullReporter()
         self._outage = Outage() if outage is None else outage
-        self._with_broker = True
-        """What is being done asks the broker."""
+        self._uses_broker = True
+        """False during steps of the start that do not use the broker: their errors are not an outage."""
         self._producer: Producer | None = None
-        self._mends: list[StateChanged] | None = None
-        """After the state was rebuilt: what is to be told first."""
+        self._repairs: list[StateChanged] | None = None
+        """After the state was rebuilt: changes to write to the changelog first."""
         self._reader: Reader
         self._relay: OutboxRelay
-        self._handling: BatchProcessor
+        self._processor: BatchProcessor
 
     def run(self, stop: Event) -> None:
-        """Until `stop` is set. Raises only what no waiting can mend: Rejected, e.g. for topics it may not use, and
-        Fenced."""
+        """Runs until `stop` is set. Raises only errors that waiting does not solve: Rejected, for example for topics
+        that the daemon may not use, and Fenced."""
         if self.start(stop):
             try:
                 while not stop.is_set():
@@ -91,40 +99,40 @@ class Loop:
             self.finish()
 
     def start(self, stop: Event) -> bool:
-        """Finds the broker (waits for it) and the place to read on from; False when stopped before."""
+        """Waits for the broker, opens the state and finds the start positions; False if stopped before that."""
         while not stop.is_set():
-            self._with_broker = True
+            self._uses_broker = True
             try:
                 self._connect()
             except Retryable as error:
-                self._outage.failed(error, is_ours=not self._with_broker)
-                self._pulse.beat(f"waiting: {error.message}")
+                self._outage.failed(error, is_local=not self._uses_broker)
+                self._health.beat(f"waiting: {error.message}")
                 stop.wait(self._outage.delay)
             else:
                 self._outage.recovered()
-                self._pulse.ready()
+                self._health.ready()
                 return True
         return False
 
     def step(self, stop: Event) -> None:
-        """One round: waits for events or for the flow's patience to end; handles, ticks, sends."""
+        """Runs one iteration: waits for events, at most until the next tick is due; handles, ticks, sends."""
         try:
-            batch = self._reader.poll(self._patience, stop)
+            batch = self._reader.poll(self._max_wait, stop)
         except Retryable as error:
             self._outage.failed(error)
             stop.wait(min(self._outage.delay, max(0.0, self._flow.max_wait())))
-            self._handling.process([], lambda: False, stop)
+            self._processor.process([], lambda: False, stop)
             return
-        self._handling.broker_seen = self._clock()
-        self._handling.process(batch, self._reader.is_at_end, stop)
+        self._processor.broker_seen = self._clock()
+        self._processor.process(batch, self._reader.is_at_end, stop)
         self._send()
 
     def finish(self) -> None:
-        """Hands over: the flow's last transaction, the rest of the outbox, the connections."""
+        """Hands over: runs the flow's last transaction, sends the rest of the outbox, closes the connections."""
         until = time.monotonic() + _FLUSH_ON_STOP
-        self._pulse.stopping()
+        self._health.stopping()
         try:
-            with self._handling.transaction() as work:
+            with self._processor.transaction() as work:
                 self._flow.stop(work)
         except Exception:
             _LOG.exception("could not hand over")
@@ -142,14 +150,14 @@ class Loop:
         incarnation = self._broker.incarnation()
         written = [topic for topic in TOPICS if topic.writer is role]
         self._broker.ensure_topics(dict.fromkeys([*topics_of(role), *written, DEAD_LETTER]))
-        previous = self._is_expected(self._state.incarnation)
+        previous = self._without_broker(self._state.incarnation)
         if previous is None and changelog.has_changelog(role):
-            self._mends = changelog.rebuild(self._broker, self._state, incarnation, self._beat)
-        kept = self._is_expected(lambda: self._state.positions(incarnation))
+            self._repairs = changelog.rebuild(self._broker, self._state, incarnation, self._beat)
+        kept = self._without_broker(lambda: self._state.positions(incarnation))
         positions = start_positions(self._broker, role, self._flow.instance, kept)
         self._producer = self._producer or self._broker.producer()
         self._relay = OutboxRelay(self._state, self._producer)
-        self._handling = BatchProcessor(
+        self._processor = BatchProcessor(
             self._flow,
             self._state,
             self._relay,
@@ -157,48 +165,50 @@ class Loop:
             clock=self._clock,
             live=self._producer.send_best_effort,
             send=self._send,
-            changelog=Changelog(incarnation, positions, self._mends or ()) if changelog.has_changelog(role) else None,
+            changelog=Changelog(incarnation, positions, self._repairs or ()) if changelog.has_changelog(role) else None,
         )
-        self._handling.broker_seen = self._clock()
-        tells_again = previous not in (None, incarnation) or self._mends is not None
-        self._is_expected(lambda: self._open_state(incarnation, positions, tells_again=tells_again))
-        self._mends = None
+        self._processor.broker_seen = self._clock()
+        republish = previous not in (None, incarnation) or self._repairs is not None
+        self._without_broker(lambda: self._open_state(incarnation, positions, republish=republish))
+        self._repairs = None
         self._reader = Reader(
             self._broker, role, self._flow.instance, incarnation, positions, check_interval=self._check_interval
         )
-        _LOG.info("started", extra={"role": str(role), "broker": incarnation, "goes_on": bool(kept)})
+        _LOG.info("started", extra={"role": str(role), "broker": incarnation, "resumes": bool(kept)})
 
-    def _open_state(self, incarnation: str, positions: Mapping[Partition, int], *, tells_again: bool) -> None:
-        """What the flow remembers, and, where the broker or this host has lost its memory, what it tells again."""
+    def _open_state(self, incarnation: str, positions: Mapping[Partition, int], *, republish: bool) -> None:
+        """Restores the flow. `republish`: the broker or this host has lost its data, so the flow emits it again."""
         self._flow.restore(self._state)
-        with self._handling.transaction() as work:
-            if tells_again:
+        with self._processor.transaction() as work:
+            if republish:
                 self._flow.republish(work)
             self._state.save_positions(incarnation, positions)
 
-    def _is_expected(self, do: Callable[[], T]) -> T:
-        """A step in which not the broker is to blame for what goes wrong."""
-        self._with_broker = False
-        done = do()
-        self._with_broker = True
-        return done
+    def _without_broker(self, action: Callable[[], T]) -> T:
+        """Runs a step of the start that does not use the broker: an error in it is no outage."""
+        self._uses_broker = False
+        result = action()
+        self._uses_broker = True
+        return result
 
-    def _patience(self) -> float:
-        """No sleep while the outbox waits for a broker that has just come back. Asked all the time while we wait."""
+    def _max_wait(self) -> float:
+        """Returns the seconds until the next iteration is due. The reader calls this repeatedly while it waits.
+
+        While the outbox is behind, because the broker has just come back, the loop does not sleep."""
         self._beat()
-        patience = self._flow.max_wait()
+        max_wait = self._flow.max_wait()
         if self._relay.is_behind:
             return self._outage.delay
-        return min(patience, _RETRY_START) if self._relay.pending else patience
+        return min(max_wait, _CONFIRM_INTERVAL) if self._relay.pending else max_wait
 
     def _beat(self) -> None:
-        self._pulse.beat(self._outage.what or "at work")
+        self._health.beat(self._outage.what or "at work")
 
     def _send(self) -> None:
         self._beat()
         try:
             if self._relay.flush(_SEND_TIMEOUT):
-                self._handling.broker_seen = self._clock()
+                self._processor.broker_seen = self._clock()
         except Retryable as error:
             self._outage.failed(error)
         else:
@@ -214,7 +224,7 @@ class Loop:
             except (Fenced, NotAllowed):
                 return
         try:
-            with self._handling.transaction():
+            with self._processor.transaction():
                 pass
         except (Retryable, Rejected):
-            _LOG.warning("outbox not settled, its last events will be sent twice")
+            _LOG.warning("outbox not confirmed, its last events will be sent twice")

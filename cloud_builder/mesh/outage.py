@@ -1,7 +1,7 @@
-"""Says once that the broker is gone and once that it is back, and spaces the attempts in between.
+"""Logs once that the broker is gone and once that it is back, and spaces the attempts in between.
 
-At a start other things may be unwell, too (the disk with the daemon's state, a signing key): those are not the broker's
-absence, and each other reason is said.
+A start may also fail for local reasons (the disk with the daemon's state, a signing key). These are not an outage of
+the broker, and each new reason is logged.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ import time
 from cloud_builder.errors import Retryable
 
 UNREACHABLE = "broker unreachable, waiting"
-NOT_READY = "cannot begin, will be tried again"
+NOT_READY = "cannot start, will be tried again"
 _FIRST_DELAY = 0.1
-_LONGEST_DELAY = 3.0
+_MAX_DELAY = 3.0
 _LOG = logging.getLogger("cb.mesh")
 
 
 class Outage:
-    """`delay`: seconds to wait before the next attempt; 0 while all is well."""
+    """An outage, or none: true while attempts fail. `delay`: seconds until the next attempt; 0 without an outage."""
 
     def __init__(self) -> None:
         self.delay = 0.0
         self._since = 0.0
-        self._said = ""
+        self._logged = ""
 
     def __bool__(self) -> bool:
         return self.delay > 0
 
     @property
     def what(self) -> str:
-        """What we wait for, in words; empty while all is well."""
-        return self._said.partition(": ")[0]
+        """The status for people while attempts fail; empty otherwise."""
+        return self._logged.partition(": ")[0]
 
-    def failed(self, error: Retryable, *, is_ours: bool = False) -> None:
-        """An attempt failed. `is_ours`: while the broker answered."""
+    def failed(self, error: Retryable, *, is_local: bool = False) -> None:
+        """Records a failed attempt. `is_local`: the broker answered, and the error is this host's."""
         if not self:
             self._since = time.monotonic()
-        what = NOT_READY if is_ours else UNREACHABLE
-        said = f"{what}: {error.message}" if is_ours else what
-        if said != self._said:
-            self._said = said
+        what = NOT_READY if is_local else UNREACHABLE
+        status = f"{what}: {error.message}" if is_local else what
+        if status != self._logged:
+            self._logged = status
             _LOG.warning(what, extra={"reason": error.message, "hint": error.hint or None})
-        self.delay = min(max(self.delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
+        self.delay = min(max(self.delay * 2, _FIRST_DELAY), _MAX_DELAY)
 
     def recovered(self) -> None:
-        """Everything went well."""
+        """Records a successful attempt."""
         if self:
-            back = "broker is back" if self.what == UNREACHABLE else "ready at last"
-            _LOG.info(back, extra={"after_seconds": round(time.monotonic() - self._since, 1)})
-        self.delay, self._said = 0.0, ""
+            message = "broker is back" if self.what == UNREACHABLE else "ready"
+            _LOG.info(message, extra={"after_seconds": round(time.monotonic() - self._since, 1)})
+        self.delay, self._logged = 0.0, ""

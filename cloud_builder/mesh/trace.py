@@ -1,5 +1,6 @@
-"""W3C trace context: every event that follows from an event carries its trace id, so that one id leads from a push to
-the packages it published.
+"""W3C trace context: an event that follows from another one has its trace id.
+
+One id thus leads from a push to the packages that it published.
 
 Source of the format: https://www.w3.org/TR/trace-context/
 """
@@ -14,7 +15,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}"
 
 
 def trace_id(traceparent: str | None, event_id: str) -> str:
-    """The trace an event belongs to; without a valid header it begins one, named after the event."""
+    """Returns the trace id of an event; without a valid header the event starts a trace, named after its id."""
     found = _TRACEPARENT.fullmatch(traceparent or "")
     if found:
         return found[1]
@@ -22,5 +23,5 @@ def trace_id(traceparent: str | None, event_id: str) -> str:
 
 
 def child(trace: str, span: str) -> str:
-    """The header of a new event in that trace; `span`: 16 hexadecimal digits that name the event."""
+    """Returns the header of a new event in that trace. `span`: 16 hexadecimal digits that identify the event."""
     return f"00-{trace}-{span}-01"

@@ -1,7 +1,7 @@
-"""Documents as a flow sees them inside one transaction: what it writes waits in memory until the commit.
+"""Buffers the documents that a flow writes in one transaction, until the commit.
 
-A job that is queued, assigned and told about in one batch is written once, with its last value. What is read is what
-was written, so a flow cannot tell the difference.
+A job that is queued, assigned and reported on in one batch is written once, with its last value. Reads return buffered
+writes, so that a flow sees no difference.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from cloud_builder.ports.state import Document, Documents, Put, StateStore
 
 
 class BufferedDocuments(Documents):
-    """Nothing reaches the state before `flush`, but for the sake of `find` and `count`.
+    """Documents with buffered writes. Only `flush` writes to the state; `find` and `count` flush their collection.
 
-    `written`: what each place that was changed holds after the last flush (None: nothing)."""
+    `written`: the new value of each changed document, by collection and key, as of the last flush (None: deleted)."""
 
     def __init__(self, state: StateStore) -> None:
         self.written: dict[tuple[str, str], Put | None] = {}
@@ -57,7 +57,7 @@ class BufferedDocuments(Documents):
         return self._state.count(collection, parent=parent)
 
     def flush(self) -> None:
-        """Writes what waits; belongs inside the transaction."""
+        """Writes the buffered changes to the state. Called inside the transaction."""
         changes, self._changes = self._changes, {}
         self.written.update(changes)
         for (collection, key), change in changes.items():

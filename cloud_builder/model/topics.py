@@ -23,7 +23,7 @@ class Topic:
     `retention`: seconds, 0 for ever (compacted topics only). `room`: bytes that a partition keeps at most, give or take
     a segment; 0: any number. `largest`: bytes of a message; brokers have 1 MB unless they are told.
 
-    `tells_states`: its events say where a thing stands, so of several that one transaction has on the same key only
+    `carries_states`: its events say where a thing stands, so of several that one transaction has on the same key only
     the last is sent."""
 
     name: str
@@ -36,7 +36,7 @@ class Topic:
     max_message_bytes: int = 8 * MIB
 
     @property
-    def tells_states(self) -> bool:
+    def carries_states(self) -> bool:
         return self.states or self.compacted
 
     @property

@@ -116,7 +116,7 @@ def _serve(name: str, instance: str, settings: Settings, assemble_flow: Assemble
         if flow.role is Role.RUNNER:
             pulse = logs.batch_by_round(pulse)
         interval = _CHECK_INTERVAL if settings.dispatch is Dispatch.DIRECTED else CHECK_INTERVAL
-        Loop(flow, broker, state, clock=SteadyClock(), pulse=pulse, check_interval=interval).run(stop)
+        Loop(flow, broker, state, clock=SteadyClock(), health=pulse, check_interval=interval).run(stop)
 
 
 def _spare_the_collector() -> None:

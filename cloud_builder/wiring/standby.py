@@ -164,7 +164,7 @@ class StandbySession:
         self._stack.callback(voice.close)
         _LOG.info("leading", extra={"id": reign.id, "epoch": reign.epoch})
         try:
-            Loop(flow, self._broker, self._state, clock=SteadyClock(), pulse=self._pulse).run(self._stop)
+            Loop(flow, self._broker, self._state, clock=SteadyClock(), health=self._pulse).run(self._stop)
         except Rejected as error:
             if error.code != MULTIPLE_LEADERS:
                 raise
