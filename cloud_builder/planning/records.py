@@ -1,6 +1,6 @@
-"""What the scheduler remembers: requests, jobs and runners, as frozen values.
+"""The scheduler's records of requests, jobs and runners, as frozen values.
 
-A change is a new value (`model_copy`); who holds the old one still has the old state.
+A change makes a new value (`model_copy`); code that kept the old value still sees the old state.
 """
 
 from __future__ import annotations
@@ -28,40 +28,46 @@ from cloud_builder.model.unit import Target
 
 
 class RunnerLoss(LenientModel):
-    """A runner that ended while it ran an attempt. `life`: its `started_at`; `begun_at`: of the attempt.
-
-    `is_sure`: it said so itself, or came back as another process; else it fell silent and was not heard since."""
+    """A runner that ended, or fell silent, while it ran an attempt of a job."""
 
     runner_id: RunnerId
     runner_incarnation: float
+    """`started_at` of the runner process that ran the attempt."""
     begun_at: float
+    """When the attempt began, by the runner's clock."""
     attempt: int
     is_confirmed: bool = True
+    """The runner reported the loss after its restart, or came back as another process. False: it fell silent, and no
+    heartbeat has come since."""
 
 
 class JobStatus(LenientModel):
-    """How far a job has come: what changes with each of its steps.
-
-    `twin`: another job that builds the same input key right now; this one takes over its result. `errors`: how often it
-    ended in `error`; `tried`: runners that had it. `life`: `started_at` of the runner life that holds it."""
+    """The progress of a job: the fields that change with its steps."""
 
     state: JobState = JobState.BLOCKED
     duplicate_of: JobId | None = None
+    """Another job that builds the same input key at the moment; this job takes over its result."""
     attempt: int = 0
+    """Number of the last attempt; 0: there was none."""
     errors: int = 0
+    """Attempts that ended in `error` and count against `RetryPolicy.max_errors`."""
     losses: tuple[RunnerLoss, ...] = ()
-    """Runners that died while they ran it, as far as can be told."""
+    """Runners that ended, or fell silent, while they ran the job, as far as the scheduler knows."""
     tried_runners: tuple[RunnerId, ...] = ()
+    """Runners that had the job, the latest last."""
     not_before: float = 0.0
+    """The earliest time of the next attempt."""
     queued_at: float = 0.0
-    """When it could start for the first time; 0: not yet."""
+    """When the job could start for the first time; 0: not yet."""
     runner_id: RunnerId | None = None
     runner_incarnation: float = 0.0
+    """`started_at` of the runner process that has the job."""
     assigned_at: float = 0.0
+    """When the job was assigned; while it is offered: the time of the offer."""
     offer_count: int = 0
-    """How often it was offered on a shared queue. While it is offered, `assigned_at` tells since when."""
+    """Number of offers on a shared queue so far."""
     offered_to: RunnerId | None = None
-    """The runner whose free slot the open offer counts for; any of its pool may claim it."""
+    """The runner whose free slot the open offer counts for; any runner of its pool may claim the offer."""
     begun_at: float = 0.0
     """When the current attempt began, by the runner's clock; 0: not yet."""
 
@@ -75,14 +81,12 @@ class JobStatus(LenientModel):
     timings: dict[str, float] = {}
     reused_from: JobId | None = None
     saved: float = 0.0
-    """Seconds that the build took which made it unnecessary."""
+    """Seconds that the earlier build took, whose result is used instead."""
     published: bool = False
 
 
 class JobRecord(JobStatus):
-    """One unit × one target of a request.
-
-    `needs`: jobs of the same request that must be good first."""
+    """One unit × one target of a request: job spec and job status."""
 
     job_id: JobId
     request_id: RequestId
@@ -103,21 +107,22 @@ class JobRecord(JobStatus):
     buildroot: Digest | None = None
     repositories: Digest | None = None
     needs: tuple[JobId, ...] = ()
+    """Jobs of the same request that must be good before this job starts."""
     publish: bool = False
     is_requested: bool = True
-    """The request names it; False: drawn in, because a named one needs it or is needed by it."""
+    """The request names the unit. False: the job was added because a named unit needs it, or because it needs one."""
     priority: Priority = Priority.NORMAL
     constraints: Capacity = NOTHING
     profiles: tuple[str, ...] = ()
-    """Build profiles that break a cycle."""
+    """Build profiles that break a dependency cycle."""
     round: int = 0
-    """Of a member of a dependency cycle: which time it is built, from 1; the highest one counts. 0: not in a cycle."""
+    """Round of a member of a dependency cycle, from 1; the result of the highest round counts. 0: not in a cycle."""
     expected: float = 0.0
-    """Seconds its unit and target took last; 0: never built."""
+    """Seconds that the last build of the unit for the target took; 0: never built."""
     path: float = 0.0
-    """Seconds from its start to the end of the longest chain of jobs that wait for it."""
+    """Critical path: seconds from the start of the job to the end of the longest chain of jobs that wait for it."""
     input_key: InputKey | None = None
-    """None: what it needs is not there yet."""
+    """None: its needs are not finished yet."""
     inputs: Inputs | None = None
     dependencies: tuple[Artifact, ...] = ()
 
@@ -127,32 +132,32 @@ class JobRecord(JobStatus):
 
     @property
     def is_good(self) -> bool:
-        """What it makes exists and may be used: built, reused, or not touched because nothing had changed."""
+        """True when the artifacts of the job exist and may be used: it was built, reused or unchanged."""
         return self.outcome is not None and is_good(self.outcome, self.code)
 
     @property
-    def is_over(self) -> bool:
-        """It has its outcome, and what it made can be fetched."""
+    def is_complete(self) -> bool:
+        """True when the job has its outcome and its artifacts can be fetched."""
         return self.is_finished and not self.waits_for_publication
 
     @property
-    def deaths(self) -> int:
-        """How often a runner died of it."""
+    def loss_count(self) -> int:
+        """The number of runner losses, confirmed and suspected, during attempts of the job."""
         return len(self.losses)
 
     @property
     def is_assigned(self) -> bool:
-        """A runner has it."""
+        """True when a runner has the job."""
         return self.state in (JobState.ASSIGNED, JobState.RUNNING)
 
     @property
     def takes_slot(self) -> bool:
-        """A runner has it, or is kept free for whoever claims it."""
+        """True when a runner has the job, or a slot is kept free for the runner that claims it."""
         return self.is_assigned or self.state is JobState.OFFERED
 
     @property
     def repository(self) -> RepositoryName | None:
-        """Where its packages are published; None when they are not."""
+        """The repository in which the job's packages are published; None: they are not published."""
         if not self.publish or self.kind is not Kind.PACKAGE:
             return None
         return RepositoryName(f"{self.source}-{self.target.dist}")
@@ -163,7 +168,7 @@ class JobRecord(JobStatus):
 
 
 class RequestRecord(LenientModel):
-    """An accepted request and the jobs it became."""
+    """An accepted request and its jobs."""
 
     request_id: RequestId
     sequence: int
@@ -181,25 +186,28 @@ class RequestRecord(LenientModel):
     canceled: bool = False
     repositories: dict[str, RepositoryState] = {}
     failure: str = ""
-    """Why no verdict of the jobs counts: a dependency cycle, a publication that failed."""
+    """The cause when the request failed although its jobs did not: a dependency cycle, a publication that failed."""
     code: str = ""
+    """The cause when the request was finished before its jobs: `deadline`, `superseded`, …"""
     message: str = ""
-    """What ended it before its jobs did: `deadline`, …, in words."""
+    """The same cause in words."""
 
 
 class RunnerRecord(LenientModel):
-    """A live runner: what it announced, and when we last heard of it (our clock)."""
+    """A live runner: its last announcement (`runner.seen`)."""
 
     runner_id: RunnerId
     runner_group: str
     arch: str
     slots: int
     started_at: float
+    """When the runner process started, by its clock; identifies its incarnation."""
     last_seen: float
+    """Time of the last heartbeat, by the scheduler's clock."""
     attempts: frozenset[tuple[JobId, int]] = frozenset()
-    """What it holds by its own word and by our orders."""
+    """Attempts that the runner announced, and attempts that were assigned to it since."""
     queues: frozenset[str] = frozenset()
-    """From which it takes offers."""
+    """Shared queues from which the runner takes offers."""
     capacity: Capacity = Capacity()
     buildroots: frozenset[str] = frozenset()
     layers: frozenset[str] = frozenset()
@@ -211,23 +219,23 @@ class RunnerRecord(LenientModel):
 
 
 class BuildResult(LenientModel):
-    """The result that an input key led to."""
+    """The result of building an input key."""
 
     job_id: JobId
     artifacts: tuple[Artifact, ...]
     log: Artifact | None = None
     seconds: float = 0.0
-    """How long the build took."""
+    """Duration of the build."""
     used_at: float = 0.0
-    """When it was built, or last reused by a day; 0: before that was written down."""
+    """When the result was built or last reused, to the day; 0: an older version stored the record without it."""
 
 
 class PublishedPackage(LenientModel):
-    """The newest published build of a binary package for a target: what other sources build with."""
+    """The newest published build of a binary package for a target; other sources build with it."""
 
     artifact: Artifact
     source: SourceName
     unit: UnitPath
     sequence: int
     input_key: InputKey | None = None
-    """What it was built from; None: before that was written down."""
+    """The input key that the package was built from; None: an older version stored the record without it."""

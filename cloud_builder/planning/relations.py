@@ -1,9 +1,10 @@
-"""What packages say they need: relation fields (Debian policy 7.1) as groups of alternatives.
+"""Relation fields of packages (Debian policy 7.1), parsed into groups of alternatives.
 
-Planning asks which of our units, and later which of our artifacts, is meant. Both by one rule: an alternative is met by
-a package of that name in a version that fits, or by one that provides the name in a version that fits; a virtual
-package without a version meets no relation with one (policy 7.5). What of ours does not fit is not meant: then the
-package is one of the repositories of the buildroot.
+Planning resolves a relation twice: to the units of the sources, and later to the artifacts that were built. Both
+resolutions follow one rule. An alternative is met by a package of that name in a version that fits, or by a package
+that provides the name in a version that fits. A virtual package without a version meets no relation with a version
+(policy 7.5). Units and artifacts that do not fit are not taken: the package then comes from the repositories of the
+build root.
 """
 
 from __future__ import annotations
@@ -29,27 +30,29 @@ ARCHITECTURES: Mapping[str, str] = {
 """`platform.machine()` → Debian architecture (dpkg's cputable)."""
 
 _NAME = re.compile(r"(?:^|\|)\s*([a-z0-9][a-z0-9+.-]*)")
-_MOST_RELATIONS = 200_000
-"""Kept parsed: Debian's whole source index has 45,000 different ones."""
+_RELATION_CACHE_SIZE = 200_000
+"""Parsed relations that are cached: Debian's whole source index has 45,000 different ones."""
 
 
 class Alternative(NamedTuple):
-    """A package that would do, of a version that would do. `operator` empty: any version."""
+    """One alternative of a relation: a package name and the versions that are accepted.
+
+    `operator` empty: any version is accepted."""
 
     name: str
     operator: str = ""
     version: str = ""
 
     def fits(self, version: str) -> bool:
-        """Whether that version would do; one that is not known, or is none, does."""
+        """True when the alternative accepts the version, or when the version is unknown or malformed."""
         return not self.operator or not version or _compares(version, self.operator, self.version)
 
     def fits_any(self, versions: Iterable[str]) -> bool:
-        """Whether a virtual package that is provided in these versions would do."""
+        """True when the alternative accepts a virtual package that is provided in these versions."""
         return not self.operator or any(map(self.fits, versions))
 
     def is_met_by(self, artifact: Artifact) -> bool:
-        """Whether a package that has the name, or provides it, does so in a version that would do."""
+        """True when the package has the name, or provides it, in a version that fits."""
         package = artifact.package
         if package is None or not self.operator:
             return package is not None
@@ -68,17 +71,19 @@ _COMPARE: Mapping[str, Callable[[NativeVersion, NativeVersion], object]] = {
 }
 
 
-@lru_cache(maxsize=_MOST_RELATIONS)
-def _compares(version: str, operator: str, asked: str) -> bool:
-    """What is no version is good enough: a dependency too many costs an order, one too few a wrong build."""
+@lru_cache(maxsize=_RELATION_CACHE_SIZE)
+def _compares(version: str, operator: str, required: str) -> bool:
+    """Compares two versions; a malformed version fits.
+
+    A dependency too many only delays a job, a dependency too few makes a wrong build."""
     try:
-        return bool(_COMPARE[operator](NativeVersion(version), NativeVersion(asked)))
+        return bool(_COMPARE[operator](NativeVersion(version), NativeVersion(required)))
     except ValueError:
         return True
 
 
 class _Term(NamedTuple):
-    """One alternative as it is written, with its restrictions."""
+    """One alternative as written in the field, with its restrictions by architecture and by build profile."""
 
     alternative: Alternative
     arch: object
@@ -86,60 +91,62 @@ class _Term(NamedTuple):
 
 
 @lru_cache(maxsize=100_000)
-def needed(relations: str, machine: str, profiles: tuple[str, ...] = ()) -> tuple[Alternatives, ...]:
-    """As `groups`, of fields that are asked about again and again: those of binary packages, and of waiting jobs."""
+def cached_groups(relations: str, machine: str, profiles: tuple[str, ...] = ()) -> tuple[Alternatives, ...]:
+    """Returns `groups` from a cache, for fields that are read repeatedly: of binary packages and of queued jobs."""
     return groups(relations, machine, profiles)
 
 
 def groups(relations: str, machine: str, profiles: tuple[str, ...] = ()) -> tuple[Alternatives, ...]:
-    """Each relation that counts on this machine with these build profiles active, as its alternatives.
+    """Returns the alternatives of each relation that applies to the machine with these build profiles active.
 
     `a | b [arm64], c <!nocheck>` on x86_64 → ((a,), (c,))."""
     arch = ARCHITECTURES.get(machine, machine)
-    texts = " ".join(relations.split()).split(",")  # python-debian's time grows by the square of spaces
-    return tuple(group for text in texts for group in _counting(text.strip(), arch, profiles))
+    texts = " ".join(relations.split()).split(",")  # python-debian's time grows with the square of the spaces
+    return tuple(group for text in texts for group in _applicable(text.strip(), arch, profiles))
 
 
 @lru_cache(maxsize=100_000)
 def versions_provided(provides: str) -> Mapping[str, tuple[str, ...]]:
-    """Of a Provides field, each virtual package and the versions it is provided in."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name, operator, version in (each for group in groups(provides, "") for each in group):
-        found[name] = (*found.get(name, ()), *([version] if operator == "=" else ()))
-    return found
+    """Returns the virtual packages of a Provides field, each with the versions in which it is provided."""
+    versions: dict[str, tuple[str, ...]] = {}
+    for name, operator, version in (alternative for group in groups(provides, "") for alternative in group):
+        versions[name] = (*versions.get(name, ()), *([version] if operator == "=" else ()))
+    return versions
 
 
 def offered_profiles(relations: str) -> tuple[str, ...]:
-    """The build profiles that could make a build need less: those of `<!profile>`."""
+    """Returns the build profiles that can make a build need less: the profiles of `<!profile>`."""
     texts = " ".join(relations.split()).split(",") if "<" in relations else ()
     terms = [term for text in texts for group in _parsed(text.strip()) for term in group]
     restrictions = [term.profiles for term in terms if isinstance(term.profiles, list)]
-    return tuple(
-        sorted({each.profile for listed in restrictions for ands in listed for each in ands if not each.enabled})
-    )
+    terms_of_profiles = [term for or_list in restrictions for and_list in or_list for term in and_list]
+    return tuple(sorted({term.profile for term in terms_of_profiles if not term.enabled}))
 
 
-@lru_cache(maxsize=_MOST_RELATIONS)
-def _counting(relation: str, arch: str, profiles: tuple[str, ...]) -> tuple[Alternatives, ...]:
-    found = []
+@lru_cache(maxsize=_RELATION_CACHE_SIZE)
+def _applicable(relation: str, arch: str, profiles: tuple[str, ...]) -> tuple[Alternatives, ...]:
+    """Returns the groups of a relation without the alternatives that do not apply; without empty groups."""
+    applicable = []
     for group in _parsed(relation):
-        counting = tuple(
+        alternatives = tuple(
             term.alternative
             for term in group
-            if _arch_counts(term.arch, arch) and _profiles_count(term.profiles, profiles)
+            if _arch_matches(term.arch, arch) and _profiles_match(term.profiles, profiles)
         )
-        if counting:
-            found.append(counting)
-    return tuple(found)
+        if alternatives:
+            applicable.append(alternatives)
+    return tuple(applicable)
 
 
-@lru_cache(maxsize=_MOST_RELATIONS)
+@lru_cache(maxsize=_RELATION_CACHE_SIZE)
 def _parsed(relation: str) -> tuple[tuple[_Term, ...], ...]:
-    """The alternatives of one relation. What python-debian stumbles over (`a [ ]`) counts on every machine: a
-    dependency too many costs an order, one too few a wrong build. A planner must survive whatever packages say."""
+    """Returns the alternatives of one relation; never raises, because packages can contain any text.
+
+    A relation that python-debian cannot parse (`a [ ]`) applies to every machine: a dependency too many only delays a
+    job, a dependency too few makes a wrong build."""
     if not relation:
         return ()
-    from debian.deb822 import PkgRelation  # 4 MB, which a daemon that reads no relation does without
+    from debian.deb822 import PkgRelation  # 4 MB: daemons that read no relation do not load it
 
     try:
         parsed = cast(Sequence[Sequence[Mapping[str, object]]], PkgRelation.parse_relations(relation))
@@ -162,16 +169,20 @@ _OLD_OPERATORS = {"<": "<=", ">": ">="}
 """Deprecated spellings (Debian policy 7.1)."""
 
 
-def _arch_counts(restriction: object, arch: str) -> bool:
-    """`[amd64 arm64]` one of them; `[!i386]` none of them; `linux-any` and `any` match."""
+def _arch_matches(restriction: object, arch: str) -> bool:
+    """True when a restriction by architecture admits `arch`.
+
+    `[amd64 arm64]` admits each that is listed, `[!i386]` each that is not; `linux-any` and `any` match every one."""
     if not isinstance(restriction, list) or not restriction:
         return True
     listed = any(entry.arch in (arch, "any", "linux-any", f"any-{arch}") for entry in restriction)
     return listed if restriction[0].enabled else not listed
 
 
-def _profiles_count(restrictions: object, active: tuple[str, ...]) -> bool:
-    """`<a b> <c>`: a or-list of and-lists. A term is true when its profile is active, `!x` when x is not."""
+def _profiles_match(restrictions: object, active: tuple[str, ...]) -> bool:
+    """True when a restriction by build profile is met: `<a b> <c>` is an or-list of and-lists.
+
+    A term is true when its profile is active; `!x` is true when x is not active."""
     if not isinstance(restrictions, list) or not restrictions:
         return True
     return any(all(term.enabled == (term.profile in active) for term in terms) for terms in restrictions)

@@ -109,7 +109,7 @@ def abandon_attempt(
         world.faults.judge(
             work, job, AttemptEnd(Outcome.ERROR, transitions.RUNNER_RESTARTED, reason), config.retries.quarantine_after
         )
-    after = transitions.retry_or_fail(job, reason, config.retries, work.now, death=death, code="runner-lost")
+    after = transitions.retry_or_fail(job, reason, config.retries, work.now, loss=death, code="runner-lost")
     requeue(world, work, after, config)
 
 
@@ -135,7 +135,7 @@ def check_leases(world: SchedulerState, work: UnitOfWork, config: SchedulerConfi
             job = world.jobs[job_id]
             if not 0 <= work.now - job.assigned_at <= config.lease:  # in the future: the clock was ahead
                 reason = f"runner {runner_id} was silent for {silent:.0f} s"
-                abandon_attempt(world, work, job, reason, config, death=poison.runner_loss(job, is_sure=False))
+                abandon_attempt(world, work, job, reason, config, death=poison.runner_loss(job, is_confirmed=False))
     for runner_id, runner in list(world.runners.items()):
         if work.now - max(runner.last_seen, since) > config.lease:
             log.warning("runner-silent", extra={"runner": runner_id})

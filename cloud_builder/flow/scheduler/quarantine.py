@@ -91,7 +91,7 @@ class RunnerQuarantine:
         """It was told to stop."""
         known = self.trusts.get(runner_id)
         if known is not None and known.is_quarantined:
-            self._save(work, runner_id, quarantine.returned(known, work.now))
+            self._save(work, runner_id, quarantine.after_planned_stop(known, work.now))
 
     def republish(self, work: UnitOfWork) -> None:
         for runner_id, known in self.trusts.items():

@@ -233,7 +233,7 @@ class SchedulerState:
 
     def _count(self, job: JobRecord) -> None:
         jobs = self.open_jobs[job.request_id]
-        (jobs.discard if job.is_over else jobs.add)(job.job_id)
+        (jobs.discard if job.is_complete else jobs.add)(job.job_id)
 
     def _enqueue(self, job: JobRecord) -> None:
         self.queue.add(queued_job(job), job.queued_at)

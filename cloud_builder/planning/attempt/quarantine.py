@@ -1,15 +1,16 @@
-"""Runners set aside: whose jobs end in `error` again and again gets no work until one job succeeds there.
+"""Quarantine: a runner whose jobs repeatedly end in `error` gets no work until a probe job succeeds there.
 
-In come the reports of a runner; out goes how far it is trusted, and how much of it may be used now. An error counts
-once an incident: those of jobs that were handed out before the last counted one tell nothing new (a full disk ends all
-slots at once). What is not the runner's fault (told to stop, broker away) does not count.
+*Input:* reports of a runner. *Output:* the runner's health, and how many of its slots may be used now.
 
-    trusted ──3 errors in a row──► set aside until a pause is over ──► gets one job, the canary
-       ▲                                      ▲  the pause doubles          │
-       └──────────────success─────────────────┴──────────error─────────────┘
+    healthy ──3 errors in a row──► quarantined until a pause is over ──► gets one job, the probe job
+       ▲                                      ▲  the pause doubles             │
+       └──────────────success─────────────────┴──────────error────────────────┘
 
-The last way for a job to finish stays open: where every runner that could take a job is set aside, no pause is longer
-than a minute, because then it is rarely the runners.
+- Several errors of one incident count once: an error of a job that was assigned before the last counted error is
+  ignored. A full disk, for example, ends the jobs of all slots at once.
+- An error that the runner did not cause (it was stopped on purpose, the broker was away) does not count.
+- Where every runner that could take a job is quarantined, no pause is longer than a minute: then the cause is rarely
+  the runners, and the job must be able to finish.
 """
 
 from __future__ import annotations
@@ -27,28 +28,32 @@ from cloud_builder.planning.records import JobRecord, RunnerRecord
 from .transitions import LOST_BROKER, RUNNER_STOPPED
 
 FIRST_QUARANTINE = 30.0
+"""Seconds."""
 MAX_QUARANTINE = 900.0
+"""Seconds: the pause does not double beyond."""
 SOLE_CANDIDATE_QUARANTINE = 60.0
-"""Seconds, of a runner beside which there is no trusted one."""
+"""Seconds: the longest pause of a runner beside which there is no healthy one."""
 UNREACHABLE = "source-unreachable"
-_NOT_ITS_FAULT = (RUNNER_STOPPED, LOST_BROKER)
+"""Code of an `error`: the runner could not fetch the source."""
+_NOT_CAUSED_BY_RUNNER = (RUNNER_STOPPED, LOST_BROKER)
 
 
 class RunnerHealth(LenientModel):
-    """How a runner stands that is not beyond doubt. No record: trusted.
-
-    `errors`: jobs that ended in error in a row, one an incident (of a source that cannot be reached, the source: all
-    its jobs end so). `pause` 0: still trusted; else it is set aside, gets
-    nothing before `until`, and one job at a time after it. `reason`: what went wrong last."""
+    """The health record of a runner with errors. A runner without a record is healthy."""
 
     runner_id: RunnerId
     errors: tuple[str, ...] = ()
+    """One entry an incident in a row: the job that ended in `error`, or the source when it could not be reached,
+    because then all its jobs end so."""
     last_error: float = 0.0
     pause: float = 0.0
+    """Seconds of the current quarantine; 0: not quarantined."""
     until: float = 0.0
+    """Quarantined: the runner gets no job before this time, and one job at a time after it."""
     reason: str = ""
+    """Quarantined: the cause in words."""
     at: float = 0.0
-    """When it was set aside, the last time."""
+    """When the runner was quarantined, the last time."""
 
     @property
     def is_quarantined(self) -> bool:
@@ -56,108 +61,114 @@ class RunnerHealth(LenientModel):
 
 
 class AttemptEnd(NamedTuple):
-    """How the current attempt of a job ended."""
+    """The result of a job's current attempt."""
 
     outcome: Outcome
     code: str
     reason: str
 
 
-def after(trust: RunnerHealth | None, job: JobRecord, end: AttemptEnd, now: float, limit: int) -> RunnerHealth | None:
-    """How a runner stands after an attempt ended there; None: trusted. `job`: as it was before.
+def after(health: RunnerHealth | None, job: JobRecord, end: AttemptEnd, now: float, limit: int) -> RunnerHealth | None:
+    """Returns the health of a runner after an attempt ended there; None: healthy.
 
-    `limit`: so many errors in a row set it aside."""
+    `job`: as it was before the end of the attempt. `limit`: errors in a row that quarantine the runner."""
     assert job.runner_id is not None
     if end.outcome is Outcome.SUCCESS:
         return None
     if end.outcome is Outcome.FAILURE:
-        # A recipe that said no shows that its runner came that far, and nothing about what comes after.
-        return trust if trust is not None and trust.is_quarantined else None
-    if end.outcome is not Outcome.ERROR or end.code in _NOT_ITS_FAULT:
-        return trust
-    about = f"source {job.source}" if end.code == UNREACHABLE else job.job_id
-    if trust is not None and job.assigned_at < trust.last_error <= now:
-        return trust
-    if trust is not None and about in trust.errors and not trust.is_quarantined:
-        return trust
-    return _after_error(trust or RunnerHealth(runner_id=job.runner_id), about, end.reason, now, limit)
+        # A failed recipe shows that the runner came as far as the recipe, and nothing about the steps after it.
+        return health if health is not None and health.is_quarantined else None
+    if end.outcome is not Outcome.ERROR or end.code in _NOT_CAUSED_BY_RUNNER:
+        return health
+    incident = f"source {job.source}" if end.code == UNREACHABLE else job.job_id
+    if health is not None and job.assigned_at < health.last_error <= now:
+        return health
+    if health is not None and incident in health.errors and not health.is_quarantined:
+        return health
+    return _after_error(health or RunnerHealth(runner_id=job.runner_id), incident, end.reason, now, limit)
 
 
-def is_cleared_by(trust: RunnerHealth, report: AttemptFinished) -> bool:
-    """An attempt that counts no more (its job was superseded, canceled, or given to another runner meanwhile) says
-    nothing about the job; that it went well after the last error says all about its runner."""
-    return report.outcome is Outcome.SUCCESS and report.started_at > trust.last_error
+def is_cleared_by(health: RunnerHealth, report: AttemptFinished) -> bool:
+    """True when a report of an attempt that is no longer current clears the runner.
+
+    The job was superseded, canceled or given to another runner meanwhile, so the report changes nothing for the job. A
+    success that started after the last error shows that the runner works."""
+    return report.outcome is Outcome.SUCCESS and report.started_at > health.last_error
 
 
-def _after_error(trust: RunnerHealth, about: str, reason: str, now: float, limit: int) -> RunnerHealth:
-    errors = (*trust.errors, about)[-limit:]
-    trust = trust.model_copy(update={"errors": errors, "last_error": now})
-    if len(errors) < limit and not trust.is_quarantined:
-        return trust
-    pause = min(MAX_QUARANTINE, trust.pause * 2) or FIRST_QUARANTINE
-    told = f"its last {len(errors)} jobs ended in error: {_line(reason)}"
-    return trust.model_copy(update={"pause": pause, "until": now + pause, "reason": told, "at": now})
+def _after_error(health: RunnerHealth, incident: str, reason: str, now: float, limit: int) -> RunnerHealth:
+    errors = (*health.errors, incident)[-limit:]
+    health = health.model_copy(update={"errors": errors, "last_error": now})
+    if len(errors) < limit and not health.is_quarantined:
+        return health
+    pause = min(MAX_QUARANTINE, health.pause * 2) or FIRST_QUARANTINE
+    cause = f"its last {len(errors)} jobs ended in error: {first_line(reason) or 'no reason given'}"
+    return health.model_copy(update={"pause": pause, "until": now + pause, "reason": cause, "at": now})
 
 
-def returned(trust: RunnerHealth, now: float) -> RunnerHealth:
-    """It was told to stop, so somebody looked after it: when it is back it may try at once."""
-    return trust.model_copy(update={"until": min(trust.until, now)})
+def after_planned_stop(health: RunnerHealth, now: float) -> RunnerHealth:
+    """Returns the health of a runner that was stopped on purpose: it may get a probe job as soon as it is back.
+
+    An administrator has stopped the runner, and has probably fixed it."""
+    return health.model_copy(update={"until": min(health.until, now)})
 
 
 def slot_limits(
-    runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, RunnerHealth], now: float
+    runners: Collection[RunnerRecord], health: Mapping[RunnerId, RunnerHealth], now: float
 ) -> dict[RunnerId, int]:
-    """How many slots may be used of those that are set aside: none, or one, for the job that shows what they can do."""
-    aside = _set_aside(runners, trusts)
-    last = sole_candidates(runners, trusts) if aside else set()
+    """Returns how many slots of each quarantined runner may be used: none, or one for the probe job."""
+    quarantined = _quarantined(runners, health)
+    sole = sole_candidates(runners, health) if quarantined else set()
     return {
-        runner.runner_id: int(now >= probe_at(trusts[runner.runner_id], now, is_last_way=runner.runner_id in last))
-        for runner in aside
+        runner.runner_id: int(
+            now >= probe_at(health[runner.runner_id], now, is_sole_candidate=runner.runner_id in sole)
+        )
+        for runner in quarantined
     }
 
 
-def probe_at(trust: RunnerHealth, now: float, *, is_last_way: bool) -> float:
-    """When a runner that is set aside gets a canary. A time that no pause reaches was written down while the clock was
-    ahead."""
-    pause = min(trust.pause, SOLE_CANDIDATE_QUARANTINE) if is_last_way else trust.pause
-    until = min(trust.until, trust.at + pause)
+def probe_at(health: RunnerHealth, now: float, *, is_sole_candidate: bool) -> float:
+    """Returns when a quarantined runner gets a probe job.
+
+    A time that no pause reaches was stored while the clock was ahead; then the probe job may start now."""
+    pause = min(health.pause, SOLE_CANDIDATE_QUARANTINE) if is_sole_candidate else health.pause
+    until = min(health.until, health.at + pause)
     return until if until <= now + MAX_QUARANTINE else now
 
 
-def sole_candidates(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, RunnerHealth]) -> set[RunnerId]:
-    """Runners that are set aside and beside which no trusted one has their architecture and group."""
-    aside = _set_aside(runners, trusts)
-    names = {runner.runner_id for runner in aside}
-    ways = {(runner.arch, runner.runner_group) for runner in aside}
-    open_ways = {
+def sole_candidates(runners: Collection[RunnerRecord], health: Mapping[RunnerId, RunnerHealth]) -> set[RunnerId]:
+    """Returns the quarantined runners for whose architecture and group there is no healthy runner."""
+    quarantined = _quarantined(runners, health)
+    ids = {runner.runner_id for runner in quarantined}
+    kinds = {(runner.arch, runner.runner_group) for runner in quarantined}
+    healthy_kinds = {
         (arch, group)
-        for arch, group in ways
+        for arch, group in kinds
         if any(  # mostly one of the first
-            one.arch == arch and group in ("", one.runner_group) and one.runner_id not in names for one in runners
+            runner.arch == arch and group in ("", runner.runner_group) and runner.runner_id not in ids
+            for runner in runners
         )
     }
-    return {runner.runner_id for runner in aside if (runner.arch, runner.runner_group) not in open_ways}
+    return {runner.runner_id for runner in quarantined if (runner.arch, runner.runner_group) not in healthy_kinds}
 
 
-def _set_aside(runners: Collection[RunnerRecord], trusts: Mapping[RunnerId, RunnerHealth]) -> list[RunnerRecord]:
-    names = {runner_id for runner_id, trust in trusts.items() if trust.is_quarantined}
-    return [runner for runner in runners if runner.runner_id in names]
+def _quarantined(runners: Collection[RunnerRecord], health: Mapping[RunnerId, RunnerHealth]) -> list[RunnerRecord]:
+    ids = {runner_id for runner_id, record in health.items() if record.is_quarantined}
+    return [runner for runner in runners if runner.runner_id in ids]
 
 
-def why_quarantined(takers: Collection[RunnerRecord], trusts: Mapping[RunnerId, RunnerHealth]) -> str:
-    """Why a job waits although there are runners for it: all are set aside. Empty: one is not."""
-    aside = [trusts[runner.runner_id] for runner in takers if _is_set_aside(runner.runner_id, trusts)]
-    if not aside or len(aside) < len(takers):
+def why_quarantined(candidates: Collection[RunnerRecord], health: Mapping[RunnerId, RunnerHealth]) -> str:
+    """Returns why a job waits although there are runners that could take it: all are quarantined.
+
+    Empty when one of the candidates is not quarantined."""
+    quarantined = [health[runner.runner_id] for runner in candidates if _is_quarantined(runner.runner_id, health)]
+    if not quarantined or len(quarantined) < len(candidates):
         return ""
-    first = min(aside, key=lambda trust: (trust.until, trust.runner_id))
-    who = ", ".join(sorted(trust.runner_id for trust in aside))
-    return f"every runner that could take it is set aside ({who}); {first.runner_id}: {first.reason}"
+    first = min(quarantined, key=lambda record: (record.until, record.runner_id))
+    names = ", ".join(sorted(record.runner_id for record in quarantined))
+    return f"every runner that could take it is quarantined ({names}); {first.runner_id}: {first.reason}"
 
 
-def _is_set_aside(runner_id: RunnerId, trusts: Mapping[RunnerId, RunnerHealth]) -> bool:
-    trust = trusts.get(runner_id)
-    return trust is not None and trust.is_quarantined
-
-
-def _line(reason: str) -> str:
-    return first_line(reason) or "no reason given"
+def _is_quarantined(runner_id: RunnerId, health: Mapping[RunnerId, RunnerHealth]) -> bool:
+    record = health.get(runner_id)
+    return record is not None and record.is_quarantined

@@ -1,7 +1,7 @@
-"""What a report makes of a job: the state machine of attempts.
+"""The state machine of attempts: job + report of a runner → job.
 
-A report counts only when its attempt is the job's current one (fencing): whatever is late, doubled or from a runner
-that was given up changes nothing.
+A report counts only when its attempt is the current one of the job (fencing). A late or repeated report, or a report
+of a runner that was given up, changes nothing.
 """
 
 from __future__ import annotations
@@ -18,73 +18,78 @@ from cloud_builder.planning.records import BuildResult, JobRecord, RunnerLoss
 from . import poison
 
 RUNNER_STOPPED = "runner-stopped"
-"""Code of an `error` that is nobody's fault: a runner was told to stop. Does not count as an error of the job."""
+"""Code of an `error`: the runner was stopped on purpose. Not counted as an error of the job or of the runner."""
 
 RUNNER_RESTARTED = "runner-restarted"
-"""Code of an `error` that a runner reports of what its earlier life held."""
+"""Code of an `error`: a restarted runner reports an attempt of its previous incarnation."""
 
 LOST_BROKER = "lost-broker"
 """Code of an `error`: the runner could not reach the broker for a lease, and stopped its builds."""
 
 MAX_BACKOFF = 60.0
-"""Seconds: what is unwell for so long is asked again once a minute."""
+"""Seconds, the longest wait between two attempts: a job that is in error for long is tried once a minute."""
 
 RECHECK_DELAY = 2.0
-"""Seconds until a job is looked at again that could not run beside another."""
+"""Seconds until the scheduler checks again whether a suspect can run without other suspects beside it."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """`max_errors`: with so many the job stays in error. `delay`: seconds before the second try, doubling up to
-    LONGEST_WAIT. `poison`: a job that took down so many runners is a failure; `doubt`: seconds, at most LONGEST_WAIT,
-    in which a silent runner may come back and be counted out before that is said. `distrust`: a runner is set aside
-    after so many errors in a row."""
+    """The limits for errors and runner losses."""
 
     max_errors: int
+    """Errors after which the job ends in `error`."""
     delay: float
+    """Seconds before the second attempt; they double with each error up to MAX_BACKOFF."""
     poison: int = 2
+    """Lost runners after which the job is a failure."""
     confirm_wait: float = 24.0
+    """Seconds, at most MAX_BACKOFF, in which a silent runner may come back before the job becomes a failure."""
     quarantine_after: int = 3
+    """Errors in a row after which a runner is quarantined."""
 
     def wait(self, errors: int) -> float:
+        """Returns the seconds until the next attempt after so many errors."""
         return min(MAX_BACKOFF, self.delay * 2.0 ** max(0, min(errors, 50) - 1))
 
 
 def is_current(job: JobRecord | None, attempt: int) -> bool:
+    """True when a runner has the job and this is its attempt."""
     return job is not None and job.is_assigned and job.attempt == attempt
 
 
-def assign(job: JobRecord, runner_id: RunnerId, life: float, now: float) -> JobRecord:
+def assign(job: JobRecord, runner_id: RunnerId, incarnation: float, now: float) -> JobRecord:
+    """Returns the job with a new attempt on the runner. `incarnation`: `started_at` of the runner process."""
     return job.model_copy(
         update={
             "state": JobState.ASSIGNED,
             "attempt": job.attempt + 1,
             "runner_id": runner_id,
-            "runner_incarnation": life,
+            "runner_incarnation": incarnation,
             "assigned_at": now,
             "begun_at": 0.0,
-            "tried_runners": (*(tried for tried in job.tried_runners if tried != runner_id), runner_id),
+            "tried_runners": (*(tried_id for tried_id in job.tried_runners if tried_id != runner_id), runner_id),
         }
     )
 
 
 def start(job: JobRecord, at: float) -> JobRecord:
-    """`at`: by the runner's clock."""
+    """Returns the running job. `at`: by the runner's clock."""
     return job.model_copy(update={"state": JobState.RUNNING, "begun_at": at})
 
 
 def mark_started(job: JobRecord, at: float) -> JobRecord:
-    """Where the job stands is not told anew."""
+    """Sets the start time without a new state, so that no event is emitted."""
     return job.model_copy(update={"begun_at": at})
 
 
 def finish(job: JobRecord, report: AttemptFinished, policy: RetryPolicy, now: float) -> JobRecord:
-    """The job after its current attempt ended: finished, or queued again after an error."""
+    """Returns the job after its current attempt ended: finished, or queued again after an error."""
     if report.outcome is Outcome.ERROR:
         counts = report.code != RUNNER_STOPPED
-        death = poison.runner_loss(job) if report.code == RUNNER_RESTARTED else None
-        told = {"code": report.code, "hint": report.hint, "step": report.step, "log": report.log}
-        return retry_or_fail(job, report.message, policy, now, counts=counts, death=death, **told)
+        loss = poison.runner_loss(job) if report.code == RUNNER_RESTARTED else None
+        details = {"code": report.code, "hint": report.hint, "step": report.step, "log": report.log}
+        return retry_or_fail(job, report.message, policy, now, counts=counts, loss=loss, **details)
     return _finished(
         job,
         report.outcome,
@@ -105,22 +110,25 @@ def retry_or_fail(
     now: float,
     *,
     counts: bool = True,
-    death: RunnerLoss | None = None,
-    **more: Any,
+    loss: RunnerLoss | None = None,
+    **details: Any,
 ) -> JobRecord:
-    """The job after an infrastructure error: queued for later, or finished when there were too many. `death`: the
-    runner's own, which may have been the job's doing."""
-    if death is not None:
-        job = job.model_copy(update={"losses": (*job.losses, death)})
+    """Returns the job after an infrastructure error: queued for later, or finished after too many errors.
+
+    `counts`: the error counts against `policy.max_errors`; the next attempt waits.
+    `loss`: the loss of the job's runner, which the job may have caused.
+    `details`: fields of the job if it is finished."""
+    if loss is not None:
+        job = job.model_copy(update={"losses": (*job.losses, loss)})
     if poison.is_poison(job, policy.poison):
         return fail_as_poison(job)
     errors = job.errors + counts
     if errors >= policy.max_errors:
         message = f"{reason} (attempt {job.attempt} of {policy.max_errors}, none worked)"
-        return _finished(job, Outcome.ERROR, **{"errors": errors, "message": message, **more})
+        return _finished(job, Outcome.ERROR, **{"errors": errors, "message": message, **details})
     wait = policy.wait(errors) if counts else 0.0
     if poison.may_be_poison(job, policy.poison):
-        wait, reason = policy.confirm_wait, f"{reason}; unless it comes back, this {poison.message(job)}"
+        wait, reason = policy.confirm_wait, f"{reason}; unless the runner comes back, the job {poison.message(job)}"
     return job.model_copy(
         update={
             "state": JobState.QUEUED,
@@ -132,9 +140,13 @@ def retry_or_fail(
     )
 
 
-def on_runner_seen(job: JobRecord, runner_id: RunnerId, life: float, policy: RetryPolicy, now: float) -> JobRecord:
-    """The job after a runner spoke that had seemed to die of it: it did not, or it is certain now."""
-    after = poison.on_runner_seen(job, runner_id, life)
+def on_runner_seen(
+    job: JobRecord, runner_id: RunnerId, incarnation: float, policy: RetryPolicy, now: float
+) -> JobRecord:
+    """Returns the job after a heartbeat of a runner that was suspected to be lost.
+
+    The loss is dropped or confirmed; the job may then be queued for now, or fail as poison."""
+    after = poison.on_runner_seen(job, runner_id, incarnation)
     if after.state is not JobState.QUEUED or not poison.may_be_poison(job, policy.poison):
         return after
     if poison.is_poison(after, policy.poison):
@@ -143,29 +155,32 @@ def on_runner_seen(job: JobRecord, runner_id: RunnerId, life: float, policy: Ret
 
 
 def delay_for_isolation(job: JobRecord, now: float) -> JobRecord:
-    """The job, which a runner may have died of, was to run beside another one of that kind: a little later."""
+    """Returns the suspect queued for a little later: other suspects run on the runner that it would go to."""
     return job.model_copy(update={"not_before": now + RECHECK_DELAY})
 
 
 def fail_as_poison(job: JobRecord) -> JobRecord:
-    """A job that took down its runners is a failure: another try would take down another one."""
+    """Returns the job as a failure without another attempt, because that would end another runner."""
     return _finished(job, Outcome.FAILURE, code=poison.CODE, message=poison.message(job), hint=poison.HINT)
 
 
-def reuse(job: JobRecord, built: BuildResult) -> JobRecord:
+def reuse(job: JobRecord, result: BuildResult) -> JobRecord:
+    """Returns the job finished with the result of an earlier build."""
     return _finished(
-        job, Outcome.REUSED, artifacts=built.artifacts, log=built.log, reused_from=built.job_id, message=""
+        job, Outcome.REUSED, artifacts=result.artifacts, log=result.log, reused_from=result.job_id, message=""
     )
 
 
-def skip(job: JobRecord, because: Iterable[str]) -> JobRecord:
-    message = f"needs {', '.join(because)}, which did not succeed"
+def skip(job: JobRecord, failed_needs: Iterable[str]) -> JobRecord:
+    """Returns the job as skipped, because some of its needs did not succeed. `failed_needs`: names for the message."""
+    message = f"needs {', '.join(failed_needs)}, which did not succeed"
     return _finished(job, Outcome.SKIPPED, code="dependency-failed", message=message)
 
 
 def cancel(job: JobRecord, reason: str, code: str = "canceled") -> JobRecord:
+    """Returns the job as canceled."""
     return _finished(job, Outcome.CANCELED, code=code, message=reason)
 
 
-def _finished(job: JobRecord, outcome: Outcome, **more: Any) -> JobRecord:
-    return job.model_copy(update={"state": JobState.FINISHED, "outcome": outcome, "duplicate_of": None, **more})
+def _finished(job: JobRecord, outcome: Outcome, **fields: Any) -> JobRecord:
+    return job.model_copy(update={"state": JobState.FINISHED, "outcome": outcome, "duplicate_of": None, **fields})

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.planning.relations import Alternative, needed, versions_provided
+from cloud_builder.planning.relations import Alternative, cached_groups, versions_provided
 
 Find = Callable[[Alternative], Artifact | None]
 """The artifact of ours that is meant by an alternative, if there is one."""
@@ -38,7 +38,7 @@ def closure(relations: str, machine: str, find: Find, *, profiles: tuple[str, ..
     todo = [(relations, profiles)]
     while todo:
         field, active = todo.pop()
-        for group in needed(field, machine, active):
+        for group in cached_groups(field, machine, active):
             artifact = next((found for each in group if (found := find(each)) is not None), None)
             if artifact is not None and artifact.sha256 not in chosen:
                 chosen[artifact.sha256] = artifact

@@ -277,7 +277,7 @@ def test_what_waits_for_runners_that_are_all_set_aside_says_so():
     harness = harness_with(*(f"u{number}" for number in range(6)), runners=("r1",), max_errors=50)
     set_aside(harness, "r1")
     harness.wait(20)
-    told = {event.job_id for event in harness.of(e.JobBlocked) if "set aside (r1)" in event.reason}
+    told = {event.job_id for event in harness.of(e.JobBlocked) if "quarantined (r1)" in event.reason}
     assert len(told) == 6
 
 

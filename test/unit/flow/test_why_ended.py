@@ -72,7 +72,7 @@ def test_an_error_names_attempts_and_runners() -> None:
         (Outcome.CANCELED, "deadline", "the request's deadline of 1 h was over", "deadline"),
         (Outcome.SUPERSEDED, "superseded", "superseded by p-2", "superseded"),
         (Outcome.FAILURE, "dependency-cycle", "units build-depend on each other: a, b", "dependency-cycle"),
-        (Outcome.FAILURE, "poison", "took down its runner twice: r1 (attempt 1), r2 (attempt 2)", "poison"),
+        (Outcome.FAILURE, "poison", "lost its runner twice: r1 (attempt 1), r2 (attempt 2)", "poison"),
     ],
 )
 def test_who_or_what_stopped_it(outcome: Outcome, code: str, message: str, kind: str) -> None:

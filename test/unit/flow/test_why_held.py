@@ -200,6 +200,6 @@ def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None
         assert cause["kind"] == "waits-apart-from-suspect"
         assert runs in cause["answer"] and "r1 died" in cause["answer"]
     kept = [event.reason for event in mesh.told(e.JobQueued) if event.hold]
-    assert set(kept) == {f"not beside {runs} on r1: a runner may have died of either"}
+    assert set(kept) == {f"not beside {runs} on r1: each of these jobs may have ended a runner"}
     let_go.set()
     assert mesh.finished().outcome == "success"

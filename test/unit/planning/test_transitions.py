@@ -1,4 +1,4 @@
-"""What reports make of a job."""
+"""Transitions of a job after reports of runners."""
 
 import pytest
 
@@ -15,18 +15,18 @@ def key(job, used):
     return input_key(job, inputs_of(job, used))
 
 
-def held(**more):
+def assigned(**more):
     return transitions.assign(job(**more), "r1", 1.0, 10.0)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.FAILURE, Outcome.CANCELED])
-def test_these_reports_end_a_job_at_the_first_attempt(outcome):
-    after = transitions.finish(held(), report(held(), outcome, message="m"), POLICY, 20.0)
+def test_outcome_other_than_error_finishes_a_job_at_the_first_attempt(outcome):
+    after = transitions.finish(assigned(), report(assigned(), outcome, message="m"), POLICY, 20.0)
     assert (after.state, after.outcome, after.message) == (JobState.FINISHED, outcome, "m")
 
 
 def test_errors_are_retried_with_growing_delay_and_end_with_the_cause():
-    state, delays = held(), []
+    state, delays = assigned(), []
     while not state.is_finished:
         state = transitions.finish(state, report(state, Outcome.ERROR, message="disk is gone"), POLICY, 100.0)
         if not state.is_finished:
@@ -42,22 +42,22 @@ def test_the_delay_stops_growing():
     assert [policy.wait(errors) for errors in (1, 5, 6, 9_999)] == [2.0, 32.0, 60.0, 60.0]
 
 
-def test_a_job_handed_back_goes_again_at_once_and_counts_no_error():
-    after = transitions.finish(held(), report(held(), Outcome.ERROR, code=RUNNER_STOPPED), POLICY, 50.0)
+def test_job_of_a_stopped_runner_is_queued_at_once_without_an_error():
+    after = transitions.finish(assigned(), report(assigned(), Outcome.ERROR, code=RUNNER_STOPPED), POLICY, 50.0)
     assert (after.state, after.errors, after.not_before) == (JobState.QUEUED, 0, 50.0)
 
 
 @pytest.mark.parametrize(
     ("state", "attempt", "current"),
     [
-        (held(), 1, True),
-        (held(), 2, False),
+        (assigned(), 1, True),
+        (assigned(), 2, False),
         (job(), 0, False),
-        (transitions.cancel(held(), "x"), 1, False),
+        (transitions.cancel(assigned(), "x"), 1, False),
         (None, 1, False),
     ],
 )
-def test_only_the_current_attempt_of_a_held_job_counts(state, attempt, current):
+def test_only_the_current_attempt_of_an_assigned_job_counts(state, attempt, current):
     assert transitions.is_current(state, attempt) is current
 
 
@@ -90,6 +90,6 @@ def test_the_input_key_changes_with_each_input(change):
     assert key(job(**change), ()) != key(job(), ())
 
 
-def test_the_input_key_does_not_know_who_asked_or_where_it_lies():
+def test_input_key_ignores_requester_revision_and_directory():
     moved = job(7, request_id="other", revision="f" * 40, unit="elsewhere/u1", name="u1")
     assert key(moved, ()) == key(job(1), ())
