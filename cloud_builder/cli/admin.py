@@ -1,4 +1,4 @@
-"""`cb-ctl admin`: what who runs a mesh asks of it."""
+"""`cb-ctl admin`: commands for operators."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
     from cloud_builder.mesh.replay import ReplayReport
 
 TABLE = {
-    "replay": ("cloud_builder.cli.admin", "replay", "Prove that reading all topics again does nothing."),
+    "replay": ("cloud_builder.cli.admin", "replay", "Check that reading all topics again changes nothing."),
 }
 
 
 @click.group("admin", cls=LazyGroup, table=TABLE, no_args_is_help=True)
 @global_options
 def admin() -> None:
-    """For who runs a mesh."""
+    """Commands for operators of a mesh."""
 
 
 @click.command("replay")
 @global_options
 def replay() -> int:
-    """Prove that reading all topics again does nothing.
+    """Check that reading all topics again changes nothing.
 
-    Every message that the daemons of this machine have handled is read again from the beginning, and handed to a copy
-    of each daemon's state. Nothing is sent, and the mesh works on. Exit code 1 when a job would have been started, or
-    an event written.
+    Reads every message that the daemons of this machine have handled once more from the beginning, and applies it to
+    a copy of each daemon's state. Sends nothing; the mesh goes on working. Exit code 1 if a job would have been
+    started, or an event written.
     """
     from cloud_builder.wiring.replay import replay_daemons
 
     with session() as mesh:
         results = list(replay_daemons(mesh.settings, mesh.broker))
         if mesh.json:
-            show_json([_row(one) for one in results])
+            show_json([_row(result) for result in results])
         else:
             _show(results)
-    return ExitCode.FAILED if any(one.written for one in results) else ExitCode.SUCCESS
+    return ExitCode.FAILED if any(result.written for result in results) else ExitCode.SUCCESS
 
 
 def _row(result: ReplayReport) -> dict[str, Any]:
@@ -58,8 +58,12 @@ def _row(result: ReplayReport) -> dict[str, Any]:
 
 
 def _show(results: list[ReplayReport]) -> None:
-    cells = [[one.daemon, one.read, one.again.total(), one.started, one.written.total()] for one in results]
-    show_table(["daemon", "messages", "handled again", "jobs started", "events written"], cells, empty="nothing")
-    for one in results:
-        for kind, number in sorted(one.written.items()):
-            click.echo(f"{one.daemon}: would have written {number} × {kind}")
+    cells = [
+        [result.daemon, result.read, result.again.total(), result.started, result.written.total()] for result in results
+    ]
+    show_table(
+        ["daemon", "messages", "handled again", "jobs started", "events written"], cells, empty="no daemon was replayed"
+    )
+    for result in results:
+        for kind, number in sorted(result.written.items()):
+            click.echo(f"{result.daemon}: would have written {number} × {kind}")

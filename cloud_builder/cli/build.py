@@ -17,7 +17,7 @@ from cloud_builder.model.text import compact_duration, size
 from .options import home_option, json_option
 from .output import show_json, styled
 from .session import Session, session
-from .terminal import Log, sanitize
+from .terminal import LogSanitizer, sanitize
 
 if TYPE_CHECKING:
     from cloud_builder.model.events import AttemptFinished
@@ -115,7 +115,7 @@ def _cancel_on_interrupt() -> Event:
 
 
 def _log(here: Session) -> Callable[[bytes], None]:
-    shown = Log()
+    shown = LogSanitizer()
 
     def write(piece: bytes) -> None:
         if not here.json:

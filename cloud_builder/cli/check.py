@@ -1,4 +1,4 @@
-"""`cb-ctl check`: what cb-request would say of a tree, before it is committed."""
+"""`cb-ctl check`: reports the problems that cb-request would find in a tree, before it is committed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from cloud_builder.errors import ExitCode, Rejected
 
-from .options import home_option, json_option, said
+from .options import home_option, json_option, options_of
 from .output import show_json
 from .terminal import sanitize
 
@@ -18,15 +18,17 @@ from .terminal import sanitize
 @home_option
 @json_option
 def check(directory: Path) -> int:
-    """Validate the manifests and packaging of all units in DIR [here]: each problem as file:line: cause.
+    """Validate the manifests and packaging of all units in DIR [default: here].
 
-    Exit code 3 when there is any."""
+    Prints each problem as FILE:LINE: CAUSE. Exit code 3 if there is a problem."""
     from cloud_builder.wiring import local_build
 
     if not directory.is_dir():
-        raise Rejected(f"{directory}: no such directory", code="no-directory")
+        raise Rejected(
+            f"{directory}: no such directory", code="no-directory", hint="Give the path of a directory with units."
+        )
     units, problems = local_build.check(directory)
-    if said(click.get_current_context()).json:
+    if options_of(click.get_current_context()).json:
         show_json(
             {
                 "units": [{"path": unit.path, "targets": [target.name for target in unit.targets]} for unit in units],
@@ -36,9 +38,9 @@ def check(directory: Path) -> int:
         return ExitCode.REJECTED if problems else ExitCode.SUCCESS
     if not units and not problems:
         hint = "A unit is a directory with .cb/cloud_builder.yml."
-        raise Rejected(f"{directory}: no unit in it", code="no-unit", hint=hint)
+        raise Rejected(f"{directory}: contains no unit", code="no-unit", hint=hint)
     for problem in problems:
         click.echo(sanitize(str(problem)), err=True)
     broken = len({problem.path for problem in problems})
-    click.echo(f"{len(units)} units are fine" + (f", {broken} broken" if broken else ""))
+    click.echo(f"{len(units)} units are valid" + (f", {broken} broken" if broken else ""))
     return ExitCode.REJECTED if problems else ExitCode.SUCCESS

@@ -1,4 +1,7 @@
-"""What a shell completes: names that the running mesh knows. Silent and quick, also when no mesh is running."""
+"""Completes names of units, requests and so on in a shell, from the running mesh.
+
+Returns nothing, quickly and without a message, when no mesh is running.
+"""
 
 from __future__ import annotations
 
@@ -8,42 +11,47 @@ import click
 
 from cloud_builder.errors import CloudBuilderError
 
-from .options import said
+from .options import options_of
 from .session import Session
 
-WITHIN = 1.0
-"""Seconds; nobody waits longer for a Tab."""
-MOST = 200
+QUERY_TIMEOUT = 1.0
+"""Seconds; a user does not wait longer after Tab."""
+MAX_ROWS = 200
+"""Rows that are read of a view; names after them are not completed."""
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def names(*views: tuple[str, str]) -> Complete:
-    """Completes from list views of cb-info: (view, the field that names a row)."""
+    """Returns a completer over list views of cb-info. Each view: its name, and the field that names a row."""
 
-    def complete(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
-        mesh = Session(said(ctx))
+    def complete(ctx: click.Context, _: click.Parameter, prefix: str) -> list[str]:
+        mesh = Session(options_of(ctx))
         try:
-            found = [str(row[key]) for view, key in views for row in mesh.ask(view, WITHIN, most=MOST)["items"]]
+            found = [
+                str(row[key]) for view, key in views for row in mesh.ask(view, QUERY_TIMEOUT, most=MAX_ROWS)["items"]
+            ]
         except CloudBuilderError:
             return []
         finally:
             mesh.close()
-        return sorted({name for name in found if name.startswith(begun)})
+        return sorted({name for name in found if name.startswith(prefix)})
 
     return complete
 
 
-def targets(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
-    """The names of targets that units have."""
-    mesh = Session(said(ctx))
+def targets(ctx: click.Context, _: click.Parameter, prefix: str) -> list[str]:
+    """Completes the targets of all units."""
+    mesh = Session(options_of(ctx))
     try:
-        found = {str(one) for row in mesh.ask("units", WITHIN, most=MOST)["items"] for one in row["targets"]}
+        found = {
+            str(target) for row in mesh.ask("units", QUERY_TIMEOUT, most=MAX_ROWS)["items"] for target in row["targets"]
+        }
     except CloudBuilderError:
         return []
     finally:
         mesh.close()
-    return sorted(name for name in found if name.startswith(begun))
+    return sorted(name for name in found if name.startswith(prefix))
 
 
 TARGETS = targets

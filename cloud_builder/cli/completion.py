@@ -1,4 +1,4 @@
-"""`cb-ctl completion`: a script that teaches a shell to complete cb-ctl."""
+"""`cb-ctl completion`: prints the script with which a shell completes cb-ctl."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from click.shell_completion import get_completion_class
 
 from .options import global_options
 
-HOW = {
+INSTALLATION = {
     "bash": 'eval "$(cb-ctl completion bash)"          in ~/.bashrc',
     "zsh": 'eval "$(cb-ctl completion zsh)"           in ~/.zshrc',
     "fish": "cb-ctl completion fish > ~/.config/fish/completions/cb-ctl.fish",
 }
 
 
-@click.command(epilog="\b\n" + "\n".join(HOW.values()))
-@click.argument("shell", type=click.Choice(list(HOW)))
+@click.command(epilog="\b\n" + "\n".join(INSTALLATION.values()))
+@click.argument("shell", type=click.Choice(list(INSTALLATION)))
 @global_options
 def completion(shell: str) -> None:
     """Print the completion script for SHELL."""
-    found = get_completion_class(shell)
-    assert found is not None
-    maker = found(click.get_current_context().find_root().command, {}, "cb-ctl", "_CB_CTL_COMPLETE")
-    click.echo(maker.source_template % maker.source_vars())
+    shell_class = get_completion_class(shell)
+    assert shell_class is not None
+    complete = shell_class(click.get_current_context().find_root().command, {}, "cb-ctl", "_CB_CTL_COMPLETE")
+    click.echo(complete.source_template % complete.source_vars())

@@ -16,13 +16,13 @@ from .terminal import sanitize
 if TYPE_CHECKING:
     from cloud_builder.model.events import MessageDead
 
-_MOST_SHOWN = 16 * 1024
-"""Bytes of a body on a terminal."""
+_SHOWN_BYTES = 16 * 1024
+"""Of a body on a terminal; --json prints all of it."""
 _HERE = "cloud_builder.cli.deadletter"
 TABLE = {
-    "list": (_HERE, "list_letters", "All of them, oldest first."),
-    "show": (_HERE, "show_letter", "One of them with its bytes."),
-    "retry": (_HERE, "retry_letter", "Send one once more to where it was."),
+    "list": (_HERE, "list_letters", "List the dead letters, oldest first."),
+    "show": (_HERE, "show_letter", "Show a dead letter with its bytes."),
+    "retry": (_HERE, "retry_letter", "Send a dead letter to its topic again."),
 }
 
 
@@ -35,7 +35,7 @@ def dead_letter() -> None:
 @click.command("list")
 @global_options
 def list_letters() -> None:
-    """All of them, oldest first."""
+    """List the dead letters, oldest first."""
     from cloud_builder.mesh.deadletter import list_dead
 
     with session() as mesh:
@@ -44,8 +44,8 @@ def list_letters() -> None:
             show_json([letter.model_dump(mode="json", exclude={"value", "headers"}) for letter in letters])
             return
         cells = [
-            [each.dead_id, moment(each.at), each.daemon, each.topic, each.offset, each.reason.split("\n")[0]]
-            for each in letters
+            [dead.dead_id, moment(dead.at), dead.daemon, dead.topic, dead.offset, dead.reason.split("\n")[0]]
+            for dead in letters
         ]
         show_table(["letter", "since", "daemon", "topic", "offset", "reason"], cells, empty="no dead letters")
 
@@ -54,7 +54,7 @@ def list_letters() -> None:
 @click.argument("letter")
 @global_options
 def show_letter(letter: str) -> None:
-    """LETTER with the reason and its original bytes."""
+    """Show the dead letter LETTER: the reason, and the original bytes of the message."""
     from cloud_builder.mesh.deadletter import show
 
     with session() as mesh:
@@ -70,20 +70,23 @@ def show_letter(letter: str) -> None:
 
 
 def _show_body(body: bytes, letter: MessageDead) -> None:
-    click.echo(sanitize(body[:_MOST_SHOWN].decode(errors="replace")))
+    click.echo(sanitize(body[:_SHOWN_BYTES].decode(errors="replace")))
     whole = letter.whole_size or len(body)
-    if len(body) > _MOST_SHOWN:
-        click.echo(f"… {len(body) - _MOST_SHOWN} bytes more (--json shows all that the letter holds)", err=True)
+    if len(body) > _SHOWN_BYTES:
+        click.echo(
+            f"… {len(body) - _SHOWN_BYTES} more bytes (--json prints everything that the dead letter contains)",
+            err=True,
+        )
     if letter.whole_size is not None:
-        place = f"{letter.topic}/{letter.partition} at {letter.offset}"
-        click.echo(f"the letter holds the beginning of a message of {whole} bytes, which lies at {place}", err=True)
+        position = f"{letter.topic}/{letter.partition} at {letter.offset}"
+        click.echo(f"the dead letter contains only the beginning of the {whole} bytes at {position}", err=True)
 
 
 @click.command("retry")
 @click.argument("letter")
 @global_options
 def retry_letter(letter: str) -> None:
-    """Send LETTER's original bytes to its topic once more, after its cause is mended."""
+    """Send the original bytes of the dead letter LETTER to its topic again. Fix the cause first."""
     from cloud_builder.mesh.deadletter import retry
 
     with session() as mesh:

@@ -1,4 +1,4 @@
-"""`cb-ctl doctor`: what this machine lacks, and the command that mends it."""
+"""`cb-ctl doctor`: shows what this machine lacks, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("er
 @click.command()
 @global_options
 def doctor() -> int:
-    """Look at this machine, and at the broker where there is one: what is missing, and the command that mends it.
+    """Check this machine, and its broker if there is one. Show what is missing, and the command that fixes it.
 
-    Asks as the user that runs it. Exit code 4 when there is an error; warnings change nothing."""
+    The checks run with the rights of the current user. Exit code 4 if there is an error; a warning does not count."""
     from cloud_builder.planning.doctor import errors, judge
     from cloud_builder.wiring import doctor as probes
     from cloud_builder.wiring.rundir import up_of
@@ -41,20 +41,20 @@ def doctor() -> int:
 
 
 def preflight(settings: Settings, runners: int) -> None:
-    """The quick part, for `up`: Retryable with all errors and what mends them."""
+    """Runs the quick checks, for `up`. Retryable with all errors and the commands that fix them."""
     from cloud_builder.planning.doctor import errors, judge
     from cloud_builder.wiring import doctor as probes
 
-    wrong = errors(judge(probes.quick(settings, builds=runners > 0)))
-    if wrong:
-        message = "\n".join(dict.fromkeys(finding.message for finding in wrong))
-        mends = dict.fromkeys(finding.fix for finding in wrong if finding.fix)
-        hint = "\n".join([*mends, "cb-ctl doctor says more."])
+    found = errors(judge(probes.quick(settings, builds=runners > 0)))
+    if found:
+        message = "\n".join(dict.fromkeys(finding.message for finding in found))
+        fixes = dict.fromkeys(finding.fix for finding in found if finding.fix)
+        hint = "\n".join([*fixes, "`cb-ctl doctor` shows more."])
         raise Retryable(message, code="machine", hint=hint)
 
 
 def _broker(mesh: Session) -> BrokerSettings | None:
-    """The one that was named, or of the mesh that runs; a mesh that is down has none."""
+    """Returns the broker that was named, or that of the running mesh; None while the mesh is down."""
     try:
         _ = mesh.broker
     except Retryable:

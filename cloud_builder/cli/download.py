@@ -1,4 +1,4 @@
-"""Objects over HTTP: downloaded by digest, verified before they get their name; logs in chunks or whole."""
+"""Downloads objects over HTTP. A file gets its name only after its digest was verified."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ from .session import Session
 from .terminal import sanitize
 
 TIMEOUT = 30.0
-PIECE = 256 * 1024
-TAIL = 64 * 1024
+"""Seconds without a byte from the server."""
+CHUNK_BYTES = 256 * 1024
+TAIL_BYTES = 64 * 1024
+"""Of a log's end, in which its last lines are searched."""
 
 
 def download(artifact: dict[str, Any], directory: Path) -> Path:
-    """Fetches an artifact into a directory unless it is there already; returns its path.
+    """Downloads an artifact into a directory unless it is there already; returns its path.
 
-    Retryable when the server does not answer, or sends what was not built."""
+    Retryable when the server does not answer, or when the digest is not that of the artifact."""
     path: Path = directory / artifact["name"]
     if path.is_file() and path.stat().st_size == artifact["size"] and _digest(path) == artifact["sha256"]:
         return path
     directory.mkdir(parents=True, exist_ok=True)
     part = directory / f".{artifact['name']}.{os.getpid()}.part"
-    seen = hashlib.sha256()
+    digest = hashlib.sha256()
     try:
         with part.open("wb") as file:
-            for piece in _pieces(artifact["url"]):
-                seen.update(piece)
-                file.write(piece)
-        if seen.hexdigest() != artifact["sha256"]:
+            for chunk in _chunks(artifact["url"]):
+                digest.update(chunk)
+                file.write(chunk)
+        if digest.hexdigest() != artifact["sha256"]:
             raise Retryable(
-                f"{artifact['name']}: {artifact['url']} is not what was built (sha256 {seen.hexdigest()[:12]}…, "
-                f"not {artifact['sha256'][:12]}…)",
+                f"{artifact['name']}: {artifact['url']} has sha256 {digest.hexdigest()[:12]}…, "
+                f"not {artifact['sha256'][:12]}…",
                 code="object-corrupt",
-                hint="The object store is damaged; request the unit again.",
+                hint="The object store is damaged: request the unit again.",
             )
         part.replace(path)
     finally:
@@ -51,34 +53,34 @@ def download(artifact: dict[str, Any], directory: Path) -> Path:
     return path
 
 
-def whole(artifact: dict[str, Any], offset: int = 0) -> Iterator[bytes]:
-    """An object's bytes from `offset` on, as they come."""
+def object_bytes(artifact: dict[str, Any], offset: int = 0) -> Iterator[bytes]:
+    """Yields the bytes of an object from `offset` on, in chunks."""
     if offset < artifact["size"]:
-        yield from _pieces(artifact["url"], offset)
+        yield from _chunks(artifact["url"], offset)
 
 
-def tail_of(mesh: Session, job: str, most: int) -> list[str]:
-    """The last lines of a job's log."""
+def log_tail(mesh: Session, job: str, most: int) -> list[str]:
+    """Returns the last `most` lines of a job's log."""
     found = mesh.ask("job", job=job)
     if found["log"] and found["log"]["url"]:
-        first = max(0, found["log"]["size"] - TAIL)
-        text = b"".join(whole(found["log"], first)).decode(errors="replace")
+        first = max(0, found["log"]["size"] - TAIL_BYTES)
+        text = b"".join(object_bytes(found["log"], first)).decode(errors="replace")
     else:
         text = str(mesh.ask("log", job=job)["text"])
     return [sanitize(line.rstrip()) for line in text.splitlines()][-most:]
 
 
-def _pieces(url: str, first: int = 0) -> Iterator[bytes]:
-    """From byte `first` on. A server that knows no ranges sends all, of which the beginning is passed over."""
+def _chunks(url: str, first: int = 0) -> Iterator[bytes]:
+    """Yields the bytes from `first` on. Skips the beginning when the server ignores the range and sends everything."""
     if not url.startswith(("http://", "https://")):
         raise Retryable(f"{url or 'no address'}: not an HTTP address", code="no-objects-url")
     try:
-        asked = urllib.request.Request(url, headers={"Range": f"bytes={first}-"} if first else {})
-        with _opener(url).open(asked, timeout=TIMEOUT) as answer:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={first}-"} if first else {})
+        with _opener(url).open(request, timeout=TIMEOUT) as answer:
             skip = first if answer.status != HTTPStatus.PARTIAL_CONTENT else 0
-            while piece := answer.read(PIECE):
-                yield piece[skip:]
-                skip = max(0, skip - len(piece))
+            while chunk := answer.read(CHUNK_BYTES):
+                yield chunk[skip:]
+                skip = max(0, skip - len(chunk))
     except urllib.error.HTTPError as error:
         raise Retryable(f"{url}: {error.code} {error.reason}", code="object-missing") from error
     except (OSError, HTTPException) as error:
@@ -88,10 +90,10 @@ def _pieces(url: str, first: int = 0) -> Iterator[bytes]:
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Never a proxy to this machine itself."""
+    """Returns an opener that uses no proxy for addresses of this machine."""
     host = urlsplit(url).hostname or ""
-    own = host in ("localhost", "::1") or host.startswith("127.")
-    return urllib.request.build_opener(urllib.request.ProxyHandler({} if own else None))
+    is_local = host in ("localhost", "::1") or host.startswith("127.")
+    return urllib.request.build_opener(urllib.request.ProxyHandler({} if is_local else None))
 
 
 def _digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A click group that knows its commands by a table, and loads the file of the one that is used: `--help` loads none."""
+"""A click group with a table of its commands. Loads only the module of the command that runs; `--help` loads none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """`table`: command → (module, attribute, help line), in the order in which --help shows them."""
+    """A group of commands. `table`: command → (module, attribute, help line), in the order of --help."""
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str, str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -30,7 +30,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """An unknown command is answered with the nearest one."""
+        """Raises UsageError with the nearest name for an unknown command."""
         if not ctx.resilient_parsing and args and not args[0].startswith("-") and args[0] not in self.table:
             from cloud_builder.model.nearest import nearest
 

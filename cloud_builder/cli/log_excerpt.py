@@ -8,9 +8,9 @@ from typing import Any, TypedDict
 from cloud_builder.adapters.deb.log_patterns import error_rank
 from cloud_builder.errors import CloudBuilderError
 
-from .download import whole
+from .download import object_bytes
 from .session import Session
-from .terminal import Log, sanitize
+from .terminal import LogSanitizer, sanitize
 
 MOST_BYTES = 8 * 1024 * 1024
 """Of the log's end: a failed step is in it, and a terminal should not wait for the rest."""
@@ -57,7 +57,7 @@ def excerpt(text: str, step: str = "") -> LogEnd:
 
 def _text(mesh: Session, job: dict[str, Any]) -> str:
     if job["log"] and job["log"]["url"]:
-        data = b"".join(whole(job["log"], max(0, job["log"]["size"] - MOST_BYTES)))
+        data = b"".join(object_bytes(job["log"], max(0, job["log"]["size"] - MOST_BYTES)))
     else:
         data = str(mesh.ask("log", job=job["job_id"])["text"]).encode()
     return _without_colours(data)
@@ -65,5 +65,5 @@ def _text(mesh: Session, job: dict[str, Any]) -> str:
 
 def _without_colours(data: bytes) -> str:
     """Escape sequences are not what a build says."""
-    text = Log().feed(data).decode(errors="replace")
+    text = LogSanitizer().feed(data).decode(errors="replace")
     return re.sub(r"\x1b\[[0-9;:]*m", "", text)

@@ -12,12 +12,12 @@ from cloud_builder.errors import ExitCode
 from cloud_builder.model.outcome import is_good
 
 from .completers import THINGS
-from .download import whole
+from .download import object_bytes
 from .options import global_options
 from .output import show_json
 from .request_summary import exit_code
 from .session import Session, session
-from .terminal import Log
+from .terminal import LogSanitizer
 
 INTERVAL = 0.3
 
@@ -36,14 +36,14 @@ def logs(job: str, follow: bool, raw: bool) -> int:
         if mesh.json:
             show_json(mesh.ask("log", job=name))
             return ExitCode.SUCCESS
-        shown = None if raw else Log()
+        shown = None if raw else LogSanitizer()
         try:
             return _show(mesh, name, follow, shown)
         finally:
             _write(shown.end() if shown else b"", None)
 
 
-def _show(mesh: Session, job: str, follow: bool, shown: Log | None) -> int:
+def _show(mesh: Session, job: str, follow: bool, shown: LogSanitizer | None) -> int:
     offset, attempt = 0, 0
     while True:
         piece = mesh.ask("log", job=job, offset=offset, attempt=attempt)
@@ -62,12 +62,12 @@ def _show(mesh: Session, job: str, follow: bool, shown: Log | None) -> int:
             time.sleep(INTERVAL)
 
 
-def _write_whole(log: dict[str, Any], offset: int, shown: Log | None) -> None:
-    for piece in whole(log, offset):
+def _write_whole(log: dict[str, Any], offset: int, shown: LogSanitizer | None) -> None:
+    for piece in object_bytes(log, offset):
         _write(piece, shown)
 
 
-def _write(data: bytes, shown: Log | None) -> None:
+def _write(data: bytes, shown: LogSanitizer | None) -> None:
     sys.stdout.buffer.write(shown.feed(data) if shown else data)
     sys.stdout.buffer.flush()
 

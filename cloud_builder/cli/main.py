@@ -1,4 +1,4 @@
-"""cb-ctl: its table of commands, and how errors become messages and exit codes."""
+"""The command line of cb-ctl: the table of commands, and the conversion of errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from .terminal import sanitize
 
 COMMANDS = {
     "up": ("cloud_builder.cli.up", "up", "Start the whole mesh on this machine."),
-    "down": ("cloud_builder.cli.down", "down", "Stop the mesh of this machine; its state stays."),
+    "down": ("cloud_builder.cli.down", "down", "Stop the mesh of this machine; keep its state."),
     "source": ("cloud_builder.cli.source", "source", "Add, list and remove the git repositories to build from."),
-    "request": ("cloud_builder.cli.request", "request", "Ask for units to be built."),
-    "plan": ("cloud_builder.cli.plan", "plan", "Say what a request would build, and why, without building it."),
+    "request": ("cloud_builder.cli.request", "request", "Request the build of units."),
+    "plan": ("cloud_builder.cli.plan", "plan", "Show what a request would build, and why, without building it."),
     "watch": ("cloud_builder.cli.request", "watch", "Follow a request to its end."),
-    "cancel": ("cloud_builder.cli.request", "cancel", "Stop a request."),
-    "status": ("cloud_builder.cli.status", "status", "How the mesh, a request or a job is doing."),
-    "why": ("cloud_builder.cli.why", "why", "Why a job, a request or a unit waits, is built, or failed."),
-    "graph": ("cloud_builder.cli.graph", "graph", "Who needs whom: a tree, dot or SVG."),
+    "cancel": ("cloud_builder.cli.request", "cancel", "Cancel a request."),
+    "status": ("cloud_builder.cli.status", "status", "Show the state of the mesh, a request or a job."),
+    "why": ("cloud_builder.cli.why", "why", "Explain why a job, request or unit waits, is built, or failed."),
+    "graph": ("cloud_builder.cli.graph", "graph", "Show which unit needs which, as a tree, dot or SVG."),
     "list": ("cloud_builder.cli.lists", "list_group", "List sources, units, requests, jobs, runners or repositories."),
     "logs": ("cloud_builder.cli.logs", "logs", "Show the log of a job, also while it builds."),
-    "get": ("cloud_builder.cli.get", "get", "Download what a job or a request has built."),
+    "get": ("cloud_builder.cli.get", "get", "Download the artifacts of a job or a request."),
     "try": ("cloud_builder.cli.try_package", "try_package", "Install from a repository into a throw-away root."),
-    "build": ("cloud_builder.cli.build", "build", "Build a unit's directory here, without any mesh."),
-    "shell": ("cloud_builder.cli.build", "shell", "Open a shell in the buildroot of a unit's directory."),
+    "build": ("cloud_builder.cli.build", "build", "Build a unit's directory here, without a mesh."),
+    "shell": ("cloud_builder.cli.build", "shell", "Open a shell in the build root of a unit's directory."),
     "check": ("cloud_builder.cli.check", "check", "Validate the manifests of a tree."),
-    "doctor": ("cloud_builder.cli.doctor", "doctor", "Say what this machine lacks, and how to mend it."),
-    "dead-letter": ("cloud_builder.cli.deadletter", "dead_letter", "List, show and retry messages nobody could read."),
-    "admin": ("cloud_builder.cli.admin", "admin", "For who runs a mesh: prove that reading it all again does nothing."),
+    "doctor": ("cloud_builder.cli.doctor", "doctor", "Show what this machine lacks, and how to fix it."),
+    "dead-letter": ("cloud_builder.cli.deadletter", "dead_letter", "List, show and retry unhandled messages."),
+    "admin": ("cloud_builder.cli.admin", "admin", "Commands for operators of a mesh."),
     "completion": ("cloud_builder.cli.completion", "completion", "Print the completion script for a shell."),
 }
 
@@ -57,7 +57,7 @@ EPILOG = (
 @click.version_option(__version__, prog_name="cb-ctl")
 @global_options
 def cli() -> None:
-    """Build packages from git and publish them, by a mesh of five small daemons.
+    """Build packages from git repositories, and publish them in signed apt repositories.
 
     \b
     First steps:
@@ -66,8 +66,8 @@ def cli() -> None:
     """
 
 
-class Misused(CloudBuilderError):
-    """The command line cannot be understood."""
+class WrongUsage(CloudBuilderError):
+    """A command line that cannot be parsed."""
 
     exit_code = ExitCode.USAGE
 
@@ -78,28 +78,26 @@ def main() -> None:
 
 def run(args: list[str]) -> int:
     """Runs one command; returns its exit code."""
-    said = GlobalOptions()
+    options = GlobalOptions()
     try:
-        code = cli.main(args, prog_name="cb-ctl", standalone_mode=False, obj=said)
+        code = cli.main(args, prog_name="cb-ctl", standalone_mode=False, obj=options)
         sys.stdout.flush()
     except SystemExit:
-        return (
-            ExitCode.SUCCESS
-        )  # click's own answer to a reader that went away (| head): it raises this for nothing else
+        return ExitCode.SUCCESS  # click raises SystemExit only when the reader of stdout has ended (`| head`)
     except Exception as error:
-        return _code_of(error, said.json or "--json" in args[: (*args, "--").index("--")])
+        return _report(error, options.json or "--json" in args[: (*args, "--").index("--")])
     except KeyboardInterrupt:
-        return _code_of(click.Abort(), said.json)
+        return _report(click.Abort(), options.json)
     return code if isinstance(code, int) else ExitCode.SUCCESS
 
 
-def _code_of(error: Exception, as_json: bool) -> int:
-    """Says what went wrong; the exit code that follows."""
+def _report(error: Exception, as_json: bool) -> int:
+    """Prints what went wrong, if anything; returns the exit code."""
     match error:
         case click.exceptions.Exit():
             return error.exit_code
         case click.ClickException() if as_json:
-            return _explain(Misused(error.format_message(), code="usage"), as_json)
+            return _print_error(WrongUsage(error.format_message(), code="usage"), as_json)
         case click.ClickException():
             error.show()
             return ExitCode.USAGE
@@ -109,22 +107,22 @@ def _code_of(error: Exception, as_json: bool) -> int:
         case BrokenPipeError():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return ExitCode.SUCCESS
-    return _explain(_as_ours(error), as_json)
+    return _print_error(_as_cloud_builder_error(error), as_json)
 
 
-def _as_ours(error: Exception) -> CloudBuilderError:
+def _as_cloud_builder_error(error: Exception) -> CloudBuilderError:
     if isinstance(error, CloudBuilderError):
         return error
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        told = f"{where}{error.strerror or error}"
-        return Retryable(told, code="system", hint="Look at --home and the rights of its files.")
+        message = f"{where}{error.strerror or error}"
+        return Retryable(message, code="system", hint="Check --home and the permissions of its files.")
     traceback.print_exception(error)
-    hint = "This is a mistake of ours: please report it with the lines above."
+    hint = "This is a bug in Cloud Builder: please report it with the lines above."
     return Bug(f"{type(error).__name__}: {error}", hint=hint)
 
 
-def _explain(error: CloudBuilderError, as_json: bool) -> int:
+def _print_error(error: CloudBuilderError, as_json: bool) -> int:
     if as_json:
         body: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
         click.echo(json.dumps({"error": body}), err=True)

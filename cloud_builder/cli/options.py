@@ -1,4 +1,4 @@
-"""Options that every command takes, before or behind its name: --home, --broker, --json."""
+"""Options that every command accepts, before or after the name of the command: --home, --broker, --json."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class GlobalOptions:
-    """What the command line says for all commands. The context's `obj`."""
+    """The values of the global options. `obj` of the root context."""
 
     home: Path | None = None
     broker: str | None = None
     json: bool = False
 
 
-def said(ctx: click.Context) -> GlobalOptions:
+def options_of(ctx: click.Context) -> GlobalOptions:
+    """Returns the global options of the command line that `ctx` belongs to."""
     return ctx.find_root().ensure_object(GlobalOptions)
 
 
 def _home(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value:
-        said(ctx).home = Path(value).expanduser().absolute()
+        options_of(ctx).home = Path(value).expanduser().absolute()
 
 
 def _broker(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value:
-        said(ctx).broker = value
+        options_of(ctx).broker = value
 
 
 def _json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
-        said(ctx).json = True
+        options_of(ctx).json = True
 
 
 home_option = click.option(
@@ -46,7 +47,7 @@ home_option = click.option(
     expose_value=False,
     is_eager=True,
     callback=_home,
-    help="State of the mesh on this machine [CB_HOME].",
+    help="Directory of the mesh's state on this machine [CB_HOME].",
 )
 broker_option = click.option(
     "--broker",
@@ -54,13 +55,13 @@ broker_option = click.option(
     expose_value=False,
     is_eager=True,
     callback=_broker,
-    help="Kafka to talk to [CB_BROKER; else the mesh of this machine].",
+    help="Kafka to connect to [CB_BROKER; default: the broker of this machine's mesh].",
 )
 json_option = click.option(
-    "--json", is_flag=True, expose_value=False, is_eager=True, callback=_json, help="Print JSON for programs."
+    "--json", is_flag=True, expose_value=False, is_eager=True, callback=_json, help="Print JSON, for programs."
 )
 
 
 def global_options(command: F) -> F:
-    """--home, --broker and --json."""
+    """Adds --home, --broker and --json to a command."""
     return home_option(broker_option(json_option(command)))

@@ -41,8 +41,8 @@ def show_json(data: Any) -> None:
     click.echo(escaped(json.dumps(data, indent=2, ensure_ascii=False)))
 
 
-def say(as_json: bool, data: Any, text: str) -> None:
-    """The same for programs or for people."""
+def print_result(as_json: bool, data: Any, text: str) -> None:
+    """Prints `data` as JSON, or `text` for people."""
     if as_json:
         show_json(data)
     else:

@@ -10,7 +10,7 @@ from cloud_builder.errors import CloudBuilderError, ExitCode
 from cloud_builder.model.outcome import UNCHANGED, Outcome, is_good
 from cloud_builder.model.text import compact_duration
 
-from .download import tail_of
+from .download import log_tail
 from .output import styled
 from .session import Session
 
@@ -94,7 +94,7 @@ def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
 def _last_lines(mesh: Session, job: dict[str, Any]) -> list[str]:
     """Of a log whose end the message does not tell already."""
     try:
-        return tail_of(mesh, job["job_id"], LAST_LINES)
+        return log_tail(mesh, job["job_id"], LAST_LINES)
     except CloudBuilderError as unread:
         return [f"(its log cannot be read: {unread.message})"]
 

@@ -1,4 +1,4 @@
-"""One command's connection to the mesh: settings, a client, questions whose errors are said for people."""
+"""One command's connection to the mesh: settings, a client, and queries whose errors name a next step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from cloud_builder.errors import Rejected, Retryable
 
-from .options import GlobalOptions, said
+from .options import GlobalOptions, options_of
 from .terminal import sanitize_all
 
 if TYPE_CHECKING:
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from cloud_builder.ports.broker import Broker
     from cloud_builder.wiring.settings import Loaded
 
-ANSWER_WITHIN = 30.0
-"""Seconds for an answer of cb-info: usually milliseconds, on a busy machine ten seconds and more."""
+ANSWER_TIMEOUT = 30.0
+"""Seconds to wait for an answer of cb-info. An answer takes milliseconds, on a busy machine ten seconds and more."""
 
 
 class Session:
-    """Opened lazily: a command that asks nothing connects to nothing."""
+    """The connection of one command. Connects at the first query, so that other commands need no mesh."""
 
-    def __init__(self, words: GlobalOptions) -> None:
-        self._said = words
+    def __init__(self, options: GlobalOptions) -> None:
+        self._options = options
         self._client: Client | None = None
 
     @property
     def json(self) -> bool:
-        return self._said.json
+        return self._options.json
 
     @cached_property
     def _loaded(self) -> Loaded:
         from cloud_builder.wiring.settings import parse_broker, read
 
-        named = self._said.broker if self._said.broker != "embedded" else None
-        broker = {"bootstrap": parse_broker(named).bootstrap} if named else None
-        return read(self._said.home, overrides={"broker": broker})
+        given = self._options.broker if self._options.broker != "embedded" else None
+        broker = {"bootstrap": parse_broker(given).bootstrap} if given else None
+        return read(self._options.home, overrides={"broker": broker})
 
     @property
     def settings(self) -> Settings:
@@ -59,17 +59,17 @@ class Session:
     @property
     def client(self) -> Client:
         if self._client is None:
-            self._client = self._connected()
+            self._client = self._connect()
         return self._client
 
-    def _connected(self) -> Client:
+    def _connect(self) -> Client:
         from cloud_builder.mesh.client import Client
 
         return Client(self.broker, f"cb-ctl/{socket.gethostname()}")
 
     @cached_property
     def broker(self) -> Broker:
-        """The broker itself, for what is asked of no daemon. Retryable when no mesh is running here."""
+        """The broker itself, for commands that read topics. Retryable when no mesh is running on this machine."""
         from cloud_builder.wiring.broker import connect
         from cloud_builder.wiring.rundir import up_of
         from cloud_builder.wiring.settings import BrokerFrom
@@ -80,33 +80,33 @@ class Session:
             raise Retryable(
                 f"no mesh is running at {home}",
                 code="no-mesh",
-                hint="Start one with `cb-ctl up --detach`, or name one with --home or --broker.",
+                hint="Start one with `cb-ctl up --detach`, or name a running one with --home or --broker.",
             )
         return connect(self.settings.broker)
 
     def send(self, payload: Payload) -> None:
         self.client.send(payload)
 
-    def ask(self, what: str, timeout: float = ANSWER_WITHIN, **args: Any) -> Any:
-        """The data of the answer; for people without control characters, but a log as it is.
+    def ask(self, what: str, timeout: float = ANSWER_TIMEOUT, **args: Any) -> Any:
+        """Returns the data of cb-info's answer, without control characters unless the output is JSON or a log.
 
-        Rejected for what cb-info does not know, Retryable when it does not answer."""
+        Raises Rejected for a name that cb-info does not have, Retryable when cb-info does not answer."""
         client = self.client
         try:
             answer = client.ask(what, {key: value for key, value in args.items() if value}, timeout)
-        except Retryable as silent:
-            raise self._unanswered(silent) from silent
+        except Retryable as cause:
+            raise self._unanswered(cause) from cause
         if answer.code:
             raise Rejected(answer.message, code=answer.code, hint=answer.hint)
         return answer.data if self.json or what == "log" else sanitize_all(answer.data)
 
     def pages(self, what: str, most: int = 0, **args: Any) -> list[dict[str, Any]]:
-        """All rows of a list view, or the first `most`."""
+        """Returns all rows of a list view, or the first `most`. Queries up to 1000 rows at a time."""
         rows: list[dict[str, Any]] = []
         after: str | None = None
         while True:
-            wanted = min(1000, most - len(rows)) if most else 1000
-            page = self.ask(what, most=wanted, after=after, **args)
+            count = min(1000, most - len(rows)) if most else 1000
+            page = self.ask(what, most=count, after=after, **args)
             rows += page["items"]
             after = page["next"]
             if after is None or (most and len(rows) >= most):
@@ -117,9 +117,9 @@ class Session:
 
         home = self.settings.home
         if up_of(home) is not None:
-            hint = f"See {log_file(home, 'info')}; `cb-ctl down` and `cb-ctl up` start it again."
+            hint = f"See {log_file(home, 'info')}. To restart the mesh: `cb-ctl down`, then `cb-ctl up`."
         else:
-            hint = f"Is cb-info running, and is {self.settings.broker.bootstrap} the right broker?"
+            hint = f"Check that cb-info is running, and that {self.settings.broker.bootstrap} is the right broker."
         return Retryable(f"cb-info does not answer: {cause.message}", code=cause.code, hint=cause.hint or hint)
 
     def close(self) -> None:
@@ -131,9 +131,9 @@ class Session:
 
 @contextmanager
 def session() -> Iterator[Session]:
-    """The session of the command that runs."""
-    opened = Session(said(click.get_current_context()))
+    """Opens a session with the options of the current command, and closes it at the end."""
+    current = Session(options_of(click.get_current_context()))
     try:
-        yield opened
+        yield current
     finally:
-        opened.close()
+        current.close()

@@ -14,7 +14,7 @@ import click
 
 from cloud_builder.errors import CloudBuilderError, Rejected, Retryable
 
-from .options import said
+from .options import options_of
 from .session import Session
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def make_mesh_spec(
     from cloud_builder.wiring.supervisor import MeshSpec
 
     home = mesh.settings.home
-    loaded = read(said(click.get_current_context()).home)
+    loaded = read(options_of(click.get_current_context()).home)
     named = loaded.settings.broker if loaded.broker_from is BrokerFrom.SAID else None
     if broker == "embedded":
         named = None

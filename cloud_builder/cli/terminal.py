@@ -1,8 +1,8 @@
-"""Text from anywhere, made harmless for a terminal.
+"""Removes control sequences from text before it is printed on a terminal.
 
-Names, messages and logs are written by whoever owns a repository or a build; a terminal obeys what it reads: it moves
-the cursor, changes its title, answers as if somebody had typed. `plain` is for everything that we show in lines and
-tables, `Log` for logs, which keep their colours.
+Names, messages and logs come from repositories and builds, which may belong to anyone. A terminal executes the control
+sequences in its input: it moves the cursor, changes the title, or sends text as if a user had typed it. `sanitize` is
+for all text in lines and tables; `LogSanitizer` is for logs, which keep their colours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from codecs import getincrementaldecoder
 from typing import Any
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""C0 but tab and newline, delete, C1, what turns the direction of writing, halves of surrogate pairs."""
+"""C0 except tab and newline, delete, C1, changes of the writing direction, halves of surrogate pairs."""
 _SEQUENCE = re.compile(
     r"\x1b\[[0-9;:]*m"  # colours: kept
     r"|\x1b\[[0-?]*[ -/]*[@-~]"
@@ -22,17 +22,18 @@ _SEQUENCE = re.compile(
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\x9c]*\x1b?|[ -/]*)?$")
-_MOST_UNFINISHED = 256
+_MAX_UNFINISHED = 256
+"""Characters. A longer unfinished sequence is taken for text, so that it cannot hold back the rest of the log."""
 _COLOURS_OFF = b"\x1b[0m"
 
 
 def sanitize(text: str) -> str:
-    """One control character becomes its name: `\\x1b`. Tabs and line ends stay."""
+    """Replaces each control character by its escape: `\\x1b`. Tabs and line ends stay."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape", "backslashreplace").decode(), text)
 
 
 def sanitize_all(data: Any) -> Any:
-    """The same for all text in an answer."""
+    """Returns an answer with all of its text sanitized, keys included."""
     if isinstance(data, str):
         return sanitize(data)
     if isinstance(data, dict):
@@ -43,32 +44,34 @@ def sanitize_all(data: Any) -> Any:
 
 
 def escaped(json_text: str) -> str:
-    """JSON that says the same, in which no character is a control character to a terminal."""
+    """Returns equal JSON in which no character is a control character for a terminal."""
     return re.sub("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda found: f"\\u{ord(found[0]):04x}", json_text)
 
 
-class Log:
-    """A log piece by piece: colours and carriage returns stay, every other sequence is left out, and colours end
-    where the log does."""
+class LogSanitizer:
+    """A filter for a log that arrives in chunks.
+
+    Keeps colours and carriage returns, drops every other control sequence, and switches colours off at the end."""
 
     def __init__(self) -> None:
         self._decoder = getincrementaldecoder("utf-8")(errors="replace")
         self._rest = ""
         self._is_coloured = False
 
-    def feed(self, piece: bytes) -> bytes:
-        text = self._rest + self._decoder.decode(piece)
+    def feed(self, chunk: bytes) -> bytes:
+        """Returns the printable part; an unfinished sequence is held back until the next chunk."""
+        text = self._rest + self._decoder.decode(chunk)
         unfinished = _UNFINISHED.search(text)
-        cut = unfinished.start() if unfinished and len(text) - unfinished.start() < _MOST_UNFINISHED else len(text)
-        text, self._rest = text[:cut], text[cut:]
-        return _SEQUENCE.sub(self._kept, text).encode(errors="backslashreplace")
+        end = unfinished.start() if unfinished and len(text) - unfinished.start() < _MAX_UNFINISHED else len(text)
+        text, self._rest = text[:end], text[end:]
+        return _SEQUENCE.sub(self._keep_colour, text).encode(errors="backslashreplace")
 
     def end(self) -> bytes:
-        """What is still to be written: a sequence that never ended is left out."""
+        """Returns what ends the log: colours off, if they are on. Drops a sequence that has not ended."""
         self._rest = ""
         return _COLOURS_OFF if self._is_coloured else b""
 
-    def _kept(self, found: re.Match[str]) -> str:
+    def _keep_colour(self, found: re.Match[str]) -> str:
         if not _COLOUR.fullmatch(found[0]):
             return ""
         self._is_coloured = found[0] not in ("\x1b[m", "\x1b[0m")

@@ -9,8 +9,8 @@ import click
 from cloud_builder.errors import ExitCode, Retryable
 
 from .doctor import preflight
-from .options import home_option, json_option, said
-from .output import say
+from .options import home_option, json_option, options_of
+from .output import print_result
 from .session import Session, session
 from .startup import make_mesh_spec, start, wait_until_up
 
@@ -56,7 +56,12 @@ def up(
             return ExitCode.SUCCESS
         preflight(mesh.settings, runners)
         plan = make_mesh_spec(
-            mesh, runners, broker or said(click.get_current_context()).broker, slots=slots, port=port, detach=detach
+            mesh,
+            runners,
+            broker or options_of(click.get_current_context()).broker,
+            slots=slots,
+            port=port,
+            detach=detach,
         )
         supervisor = start(plan)
         try:
@@ -97,13 +102,15 @@ def _add_sources(mesh: Session, wanted: dict[str, str]) -> None:
 def _say_up(mesh: Session, detach: bool) -> None:
     found = _description(mesh)
     ways = "cb-ctl status, cb-ctl request --all --watch, cb-ctl down" if detach else "Ctrl-C stops it"
-    say(mesh.json, found, f"up: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}\n  {ways}")
+    print_result(
+        mesh.json, found, f"up: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}\n  {ways}"
+    )
 
 
 def _say_running(mesh: Session, running: RunningMesh) -> None:
     found = _description(mesh)
     stage = f" ({running.stage})" if running.stage else ""
-    say(
+    print_result(
         mesh.json,
         found,
         f"already up{stage}: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}",

@@ -21,7 +21,7 @@ import atheris
 with atheris.instrument_imports(include=["cloud_builder", "debian", "yaml"]):
     from cloud_builder.adapters.deb import binary_package
     from cloud_builder.adapters.deb.control import DebMetadata
-    from cloud_builder.cli.terminal import Log
+    from cloud_builder.cli.terminal import LogSanitizer
     from cloud_builder.errors import CloudBuilderError
     from cloud_builder.flow.request import malformed
     from cloud_builder.mesh.codec import Undecodable, decode
@@ -64,7 +64,7 @@ def relations(data: bytes) -> None:
 
 
 def log(data: bytes) -> None:
-    shown = Log()
+    shown = LogSanitizer()
     half = len(data) // 2
     text = shown.feed(data[:half]) + shown.feed(data[half:])
     assert b"\x1b]" not in text

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_builder.cli.terminal import Log, escaped, sanitize, sanitize_all
+from cloud_builder.cli.terminal import LogSanitizer, escaped, sanitize, sanitize_all
 
 TITLE, CLEAR, RED, OFF = "\x1b]0;gone\x07", "\x1b[2J", "\x1b[31m", "\x1b[0m"
 
@@ -38,7 +38,7 @@ def test_json_says_the_same_and_moves_nothing(text):
 
 
 def shown_of(pieces: list[bytes]) -> bytes:
-    log = Log()
+    log = LogSanitizer()
     return b"".join([*map(log.feed, pieces), log.end()])
 
 

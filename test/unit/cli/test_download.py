@@ -42,8 +42,8 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize(
-    "offset", [0, 1, download.PIECE - 1, download.PIECE, download.PIECE + 1, len(LOG) - 1, len(LOG)]
+    "offset", [0, 1, download.CHUNK_BYTES - 1, download.CHUNK_BYTES, download.CHUNK_BYTES + 1, len(LOG) - 1, len(LOG)]
 )
 def test_the_rest_of_an_object_is_what_comes_behind_the_offset(url: str, offset: int) -> None:
     artifact = {"name": "log", "url": url, "size": len(LOG)}
-    assert b"".join(download.whole(artifact, offset)) == LOG[offset:]
+    assert b"".join(download.object_bytes(artifact, offset)) == LOG[offset:]
