@@ -1,7 +1,7 @@
-"""The time of a whole attempt: whatever it hangs in, it ends, and its slot is free again.
+"""The time limit of a whole attempt: it ends an attempt in any step, so that its slot is free again.
 
-A program of a build has limits of its own (`time`, `silence`); this is for all of them together, and for what is no
-program of the build: a git server that sends a byte a minute, a mirror that never answers, a store that stands still.
+The limits `time` and `silence` apply to one program of a build. This limit applies to all of them together, and to
+waiting outside of a program: for a git server that sends a byte a minute, a mirror that never answers, a hung store.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from cloud_builder.model.outcome import Outcome
 
 from .outcome import BuildOutcome
 
-_OF_THE_BUILD = ("unpack", "build", "collect")
-"""Steps in which the source decides how long they take."""
+_STEPS_OF_THE_SOURCE = ("unpack", "build", "collect")
+"""Steps whose duration depends on the source: exceeding the limit there is a failure, elsewhere an error."""
 
 
 class AttemptTimeout:
-    """For the time of a block: sets `cancel` when the attempt has had its time."""
+    """A context manager that sets `cancel` when the attempt has taken longer than its limit."""
 
     def __init__(self, limits: Limits, cancel: Event) -> None:
         self._seconds, self._cancel = limits.whole, cancel
-        self._timer = Timer(self._seconds, self._pass)
+        self._timer = Timer(self._seconds, self._on_timeout)
         self._timer.daemon = True
         self.has_passed = False
 
@@ -34,16 +34,16 @@ class AttemptTimeout:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._timer.cancel()
 
-    def verdict(self, step: str) -> BuildOutcome:
-        """Of an attempt that it ended, in this step."""
+    def outcome(self, step: str) -> BuildOutcome:
+        """Returns the outcome of an attempt that timed out in this step."""
         message = f"{step}: the whole attempt took longer than the limit `deadline`, {self._seconds:g} s"
-        if step in _OF_THE_BUILD:
+        if step in _STEPS_OF_THE_SOURCE:
             hint = "Make the build smaller, or raise the limit in the runner's settings (limits)."
             return BuildOutcome(Outcome.FAILURE, "limit-deadline", message, hint)
-        hint = f"What does {step} wait for? Its log tells how far it came."
+        hint = f"Read in the log what {step} was waiting for, and check that server or disk."
         return BuildOutcome(Outcome.ERROR, "limit-deadline", message, hint)
 
-    def _pass(self) -> None:
+    def _on_timeout(self) -> None:
         if not self._cancel.is_set():
             self.has_passed = True
             self._cancel.set()

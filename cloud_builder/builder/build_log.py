@@ -1,7 +1,7 @@
-"""What one build tells while it goes on: its steps with their times, its whole log, and what in it looks like a cause.
+"""The log of one build: its steps with their durations, the whole output, and the line that looks like the cause.
 
-In come step names and the output of programs; out go a log file, live pieces, and, when the build fails, the words to
-say why. One thread writes.
+Input: names of steps, output of programs. Output: a log file, pieces for the live log, and the likely cause of a
+failure. Not thread-safe: one thread writes.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from cloud_builder.errors import CloudBuilderError
 T = TypeVar("T")
 
 LINE_LIMIT = 2000
-"""Characters of a line that are looked at; the log has all of it."""
-_LINES = 5000
+"""Characters of a line that are searched for a cause; the log file has the whole line."""
+_MAX_LINES = 5000
+"""Lines of a step that are kept in memory; older ones are only in the log file."""
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
-"""Colours, titles, and characters that would move the cursor or turn the direction of what a person reads."""
+"""Colours, titles, and characters that move the cursor or change the direction of the text that a person reads."""
 
 
 class Canceled(Exception):
-    """Somebody set `cancel`, and what ran has ended."""
+    """The build was canceled: `cancel` was set, and the running program has ended."""
 
 
 @contextmanager
@@ -43,83 +44,94 @@ def raise_canceled(cancel: Event) -> Iterator[None]:
         raise
 
 
-def unless_canceled(things: Iterable[T], cancel: Event) -> Iterator[T]:
-    """Raises Canceled instead of the next one."""
-    for thing in things:
+def unless_canceled(items: Iterable[T], cancel: Event) -> Iterator[T]:
+    """Yields the items; raises Canceled before the next one once `cancel` is set."""
+    for item in items:
         if cancel.is_set():
             raise Canceled
-        yield thing
+        yield item
 
 
 class BuildLog:
-    """Of one build. `log`: file that gets everything; `live`: called with each piece; `most`: bytes of the log."""
+    """The log of one build.
 
-    def __init__(self, log: Path, live: Callable[[bytes], None], rank: Callable[[str], int], most: int) -> None:
-        self.log = log
+    path          the log file, which gets all output
+    live          called with each piece of output
+    error_rank    how much a line looks like the cause of a failure; 0: not at all
+    max_bytes     of the log file; output beyond it is dropped
+    """
+
+    def __init__(
+        self, path: Path, live: Callable[[bytes], None], error_rank: Callable[[str], int], max_bytes: int
+    ) -> None:
+        self.path = path
         self.current_step = ""
         self.timings: dict[str, float] = {}
         self.peak_memory = 0
-        self._file = log.open("wb")
-        self._live, self._rank, self._left = live, rank, most
-        self._lines: deque[str] = deque(maxlen=_LINES)
-        self._unended = b""
+        self._file = path.open("wb")
+        self._live, self._error_rank, self._bytes_left = live, error_rank, max_bytes
+        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self._unended_line = b""
         self._cause, self._cause_rank = "", 0
 
     @contextmanager
-    def step(self, step: str) -> Iterator[None]:
-        """One step: a line in the log, its seconds in `timings`; `current_step` stays named when it raises."""
-        self.current_step = step
+    def step(self, name: str) -> Iterator[None]:
+        """Logs a heading and measures the seconds of the block (`timings`).
+
+        `current_step` keeps its value when the block raises, so that the report can name the step."""
+        self.current_step = name
         self._begin_lines()
-        self._put(f"==> {step}\n".encode())
+        self._append(f"==> {name}\n".encode())
         started = time.monotonic()
         try:
             yield
         finally:
-            self.timings[step] = round(self.timings.get(step, 0.0) + time.monotonic() - started, 3)
+            self.timings[name] = round(self.timings.get(name, 0.0) + time.monotonic() - started, 3)
 
     def write(self, piece: bytes) -> None:
-        """Output of a program."""
-        self._put(piece)
-        *lines, self._unended = (self._unended + piece).split(b"\n")
+        """Appends output of a program."""
+        self._append(piece)
+        *lines, self._unended_line = (self._unended_line + piece).split(b"\n")
         for line in lines:
-            self._look_at(line)
-        self._unended = self._unended[: 4 * LINE_LIMIT]
+            self._add_line(line)
+        self._unended_line = self._unended_line[: 4 * LINE_LIMIT]
 
     def note(self, text: str) -> None:
-        """A line of our own."""
+        """Appends a line of the builder itself."""
         self.write(text.encode() + b"\n")
 
     def lines(self) -> list[str]:
-        """What was printed in this step, the newest 5,000 lines of it, without colours."""
-        if self._unended:
-            self._look_at(self._unended)
-            self._unended = b""
+        """Returns the newest 5,000 lines of the current step, without colours."""
+        if self._unended_line:
+            self._add_line(self._unended_line)
+            self._unended_line = b""
         return list(self._lines)
 
     def likely_cause(self) -> str:
-        """The line of this step that most likely tells why it failed; empty: none does."""
+        """Returns the line of the current step that most likely explains its failure; empty: no line does."""
         self.lines()
         return self._cause
 
     def close(self) -> None:
+        """Closes the log file. Nothing may be written afterwards."""
         self._file.close()
 
     def _begin_lines(self) -> None:
         self._lines.clear()
-        self._unended = b""
+        self._unended_line = b""
         self._cause, self._cause_rank = "", 0
 
-    def _look_at(self, raw: bytes) -> None:
+    def _add_line(self, raw: bytes) -> None:
         text = raw[: 4 * LINE_LIMIT].rstrip(b"\r").decode(errors="replace").rpartition("\r")[2]
         line = _CONTROL.sub("", text)[:LINE_LIMIT].rstrip()
         self._lines.append(line)
-        rank = self._rank(line)
+        rank = self._error_rank(line)
         if rank > self._cause_rank:
             self._cause, self._cause_rank = line.strip(), rank
 
-    def _put(self, piece: bytes) -> None:
-        piece = piece[: max(self._left, 0)]
-        self._left -= len(piece)
+    def _append(self, piece: bytes) -> None:
+        piece = piece[: max(self._bytes_left, 0)]
+        self._bytes_left -= len(piece)
         if piece:
             self._file.write(piece)
             self._live(piece)

@@ -1,12 +1,13 @@
-"""Build-dependency layers: what a source needs on top of its build root, made once per solved set and kept.
+"""A cache of dependency layers: the build dependencies of a source, installed on its build root and kept.
 
-In come a build root, a source and the artifacts of ours that it may use; out go directories to stack on the root: one
-with what only others provide, which many sources share and a rebuild finds again, and above it one with ours. A layer
-that is there costs a look at a directory: no apt, no network. The least recently used ones go first.
+Input: a build root, a source, and the artifacts of this mesh that it may use. Output: directories to stack on the root.
+A source that uses such artifacts gets two layers: below, the packages of other repositories alone; above, all that the
+source needs. Many sources share the lower layer, and a rebuild finds it again.
+An existing layer costs one look at a directory: no apt, no network. The least recently used layers are evicted first.
 
-    layers/<key>/upper      the layer          layers/<key>/packages   what is installed down to the root
-    layers/<key>/id         of this making     layers/<key>/below      the id of what it was made on
-    layers/.new-…           being made         layers/.downloads       what was fetched, for the next layer
+    layers/<key>/upper      the layer                   layers/<key>/packages   all installed packages, root included
+    layers/<key>/id         identifies this very layer  layers/<key>/below      the id of the layer below
+    layers/.new-…           being made                  layers/.downloads       fetched packages, for the next layers
 """
 
 from __future__ import annotations
@@ -32,16 +33,22 @@ from cloud_builder.ports.sandbox import Confinement, EndReason, RunResult, Sandb
 from cloud_builder.ports.store import ObjectStore
 
 from .build_log import BuildLog, Canceled, raise_canceled
-from .outcome import install_ended
+from .outcome import install_error
 
 MAX_LAYERS = 24
+"""Layers that are kept, the most recently used ones."""
 DOWNLOAD_CACHE_BYTES = 2 * 1024**3
-"""Bytes of fetched packages that are kept."""
+"""Bytes of fetched packages that are kept, the newest files."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """`uppers`: to be stacked on the root, lowest first; `packages`: file with what is in all, `id`: of this making."""
+    """A dependency layer, protected from eviction while it is in use.
+
+    uppers     directories to be stacked on the root, lowest first
+    packages   file that lists all installed packages, those of the root included
+    id         identifies this very layer; a layer that is made again with the same key gets another id
+    """
 
     uppers: tuple[Path, ...]
     packages: Path
@@ -50,138 +57,141 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """What goes into a layer, and how to make it when there is none. `dependencies`: artifacts of ours."""
+    """The contents of a layer, and the means to make it. `dependencies`: artifacts of this mesh."""
 
     root: Buildroot
     source: PackageSource
     arch: str
     dependencies: Sequence[Artifact]
     limits: Limits
-    progress: BuildLog
+    log: BuildLog
     cancel: Event
 
 
 class LayerCache:
-    """Thread-safe; several processes may share `path`. `keep`: how many layers stay."""
+    """Thread-safe; several processes may share `path`."""
 
     def __init__(
-        self, path: Path, sandbox: Sandbox, store: ObjectStore, recipe: Recipe, keep: int = MAX_LAYERS
+        self, path: Path, sandbox: Sandbox, store: ObjectStore, recipe: Recipe, max_layers: int = MAX_LAYERS
     ) -> None:
-        self._path, self._sandbox, self._store, self._recipe, self._keep = path, sandbox, store, recipe, keep
+        self._path, self._sandbox, self._store, self._recipe = path, sandbox, store, recipe
+        self._max_layers = max_layers
 
     @contextmanager
-    def acquire(self, needs: LayerSpec) -> Iterator[Layer]:
-        """The layer, for the time of the block. Permanent when a build dependency cannot be had; Canceled."""
-        offered = [artifact for artifact in needs.dependencies if self._recipe.is_installable(artifact)]
-        with ExitStack() as held:
+    def acquire(self, spec: LayerSpec) -> Iterator[Layer]:
+        """Yields the layer, made if necessary, and protects it from eviction for the time of the block.
+
+        Raises Permanent when a build dependency cannot be installed, Canceled."""
+        artifacts = [artifact for artifact in spec.dependencies if self._recipe.is_installable(artifact)]
+        with ExitStack() as stack:
             below = None
-            if offered:
-                foreign = replace(needs, source=self._recipe.without_local_packages(needs.source, offered))
-                with suppress(Permanent):  # Alone they cannot be had; the whole set may, or tells all that is missing.
-                    below = held.enter_context(self._one(foreign, (), None))
-            yield held.enter_context(self._one(needs, offered, below))
+            if artifacts:
+                foreign = replace(spec, source=self._recipe.without_local_packages(spec.source, artifacts))
+                # Without the artifacts the rest may not be installable; together they may be. If they are not, the
+                # error of the upper layer names everything that is missing.
+                with suppress(Permanent):
+                    below = stack.enter_context(self._acquire_one(foreign, (), None))
+            yield stack.enter_context(self._acquire_one(spec, artifacts, below))
 
     @contextmanager
-    def _one(self, needs: LayerSpec, offered: Sequence[Artifact], below: Layer | None) -> Iterator[Layer]:
-        key = layer_key(self._recipe.version, needs.root.key, needs.arch, needs.source, offered)
+    def _acquire_one(self, spec: LayerSpec, artifacts: Sequence[Artifact], below: Layer | None) -> Iterator[Layer]:
+        key = layer_key(self._recipe.version, spec.root.key, spec.arch, spec.source, artifacts)
         path = self._path / key
         while True:
-            with directories.share_directory(path) as there:
-                if there and _below(path) == (below.id if below else ""):
+            with directories.share_directory(path) as is_shared:
+                if is_shared and _id_below(path) == (below.id if below else ""):
                     os.utime(path)
-                    needs.progress.note(f"layer {key[:12]} is ready")
+                    spec.log.note(f"layer {key[:12]} is ready")
                     uppers = (*(below.uppers if below else ()), path / "upper")
-                    yield Layer(uppers, path / "packages", _word(path / "id"))
+                    yield Layer(uppers, path / "packages", _read_id(path / "id"))
                     return
-            with raise_canceled(needs.cancel), exclusive_lock(self._path / ".lock", needs.cancel):
-                if _below(path) != (below.id if below else ""):
-                    self._drop(path)
-                    self._make(key, needs, offered, below)
+            with raise_canceled(spec.cancel), exclusive_lock(self._path / ".lock", spec.cancel):
+                if _id_below(path) != (below.id if below else ""):
+                    self._remove_unused(path)
+                    self._make(key, spec, artifacts, below)
 
     def sweep(self) -> None:
-        """Removes layers that were being made when their maker died."""
+        """Removes unfinished layers of killed processes."""
         for directory in directories.abandoned_directories(self._path, ".new-*"):
             self._sandbox.remove(directory)
 
-    def _make(self, key: str, needs: LayerSpec, offered: Sequence[Artifact], below: Layer | None) -> None:
-        needs.progress.note(f"layer {key[:12]} is made, with {len(offered)} packages of ours on offer")
-        fresh = self._path / f".new-{key}"
-        self._sandbox.remove(fresh)
+    def _make(self, key: str, spec: LayerSpec, artifacts: Sequence[Artifact], below: Layer | None) -> None:
+        spec.log.note(f"layer {key[:12]} is made; {len(artifacts)} packages of this mesh may be installed in it")
+        unfinished = self._path / f".new-{key}"
+        self._sandbox.remove(unfinished)
         try:
-            with directories.own_directory(fresh):
-                (fresh / "id").write_text(uuid.uuid4().hex)
-                (fresh / "below").write_text(below.id if below else "")
-                self._fill(needs, offered, fresh, below.uppers if below else ())
-            fresh.rename(self._path / key)
+            with directories.own_directory(unfinished):
+                (unfinished / "id").write_text(uuid.uuid4().hex)
+                (unfinished / "below").write_text(below.id if below else "")
+                self._install(spec, artifacts, unfinished, below.uppers if below else ())
+            unfinished.rename(self._path / key)
         finally:
-            self._sandbox.remove(fresh)
+            self._sandbox.remove(unfinished)
         self._evict()
         _trim(self._path / ".downloads")
 
-    def _fill(self, needs: LayerSpec, offered: Sequence[Artifact], fresh: Path, below: tuple[Path, ...]) -> None:
-        workspace, layers = fresh / "workspace", (needs.root.path, *below)
-        files = [self._fetched(artifact, workspace) for artifact in offered]
-        action = self._recipe.install(needs.source, files, workspace, self._path / ".downloads")
-        ended = self._run(needs, action, layers, fresh / "upper", needs.progress.write)
-        if ended.status != 0:
-            raise install_ended(ended) or self._recipe.explain_install(needs.source, needs.progress.lines())
-        said = bytearray()
-        listed = self._run(needs, self._recipe.installed(), layers, fresh / "upper", said.extend)
-        if listed.status != 0:
-            raise Permanent(f"{action.command[0]}: the installed packages cannot be listed", code="build-dependency")
-        (fresh / "packages").write_bytes(b"".join(sorted(bytes(said).splitlines(keepends=True))))
+    def _install(
+        self, spec: LayerSpec, artifacts: Sequence[Artifact], unfinished: Path, uppers_below: tuple[Path, ...]
+    ) -> None:
+        workspace, layers = unfinished / "workspace", (spec.root.path, *uppers_below)
+        files = [self._fetch(artifact, workspace) for artifact in artifacts]
+        action = self._recipe.install(spec.source, files, workspace, self._path / ".downloads")
+        result = self._run(spec, action, layers, unfinished / "upper", spec.log.write)
+        if result.status != 0:
+            raise install_error(result) or self._recipe.explain_install(spec.source, spec.log.lines())
+        output = bytearray()
+        result = self._run(spec, self._recipe.installed(), layers, unfinished / "upper", output.extend)
+        if result.status != 0:
+            raise Permanent(
+                f"the packages of the build root cannot be listed: {self._recipe.installed().command[0]} ended with"
+                f" status {result.status}",
+                code="build-dependency",
+                hint="Check that the packages of build_root.kiwi do not replace the package manager.",
+            )
+        (unfinished / "packages").write_bytes(b"".join(sorted(bytes(output).splitlines(keepends=True))))
         self._sandbox.remove(workspace)
 
-    def _fetched(self, artifact: Artifact, workspace: Path) -> Path:
+    def _fetch(self, artifact: Artifact, workspace: Path) -> Path:
         path = workspace / "offered" / artifact.sha256[:16] / artifact.name
         path.parent.mkdir(parents=True)
         self._store.fetch(artifact.sha256, path)
         return path
 
     def _run(
-        self, needs: LayerSpec, action: Action, layers: tuple[Path, ...], upper: Path, output: Callable[[bytes], None]
+        self, spec: LayerSpec, action: Action, layers: tuple[Path, ...], upper: Path, output: Callable[[bytes], None]
     ) -> RunResult:
-        confinement = confinement_for(action, layers, upper, needs.limits)
-        ended = self._sandbox.run(action.command, confinement, output=output, cancel=needs.cancel)
-        if ended.ended_by is EndReason.CANCEL:
+        confinement = confinement_for(action, layers, upper, spec.limits)
+        result = self._sandbox.run(action.command, confinement, output=output, cancel=spec.cancel)
+        if result.ended_by is EndReason.CANCEL:
             raise Canceled
-        return ended
+        return result
 
     def _evict(self) -> None:
-        kept = [path for path in self._path.iterdir() if not path.name.startswith(".")]
-        for path in sorted(kept, key=lambda path: path.stat().st_mtime)[: -self._keep or None]:
-            self._drop(path)
+        layers = [path for path in self._path.iterdir() if not path.name.startswith(".")]
+        for path in sorted(layers, key=lambda path: path.stat().st_mtime)[: -self._max_layers or None]:
+            self._remove_unused(path)
 
-    def _drop(self, path: Path) -> None:
-        """Deletes a layer that nobody uses."""
+    def _remove_unused(self, path: Path) -> None:
+        """Deletes a layer, unless it is in use."""
         for directory in directories.abandoned_directories(path.parent, path.name):
-            gone = self._path / f".new-gone-{uuid.uuid4().hex[:8]}"
-            directory.rename(gone)
-            self._sandbox.remove(gone)
+            evicted = self._path / f".new-gone-{uuid.uuid4().hex[:8]}"
+            directory.rename(evicted)
+            self._sandbox.remove(evicted)
 
 
-def _below(path: Path) -> str | None:
-    """The id of what a layer was made on, empty for the root itself; None when there is no such layer."""
-    try:
-        return _word(path / "below")
-    except FileNotFoundError:
-        return None
+def layer_key(recipe: str, root: str, arch: str, source: PackageSource, artifacts: Sequence[Artifact]) -> str:
+    """Returns a key that is equal for equal layers.
 
-
-def _word(file: Path) -> str:
-    return file.read_text(encoding="ascii")
-
-
-def layer_key(recipe: str, root: str, arch: str, source: PackageSource, offered: Sequence[Artifact]) -> str:
-    """Equal for equal layers: the relations and not the source that has them; which artifacts, not in which order."""
+    It depends on the relations of the source, not on its name or version, and on the set of artifacts, not on their
+    order."""
     relations = sorted([name, value] for name, value in source.build_depends)
-    parts = [recipe, root, arch, relations, sorted({artifact.sha256 for artifact in offered})]
+    parts = [recipe, root, arch, relations, sorted({artifact.sha256 for artifact in artifacts})]
     parts += [sorted(source.profiles)] if source.profiles else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def confinement_for(action: Action, layers: tuple[Path, ...], upper: Path, limits: Limits | None) -> Confinement:
-    """How to run an action of a recipe on a root."""
+    """Returns how the sandbox runs an action of a recipe on a root and its layers."""
     return Confinement(
         layers=layers,
         upper=upper,
@@ -194,11 +204,23 @@ def confinement_for(action: Action, layers: tuple[Path, ...], upper: Path, limit
     )
 
 
+def _id_below(path: Path) -> str | None:
+    """Returns the id of the layer that a layer is stacked on; empty: the root itself; None: no such layer."""
+    try:
+        return _read_id(path / "below")
+    except FileNotFoundError:
+        return None
+
+
+def _read_id(file: Path) -> str:
+    return file.read_text(encoding="ascii")
+
+
 def _trim(downloads: Path) -> None:
-    """Keeps the newest files."""
+    """Deletes the oldest files beyond `DOWNLOAD_CACHE_BYTES`."""
     files = [(path, path.stat()) for path in downloads.glob("*") if path.is_file()]
-    room = DOWNLOAD_CACHE_BYTES
-    for path, about in sorted(files, key=lambda one: -one[1].st_mtime):
-        room -= about.st_size
-        if room < 0:
+    bytes_left = DOWNLOAD_CACHE_BYTES
+    for path, status in sorted(files, key=lambda file: -file[1].st_mtime):
+        bytes_left -= status.st_size
+        if bytes_left < 0:
             path.unlink()

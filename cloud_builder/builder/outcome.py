@@ -1,6 +1,8 @@
-"""How a build ended, in words: an outcome, the cause, and the next thing to do. Pure.
+"""An error or a program's result → outcome of the build, with the cause and the next step. Pure functions.
 
-failure: the source or a limit said no. error: something around it is unwell, or we are wrong. canceled.
+failure    the source or a limit is the cause; building it again gives the same
+error      the machine, the network or Cloud Builder is the cause; the job is tried again
+canceled   `cancel` was set
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from cloud_builder.ports.sandbox import EndReason, RunResult
 
 from .build_log import BuildLog, Canceled
 
-LAST_LINES = 6
-"""Of the log, in a message."""
+MAX_LINES = 6
+"""Lines of the log in a message."""
 _KILLED = -9
-_MEANINGS = (
+_EXPLANATIONS = (
     (
         r"Cannot allocate memory|MemoryError|bad_alloc|[Oo]ut of memory|memory exhausted",
         "One program of a build gets twice the limit `memory` ({memory} MiB), and all together no more than that.",
@@ -30,14 +32,14 @@ _MEANINGS = (
     ),
     (
         r"Network is unreachable|name resolution|[Cc]ould not resolve|Name or service not known",
-        "Builds have no network: what they need must be in the source or in Build-Depends.",
+        "Builds have no network: add what the build downloads to the source or to Build-Depends.",
     ),
 )
 
 
 @dataclass(frozen=True)
 class BuildOutcome:
-    """The part of `attempt.finished` that says how and why. `message`: its first line says it all."""
+    """The end of a build and its reason. `message`: the first line alone names the step or package, and the cause."""
 
     outcome: Outcome
     code: str = ""
@@ -50,7 +52,7 @@ CANCELED = BuildOutcome(Outcome.CANCELED, "canceled", "canceled")
 
 
 def outcome_of_error(error: Exception, *, canceled: bool) -> BuildOutcome:
-    """`canceled`: somebody asked for the end; then whatever was raised is a consequence of it."""
+    """Returns the outcome of a build that raised `error`. `canceled`: the error is a consequence of the cancel."""
     if canceled or isinstance(error, Canceled):
         return CANCELED
     match error:
@@ -59,27 +61,31 @@ def outcome_of_error(error: Exception, *, canceled: bool) -> BuildOutcome:
         case CloudBuilderError():
             return BuildOutcome(Outcome.ERROR, error.code, error.message, error.hint)
         case OSError():
-            where = f"{error.filename}: " if error.filename else ""
-            message = f"{where}{error.strerror or error}"
-            return BuildOutcome(Outcome.ERROR, "machine", message, "Is the disk of the runner full?")
-    hint = "This is our mistake, not yours: please report it with the log."
+            prefix = f"{error.filename}: " if error.filename else ""
+            message = f"{prefix}{error.strerror or error}"
+            return BuildOutcome(
+                Outcome.ERROR, "machine", message, "Check that the runner's disk is mounted and has room."
+            )
+    hint = "This is a bug of Cloud Builder, not of the source: please report it with the log."
     return BuildOutcome(Outcome.ERROR, "bug", f"{type(error).__name__}: {error}", hint)
 
 
-def raise_for_result(ended: RunResult, step: str, limits: Limits) -> None:
-    """Raises when the program did not end by itself."""
-    match ended.ended_by:
+def raise_for_result(result: RunResult, step: str, limits: Limits) -> None:
+    """Raises when the program did not end by itself, or failed for a reason outside of the build.
+
+    Permanent: a limit was reached, or the build killed itself. Retryable: memory or disk of the machine was exhausted.
+    Returns when the program ended by itself, with any exit status."""
+    match result.ended_by:
         case EndReason.ITSELF:
-            if ended.host_out_of_memory and ended.status != 0:
+            if result.host_out_of_memory and result.status != 0:
                 hint = "Give the machine more memory, the runner fewer slots, or builds a lower limit `memory`."
                 raise Retryable(f"{step}: the runner's machine ran out of memory", code="machine-memory", hint=hint)
-            if ended.disk_was_full and ended.status != 0:
+            if result.disk_was_full and result.status != 0:
                 raise _disk_full(step)
-            if ended.status == _KILLED:
-                hint = (
-                    "Does it kill all processes (kill -9 -1)? Neither a limit nor the machine's memory was the cause."
-                )
-                raise Permanent(f"{step}: it was killed by SIGKILL, and not by the runner", code="killed", hint=hint)
+            if result.status == _KILLED:
+                hint = "Neither a limit nor the machine's memory was the cause. Does the build run `kill -9 -1`?"
+                message = f"{step}: the build was killed by SIGKILL, and not by the runner"
+                raise Permanent(message, code="killed", hint=hint)
         case EndReason.CANCEL:
             raise Canceled
         case limit:
@@ -87,53 +93,65 @@ def raise_for_result(ended: RunResult, step: str, limits: Limits) -> None:
             raise Permanent(f"{step}: {_reached(limit, limits)}", code=f"limit-{limit.value}", hint=hint)
 
 
+def check_size(size: int, limits: Limits) -> None:
+    """Raises Permanent when the files of a build, `size` bytes in total, exceed the limit `disk`.
+
+    The sandbox measures blocks: a sparse file takes few of them in the build, and all of them where it is copied to."""
+    if size > limits.disk:
+        message = f"collect: the files are {size // MIB} MiB, more than the limit `disk`, {limits.disk // MIB} MiB"
+        hint = "Make the packages smaller, or raise the limit in the runner's settings (limits)."
+        raise Permanent(message, code="limit-disk", hint=hint)
+
+
+def install_error(result: RunResult) -> Retryable | None:
+    """Returns the error of a failed installation whose cause is a limit or a full disk; None: another cause."""
+    if result.ended_by is EndReason.ITSELF:
+        return _disk_full("dependencies") if result.disk_was_full else None
+    limit = result.ended_by.value
+    message = f"installing the build dependencies reached the limit `{limit}`"
+    hint = "Check that the mirror is fast enough and that the runner's disk has room, or raise the limit (limits)."
+    return Retryable(message, code=f"limit-{limit}", hint=hint)
+
+
+def build_error(source: PackageSource, step: str, status: int, log: BuildLog, limits: Limits) -> Permanent:
+    """Returns the error of a build that ended with an exit status.
+
+    Its message begins with the line that looks like the cause, and quotes the lines after it. If no line looks like a
+    cause, the message quotes the last lines."""
+    lines = [line for line in log.lines() if line.strip()]
+    cause = log.likely_cause() or (lines[-1].strip() if lines else f"exit status {status}")
+    quoted = "".join(f"\n  | {line}" for line in _around(cause, lines) if line.strip() != cause)
+    verb = "does not unpack" if step == "unpack" else "does not build"
+    hint = _explanation(cause, limits) + "`cb-ctl shell DIR --after-failure` opens a shell where it failed."
+    return Permanent(f"{source.name} {source.version} {verb}: {cause}{quoted}", code=f"{step}-failed", hint=hint)
+
+
 def _disk_full(step: str) -> Retryable:
-    """Whoever filled it: what failed meanwhile may be well where there is room."""
-    hint = "Free space where the runner works (its setting `work`), or give it fewer slots, or builds a lower `disk`."
+    """Returns an error and not a failure: on a runner with room the same build may succeed."""
+    hint = (
+        "Free space in the runner's directory `work`, or give the runner fewer slots, or builds a lower limit `disk`."
+    )
     return Retryable(f"{step}: the disk of the runner is full", code="disk-full", hint=hint)
 
 
-def check_size(outputs: int, limits: Limits) -> None:
-    """Holes of a sparse file take no disk in the build, but they do where the file goes."""
-    if outputs > limits.disk:
-        told = f"its files are {outputs // MIB} MiB, more than the limit `disk`, {limits.disk // MIB} MiB"
-        hint = "Make the packages smaller, or raise the limit in the runner's settings (limits)."
-        raise Permanent(f"collect: {told}", code="limit-disk", hint=hint)
-
-
-def install_ended(ended: RunResult) -> Retryable | None:
-    """The error of an installation that failed, when it is not its own fault."""
-    if ended.ended_by is EndReason.ITSELF:
-        return _disk_full("dependencies") if ended.disk_was_full else None
-    message = f"installing the build dependencies reached the limit {ended.ended_by.value}"
-    return Retryable(message, code=f"limit-{ended.ended_by.value}", hint="Is the mirror slow, or the disk full?")
-
-
-def build_failed(source: PackageSource, step: str, status: int, progress: BuildLog, limits: Limits) -> Permanent:
-    """With the line that looks like the cause first, and after it what was printed next; without one the last lines."""
-    lines = [line for line in progress.lines() if line.strip()]
-    cause = progress.likely_cause() or (lines[-1].strip() if lines else f"exit status {status}")
-    told = "".join(f"\n  | {line}" for line in _around(cause, lines) if line.strip() != cause)
-    verb = "does not unpack" if step == "unpack" else "does not build"
-    hint = _meaning(cause, limits) + "`cb-ctl shell DIR --after-failure` opens a shell where it failed."
-    return Permanent(f"{source.name} {source.version} {verb}: {cause}{told}", code=f"{step}-failed", hint=hint)
-
-
 def _around(cause: str, lines: list[str]) -> list[str]:
-    """What follows the cause, and not the epilogue of every tool that called another; the last lines without one."""
-    at = next((number for number, line in enumerate(lines) if line.strip() == cause), len(lines))
-    return lines[at : at + LAST_LINES] if at < len(lines) - 1 else lines[-LAST_LINES:]
+    """Returns the lines from the cause on; if the cause is the last line or missing, the last lines.
+
+    The last lines of a log are mostly those of the tools that called the failed one, and explain little."""
+    start = next((number for number, line in enumerate(lines) if line.strip() == cause), len(lines))
+    return lines[start : start + MAX_LINES] if start < len(lines) - 1 else lines[-MAX_LINES:]
 
 
-def _meaning(cause: str, limits: Limits) -> str:
-    """What a word of the kernel stands for in a build; empty: nothing that we know."""
-    for pattern, meaning in _MEANINGS:
+def _explanation(cause: str, limits: Limits) -> str:
+    """Explains an error message of the kernel by the limits of builds; empty: the message has no such explanation."""
+    for pattern, explanation in _EXPLANATIONS:
         if re.search(pattern, cause):
-            return meaning.format(limits=limits, memory=limits.memory // MIB) + " "
+            return explanation.format(limits=limits, memory=limits.memory // MIB) + " "
     return ""
 
 
 def _reached(limit: EndReason, limits: Limits) -> str:
+    """Returns which limit the build exceeded, as the end of a sentence."""
     match limit:
         case EndReason.TIME:
             return f"took longer than the limit `time`, {limits.time:g} s"

@@ -1,7 +1,8 @@
-"""The builder of packages: carries out one order from fetch to upload, and cleans up behind itself.
+"""The builder of packages: carries out one attempt from fetch to upload, and deletes its directory afterwards.
 
-In comes a self-contained order, or a directory of a working tree (`cb-ctl build`, `cb-ctl shell`: no mesh); out goes
-how it ended, with everything it made in the object store. It decides nothing about jobs, and never raises.
+Input: an assignment, which contains all that a build needs, or a directory of a working tree (`cb-ctl build`,
+`cb-ctl shell`: no mesh). Output: the report of the attempt; its artifacts and log are in the object store.
+Must not decide anything about jobs. `build` and `build_directory` never raise.
 """
 
 from __future__ import annotations
@@ -38,8 +39,11 @@ _LOG = logging.getLogger("cb.runner")
 
 
 class PackageBuilder:
-    """ports.builder.Builder for packages. Several processes may share `work`, a directory of this user alone on a
-    disk with room; `cores`: parallel jobs of one build."""
+    """Implements `ports.builder.Builder` for packages.
+
+    work    a directory of this user alone, on a disk with room; several processes may share it
+    cores   parallel processes of one build
+    """
 
     def __init__(
         self,
@@ -56,21 +60,21 @@ class PackageBuilder:
         self._runner_id, self._mirror, self._roots = RunnerId(runner_id), mirror, roots
         self._sandbox, self._recipe, self._store, self._jobs = sandbox, recipe, store, work / "jobs"
         self._layers = LayerCache(work / "layers", sandbox, store, recipe)
-        self._bench = BuildSteps(roots, self._layers, sandbox, recipe, cores)
+        self._steps = BuildSteps(roots, self._layers, sandbox, recipe, cores)
         for directory in (work, self._jobs, work / "layers"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def build(self, order: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
+    def build(self, assignment: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
         task = BuildTask(
-            job_id=order.job_id,
-            attempt=order.attempt,
-            name=order.name,
-            target=order.target,
-            fetch=lambda into: self._export(order, into, cancel),
-            repositories=order.repositories or "",
-            dependencies=order.dependencies,
-            limits=order.limits,
-            profiles=order.profiles,
+            job_id=assignment.job_id,
+            attempt=assignment.attempt,
+            name=assignment.name,
+            target=assignment.target,
+            fetch=lambda into: self._export(assignment, into, cancel),
+            repositories=assignment.repositories or "",
+            dependencies=assignment.dependencies,
+            limits=assignment.limits,
+            profiles=assignment.profiles,
         )
         return self._carry_out(task, log, cancel)
 
@@ -84,7 +88,7 @@ class PackageBuilder:
         dependencies: Sequence[Artifact] = (),
         limits: Limits | None = None,
     ) -> AttemptFinished:
-        """The same for a unit's directory as it is, without any mesh. What it made is in the store."""
+        """Builds a unit's directory as it is, without a mesh. The artifacts are in the store afterwards."""
         return self._carry_out(task_for_directory(directory, target, dependencies, limits), log, cancel)
 
     def shell(
@@ -98,26 +102,26 @@ class PackageBuilder:
         limits: Limits | None = None,
         after_failure: bool = False,
     ) -> int:
-        """A shell on our terminal in the root, layer and unpacked source of a unit; returns its exit status.
+        """Runs a shell on the terminal in the root, layer and unpacked source of a unit; returns its exit status.
 
-        `after_failure`: builds first, and opens it where the build failed; 0 without one when it succeeded. Raises
-        what `build_directory` tells as an outcome, and Canceled."""
+        `after_failure`: builds first and runs the shell where the build failed; returns 0 without a shell when the
+        build succeeded. Raises the errors that `build_directory` reports as an outcome, and Canceled."""
         task = task_for_directory(directory, target, dependencies, limits)
-        with directories.own_directory(self._working_directory(task)) as job:
-            progress = BuildLog(job / task.log_name, log, self._recipe.error_rank, task.limits.log)
+        with directories.own_directory(self._working_directory(task)) as working_directory:
+            build_log = self._open_log(task, working_directory, log)
             try:
-                commission = self._fetch(task, job, progress)
-                return self._bench.shell(commission, progress, cancel, after_failure=after_failure)
+                spec = self._fetch(task, working_directory, build_log)
+                return self._steps.shell(spec, build_log, cancel, after_failure=after_failure)
             finally:
-                progress.close()
-                self._clear(job)
+                build_log.close()
+                self._remove(working_directory)
 
     def buildroots(self) -> tuple[str, ...]:
         return self._roots.keys()
 
     def sweep(self) -> None:
-        for job in directories.abandoned_directories(self._jobs):
-            self._sandbox.remove(job)
+        for directory in directories.abandoned_directories(self._jobs):
+            self._sandbox.remove(directory)
         self._layers.sweep()
         self._roots.sweep()
 
@@ -125,90 +129,97 @@ class PackageBuilder:
 
     def _carry_out(self, task: BuildTask, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
         started = time.time()
-        for left in directories.abandoned_directories(self._jobs):
-            self._clear(left)
-        job = self._working_directory(task)
+        for abandoned in directories.abandoned_directories(self._jobs):
+            self._remove(abandoned)
+        directory = self._working_directory(task)
         try:
-            with directories.own_directory(job), AttemptTimeout(task.limits, cancel) as deadline:
-                progress = BuildLog(job / task.log_name, log, self._recipe.error_rank, task.limits.log)
-                return self._attempt(task, job, progress, cancel, deadline)
+            with directories.own_directory(directory), AttemptTimeout(task.limits, cancel) as timeout:
+                build_log = self._open_log(task, directory, log)
+                return self._attempt(task, directory, build_log, cancel, timeout)
         except Exception as error:
-            verdict = outcome_of_error(error, canceled=cancel.is_set())
-            return self._finished(task, verdict, started)
+            outcome = outcome_of_error(error, canceled=cancel.is_set())
+            return self._report(task, outcome, started)
         finally:
-            self._clear(job)
+            self._remove(directory)
 
-    def _clear(self, job: Path) -> None:
-        """What cannot be removed now changes nothing about how a build ended; the next one tries again."""
+    def _remove(self, directory: Path) -> None:
+        """Removes a working directory. An error does not change the outcome: the next build tries again."""
         try:
-            self._sandbox.remove(job)
+            self._sandbox.remove(directory)
         except (CloudBuilderError, OSError) as error:
-            _LOG.warning("left-behind", extra={"directory": job, "why": str(error)})
+            _LOG.warning("left-behind", extra={"directory": directory, "why": str(error)})
 
     def _attempt(
-        self, task: BuildTask, job: Path, progress: BuildLog, cancel: Event, deadline: AttemptTimeout
+        self, task: BuildTask, directory: Path, log: BuildLog, cancel: Event, timeout: AttemptTimeout
     ) -> AttemptFinished:
         artifacts: tuple[Artifact, ...] = ()
-        step, started = "", time.time()
+        failed_step, started = "", time.time()
         try:
-            commission = self._fetch(task, job, progress)
-            outputs = self._bench.build(commission, progress, cancel)
-            with progress.step("upload"):
+            spec = self._fetch(task, directory, log)
+            outputs = self._steps.build(spec, log, cancel)
+            with log.step("upload"):
                 artifacts = tuple(self._upload(output) for output in unless_canceled(outputs, cancel))
-            verdict = SUCCESS
+            outcome = SUCCESS
         except Exception as error:
-            verdict, step = outcome_of_error(error, canceled=cancel.is_set()), progress.current_step
-            verdict = deadline.verdict(step) if deadline.has_passed else verdict
-            if verdict.code == "bug":
-                progress.note(traceback.format_exc())
-        progress.note(": ".join([f"==> {verdict.outcome.value}", *verdict.message.splitlines()[:1]]))
-        progress.close()
-        log = self._upload(Output(progress.log, ArtifactKind.LOG))
-        finished = self._finished(task, verdict, started)
-        return finished.model_copy(
+            failed_step = log.current_step
+            outcome = outcome_of_error(error, canceled=cancel.is_set())
+            if timeout.has_passed:
+                outcome = timeout.outcome(failed_step)
+            if outcome.code == "bug":
+                log.note(traceback.format_exc())
+        log.note(": ".join([f"==> {outcome.outcome.value}", *outcome.message.splitlines()[:1]]))
+        log.close()
+        log_artifact = self._upload(Output(log.path, ArtifactKind.LOG))
+        return self._report(task, outcome, started).model_copy(
             update={
-                "step": step,
+                "step": failed_step,
                 "artifacts": artifacts,
-                "log": log,
-                "timings": progress.timings,
-                "peak_memory": progress.peak_memory,
+                "log": log_artifact,
+                "timings": log.timings,
+                "peak_memory": log.peak_memory,
             }
         )
 
-    def _fetch(self, task: BuildTask, job: Path, progress: BuildLog) -> BuildSpec:
-        with progress.step("fetch"):
-            task.fetch(job / "source")
-            make_readable(job / "source")
+    def _open_log(self, task: BuildTask, directory: Path, live: Callable[[bytes], None]) -> BuildLog:
+        return BuildLog(directory / task.log_name, live, self._recipe.error_rank, task.limits.log)
+
+    def _fetch(self, task: BuildTask, directory: Path, log: BuildLog) -> BuildSpec:
+        source = directory / "source"
+        with log.step("fetch"):
+            task.fetch(source)
+            make_readable(source)
         return BuildSpec(
-            job / "source", job, task.target, task.repositories, task.dependencies, task.limits, task.profiles
+            source, directory, task.target, task.repositories, task.dependencies, task.limits, task.profiles
         )
 
-    def _export(self, order: JobAssigned, into: Path, cancel: Event) -> None:
-        self._mirror.export(order.source, order.url, order.revision, order.directory, into, cancel=cancel)
-        tree = self._mirror.tree_id(order.source, order.revision, order.directory)
-        if tree != order.tree:
-            raise Bug(f"{order.directory} at {order.revision} is tree {tree}, ordered was {order.tree}", code="tree")
+    def _export(self, assignment: JobAssigned, into: Path, cancel: Event) -> None:
+        source, revision, directory = assignment.source, assignment.revision, assignment.directory
+        self._mirror.export(source, assignment.url, revision, directory, into, cancel=cancel)
+        tree = self._mirror.tree_id(source, revision, directory)
+        if tree != assignment.tree:
+            message = f"{directory} at {revision} is tree {tree}; the assignment names tree {assignment.tree}"
+            raise Bug(message, code="tree")
 
     def _upload(self, output: Output) -> Artifact:
         try:
             digest, size = self._store.put(output.path)
         except PermissionError as cause:
-            hint = "debian/rules must leave its files readable."
-            raise Permanent(f"{output.path.name} cannot be read", code="outputs", hint=hint) from cause
+            hint = "Let debian/rules make the files that it writes readable for the build user."
+            raise Permanent(f"upload: {output.path.name} cannot be read", code="outputs", hint=hint) from cause
         return Artifact(name=output.path.name, sha256=digest, size=size, kind=output.kind, package=output.package)
 
     def _working_directory(self, task: BuildTask) -> Path:
         return self._jobs / f"{task.job_id}.{task.attempt}.{secrets.token_hex(4)}"
 
-    def _finished(self, task: BuildTask, verdict: BuildOutcome, started: float) -> AttemptFinished:
+    def _report(self, task: BuildTask, outcome: BuildOutcome, started: float) -> AttemptFinished:
         return AttemptFinished(
             job_id=task.job_id,
             attempt=task.attempt,
             runner_id=self._runner_id,
-            outcome=verdict.outcome,
-            code=verdict.code,
-            message=verdict.message,
-            hint=verdict.hint,
+            outcome=outcome.outcome,
+            code=outcome.code,
+            message=outcome.message,
+            hint=outcome.hint,
             started_at=started,
             finished_at=time.time(),
         )

@@ -1,8 +1,8 @@
-"""From a directory with a source to packages: root, dependencies, build, collect. The steps that a job of the mesh and
-`cb-ctl build` share, so that both give the same.
+"""The steps from a source directory to packages: root, dependencies, unpack, build, collect.
 
-In come a source's directory and what it may use; out go the files the build left in its overlay, still in place. It
-knows no jobs, attempts or uploads.
+Jobs of the mesh and `cb-ctl build` share these steps, so that both give the same result.
+Input: a directory with a source, and the artifacts that it may use. Output: the files that the build wrote into its
+overlay, still in place. Must not know jobs, attempts or uploads.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ from cloud_builder.ports.sandbox import RunResult, Sandbox
 from .build_log import BuildLog
 from .buildroot_cache import BuildrootCache
 from .layer_cache import Layer, LayerCache, LayerSpec, confinement_for
-from .outcome import build_failed, check_size, raise_for_result
+from .outcome import build_error, check_size, raise_for_result
 
 DESCRIPTION = Path(".cb/build_root.kiwi")
 
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """What to build. `source`: the unit's directory; `place`: an empty directory of ours on the disk for builds.
+    """Source and conditions of one build.
 
-    `repositories` is the state of the package repositories of the root, as the order says; empty: as they are."""
+    source         the unit's directory
+    directory      an empty directory on the disk for builds; the caller deletes it
+    repositories   the state of the package repositories of the root that the assignment names; empty: the present one
+    """
 
     source: Path
     directory: Path
@@ -47,113 +50,115 @@ class BuildSpec:
 
 @dataclass(frozen=True)
 class PreparedBuild:
-    """A source ready to be unpacked on its root and layer."""
+    """A source with its root and layer, ready to be unpacked."""
 
-    commission: BuildSpec
+    spec: BuildSpec
     source: PackageSource
     root: Buildroot
     layer: Layer
-    progress: BuildLog
+    log: BuildLog
     cancel: Event
 
 
 class BuildSteps:
-    """Thread-safe. `cores`: parallel jobs of one build, unless its limits name a number."""
+    """Thread-safe. `cores`: parallel processes of one build, unless its limits name a number."""
 
     def __init__(self, roots: BuildrootCache, layers: LayerCache, sandbox: Sandbox, recipe: Recipe, cores: int) -> None:
         self._roots, self._layers, self._sandbox, self._recipe, self._cores = roots, layers, sandbox, recipe, cores
 
-    def build(self, commission: BuildSpec, progress: BuildLog, cancel: Event) -> tuple[Output, ...]:
-        """What the build left, below `commission.place`. Permanent, Retryable or Canceled, all with the cause."""
-        with self._ready(commission, progress, cancel) as bench:
-            self._build(bench)
-            with progress.step("collect"):
-                outputs = self._recipe.collect(bench.source, _upper(bench))
-                check_size(sum(output.path.stat().st_size for output in outputs), bench.commission.limits)
-                return (*outputs, _installed(bench))
+    def build(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> tuple[Output, ...]:
+        """Builds, and returns the files that the build wrote, below `spec.directory`.
 
-    def shell(self, commission: BuildSpec, progress: BuildLog, cancel: Event, *, after_failure: bool) -> int:
-        """A shell on the terminal, in the unpacked source; returns its exit status. `after_failure`: builds first,
-        and opens it where the build failed; 0 without a shell when it did not."""
-        with self._ready(commission, progress, cancel) as bench:
+        Raises Permanent, Retryable or Canceled, each with the cause."""
+        with self._prepare(spec, log, cancel) as prepared:
+            self._build(prepared)
+            with log.step("collect"):
+                outputs = self._recipe.collect(prepared.source, _upper(prepared))
+                check_size(sum(output.path.stat().st_size for output in outputs), spec.limits)
+                return (*outputs, _package_list(prepared))
+
+    def shell(self, spec: BuildSpec, log: BuildLog, cancel: Event, *, after_failure: bool) -> int:
+        """Runs a shell on the terminal, in the unpacked source; returns its exit status.
+
+        `after_failure`: builds first and runs the shell where the build failed; returns 0 without a shell when the
+        build succeeded."""
+        with self._prepare(spec, log, cancel) as prepared:
             if after_failure:
                 try:
-                    self._build(bench)
+                    self._build(prepared)
                 except Permanent as failure:
-                    progress.note(failure.message)
+                    log.note(failure.message)
                 else:
                     return 0
             else:
-                self._unpack(bench)
-            action = self._recipe.shell(bench.source, self._jobs(bench))
-            return self._run(bench, action, stdin=0).status
+                self._unpack(prepared)
+            action = self._recipe.shell(prepared.source, self._parallel(prepared))
+            return self._run(prepared, action, stdin=0).status
 
     @contextmanager
-    def _ready(self, commission: BuildSpec, progress: BuildLog, cancel: Event) -> Iterator[PreparedBuild]:
-        with progress.step("source"):
-            source = replace(self._recipe.read(commission.source), profiles=commission.profiles)
-            progress.note(f"{source.name} {source.version}")
-        with progress.step("root"):
-            root = self._root(commission, progress, cancel)
-        with ExitStack() as held:
-            with progress.step("dependencies"):
-                layer = held.enter_context(
-                    self._layers.acquire(
-                        LayerSpec(
-                            root=root,
-                            source=source,
-                            arch=commission.target.arch,
-                            dependencies=commission.dependencies,
-                            limits=commission.limits,
-                            progress=progress,
-                            cancel=cancel,
-                        )
-                    )
+    def _prepare(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> Iterator[PreparedBuild]:
+        with log.step("source"):
+            source = replace(self._recipe.read(spec.source), profiles=spec.profiles)
+            log.note(f"{source.name} {source.version}")
+        with log.step("root"):
+            root = self._root(spec, log, cancel)
+        with ExitStack() as stack:
+            with log.step("dependencies"):
+                layer_spec = LayerSpec(
+                    root=root,
+                    source=source,
+                    arch=spec.target.arch,
+                    dependencies=spec.dependencies,
+                    limits=spec.limits,
+                    log=log,
+                    cancel=cancel,
                 )
-            yield PreparedBuild(commission, source, root, layer, progress, cancel)
+                layer = stack.enter_context(self._layers.acquire(layer_spec))
+            yield PreparedBuild(spec, source, root, layer, log, cancel)
 
-    def _root(self, commission: BuildSpec, progress: BuildLog, cancel: Event) -> Buildroot:
-        description = commission.source / DESCRIPTION
+    def _root(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> Buildroot:
+        description = spec.source / DESCRIPTION
         if description.is_symlink() or not description.is_file():
             hint = "It lists the packages of the build root; sources-example has one to copy."
             raise Permanent(f"{DESCRIPTION} is missing", code="root", hint=hint)
-        profile = commission.target.name
-        return self._roots.acquire(description, profile, commission.repositories, progress.write, cancel)
+        return self._roots.acquire(description, spec.target.name, spec.repositories, log.write, cancel)
 
-    def _build(self, bench: PreparedBuild) -> None:
-        self._unpack(bench)
-        with bench.progress.step("build"):
-            ended = self._run(bench, self._recipe.build(bench.source, self._jobs(bench)))
-            if ended.status != 0:
-                raise build_failed(bench.source, "build", ended.status, bench.progress, bench.commission.limits)
+    def _build(self, prepared: PreparedBuild) -> None:
+        self._unpack(prepared)
+        action = self._recipe.build(prepared.source, self._parallel(prepared))
+        self._run_step("build", prepared, action)
 
-    def _unpack(self, bench: PreparedBuild) -> None:
-        with bench.progress.step("unpack"):
-            ended = self._run(bench, self._recipe.unpack(bench.source))
-            if ended.status != 0:
-                raise build_failed(bench.source, "unpack", ended.status, bench.progress, bench.commission.limits)
+    def _unpack(self, prepared: PreparedBuild) -> None:
+        self._run_step("unpack", prepared, self._recipe.unpack(prepared.source))
 
-    def _run(self, bench: PreparedBuild, action: Action, stdin: int | None = None) -> RunResult:
-        limits = None if stdin == 0 else bench.commission.limits
-        confinement = confinement_for(action, (bench.root.path, *bench.layer.uppers), _upper(bench), limits)
-        ended = self._sandbox.run(
-            action.command, confinement, output=bench.progress.write, cancel=bench.cancel, stdin=stdin
-        )
-        bench.progress.peak_memory = max(bench.progress.peak_memory, ended.peak_memory)
-        raise_for_result(ended, bench.progress.current_step, bench.commission.limits)
-        return ended
+    def _run_step(self, step: str, prepared: PreparedBuild, action: Action) -> None:
+        with prepared.log.step(step):
+            result = self._run(prepared, action)
+            if result.status != 0:
+                raise build_error(prepared.source, step, result.status, prepared.log, prepared.spec.limits)
 
-    def _jobs(self, bench: PreparedBuild) -> int:
-        return bench.commission.limits.cpu or self._cores
+    def _run(self, prepared: PreparedBuild, action: Action, stdin: int | None = None) -> RunResult:
+        """Runs an action in the sandbox. `stdin` 0: on the terminal, where no limits apply."""
+        limits = None if stdin == 0 else prepared.spec.limits
+        layers = (prepared.root.path, *prepared.layer.uppers)
+        confinement = confinement_for(action, layers, _upper(prepared), limits)
+        log = prepared.log
+        result = self._sandbox.run(action.command, confinement, output=log.write, cancel=prepared.cancel, stdin=stdin)
+        log.peak_memory = max(log.peak_memory, result.peak_memory)
+        raise_for_result(result, log.current_step, prepared.spec.limits)
+        return result
 
-
-def _upper(bench: PreparedBuild) -> Path:
-    return bench.commission.directory / "upper"
+    def _parallel(self, prepared: PreparedBuild) -> int:
+        return prepared.spec.limits.cpu or self._cores
 
 
-def _installed(bench: PreparedBuild) -> Output:
-    """The list of installed packages, copied: the layer may go once we let go of it."""
-    version = bench.source.version.rpartition(":")[2]
-    path = bench.commission.directory / f"{bench.source.name}_{version}_{bench.commission.target.arch}.packages"
-    shutil.copyfile(bench.layer.packages, path)
+def _upper(prepared: PreparedBuild) -> Path:
+    return prepared.spec.directory / "upper"
+
+
+def _package_list(prepared: PreparedBuild) -> Output:
+    """Copies the list of installed packages: the layer may be evicted once the build has ended."""
+    source, version = prepared.source, prepared.source.version.rpartition(":")[2]
+    path = prepared.spec.directory / f"{source.name}_{version}_{prepared.spec.target.arch}.packages"
+    shutil.copyfile(prepared.layer.packages, path)
     return Output(path, ArtifactKind.PACKAGES)

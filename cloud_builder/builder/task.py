@@ -1,4 +1,4 @@
-"""What the builder carries out: an order of the mesh, or a directory of a working tree built as if it were one."""
+"""A build task: an assignment of the mesh, or a directory of a working tree."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cloud_builder.model.limits import Limits
 from cloud_builder.model.unit import Target
 
 LOCAL = JobId("local.1")
-"""The job that a build without a mesh reports on."""
+"""The job id in the report of a build without a mesh."""
 
 
 @dataclass(frozen=True)
 class BuildTask:
-    """An order, or what stands for one without a mesh. `fetch` writes the unit's directory to a path."""
+    """One attempt as the builder sees it. `fetch` writes the unit's directory to a path."""
 
     job_id: JobId
     attempt: int
@@ -39,6 +39,7 @@ class BuildTask:
 def task_for_directory(
     directory: Path, target: Target, dependencies: Sequence[Artifact], limits: Limits | None
 ) -> BuildTask:
+    """Returns the task of building a unit's directory as it is, without a mesh."""
     return BuildTask(
         job_id=LOCAL,
         attempt=1,
@@ -50,15 +51,15 @@ def task_for_directory(
     )
 
 
-def _copy(directory: Path, into: Path) -> None:
-    shutil.copytree(directory, into, symlinks=True, ignore=shutil.ignore_patterns(".git"))
-
-
 def make_readable(tree: Path) -> None:
-    """For the build user, whatever umask or working tree it came from."""
+    """Makes a source readable for the build user. The umask of a working tree may forbid it."""
     for directory, _, files in os.walk(tree):
         Path(directory).chmod(0o755)
         for file in files:
             path = Path(directory, file)
             if not path.is_symlink():
                 path.chmod((path.stat().st_mode & 0o100 and 0o755) or 0o644)
+
+
+def _copy(directory: Path, into: Path) -> None:
+    shutil.copytree(directory, into, symlinks=True, ignore=shutil.ignore_patterns(".git"))

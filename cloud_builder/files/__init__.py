@@ -5,6 +5,6 @@
     durable       files and renames that survive a power failure
     disk_errors   `OSError` → `Retryable`, with the cause and the next step
 
-Belongs here: code about any file or directory, whatever it contains. Imports: the standard library and
+Belongs here: code about files and directories that knows nothing of their contents. Imports: the standard library and
 `cloud_builder.errors`. Must not be imported by `model`, `planning` or `ports`, which do no I/O.
 """

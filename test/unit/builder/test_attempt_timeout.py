@@ -1,4 +1,4 @@
-"""The time of a whole attempt."""
+"""The time limit of a whole attempt."""
 
 from threading import Event
 
@@ -11,25 +11,25 @@ from support.waiting import LIMIT
 
 
 @pytest.mark.parametrize(
-    ("step", "outcome"),
+    ("step", "expected"),
     [("fetch", Outcome.ERROR), ("root", Outcome.ERROR), ("build", Outcome.FAILURE), ("upload", Outcome.ERROR)],
 )
-def test_what_takes_too_long_is_ended_and_whose_fault_it_is_depends_on_the_step(step, outcome):
+def test_timeout_is_a_failure_in_steps_of_the_source_and_else_an_error(step, expected):
     cancel = Event()
-    with AttemptTimeout(Limits(deadline=0.01), cancel) as deadline:
+    with AttemptTimeout(Limits(deadline=0.01), cancel) as timeout:
         assert cancel.wait(LIMIT)
-    assert deadline.has_passed
-    verdict = deadline.verdict(step)
-    assert (verdict.outcome, verdict.code) == (outcome, "limit-deadline")
-    assert f"{step}: the whole attempt took longer than the limit `deadline`, 0.01 s" in verdict.message
+    assert timeout.has_passed
+    outcome = timeout.outcome(step)
+    assert (outcome.outcome, outcome.code) == (expected, "limit-deadline")
+    assert f"{step}: the whole attempt took longer than the limit `deadline`, 0.01 s" in outcome.message
 
 
-def test_who_was_told_to_stop_before_did_not_take_too_long():
+def test_attempt_that_was_canceled_before_has_not_timed_out():
     cancel = Event()
-    with AttemptTimeout(Limits(deadline=60), cancel) as deadline:
+    with AttemptTimeout(Limits(deadline=60), cancel) as timeout:
         cancel.set()
-    assert not deadline.has_passed
+    assert not timeout.has_passed
 
 
-def test_without_a_word_an_attempt_has_four_times_the_time_of_its_build():
+def test_default_limit_of_an_attempt_is_four_times_the_limit_time():
     assert (Limits(time=100).whole, Limits(time=100, deadline=7).whole) == (400, 7)

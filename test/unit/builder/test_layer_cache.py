@@ -16,19 +16,19 @@ SOURCE = PackageSource("greet", "1.2", Path("/a"), "tree", build_depends=(("Buil
 A, B = (Artifact(name=f"{n}.deb", sha256=Digest(n * 64), size=1, kind=ArtifactKind.DEB) for n in "ab")
 
 
-def key(recipe="deb-1", root="r", arch="x86_64", source=SOURCE, offered=(A, B)) -> str:
-    return layer_key(recipe, root, arch, source, offered)
+def key(recipe="deb-1", root="r", arch="x86_64", source=SOURCE, artifacts=(A, B)) -> str:
+    return layer_key(recipe, root, arch, source, artifacts)
 
 
 @pytest.mark.parametrize(
     "same",
     [
-        {"offered": (B, A)},
-        {"offered": (A, B, A)},
+        {"artifacts": (B, A)},
+        {"artifacts": (A, B, A)},
         {"source": replace(SOURCE, name="other", version="2", directory=Path("/b"), epoch=1)},
     ],
 )
-def test_what_does_not_change_what_is_installed_shares_a_layer(same: dict) -> None:
+def test_equal_installations_share_a_layer(same: dict) -> None:
     assert key(**same) == key()
 
 
@@ -38,10 +38,10 @@ def test_what_does_not_change_what_is_installed_shares_a_layer(same: dict) -> No
         {"recipe": "deb-2"},
         {"root": "q"},
         {"arch": "aarch64"},
-        {"offered": (A,)},
+        {"artifacts": (A,)},
         {"source": replace(SOURCE, build_depends=(("Build-Depends", "libgreet-dev (>= 2)"),))},
         {"source": replace(SOURCE, build_depends=(("Build-Conflicts", "libgreet-dev"),))},
     ],
 )
-def test_what_may_change_what_is_installed_makes_another_layer(other: dict) -> None:
+def test_different_installations_have_different_layers(other: dict) -> None:
     assert key(**other) != key()
