@@ -25,7 +25,7 @@ COLOURS = {
     "running": "cyan", "accepted": "cyan", "queued": "yellow", "blocked": "yellow", "assigned": "cyan",
     "build": "cyan", "maybe": "yellow", "unchanged": "green",
     "canceled": "magenta", "superseded": "magenta", "skipped": "magenta", "draining": "yellow",
-    "set-aside": "red",
+    "quarantined": "red",
 }  # fmt: skip
 
 SHORTENED = ("", "units", "reason", "why")

@@ -24,7 +24,7 @@ WITHIN = 60.0
 MOST_ROWS = 100
 SHOWN_ROWS = 30
 """Of a plan with more than MOST_ROWS: those that say most."""
-_COLUMNS = ("order", "unit", "target", "verdict", "expected", "why")
+_COLUMNS = ("level", "unit", "target", "verdict", "expected", "why")
 _TELLING = ("cannot", "build", "maybe", "reused", "unchanged")
 
 
@@ -81,14 +81,14 @@ def _silent(mesh: Session, source: str, timeout: float) -> Retryable:
 
 
 def _show(jobs: Sequence[PlannedJob], *, whole: bool) -> None:
-    ordered = sorted(jobs, key=lambda job: (job.order, _TELLING.index(job.verdict), job.number))
+    ordered = sorted(jobs, key=lambda job: (job.level, _TELLING.index(job.verdict), job.number))
     if whole or len(jobs) <= MOST_ROWS:
         show_table(_COLUMNS, list(_rows(ordered)))
         return
-    telling = sorted(jobs, key=lambda job: (_TELLING.index(job.verdict), not job.wanted, job.number))[:SHOWN_ROWS]
-    show_table(_COLUMNS, list(_rows(sorted(telling, key=lambda job: (job.order, job.number)))))
+    telling = sorted(jobs, key=lambda job: (_TELLING.index(job.verdict), not job.is_requested, job.number))[:SHOWN_ROWS]
+    show_table(_COLUMNS, list(_rows(sorted(telling, key=lambda job: (job.level, job.number)))))
     click.echo(f"\nand {len(jobs) - len(telling)} more (--all-rows shows them):\n")
-    show_table(("order", "jobs", *_TELLING, "expected"), list(_by_order(jobs)))
+    show_table(("level", "jobs", *_TELLING, "expected"), list(_by_order(jobs)))
 
 
 def _rows(jobs: Sequence[PlannedJob]) -> Iterator[list[str]]:
@@ -99,20 +99,20 @@ def _rows(jobs: Sequence[PlannedJob]) -> Iterator[list[str]]:
         turn = f" ({job.round})" if job.round else ""
         unit = f"{job.source}:{job.unit}{turn}" if sources else f"{job.unit}{turn}"
         why = f"{job.why} ({job.job_id})" if job.job_id and job.verdict != "build" else job.why
-        yield ["" if job.order == last else str(job.order), unit, job.target, str(job.verdict), _took(job), why]
-        last = job.order
+        yield ["" if job.level == last else str(job.level), unit, job.target, str(job.verdict), _took(job), why]
+        last = job.level
 
 
 def _by_order(jobs: Sequence[PlannedJob]) -> Iterator[list[str]]:
-    for order in range(max(job.order for job in jobs) + 1):
-        ours = [job for job in jobs if job.order == order]
+    for order in range(max(job.level for job in jobs) + 1):
+        ours = [job for job in jobs if job.level == order]
         count = Counter(str(job.verdict) for job in ours)
-        work = sum(job.expected for job in ours if job.verdict in ("build", "maybe"))
+        work = sum(job.expected_seconds for job in ours if job.verdict in ("build", "maybe"))
         yield [str(order), str(len(ours)), *(str(count[verdict] or "") for verdict in _TELLING), _seconds(work)]
 
 
 def _took(job: PlannedJob) -> str:
-    return (_seconds(job.expected) or "?") if job.verdict in ("build", "maybe") else ""
+    return (_seconds(job.expected_seconds) or "?") if job.verdict in ("build", "maybe") else ""
 
 
 def _seconds(seconds: float) -> str:
@@ -126,7 +126,7 @@ def summary_lines(totals: PlanTotals) -> Iterator[str]:
         slots = f"on {totals.slots} slot{'s' if totals.slots != 1 else ''}" if totals.slots else "on one slot"
         yield f"  work:      {_range(totals.work, totals.most_work)}"
         yield f"  at best:   {_range(totals.makespan, totals.most_makespan)} {slots}"
-        yield f"  chain:     {_range(totals.path, totals.most_path)} of jobs that wait for each other"
+        yield f"  chain:     {_range(totals.critical_path, totals.most_critical_path)} of jobs that wait for each other"
     if totals.never_built:
         yield f"  unknown:   {totals.never_built} were never built; how long they take is in none of these"
     for cycle in totals.cycles:

@@ -42,7 +42,7 @@ def _overview(mesh: Session) -> None:
     click.echo(f"mesh        {mesh.settings.home}, {kind} {mesh.settings.broker.bootstrap}")
     click.echo(f"sources     {found['sources']} with {found['units']} units")
     click.echo(f"runners     {_runners(found['runners'])}")
-    for aside in (row for row in found["runners"] if row["state"] == "set-aside"):
+    for aside in (row for row in found["runners"] if row["state"] == "quarantined"):
         until = (
             f"until {moment(aside['until'])}" if aside["until"] > time.time() else "waits for a job to try itself on"
         )

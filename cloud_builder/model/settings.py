@@ -65,16 +65,17 @@ class SchedulerSettings(StrictModel):
     """Source or requester → its share of the slots beside others, who have 1."""
     quotas: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Source or requester → most slots that it may hold at a time."""
-    poison: int = Field(default=2, ge=1)
-    """A job that took down its runner this many times is a failure, and not tried again."""
-    distrust: int = Field(default=3, ge=1)
-    """A runner whose jobs ended in `error` this many times in a row is set aside until one of them succeeds."""
+    poison_after: int = Field(default=2, ge=1)
+    """A job that lost its runner this many times is a failure (`poison`), and not tried again."""
+    quarantine_after: int = Field(default=3, ge=1)
+    """A runner whose jobs ended in `error` this many times in a row is quarantined until a probe job succeeds."""
 
-    keep: float = Field(default=30.0, ge=8.0)
-    """Days that finished requests and their jobs are remembered; longer than any topic keeps what began them."""
-    keep_built: float = Field(default=180.0, ge=8.0)
-    """Days that what an input key led to is remembered after it was last built or used. What is published as the newest
-    build of a unit is remembered for as long as it is."""
+    request_retention: float = Field(default=30.0, ge=8.0)
+    """Days for which finished requests and their jobs are kept. At least 8, because topics keep the events that began
+    them for a week."""
+    result_retention: float = Field(default=180.0, ge=8.0)
+    """Days for which the result of an input key is kept after it was last built or used. The newest published build of
+    a unit is kept as long as it is published."""
     ha: bool = False
     """Several schedulers, each with a home of its own, of which one leads: what the leader says goes out in Kafka's
     transactions, so that one that was replaced cannot write. Needs Apache Kafka, not the embedded broker."""
@@ -82,8 +83,8 @@ class SchedulerSettings(StrictModel):
     """Implies `ha`; waits for a leader to fall silent even where none was heard of yet."""
     id: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
     """Its name among the schedulers; default: the machine's name. When given, its state is in <home>/scheduler-<id>."""
-    silence: float = Field(default=9.0, ge=4.0)
-    """A leader silent for so long is replaced."""
+    leader_timeout: float = Field(default=9.0, ge=4.0)
+    """A leader whose heartbeat is missing for this long is replaced."""
 
     @property
     def is_one_of_several(self) -> bool:
@@ -104,9 +105,9 @@ class RunnerSettings(StrictModel):
     """Words that units may ask for in their `constraints`."""
     work: Path | None = None
     """Buildroots, layers and overlays; on a file system with room. Default: <home>/<runner id>/work."""
-    pretend: float = Field(default=0.0, ge=0)
-    """For load and fault tests only. Above 0: builds nothing, takes so many seconds a job, and uploads a tiny package
-    that depends only on the job's inputs."""
+    simulate: float = Field(default=0.0, ge=0)
+    """For load and fault tests only. Above 0: nothing is built; a job takes this many seconds, and its result is a tiny
+    package that depends only on the job's inputs."""
 
 
 class CollectorSettings(StrictModel):
@@ -127,8 +128,9 @@ class CollectorSettings(StrictModel):
 class InfoSettings(StrictModel):
     """cb-info."""
 
-    keep: float = Field(default=30.0, ge=8.0)
-    """Days that finished requests and their jobs are shown; longer than any topic keeps what told of them."""
+    request_retention: float = Field(default=30.0, ge=8.0)
+    """Days for which finished requests and their jobs are shown. At least 8, because topics keep the events about them
+    for a week."""
 
 
 class Settings(StrictModel):

@@ -78,7 +78,7 @@ INTAKE = Topic("cb.intake", REQUEST)
 ASSIGNMENT = Topic("cb.assignment", SCHEDULER, partitions=32, retention=86400.0)
 """A runner reads only the partition that its name falls into: orders for a thousand others pass it by."""
 ELIGIBILITY = Topic("cb.eligibility", SCHEDULER, compacted=True, retention=0.0)
-"""Which runners may be given work: the last word on each that was ever set aside, for as long as it may hold."""
+"""Which runners are in quarantine: the newest event of each runner that ever was."""
 QUEUE = Topic("cb.queue.*", SCHEDULER, retention=3600.0)
 """Each pool of runners has one, read through a share group; one partition, so that offers come in their order."""
 SHARE_GROUP = "cb.queue"
@@ -121,7 +121,7 @@ ROUTES: tuple[Route, ...] = (
     _route(e.JobAssigned, ASSIGNMENT, "runner_id", RUNNER),
     _route(e.JobRevoked, ASSIGNMENT, "runner_id", RUNNER),
     _route(e.ClaimRefused, ASSIGNMENT, "runner_id", RUNNER),
-    _route(e.RunnerSetAside, ELIGIBILITY, "runner_id", RUNNER, INFO),
+    _route(e.RunnerQuarantined, ELIGIBILITY, "runner_id", RUNNER, INFO),
     _route(e.JobOffered, QUEUE, "job_id", RUNNER, member="queue"),
     _route(e.JobBlocked, JOB, "job_id", INFO),
     _route(e.JobQueued, JOB, "job_id", INFO),

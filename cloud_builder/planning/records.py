@@ -117,10 +117,10 @@ class JobRecord(JobStatus):
     """Build profiles that break a dependency cycle."""
     round: int = 0
     """Round of a member of a dependency cycle, from 1; the result of the highest round counts. 0: not in a cycle."""
-    expected: float = 0.0
+    expected_seconds: float = 0.0
     """Seconds that the last build of the unit for the target took; 0: never built."""
-    path: float = 0.0
-    """Critical path: seconds from the start of the job to the end of the longest chain of jobs that wait for it."""
+    critical_path: float = 0.0
+    """Seconds from the start of the job to the end of the longest chain of jobs that wait for it."""
     input_key: InputKey | None = None
     """None: its needs are not finished yet."""
     inputs: Inputs | None = None

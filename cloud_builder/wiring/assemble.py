@@ -54,10 +54,10 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
 
     said, store = settings.runner, DirectoryStore(settings.store_path)
     hands: Builder
-    if said.pretend:
+    if said.simulate:
         from cloud_builder.adapters.simulated.builder import SimulatedBuilder
 
-        hands = SimulatedBuilder(store, settings.runner_work, said.pretend)
+        hands = SimulatedBuilder(store, settings.runner_work, said.simulate)
     else:
         hands = builder(settings, settings.runner_work, store, said.id)
     arch = platform.machine()
@@ -96,7 +96,7 @@ def info(settings: Settings, stack: ExitStack) -> Flow:
 
     said = settings.scheduler
     rules = QueuePolicy(said.ageing, said.weights, said.quotas)
-    return InfoFlow(objects_url(settings), rules, keep=settings.info.keep)
+    return InfoFlow(objects_url(settings), rules, keep=settings.info.request_retention)
 
 
 def objects_url(settings: Settings) -> str:

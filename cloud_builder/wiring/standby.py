@@ -1,7 +1,7 @@
 """One of several schedulers, of which one leads: follow, take over, lead, and follow again when somebody else has.
 
 Who leads is decided by Kafka alone: the newest producer that took the transactional id `cb-scheduler`. What a scheduler
-finds in its own state counts only when it led last; else that is set aside (state.sqlite.set-aside, the last one is
+finds in its own state counts only when it led last; else that is set aside (state.sqlite.stale, the last one is
 kept), and the state is copied from cb.state. See `mesh/leadership`, and the decision on the standby in doc/decisions/.
 """
 
@@ -140,8 +140,8 @@ class StandbySession:
         follower = StandbyReplica(self._broker, self._state, self._broker.incarnation())
         self._stack.callback(follower.close)
         self._pulse.ready()
-        _LOG.info("following", extra={"id": self._id, "silence": self._settings.scheduler.silence})
-        while follower.silence < self._settings.scheduler.silence:
+        _LOG.info("following", extra={"id": self._id, "silence": self._settings.scheduler.leader_timeout})
+        while follower.silence < self._settings.scheduler.leader_timeout:
             follower.step(_SLICE)
             leader = follower.leader
             self._pulse.beat(f"standby of {leader.id}" if leader else "standby, nobody leads")
@@ -184,9 +184,9 @@ class StandbySession:
 
     def _set_aside(self) -> None:
         """What was written here since another led was never committed, or too much was told since it was copied."""
-        _LOG.warning("another has led since: starting from cb.state", extra={"kept": f"{self._path}.set-aside"})
+        _LOG.warning("another has led since: starting from cb.state", extra={"kept": f"{self._path}.stale"})
         self._state.close()
-        self._path.replace(f"{self._path}.set-aside")
+        self._path.replace(f"{self._path}.stale")
         for tail in ("-wal", "-shm"):
             Path(f"{self._path}{tail}").unlink(missing_ok=True)
         self._state = self._opened()

@@ -47,7 +47,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
 def _up() -> Iterator[tuple[BenchMesh, list[int]]]:
     """A mesh as users start it, but that its runner builds nothing; and the ids of its processes."""
     with directory("idle") as home:
-        own = {"CB_HOME": str(home), "CB_RUNNER__PRETEND": "0.001"}
+        own = {"CB_HOME": str(home), "CB_RUNNER__SIMULATE": "0.001"}
         environment = {**{name: value for name, value in os.environ.items() if not name.startswith("CB_")}, **own}
 
         def ctl(*words: str) -> None:

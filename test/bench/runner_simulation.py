@@ -129,7 +129,7 @@ class Planner:
 def first_come(job: JobRecord) -> QueuedJob:
     """A queue without tenants, classes and ways: the baseline."""
     return queued_job(job)._replace(
-        source=SourceName(""), requester="", priority=Priority.NORMAL, path=0.0, sequence=job.queued_at
+        source=SourceName(""), requester="", priority=Priority.NORMAL, critical_path=0.0, sequence=job.queued_at
     )
 
 

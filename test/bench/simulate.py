@@ -55,7 +55,7 @@ def measure(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
 def _world(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
     jobs = _debian(say, scale)
     random = Random(SEED)
-    takes = {job.job_id: min(LONGEST, job.expected * random.lognormvariate(0.0, SHAKE)) for job in jobs}
+    takes = {job.job_id: min(LONGEST, job.expected_seconds * random.lognormvariate(0.0, SHAKE)) for job in jobs}
     simulation = RunnerSimulation(Planner(QueuePolicy(), POLICY, queued_job), lambda job: takes[job.job_id], random)
     runners = max(1, round(RUNNERS * scale))
     simulation.set_up(runners, SLOTS)
@@ -193,7 +193,7 @@ def _names() -> list[SourceName]:
 
 
 def _takes(job: JobRecord) -> float:
-    return job.expected
+    return job.expected_seconds
 
 
 def _arrivals(random: Random, scale: float) -> list[tuple[float, list[JobRecord]]]:
@@ -232,8 +232,8 @@ def _jobs(
             tree=TreeId("0" * 40),
             target=TARGETS[0],
             priority=priority,
-            expected=seconds,
-            path=seconds,
+            expected_seconds=seconds,
+            critical_path=seconds,
             **shared,
         )
         for number, seconds in enumerate(lengths, 1)

@@ -62,13 +62,13 @@ class RunVariant:
         """Of the daemons. Errors of infrastructure are what this is about: they may not use up a job's tries, nor may a
         job be blamed for the death of its runners, or a runner for a full disk."""
         # With slots to spare a killed runner's job is taken at once, however long real builds take.
-        builds = {"CB_RUNNER__SLOTS": "4"} if self.real else {"CB_RUNNER__PRETEND": str(PRETEND_SECONDS)}
+        builds = {"CB_RUNNER__SLOTS": "4"} if self.real else {"CB_RUNNER__SIMULATE": str(PRETEND_SECONDS)}
         return {
             "CB_DISPATCH": self.dispatch,
             "CB_SOURCES": json.dumps({source: {"url": str(repository), "branch": "main"}}),
             "CB_SCHEDULER__MAX_ERRORS": "50",
-            "CB_SCHEDULER__POISON": "50",
-            "CB_SCHEDULER__DISTRUST": "50",
+            "CB_SCHEDULER__POISON_AFTER": "50",
+            "CB_SCHEDULER__QUARANTINE_AFTER": "50",
             "CB_SCHEDULER__RETRY_DELAY": "0.2",
             "CB_REQUEST__POLL_INTERVAL": "2",
             "CB_SCHEDULER__HA": str(self.ha).lower(),

@@ -57,7 +57,7 @@ def test_a_missing_program_is_named_with_its_package(account, place):
     mesh.environment["PATH"] = str(place / "bin")
     result = mesh.ctl("doctor", "--json")
     assert result.status == 4, result
-    mends = {one["mend"] for one in findings(result, "error", "programs")}
+    mends = {one["fix"] for one in findings(result, "error", "programs")}
     assert mends == {"apt-get install git"} | ({"apt-get install uidmap"} if account.user or os.geteuid() else set())
 
 

@@ -131,7 +131,7 @@ def test_a_push_is_noticed_and_built(built):
         return rows.get(push) if rows.get(push, {}).get("state") == "finished" else None
 
     ended = mesh.until(finished, "the push is built")
-    assert (ended["outcome"], ended["summary"]["built"], ended["summary"]["cut_off"]) == ("success", 1, 2)
+    assert (ended["outcome"], ended["summary"]["built"], ended["summary"]["unchanged"]) == ("success", 1, 2)
     rows = {row["unit"]: (row["outcome"], row["code"]) for row in mesh.rows("jobs", "--request", push)}
     unchanged = dict.fromkeys(UNITS, ("skipped", "unchanged"))
     assert rows == {**unchanged, "packages/libgreet": ("success", "")}

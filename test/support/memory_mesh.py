@@ -181,7 +181,7 @@ class MemoryMesh:
         starts: dict[str, Callable[[], Flow]] = {
             "request": lambda: RequestFlow(RequestSettings(), names, self.git, [DebMetadata()], None),
             "scheduler": lambda: SchedulerFlow(
-                SchedulerSettings(max_errors=1000, poison=1000), "http://here/objects", dispatch
+                SchedulerSettings(max_errors=1000, poison_after=1000), "http://here/objects", dispatch
             ),
             "collector": lambda: CollectorFlow(CollectorSettings(), self.store, self.repositories, MemorySigner()),
             "info": InfoFlow,

@@ -26,7 +26,9 @@ class InfoFlow:
     role = Role.INFO
     instance = ""
 
-    def __init__(self, objects_url: str = "", rules: QueuePolicy = NO_RULES, keep: float = InfoSettings().keep) -> None:
+    def __init__(
+        self, objects_url: str = "", rules: QueuePolicy = NO_RULES, keep: float = InfoSettings().request_retention
+    ) -> None:
         self._retention = Retention(keep)
         self._rules = rules
         self._atlas = GraphCache()

@@ -213,7 +213,7 @@ def _runner_draining(event: e.RunnerDraining, state: Documents) -> None:
         state.put("runner", event.runner_id, {**old, **gone})
 
 
-def _runner_set_aside(event: e.RunnerSetAside, state: Documents) -> None:
+def _runner_quarantined(event: e.RunnerQuarantined, state: Documents) -> None:
     """An older word than the one that is known changes nothing: the topic may be read again from anywhere."""
     old = state.get("aside", event.runner_id)
     if old is None or old["at"] <= event.at:
@@ -249,7 +249,7 @@ _ACTIONS: dict[type[e.Payload], Callable[[Any, Documents], None]] = {
     e.LogAppended: _log_appended,
     e.RunnerSeen: _runner_seen,
     e.RunnerDraining: _runner_draining,
-    e.RunnerSetAside: _runner_set_aside,
+    e.RunnerQuarantined: _runner_quarantined,
     e.RepositoryPublished: _published,
     e.PublishFailed: _publish_failed,
     e.MessageDead: _dead,

@@ -101,7 +101,7 @@ def runners(state: Documents, now: float) -> Iterator[tuple[str, dict[str, Any]]
         row = {**body, "state": "draining" if body["draining"] else "silent" if silent else "online", "until": 0.0}
         aside = state.get("aside", key) if row["state"] == "online" else None
         if aside and aside["reason"]:
-            row |= {"state": "set-aside", "reason": aside["reason"], "until": aside["until"]}
+            row |= {"state": "quarantined", "reason": aside["reason"], "until": aside["until"]}
         yield key, row
 
 

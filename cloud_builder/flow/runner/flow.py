@@ -120,7 +120,7 @@ class RunnerFlow:
                 self._claims.refused(refused, work.now)
             case e.JobRevoked() as revoked if revoked.runner_id == self.instance:
                 self._revoke(revoked, work)
-            case e.RunnerSetAside() as told if told.runner_id == self.instance:
+            case e.RunnerQuarantined() as told if told.runner_id == self.instance:
                 _log_eligibility(told, work.now)
 
     def _take(self, order: e.JobAssigned, work: UnitOfWork) -> None:
@@ -284,11 +284,11 @@ class RunnerFlow:
         )
 
 
-def _log_eligibility(told: e.RunnerSetAside, now: float) -> None:
+def _log_eligibility(told: e.RunnerQuarantined, now: float) -> None:
     if told.reason:
-        log.warning("set-aside", extra={"why": told.reason, "seconds": max(0, round(told.until - now))})
+        log.warning("quarantined", extra={"why": told.reason, "seconds": max(0, round(told.until - now))})
     else:
-        log.info("trusted-again")
+        log.info("quarantine-ended")
 
 
 def _work(

@@ -42,9 +42,9 @@ class SchedulerConfig:
         retries = RetryPolicy(
             settings.max_errors,
             settings.retry_delay,
-            poison=settings.poison,
+            poison_after=settings.poison_after,
             confirm_wait=min(MAX_BACKOFF, 2 * settings.lease),
-            quarantine_after=settings.distrust,
+            quarantine_after=settings.quarantine_after,
         )
         return cls(
             retries=retries,
@@ -53,6 +53,6 @@ class SchedulerConfig:
             cycle_rounds=settings.cycle_rounds,
             objects_url=objects_url,
             is_shared=dispatch is Dispatch.SHARED_QUEUE,
-            request_retention=settings.keep * _DAY,
-            result_retention=settings.keep_built * _DAY,
+            request_retention=settings.request_retention * _DAY,
+            result_retention=settings.result_retention * _DAY,
         )

@@ -119,7 +119,7 @@ def requeue(world: SchedulerState, work: UnitOfWork, job: JobRecord, config: Sch
         finish_job(world, work, job)
         unblock_dependents(world, work)
     elif job.state is JobState.QUEUED:
-        enqueue(world, work, job, reason=job.message, hold=poison.unconfirmed_hold(job, config.retries.poison))
+        enqueue(world, work, job, reason=job.message, hold=poison.unconfirmed_hold(job, config.retries.poison_after))
     else:
         world.save_job(work, job)
 

@@ -70,8 +70,8 @@ def emit_job_state(work: UnitOfWork, job: JobRecord, reason: str = "", hold: Hol
             "inputs": job.inputs,
             "priority": job.priority,
             "constraints": job.constraints,
-            "expected": job.expected,
-            "path": job.path,
+            "expected_seconds": job.expected_seconds,
+            "critical_path": job.critical_path,
         }
         work.emit(job_event(JobQueued, job, work.now, **told, reason=reason, hold=hold))
 

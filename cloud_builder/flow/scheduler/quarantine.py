@@ -1,7 +1,8 @@
 """What goes wrong around jobs: runners that are not trusted, deaths that are in doubt, deadlines that pass.
 
 In come what runners report and the time; out go what a runner may be given, jobs that are counted out or given up, and
-`runner.set-aside`. Only how far runners are trusted is written down; the rest is an index over open requests and jobs.
+`runner.quarantined`. Only how far runners are trusted is written down; the rest is an index over open requests and
+jobs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from cloud_builder.model.events import AttemptFinished, RunnerSetAside
+from cloud_builder.model.events import AttemptFinished, RunnerQuarantined
 from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.ids import JobId, RequestId, RunnerId
 from cloud_builder.model.outcome import JobState
@@ -116,11 +117,11 @@ class RunnerQuarantine:
     def _tell(self, work: UnitOfWork, runner_id: RunnerId, known: RunnerHealth | None) -> None:
         self.version += 1
         if known is None:
-            log.info("trusted-again", extra={"runner": runner_id})
-            work.emit(RunnerSetAside(runner_id=runner_id, at=work.now))
+            log.info("quarantine-ended", extra={"runner": runner_id})
+            work.emit(RunnerQuarantined(runner_id=runner_id, at=work.now))
         else:
-            log.warning("set-aside", extra={"runner": runner_id, "why": known.reason, "seconds": known.pause})
-            work.emit(RunnerSetAside(runner_id=runner_id, reason=known.reason, until=known.until, at=work.now))
+            log.warning("quarantined", extra={"runner": runner_id, "why": known.reason, "seconds": known.pause})
+            work.emit(RunnerQuarantined(runner_id=runner_id, reason=known.reason, until=known.until, at=work.now))
 
     # --- deaths ---------------------------------------------------------------------------------------------------
 
@@ -144,7 +145,7 @@ class RunnerQuarantine:
             for job in jobs
             if job.state is JobState.QUEUED and not now < job.not_before <= now + policy.confirm_wait
         ]
-        return [transitions.fail_as_poison(job) for job in over if poison.may_be_poison(job, policy.poison)]
+        return [transitions.fail_as_poison(job) for job in over if poison.may_be_poison(job, policy.poison_after)]
 
     @staticmethod
     def suspects_on(world: SchedulerState, job: JobRecord, runner_id: RunnerId) -> tuple[JobId, ...]:

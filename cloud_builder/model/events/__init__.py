@@ -7,7 +7,7 @@ key: `cloud_builder/model/topics.py`.
 One file a subject; this page lists them all.
 """
 
-from .assignment import JobAssigned, JobRevoked, RunnerSetAside
+from .assignment import JobAssigned, JobRevoked, RunnerQuarantined
 from .dead_letter import MessageDead
 from .hold import Hold, HoldKind
 from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised, SourceTroubled
@@ -56,8 +56,8 @@ __all__ = [
     "RequestFinished",
     "RequestRejected",
     "RunnerDraining",
+    "RunnerQuarantined",
     "RunnerSeen",
-    "RunnerSetAside",
     "RunningAttempt",
     "SourceAddRequested",
     "SourceRemoveRequested",

@@ -58,11 +58,12 @@ class JobAssigned(Payload):
     """Seconds the runner may be out of touch before it must stop the attempt by itself."""
 
 
-class RunnerSetAside(Payload):
-    """The runner gets no work before `until`, and then one job at a time until one succeeds. Empty `reason`: it is
-    trusted again."""
+class RunnerQuarantined(Payload):
+    """A runner in quarantine gets no work before `until`, then one probe job at a time until one succeeds.
 
-    type: ClassVar[str] = "runner.set-aside"
+    With an empty `reason` the quarantine has ended."""
+
+    type: ClassVar[str] = "runner.quarantined"
 
     runner_id: RunnerId
     reason: str = ""

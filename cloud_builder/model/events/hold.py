@@ -12,26 +12,31 @@ class HoldKind(StrEnum):
     """A closed set, of which readers may know less than writers."""
 
     OFFERED = "offered"
-    """It lies on a shared queue, and no runner has taken it yet."""
-    APART = "apart"
-    """A runner may have died of it, and it would run beside others of that kind."""
-    DOUBT = "doubt"
-    """Runners died or fell silent while they built it: unless a silent one speaks again, it is a failure."""
+    """It is offered on a shared queue, and no runner has claimed it yet."""
+    ISOLATED = "isolated"
+    """It is a suspect, and other suspects run on the runner that it would have been given to."""
+    SUSPECTED_LOSS = "suspected-loss"
+    """Its runners were lost or silent during its attempts: a failure, unless a silent one reports in time."""
 
 
 class Hold(LenientModel):
-    """`kind`: one of HoldKind. `until`: when that is looked at again at the latest; `since`: 0 when it is not known."""
+    """What keeps a queued job from being dispatched, whatever its turn."""
 
     kind: str
+    """`offered`, `isolated` or `suspected-loss`; readers ignore a kind that they do not know."""
     until: float
+    """When the scheduler checks the hold again, at the latest."""
     since: float = 0.0
+    """When the hold began; 0: not known."""
     queue: str = ""
-    """Offered: the name of the queue, below `cb.queue.`."""
+    """`offered`: the name of the queue, without `cb.queue.`."""
     offers: int = 0
-    """Offered: how often, with this time. `most`: after so many it goes to a runner directly."""
-    most: int = 0
-    beside: tuple[JobId, ...] = ()
-    """Apart: what runs on `runner_id`, where it would have gone, and may have taken a runner down, too."""
+    """`offered`: how many times the job was offered, with this time."""
+    max_offers: int = 0
+    """`offered`: after this many unclaimed offers the job is assigned to a runner directly."""
+    suspects: tuple[JobId, ...] = ()
+    """`isolated`: the suspects that run on `runner_id`."""
     runner_id: RunnerId | None = None
-    died: tuple[RunnerId, ...] = ()
-    """Apart, doubt: the runners that died, or fell silent, while they built it."""
+    """`isolated`: the runner that the job would have been given to."""
+    lost_runners: tuple[RunnerId, ...] = ()
+    """`isolated`, `suspected-loss`: the runners that were lost, or are silent, since an attempt at this job."""

@@ -66,12 +66,12 @@ class JobQueued(JobEvent):
     """What `input_key` is the digest of."""
     priority: Priority = Priority.NORMAL
     constraints: Capacity = Capacity()
-    expected: float = 0.0
-    """Seconds its last build took; 0: it was never built."""
-    path: float = 0.0
+    expected_seconds: float = 0.0
+    """Seconds that the last build of this unit and target took; 0: it was never built."""
+    critical_path: float = 0.0
     """Seconds from its start to the end of the longest chain of jobs of its request that wait for it."""
     hold: Hold | None = None
-    """Why it is not handed out at this moment, if that has another cause than its turn."""
+    """Why it is not dispatched at this moment, if that has another cause than its turn."""
 
 
 class JobRunning(JobEvent):

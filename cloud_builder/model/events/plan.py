@@ -35,25 +35,23 @@ class PlannedJob(LenientModel):
     verdict: PlanVerdict
     why: str = ""
     needs: tuple[int, ...] = ()
-    order: int = 0
-    """0: needs nothing; else one more than the highest of what it needs. Jobs of one order go side by side."""
-    wanted: bool = True
-    """Named by the request, and not drawn in."""
+    level: int = 0
+    """0: needs no other job of the plan; else one more than the highest level among the jobs that it needs. Jobs of one
+    level can run at the same time."""
+    is_requested: bool = True
+    """The request named the job; false: it was drawn in."""
     round: int = 0
     """Of a member of a dependency cycle: which time it is built; 0: it is in none."""
-    expected: float = 0.0
-    """Seconds its last build took; 0: it was never built."""
+    expected_seconds: float = 0.0
+    """Seconds that the last build of this unit and target took; 0: it was never built."""
     job_id: JobId | None = None
     """The job whose result would be used, or that is building the same right now."""
 
 
 class PlanTotals(LenientModel):
-    """The whole plan in figures. Seconds are from the last build of each job; those `never_built` count nothing.
+    """The whole plan in figures. Seconds are those of the last build of each job.
 
-    `work`: of all jobs that would be built; `most_work`: also of those that may have to be. `path`: the longest chain
-    of jobs that wait for each other; `slots`: how many jobs all live runners take at a time, of those that could take
-    one of these. `makespan`: the greater of path and work ÷ slots, also of each kind of runner by itself: no order
-    could be quicker. `most_…`: with all that may be."""
+    Jobs that were never built count as zero seconds. `most_…` also counts the jobs with verdict `maybe`."""
 
     jobs: int = 0
     build: int = 0
@@ -62,17 +60,23 @@ class PlanTotals(LenientModel):
     unchanged: int = 0
     cannot: int = 0
     never_built: int = 0
+    """Jobs that would be built, or may be, and were never built before."""
     work: float = 0.0
+    """Seconds of all builds together."""
     most_work: float = 0.0
-    path: float = 0.0
-    most_path: float = 0.0
+    critical_path: float = 0.0
+    """Seconds of the longest chain of jobs that wait for each other."""
+    most_critical_path: float = 0.0
     slots: int = 0
+    """Slots of all live runners that could take one of these jobs."""
     makespan: float = 0.0
+    """The greater of `critical_path` and `work` ÷ `slots`, also of each kind of runner by itself: no schedule is
+    faster."""
     most_makespan: float = 0.0
     cycles: tuple[tuple[UnitPath, ...], ...] = ()
     """Members of each dependency cycle."""
     stuck: tuple[str, ...] = ()
-    """What would keep jobs waiting for ever: runners that are not there."""
+    """Why some jobs would wait for ever: the runners that are missing."""
 
 
 class PlanDrawn(Payload):

@@ -41,14 +41,16 @@ class RepositoryState(LenientModel):
 
 
 class Summary(LenientModel):
-    """What became of the jobs of a request. `cut_off`: not touched because what they build with was equal.
-
-    `saved`: seconds that the reused and the cut off ones took when they were built last."""
+    """How many jobs of a request were built, and how many not."""
 
     built: int = 0
+    """Jobs with outcome `success`."""
     reused: int = 0
-    cut_off: int = 0
+    """Jobs that were not built because their input key was built before."""
+    unchanged: int = 0
+    """Drawn-in jobs that were not built because their inputs did not change."""
     saved: float = 0.0
+    """Seconds that the last builds of the reused and unchanged jobs took."""
 
 
 class RequestFinished(Payload):

@@ -20,7 +20,7 @@ from cloud_builder.planning.records import JobRecord, RunnerLoss
 CODE = "poison"
 HINT = (
     "The runner's log and the kernel log (dmesg) show why the runner ended. Fix the cause, then request the build "
-    "again. `scheduler.poison` sets how many lost runners make a job fail."
+    "again. `scheduler.poison_after` sets how many lost runners make a job fail."
 )
 
 
@@ -73,7 +73,9 @@ def isolation_hold(job: JobRecord, beside: Iterable[JobId], runner_id: RunnerId)
 
     See `transitions.delay_for_isolation`."""
     lost = tuple(loss.runner_id for loss in job.losses)
-    return Hold(kind=HoldKind.APART, until=job.not_before, beside=tuple(beside), runner_id=runner_id, died=lost)
+    return Hold(
+        kind=HoldKind.ISOLATED, until=job.not_before, suspects=tuple(beside), runner_id=runner_id, lost_runners=lost
+    )
 
 
 def isolation_reason(beside: Iterable[JobId], runner_id: RunnerId) -> str:
@@ -86,7 +88,9 @@ def unconfirmed_hold(job: JobRecord, threshold: int) -> Hold | None:
     None when the job is not in that state."""
     if job.state is not JobState.QUEUED or not may_be_poison(job, threshold):
         return None
-    return Hold(kind=HoldKind.DOUBT, until=job.not_before, died=tuple(loss.runner_id for loss in job.losses))
+    return Hold(
+        kind=HoldKind.SUSPECTED_LOSS, until=job.not_before, lost_runners=tuple(loss.runner_id for loss in job.losses)
+    )
 
 
 def message(job: JobRecord) -> str:

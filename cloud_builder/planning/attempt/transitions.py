@@ -41,7 +41,7 @@ class RetryPolicy:
     """Errors after which the job ends in `error`."""
     delay: float
     """Seconds before the second attempt; they double with each error up to MAX_BACKOFF."""
-    poison: int = 2
+    poison_after: int = 2
     """Lost runners after which the job is a failure."""
     confirm_wait: float = 24.0
     """Seconds, at most MAX_BACKOFF, in which a silent runner may come back before the job becomes a failure."""
@@ -120,14 +120,14 @@ def retry_or_fail(
     `details`: fields of the job if it is finished."""
     if loss is not None:
         job = job.model_copy(update={"losses": (*job.losses, loss)})
-    if poison.is_poison(job, policy.poison):
+    if poison.is_poison(job, policy.poison_after):
         return fail_as_poison(job)
     errors = job.errors + counts
     if errors >= policy.max_errors:
         message = f"{reason} (attempt {job.attempt} of {policy.max_errors}, none worked)"
         return _finished(job, Outcome.ERROR, **{"errors": errors, "message": message, **details})
     wait = policy.wait(errors) if counts else 0.0
-    if poison.may_be_poison(job, policy.poison):
+    if poison.may_be_poison(job, policy.poison_after):
         wait, reason = policy.confirm_wait, f"{reason}; unless the runner comes back, the job {poison.message(job)}"
     return job.model_copy(
         update={
@@ -147,11 +147,11 @@ def on_runner_seen(
 
     The loss is dropped or confirmed; the job may then be queued for now, or fail as poison."""
     after = poison.on_runner_seen(job, runner_id, incarnation)
-    if after.state is not JobState.QUEUED or not poison.may_be_poison(job, policy.poison):
+    if after.state is not JobState.QUEUED or not poison.may_be_poison(job, policy.poison_after):
         return after
-    if poison.is_poison(after, policy.poison):
+    if poison.is_poison(after, policy.poison_after):
         return fail_as_poison(after)
-    return after if poison.may_be_poison(after, policy.poison) else after.model_copy(update={"not_before": now})
+    return after if poison.may_be_poison(after, policy.poison_after) else after.model_copy(update={"not_before": now})
 
 
 def delay_for_isolation(job: JobRecord, now: float) -> JobRecord:

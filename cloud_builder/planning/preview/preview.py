@@ -127,7 +127,7 @@ class _Plan:
 
 
 def _seconds(job: JobRecord, last: LastBuild | None) -> float | None:
-    return job.expected or (last.seconds if last else None)
+    return job.expected_seconds or (last.seconds if last else None)
 
 
 def _why(last: LastBuild | None, inputs: Inputs) -> str:

@@ -91,25 +91,25 @@ def expand(
             sequence=sequence,
             needs=tuple(ids[need] for need in sorted(_needs(graph, (number, turn), meant, found))),
             is_requested=number in named,
-            expected=past.expected(graph.nodes[number]),
+            expected_seconds=past.expected(graph.nodes[number]),
             **_in_cycle(graph, found.get(number), number, turn),
         )
         for position, (number, turn) in enumerate(places, 1)
     ]
     ahead = critical_paths(jobs)
-    return [job.model_copy(update={"path": ahead[job.job_id]}) for job in jobs]
+    return [job.model_copy(update={"critical_path": ahead[job.job_id]}) for job in jobs]
 
 
 def critical_paths(jobs: Sequence[JobRecord]) -> dict[JobId, float]:
     """Of each job, the seconds from its start to the end of the longest chain that waits for it. Needs come first.
 
     A job that was never built is taken to last as long as the others do in the middle."""
-    known = [job.expected for job in jobs if job.expected]
+    known = [job.expected_seconds for job in jobs if job.expected_seconds]
     middle = sum(known) / len(known) if known else DEFAULT_SECONDS
     behind = {job.job_id: 0.0 for job in jobs}
     found = {}
     for job in reversed(jobs):
-        found[job.job_id] = path = (job.expected or middle) + behind[job.job_id]
+        found[job.job_id] = path = (job.expected_seconds or middle) + behind[job.job_id]
         for need in job.needs:
             behind[need] = max(behind[need], path)
     return found

@@ -53,13 +53,13 @@ def finished_event(request: RequestRecord, jobs: Sequence[JobRecord], objects_ur
 
 def summary(jobs: Sequence[JobRecord]) -> Summary:
     """What was built, and what was not because it had been before. Seconds count from when those were built."""
-    cut_off = [job for job in jobs if job.outcome is Outcome.SKIPPED and job.is_good]
+    unchanged = [job for job in jobs if job.outcome is Outcome.SKIPPED and job.is_good]
     reused = [job for job in jobs if job.outcome is Outcome.REUSED]
     return Summary(
         built=sum(job.outcome is Outcome.SUCCESS for job in jobs),
         reused=len(reused),
-        cut_off=len(cut_off),
-        saved=round(sum(job.saved for job in (*reused, *cut_off) if job.round <= 1), 3),
+        unchanged=len(unchanged),
+        saved=round(sum(job.saved for job in (*reused, *unchanged) if job.round <= 1), 3),
     )
 
 

@@ -39,7 +39,7 @@ def queued_job(job: JobRecord) -> QueuedJob:
         job.priority,
         job.queued_at,
         job.sequence,
-        job.path,
+        job.critical_path,
         job.number,
     )
 

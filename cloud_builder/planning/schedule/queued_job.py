@@ -37,8 +37,8 @@ class QueuePolicy:
 class QueuedJob(NamedTuple):
     """A job that waits for a slot. `pool`: who may take it (anything hashable). `since`: when its waiting began.
 
-    `sequence`: of its request, the oldest has the lowest. `path`: seconds to the end of the longest chain of jobs that
-    wait for it; `number`: its place in the request."""
+    `sequence`: of its request, the oldest has the lowest. `critical_path`: seconds to the end of the longest chain of
+    jobs that wait for it; `number`: its place in the request."""
 
     job_id: JobId
     pool: Hashable
@@ -47,7 +47,7 @@ class QueuedJob(NamedTuple):
     priority: Priority
     since: float
     sequence: float
-    path: float
+    critical_path: float
     number: int
 
 
@@ -69,7 +69,7 @@ RequesterClass = tuple[int, str]
 
 
 def sort_key(ticket: QueuedJob) -> SortKey:
-    return (ticket.sequence, -ticket.path, ticket.number, ticket.job_id)
+    return (ticket.sequence, -ticket.critical_path, ticket.number, ticket.job_id)
 
 
 def requester_class(one: QueuedJob | ActiveJob) -> RequesterClass:

@@ -110,7 +110,7 @@ def offer_hold(job: JobRecord, lease: float) -> Hold:
     """What keeps an offered job."""
     at, queue = job.assigned_at, queue_of(job)
     return Hold(
-        kind=HoldKind.OFFERED, since=at, until=at + lease, queue=queue, offers=job.offer_count, most=MOST_OFFERS
+        kind=HoldKind.OFFERED, since=at, until=at + lease, queue=queue, offers=job.offer_count, max_offers=MOST_OFFERS
     )
 
 

@@ -37,14 +37,14 @@ def _offered(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
     slots = f"{free} free slot{'' if free == 1 else 's'} there" if takers else "no live runner takes offers there now"
     since = f"offered to the runners of pool {hold.queue} since {duration(now - hold.since)}"
     back = f"comes back into the queue in {duration(hold.until - now)} if nobody takes it"
-    last = "this was the last one: " if hold.offers >= hold.most else "if nobody takes them, "
-    count = f"{hold.offers} of {hold.most}; {last}then it goes to a runner directly"
+    last = "this was the last one: " if hold.offers >= hold.max_offers else "if nobody takes them, "
+    count = f"{hold.offers} of {hold.max_offers}; {last}then it goes to a runner directly"
     lines = [f"{one.runner_id}: {_free(one, now)} of {one.usable(now)} slots free" for one in takers[:_SHOWN]]
     lines += [f"and {len(takers) - _SHOWN} more"] if len(takers) > _SHOWN else []
     details = [Detail(label="offers", lines=(count,))]
     details += [Detail(label="runners", lines=tuple(lines))] if lines else []
     return Cause(
-        kind=CauseKind.OFFERED, answer=f"{since}, {slots}; {back}", details=tuple(details), next=_left(takers, free)
+        kind=CauseKind.CLAIM, answer=f"{since}, {slots}; {back}", details=tuple(details), next=_left(takers, free)
     )
 
 
@@ -75,12 +75,12 @@ def _left(takers: Sequence[RunnerFacts], free: int) -> str:
 
 
 def _apart(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
-    others = [one for one in (known.job(name) for name in hold.beside) if one is not None and not one.is_finished]
-    who = first_few(list(dict.fromkeys(hold.died)), 3)
+    others = [one for one in (known.job(name) for name in hold.suspects) if one is not None and not one.is_finished]
+    who = first_few(list(dict.fromkeys(hold.lost_runners)), 3)
     suspected = f"{who} died or fell silent while building it"
     if not others:
         answer = f"{suspected}: what it must not run beside has ended, it is looked at again any moment"
-        return Cause(kind=CauseKind.APART, answer=answer, expected_start=max(now, hold.until))
+        return Cause(kind=CauseKind.ISOLATED, answer=answer, expected_start=max(now, hold.until))
     names = first_few([f"{one.unit} ({one.job_id})" for one in others], 3)
     answer = (
         f"kept apart from {names} on {hold.runner_id}: {suspected}, or that one; "
@@ -89,7 +89,7 @@ def _apart(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
     end = min(expected_end(one, known, now) for one in others)
     starts = f"when that has ended, {within(end, now)}" if math.isfinite(end) else "when that has ended"
     return Cause(
-        kind=CauseKind.APART,
+        kind=CauseKind.ISOLATED,
         answer=answer,
         details=(Detail(label="starts", lines=(starts,)),),
         next="Nothing to do. The log of the runner that died, and its kernel's (dmesg), may tell more.",
@@ -98,11 +98,11 @@ def _apart(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
 
 
 def _doubt(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
-    runners = list(dict.fromkeys(hold.died))
+    runners = list(dict.fromkeys(hold.lost_runners))
     lines = tuple(one.line for one in known.attempts(job.job_id)[-_SHOWN:])
     left = duration(hold.until - now)
     return Cause(
-        kind=CauseKind.DOUBT,
+        kind=CauseKind.SILENT_RUNNER,
         answer=f"{first_few(runners, 3)} died or fell silent while building it: unless one that is only silent speaks "
         f"again within {left}, it counts as what took them down, and is a failure",
         details=(Detail(label="attempts", lines=lines),) if lines else (),
@@ -112,6 +112,6 @@ def _doubt(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
 
 _WHYS: dict[str, Callable[[JobFacts, Hold, FactSource, float], Cause]] = {
     HoldKind.OFFERED: _offered,
-    HoldKind.APART: _apart,
-    HoldKind.DOUBT: _doubt,
+    HoldKind.ISOLATED: _apart,
+    HoldKind.SUSPECTED_LOSS: _doubt,
 }

@@ -40,11 +40,11 @@ def untried(
 def no_runner(job: JobFacts, runners: Sequence[RunnerFacts], now: float) -> Cause:
     """Why no runner can take it: none of its pool, none that is large enough, all set aside, all gone."""
     pool, fit = _of_pool(job, runners), matching(job, runners)
-    if aside := [runner for runner in fit if runner.state == "set-aside"]:
+    if aside := [runner for runner in fit if runner.state == "quarantined"]:
         lines = tuple(f"{one.runner_id} for {duration(one.until - now)}: {one.reason}" for one in aside[:_SHOWN])
         answer = f"every runner that could take it is set aside: {lines[0]}"
         return _cause(
-            CauseKind.SET_ASIDE, answer, "runners", lines, "See what is wrong with them: cb-ctl list runners."
+            CauseKind.QUARANTINED_RUNNER, answer, "runners", lines, "See what is wrong with them: cb-ctl list runners."
         )
     if fit:
         lines = tuple(_gone(runner, now) for runner in fit[:_SHOWN])

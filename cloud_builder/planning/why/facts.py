@@ -44,8 +44,8 @@ class JobFacts(LenientModel):
     not_before: float = 0.0
     priority: Priority = Priority.NORMAL
     constraints: Capacity = Capacity()
-    expected: float = 0.0
-    path: float = 0.0
+    expected_seconds: float = 0.0
+    critical_path: float = 0.0
     hold: Hold | None = None
     runner_id: RunnerId | None = None
     code: str = ""
@@ -170,7 +170,7 @@ class RunnerFacts(LenientModel):
 
     def usable(self, now: float) -> int:
         """Slots that may be used now, whether they are busy or not."""
-        if self.state == "set-aside":
+        if self.state == "quarantined":
             return min(1, self.slots) if self.until <= now else 0
         return self.slots if self.state == "online" else 0
 

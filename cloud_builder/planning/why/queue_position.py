@@ -66,7 +66,15 @@ def _ticket(job: JobFacts, known: FactSource) -> QueuedJob:
     request = known.request(job.request_id)
     requester, sequence = (request.requester, request.accepted_at) if request else ("", job.first_at)
     return QueuedJob(
-        job.job_id, _POOL, job.source, requester, job.priority, job.since, sequence, job.path, _number(job.job_id)
+        job.job_id,
+        _POOL,
+        job.source,
+        requester,
+        job.priority,
+        job.since,
+        sequence,
+        job.critical_path,
+        _number(job.job_id),
     )
 
 
@@ -92,8 +100,8 @@ def _why(first: QueuedJob, job: QueuedJob, ranks: tuple[int, int], now: float) -
         return f"fair share: {first.requester or 'pushes'} has had less than {job.requester or 'pushes'}"
     if first.sequence != job.sequence:
         return "older request"
-    if first.path != job.path:
-        return f"longer way to the end ({duration(first.path)})"
+    if first.critical_path != job.critical_path:
+        return f"longer way to the end ({duration(first.critical_path)})"
     return "earlier in the same request"
 
 
@@ -118,8 +126,8 @@ def start_of(ends: Sequence[float], before: Iterable[float], now: float) -> floa
 
 def expected_seconds(job: JobFacts, known: FactSource) -> float:
     """How long a job takes, from its last time; inf: it was never built."""
-    if job.expected:
-        return job.expected
+    if job.expected_seconds:
+        return job.expected_seconds
     last = known.last_good(job)
     return last.seconds if last and last.seconds else math.inf
 

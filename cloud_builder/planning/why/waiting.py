@@ -54,7 +54,7 @@ def why_waiting(job: JobFacts, known: FactSource, now: float, why: Why) -> Cause
 
 def _holder(job: JobFacts, runners: Sequence[RunnerFacts]) -> RunnerFacts | None:
     """A live runner that has it."""
-    live = (one for one in runners if one.state in ("online", "set-aside"))
+    live = (one for one in runners if one.state in ("online", "quarantined"))
     return next((one for one in live if any(held.job_id == job.job_id for held in one.attempts)), None)
 
 
@@ -76,7 +76,7 @@ def _blocked(job: JobFacts, blockers: Sequence[JobFacts], known: FactSource, now
         answer = f"waits for {pole.name}"
     deeper = f", and that, at the end, for {chain[-1].name}" if len(chain) > 1 else ""
     return Cause(
-        kind=CauseKind.TWIN if is_twin else CauseKind.DEPENDENCY,
+        kind=CauseKind.DUPLICATE if is_twin else CauseKind.DEPENDENCY,
         answer=f"{answer}{deeper}: {root.answer}",
         details=tuple(details),
         next=root.next,

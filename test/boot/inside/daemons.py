@@ -118,7 +118,7 @@ def start_again() -> str:
 def do_not_retry_bad_settings() -> str:
     """Exit status 3: someone must mend it first."""
     variables = Path("/etc/cloud-builder/environment")
-    variables.write_text("CB_INFO__KEEP=for-ever\n")
+    variables.write_text("CB_INFO__REQUEST_RETENTION=for-ever\n")
     try:
         run("systemctl", "restart", "cb-info", within=SLOW, fine=(1,))
         one = show("cb-info")

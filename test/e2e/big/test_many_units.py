@@ -23,7 +23,7 @@ DAEMONS = ("request", "scheduler", "collector", "info", "runner-1")
 def built(sizes, place, new_broker, own_cache):
     """The mesh, and what a request for everything came to."""
     write(place / "forest", *forest(sizes.units))
-    settings = {"CB_RUNNER__PRETEND": "0.05", "CB_REQUEST__BUILD_ON_PUSH": "0"}
+    settings = {"CB_RUNNER__SIMULATE": "0.05", "CB_REQUEST__BUILD_ON_PUSH": "0"}
     mesh = CtlMesh(
         place / "many", own_cache, broker=new_broker(), runners=sizes.runners, account=Account(), settings=settings
     )

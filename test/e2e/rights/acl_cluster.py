@@ -56,7 +56,7 @@ class Daemons:
             "CB_SOURCES": json.dumps({"example": {"url": str(self.source.path), "branch": "main"}}),
             "CB_REQUEST__POLL_INTERVAL": "1",
             "CB_REQUEST__BUILD_ON_PUSH": "false",
-            "CB_RUNNER__PRETEND": "0.3",
+            "CB_RUNNER__SIMULATE": "0.3",
             "CB_COLLECTOR__PORT": str(self._port),
         }
         return {**kept, **settings, **variables}

@@ -124,7 +124,7 @@ def mesh(kafka_of_the_module, tmp_path_factory):
     mesh.until(lambda: mesh.leader() == ("one", 1), "the first leads")
     mesh.scheduler("two", "--standby")
     for number in (1, 2):
-        mesh.start(f"r{number}", "runner", "--id", f"r{number}", "--slots", "2", CB_RUNNER__PRETEND="0.5")
+        mesh.start(f"r{number}", "runner", "--id", f"r{number}", "--slots", "2", CB_RUNNER__SIMULATE="0.5")
     mesh.until(lambda: "following" in mesh.said("two"), "the second follows")
     yield mesh
     mesh.close()

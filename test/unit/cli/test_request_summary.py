@@ -21,9 +21,9 @@ def ending(capsys: pytest.CaptureFixture[str], jobs: list[dict[str, Any]], **mor
     return "".join(capsys.readouterr())
 
 
-def test_what_was_cut_off_is_told_with_what_it_saved(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unchanged_jobs_are_listed_with_the_seconds_saved(capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [job("lib", "success"), job("tool", "skipped", "unchanged"), job("card", "skipped", "unchanged")]
-    told = ending(capsys, jobs, summary={"built": 1, "reused": 0, "cut_off": 2, "saved": 245.0})
+    told = ending(capsys, jobs, summary={"built": 1, "reused": 0, "unchanged": 2, "saved": 245.0})
     assert "r-1: success after 1m05s (1 success, 2 unchanged), saved 4m05s" in told
 
 

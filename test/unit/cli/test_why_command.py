@@ -83,9 +83,9 @@ def test_a_runner_that_is_set_aside_is_listed_with_the_reason(
 ) -> None:
     now = time.time()
     mesh.tell(e.RunnerSeen(runner_id="r1", arch="x86_64", slots=1, started_at=1.0, at=now))
-    mesh.tell(e.RunnerSetAside(runner_id="r1", reason="disk full", until=now + 60, at=now))
+    mesh.tell(e.RunnerQuarantined(runner_id="r1", reason="disk full", until=now + 60, at=now))
     text = said(capsys, "list", "runners")
-    assert "set-aside" in text and "disk full" in text
+    assert "quarantined" in text and "disk full" in text
     assert "set aside   r1, until" in said(capsys, "status")
 
 

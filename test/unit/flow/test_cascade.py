@@ -81,7 +81,7 @@ def test_a_comment_in_a_library_rebuilds_the_library_and_none_of_its_dependants(
         **dict.fromkeys(("tool", "app", "doc", "card"), (Outcome.SKIPPED, "unchanged")),
     }
     assert (end.outcome, end.summary) == (
-        RequestOutcome.SUCCESS, e.Summary(built=1, reused=0, cut_off=4, saved=4 * SECONDS),
+        RequestOutcome.SUCCESS, e.Summary(built=1, reused=0, unchanged=4, saved=4 * SECONDS),
     )  # fmt: skip
     assert all(job.artifacts for job in end.jobs)
 
@@ -137,8 +137,8 @@ def test_a_push_reaches_dependants_in_other_sources_at_their_own_commit(mesh):
 def test_how_long_a_job_is_expected_to_take_is_known_from_its_last_build(mesh):
     pushed(mesh, library("2"))
     last = {job.unit.split("/")[1]: job for job in mesh.told(e.JobQueued)}
-    assert (last["lib"].expected, last["lib"].path) == (SECONDS, 3 * SECONDS)
-    assert (last["card"].expected, last["card"].path) == (SECONDS, SECONDS)
+    assert (last["lib"].expected_seconds, last["lib"].critical_path) == (SECONDS, 3 * SECONDS)
+    assert (last["card"].expected_seconds, last["card"].critical_path) == (SECONDS, SECONDS)
     assert [used.name for used in last["card"].inputs.dependencies] == ["tool"]
 
 

@@ -106,8 +106,8 @@ def test_planning_starts_nothing_and_requesting_the_same_words_does(mesh: Memory
 
 def test_totals_say_what_is_sure_and_what_may_be() -> None:
     totals = e.PlanTotals(
-        jobs=9, build=1, maybe=3, reused=1, unchanged=4, never_built=2, work=41.0, most_work=181.0, path=41.0,
-        most_path=178.0, slots=4, makespan=41.0, most_makespan=178.0, cycles=(tuple("abcdefgh"),),
+        jobs=9, build=1, maybe=3, reused=1, unchanged=4, never_built=2, work=41.0, most_work=181.0, critical_path=41.0,
+        most_critical_path=178.0, slots=4, makespan=41.0, most_makespan=178.0, cycles=(tuple("abcdefgh"),),
         stuck=("no live runner for aarch64",),
     )  # fmt: skip
     assert list(summary_lines(totals)) == [

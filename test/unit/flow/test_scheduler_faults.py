@@ -116,7 +116,7 @@ def test_two_runners_that_stay_silent_make_a_job_a_failure_before_a_third_one_ge
     harness.wait(30)
     assert [(job.code, len(harness.starts)) for job in harness.result().jobs] == [("poison", 2)]
     [hold] = [event.hold for event in harness.of(e.JobQueued) if event.hold]
-    assert (hold.kind, hold.died) == (e.HoldKind.DOUBT, ("r1", "r2"))
+    assert (hold.kind, hold.lost_runners) == (e.HoldKind.SUSPECTED_LOSS, ("r1", "r2"))
 
 
 def test_of_the_jobs_that_ran_beside_it_none_is_blamed_with_it():
@@ -174,7 +174,7 @@ def err(harness, name):
 
 def set_aside(harness, name):
     for _ in range(10):
-        if harness.of(e.RunnerSetAside):
+        if harness.of(e.RunnerQuarantined):
             return
         for _ in tuple(harness.holding[name]):
             err(harness, name)
@@ -198,7 +198,7 @@ def test_a_runner_that_errs_again_and_again_gets_no_more_work_and_is_told_why():
     harness = harness_with(*(f"u{number}" for number in range(12)), max_errors=50)
     worked_off(harness, bad="r1")
     assert set(harness.outcomes().values()) == {"success"}
-    [first, *_] = harness.of(e.RunnerSetAside)
+    [first, *_] = harness.of(e.RunnerQuarantined)
     assert (first.runner_id, first.reason) == ("r1", "its last 3 jobs ended in error: No space left")
     assert first.until == first.at + quarantine.FIRST_QUARANTINE
     assert len([order for order in harness.of(e.JobAssigned) if order.runner_id == "r1"]) <= 5
@@ -209,13 +209,13 @@ def test_after_a_pause_it_gets_one_job_and_with_that_it_is_trusted_again():
     set_aside(harness, "r1")
     while harness.holding["r1"]:
         err(harness, "r1")
-    before, until = len(harness.starts), harness.of(e.RunnerSetAside)[-1].until
+    before, until = len(harness.starts), harness.of(e.RunnerQuarantined)[-1].until
     harness.wait(until - harness.now - 1)
     assert len(harness.starts) == before
     harness.wait(5)
     assert len(harness.holding["r1"]) == 1
     harness.deliver(harness.report(harness.holding["r1"].pop()))
-    assert harness.of(e.RunnerSetAside)[-1].reason == ""
+    assert harness.of(e.RunnerQuarantined)[-1].reason == ""
     assert len(harness.holding["r1"]) == 4
     harness.work_off()
     assert set(harness.outcomes().values()) == {"success"}
@@ -245,7 +245,7 @@ def test_a_canary_that_is_revoked_makes_room_for_the_next_one_at_once():
     harness.deliver(harness.request("u11", id="next"))
     assert [order.unit for order in harness.holding["r1"]] == ["p/u11"]
     harness.work_off()
-    assert harness.of(e.RunnerSetAside)[-1].reason == ""
+    assert harness.of(e.RunnerQuarantined)[-1].reason == ""
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_canary_that_ends_after_its_job_was_canceled_still_tells_about_its_run
     harness.deliver(e.BuildCancelRequested(request_id="busy"))
     report = harness.report(canary, outcome).model_copy(update={"started_at": harness.now + begun})
     harness.deliver(report)
-    assert (harness.of(e.RunnerSetAside)[-1].reason == "") is is_trusted
+    assert (harness.of(e.RunnerQuarantined)[-1].reason == "") is is_trusted
     assert harness.outcomes("busy")[canary.unit] == "canceled"
 
 
@@ -288,7 +288,7 @@ def test_how_far_a_runner_is_trusted_survives_a_restart_of_the_scheduler():
     before = len(harness.starts)
     harness.wait(15)
     assert len(harness.starts) == before
-    assert [event.reason for event in harness.republish() if isinstance(event, e.RunnerSetAside)] != []
+    assert [event.reason for event in harness.republish() if isinstance(event, e.RunnerQuarantined)] != []
 
 
 # --- deadlines --------------------------------------------------------------------------------------------------------

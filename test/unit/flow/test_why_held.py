@@ -18,12 +18,12 @@ from support.memory_mesh import MemoryMesh
 
 
 def offered(**more: Any) -> e.Hold:
-    told = {"since": 995.0, "until": 1007.0, "queue": "x86_64", "offers": 1, "most": 3}
+    told = {"since": 995.0, "until": 1007.0, "queue": "x86_64", "offers": 1, "max_offers": 3}
     return e.Hold(kind=e.HoldKind.OFFERED, **{**told, **more})
 
 
 def apart(*beside: str, until: float = 1001.0) -> e.Hold:
-    return e.Hold(kind=e.HoldKind.APART, until=until, beside=beside, runner_id="r2", died=("r1",))
+    return e.Hold(kind=e.HoldKind.ISOLATED, until=until, suspects=beside, runner_id="r2", lost_runners=("r1",))
 
 
 # --- offers -----------------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ def apart(*beside: str, until: float = 1001.0) -> e.Hold:
 def test_an_offer_says_since_when_to_whom_and_when_it_comes_back() -> None:
     told = InfoHistory().accept().runner("r1", queues=("x86_64",), slots=2).runner("r2", ("r.9", 1), queues=("x86_64",))
     cause = queued(told, hold=offered()).one("r.1")
-    assert cause["kind"] == "waits-for-taker"
+    assert cause["kind"] == "waits-for-claim"
     assert cause["answer"] == (
         "offered to the runners of pool x86_64 since 5 s, 2 free slots there; "
         "comes back into the queue in 7 s if nobody takes it"
@@ -53,7 +53,7 @@ def test_an_offer_to_runners_that_have_no_slot_by_now() -> None:
 def test_an_offer_that_no_live_runner_can_take() -> None:
     told = InfoHistory().accept().runner("r1", queues=("x86_64",), at=900.0).runner("r2")
     cause = queued(told, hold=offered()).one("r.1")
-    assert cause["kind"] == "waits-for-taker"
+    assert cause["kind"] == "waits-for-claim"
     assert "no live runner takes offers there now" in cause["answer"]
     assert cause["next"].startswith("Start one")
 
@@ -82,7 +82,7 @@ def test_an_offer_that_should_have_come_back_is_not_the_cause_any_more() -> None
 def test_what_came_back_into_the_queue_is_not_offered_any_more() -> None:
     told = queued(InfoHistory().accept().runner("r1", queues=("x86_64",)), hold=offered())
     assert queued(told, reason="no runner of pool x86_64 took it in time").one("r.1")["kind"] == "next-to-start"
-    assert queued(told, hold=offered()).job(e.JobBlocked, reason="no runner").one("r.1")["kind"] != "waits-for-taker"
+    assert queued(told, hold=offered()).job(e.JobBlocked, reason="no runner").one("r.1")["kind"] != "waits-for-claim"
 
 
 def test_a_hold_of_a_newer_scheduler_is_passed_over() -> None:
@@ -96,10 +96,10 @@ def test_a_hold_of_a_newer_scheduler_is_passed_over() -> None:
 
 def test_two_suspects_never_run_beside_each_other_and_the_other_one_is_named() -> None:
     told = InfoHistory().accept().runner("r2", ("r.2", 2), slots=2)
-    told.job(e.JobQueued, "r.2", "other", input_key="2" * 64, expected=100.0)
+    told.job(e.JobQueued, "r.2", "other", input_key="2" * 64, expected_seconds=100.0)
     told.job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2", at=950.0)
     cause = queued(told, not_before=1001.0, attempt=1, hold=apart("r.2")).one("r.1")
-    assert (cause["kind"], cause["expected_start"]) == ("waits-apart-from-suspect", 1050.0)
+    assert (cause["kind"], cause["expected_start"]) == ("waits-isolated", 1050.0)
     assert cause["answer"].startswith(
         "kept apart from packages/other (r.2) on r2: r1 died or fell silent while building"
     )
@@ -109,7 +109,7 @@ def test_two_suspects_never_run_beside_each_other_and_the_other_one_is_named() -
 def test_the_other_suspect_has_ended_a_moment_ago() -> None:
     told = InfoHistory().accept().runner("r2", slots=2).finished(Outcome.SUCCESS, "r.2", "other")
     cause = queued(told, not_before=1001.0, hold=apart("r.2")).one("r.1")
-    assert cause["kind"] == "waits-apart-from-suspect"
+    assert cause["kind"] == "waits-isolated"
     assert "has ended" in cause["answer"]
 
 
@@ -120,7 +120,7 @@ def test_a_suspect_that_nothing_keeps_any_more_waits_as_others_do() -> None:
 
 def test_a_job_that_only_the_word_of_a_silent_runner_can_save() -> None:
     told = InfoHistory().accept().runner("r3")
-    hold = e.Hold(kind=e.HoldKind.DOUBT, until=1020.0, died=("r1", "r2"))
+    hold = e.Hold(kind=e.HoldKind.SUSPECTED_LOSS, until=1020.0, lost_runners=("r1", "r2"))
     cause = queued(told, not_before=1020.0, attempt=2, reason="runner r2 was silent for 13 s", hold=hold).one("r.1")
     assert cause["kind"] == "waits-for-silent-runner"
     assert "r1, r2 died or fell silent" in cause["answer"] and "within 20 s" in cause["answer"]
@@ -161,7 +161,7 @@ def test_nobody_takes_it_and_each_of_the_offers_is_told_of() -> None:
     mesh.queues["r1"].take = lambda most: []  # type: ignore[method-assign]
     mesh.ask("alef")
     causes = causes_of(mesh, "q.1")
-    told = [lines_of(cause)[0][:6] for cause in causes if cause["kind"] == "waits-for-taker"]
+    told = [lines_of(cause)[0][:6] for cause in causes if cause["kind"] == "waits-for-claim"]
     assert told == ["1 of 3", "2 of 3", "3 of 3"]
     assert not [cause for cause in causes if cause["kind"] == "next-to-start" and cause["next"]]
     assert [event.hold.offers for event in mesh.told(e.JobQueued) if event.hold] == [1, 2, 3]
@@ -191,13 +191,13 @@ def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None
     mesh.kill("r1")
     mesh.wait(1)
     mesh.start("r1")
-    kinds = {"building", "waits-apart-from-suspect"}
+    kinds = {"building", "waits-isolated"}
     mesh.until(lambda: {cause_of(mesh, job)["kind"] for job in ("q.1", "q.2")} == kinds)
     held, runs = sorted(("q.1", "q.2"), key=lambda job: cause_of(mesh, job)["kind"] == "building")
     for _ in range(100):
         mesh.round()
         cause = cause_of(mesh, held)
-        assert cause["kind"] == "waits-apart-from-suspect"
+        assert cause["kind"] == "waits-isolated"
         assert runs in cause["answer"] and "r1 died" in cause["answer"]
     kept = [event.reason for event in mesh.told(e.JobQueued) if event.hold]
     assert set(kept) == {f"not beside {runs} on r1: each of these jobs may have ended a runner"}

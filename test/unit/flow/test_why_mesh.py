@@ -119,7 +119,7 @@ def test_a_job_waits_for_its_twin(gate: Gate) -> None:
     mesh.ask("other", id="one")
     until(mesh, "one.1", "building")
     mesh.ask("other", id="two")
-    assert until(mesh, "two.1", "waits-for-twin")["root"]["job_id"] == "one.1"
+    assert until(mesh, "two.1", "waits-for-duplicate")["root"]["job_id"] == "one.1"
 
 
 def test_a_job_without_any_runner() -> None:
@@ -154,8 +154,8 @@ def test_the_only_runner_is_set_aside_after_errors(gate: Gate) -> None:
         tree |= unit_files(name)
     mesh = MemoryMesh(tree, build=gate.build)
     mesh.ask(*names)
-    mesh.until(lambda: mesh.told(e.RunnerSetAside))
-    cause = until(mesh, "q.1", "waits-for-runner-set-aside")
+    mesh.until(lambda: mesh.told(e.RunnerQuarantined))
+    cause = until(mesh, "q.1", "waits-for-quarantined-runner")
     assert "r1 for" in cause["answer"]
     assert "ended in error" in cause["answer"]
 

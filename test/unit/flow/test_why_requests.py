@@ -43,7 +43,7 @@ def ended(outcome: RequestOutcome, **more: Any) -> e.RequestFinished:
 def test_a_request_that_ended_well_sums_up() -> None:
     told = InfoHistory().accept().finished(Outcome.SUCCESS)
     told.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="unchanged", reused_from="o.2")
-    told.tell(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, cut_off=1, saved=75.0)))
+    told.tell(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, unchanged=1, saved=75.0)))
     cause = told.one("r")
     assert cause["kind"] == "request-succeeded"
     assert "1 built, 0 reused, 1 not touched because nothing had changed, which saved 1 min 15 s" in cause["answer"]

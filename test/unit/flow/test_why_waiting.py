@@ -29,7 +29,7 @@ def test_a_dependency_is_followed_down_to_what_it_waits_for_itself() -> None:
 
 def test_of_several_dependencies_the_one_that_ends_last_is_named() -> None:
     told = InfoHistory().accept().built("o.1", "slow", inputs()).runner("r1", ("r.1", 1), ("r.2", 1), slots=2)
-    told.job(e.JobQueued, "r.1", "quick", input_key=KEY, expected=100.0)
+    told.job(e.JobQueued, "r.1", "quick", input_key=KEY, expected_seconds=100.0)
     told.job(e.JobRunning, "r.1", "quick", attempt=1, runner_id="r1", at=905.0)
     told.job(e.JobRunning, "r.2", "slow", attempt=1, runner_id="r1", at=995.0)
     told.job(e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2"))
@@ -47,13 +47,13 @@ def test_the_same_inputs_being_built_for_another_request() -> None:
     told = InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", attempt=1, runner_id="r1", at=950.0)
     told.job(e.JobBlocked, "r.1", waiting_for=("q.1",), reason="the same inputs are being built")
     cause = told.one("r.1")
-    assert (cause["kind"], cause["root"]["job_id"]) == ("waits-for-twin", "q.1")
+    assert (cause["kind"], cause["root"]["job_id"]) == ("waits-for-duplicate", "q.1")
     assert "request q" in cause["answer"]
 
 
 def test_a_slot_that_is_busy_with_what_and_until_when() -> None:
     told = InfoHistory().accept("q").accept("r").runner("r1", ("q.1", 1))
-    told.job(e.JobQueued, "q.1", "long", input_key=KEY, expected=100.0)
+    told.job(e.JobQueued, "q.1", "long", input_key=KEY, expected_seconds=100.0)
     told.job(e.JobRunning, "q.1", "long", attempt=1, runner_id="r1", at=950.0)
     cause = queued(told).one("r.1")
     assert (cause["kind"], cause["expected_start"]) == ("waits-for-slot", 1050.0)
@@ -73,7 +73,7 @@ def test_when_it_starts_is_not_guessed() -> None:
     [
         ({"priority": Priority.INTERACTIVE}, {}, "priority interactive"),
         ({"accepted_at": 800.0}, {"accepted_at": 900.0}, "older request"),
-        ({"path": 90.0}, {"path": 10.0, "job": "q.2"}, "longer way to the end (1 min 30 s)"),
+        ({"critical_path": 90.0}, {"critical_path": 10.0, "job": "q.2"}, "longer way to the end (1 min 30 s)"),
         ({"source": "another"}, {"held": True}, "fair share: source another"),
         ({"requester": "ann"}, {"held": True, "requester": "bob"}, "fair share: ann"),
         (
@@ -87,7 +87,7 @@ def test_who_is_ahead_and_by_which_rule(other: dict[str, Any], mine: dict[str, A
     told = InfoHistory(QueuePolicy(ageing=other.get("ageing", 400.0)))
     job = mine.get("job", "r.1")
     names = ("source", "requester", "accepted_at")
-    of_job = ("source", "priority", "path", "at")
+    of_job = ("source", "priority", "critical_path", "at")
     for request, words in (("q", other), (job[0], mine)):
         told.accept(request, **{name: words[name] for name in names if name in words})
     if mine.get("held"):
@@ -143,14 +143,16 @@ def test_a_runner_that_leaves_takes_nothing() -> None:
 
 
 def test_all_runners_are_set_aside() -> None:
-    aside = e.RunnerSetAside(runner_id="r1", reason="its last 3 jobs ended in error: disk full", until=1030.0, at=990.0)
+    aside = e.RunnerQuarantined(
+        runner_id="r1", reason="its last 3 jobs ended in error: disk full", until=1030.0, at=990.0
+    )
     told = queued(InfoHistory().runner().tell(aside))
     cause = told.one("r.1")
-    assert cause["kind"] == "waits-for-runner-set-aside"
+    assert cause["kind"] == "waits-for-quarantined-runner"
     assert "r1 for 30 s: its last 3 jobs ended in error: disk full" in cause["answer"]
     told.now = 1031.0
     assert told.runner(slots=4).one("r.1")["kind"] == "next-to-start"
-    trusted = e.RunnerSetAside(runner_id="r1", at=1000.0)
+    trusted = e.RunnerQuarantined(runner_id="r1", at=1000.0)
     told.now = 1000.0
     assert told.tell(trusted, aside).one("r.1")["kind"] == "next-to-start"
 

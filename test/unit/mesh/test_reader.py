@@ -10,14 +10,14 @@ from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.mesh.codec import Envelope, encode
 from cloud_builder.mesh.reader import Reader, start_positions, topics_of
 from cloud_builder.mesh.transaction import Transaction
-from cloud_builder.model.events import ClaimRefused, Payload, RunnerSetAside
+from cloud_builder.model.events import ClaimRefused, Payload, RunnerQuarantined
 from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import ASSIGNMENT, ELIGIBILITY
 from cloud_builder.ports.broker import OutgoingRecord
 
 
-def aside(runner: str, reason: str = "disk full", at: float = 1.0) -> RunnerSetAside:
-    return RunnerSetAside(runner_id=runner, reason=reason, until=at + 30, at=at)
+def aside(runner: str, reason: str = "disk full", at: float = 1.0) -> RunnerQuarantined:
+    return RunnerQuarantined(runner_id=runner, reason=reason, until=at + 30, at=at)
 
 
 def refused(runner: str, attempt: int = 1) -> ClaimRefused:

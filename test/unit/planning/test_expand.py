@@ -96,7 +96,7 @@ def test_the_path_of_a_job_is_the_longest_chain_that_waits_for_it():
     seconds = {"p/lib": 10.0, "p/tool": 20.0, "p/doc": 90.0}
     past = BuildHistory(expected=lambda node: seconds.get(node.unit, 0.0))
     jobs = expanded(units, *(each.path for each in units), past=past)
-    assert {job.unit: (job.expected, job.path) for job in jobs} == {
+    assert {job.unit: (job.expected_seconds, job.critical_path) for job in jobs} == {
         "p/lib": (10.0, 100.0), "p/doc": (90.0, 90.0), "p/tool": (20.0, 60.0), "p/card": (0.0, 40.0),
     }  # fmt: skip
     assert critical_paths([]) == {}

@@ -9,7 +9,7 @@ from cloud_builder.planning.attempt import poison, transitions
 from cloud_builder.planning.attempt.transitions import RUNNER_RESTARTED, RUNNER_STOPPED, RetryPolicy
 from support.factories import job, report
 
-POLICY = RetryPolicy(max_errors=10, delay=2.0, poison=2, confirm_wait=24.0)
+POLICY = RetryPolicy(max_errors=10, delay=2.0, poison_after=2, confirm_wait=24.0)
 
 
 def running(runner="r1", incarnation=1.0, **more):
@@ -80,7 +80,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_each_runner_loss_counts_once(steps):
     """In any sequence of errors, silences and returns a poison job has the required number of confirmed losses."""
-    policy = RetryPolicy(max_errors=1000, delay=2.0, poison=2)
+    policy = RetryPolicy(max_errors=1000, delay=2.0, poison_after=2)
     record, confirmed, suspected = job(), 0, 0
     for number, (what, comes_back) in enumerate(steps):
         runner = f"r{number}"
@@ -97,7 +97,7 @@ def test_each_runner_loss_counts_once(steps):
             record = transitions.finish(record, report(record, Outcome.ERROR, code=code), policy, 50.0)
             confirmed += what == "restart"
         assert record.loss_count == confirmed + suspected
-        assert record.is_finished == (confirmed >= policy.poison)
+        assert record.is_finished == (confirmed >= policy.poison_after)
         if record.is_finished:
             assert record.code == "poison"
             return

@@ -119,7 +119,7 @@ def test_a_changed_unit_says_what_changed_and_what_needs_it_may_be_spared(change
     assert lines[1].why == "only if p/lib comes out other than it was"
     assert lines[2].why == "only if p/tool comes out other than it was"
     assert (totals.work, totals.most_work) == (10.0, 100.0)
-    assert (totals.path, totals.most_path) == (10.0, 60.0)
+    assert (totals.critical_path, totals.most_critical_path) == (10.0, 60.0)
 
 
 def test_a_dependant_that_changed_itself_is_certain() -> None:
@@ -174,12 +174,12 @@ def test_old_history_without_inputs_is_enough() -> None:
     past = Past()
     past.last["p/lib"] = LastBuild(seconds=5.0)
     lines, _ = past.draw(chain()[:1])
-    assert (lines[0].why, lines[0].expected) == ("not built with these inputs yet", 5.0)
+    assert (lines[0].why, lines[0].expected_seconds) == ("not built with these inputs yet", 5.0)
 
 
 def test_jobs_of_one_order_can_be_built_side_by_side() -> None:
     lines, _ = Past().draw(chain())
-    assert [(line.number, line.order, line.needs) for line in lines] == [
+    assert [(line.number, line.level, line.needs) for line in lines] == [
         (1, 0, ()),
         (2, 1, (1,)),
         (3, 2, (2,)),
@@ -194,7 +194,7 @@ def test_no_schedule_beats_the_longest_chain_nor_the_work_for_the_slots(slots: i
     past.runners = [runner(slots=slots), runner("r-aarch64", slots=50, arch="aarch64")]
     every = {name: {"tree": "new"} for name in ("lib", "tool", "card", "other")}
     _, totals = past.draw(chain(**every))
-    assert (totals.work, totals.path, totals.slots, totals.makespan) == (100.0, 60.0, slots, makespan)
+    assert (totals.work, totals.critical_path, totals.slots, totals.makespan) == (100.0, 60.0, slots, makespan)
     assert totals.stuck == ()
 
 
@@ -204,7 +204,7 @@ def test_the_kind_of_runner_with_most_to_do_bounds_the_whole() -> None:
     past.built.clear()
     past.runners = [runner(slots=50), runner("r-aarch64", slots=1, arch="aarch64")]
     _, totals = past.draw([job(1, "lib", tree="n"), job(2, "tool", tree="n", **arm), job(3, "card", tree="n", **arm)])
-    assert (totals.work, totals.path, totals.slots, totals.makespan) == (60.0, 30.0, 51, 50.0)
+    assert (totals.work, totals.critical_path, totals.slots, totals.makespan) == (60.0, 30.0, 51, 50.0)
 
 
 def test_what_no_runner_could_take_is_said() -> None:

@@ -16,7 +16,7 @@ BULK, NORMAL, INTERACTIVE = Priority.BULK, Priority.NORMAL, Priority.INTERACTIVE
 
 
 def ticket(job_id: str, source: str = "s", priority: Priority = NORMAL, **more) -> QueuedJob:
-    told = {"pool": "x", "requester": "r", "since": 0.0, "sequence": 1, "path": 0.0, "number": 1}
+    told = {"pool": "x", "requester": "r", "since": 0.0, "sequence": 1, "critical_path": 0.0, "number": 1}
     return QueuedJob(job_id=job_id, source=source, priority=priority, **{**told, **more})
 
 
@@ -43,7 +43,9 @@ def drain(order: JobQueue, now: float = 0.0) -> list[str]:
             [ticket("a", priority=BULK), ticket("b"), ticket("c", priority=INTERACTIVE)], "cba", id="class goes first"
         ),
         pytest.param([ticket("a", sequence=2), ticket("b", sequence=1)], "ba", id="the older request goes first"),
-        pytest.param([ticket("a", path=3.0), ticket("b", path=9.0)], "ba", id="the longer way goes first"),
+        pytest.param(
+            [ticket("a", critical_path=3.0), ticket("b", critical_path=9.0)], "ba", id="the longer way goes first"
+        ),
         pytest.param([ticket("a", number=2), ticket("b", number=1)], "ba", id="then the number"),
         pytest.param([ticket("a", pool="x", number=2), ticket("b", pool="y")], "ba", id="across pools"),
     ],
@@ -121,10 +123,10 @@ def test_nobody_starves_beside_an_endless_stream_of_urgent_work(priority, whose)
 
 def test_waiting_does_not_put_the_order_of_a_request_upside_down() -> None:
     order = restored(
-        QueuePolicy(ageing=10.0), [ticket(f"old{n}", priority=BULK, path=1.0) for n in range(3)], (), now=0.0
+        QueuePolicy(ageing=10.0), [ticket(f"old{n}", priority=BULK, critical_path=1.0) for n in range(3)], (), now=0.0
     )
     order.advance_time(50.0)
-    order.add(ticket("long way", priority=BULK, path=9.0, since=50.0), 50.0)
+    order.add(ticket("long way", priority=BULK, critical_path=9.0, since=50.0), 50.0)
     assert take(order, 50.0) == "long way"
 
 
@@ -261,7 +263,7 @@ def test_any_history_keeps_the_rules(history, quotas, weights) -> None:
 def test_the_order_is_a_function_of_its_inputs(shuffled, seed) -> None:
     random = Random(seed)
     waiting = [
-        ticket(f"j{n}", random.choice("abc"), random.choice(list(Priority)), number=n, path=random.random())
+        ticket(f"j{n}", random.choice("abc"), random.choice(list(Priority)), number=n, critical_path=random.random())
         for n in range(40)
     ]
     held = [ActiveJob(f"h{n}", random.choice("abc"), "r", NORMAL, 0.0) for n in range(5)]

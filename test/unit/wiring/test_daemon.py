@@ -70,7 +70,7 @@ def test_a_runner_told_to_stop_before_it_found_its_broker_leaves_nothing_of_an_e
     left.mkdir(parents=True)
     runner = subprocess.Popen(
         command("runner", "--broker", "127.0.0.1:1"),
-        env=environment(tmp_path, CB_RUNNER__PRETEND="1"), stderr=subprocess.PIPE, text=True,
+        env=environment(tmp_path, CB_RUNNER__SIMULATE="1"), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert runner.stderr is not None
     for line in runner.stderr:
