@@ -1,4 +1,4 @@
-"""Durations, sizes and long lists as people read them, the same in every message, answer and table."""
+"""Durations, sizes and long lists as people read them, the same in every message; text that a message can carry."""
 
 from __future__ import annotations
 
@@ -55,3 +55,11 @@ def first_few_lines(lines: Sequence[str], most: int, what: str = "") -> tuple[st
 def first_line(text: str | None) -> str:
     """Returns the first line of a message; empty if there is no message."""
     return next(iter((text or "").splitlines()), "")
+
+
+def utf8(text: str) -> str:
+    """Returns the text with halves of surrogate pairs written as escapes.
+
+    JSON may name such halves, and file names that are not UTF-8 are decoded to them; no message can carry them.
+    """
+    return text.encode(errors="backslashreplace").decode()

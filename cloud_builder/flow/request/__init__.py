@@ -1,22 +1,25 @@
-"""cb-request: the front door. Wishes and pushes in; source snapshots, accepted requests and rejections out.
+"""cb-request: turns build requests and pushes into accepted or rejected requests, and announces source snapshots.
 
-    flow.py       the Flow: what each event and each tick means
-    lookout.py    asks git, in threads of its own, so that the loop never waits for a network
-    book.py       what is remembered: sources, open wishes, requests, what was announced last
-    desk.py       what git's answer leads to: announcements, verdicts, pushes
-    answer.py     a wish and what git said → accepted (pinned to a commit) or rejected
-    select.py     names in a wish → units, or the cause and the nearest valid name
-    announce.py   source.revised in parts, and what a push changed
-    changes.py    changed files → the units they lie in
-    discover.py   a tree → its units and problems
-    tree.py       trees: of a commit, of a working directory
-    check.py      the same discovery for `cb-ctl check`
-    malformed.py  a message that is no wish still gets its answer
+    flow.py           handles events and ticks; stores and emits decisions
+    sources.py        the followed sources, and when each is polled
+    store.py          reads and writes the stored entries
+    entries.py        the stored entries, and changes of them (values)
+    resolver.py       answers queries about sources by git, in threads of its own
+    resolution.py     queries and their results (values)
+    reconcile.py      decides what follows from a result (pure)
+    retries.py        decides when a pending request is tried again (pure)
+    replies.py        builds the events that accept or reject a request
+    select.py         selects the units that a request names
+    announcement.py   builds `source.revised` in parts, and its list of changes
+    discover.py       discovers the units of a tree; also for `cb-ctl check`
+    tree.py           trees: of a commit, of a working directory
+    malformed.py      rejects a message that cannot be decoded
+    decision_log.py   logs the decisions
 
-It never decides what to build in which order, and never checks anything out.
+Must not: decide what is built in which order, or check out a source.
 """
 
-from .check import check_tree
+from .discover import check_tree
 from .flow import RequestFlow
 
 __all__ = ["RequestFlow", "check_tree"]

@@ -1,17 +1,32 @@
-"""A snapshot → its source.revised events, in parts that fit into a message; two snapshots → what a push changed."""
+"""Builds the `source.revised` events of a commit, and the list of changes that they carry.
+
+Input: the units discovered at a commit; the names of the files that differ from an earlier commit.
+Output: events in parts that fit into a message; the changed files by unit.
+Must not: read git. The resolver has done that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cloud_builder.model.events import SourceRevised
 from cloud_builder.model.ids import Revision, SourceName, TreeId, UnitPath
-from cloud_builder.model.unit import Problem, Unit, UnitChange
+from cloud_builder.model.text import utf8
+from cloud_builder.model.unit import MOST_FILES, Problem, Unit, UnitChange
 
 from .discover import DiscoveredUnits
 
-_MOST_IN_PART = 200
-_MOST_BYTES = 400_000
+_MAX_ENTRIES = 200
+"""Units, problems and changes in one part."""
+_MAX_PART_BYTES = 400_000
+"""A part with more than one entry is not larger."""
+MAX_LISTED_FILES = 20_000
+"""Changed files that one announcement lists, over all units; the others are only counted."""
+_MAX_FILE_NAME = 1000
+"""Characters of a listed file name; the rest is dropped."""
+
+Entry = Unit | Problem | UnitChange
 
 
 def snapshot_events(
@@ -19,14 +34,14 @@ def snapshot_events(
     url: str,
     branch: str,
     revision: Revision,
-    snapshot: DiscoveredUnits,
+    discovered: DiscoveredUnits,
     *,
     followed: bool,
     since: Revision | None = None,
     changes: Sequence[UnitChange] = (),
 ) -> list[SourceRevised]:
-    """At least one part; units, problems and changes in order."""
-    parts = list(_parts([*snapshot.units, *snapshot.problems, *changes])) or [[]]
+    """Returns the parts of an announcement, at least one: units first, then problems, then changes."""
+    parts = list(_parts([*discovered.units, *discovered.problems, *changes])) or [[]]
     return [
         SourceRevised(
             source=source,
@@ -34,10 +49,10 @@ def snapshot_events(
             branch=branch,
             revision=revision,
             followed=followed,
-            units=tuple(one for one in part if isinstance(one, Unit)),
-            problems=tuple(one for one in part if isinstance(one, Problem)),
+            units=tuple(entry for entry in part if isinstance(entry, Unit)),
+            problems=tuple(entry for entry in part if isinstance(entry, Problem)),
             since=since,
-            changes=tuple(one for one in part if isinstance(one, UnitChange)),
+            changes=tuple(entry for entry in part if isinstance(entry, UnitChange)),
             part=number,
             parts=len(parts),
         )
@@ -45,28 +60,59 @@ def snapshot_events(
     ]
 
 
-Entry = Unit | Problem | UnitChange
-
-
 def _parts(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
     part: list[Entry] = []
     size = 0
     for entry in entries:
-        bytes_ = len(entry.model_dump_json())
-        if part and (len(part) == _MOST_IN_PART or size + bytes_ > _MOST_BYTES):
+        entry_size = len(entry.model_dump_json())
+        if part and (len(part) == _MAX_ENTRIES or size + entry_size > _MAX_PART_BYTES):
             yield part
             part, size = [], 0
         part.append(entry)
-        size += bytes_
+        size += entry_size
     if part:
         yield part
 
 
-def unit_trees(snapshot: DiscoveredUnits) -> dict[UnitPath, TreeId]:
-    """What push detection compares."""
-    return {unit.path: unit.tree for unit in snapshot.units}
+def unit_trees(discovered: DiscoveredUnits) -> dict[UnitPath, TreeId]:
+    """Returns the git tree of each unit. Two commits with the same tree have the same unit."""
+    return {unit.path: unit.tree for unit in discovered.units}
 
 
-def changed_units(before: Mapping[UnitPath, TreeId], snapshot: DiscoveredUnits) -> tuple[UnitPath, ...]:
-    """Units that are new or have changed; one that was broken before counts as new."""
-    return tuple(unit.path for unit in snapshot.units if before.get(unit.path) != unit.tree)
+def changed_units(before: Mapping[UnitPath, TreeId], discovered: DiscoveredUnits) -> tuple[UnitPath, ...]:
+    """Returns the units that are new or have another tree. A unit that had a problem before counts as new."""
+    return tuple(unit.path for unit in discovered.units if before.get(unit.path) != unit.tree)
+
+
+def changes_by_unit(units: Iterable[Unit], files: Iterable[str]) -> dict[UnitPath, list[str]]:
+    """Returns, for each unit, its files among `files`, as paths inside the unit.
+
+    A unit is a directory: it has changed when any file below it has. Units may nest; a file then belongs to each of
+    the units around it.
+    """
+    path_by_directory = {unit.directory: unit.path for unit in units}
+    found: dict[UnitPath, list[str]] = defaultdict(list)
+    for file in files:
+        directory, rest = file, ""
+        while directory:
+            directory, _, name = directory.rpartition("/")
+            rest = f"{name}/{rest}" if rest else name
+            if (unit := path_by_directory.get(directory)) is not None:
+                found[unit].append(rest)
+    return dict(found)
+
+
+def summarize_changes(files_by_unit: Mapping[UnitPath, Sequence[str]]) -> tuple[UnitChange, ...]:
+    """Returns the first changed files of each unit, and how many more there are.
+
+    With very many changed units, fewer files of each are listed (`MAX_LISTED_FILES`), at least one.
+    """
+    most = max(1, min(MOST_FILES, MAX_LISTED_FILES // max(1, len(files_by_unit))))
+    return tuple(
+        UnitChange(
+            path=path,
+            files=tuple(utf8(file)[:_MAX_FILE_NAME] for file in files[:most]),
+            more=max(0, len(files) - most),
+        )
+        for path, files in sorted(files_by_unit.items())
+    )

@@ -1,6 +1,9 @@
-"""A tree in, its units and problems out. A unit with a problem is left out; the healthy ones beside it never are.
+"""Discovers the units of a tree.
 
-Reads four things of a unit: its manifest, the names in its directory, its packaging's metadata, its build root.
+Input: a tree (of a commit or of a directory) and the readers of packaging metadata. Of each unit four things are read:
+its manifest, the names in its directory, the metadata of its packaging, and its build root description.
+Output: the units, and the problems of the directories that are no unit because of them.
+Must not: let a problem of one unit hide another unit.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from cloud_builder.errors import CloudBuilderError, Rejected
 from cloud_builder.model.capacity import NOTHING, Capacity
@@ -18,26 +21,37 @@ from cloud_builder.model.manifest import Manifest, Manifest10, ManifestError, di
 from cloud_builder.model.manifest_yaml import read as read_yaml
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import Kind
+from cloud_builder.model.settings import RequestSettings
 from cloud_builder.model.unit import Problem, Unit
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, MetadataReader, RepositoryStates
 
-from .tree import Tree
+from .tree import DirectoryTree, Tree
 
 BUILD_ROOT = ".cb/build_root.kiwi"
-_MOST_RELATIONS = 100_000
+_MAX_RELATIONS_LENGTH = 100_000
+"""Characters of a unit's build dependencies; a unit with more has a problem."""
 
 
 @dataclass(frozen=True)
 class DiscoveredUnits:
-    """All units of a tree, sorted by path, and what is wrong with the others."""
+    """The units of a tree, sorted by path, and the problems of those that cannot be read."""
 
     units: tuple[Unit, ...]
     problems: tuple[Problem, ...]
 
     def digest(self) -> Digest:
-        """Changes when anything that is announced changes."""
-        body = [one.model_dump(mode="json") for one in (*self.units, *self.problems)]
+        """Returns a digest that changes when anything changes that is announced of the units."""
+        body = [entry.model_dump(mode="json") for entry in (*self.units, *self.problems)]
         return Digest(sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
+
+
+def check_tree(
+    root: Path, readers: Sequence[MetadataReader], repositories: RepositoryStates | None = None
+) -> tuple[tuple[Unit, ...], tuple[Problem, ...]]:
+    """Returns the units at and below a directory, and the problems; paths are relative to it. For `cb-ctl check`."""
+    discovery = UnitDiscovery(readers, repositories, RequestSettings().manifest_max_bytes)
+    discovered = discovery.discover(DirectoryTree(root))
+    return discovered.units, discovered.problems
 
 
 class _Broken(Exception):
@@ -50,14 +64,19 @@ class _Broken(Exception):
 
 @dataclass(frozen=True)
 class UnitDiscovery:
-    """`most_bytes`: of one file. Without `repositories` (no network) units carry no repository state."""
+    """Discovers units.
+
+    readers        of packaging metadata; the first that applies to a directory reads it
+    repositories   None (no network): units carry no repository state
+    most_bytes     the largest file that is read
+    """
 
     readers: Sequence[MetadataReader]
     repositories: RepositoryStates | None
     most_bytes: int
 
-    def snapshot(self, tree: Tree) -> DiscoveredUnits:
-        """Raises only what the tree raises when it cannot be read at all (Retryable)."""
+    def discover(self, tree: Tree) -> DiscoveredUnits:
+        """Returns the units of the tree. Raises only what the tree raises when it cannot be read (Retryable)."""
         found: dict[UnitPath, Unit] = {}
         problems: list[Problem] = []
         files = tree.manifests()
@@ -65,8 +84,8 @@ class UnitDiscovery:
         for file in files:
             try:
                 unit = self._unit(tree, file, paths)
-                if (other := found.get(unit.path)) is not None:
-                    hint = f"{other.directory} has it already; move or rename one of them."
+                if (earlier := found.get(unit.path)) is not None:
+                    hint = f"{earlier.directory} has it already; move or rename one of them."
                     raise _Broken(Problem(path=unit.path, file=file, message="the unit path is taken", hint=hint))
                 found[unit.path] = unit
             except _Broken as broken:
@@ -76,12 +95,7 @@ class UnitDiscovery:
     def _unit(self, tree: Tree, file: str, paths: set[UnitPath]) -> Unit:
         directory = directory_of(file)
         path = unit_path(directory)
-        if not path.isprintable() or " " in path or {".", "..", ".git"} & set(directory.split("/")):
-            shown = path.encode("ascii", "backslashreplace").decode()
-            hint = "Use letters, digits and . _ + - in the names of directories."
-            raise _Broken(
-                Problem(path=shown, message="the path has parts or characters that a unit's path must not", hint=hint)
-            )
+        _check_path(path, directory)
         manifest, text = self._manifest(tree, file, directory)
         _check_depends(manifest, text, path, file, paths)
         metadata, build_root, repositories = Metadata((), ""), None, None
@@ -99,7 +113,7 @@ class UnitDiscovery:
             provides=metadata.provides,
             virtual=dict(metadata.virtual),
             build_depends=metadata.build_depends,
-            depends=tuple(UnitPath(one) for one in getattr(manifest, "depends", ())),
+            depends=tuple(UnitPath(depended) for depended in getattr(manifest, "depends", ())),
             constraints=_constraints(manifest),
             buildroot=build_root,
             repositories=repositories,
@@ -118,9 +132,9 @@ class UnitDiscovery:
         names = tree.names(directory)
         reader = next((reader for reader in self.readers if reader.applies(names)), None)
         if reader is None:
-            wanted = " or ".join(reader.expects for reader in self.readers)
+            expected = " or ".join(reader.expects for reader in self.readers)
             message = "nothing here says how the package is built"
-            raise _Broken(Problem(path=path, file=directory, message=message, hint=f"Add {wanted}."))
+            raise _Broken(Problem(path=path, file=directory, message=message, hint=f"Add {expected}."))
         try:
             metadata = reader.read(names, lambda name: tree.read(_join(directory, name), self.most_bytes))
         except BrokenMetadata as error:
@@ -128,14 +142,15 @@ class UnitDiscovery:
                 path=path, file=_join(directory, error.file), line=error.line, message=error.message, hint=error.hint
             )
             raise _Broken(problem) from error
-        if len(metadata.build_depends) > _MOST_RELATIONS:
-            message = f"build dependencies of more than {_MOST_RELATIONS} characters"
+        if len(metadata.build_depends) > _MAX_RELATIONS_LENGTH:
+            message = f"build dependencies of more than {_MAX_RELATIONS_LENGTH} characters"
             raise _Broken(Problem(path=path, file=directory, message=message))
         return metadata
 
     def _build_root(
         self, tree: Tree, manifest: Manifest, directory: str, path: UnitPath
     ) -> tuple[Digest, Digest | None]:
+        """Returns the digest of the build root description, and the state of the package repositories it names."""
         file = _join(directory, BUILD_ROOT)
         try:
             content = tree.read(file, self.most_bytes)
@@ -153,9 +168,18 @@ class UnitDiscovery:
             raise _Broken(_problem(path, file, error)) from error
 
 
+def _check_path(path: UnitPath, directory: str) -> None:
+    if path.isprintable() and " " not in path and not {".", "..", ".git"} & set(directory.split("/")):
+        return
+    shown = path.encode("ascii", "backslashreplace").decode()
+    message = "the path has parts or characters that a unit's path must not have"
+    hint = "Use letters, digits and . _ + - in the names of directories."
+    raise _Broken(Problem(path=shown, message=message, hint=hint))
+
+
 def _constraints(manifest: Manifest) -> Capacity:
-    asked = manifest.constraints if isinstance(manifest, Manifest10) else None
-    return asked.capacity() if asked is not None else NOTHING
+    constraints = manifest.constraints if isinstance(manifest, Manifest10) else None
+    return constraints.capacity() if constraints is not None else NOTHING
 
 
 def _check_depends(manifest: Manifest, text: bytes, path: UnitPath, file: str, paths: set[UnitPath]) -> None:

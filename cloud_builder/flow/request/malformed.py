@@ -1,4 +1,4 @@
-"""A message on cb.request that is no wish: who can be told, and what."""
+"""Rejects a message on cb.request that cannot be decoded, and addresses the rejection to its client if it can."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import REQUEST_ID, BuildRequested, RequestRejected
 from cloud_builder.model.ids import RequestId
+from cloud_builder.model.text import utf8
 
 from .replies import rejected_event
 
@@ -17,24 +18,22 @@ _HINT = 'The least is {"source": "NAME", "units": ["PATH"]}, or "all": true inst
 
 
 def rejection(value: bytes | None, reason: str, at: float) -> RequestRejected:
-    """The rejection of a message by what can be read of it. Its id is the client's, else made from the content."""
+    """Returns the rejection of a message, with the fields that can be read of it.
+
+    The request id is the client's if it is valid, else one made from the content.
+    """
     body = _object(value)
     given = body.get("request_id")
     digest = sha256(value or b"").hexdigest()[:10]
-    is_given = isinstance(given, str) and re.fullmatch(REQUEST_ID, given) is not None and given.isprintable()
-    request_id = RequestId(str(given) if is_given else f"malformed-{digest}")
+    is_valid = isinstance(given, str) and re.fullmatch(REQUEST_ID, given) is not None and given.isprintable()
+    request_id = RequestId(str(given) if is_valid else f"malformed-{digest}")
     error = Rejected(reason, code="malformed", hint=_HINT)
-    text = {key: _utf8(found) for key in ("source", "ref", "requester") if isinstance(found := body.get(key), str)}
+    text = {key: utf8(found) for key in ("source", "ref", "requester") if isinstance(found := body.get(key), str)}
     return rejected_event(request_id, error, **{"source": "", **text}, at=at)
 
 
-def _utf8(text: str) -> str:
-    """JSON may name halves of surrogate pairs, which cannot be written again."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def is_build_request(reason: str) -> bool:
-    """True unless the reason says that it was meant to be another event of the topic."""
+    """Returns False when the reason names another event of the topic as the message's type."""
     named = re.match(r"^([a-z]+\.[a-z-]+): ", reason)
     return named is None or named[1] == BuildRequested.type
 

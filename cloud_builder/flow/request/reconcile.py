@@ -1,133 +1,198 @@
-"""What an answer of git leads to: the events, in the order that readers count on, and the entries in the Book.
+"""Decides what follows from a resolve result.
 
-On one partition: source.revised of the commit, then request.accepted. A push is noticed here.
+Input: the result, the stored entries of its source, and the time.
+Output: a `Decision`: events in the order that their readers rely on, and changes of the store.
+Must not: read or write anything. The flow applies the decision in one transaction.
+
+    part of the result             when                                        decision
+    head of the followed branch    other commit or units than announced        source.revised
+                                   another commit, and units changed (push)    request.accepted, origin `push`
+    error of the source            other than the one reported last            source.troubled
+    commit of a pending request    the request can be met                      source.revised, request.accepted
+                                   it names what the commit does not have      request.rejected
+    error for a pending request    temporary, and not for too long             the request is postponed
+                                   otherwise                                   request.rejected
+    no part for the request        it was received after the query             the request stays pending
+
+A commit that was announced last is not announced again. `source.revised` of a commit precedes each `request.accepted`
+that is pinned to it, and both have the same partition.
 """
 
 from __future__ import annotations
 
-import logging
+from dataclasses import dataclass
 
-from cloud_builder.errors import CloudBuilderError, Rejected
-from cloud_builder.model.events import BuildRequested, RequestAccepted
-from cloud_builder.model.ids import SourceName
-from cloud_builder.ports.mesh import UnitOfWork
+from cloud_builder.errors import CloudBuilderError, Rejected, Retryable
+from cloud_builder.model.events import BuildRequested, Payload, RequestAccepted, SourceTroubled
+from cloud_builder.model.ids import RequestId
 
 from .announcement import changed_units, snapshot_events, unit_trees
-from .replies import accepted_event, push_accepted_event, push_id, rejected_event
-from .resolver import ResolvedCommit, ResolveResult
-from .store import (
+from .entries import (
     AnnouncedCommit,
     BranchHead,
-    FollowedSource,
     PendingRequest,
     RequestEntry,
     RequestStatus,
-    RequestStore,
+    SourceEntries,
+    StoreChanges,
 )
+from .replies import accepted_event, push_accepted_event, rejected_event
+from .resolution import ResolvedCommit, ResolveResult
+from .retries import may_retry, postpone
 
-_LOG = logging.getLogger("cb.request")
+
+@dataclass(frozen=True)
+class Decision:
+    """Events to emit, and changes of the store. `is_empty_push`: a push changed no unit, so nothing is built."""
+
+    events: tuple[Payload, ...]
+    changes: StoreChanges
+    is_empty_push: bool = False
 
 
-class SourceReconciler:
-    """Works within one transaction."""
+def reconcile(result: ResolveResult, stored: SourceEntries, now: float, *, build_pushes: bool) -> Decision:
+    """Returns what follows from a resolve result. `build_pushes`: a push makes a request."""
+    draft = _Draft(result, stored, now)
+    draft.reconcile_head(build_pushes=build_pushes)
+    draft.report_error()
+    for pending in stored.pending:
+        draft.answer(pending)
+    return draft.decision()
 
-    def __init__(self, work: UnitOfWork) -> None:
-        self._work = work
-        self._book = RequestStore(work.documents)
 
-    def reconcile_branch(
-        self, name: SourceName, source: FollowedSource, answer: ResolveResult, sight: ResolvedCommit, *, is_built: bool
-    ) -> None:
-        """The tip of the followed branch: announced when it is new, and built when it was pushed."""
-        branch, before = answer.branch, self._book.tip(name)
-        if before is not None and (before.url, before.branch) != (source.url, branch):
-            before = None
-        seen = (sight.revision, sight.digest)
-        if before is not None and before.is_announced and (before.revision, before.digest) == seen:
-            return
-        is_told = before is not None and before.revision == answer.question.announced_revision
-        self._announce(name, source, branch, sight, followed=True, told=answer if is_told else None)
-        now = BranchHead(
-            url=source.url, branch=branch, revision=seen[0], digest=seen[1], trees=unit_trees(sight.snapshot)
+def rejection(pending: PendingRequest, error: CloudBuilderError, now: float) -> Decision:
+    """Returns the decision to reject one request."""
+    entry = RequestEntry(status=RequestStatus.REJECTED, at=now, request=pending.request)
+    changes = StoreChanges(pending.source, requests={pending.request_id: entry})
+    asked = pending.request or pending.accepted
+    ref, requester = (asked.ref, asked.requester) if asked is not None else (pending.ref, "")
+    event = rejected_event(pending.request_id, error, source=pending.source, ref=ref, requester=requester, at=now)
+    return Decision((event,), changes)
+
+
+class _Draft:
+    """A decision while it is made. Each announcement depends on the one before, so the parts are added in order."""
+
+    def __init__(self, result: ResolveResult, stored: SourceEntries, now: float) -> None:
+        self._result = result
+        self._stored = stored
+        self._now = now
+        self._events: list[Payload] = []
+        self._head: BranchHead | None = None
+        self._announced = stored.announced
+        self._error: str | None = None
+        self._requests: dict[RequestId, RequestEntry] = {}
+        self._postponed: list[PendingRequest] = []
+        self._is_empty_push = False
+
+    def decision(self) -> Decision:
+        changes = StoreChanges(
+            source=self._result.query.source,
+            head=self._head,
+            announced=self._announced if self._announced != self._stored.announced else None,
+            error=self._error,
+            requests=self._requests,
+            postponed=tuple(self._postponed),
         )
-        self._book.put_tip(name, now)
-        if before is not None and before.revision != sight.revision and is_built:
-            self._build_push(name, branch, sight, before)
+        return Decision(tuple(self._events), changes, self._is_empty_push)
 
-    def resolve_request(
-        self, wish: PendingRequest, sight: ResolvedCommit, source: FollowedSource, answer: ResolveResult
-    ) -> None:
-        """Accepts or rejects a wish by what is at its commit."""
-        accepted = wish.accepted
-        try:
-            if accepted is None:
-                assert wish.request is not None
-                sought = answer.changed.get(wish.span)
-                changed = sought if isinstance(sought, tuple) else ()
-                branch, now = answer.branch, self._work.now
-                accepted = accepted_event(wish.request, wish.request_id, sight, branch=branch, at=now, changed=changed)
-        except Rejected as error:
-            self.reject(wish, error)
+    def reconcile_head(self, *, build_pushes: bool) -> None:
+        """Announces the head of the followed branch when it is new, and makes a request of a push."""
+        query, branch, commit, before = self._result.query, self._result.branch, self._result.head, self._stored.head
+        if not isinstance(commit, ResolvedCommit):
             return
-        followed = isinstance(answer.head, ResolvedCommit) and answer.head.revision == sight.revision
-        self._announce(wish.source, source, answer.branch, sight, followed=followed)
-        self._accept(accepted, wish.request)
-
-    def reject(self, wish: PendingRequest, error: CloudBuilderError) -> None:
-        now = self._work.now
-        told = wish.request or wish.accepted
-        self._book.drop_pending(wish.request_id)
-        self._book.put_request(
-            wish.request_id, RequestEntry(standing=RequestStatus.REJECTED, at=now, request=wish.request)
+        if before is not None and (before.url, before.branch) != (query.url, branch):
+            before = None  # another branch is followed: its first commit is no push
+        resolved = (commit.revision, commit.digest)
+        if before is not None and before.is_announced and (before.revision, before.digest) == resolved:
+            return
+        has_changes = before is not None and before.revision == query.announced_revision
+        self._announce(commit, followed=True, has_changes=has_changes)
+        self._head = BranchHead(
+            url=query.url,
+            branch=branch,
+            revision=commit.revision,
+            digest=commit.digest,
+            trees=unit_trees(commit.discovered),
         )
-        who = {
-            "source": wish.source,
-            "ref": told.ref if told else wish.ref,
-            "requester": told.requester if told else "",
-        }
-        self._work.emit(rejected_event(wish.request_id, error, **who, at=now))
-        _LOG.info("rejected", extra={"request": wish.request_id, "code": error.code, "cause": error.message})
+        if before is not None and before.revision != commit.revision and build_pushes:
+            self._build_push(commit, before)
 
-    def _build_push(self, name: SourceName, branch: str, sight: ResolvedCommit, before: BranchHead) -> None:
-        units = changed_units(before.trees, sight.snapshot)
+    def report_error(self) -> None:
+        """Reports the source's error, or its recovery, once."""
+        found = self._result.error or self._result.head
+        error = found if isinstance(found, CloudBuilderError) else None
+        message = error.message if error is not None else ""
+        if message == self._stored.error:
+            return
+        self._error = message
+        code, hint = (error.code, error.hint) if error is not None and message else ("", "")
+        query = self._result.query
+        self._events.append(
+            SourceTroubled(source=query.source, url=query.url, code=code, message=message, hint=hint, at=self._now)
+        )
+
+    def answer(self, pending: PendingRequest) -> None:
+        """Accepts, rejects or postpones a pending request; one that the query did not include stays as it is."""
+        resolved = self._result.resolved_for(pending)
+        if isinstance(resolved, ResolvedCommit):
+            try:
+                accepted = pending.accepted or self._accepted_event(pending, resolved)
+            except Rejected as error:
+                self._reject(pending, error)
+                return
+            head = self._result.head
+            followed = isinstance(head, ResolvedCommit) and head.revision == resolved.revision
+            self._announce(resolved, followed=followed)
+            self._accept(accepted, pending.request or self._stored.repeated.get(pending.request_id))
+        elif isinstance(resolved, Retryable) and may_retry(pending, self._now):
+            self._postponed.append(postpone(pending, self._now))
+        elif resolved is not None:
+            self._reject(pending, resolved)
+
+    def _accepted_event(self, pending: PendingRequest, commit: ResolvedCommit) -> RequestAccepted:
+        assert pending.request is not None
+        found = self._result.changed.get(pending.comparison)
+        changed = found if isinstance(found, tuple) else ()
+        branch = self._result.branch
+        return accepted_event(pending.request, pending.request_id, commit, branch=branch, at=self._now, changed=changed)
+
+    def _build_push(self, commit: ResolvedCommit, before: BranchHead) -> None:
+        units = changed_units(before.trees, commit.discovered)
         if not units:
-            _LOG.info("push changes no unit", extra={"source": name, "revision": sight.revision[:10]})
+            self._is_empty_push = True
             return
-        number = 0
-        while self._book.request(request_id := push_id(name, sight.revision, number)) is not None:
-            number += 1
-        self._accept(push_accepted_event(request_id, name, branch, sight.revision, units, at=self._work.now), None)
+        assert self._stored.push_id is not None  # the store has seen that the head is another commit
+        source, branch = self._result.query.source, self._result.branch
+        self._accept(
+            push_accepted_event(self._stored.push_id, source, branch, commit.revision, units, at=self._now), None
+        )
 
-    def _announce(
-        self,
-        name: SourceName,
-        source: FollowedSource,
-        branch: str,
-        sight: ResolvedCommit,
-        *,
-        followed: bool,
-        told: ResolveResult | None = None,
-    ) -> None:
-        """Unless it is what was announced last: readers keep one commit a source. `told`: says what changed."""
-        announced = AnnouncedCommit(revision=sight.revision, digest=sight.digest, followed=followed)
-        if self._book.announced(name) == announced:
+    def _announce(self, commit: ResolvedCommit, *, followed: bool, has_changes: bool = False) -> None:
+        """Announces a commit unless it was announced last. `has_changes`: the result's changes are those of it."""
+        announced = AnnouncedCommit(revision=commit.revision, digest=commit.digest, followed=followed)
+        if self._announced == announced:
             return
-        self._book.put_announced(name, announced)
-        since = told.question.announced_revision if told is not None and told.changes is not None else None
-        changes = (told.changes or ()) if told is not None else ()
-        for part in snapshot_events(
-            name, source.url, branch, sight.revision, sight.snapshot, followed=followed, since=since, changes=changes
-        ):
-            self._work.emit(part)
-        found = {"units": len(sight.snapshot.units), "problems": len(sight.snapshot.problems)}
-        _LOG.info("announced", extra={"source": name, "revision": sight.revision[:10], "followed": followed, **found})
+        self._announced = announced
+        query, changes = self._result.query, self._result.changes if has_changes else None
+        self._events += snapshot_events(
+            query.source,
+            query.url,
+            self._result.branch,
+            commit.revision,
+            commit.discovered,
+            followed=followed,
+            since=query.announced_revision if changes is not None else None,
+            changes=changes or (),
+        )
 
-    def _accept(self, accepted: RequestAccepted, wanted: BuildRequested | None) -> None:
-        known = self._book.request(accepted.request_id)
-        wanted = wanted or (known.request if known is not None else None)
-        request = RequestEntry(standing=RequestStatus.ACCEPTED, at=self._work.now, request=wanted, accepted=accepted)
-        self._book.put_request(accepted.request_id, request)
-        self._book.drop_pending(accepted.request_id)
-        self._work.emit(accepted)
-        about = {"source": accepted.source, "revision": accepted.revision[:10], "units": len(accepted.units)}
-        _LOG.info("accepted", extra={"request": accepted.request_id, "origin": accepted.origin, **about})
+    def _accept(self, accepted: RequestAccepted, request: BuildRequested | None) -> None:
+        self._requests[accepted.request_id] = RequestEntry(
+            status=RequestStatus.ACCEPTED, at=self._now, request=request, accepted=accepted
+        )
+        self._events.append(accepted)
+
+    def _reject(self, pending: PendingRequest, error: CloudBuilderError) -> None:
+        rejected = rejection(pending, error, self._now)
+        self._requests.update(rejected.changes.requests)
+        self._events += rejected.events

@@ -1,4 +1,7 @@
-"""The names in a wish → units of a snapshot; or Rejected with the thing, the cause and the nearest valid name."""
+"""Selects the units that a request names from the discovered units of a commit.
+
+Raises Rejected with the name that is wrong, the cause, and the nearest valid name.
+"""
 
 from __future__ import annotations
 
@@ -11,71 +14,73 @@ from cloud_builder.model.unit import Problem, Unit
 
 from .discover import DiscoveredUnits
 
-_MOST_SHOWN = 5
+_MAX_SHOWN = 5
 
 
-def select(snapshot: DiscoveredUnits, names: Sequence[str], targets: Sequence[str], *, where: str) -> tuple[Unit, ...]:
-    """`names` empty: every healthy unit. `where`: source and commit, for messages."""
+def select(
+    discovered: DiscoveredUnits, names: Sequence[str], targets: Sequence[str], *, where: str
+) -> tuple[Unit, ...]:
+    """Returns the named units; with no names, all units. `where`: source and commit, for messages."""
     if not names:
-        return _all(snapshot, targets, where)
-    placed = {place: unit for unit in snapshot.units for place in (unit.directory, unit.path)}
-    found = [placed.get(_wanted(name)) or _unit(snapshot, name, where) for name in dict.fromkeys(names)]
+        return _all(discovered, targets, where)
+    by_path = {path: unit for unit in discovered.units for path in (unit.directory, unit.path)}
+    found = [by_path.get(_normalize(name)) or _unit(discovered, name, where) for name in dict.fromkeys(names)]
     units = tuple({unit.path: unit for unit in found}.values())
     for target in targets:
         _check_target(units, target)
     for unit in units:
         if targets and not _has_any(unit, targets):
-            known = [target.name for target in unit.targets]
+            available = [target.name for target in unit.targets]
             message = f"unit {unit.path}: has no target {' or '.join(targets)}"
-            raise Rejected(message, code="unknown-target", hint=did_you_mean(targets[0], known))
+            raise Rejected(message, code="unknown-target", hint=did_you_mean(targets[0], available))
     return units
 
 
-def _all(snapshot: DiscoveredUnits, targets: Sequence[str], where: str) -> tuple[Unit, ...]:
+def _all(discovered: DiscoveredUnits, targets: Sequence[str], where: str) -> tuple[Unit, ...]:
     for target in targets:
-        _check_target(snapshot.units, target)
-    units = tuple(unit for unit in snapshot.units if not targets or _has_any(unit, targets))
+        _check_target(discovered.units, target)
+    units = tuple(unit for unit in discovered.units if not targets or _has_any(unit, targets))
     if not units:
         hint = "A unit is a directory with .cb/cloud_builder.yml; cb-ctl check says what is wrong with one."
-        problems = "".join(f"\n{problem}" for problem in snapshot.problems[:3])
+        problems = "".join(f"\n{problem}" for problem in discovered.problems[:3])
         raise Rejected(f"{where}: no unit can be built{problems}", code="no-units", hint=hint)
     return units
 
 
-def _unit(snapshot: DiscoveredUnits, name: str, where: str) -> Unit:
-    """One that is not meant by its path or directory: by its bare name when only one unit has it."""
-    wanted = _wanted(name)
-    broken = [problem for problem in snapshot.problems if wanted in (problem.path, f"projects/{problem.path}")]
+def _unit(discovered: DiscoveredUnits, name: str, where: str) -> Unit:
+    """Returns the unit with this bare name, for a name that is no path or directory; only one unit may have it."""
+    path = _normalize(name)
+    broken = [problem for problem in discovered.problems if path in (problem.path, f"projects/{problem.path}")]
     if not broken:
-        named = [unit for unit in snapshot.units if unit.name == wanted]
-        if len(named) == 1:
-            return named[0]
-        if named:
-            paths = ", ".join(unit.path for unit in named)
-            raise Rejected(f'{where}: more than one unit "{name}"', code="ambiguous-unit", hint=f"Say which: {paths}")
-        broken = [problem for problem in snapshot.problems if problem.path.rpartition("/")[2] == wanted]
+        units = [unit for unit in discovered.units if unit.name == path]
+        if len(units) == 1:
+            return units[0]
+        if units:
+            hint = f"Name one of: {', '.join(unit.path for unit in units)}"
+            raise Rejected(f'{where}: more than one unit "{name}"', code="ambiguous-unit", hint=hint)
+        broken = [problem for problem in discovered.problems if problem.path.rpartition("/")[2] == path]
     if broken:
-        message = "\n".join(str(problem.model_copy(update={"hint": ""})) for problem in broken[:_MOST_SHOWN])
+        message = "\n".join(str(problem.model_copy(update={"hint": ""})) for problem in broken[:_MAX_SHOWN])
         raise Rejected(message, code="broken-manifest", hint=_hints(broken))
-    known = {*(unit.path for unit in snapshot.units), *(UnitPath(problem.path) for problem in snapshot.problems)}
-    raise Rejected(f'{where}: no unit "{name}"', code="unknown-unit", hint=did_you_mean(wanted, known))
+    paths = {*(unit.path for unit in discovered.units), *(UnitPath(problem.path) for problem in discovered.problems)}
+    raise Rejected(f'{where}: no unit "{name}"', code="unknown-unit", hint=did_you_mean(path, paths))
 
 
-def _wanted(name: str) -> str:
+def _normalize(name: str) -> str:
     return name.strip("/").removeprefix("./") or "."
 
 
 def _hints(problems: Sequence[Problem]) -> str:
-    return " ".join(dict.fromkeys(problem.hint for problem in problems[:_MOST_SHOWN] if problem.hint))
+    return " ".join(dict.fromkeys(problem.hint for problem in problems[:_MAX_SHOWN] if problem.hint))
 
 
 def _check_target(units: Iterable[Unit], target: str) -> None:
-    known = {one.name: unit for unit in units for one in unit.targets}
-    if target not in known:
-        near = nearest(target, known)
-        whose = f"unit {known[near].path}" if near else "units"
-        message = f'{whose}: no target "{target}"' if near else f'no unit has a target "{target}"'
-        raise Rejected(message, code="unknown-target", hint=did_you_mean(target, known))
+    unit_by_target = {available.name: unit for unit in units for available in unit.targets}
+    if target not in unit_by_target:
+        near = nearest(target, unit_by_target)
+        subject = f"unit {unit_by_target[near].path}" if near else "units"
+        message = f'{subject}: no target "{target}"' if near else f'no unit has a target "{target}"'
+        raise Rejected(message, code="unknown-target", hint=did_you_mean(target, unit_by_target))
 
 
 def _has_any(unit: Unit, targets: Sequence[str]) -> bool:

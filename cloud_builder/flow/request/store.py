@@ -1,163 +1,165 @@
-"""What cb-request remembers, in the daemon's own state: each collection as a typed value.
+"""Reads and writes cb-request's entries in the daemon's documents.
 
-source     what is followed, by name                        tip   what was announced as its branch's tip
-wish       wishes that wait for git's answer                announced   the last commit announced, by source
-complaint  why a source cannot be read, as it was told last
-request    every request by id: how it was answered, and whether it is still open
+collection    entry                                    key
+source        FollowedSource                           source name
+tip           BranchHead                               source name
+announced     AnnouncedCommit                          source name
+complaint     the source's last error, as reported     source name
+wish          PendingRequest                           request id
+request       RequestEntry                             request id
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 from cloud_builder.model.events import BuildRequested, RequestAccepted
-from cloud_builder.model.frozen import LenientModel
-from cloud_builder.model.ids import Digest, RequestId, Revision, SourceName, TreeId, UnitPath
+from cloud_builder.model.ids import RequestId, Revision, SourceName
 from cloud_builder.ports.state import Documents
 
+from .entries import (
+    AnnouncedCommit,
+    BranchHead,
+    FollowedSource,
+    PendingRequest,
+    RequestEntry,
+    RequestStatus,
+    SourceEntries,
+    StoreChanges,
+    push_request_id,
+)
+
 REQUEST_ID_RETENTION = 30 * 86400.0
-"""Seconds that a request id is remembered."""
-
-
-class FollowedSource(LenientModel):
-    """A source. `branch` empty: its default branch."""
-
-    url: str
-    branch: str = ""
-
-
-class BranchHead(LenientModel):
-    """The tip of the followed branch as it was announced. `is_announced` False: the broker has forgotten it."""
-
-    url: str
-    branch: str
-    revision: Revision
-    digest: Digest
-    trees: dict[UnitPath, TreeId]
-    is_announced: bool = True
-
-
-class AnnouncedCommit(LenientModel):
-    """The commit of a source that its readers know last."""
-
-    revision: Revision
-    digest: Digest
-    followed: bool
-
-
-class PendingRequest(LenientModel):
-    """A wish that waits. `accepted`: it was answered in an earlier life of the broker, and is told again as it was."""
-
-    request_id: RequestId
-    source: SourceName
-    ref: str
-    received_at: float
-    retry_at: float
-    tries: int = 0
-    request: BuildRequested | None = None
-    accepted: RequestAccepted | None = None
-
-    @property
-    def span(self) -> tuple[str, str]:
-        """What git is asked: the ref, and the commit that its units are compared with, if there is one."""
-        return self.ref, self.request.since if self.request is not None else ""
-
-
-class RequestStatus(StrEnum):
-    """What became of a request."""
-
-    WAITING = "waiting"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    FINISHED = "finished"
-
-
-class RequestEntry(LenientModel):
-    """A request by its id. `wanted` is None for a push; `at`: when it was last touched."""
-
-    standing: RequestStatus
-    at: float
-    request: BuildRequested | None = None
-    accepted: RequestAccepted | None = None
+"""Seconds that a request id is kept, so that a request sent twice is recognized."""
+_PRUNE_BATCH = 1000
+_RECHECK = "?"
+"""Stored in place of a source's error: differs from every error, so that the next one is reported."""
 
 
 class RequestStore:
-    """Reads and writes in one transaction's documents."""
+    """A typed view of the documents, within one transaction."""
 
-    def __init__(self, state: Documents) -> None:
-        self._state = state
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    # --- of one source, for a decision
+
+    def source_entries(self, name: SourceName, head_revision: Revision | None) -> SourceEntries:
+        """Returns what a resolve result of the source concerns. `head_revision`: the head in that result."""
+        pending = tuple(self.pending_requests(name))
+        head, push_id = self.head(name), None
+        if head_revision is not None and head is not None and head.revision != head_revision:
+            push_id = self._unused_push_id(name, head_revision)
+        return SourceEntries(
+            head=head,
+            announced=self.announced(name),
+            error=self.source_error(name),
+            pending=pending,
+            repeated=dict(self._requests_of(pending)),
+            push_id=push_id,
+        )
+
+    def apply(self, changes: StoreChanges) -> None:
+        if changes.announced is not None:
+            self._documents.put("announced", changes.source, changes.announced.model_dump(mode="json"))
+        if changes.head is not None:
+            self._put_head(changes.source, changes.head)
+        if changes.error is not None:
+            self._put_source_error(changes.source, changes.error)
+        for request_id, entry in changes.requests.items():
+            self.put_request(request_id, entry)
+            self.drop_pending(request_id)
+        for pending in changes.postponed:
+            self.put_pending(pending)
+
+    def _requests_of(self, pending: tuple[PendingRequest, ...]) -> Iterator[tuple[RequestId, BuildRequested]]:
+        for one in pending:
+            if one.request is None:
+                entry = self.request(one.request_id)
+                if entry is not None and entry.request is not None:
+                    yield one.request_id, entry.request
+
+    def _unused_push_id(self, name: SourceName, revision: Revision) -> RequestId:
+        number = 0
+        while self.request(request_id := push_request_id(name, revision, number)) is not None:
+            number += 1
+        return request_id
+
+    # --- sources
 
     def sources(self) -> dict[SourceName, FollowedSource]:
-        return {SourceName(name): FollowedSource.model_validate(body) for name, body in self._state.find("source")}
+        return {SourceName(name): FollowedSource.model_validate(body) for name, body in self._documents.find("source")}
 
     def put_source(self, name: SourceName, source: FollowedSource) -> None:
-        self._state.put("source", name, source.model_dump(mode="json"))
+        self._documents.put("source", name, source.model_dump(mode="json"))
 
-    def forget_source(self, name: SourceName) -> None:
+    def remove_source(self, name: SourceName) -> None:
+        """Removes all entries of a source but its requests."""
         for collection in ("source", "tip", "announced", "complaint"):
-            self._state.delete(collection, name)
+            self._documents.delete(collection, name)
 
     def source_error(self, name: SourceName) -> str:
-        """What kept the source from being read when it was looked at last; empty when nothing did."""
-        return str((self._state.get("complaint", name) or {"message": ""})["message"])
-
-    def put_source_error(self, name: SourceName, message: str) -> None:
-        self._state.put("complaint", name, {"message": message})
+        """Returns the error of the source that was reported last; empty: the source could be read."""
+        return str((self._documents.get("complaint", name) or {"message": ""})["message"])
 
     def recheck_source_error(self, name: SourceName) -> None:
-        """Someone asks anew about a source that could not be read: whatever is found is told again."""
+        """Lets the next result of a source in error be reported, even if it is the same error."""
         if self.source_error(name):
-            self.put_source_error(name, "?")
+            self._put_source_error(name, _RECHECK)
 
-    def tip(self, name: SourceName) -> BranchHead | None:
-        body = self._state.get("tip", name)
+    def _put_source_error(self, name: SourceName, message: str) -> None:
+        self._documents.put("complaint", name, {"message": message})
+
+    def head(self, name: SourceName) -> BranchHead | None:
+        body = self._documents.get("tip", name)
         return None if body is None else BranchHead.model_validate(body)
 
-    def put_tip(self, name: SourceName, tip: BranchHead) -> None:
-        self._state.put("tip", name, tip.model_dump(mode="json"))
+    def _put_head(self, name: SourceName, head: BranchHead) -> None:
+        self._documents.put("tip", name, head.model_dump(mode="json"))
 
     def announced(self, name: SourceName) -> AnnouncedCommit | None:
-        body = self._state.get("announced", name)
+        body = self._documents.get("announced", name)
         return None if body is None else AnnouncedCommit.model_validate(body)
 
-    def put_announced(self, name: SourceName, announced: AnnouncedCommit) -> None:
-        self._state.put("announced", name, announced.model_dump(mode="json"))
+    def reset_announcements(self) -> None:
+        """Marks all commits as not announced: the broker has lost the announcements."""
+        for name, _ in list(self._documents.find("announced")):
+            self._documents.delete("announced", name)
+        for name, body in list(self._documents.find("tip")):
+            head = BranchHead.model_validate(body).model_copy(update={"is_announced": False})
+            self._put_head(SourceName(name), head)
+
+    # --- requests
 
     def pending_requests(self, source: SourceName | None = None) -> Iterator[PendingRequest]:
-        """In the order they came."""
-        for _, body in list(self._state.find("wish", parent=source)):
+        """Returns the pending requests in the order in which they were received."""
+        for _, body in list(self._documents.find("wish", parent=source)):
             yield PendingRequest.model_validate(body)
 
-    def put_pending(self, wish: PendingRequest) -> None:
-        body = wish.model_dump(mode="json")
-        self._state.put("wish", wish.request_id, body, parent=wish.source, rank=wish.received_at)
+    def put_pending(self, pending: PendingRequest) -> None:
+        body = pending.model_dump(mode="json")
+        self._documents.put("wish", pending.request_id, body, parent=pending.source, rank=pending.received_at)
 
     def drop_pending(self, request_id: RequestId) -> None:
-        self._state.delete("wish", request_id)
+        self._documents.delete("wish", request_id)
 
     def request(self, request_id: RequestId) -> RequestEntry | None:
-        body = self._state.get("request", request_id)
+        body = self._documents.get("request", request_id)
         return None if body is None else RequestEntry.model_validate(body)
 
-    def put_request(self, request_id: RequestId, request: RequestEntry) -> None:
-        self._state.put("request", request_id, request.model_dump(mode="json"), rank=request.at)
+    def put_request(self, request_id: RequestId, entry: RequestEntry) -> None:
+        self._documents.put("request", request_id, entry.model_dump(mode="json"), rank=entry.at)
 
     def open_requests(self) -> list[RequestAccepted]:
-        """Accepted and not finished, in the order they were accepted."""
-        requests = (RequestEntry.model_validate(body) for _, body in self._state.find("request"))
-        return [one.accepted for one in requests if one.standing is RequestStatus.ACCEPTED and one.accepted is not None]
+        """Returns the accepted requests that are not finished, in the order in which they were accepted."""
+        entries = (RequestEntry.model_validate(body) for _, body in self._documents.find("request"))
+        return [
+            entry.accepted for entry in entries if entry.status is RequestStatus.ACCEPTED and entry.accepted is not None
+        ]
 
-    def forget_requests(self, before: float) -> None:
-        """Forgets at most a thousand requests that were last touched before that time."""
-        for request_id, body in list(self._state.find("request", most=1000)):
+    def prune_requests(self, before: float) -> None:
+        """Deletes the entries that were last written before that time, at most `_PRUNE_BATCH` a call."""
+        for request_id, body in list(self._documents.find("request", most=_PRUNE_BATCH)):
             if RequestEntry.model_validate(body).at >= before:
                 return
-            self._state.delete("request", request_id)
-
-    def forget_announcements(self) -> None:
-        """The broker has lost its memory: nothing counts as announced."""
-        for name, _ in list(self._state.find("announced")):
-            self._state.delete("announced", name)
-        for name, body in list(self._state.find("tip")):
-            self.put_tip(SourceName(name), BranchHead.model_validate(body).model_copy(update={"is_announced": False}))
+            self._documents.delete("request", request_id)

@@ -1,4 +1,4 @@
-"""A tree of files that units are discovered in: that of a commit, or a directory on disk. Read-only."""
+"""A tree of files in which units are discovered: of a commit, or of a directory on disk. Read-only."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from cloud_builder.ports.source import SourceMirror
 
 
 class Tree(Protocol):
-    """Paths are relative to the top, parts divided by `/`."""
+    """A tree of files. Paths are relative to its top, with `/` between the parts."""
 
     @property
     def top_name(self) -> str:
-        """What the top is called, where that means something; else empty."""
+        """The name of the top directory if a unit may be named after it, else empty."""
 
     def manifests(self) -> list[str]:
-        """Paths of all manifests, sorted."""
+        """Returns the paths of all manifests, sorted."""
 
     def names(self, directory: str) -> list[str]:
-        """What lies in a directory."""
+        """Returns the names in a directory."""
 
     def tree_id(self, directory: str) -> TreeId: ...
 
     def read(self, path: str, most: int) -> bytes:
-        """Raises Rejected, code `unknown-path` or `too-large`."""
+        """Returns a file of at most `most` bytes. Raises Rejected, code `unknown-path` or `too-large`."""
 
 
 class CommitTree:
@@ -57,14 +57,14 @@ class CommitTree:
 
 
 class DirectoryTree:
-    """A directory with all that lies in it now, committed or not; `.git` is left out."""
+    """A directory with its present files, committed or not; `.git` is left out."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
 
     @property
     def top_name(self) -> str:
-        """A clone may be called anything; a unit's own directory may not."""
+        """Empty for the top of a repository: a clone's directory may have any name, and names no unit."""
         return "" if (self._root / ".git").exists() else self._root.name
 
     def manifests(self) -> list[str]:
@@ -85,8 +85,8 @@ class DirectoryTree:
     def read(self, path: str, most: int) -> bytes:
         file = (self._root / path).resolve()
         if not file.is_file() and (self._root / path).is_symlink():
-            to = (self._root / path).readlink()
-            raise Rejected(f"{path} is a link to {to}, which is no file here", code="broken-link")
+            target = (self._root / path).readlink()
+            raise Rejected(f"{path} is a link to {target}, which is no file here", code="broken-link")
         if not file.is_file():
             raise Rejected(f"no file {path}", code="unknown-path")
         with file.open("rb") as opened:

@@ -17,7 +17,7 @@ from cloud_builder.adapters.git import GitMirror
 from cloud_builder.errors import Permanent, Rejected
 from cloud_builder.flow.request.discover import DiscoveredUnits, UnitDiscovery
 from cloud_builder.flow.request.replies import accepted_event
-from cloud_builder.flow.request.resolver import ResolvedCommit
+from cloud_builder.flow.request.resolution import ResolvedCommit
 from cloud_builder.flow.request.tree import CommitTree
 from cloud_builder.model.events import BuildRequested, SourceRevised
 from cloud_builder.model.ids import SourceName
@@ -66,7 +66,7 @@ def mirror(tmp_path: Path) -> Iterator[GitMirror]:
 def discovered(root: Path, mirror: GitMirror, ref: str = "main") -> DiscoveredUnits:
     mirror.refresh(DEMO, str(root))
     tree = CommitTree(mirror, DEMO, mirror.resolve(DEMO, ref))
-    return UnitDiscovery([DebMetadata()], OfflineStates(), 1 << 20).snapshot(tree)
+    return UnitDiscovery([DebMetadata()], OfflineStates(), 1 << 20).discover(tree)
 
 
 def commit(root: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Rejected
-from cloud_builder.flow.request.flow import SOURCE_TIMEOUT
+from cloud_builder.flow.request.retries import SOURCE_TIMEOUT
 from cloud_builder.model.events import (
     BuildRequested,
     RequestAccepted,
@@ -128,7 +128,7 @@ def test_ambiguous_name(daemon: RequestHarness, mirror: MemorySource) -> None:
     mirror.repository(URL).commit(FILES | twice)
     rejected = daemon.ask(units=["hello"])
     assert isinstance(rejected, RequestRejected)
-    assert (rejected.code, rejected.hint) == ("ambiguous-unit", "Say which: other/hello, packages/hello")
+    assert (rejected.code, rejected.hint) == ("ambiguous-unit", "Name one of: other/hello, packages/hello")
 
 
 @pytest.mark.parametrize("targets", [["bookworm.x86_64"], ["sid.x86_64"]])

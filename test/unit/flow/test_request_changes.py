@@ -6,7 +6,7 @@ import pytest
 
 from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Retryable
-from cloud_builder.flow.request.changes import MOST_NAMED, changes_by_unit, summarize_changes
+from cloud_builder.flow.request.announcement import MAX_LISTED_FILES, changes_by_unit, summarize_changes
 from cloud_builder.model.events import RequestAccepted, RequestRejected, SourceRevised
 from cloud_builder.model.ids import UnitPath
 from cloud_builder.model.outcome import Kind
@@ -49,7 +49,7 @@ def test_only_the_first_files_of_a_unit_are_named() -> None:
 
 
 def test_of_very_many_units_fewer_files_are_named() -> None:
-    changes = summarize_changes({UnitPath(str(number)): ["a", "b", "c"] for number in range(MOST_NAMED)})
+    changes = summarize_changes({UnitPath(str(number)): ["a", "b", "c"] for number in range(MAX_LISTED_FILES)})
     assert {(change.files, change.more) for change in changes} == {(("a",), 2)}
 
 

@@ -63,7 +63,7 @@ def look(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator
         commit(root)
         mirror.refresh(demo, str(root))
         tree = CommitTree(mirror, demo, mirror.resolve(demo, "main"))
-        return UnitDiscovery([DebMetadata()], OfflineStates(), 1 << 20).snapshot(tree)
+        return UnitDiscovery([DebMetadata()], OfflineStates(), 1 << 20).discover(tree)
 
     def in_directory() -> DiscoveredUnits:
         return DiscoveredUnits(*check_tree(root, [DebMetadata()], OfflineStates()))
