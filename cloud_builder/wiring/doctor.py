@@ -25,7 +25,7 @@ def quick(settings: Settings, *, builds: bool = True) -> Facts:
         python=tuple(sys.version_info[:3]),
         missing=host.missing_programs(),
         kiwi=host.kiwi(),
-        trial=host.trial(settings.runner_work) if builds else None,
+        trial=host.try_sandbox(settings.runner_work) if builds else None,
         tried=builds,
         places=_places(settings, builds=builds),
     )
@@ -74,7 +74,10 @@ def _unshared(settings: BrokerSettings, dispatch: Dispatch) -> ProbeError | None
 
 def _places(settings: Settings, *, builds: bool) -> tuple[DirectoryFacts, ...]:
     """What lies beside the home is said once."""
-    home = host.place("home", settings.home, "home")
-    others = (host.place("store", settings.store_path, "store"), host.place("cache", settings.cache, "cache"))
-    work = (host.place("work", settings.runner_work, "runner.work", builds=True),) if builds else ()
+    home = host.probe_directory("home", settings.home, "home")
+    others = (
+        host.probe_directory("store", settings.store_path, "store"),
+        host.probe_directory("cache", settings.cache, "cache"),
+    )
+    work = (host.probe_directory("work", settings.runner_work, "runner.work", builds=True),) if builds else ()
     return (home, *(place for place in others if place.path != home.path), *work)

@@ -1,4 +1,18 @@
 """Debian's formats: source packages, binary packages, build dependencies, apt repositories.
 
-`debian.deb822` is imported by the functions that need it: it takes 4 MB, which a daemon that reads no package does
-without."""
+    recipe             the port Recipe; delegates to the modules beside it
+    source             reads the source package of a directory
+    control            reads names and relations from debian/control or a *.dsc (the port MetadataReader)
+    source_versions    reads the versions that a source tree will provide
+    relations          names in relation fields
+    build_deps         installs build dependencies into a layer, and explains why it failed
+    build_commands     unpacks and builds a source
+    log_patterns       ranks the lines of a build log
+    outputs            collects what a build left
+    binary_package     reads a .deb
+    install_test       installs published packages for `cb-ctl try`
+    repository         writes apt repositories (the port RepositoryWriter); snapshots: their directories
+    repository_state   digests of the metadata of foreign repositories (the port RepositoryStates)
+
+`debian.deb822` is imported by the functions that use it: it takes 4 MB, which a daemon that reads no package saves.
+"""

@@ -1,7 +1,7 @@
-"""The programs that turn a Debian source into packages: unpack it to its fixed path, build it there.
+"""Makes the commands that unpack a Debian source to its fixed path, build it there, or open a shell there.
 
-They run in the sandbox, as an ordinary user without a network. Everything that could leak into the packages is fixed
-here: path, times, modes, umask, language, time zone.
+The commands run in the sandbox, as an ordinary user without network. Everything that could leak into the packages is
+fixed here: path, times, modes, umask, language, time zone.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _SHELL = _ENTER + "export PS1='[\\u \\w]\\$ '; set +eu; exec bash --norc -i\n"
 
 
 def tree_of(source: PackageSource) -> PurePosixPath:
-    """Where a source is built: the same path everywhere, because it leaks into outputs."""
+    """Returns the directory in which a source is built: the same everywhere, because the path leaks into outputs."""
     return BUILD / f"{source.name}-{without_epoch(source.version)}"
 
 
@@ -99,13 +99,16 @@ def build(source: PackageSource, cores: int) -> Action:
 
 
 def _options(source: PackageSource, cores: int) -> dict[str, str]:
-    """Some build profiles are options, too (https://wiki.debian.org/BuildProfileSpec, registered profiles)."""
-    words = [f"parallel={cores}", *(profile for profile in source.profiles if profile in _OPTIONS)]
-    return {"DEB_BUILD_OPTIONS": " ".join(words), **profiles_of(source)}
+    """Returns the variables for build options and profiles.
+
+    Some build profiles are build options too (https://wiki.debian.org/BuildProfileSpec, registered profiles).
+    """
+    options = [f"parallel={cores}", *(profile for profile in source.profiles if profile in _OPTIONS)]
+    return {"DEB_BUILD_OPTIONS": " ".join(options), **profiles_of(source)}
 
 
 def profiles_of(source: PackageSource) -> dict[str, str]:
-    """The variable that dpkg and apt read build profiles from."""
+    """Returns the variable from which dpkg and apt read build profiles."""
     return {"DEB_BUILD_PROFILES": " ".join(source.profiles)} if source.profiles else {}
 
 

@@ -1,8 +1,8 @@
-"""The programs that put a source's build dependencies into a layer, and what apt says when they cannot be had.
+"""Installs the build dependencies of a source into a layer, and explains why apt could not.
 
-Packages of ours come as a flat repository in the workspace, which the sandbox sees as /layer, pinned above all others;
-those of the distribution from the repositories of the build root, whose lists are in it. This is the one place where a
-build root has a network.
+Local packages (built by this mesh) are a flat repository in the workspace, which the sandbox mounts at /layer; it is
+pinned above all others. Packages of the distribution come from the repositories of the build root, whose lists are in
+the root. This is the only step in which a build root has a network.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from . import binary_package
 from .build_commands import PATH, profiles_of
 from .relations import package_names
 
-NEEDED = "build-essential, dpkg-dev, fakeroot"
-"""What the recipe itself calls, whatever the source asks for."""
+RECIPE_DEPENDS = "build-essential, dpkg-dev, fakeroot"
+"""Packages that the recipe itself calls, in addition to those that the source names."""
 
 _APT = """
 APT::Install-Recommends "false";
@@ -38,7 +38,8 @@ Dpkg::Use-Pty "false";
 DPkg::Options { "--force-unsafe-io"; "--force-confnew"; };
 """
 _NO_CACHE = 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
-"""apt's cache in the root fits its own repositories alone; another one would be 70 MB in every layer."""
+"""Switches apt's binary caches off: the cache in the root covers its own repositories only, and a new one would take
+70 MB in every layer."""
 _PIN = 'Package: *\nPin: origin ""\nPin-Priority: 1001\n'
 _INSTALL = f"""
 set -eu; umask 022
@@ -52,10 +53,10 @@ if [ -s /layer/Packages ]; then
 fi
 apt-get build-dep /layer/source || {{
     if ! apt-get --simulate build-dep /layer/source >/dev/null 2>&1; then
-        apt-cache policy $(cat /layer/wanted)
+        apt-cache policy $(cat /layer/package-names)
         exit 1
     fi
-    echo 'The lists of packages may be older than the mirror: reading them again.'
+    echo 'The package lists may be older than the mirror; updating them.'
     apt-get update && apt-get build-dep /layer/source
 }}
 newer=
@@ -94,7 +95,7 @@ def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cac
     """See ports.recipe.Recipe.install."""
     (workspace / "source" / "debian").mkdir(parents=True)
     (workspace / "source" / "debian" / "control").write_text(_control(source), encoding="utf-8")
-    (workspace / "wanted").write_text(" ".join(package_names(source)), encoding="utf-8")
+    (workspace / "package-names").write_text(" ".join(package_names(source)), encoding="utf-8")
     (workspace / "apt.conf").write_text(_APT + (_NO_CACHE if offered else ""), encoding="utf-8")
     (workspace / "pin").write_text(_PIN, encoding="utf-8")
     _index(offered, workspace)
@@ -113,14 +114,14 @@ def installed() -> Action:
 
 
 def _control(source: PackageSource) -> str:
-    """A debian/control with the relations alone: just what the layer's key covers."""
+    """Returns a debian/control with the relations alone: the fields that the key of the layer covers."""
     fields = dict(source.build_depends)
-    fields["Build-Depends"] = ", ".join(filter(None, (fields.get("Build-Depends"), NEEDED)))
+    fields["Build-Depends"] = ", ".join(filter(None, (fields.get("Build-Depends"), RECIPE_DEPENDS)))
     return "".join(f"{field}: {value}\n" for field, value in (("Source", source.name), *fields.items()))
 
 
 def _index(offered: Sequence[Path], workspace: Path) -> None:
-    """Writes Packages, and `names` with one `name architecture version` a line."""
+    """Writes Packages, and the file `names` with one `name architecture version` a line."""
     stanzas, names = [], []
     for path in offered:
         control = binary_package.read(path)
@@ -134,29 +135,29 @@ def _index(offered: Sequence[Path], workspace: Path) -> None:
     (workspace / "names").write_text("".join(names), encoding="utf-8")
 
 
-def explain(source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
+def explain(source: PackageSource, output: Sequence[str]) -> CloudBuilderError:
     """See ports.recipe.Recipe.explain_install."""
-    trouble = next((line for line in said if _MIRROR.search(line)), None)
-    if trouble:
-        hint = "Is the mirror that build_root.kiwi names reachable from the runner?"
-        return Retryable(f"packages cannot be fetched: {trouble.strip()}", code="mirror", hint=hint, delay=10.0)
-    unmet = _unmet(said)
+    fault = next((line for line in output if _MIRROR.search(line)), None)
+    if fault:
+        hint = "Check that the runner can reach the mirror that build_root.kiwi names."
+        return Retryable(f"packages cannot be fetched: {fault.strip()}", code="mirror", hint=hint, delay=10.0)
+    unmet = _unmet(output)
     if unmet:
         hint = (
             "Correct debian/control, add a unit that provides it, or add a repository that has it to build_root.kiwi."
         )
         return Permanent(unmet, code="build-dependency", hint=hint)
-    cause = next((line for line in said if line.startswith(("E: ", "dpkg: error"))), "apt failed")
-    hint = "The log has all that apt said; `cb-ctl shell` opens the same root."
+    cause = next((line for line in output if line.startswith(("E: ", "dpkg: error"))), "apt failed")
+    hint = "Read apt's output in the log; `cb-ctl shell` opens the same build root."
     return Permanent(f"the build dependencies cannot be installed: {cause}", code="build-dependency", hint=hint)
 
 
-def _unmet(said: Sequence[str]) -> str:
-    """What of Build-Depends cannot be satisfied, by reason: as apt told at last."""
+def _unmet(output: Sequence[str]) -> str:
+    """Returns the relations that apt could not satisfy, by reason, from its last report; empty: none."""
     found: dict[tuple[str, str], list[str]] = {}
-    candidates = _candidates(said)
-    told = max((number for number, line in enumerate(said) if line.startswith(_HEADING)), default=0)
-    for line in said[told:]:
+    candidates = _candidates(output)
+    report = max((number for number, line in enumerate(output) if line.startswith(_HEADING)), default=0)
+    for line in output[report:]:
         match = _UNMET.match(line)
         if match is None and found:
             break
@@ -170,10 +171,10 @@ def _unmet(said: Sequence[str]) -> str:
     return "; ".join(f"{field}: {', '.join(what)} cannot be satisfied: {why}" for (field, why), what in found.items())
 
 
-def _candidates(said: Sequence[str]) -> dict[str, str]:
-    """What `apt-cache policy` printed: the version of each package that apt would take."""
+def _candidates(output: Sequence[str]) -> dict[str, str]:
+    """Returns the version of each package that apt would install, from the output of `apt-cache policy`."""
     found = {}
-    for name, line in pairwise(line for line in said if not line.startswith("  Installed: ")):
+    for name, line in pairwise(line for line in output if not line.startswith("  Installed: ")):
         version = _CANDIDATE.match(line)
         if version and version["version"] != "(none)":
             found[name.rstrip(":")] = version["version"]
@@ -183,7 +184,7 @@ def _candidates(said: Sequence[str]) -> dict[str, str]:
 def _why(relation: str, reason: str, candidates: Mapping[str, str]) -> str:
     name = re.split(r"[ :]", relation)[0]
     if "not installable" in reason or ("|" not in relation and candidates and name not in candidates):
-        return "no such package in the repositories of the build root or in the mesh"
+        return "neither the repositories of the build root nor the mesh have this package"
     if "(" in relation and name in candidates and "|" not in relation:
-        return f"there is {candidates[name]}"
+        return f"the available version is {candidates[name]}"
     return f"apt says: {reason}" if reason else "apt gives no reason"

@@ -1,9 +1,9 @@
-"""What a Debian source package says of itself: `debian/control` or a `*.dsc` in, binaries and build dependencies out.
+"""Reads the metadata of a Debian source package: binary packages and build dependencies.
 
-Which versions the binaries will have: see `provides`.
-
-Only text is read; nothing of the package is run. A broken file is refused with its line, because a dependency that is
-not seen lets a unit be built in the wrong order. Syntax: Debian policy 5.1 (fields), 7.1 (relations).
+Input: the text of `debian/control` or of a `*.dsc`; no program of the package is run. Output:
+`ports.metadata.Metadata`. The versions of the binary packages come from `source_versions`. A broken file is rejected
+with its line: a dependency that is overlooked would build a unit in the wrong order. Syntax: Debian policy 5.1
+(fields), 7.1 (relations).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RELATION = re.compile(
 
 
 class DebMetadata:
-    """ports.metadata.MetadataReader for Debian sources."""
+    """The port MetadataReader for Debian sources."""
 
     expects = "debian/control or a *.dsc"
 
@@ -98,8 +98,10 @@ def _of_dsc(text: str, file: str) -> Metadata:
         raise BrokenMetadata("no Source field", file=file, line=1, hint="Take the *.dsc that dpkg-source wrote.")
     listed = description.get("Package-List", ())
     if not isinstance(listed, list | tuple):
-        hint = "Each package stands on a line of its own, a space before it: take the *.dsc that dpkg-source wrote."
-        raise BrokenMetadata("Package-List is no list", file=file, line=_line_of(text, "Package-List", ""), hint=hint)
+        hint = "Each package is on its own line after a space. Take the *.dsc that dpkg-source wrote."
+        raise BrokenMetadata(
+            "Package-List is not a list", file=file, line=_line_of(text, "Package-List", ""), hint=hint
+        )
     names = [str(entry["package"]) for entry in listed]
     names = names or [name.strip() for name in str(description.get("Binary", "")).split(",") if name.strip()]
     if not names:
@@ -110,10 +112,10 @@ def _of_dsc(text: str, file: str) -> Metadata:
 
 
 def _check_lines(text: str) -> None:
-    """python-debian skips what it does not understand; a person wants to know."""
+    """Rejects lines that are not a field. python-debian would skip them without a message."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith((" ", "\t", "#")) and not _FIELD_LINE.match(line):
-            hint = "A line begins a field (Name: value), goes on with it (a space first), or is a # comment."
+            hint = "A line begins a field (Name: value), continues it (with a space first), or is a # comment."
             raise BrokenMetadata(f"not a field: {line[:60]}", file=CONTROL, line=number, hint=hint)
 
 
@@ -121,7 +123,7 @@ def _check_names(names: list[str], file: str) -> None:
     for name in names:
         if not _NAME.match(name):
             hint = "Lower-case letters, digits and + - . are allowed."
-            raise BrokenMetadata(f'"{name[:60]}" is no package name', file=file, hint=hint)
+            raise BrokenMetadata(f'"{name[:60]}" is not a package name', file=file, hint=hint)
 
 
 def _relations(paragraph: Deb822, text: str, file: str) -> str:
@@ -135,7 +137,7 @@ def _relations(paragraph: Deb822, text: str, file: str) -> str:
         for alternative in relation.split("|"):
             if not _RELATION.match(alternative.strip()):
                 line = _line_of(text, field, alternative)
-                hint = "Written as: name (>= version) [architecture] <profile>, alternatives with |"
+                hint = "Write it as: name (>= version) [architecture] <profile>, alternatives with |"
                 raise BrokenMetadata(
                     f'{field}: "{alternative.strip()[:80]}" is not a package', file=file, line=line, hint=hint
                 )
@@ -143,9 +145,9 @@ def _relations(paragraph: Deb822, text: str, file: str) -> str:
 
 
 def _line_of(text: str, field: str, relation: str) -> int:
-    """The line in which the relation stands, as far as it can be told; else that of its field."""
+    """Returns the number of the line with the relation, or that of its field when the relation is not found."""
     lines = text.splitlines()
     first = next((n for n, line in enumerate(lines) if line.lower().startswith(field.lower() + ":")), 0)
-    words = relation.split()
-    found = (n for n, line in enumerate(lines[first:], first) if words and words[0] in line)
+    parts = relation.split()
+    found = (n for n, line in enumerate(lines[first:], first) if parts and parts[0] in line)
     return next(found, first) + 1

@@ -1,7 +1,7 @@
-"""The program that installs packages of a published repository with apt, and then runs a command beside them.
+"""Makes the command of `cb-ctl try`: apt installs packages of a published repository, then a command runs.
 
-It runs in the sandbox, as root inside of it, on a build root with an overlay that is thrown away. The repository is
-given as apt's own deb822 source with the public key inside, so that apt verifies the signature of what it fetches.
+The command runs in the sandbox as root, on a build root with a throw-away overlay. The repository is passed as a deb822
+source with the public key inside, so that apt verifies the signature.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ cp /try/pin /etc/apt/preferences.d/cb-try
 apt-get -q update -o Dir::Etc::SourceList="$list" -o Dir::Etc::SourceParts=/dev/null -o APT::Get::List-Cleanup=0
 packages=$(cat /try/packages)
 if ! apt-get -q --simulate install $packages > /dev/null 2>&1; then
-    echo 'The lists of packages may be older than the mirror: reading them again.'
+    echo 'The package lists may be older than the mirror; updating them.'
     apt-get -q update
 fi
 apt-get -q install $packages || exit 100
@@ -42,13 +42,16 @@ apt-get -q install $packages || exit 100
 exec "$@"
 """
 NOT_INSTALLED = 100
-"""Exit status when apt could not install; apt-get itself ends with it, too."""
+"""The exit status when apt could not install the packages. apt-get itself uses it too."""
 
 
 def install_command(
     repository: str, source: str, packages: Sequence[str], command: Sequence[str], workspace: Path
 ) -> Action:
-    """`source`: the text of a deb822 source; `command` empty: an interactive shell. Writes into `workspace`."""
+    """Writes apt's configuration into `workspace`, and returns the command.
+
+    `source`: the text of a deb822 source. `command`: empty for an interactive shell.
+    """
     texts = {
         "repository.sources": source,
         "pin": f"Package: *\nPin: release l={repository}\nPin-Priority: 1001\n",
@@ -74,7 +77,7 @@ def install_command(
 
 
 def _local(source: str) -> list[str]:
-    """The hosts of the source that no proxy can reach for us."""
+    """Returns the hosts of the source that a proxy cannot reach: those of this machine."""
     uris = [word for line in source.splitlines() if line.startswith("URIs:") for word in line.split()[1:]]
     hosts = {urlsplit(uri).hostname for uri in uris}
     return sorted(host for host in hosts if host in ("localhost", "127.0.0.1"))

@@ -1,30 +1,30 @@
-"""Which line of a Debian package's build log tells why it failed: a table of patterns with ranks, for people."""
+"""Ranks the lines of a build log by how well they explain a failure: a table of patterns."""
 
 from __future__ import annotations
 
 import re
 
 _TABLE: tuple[tuple[int, str], ...] = (
-    # A compiler, linker or interpreter says where and what.
+    # A compiler, linker or interpreter names the place in the code and the error.
     (9, r"^\S+:\d+(:\d+)?: (fatal )?error: "),
     (9, r"(/ld|collect2|ld\.\S+): .*(undefined reference|cannot find|multiple definition)"),
     (9, r": undefined reference to "),
     (9, r"^(error(\[E\d+\])?: |\S+Error: |\S*Exception: |E {3,}\S)"),
     (9, r"^CMake Error|^configure: error: |^\S*meson\.build:\d+:\d+: ERROR: "),
     (9, r"^patch(ing file .*)?: .*FAILED|^Hunk #\d+ FAILED|^\d+ out of \d+ hunks? FAILED"),
-    # A test says which expectation does not hold.
+    # A test names the expectation that does not hold.
     (8, r"^\s*(FAIL|FAILED|not ok|XPASS)\b[: ]"),
     (8, r"^\S+:\d+: .*[Aa]ssert(ion)?.* failed|Assertion .* failed"),
     (8, r"Segmentation fault|core dumped|Bus error"),
     (8, r"No space left on device|Cannot allocate memory|Disk quota exceeded"),
     (8, r"(Could not resolve|Temporary failure in name resolution|Network is unreachable)"),
-    # A tool of the packaging says what it misses.
+    # A packaging tool names what is missing.
     (7, r"^dpkg-checkbuilddeps: error: "),
     (7, r"^dpkg-(source|gensymbols|shlibdeps|gencontrol|genchanges|deb|parsechangelog): error: "),
     (6, r"^(dh|dh_\w+|debian/rules)(: error: |:\d+: )"),
     (6, r"^dh: .*(unable|cannot|error)|^dh_\w+: .*(missing|cannot find|unknown|failed)"),
     (6, r"(: command not found|: not found|Permission denied|No such file or directory)$"),
-    # Somebody was told that somebody failed.
+    # A program reports that another program failed.
     (3, r"^make(\[\d+\])?: \*\*\* "),
     (2, r"^dpkg-buildpackage: error: |^(tar|bash|unpack|build): "),
     (1, r"\berror\b"),
@@ -36,7 +36,7 @@ _HARMLESS = re.compile(
 
 
 def error_rank(line: str) -> int:
-    """0: nothing; 9: a compiler's own words."""
+    """Returns 0 for a line without a cause, up to 9 for the message of a compiler."""
     if _HARMLESS.search(line):
         return 0
     return next((rank for rank, pattern in _PATTERNS if pattern.search(line)), 0)

@@ -1,7 +1,7 @@
-"""What a Debian build left in its overlay: the .changes, and the files that it lists.
+"""Collects the outputs of a Debian build from its overlay: the .changes, and the files that it lists.
 
-A build may have written anything there. So names are checked before they become paths, links are never followed, and
-only plain files directly in the build's directory count.
+A build can write anything there. Names are therefore checked before they become paths, links are not followed, and only
+regular files directly in the build directory count.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def collect(source: PackageSource, root: Path) -> tuple[Output, ...]:
     directory = root / BUILD.relative_to("/")
     changes = [name for name in _names(directory) if name.endswith(".changes")]
     if len(changes) != 1:
-        raise _wrong(f"{source.name} left {len(changes)} .changes files instead of one")
+        raise _wrong(f"{source.name}: the build left {len(changes)} .changes files instead of one")
     listed = [Output(_plain(directory, changes[0]), ArtifactKind.CHANGES)]
     listed += [_output(directory, *entry) for entry in _files_of(directory / changes[0])]
     if not any(output.kind is ArtifactKind.DEB for output in listed):
-        raise _wrong(f"{source.name} made no .deb")
+        raise _wrong(f"{source.name}: the build made no .deb")
     return tuple(listed)
 
 
@@ -43,7 +43,7 @@ def _names(directory: Path) -> list[str]:
 
 
 def _files_of(changes: Path) -> list[tuple[str, str]]:
-    """Names and sha256 sums."""
+    """Returns the names and sha256 sums of the listed files."""
     from debian.deb822 import Changes
 
     with changes.open("rb") as file:
@@ -57,7 +57,7 @@ def _files_of(changes: Path) -> list[tuple[str, str]]:
 def _output(directory: Path, name: str, sha256: str) -> Output:
     path = _plain(directory, name)
     if _sha256(path) != sha256:
-        raise _wrong(f"{name} is not what the .changes says: its checksum is another one")
+        raise _wrong(f"{name} does not match its checksum in the .changes")
     kind = _KINDS.get(path.suffix, ArtifactKind.OTHER)
     package = binary_package.binary_package(binary_package.read(path)) if kind is ArtifactKind.DEB else None
     return Output(path, kind, package)
@@ -72,15 +72,15 @@ def _sha256(path: Path) -> str:
 
 
 def _plain(directory: Path, name: str) -> Path:
-    """The path of a plain file with a name that an artifact may have."""
+    """Returns the path of a regular file whose name an artifact may have."""
     try:
         Artifact(name=name, sha256=Digest("0" * 64), size=0)
     except ValueError as cause:
-        raise _wrong(f"{name!r} is no name for a file to keep") from cause
+        raise _wrong(f"{name!r} is not a valid name for an artifact") from cause
     path = directory / name
     mode = path.lstat().st_mode if os.path.lexists(path) else 0
     if not stat.S_ISREG(mode):
-        raise _wrong(f"{name} is listed in the .changes, but is no plain file in the build's directory")
+        raise _wrong(f"{name} is listed in the .changes, but it is not a regular file in the build directory")
     return path
 
 

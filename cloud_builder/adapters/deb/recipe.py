@@ -1,4 +1,4 @@
-"""The Debian fulfilment of ports.recipe.Recipe: one place that names what the modules beside it do."""
+"""The recipe for Debian packages (ports.recipe.Recipe). Delegates each step to a module beside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEBUG_SYMBOLS = "-dbgsym"
 
 
 class DebRecipe:
-    """See the port. Stateless."""
+    """Stateless; the port describes each method."""
 
     version = "deb-2"
 
@@ -23,7 +23,7 @@ class DebRecipe:
         return source.read_source(directory)
 
     def is_installable(self, artifact: Artifact) -> bool:
-        """Binary packages, but for those with debug symbols: nothing is built with them."""
+        """Returns whether other packages may be built with it: binary packages, except those with debug symbols."""
         if artifact.kind is not ArtifactKind.DEB:
             return False
         return artifact.package is None or not artifact.package.name.endswith(DEBUG_SYMBOLS)
@@ -34,8 +34,8 @@ class DebRecipe:
     def install(self, source: PackageSource, offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
         return build_deps.install(source, offered, workspace, cache)
 
-    def explain_install(self, source: PackageSource, said: Sequence[str]) -> CloudBuilderError:
-        return build_deps.explain(source, said)
+    def explain_install(self, source: PackageSource, output: Sequence[str]) -> CloudBuilderError:
+        return build_deps.explain(source, output)
 
     def installed(self) -> Action:
         return build_deps.installed()

@@ -1,4 +1,4 @@
-"""Which packages a source's build dependencies speak of. Pure; syntax: Debian policy 7.1."""
+"""Finds the package names in relation fields. Pure; syntax: Debian policy 7.1."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _NAME = re.compile(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)")
 
 
 def names(value: str) -> list[str]:
-    """Every package that a relation field names, alternatives too."""
+    """Returns every package that a relation field names, with the alternatives."""
     return _NAME.findall(value)
 
 
 def package_names(source: PackageSource) -> list[str]:
-    """Every package that the source's relations name, once."""
+    """Returns every package that the relations of the source name, once each, sorted."""
     return sorted({name for _, value in source.build_depends for name in names(value)})
 
 
 def without_local_packages(source: PackageSource, offered: Sequence[Artifact]) -> PackageSource:
-    """See ports.recipe.Recipe.foreign. Conflicts concern the whole set, so they are left out."""
-    ours = {name for artifact in offered if artifact.package for name in names(artifact.package.provides)}
-    ours |= {artifact.package.name for artifact in offered if artifact.package}
+    """See ports.recipe.Recipe.without_local_packages. Conflicts concern the whole set, so they are left out."""
+    local = {name for artifact in offered if artifact.package for name in names(artifact.package.provides)}
+    local |= {artifact.package.name for artifact in offered if artifact.package}
     fields = []
     for field, value in source.build_depends:
-        kept = [relation for relation in value.split(",") if ours.isdisjoint(names(relation))]
+        kept = [relation for relation in value.split(",") if local.isdisjoint(names(relation))]
         if kept and not field.startswith("Build-Conflicts"):
             fields.append((field, ",".join(kept).strip()))
     return replace(source, build_depends=tuple(fields))

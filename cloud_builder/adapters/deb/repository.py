@@ -1,7 +1,8 @@
-"""ports.repository.RepositoryWriter for apt: listings in, signed repositories on disk out.
+"""Writes signed apt repositories to disk (the port RepositoryWriter).
 
-The order of writing is what keeps readers whole: packages into the pool, indices by hash, the snapshot, then the
-pointer. A publish that is killed is done again from the start, and finds most of it done.
+Input: the listing of a snapshot. Output: files below one directory a repository. The order of writing keeps readers
+consistent: packages into the pool, indices by hash, the snapshot, then the pointer. A publish that was killed starts
+again and reuses the files that are complete.
 """
 
 from __future__ import annotations
@@ -30,21 +31,25 @@ from . import binary_package
 from .snapshots import BY_HASH, FILES, Snapshots, number, write
 
 GRACE = 600
-"""Seconds that a replaced snapshot is kept at least, for those who are reading it."""
+"""Seconds for which a replaced snapshot is kept at least, because clients may still read it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,150}")
 
 
 @dataclass(frozen=True)
 class _Index:
-    """The indices of a listing by path below the suite, and what identifies all of them."""
+    """The indices of a listing by their path below the suite, and a digest over all of them."""
 
     files: Mapping[str, bytes]
     digest: str
 
 
 class AptRepositories:
-    """`root`: one directory a repository. `url`: where `root` is served, without a slash at the end; it is only
-    written into the snippets for apt. `keep`: snapshots kept at least, the live one included (2 or more)."""
+    """All apt repositories below `root`, one directory each.
+
+    url    where `root` is served, without a slash at the end; only the snippets for apt contain it
+    keep   snapshots that are kept at least, the live one included (2 or more)
+    grace  seconds for which a replaced snapshot is kept at least
+    """
 
     def __init__(
         self, root: Path, store: ObjectStore, signer: Signer, *, url: str, keep: int = 10, grace: int = GRACE
@@ -61,28 +66,28 @@ class AptRepositories:
         if stanza is None:
             with (
                 self._disk_errors("inspect"),
-                tempfile.TemporaryDirectory(prefix=".inspect-", dir=self._made()) as directory,
+                tempfile.TemporaryDirectory(prefix=".inspect-", dir=self._existing_root()) as directory,
             ):
                 file = Path(directory) / "package.deb"
                 self._store.fetch(artifact.sha256, file)
-                stanza = self._described(artifact, file)
+                stanza = self._stanza_of(artifact, file)
         return binary_package.binary_package(stanza)
 
     def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         _check_name(listing.repository)
         _check_name(listing.suite)
         with self._disk_errors(f"publish {listing.repository}"):
-            place = self._place(listing.repository)
-            self._add_packages(place, listing)
+            snapshots = self._snapshots_of(listing.repository)
+            self._add_packages(snapshots, listing)
             index = self._index(listing)
-            live = place.live()
+            live = snapshots.live()
             if live.partition("-")[2] != index.digest:
-                newest = max([*place.names(), after], key=number)
+                newest = max([*snapshots.names(), after], key=number)
                 live = f"{number(newest) + 1:06d}-{index.digest}"
-                self._write(place, listing, index, live, self._date(place, at))
-            place.point_at(live)
-            self._write_key(place, listing)
-            for path in place.prune(self._keep, int(at) - self._grace):
+                self._write(snapshots, listing, index, live, self._date(snapshots, at))
+            snapshots.point_at(live)
+            self._write_key(snapshots, listing)
+            for path in snapshots.prune(self._keep, int(at) - self._grace):
                 self._stanzas.pop(path, None)
         return live
 
@@ -90,35 +95,35 @@ class AptRepositories:
         with self._disk_errors(f"read {repository}"):
             return Snapshots(self._root / repository).live()
 
-    def _made(self) -> Path:
+    def _existing_root(self) -> Path:
         self._root.mkdir(parents=True, exist_ok=True)
         return self._root
 
-    def _place(self, repository: RepositoryName) -> Snapshots:
-        """The repository's directory; at the first use, swept, and its live stanzas read."""
-        place = Snapshots(self._made() / repository)
+    def _snapshots_of(self, repository: RepositoryName) -> Snapshots:
+        """Returns the snapshots of a repository. The first use removes leftovers and reads the live stanzas."""
+        snapshots = Snapshots(self._existing_root() / repository)
         if repository not in self._prepared:
-            place.prepare()
-            for index in place.file(place.live(), "dists").glob(f"*/{apt_index.index_path('*')}"):
+            snapshots.prepare()
+            for index in snapshots.file(snapshots.live(), "dists").glob(f"*/{apt_index.index_path('*')}"):
                 self._stanzas.update(apt_index.stanzas(index.read_text()))
             self._prepared.add(repository)
-        return place
+        return snapshots
 
-    def _add_packages(self, place: Snapshots, listing: SnapshotListing) -> None:
+    def _add_packages(self, snapshots: Snapshots, listing: SnapshotListing) -> None:
         directories = set()
         for artifact in {a.sha256 + a.name: a for listed in listing.packages.values() for a in listed}.values():
             path = apt_index.pool_path(artifact)
-            file = place.path / path
+            file = snapshots.path / path
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 self._store.fetch(artifact.sha256, file)
-                directories |= {file.parent, file.parent.parent, place.path / "pool"}
+                directories |= {file.parent, file.parent.parent, snapshots.path / "pool"}
             if path not in self._stanzas:
-                self._described(artifact, file)
+                self._stanza_of(artifact, file)
         for directory in directories:
             sync_directory(directory)
 
-    def _described(self, artifact: Artifact, file: Path) -> str:
+    def _stanza_of(self, artifact: Artifact, file: Path) -> str:
         path, size = apt_index.pool_path(artifact), file.stat().st_size
         stanza = binary_package.packages_entry(binary_package.read(file), path, size, artifact.sha256)
         self._stanzas[path] = stanza
@@ -133,12 +138,12 @@ class AptRepositories:
         identity = "\n".join([listing.repository, listing.suite, self._signer.fingerprint, *names])
         return _Index(files, hashlib.sha256(identity.encode()).hexdigest()[:12])
 
-    def _write(self, place: Snapshots, listing: SnapshotListing, index: _Index, snapshot: str, date: int) -> None:
+    def _write(self, snapshots: Snapshots, listing: SnapshotListing, index: _Index, snapshot: str, date: int) -> None:
         files = {**index.files, **{f"{path}.gz": gzip.compress(text, 6, mtime=0) for path, text in index.files.items()}}
         top = f"dists/{listing.suite}"
         links, kept = {}, {apt_index.pool_path(artifact) for listed in listing.packages.values() for artifact in listed}
         for path, content in files.items():
-            by_hash = place.add_index(hashlib.sha256(content).hexdigest(), content, date)
+            by_hash = snapshots.add_index(hashlib.sha256(content).hexdigest(), content, date)
             kept.add(by_hash)
             links[f"{top}/{path}"] = by_hash
             links[f"{top}/{PurePosixPath(path).parent}/by-hash"] = str(PurePosixPath(BY_HASH).parent)
@@ -150,13 +155,13 @@ class AptRepositories:
             f"{top}/InRelease": self._signer.clearsign(text),
             FILES: "\n".join(sorted(kept)).encode(),
         }
-        place.add(snapshot, texts, links, date)
+        snapshots.add(snapshot, texts, links, date)
 
-    def _date(self, place: Snapshots, at: float) -> int:
-        """Grows by a second at least: apt ignores a Release that is not newer than the one it has."""
-        return max([int(at), *(place.date(name) + 1 for name in place.names()[-1:])])
+    def _date(self, snapshots: Snapshots, at: float) -> int:
+        """Returns a date at least a second after the last one: apt ignores a Release that is not newer than its own."""
+        return max([int(at), *(snapshots.date(name) + 1 for name in snapshots.names()[-1:])])
 
-    def _write_key(self, place: Snapshots, listing: SnapshotListing) -> None:
+    def _write_key(self, snapshots: Snapshots, listing: SnapshotListing) -> None:
         name = listing.repository
         url, armored = f"{self._url}/{name}", self._signer.public_key(armored=True)
         beside = {
@@ -166,9 +171,9 @@ class AptRepositories:
             f"{name}.list": apt_index.one_line(url, listing.suite, f"/etc/apt/keyrings/{name}.asc").encode(),
         }
         for file, content in beside.items():
-            path, temporary = place.path / file, place.path / f".{file}"
+            path, temporary = snapshots.path / file, snapshots.path / f".{file}"
             if not path.exists() or path.read_bytes() != content:
-                write(temporary, content, place.date(place.live()))
+                write(temporary, content, snapshots.date(snapshots.live()))
                 temporary.rename(path)
 
     @contextmanager
@@ -185,7 +190,7 @@ class AptRepositories:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise Permanent(
-            f"{name!r} cannot name a repository or suite",
+            f"{name!r} is not a valid name for a repository or suite",
             code="repository-name",
             hint="Use letters, digits, dots, dashes, plus and tilde in the names of sources and dists.",
         )

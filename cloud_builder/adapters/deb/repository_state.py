@@ -1,8 +1,8 @@
-"""The state of package repositories, by the digest of their metadata: apt's Release and rpm-md's repomd.xml.
+"""Digests the state of package repositories: apt's Release and rpm-md's repomd.xml (the port RepositoryStates).
 
-In goes a build_root.kiwi, out goes one digest that changes when the packages do, so that a build root made from an
-older state is not taken for a newer one. What was read last is kept in a file: a repository that does not answer counts
-with what it was, or as unknown, and is asked again later. Never downloads indices or packages.
+Input: a build_root.kiwi. Output: one digest that changes when the packages change, so that a build root made from an
+older state is not reused for a newer one. The last state is kept in a file: a repository that does not answer keeps
+its last state, or counts as unknown, and is read again later. Must not download indices or packages.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from cloud_builder.adapters.kiwi.description import Description, RepositoryEleme
 from cloud_builder.model.ids import Digest
 
 _LOG = logging.getLogger(__name__)
-_SECONDS = 10.0
-_MOST_BYTES = 32 * 1024 * 1024
+_TIMEOUT = 10.0
+_MAX_BYTES = 32 * 1024 * 1024
 _UNKNOWN = "unknown"
 _RETRY = 60.0
 _INDEX = re.compile(rb"^ [0-9a-f]{64} +\d+ \S*Packages(?:\.\w+)?$", re.MULTILINE)
@@ -34,25 +34,25 @@ Fetch = Callable[[str], bytes]
 
 
 def fetch(url: str) -> bytes:
-    """Reads a URL or a local file; raises OSError when that fails or there is too much."""
+    """Returns the content of a URL or a local file. Raises OSError when it cannot be read or is too large."""
     local = _LOCAL.match(url)
     if local:
         with Path(local[1]).open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     elif url.startswith(("http://", "https://")):
         request = Request(url, headers={"User-Agent": "cloud-builder", "Cache-Control": "no-cache"})
-        with urlopen(request, timeout=_SECONDS) as answer:
-            content = bytes(answer.read(_MOST_BYTES + 1))
+        with urlopen(request, timeout=_TIMEOUT) as response:
+            content = bytes(response.read(_MAX_BYTES + 1))
     else:
         raise OSError("only http, https and local paths can be read")
-    if len(content) > _MOST_BYTES:
-        raise OSError(f"larger than {_MOST_BYTES} bytes")
+    if len(content) > _MAX_BYTES:
+        raise OSError(f"larger than {_MAX_BYTES} bytes")
     return content
 
 
 @dataclass(frozen=True)
 class _CachedState:
-    """`digest` of the metadata when it was read at `at`, in seconds since the epoch; `due`: read again from then on."""
+    """A digest of metadata, when it was read (`at`), and when it is read again (`due`); seconds since the epoch."""
 
     digest: str
     at: float
@@ -60,7 +60,7 @@ class _CachedState:
 
 
 class ReleaseStates:
-    """ports.metadata.RepositoryStates. `file` keeps what was read last; `max_age` in seconds."""
+    """The port RepositoryStates. `file` stores the last states; `max_age`: seconds for which a state is used."""
 
     def __init__(
         self, file: Path, max_age: float, *, fetch: Fetch = fetch, clock: Callable[[], float] = time.time
@@ -70,69 +70,69 @@ class ReleaseStates:
         self._fetch = fetch
         self._clock = clock
         self._lock = Lock()
-        self._known = self._load()
+        self._states = self._load()
 
     def state(self, build_root: bytes, profiles: Collection[str]) -> Digest:
         combined = sha256()
         for profile in sorted(profiles):
             description = parse(build_root, profile)
             for repository in description.repositories:
-                places = _places(description, repository)
-                combined.update(f"{profile}\0{places[0]}\0{self._digest(places)}\n".encode())
+                urls = _urls(description, repository)
+                combined.update(f"{profile}\0{urls[0]}\0{self._digest(urls)}\n".encode())
         return Digest(combined.hexdigest())
 
-    def _digest(self, places: tuple[str, ...]) -> str:
-        """One at a time: many units name the same repository, which is asked once."""
+    def _digest(self, urls: tuple[str, ...]) -> str:
+        """Returns the digest of one repository. A lock serializes it: many units name the same repository."""
         with self._lock:
             now = self._clock()
-            known = self._known.get(places[0])
-            if known is not None and now < known.due:
-                return known.digest
-            read = self._read(places)
+            cached = self._states.get(urls[0])
+            if cached is not None and now < cached.due:
+                return cached.digest
+            read = self._read(urls)
             if read is None:
-                digest = known.digest if known is not None else _UNKNOWN
-                at = known.at if known is not None else 0.0
-                self._known[places[0]] = _CachedState(digest, at, now + min(_RETRY, self._max_age))
+                digest = cached.digest if cached is not None else _UNKNOWN
+                at = cached.at if cached is not None else 0.0
+                self._states[urls[0]] = _CachedState(digest, at, now + min(_RETRY, self._max_age))
                 return digest
-            self._known[places[0]] = _CachedState(read, now, now + self._max_age)
+            self._states[urls[0]] = _CachedState(read, now, now + self._max_age)
             self._save()
             return read
 
-    def _read(self, places: tuple[str, ...]) -> str | None:
+    def _read(self, urls: tuple[str, ...]) -> str | None:
         failed = ""
-        for place in places:
+        for url in urls:
             try:
-                return _packages_digest(self._fetch(place))
+                return _packages_digest(self._fetch(url))
             except (OSError, URLError, ValueError) as error:
-                failed = failed or f"{place}: {error}"
-        _LOG.warning("repository does not answer, its last known state counts", extra={"cause": failed})
+                failed = failed or f"{url}: {error}"
+        _LOG.warning("repository does not response, its last state is used", extra={"cause": failed})
         return None
 
     def _load(self) -> dict[str, _CachedState]:
         try:
             stored = json.loads(self._file.read_text())
-            return {place: _CachedState(str(one["digest"]), float(one["at"]), 0.0) for place, one in stored.items()}
+            return {url: _CachedState(str(one["digest"]), float(one["at"]), 0.0) for url, one in stored.items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}
 
     def _save(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         new = self._file.with_suffix(".new")
-        stored = {place: {"digest": one.digest, "at": one.at} for place, one in self._known.items() if one.at}
+        stored = {url: {"digest": one.digest, "at": one.at} for url, one in self._states.items() if one.at}
         new.write_text(json.dumps(stored, indent=1, sort_keys=True))
         new.replace(self._file)
 
 
 class OfflineStates:
-    """The same without any network, for `cb-ctl check`: only the description is read, and refused when broken."""
+    """The port RepositoryStates without network, for `cb-ctl check`: only reads the description."""
 
     def state(self, build_root: bytes, profiles: Collection[str]) -> Digest:
         described = [repr(parse(build_root, profile)) for profile in sorted(profiles)]
         return Digest(sha256("\n".join(described).encode()).hexdigest())
 
 
-def _places(description: Description, repository: RepositoryElement) -> tuple[str, ...]:
-    """Where the repository's metadata may lie, the best first."""
+def _urls(description: Description, repository: RepositoryElement) -> tuple[str, ...]:
+    """Returns the URLs at which the metadata of the repository may be, the preferred one first."""
     top = repository.uri.rstrip("/")
     if description.package_manager and not description.package_manager.startswith("apt"):
         return (f"{top}/repodata/repomd.xml",)
@@ -142,6 +142,8 @@ def _places(description: Description, repository: RepositoryElement) -> tuple[st
 
 
 def _packages_digest(content: bytes) -> str:
-    """Of the digests of its package indices: dates and signatures change without any package changing."""
+    """Returns a digest over the digests of the package indices: dates and signatures change without a change of
+    packages.
+    """
     indices = _INDEX.findall(content)
     return sha256(b"\n".join(sorted(indices)) if indices else content).hexdigest()

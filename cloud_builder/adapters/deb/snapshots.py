@@ -1,13 +1,13 @@
-"""The directory of one repository: how snapshots lie on disk, become live, and go.
+"""Manages the directory of one repository: writes snapshots, makes one live, prunes old ones.
 
-    pool/ab/abcdef…/<file>.deb     by content; added, never changed
+    pool/ab/abcdef…/<file>.deb     by digest; added, never changed
     by-hash/SHA256/<digest>        every index of every kept snapshot
-    snapshots/<number>-<digest>/   immutable: dists/<suite>/…, and `files`: what of the two above it needs
-    current -> snapshots/…         the one pointer, exchanged by rename
-    dists -> current/dists         so that the directory is an apt repository for any web server, and for file:
+    snapshots/<number>-<digest>/   immutable: dists/<suite>/…, and `files`: the files of the two above that it needs
+    current -> snapshots/…         the pointer to the live one, replaced by rename
+    dists -> current/dists         makes the directory an apt repository for any web server, and for file: URIs
 
-Nothing appears under its name before it is whole and on disk. What a killed writer left has a name with a leading
-dot, or is in no snapshot's `files`; both are swept.
+A file gets its name only when it is complete and synced to disk. Leftovers of a killed writer have a name with a
+leading dot, or are in no snapshot's `files`; `prepare` removes both.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ BY_HASH = "by-hash/SHA256"
 
 
 class Snapshots:
-    """`path`: the repository's directory, made when missing."""
+    """The snapshots below `path`, the directory of a repository; made when missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._snapshots = path / "snapshots"
 
     def prepare(self) -> None:
-        """Makes the directories and removes what a killed writer left."""
+        """Makes the directories, and removes leftovers of a killed writer."""
         for directory in ("pool", BY_HASH, "snapshots"):
             (self.path / directory).mkdir(parents=True, exist_ok=True)
-        for place in (self.path, self._snapshots, self.path / BY_HASH):
-            for leftover in place.glob(".*"):
+        for parent in (self.path, self._snapshots, self.path / BY_HASH):
+            for leftover in parent.glob(".*"):
                 _remove(leftover)
         self._symlink("dists", "current/dists")
         needed = self._needed(self.names())
@@ -46,13 +46,13 @@ class Snapshots:
         self._drop({f"{BY_HASH}/{file.name}" for file in (self.path / BY_HASH).iterdir()} - needed)
 
     def names(self) -> list[str]:
-        """All snapshots, oldest first."""
+        """Returns the names of all snapshots, oldest first."""
         if not self._snapshots.is_dir():
             return []
         return sorted((path.name for path in self._snapshots.iterdir() if path.name[0] != "."), key=number)
 
     def live(self) -> str:
-        """The snapshot that `current` points at; empty: none."""
+        """Returns the name of the live snapshot; empty: none."""
         try:
             name = (self.path / "current").readlink().name
         except (FileNotFoundError, NotADirectoryError):
@@ -63,9 +63,10 @@ class Snapshots:
         return self._snapshots / snapshot / path
 
     def add(self, snapshot: str, texts: Mapping[str, bytes], links: Mapping[str, str], date: int) -> None:
-        """Writes a snapshot. `texts`: content by path; `links`: path → file of the repository to link there.
+        """Writes a snapshot. `texts`: content by path. `links`: path → file of the repository that is linked there.
 
-        All texts get the modification time `date`, which readers compare (If-Modified-Since)."""
+        All texts get the modification time `date`, which clients compare (If-Modified-Since).
+        """
         new = self._snapshots / f".{snapshot}"
         _remove(new)
         for path, target in links.items():
@@ -79,7 +80,7 @@ class Snapshots:
         sync_directory(self._snapshots)
 
     def add_index(self, digest: str, content: bytes, date: int) -> str:
-        """Keeps an index under its digest; returns its path in the repository."""
+        """Stores an index under its digest. Returns its path in the repository."""
         path = f"{BY_HASH}/{digest}"
         if not (self.path / path).exists():
             temporary = self.path / BY_HASH / f".{digest}"
@@ -88,17 +89,20 @@ class Snapshots:
         return path
 
     def point_at(self, snapshot: str) -> None:
-        """Makes a snapshot live, in one step."""
+        """Makes a snapshot the live one, atomically."""
         self._symlink("current", f"snapshots/{snapshot}")
         sync_directory(self.path)
 
     def date(self, snapshot: str) -> int:
-        """When it was published, whole seconds."""
+        """Returns when the snapshot was published: whole seconds since the epoch."""
         return int((self._snapshots / snapshot).stat().st_mtime)
 
     def prune(self, keep: int, before: int) -> set[str]:
-        """Removes all but the live and the newest `keep` snapshots, and of the others only those that were replaced
-        before that time (someone may still be reading), with what no other needs. Returns the removed files."""
+        """Removes old snapshots and the files that no other snapshot needs. Returns the removed files.
+
+        The live one and the newest `keep` stay; of the others those stay that were replaced at `before` or later,
+        because clients may still read them.
+        """
         names, live = self.names(), self.live()
         replaced_by = dict(pairwise(names))
         gone = [name for name in names[:-keep] if name != live and self.date(replaced_by[name]) < before]
@@ -141,13 +145,13 @@ class Snapshots:
 
 
 def number(snapshot: str) -> int:
-    """A snapshot's place in the order; 0 for what is no snapshot's name."""
+    """Returns the number of a snapshot; 0 for a name that is not a snapshot's."""
     digits = snapshot.partition("-")[0]
     return int(digits) if digits.isdigit() else 0
 
 
 def write(path: Path, content: bytes, date: int) -> None:
-    """Writes and syncs a file that all may read."""
+    """Writes a file durably, readable by all; `date` is its time of modification."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(content)

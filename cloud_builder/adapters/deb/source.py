@@ -1,8 +1,8 @@
-"""A directory with a Debian source in, what it is the source of out.
+"""Reads the Debian source package of a directory (`ports.recipe.PackageSource`).
 
 Three forms: `dsc` (a *.dsc beside the files it lists), `tree` (a source tree with debian/), and `orig` (debian/ beside
-the pristine upstream tarball). Everything is read as text, without following links out of the directory; what needs a
-program (unpacking, running debian/rules) happens in the sandbox.
+the pristine upstream tarball). Files are read as text, and links out of the directory are not followed. Steps that run
+a program (unpacking, debian/rules) happen in the sandbox.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _VERSION = re.compile(r"[A-Za-z0-9.+:~-]+")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_%-]*")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _BESIDE = re.compile(r"\..*|README.*|.*\.asc")
-"""What may lie beside debian/ and a pristine tarball without being a part of the source."""
+"""Files that may be beside debian/ and a pristine tarball without being part of the source."""
 
 
 def read_source(directory: Path) -> PackageSource:
@@ -43,17 +43,19 @@ def read_source(directory: Path) -> PackageSource:
     descriptions = sorted(directory.glob("*.dsc"))
     if len(descriptions) > 1:
         names = ", ".join(path.name for path in descriptions)
-        raise _broken(directory, f"there are several: {names}", "Keep one .dsc in a unit, and its tarballs.")
+        raise _broken(
+            directory, f"the unit has several .dsc files: {names}", "Keep one .dsc with its tarballs in a unit."
+        )
     if descriptions:
         return _read_dsc(descriptions[0])
     if (directory / "debian").is_symlink() or not (directory / "debian").is_dir():
-        hint = "A package's directory has debian/, or a *.dsc beside its tarballs."
-        raise _broken(directory, "neither debian/ nor a *.dsc is there", hint)
+        hint = "The directory of a package has debian/, or a *.dsc beside its tarballs."
+        raise _broken(directory, "the unit has neither debian/ nor a *.dsc", hint)
     return _read_debian(directory)
 
 
 def without_epoch(version: str) -> str:
-    """The version as it stands in file names."""
+    """Returns the version as file names contain it."""
     return version.partition(":")[2] or version
 
 
@@ -76,7 +78,7 @@ def _read_debian(directory: Path) -> PackageSource:
 
 
 def _tarballs(directory: Path, name: str, version: str) -> tuple[str, ...]:
-    """The pristine tarballs of this version: the main one first, then those of components."""
+    """Returns the pristine tarballs of this version: the main one first, then those of components."""
     found = sorted(
         path.name for path in directory.iterdir() if re.fullmatch(r".+\.orig(-[\w-]+)?\.tar\.\w+", path.name)
     )
@@ -86,13 +88,13 @@ def _tarballs(directory: Path, name: str, version: str) -> tuple[str, ...]:
     ours = [file for file in found if file.startswith((stem + ".", stem + "-"))]
     if not any(file.startswith(stem + ".") for file in ours):
         hint = f"Put {stem}.tar.xz (or .gz, .bz2) here, or correct the version in debian/changelog."
-        raise _broken(directory, f"{version} needs {stem}.tar.*, but here is {', '.join(found)}", hint)
+        raise _broken(directory, f"{version} needs {stem}.tar.*, but the unit has {', '.join(found)}", hint)
     for file in ours:
         if not (directory / file).is_symlink():
             _refuse_pointer(directory, directory / file)
     others = [p.name for p in directory.iterdir() if p.name not in ("debian", *found) and not _BESIDE.fullmatch(p.name)]
     if others:
-        message = f"{ours[0]} lies beside files that would be left out: {', '.join(sorted(others)[:5])}"
+        message = f"beside {ours[0]} are files that would be left out: {', '.join(sorted(others)[:5])}"
         hint = "Remove the tarball to build the tree as it is, or the other files to build the tarball."
         raise _broken(directory, message, hint)
     return tuple(sorted(ours, key=lambda file: (not file.startswith(stem + "."), file)))
@@ -104,20 +106,20 @@ def _read_dsc(path: Path) -> PackageSource:
     dsc = Dsc(_text(path.parent, path.name))
     name, version = dsc.get("Source", ""), dsc.get("Version", "")
     if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
-        raise _broken(path, "no valid Source and Version", "Make it anew with `dpkg-source -b`.")
+        raise _broken(path, "no valid Source and Version", "Make it again with `dpkg-source -b`.")
     sums = dsc.get("Checksums-Sha256", ())
     if not sums or not isinstance(sums, list):
-        raise _broken(path, "no Checksums-Sha256", "Make it anew with a dpkg of this decade: `dpkg-source -b`.")
+        raise _broken(path, "no Checksums-Sha256", "Make it again with a current dpkg: `dpkg-source -b`.")
     for entry in sums:
         if not {"name", "size", "sha256"} <= entry.keys() or not _NUMBER.fullmatch(entry["size"]):
-            raise _broken(path, "Checksums-Sha256 is not as it should be", "Make it anew with `dpkg-source -b`.")
+            raise _broken(path, "Checksums-Sha256 is malformed", "Make it again with `dpkg-source -b`.")
         _verify(path, entry["name"], int(entry["size"]), entry["sha256"])
     files = (path.name, *(entry["name"] for entry in sums))
     return PackageSource(name, version, path.parent, DSC, files, _relations(dsc))
 
 
 def _refuse_pointer(where: Path, file: Path) -> None:
-    """Git LFS leaves a few lines of text where the file should be."""
+    """Raises Permanent for a Git LFS pointer: a few lines of text in place of the file."""
     with file.open("rb") as content:
         if lfs.is_pointer(content.read(lfs.MOST_BYTES)):
             raise _broken(where, lfs.message(file.name), lfs.HINT)
@@ -126,26 +128,28 @@ def _refuse_pointer(where: Path, file: Path) -> None:
 def _verify(dsc: Path, name: str, size: int, sha256: str) -> None:
     file = dsc.parent / name
     if not _FILE.fullmatch(name) or file.is_symlink() or not file.is_file():
-        raise _broken(dsc, f"it lists {name}, which is not here", "Put all files of the .dsc into the directory.")
+        raise _broken(
+            dsc, f"it lists {name}, which is not in the unit", "Put all files of the .dsc into the directory."
+        )
     _refuse_pointer(dsc, file)
     with file.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if found != sha256 or file.stat().st_size != size:
-        hint = "Fetch both again from the same place, and let git keep them as they are (no line-end conversion)."
+        hint = "Fetch both again from the same server, and let git store them unchanged (no line-end conversion)."
         raise _broken(dsc, f"{name} does not match its checksum (sha256 {found}, listed {sha256})", hint)
 
 
 def _last_change(directory: Path) -> tuple[str, str, int]:
-    """Source, version and time of the newest entry of debian/changelog."""
+    """Returns source, version and time of the newest entry of debian/changelog."""
     from debian.changelog import Changelog, ChangelogParseError
 
     try:
         changelog = Changelog(_text(directory, "debian/changelog"), max_blocks=1, strict=True)
         name, version, date = str(changelog.package or ""), str(changelog.full_version or ""), changelog.date
     except (ChangelogParseError, ValueError) as cause:
-        raise _broken(directory, f"debian/changelog: {cause}", "`dch` writes entries that are right.") from cause
+        raise _broken(directory, f"debian/changelog: {cause}", "`dch` writes valid entries.") from cause
     if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
-        raise _broken(directory, f"debian/changelog: {name!r} ({version!r}) is no source and version", "")
+        raise _broken(directory, f"debian/changelog: {name!r} ({version!r}) is not a source and version", "")
     return name, version, _seconds(directory, str(date or ""))
 
 
@@ -153,7 +157,9 @@ def _seconds(directory: Path, date: str) -> int:
     try:
         return int(parsedate_to_datetime(date).timestamp())
     except ValueError as cause:
-        raise _broken(directory, f"debian/changelog: {date!r} is no date", "`date -R` prints a right one.") from cause
+        raise _broken(
+            directory, f"debian/changelog: {date!r} is not a date", "`date -R` prints a valid one."
+        ) from cause
 
 
 def _relations(paragraph: Deb822) -> tuple[tuple[str, str], ...]:
@@ -183,6 +189,6 @@ def _text(directory: Path, name: str) -> str:
 
 
 def _broken(where: Path, message: str, hint: str) -> Permanent:
-    """`where`: the unit's directory, whose name says nothing here, or a .dsc."""
-    told = f"{where.name}: {message}" if where.suffix == ".dsc" else message
-    return Permanent(told, code="source", hint=hint)
+    """Returns the error. `where`: a .dsc, which the message names, or the directory of the unit."""
+    text = f"{where.name}: {message}" if where.suffix == ".dsc" else message
+    return Permanent(text, code="source", hint=hint)

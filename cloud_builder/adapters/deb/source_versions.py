@@ -1,10 +1,11 @@
-"""What a source tree with debian/ says of the versions of its packages before they are built.
+"""Reads the versions that the packages of a source tree will have, before they are built.
 
 Binary packages have the version of their source, which is in the first line of debian/changelog, unless debian/rules
-gives them another one (`dpkg-gencontrol -v`, as for an epoch of their own). Then, or when it cannot be read, the
-version is not known, and whoever plans takes it for good enough. A binNMU is no tree in git. Of a *.dsc only its own
-Version is read: rules and Provides are in its tarball, so packages of it count with the source's version, and it
-provides no virtual ones. Syntax: Debian policy 4.4 (changelog), 5.6.12 (versions), 7.5 (Provides).
+sets another one (`dpkg-gencontrol -v`, for example for an epoch of their own). In that case, or when the version cannot
+be read, it is unknown, and planning assumes that it satisfies every relation. A binNMU is not a tree in git. From a
+*.dsc only its own Version is read: rules and Provides are in its tarball. Its packages therefore count with the version
+of the source, and it provides no virtual packages. Syntax: Debian policy 4.4 (changelog), 5.6.12 (versions), 7.5
+(Provides).
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ _OWN_VERSION = ("${binary:Version}", "${source:Version}")
 
 
 def version_of_tree(read: Read) -> str:
-    """Of the packages that the tree makes; NOT_KNOWN when it cannot be told."""
+    """Returns the version of the packages that the tree makes; NOT_KNOWN when it cannot be read."""
     heading = next((line for line in _text(read, CHANGELOG).splitlines() if line.strip()), "")
     found = _HEADING.match(heading)
-    if found is None or not VERSION.fullmatch(found[1]) or _gives_another(_text(read, RULES)):
+    if found is None or not VERSION.fullmatch(found[1]) or _sets_version(_text(read, RULES)):
         return NOT_KNOWN
     return found[1]
 
 
-def _gives_another(rules: str) -> bool:
-    """A line that calls dpkg-gencontrol, or dh_gencontrol, with -v."""
+def _sets_version(rules: str) -> bool:
+    """Returns whether a line calls dpkg-gencontrol, or dh_gencontrol, with -v."""
     commands = (line.partition("#")[0] for line in rules.replace("\\\n", " ").splitlines())
     return any(word.startswith("-v") for each in commands for word in each.partition("gencontrol")[2].split())
 
 
 def _text(read: Read, file: str) -> str:
-    """A file that the build will complain about when it has to; here it is only of use."""
+    """Returns the text of a file; empty when it is missing, which the build will report."""
     try:
         return read(file).decode(errors="replace")
     except Rejected:
@@ -51,9 +52,11 @@ def _text(read: Read, file: str) -> str:
 
 
 def virtual_packages(fields: Iterable[str], own: Collection[str], version: str) -> Mapping[str, tuple[str, ...]]:
-    """Of Provides fields, each virtual package and the versions it is provided in: none when it has none, NOT_KNOWN for
-    one that only the build will know. A name that is only known then (`${…}`) is left out, and what the source makes
-    itself (`own`) is no virtual package of it."""
+    """Returns the virtual packages of Provides fields, each with the versions in which it is provided.
+
+    The versions are empty for a package without one, and NOT_KNOWN for one that only the build determines. A name that
+    only the build determines (`${…}`) is left out. `own`: real packages of the source, which are no virtual packages.
+    """
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for relation in (" ".join(each.split()) for field in fields for each in field.split(",")):
         provided = _PROVIDED.fullmatch(relation)
@@ -61,12 +64,12 @@ def virtual_packages(fields: Iterable[str], own: Collection[str], version: str) 
             continue
         versions = found[provided["name"]]
         if provided["operator"] == "=":
-            versions[_resolved(provided["version"], version)] = None
+            versions[_substituted(provided["version"], version)] = None
     return {name: tuple(versions) for name, versions in found.items()}
 
 
-def _resolved(written: str, version: str) -> str:
-    """With the substitution variables of dpkg that stand for the source's own version."""
+def _substituted(written: str, version: str) -> str:
+    """Returns the version with dpkg's substitution variables replaced that mean the version of the source."""
     for variable in _OWN_VERSION:
         written = written.replace(variable, version or "${not-known}")
     return written if VERSION.fullmatch(written) else NOT_KNOWN

@@ -1,4 +1,9 @@
-"""What the warehouse shows to the world over plain HTTP: reading only."""
+"""Serves repositories and objects over plain HTTP, read-only.
+
+server    listens, one thread a connection
+handler   HTTP/1.1: GET, HEAD, ranges, "not modified"
+site      maps paths of URLs to files and pages
+"""
 
 from .server import Server, serve
 

@@ -1,11 +1,11 @@
-"""A small web server for repositories and objects, in threads of this process. It reads, and never writes.
+"""A small web server for repositories and objects, in threads of this process. Read-only.
 
-    /                               what there is, for people
+    /                               a page with the repositories
     /repositories/<repository>/…    the files of an apt repository
-    /objects/<sha256>[?name=N]      an object of the store, offered for saving as N
-    /health                         200 while it serves
+    /objects/<sha256>[?name=N]      an object of the store; browsers save it as N
+    /health                         200 while the server runs
 
-Any web server can show the directory of repositories as well, for more load than a team makes.
+For a higher load, any other web server can serve the directory of repositories.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LOG = logging.getLogger("cb.collector")
 
 
 class Server:
-    """A server that runs until it is closed. `url` has no slash at the end."""
+    """A server that runs until `close`."""
 
     def __init__(self, listener: ThreadingHTTPServer) -> None:
         self._listener = listener
@@ -42,20 +42,22 @@ class Server:
 
     @property
     def url(self) -> str:
-        """For this machine; a wildcard address is shown as the loopback one."""
+        """The URL for clients on this machine, without a slash at the end; a wildcard address becomes the loopback
+        address.
+        """
         host = str(self._listener.server_name)
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
         return f"http://{shown}:{self.port}"
 
     def close(self) -> None:
-        """Takes no more connections; what is being sent may end with the process."""
+        """Stops listening. Responses that are being sent end with the process at the latest."""
         self._listener.shutdown()
         self._listener.server_close()
         self._thread.join()
 
 
 def serve(host: str, port: int, repositories: Path, store: ObjectStore) -> Server:
-    """Starts serving. `port` 0 takes a free one. Rejected(code="cannot-listen") when the address cannot be had."""
+    """Starts a server; `port` 0 selects a free port. Raises Rejected (`cannot-listen`) when the address is not free."""
     handler = partial(Handler, Site(repositories, store))
     try:
         return Server(_listener(host)((host, port), handler))
@@ -65,7 +67,7 @@ def serve(host: str, port: int, repositories: Path, store: ObjectStore) -> Serve
             f"cannot serve repositories at {host}:{port}: {reason}",
             code="cannot-listen",
             hint="Choose another port with --port or the setting collector.port (0 takes a free one); `ss -ltnp` shows"
-            " who has it.",
+            " which process uses it.",
         ) from error
 
 
@@ -76,12 +78,12 @@ def _listener(host: str) -> type[ThreadingHTTPServer]:
         daemon_threads = True
 
         def server_bind(self) -> None:
-            """Without http.server's look-up of our own name, which may take long."""
+            """Binds without http.server's look-up of the host's name, which can take long."""
             socketserver.TCPServer.server_bind(self)
             self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """A client that hangs up is no news."""
+            """Logs a lost connection at debug level: clients hang up often."""
             _LOG.debug("connection ended", extra={"client": str(client_address)}, exc_info=True)
 
     return Listener

@@ -1,5 +1,6 @@
-"""What lies where on the site: paths of URLs in, open files or pages out. Nothing outside of the repositories and the
-store can be reached, whatever the path and whatever links lie there.
+"""Maps the path of a URL to an open file or a page.
+
+Must not reach anything outside of the repositories and the store, also through `..` or links.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Response:
-    """A body with what a client may ask of it. `modified`: whole seconds since the epoch; None: made just now."""
+    """A body with its headers. `modified`: whole seconds since the epoch; None: the page was just generated."""
 
     body: BinaryIO
     size: int
@@ -39,15 +40,17 @@ class Response:
 
 
 class Site:
-    """Thread-safe. Each look-up gives None for what is not there."""
+    """The pages and files of the server. Thread-safe. Each look-up returns None for a path that does not exist."""
 
     def __init__(self, repositories: Path, store: ObjectStore) -> None:
         self._repositories, self._store = repositories, store
 
     def find(self, path: tuple[str, ...], name: str = "") -> Response | None:
-        """`path`: the unquoted parts of a URL's path. `name`: what the client wants to save an object as."""
+        """Returns the response. `path`: unquoted parts of the path. `name`: the file name under which to save an
+        object.
+        """
         if path == ():
-            return _page(self._front())
+            return _page(self._index())
         if path == ("health",):
             return _page("ok\n", _TEXT)
         if path[0] == "objects" and len(path) == 2:
@@ -105,7 +108,7 @@ class Site:
             )
         )
 
-    def _front(self) -> str:
+    def _index(self) -> str:
         names = [html.escape(name) for name in self._names()]
         items = "\n".join(f'<li><a href="/repositories/{name}">{name}</a></li>' for name in names)
         return _document("Repositories", f"<ul>\n{items}\n</ul>" if items else "<p>Nothing is published yet.</p>")

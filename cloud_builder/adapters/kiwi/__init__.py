@@ -1,3 +1,8 @@
-"""Base roots by KIWI NG, run without root: `root` fulfils the port, `description` reads what the maker must know of a
-build_root.kiwi, `mends` lets KIWI work in a user namespace, `verdict` tells whose fault a failure is, and one file a
-package manager (`apt`) finishes the root so that build dependencies can be installed later."""
+"""Base roots by KIWI NG, without privileges.
+
+root           prepares a build root (the port RootMaker)
+description    reads package manager and repositories from a build_root.kiwi
+userns_shims   lets KIWI work in a user namespace
+errors         makes an error from the output of KIWI
+apt            finishes a root of apt, so that build dependencies can be installed later; one file a package manager
+"""

@@ -1,7 +1,7 @@
-"""Finishes a root whose packages come by apt: build dependencies can be installed later, from lists that stay as they
-are now, and nothing is in it that no build needs.
+"""Finishes a root with apt: build dependencies can be installed later from package lists that do not change, and files
+that no build needs are removed.
 
-Comes in: a root fresh from KIWI. Goes out: the same directory. The network is used for the lists.
+Input: a root that KIWI just made. Output: the same directory. The package lists are downloaded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _POLICY = "#!/bin/sh\n# No service is started in a build root.\nexit 101\n"
 _FINISH = r"""
 set -eu
 root=$1
-for place in dev proc; do mkdir -p "$root/$place"; mount --rbind "/$place" "$root/$place"; done
+for directory in dev proc; do mkdir -p "$root/$directory"; mount --rbind "/$directory" "$root/$directory"; done
 mkdir -p "$root/etc/apt/apt.conf.d" "$root/etc/dpkg/dpkg.cfg.d" "$root/etc/apt/sources.list.d" "$root/usr/sbin"
 printf %s "$CONFIGURATION" > "$root/etc/apt/apt.conf.d/99cloud-builder"
 printf %s "$DPKG" > "$root/etc/dpkg/dpkg.cfg.d/99cloud-builder"
@@ -46,13 +46,13 @@ chroot "$root" apt-get clean
 chroot "$root" apt-cache gencaches -q
 rm -rf "$root/image" "$root/.profile" "$root/var/log/apt" "$root"/tmp/* "$root"/var/tmp/* "$root"/run/*
 find "$root/usr/share/doc" -type f ! -name copyright -delete
-for place in man info locale; do rm -rf "$root/usr/share/$place"/*; done
+for directory in man info locale; do rm -rf "$root/usr/share/$directory"/*; done
 """
-"""$1: the root; the files' contents come by the environment."""
+"""A shell script. $1: the root. The environment has the contents of the files."""
 
 
 def finish(description: Description, root: str) -> tuple[list[str], dict[str, str]]:
-    """The command that finishes `root` on the machine's own file system, and its environment."""
+    """Returns the command that finishes `root` on the file system of the machine, and its environment."""
     environment = {
         "CONFIGURATION": _CONFIGURATION,
         "DPKG": _DPKG,
@@ -64,7 +64,7 @@ def finish(description: Description, root: str) -> tuple[list[str], dict[str, st
 
 
 def sources_list(repositories: tuple[RepositoryElement, ...]) -> str:
-    """sources.list(5): one line a repository."""
+    """Returns the text of a sources.list(5): one line a repository."""
     return "".join(_line(repository) for repository in repositories)
 
 

@@ -1,6 +1,6 @@
-"""What the finishing of a root must know of a build_root.kiwi: its package manager, and its repositories by profile.
+"""Reads the package manager and the repositories of a profile from a build_root.kiwi.
 
-KIWI itself validates the file; here only those elements are read (https://osinside.github.io/kiwi, image description).
+KIWI itself validates the file; only these elements are read here (https://osinside.github.io/kiwi, image description).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class RepositoryElement:
     distribution: str = ""
     components: str = "main"
     trusted: bool = False
-    """The description says that its signature need not be checked."""
+    """The description allows that signatures are not checked."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Description:
 
 
 def read(file: Path, profile: str) -> Description:
-    """Raises Permanent(code="root") when the file is no XML, or has no such profile."""
+    """Returns the description for a profile. Raises Permanent (`root`) for malformed XML or an unknown profile."""
     return parse(file.read_bytes(), profile, name=file.name)
 
 
 def parse(content: bytes, profile: str, *, name: str = "build_root.kiwi") -> Description:
-    """The same from the file's content."""
+    """Returns the same as `read`, from the content of the file. `name` is used in messages."""
     try:
         image = ElementTree.fromstring(content)
     except (ElementTree.ParseError, ValueError) as cause:
@@ -45,8 +45,8 @@ def parse(content: bytes, profile: str, *, name: str = "build_root.kiwi") -> Des
     profiles = [one.get("name", "") for one in image.findall("profiles/profile")]
     if profile not in profiles:
         known = ", ".join(profiles) or "none"
-        hint = f'add <profile name="{profile}" …/> to it; it has: {known}'
-        raise Permanent(f"{name}: no profile {profile}", code="root", hint=hint)
+        hint = f'Add <profile name="{profile}" …/> to it. It has: {known}.'
+        raise Permanent(f"{name} has no profile {profile}", code="root", hint=hint)
     managers = [one.text or "" for one in _of_profile(image, "preferences", profile, "packagemanager")]
     return Description(managers[0].strip() if managers else "", tuple(_repositories(image, profile)))
 
@@ -65,7 +65,7 @@ def _repositories(image: ElementTree.Element, profile: str) -> Iterator[Reposito
 
 
 def _of_profile(image: ElementTree.Element, tag: str, profile: str, child: str = "") -> Iterator[ElementTree.Element]:
-    """Elements without `profiles` count for every one."""
+    """Yields the elements of a profile. Elements without `profiles` belong to every profile."""
     for element in image.findall(tag):
         named = element.get("profiles")
         if named is None or profile in [one.strip() for one in named.split(",")]:

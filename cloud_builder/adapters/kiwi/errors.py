@@ -1,6 +1,7 @@
-"""Whose fault a failed preparation is: the description's (Permanent) or the world's around us (Retryable).
+"""Makes an error from the output of a failed preparation.
 
-Comes in: the end of what KIWI and apt said. Goes out: an error with the lines that tell the cause.
+Input: the end of the output of KIWI and apt. Output: Permanent when the description is at fault, Retryable when the
+network, a mirror or the disk is; the message has the lines that name the cause.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 
 from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
 
-_MOST_LINES = 8
+_MAX_LINES = 8
 _UNREACHABLE = re.compile(
     r"could not connect|unable to connect|could not resolve|temporary failure resolving|connection (failed|timed out|"
     r"refused|reset)|no route to host|network is unreachable|hash sum mismatch|file has unexpected size|"
@@ -21,35 +22,39 @@ _APT = re.compile(r"(?:^|\s)E: (.*)")
 _SCHEMA = re.compile(r":\d+:\d+: error: (.*)")
 _KIWI = re.compile(r"\[ ERROR +\]: [\d:]+ \| (.*)")
 _HINTS = (
-    (re.compile(r"unable to locate package", re.IGNORECASE), "correct the name, or add the repository that has it"),
+    (re.compile(r"unable to locate package", re.IGNORECASE), "Correct the name, or add the repository that has it."),
     (
         re.compile(r"404 +not found|does not have a release file", re.IGNORECASE),
-        "correct its path or distribution",
+        "Correct its path or distribution.",
     ),
-    (re.compile(r"not signed|no_pubkey", re.IGNORECASE), "add its key: <source><signing key=…/></source>"),
+    (re.compile(r"not signed|no_pubkey", re.IGNORECASE), "Add its key: <source><signing key=…/></source>."),
 )
-_SEE_LOG = "the log has everything that KIWI said"
+_SEE_LOG = "The log has the whole output of KIWI."
 
 
-def error_from_output(file: str, said: str) -> CloudBuilderError:
-    """`file`: the description's name; `said`: all or the end of the output."""
-    causes = causes_in(said)
-    told = "\n  ".join(causes) or "KIWI did not say why"
+def error_from_output(file: str, output: str) -> CloudBuilderError:
+    """Returns the error. `file`: the name of the description. `output`: the whole output, or its end."""
+    causes = causes_in(output)
+    reason = "\n  ".join(causes) or "KIWI printed no cause"
     text = "\n".join(causes)
-    if _FULL.search(said):
-        return Retryable(f"no room to prepare the build root: {told}", code="disk-full", hint="free some", delay=60.0)
+    if _FULL.search(output):
+        return Retryable(
+            f"no space to prepare the build root: {reason}", code="disk-full", hint="Free disk space.", delay=60.0
+        )
     if _UNREACHABLE.search(text):
-        hint = "is this machine online, and the address in the file right?"
-        return Retryable(f"a repository of {file} cannot be reached: {told}", code="repository", hint=hint, delay=10.0)
+        hint = "Check that this machine is online, and that the address in the file is right."
+        return Retryable(
+            f"a repository of {file} cannot be reached: {reason}", code="repository", hint=hint, delay=10.0
+        )
     hint = next((hint for pattern, hint in _HINTS if pattern.search(text)), _SEE_LOG)
-    return Permanent(f"{file}: {told}", code="root", hint=hint)
+    return Permanent(f"{file}: {reason}", code="root", hint=hint)
 
 
-def causes_in(said: str) -> list[str]:
-    """The lines that matter, most telling kind first: the schema's, apt's, KIWI's own."""
-    lines = said.replace("\r", "\n").splitlines()
+def causes_in(output: str) -> list[str]:
+    """Returns the lines that name the cause: of the schema check, else of apt, else of KIWI, else the last ones."""
+    lines = output.replace("\r", "\n").splitlines()
     for pattern in (_SCHEMA, _APT, _KIWI):
         found = [match.group(1).strip() for line in lines if (match := pattern.search(line))]
         if causes := [cause for cause in dict.fromkeys(found) if cause]:
-            return causes[:_MOST_LINES]
-    return [line for line in lines if line.strip()][-_MOST_LINES:]
+            return causes[:_MAX_LINES]
+    return [line for line in lines if line.strip()][-_MAX_LINES:]

@@ -1,7 +1,7 @@
-"""The port `RootMaker` by KIWI NG: `system prepare` in private user, mount and pid namespaces.
+"""Prepares build roots with KIWI NG (the port RootMaker): `system prepare` in private user, mount and pid namespaces.
 
-Comes in: a build_root.kiwi and one of its profiles. Goes out: a root directory, finished for later installations.
-The machine itself is shown to KIWI read-only.
+Input: a build_root.kiwi and one of its profiles. Output: a root directory, finished for later installations. KIWI sees
+the file system of the machine read-only.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ root=$1
 grep -q ^builder: "$root/etc/passwd" || echo 'builder:x:1000:1000:builder:/build:/bin/sh' >> "$root/etc/passwd"
 grep -q ^builder: "$root/etc/group" || echo 'builder:x:1000:' >> "$root/etc/group"
 mkdir -p "$root/build"; chown 1000:1000 "$root/build"
-for place in proc sys dev run tmp; do mkdir -p "$root/$place"; done; chmod 1777 "$root/tmp"
+for directory in proc sys dev run tmp; do mkdir -p "$root/$directory"; done; chmod 1777 "$root/tmp"
 printf '127.0.0.1 localhost\n::1 localhost\n' > "$root/etc/hosts"
 """
 _FRESH = ("/tmp", "/var/tmp", "/run")
-_KEPT = 64 * 1024
-"""Bytes at the end of the output that a verdict is made from."""
+_OUTPUT_BYTES = 64 * 1024
+"""Bytes at the end of the output from which an error is made."""
 
 
 class KiwiRootMaker:
-    """Thread-safe: every preparation has its own package cache and scratch space."""
+    """Prepares roots in `sandbox`. Thread-safe: each preparation has its own package cache and scratch directory."""
 
     recipe = "kiwi-1"
 
@@ -50,17 +50,17 @@ class KiwiRootMaker:
     def prepare(
         self, description_file: Path, profile: str, root: Path, *, log: Callable[[bytes], None], cancel: Event
     ) -> None:
-        known = description.read(description_file, profile)
-        finish = _FINISH.get(known.package_manager)
+        parsed = description.read(description_file, profile)
+        finish = _FINISH.get(parsed.package_manager)
         if finish is None:
-            able = ", ".join(_FINISH)
-            hint = f"use one of: {able}"
-            raise Permanent(f"package manager {known.package_manager or '(none)'} is not known", code="root", hint=hint)
+            name = parsed.package_manager or "(none)"
+            hint = f"Use one of: {', '.join(_FINISH)}."
+            raise Permanent(f"package manager {name} is not supported", code="root", hint=hint)
         work = Path(tempfile.mkdtemp(prefix=f".{root.name}.kiwi-", dir=root.parent))
         try:
             stage = _Preparation(self._sandbox, description_file.name, root.parent, work, log, cancel)
             stage.kiwi(description_file, profile, root)
-            stage.shell(*finish(known, str(root)))
+            stage.shell(*finish(parsed, str(root)))
             stage.shell(["/bin/sh", "-c", _BUILDER, "builder", str(root)], {})
         finally:
             self._sandbox.remove(work)
@@ -68,20 +68,24 @@ class KiwiRootMaker:
 
 @dataclass(frozen=True)
 class _Preparation:
-    """The steps of one preparation, all with the machine's own programs; `place` is what they may write to, `file`
-    the description's name in messages."""
+    """The steps of one preparation, which run programs of the machine.
+
+    file       the name of the description in messages
+    directory  the only directory that the steps may write to
+    work       scratch files of this preparation
+    """
 
     sandbox: Sandbox
     file: str
-    place: Path
+    directory: Path
     work: Path
     log: Callable[[bytes], None]
     cancel: Event
 
     def kiwi(self, file: Path, profile: str, root: Path) -> None:
         folder = self.work / "description"
-        for place in (folder, self.work / "cache", self.work / "home"):
-            place.mkdir()
+        for new in (folder, self.work / "cache", self.work / "home"):
+            new.mkdir()
         shutil.copyfile(file, folder / "config.xml")
         options = ["--shared-cache-dir", str(self.work / "cache"), "--profile", profile]
         task = ["system", "prepare", "--description", str(folder), "--root", str(root)]
@@ -92,16 +96,16 @@ class _Preparation:
         self._run(command, environment, [])
 
     def _run(self, command: list[str], environment: dict[str, str], binds: list[Bind]) -> None:
-        said = bytearray()
+        printed = bytearray()
 
         def output(piece: bytes) -> None:
-            said.extend(piece)
-            del said[:-_KEPT]
+            printed.extend(piece)
+            del printed[:-_OUTPUT_BYTES]
             self.log(piece)
 
         confinement = Confinement(
             # These come last: what hides /var/tmp must not hide what lies below it.
-            binds=(*binds, *_python(), Bind(self.place, str(self.place), writable=True)),
+            binds=(*binds, *_python(), Bind(self.directory, str(self.directory), writable=True)),
             network=True,
             directory=str(self.work),
             environment={"PATH": _PATH, "LC_ALL": "C.UTF-8", **_proxies(), **environment},
@@ -110,16 +114,16 @@ class _Preparation:
         if ended.ended_by is EndReason.CANCEL:
             raise Retryable("the preparation of the build root was canceled", code="canceled")
         if ended.status != 0:
-            raise error_from_output(self.file, bytes(said).decode(errors="replace"))
+            raise error_from_output(self.file, bytes(printed).decode(errors="replace"))
 
 
 def _python() -> list[Bind]:
-    """Our Python environment, where it lies below a directory that the sandbox shows fresh."""
-    places = dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix)))
-    return [Bind(place, str(place)) for place in places if any(place.is_relative_to(fresh) for fresh in _FRESH)]
+    """Returns binds for this Python environment where it is below a directory that the sandbox replaces."""
+    prefixes = dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix)))
+    return [Bind(prefix, str(prefix)) for prefix in prefixes if any(prefix.is_relative_to(fresh) for fresh in _FRESH)]
 
 
 def _proxies() -> dict[str, str]:
-    """What lets this machine reach the repositories."""
+    """Returns the proxy variables of this machine, through which it reaches repositories."""
     names = [spelled for name in _PROXIES for spelled in (name, name.upper())]
     return {name: os.environ[name] for name in names if name in os.environ}

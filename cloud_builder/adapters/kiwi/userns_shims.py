@@ -1,7 +1,7 @@
-"""What KIWI needs changed on the machine to work in a user namespace, as binds that only it sees:
+"""Lets KIWI work in a user namespace: binds that replace programs and directories for KIWI alone.
 
-mount    --bind → --rbind   a mount with others below it can only be bound whole
-umount   -l                 and only be left whole
+mount    --bind → --rbind   a mount with other mounts below it can only be bound recursively
+umount   -l                 and only be detached lazily
 tar      without dev, proc and sys: nodes cannot be made, and the mounted ones are not the root's
 /var/lib/dpkg, /etc/apt/keyrings, /var/tmp   private: KIWI writes there
 """
@@ -39,42 +39,42 @@ _FRESH = ("/var/tmp",)
 def install(work: Path) -> list[Bind]:
     """Writes the replacements below `work`; they take effect by the returned binds."""
     binds = [_shim(name, script, work / "shim") for name, script in _SHIMS.items()]
-    for place in map(Path, _COPIED):
-        if place.is_dir():
-            copy = work / "copy" / place.name
-            shutil.copytree(place, copy, symlinks=True, copy_function=_copy_readable)
-            binds.append(Bind(copy, str(place), writable=True))
+    for directory in map(Path, _COPIED):
+        if directory.is_dir():
+            copy = work / "copy" / directory.name
+            shutil.copytree(directory, copy, symlinks=True, copy_function=_copy_readable)
+            binds.append(Bind(copy, str(directory), writable=True))
     _configure_apt(work / "copy" / "apt.conf.d")
-    for place in map(Path, _FRESH):
-        fresh = work / "fresh" / place.name
+    for directory in map(Path, _FRESH):
+        fresh = work / "fresh" / directory.name
         fresh.mkdir(parents=True)
-        binds.append(Bind(fresh, str(place), writable=True))
+        binds.append(Bind(fresh, str(directory), writable=True))
     return binds
 
 
-def _shim(name: str, script: str, place: Path) -> Bind:
+def _shim(name: str, script: str, directory: Path) -> Bind:
     """The program itself is replaced, not shadowed on PATH: KIWI resets PATH."""
     found = shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin")
     if found is None:
         hint = f"apt-get install {package_of(name)}"
         raise Retryable(f"{name} is not installed on this machine", code="sandbox", hint=hint, delay=60.0)
-    place.mkdir(parents=True, exist_ok=True)
-    real = place / f"{name}.real"
+    directory.mkdir(parents=True, exist_ok=True)
+    real = directory / f"{name}.real"
     shutil.copyfile(found, real)
-    shim = place / name
+    shim = directory / name
     shim.write_text(f"#!/bin/bash\n{script.format(real=real)}\n", encoding="utf-8")
     for file in (real, shim):
         file.chmod(0o755)
     return Bind(shim, found)
 
 
-def _configure_apt(place: Path) -> None:
-    if place.is_dir():
-        (place / "zz-cloud-builder").write_text(_APT, encoding="utf-8")
+def _configure_apt(directory: Path) -> None:
+    if directory.is_dir():
+        (directory / "zz-cloud-builder").write_text(_APT, encoding="utf-8")
 
 
 def _copy_readable(source: str, target: str) -> None:
-    """Locks and the like are not ours to read, and of no use."""
+    """Copies a file; makes an empty one where it is not readable (a lock): KIWI does not read those."""
     try:
         shutil.copy2(source, target)
     except PermissionError:

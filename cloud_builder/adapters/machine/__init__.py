@@ -1,1 +1,5 @@
-"""Probes of the machine we run on, for `cb-ctl doctor`: what is there, never what that means (planning/doctor)."""
+"""Probes this machine for `cb-ctl doctor`. Probes return facts; planning/doctor judges them.
+
+host   kernel, programs, file systems, ports, the sandbox
+key    the signing key
+"""

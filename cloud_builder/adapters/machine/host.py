@@ -1,6 +1,6 @@
-"""Kernel, programs, file systems, port and a trial of the sandbox, as they are. Leaves nothing behind.
+"""Probes the kernel, programs, file systems, a port, and the sandbox. Leaves nothing behind.
 
-In: paths and names from the settings. Out: facts of planning.doctor. Never raises for what it finds.
+Input: paths and names from the settings. Output: facts of planning.doctor. Must not raise for a fault that it finds.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def user() -> str:
 
 
 def missing_programs() -> tuple[tuple[str, str, bool], ...]:
-    """(program, Debian package, needed by every build)"""
+    """Returns (program, Debian package, whether every build needs it) of each missing program."""
     needed = (*_NEEDED, *(_OF_USERS if os.getuid() else ()))
-    wanted = [*((program, True) for program in needed), *((program, False) for program in _HELPFUL)]
-    return tuple((program, package_of(program), must) for program, must in wanted if shutil.which(program) is None)
+    programs = [*((program, True) for program in needed), *((program, False) for program in _HELPFUL)]
+    return tuple((program, package_of(program), must) for program, must in programs if shutil.which(program) is None)
 
 
 def kiwi() -> ProbeError | None:
-    """Whether it can be found; loading it would take a second."""
-    return None if importlib.util.find_spec("kiwi") else ProbeError("it is not in this Python environment")
+    """Checks that KIWI is installed without importing it, which would take a second."""
+    return None if importlib.util.find_spec("kiwi") else ProbeError("KIWI is not installed in this Python environment")
 
 
-def trial(work: Path) -> ProbeError | None:
-    """Runs nothing in a root of nothing: namespaces, ids, overlay, /proc and all, on the file system of builds."""
+def try_sandbox(work: Path) -> ProbeError | None:
+    """Runs /bin/true in an empty root, on the file system of builds: namespaces, ids, overlay, /proc."""
     try:
         with tempfile.TemporaryDirectory(prefix=".cb-doctor-", dir=existing(work)) as directory:
             lower = Path(directory) / "root"
@@ -57,7 +57,9 @@ def trial(work: Path) -> ProbeError | None:
     except CloudBuilderError as refused:
         return ProbeError(refused.message, refused.hint)
     except OSError as cause:
-        return ProbeError(f"a trial at {work} was not possible: {cause.strerror}", f"make {existing(work)} writable")
+        return ProbeError(
+            f"the sandbox could not be tried at {work}: {cause.strerror}", f"Make {existing(work)} writable."
+        )
     return None
 
 
@@ -66,8 +68,11 @@ def seccomp() -> bool:
 
 
 def delegated(groups: Cgroups | None = None) -> frozenset[str]:
-    """Controllers of the cgroup v2 that is ours to divide; empty: there is none. Divides it, as a runner would: what
-    root may write to is not always its own, and what is its own may have others in it."""
+    """Returns the controllers of the cgroup v2 that is delegated to this process; empty: none is.
+
+    Creates subgroups as a runner would: a writable cgroup is not always delegated, and a delegated one may contain
+    other processes.
+    """
     base = (groups or Cgroups()).base()
     try:
         return frozenset((base / "cgroup.subtree_control").read_text(encoding="ascii").split()) if base else frozenset()
@@ -75,15 +80,15 @@ def delegated(groups: Cgroups | None = None) -> frozenset[str]:
         return frozenset()
 
 
-def place(name: str, path: Path, setting: str, *, builds: bool = False) -> DirectoryFacts:
-    there = existing(path)
-    about = os.statvfs(there)
-    kind, options = _mount_of(there)
+def probe_directory(name: str, path: Path, setting: str, *, builds: bool = False) -> DirectoryFacts:
+    directory = existing(path)
+    about = os.statvfs(directory)
+    kind, options = _mount_of(directory)
     inodes = about.f_favail if about.f_files else None
-    writable = os.access(there, os.W_OK | os.X_OK)
+    writable = os.access(directory, os.W_OK | os.X_OK)
     return DirectoryFacts(
         name,
-        str(there),
+        str(directory),
         kind,
         about.f_bavail * about.f_frsize,
         inodes,
@@ -95,7 +100,7 @@ def place(name: str, path: Path, setting: str, *, builds: bool = False) -> Direc
 
 
 def existing(path: Path) -> Path:
-    """The directory, or the nearest above it that exists."""
+    """Returns the directory, or the nearest directory above it that exists."""
     return next((each for each in (path, *path.parents) if each.is_dir()), Path("/"))
 
 
@@ -110,7 +115,8 @@ def port(host: str, number: int) -> ProbeError | None:
 
 
 def _mount_of(path: Path) -> tuple[str, frozenset[str]]:
-    """(file system, mount options) by /proc/self/mountinfo: the longest mount point, the last of several (proc(5))."""
+    """Returns (file system, mount options) from /proc/self/mountinfo: the longest mount point, the last of equal ones
+    (proc(5))."""
     best: tuple[int, str, frozenset[str]] = (-1, "", frozenset())
     real = path.resolve()
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""The signing key at rest: who may read it, and when it expires. Makes no key, changes nothing."""
+"""Probes the signing key: who may read it, and when it expires. Changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHERS = 0o077
 
 
 def key(home: Path, name: str) -> KeyFacts | None:
-    """None when there is none yet: the collector makes it at its first start."""
+    """Returns the facts of the key; None: no key exists yet. The collector makes it at its first start."""
     try:
         secrets = sorted((home / "private-keys-v1.d").glob("*.key"))
         if not secrets:
@@ -34,7 +34,7 @@ def key(home: Path, name: str) -> KeyFacts | None:
 
 
 def _expires(home: Path, name: str) -> float:
-    """Field 7 of the public key's line (GnuPG, doc/DETAILS)."""
+    """Returns field 7 of the line of the public key (GnuPG, doc/DETAILS): seconds since the epoch, 0 for never."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "GNUPGHOME": str(home), "LC_ALL": "C.UTF-8"}
     options = ["--batch", "--no-tty", "--quiet", "--no-auto-check-trustdb", "--no-autostart", "--with-colons"]
     command = ["gpg", *options, "--list-keys", f"={name}"]

@@ -1,1 +1,1 @@
-"""Signing with a key that this machine keeps."""
+"""Signing with a key that is stored on this machine (`gnupg`)."""

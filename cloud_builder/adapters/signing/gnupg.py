@@ -1,11 +1,11 @@
-"""ports.signer.Signer over GnuPG, with a home of its own.
+"""Signs with GnuPG (the port Signer), in a GnuPG home of its own.
 
-The key is made at first use, without passphrase (a daemon has nobody to ask), and never leaves `home` (0700). To sign
-with a key of your own, import it into that home and name it in the settings.
+The key is made at first use, without a passphrase (a daemon cannot prompt), and stays in `home` (0700). To sign with
+another key, import it into that home and name it in the settings.
 
-GnuPG does its secret work in a daemon, gpg-agent. One is started by each operation and ended with it, so that a
-killed collector leaves none behind. Its socket lies in the home, and a socket's path has at most 107 bytes: a longer
-home is reached through a short symbolic link.
+GnuPG uses secret keys in a daemon, gpg-agent. Each operation starts one and ends it, so that a killed collector leaves
+none behind. Its socket is in the home, and the path of a socket has at most 107 bytes: a longer home is used through a
+short symbolic link.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from cloud_builder.errors import Retryable
 from cloud_builder.files.disk_errors import retryable_disk_errors
 
 ALGORITHM = "rsa3072"
-"""Understood by every apt, dnf and zypper in use."""
-_LONGEST_HOME = 80
+"""Supported by every apt, dnf and zypper in use."""
+_MAX_HOME_BYTES = 80
 _TIMEOUT = 120.0
 
 
 class GnupgSigner:
-    """`home`: a directory for nothing else, made when missing. `key_name`: the user id of the key."""
+    """Signs with the key `key_name` (a user id). `home`: a directory for this purpose only; made when missing."""
 
     def __init__(self, home: Path, key_name: str) -> None:
         self._home, self._key_name = home.absolute(), key_name
@@ -57,14 +57,14 @@ class GnupgSigner:
         return self._public[armored]
 
     def close(self) -> None:
-        """Nothing is left to end: each operation ends its agent."""
+        """Does nothing: each operation ends its agent."""
 
     def _signed(self, *arguments: str, stdin: bytes) -> bytes:
         with self._session() as session:
             return _gpg(session, "--digest-algo", "SHA512", "--local-user", self._fingerprint, *arguments, stdin=stdin)
 
     def _find(self, session: Path) -> str:
-        """The key's fingerprint, or empty. Status 2: there is none."""
+        """Returns the fingerprint of the key; empty: no such key (exit status 2)."""
         listed = _gpg(session, "--with-colons", "--list-secret-keys", f"={self._key_name}", fine=(0, 2)).decode()
         fingerprints = [line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:")]
         return fingerprints[0] if fingerprints else ""
@@ -87,7 +87,7 @@ class GnupgSigner:
 
 @contextmanager
 def _short(home: Path) -> Iterator[Path]:
-    if len(os.fsencode(home)) <= _LONGEST_HOME:
+    if len(os.fsencode(home)) <= _MAX_HOME_BYTES:
         yield home
         return
     with tempfile.TemporaryDirectory(prefix="cb-", dir="/tmp") as directory:
@@ -114,6 +114,6 @@ def _gpg(home: Path, *arguments: str, stdin: bytes = b"", fine: tuple[int, ...] 
         fine=fine,
         error=Retryable,
         code="signing",
-        hint="See that the disk has room and that the key in the signing home has no passphrase.",
+        hint="Check that the disk has space, and that the key in the signing home has no passphrase.",
     )
     return finished.stdout

@@ -1,1 +1,5 @@
-"""Builds that are only played: for load tests and fault tests of the mesh. Never in a mesh that people use."""
+"""Simulated builds for load tests and fault tests of the mesh. Not for production.
+
+builder   simulates a build (the port Builder)
+package   makes a small reproducible .deb
+"""

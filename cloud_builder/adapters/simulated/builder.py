@@ -1,7 +1,7 @@
-"""A builder that plays a build: it takes its time, prints a line, and uploads one tiny package that depends only on
-what the order says. Everything around a build is real: slots, cancel, store, reports, and what a killed one leaves.
+"""Simulates a build: waits, prints a line, and uploads one small package that depends only on the assignment.
 
-In comes an order, out go a .deb and a log in the object store. Runs no program, and never raises.
+Input: an assignment. Output: a .deb and a log in the object store. Slots, cancel, store, reports, and the leftovers of
+a killed build are real. Must not run a program, and must not raise.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ VERSION = "1.0"
 
 
 class SimulatedBuilder:
-    """ports.builder.Builder. `work`: a directory of this runner alone; `seconds`: how long each build takes."""
+    """The port Builder. `work`: a directory of this runner alone. `seconds`: duration of each build."""
 
     def __init__(self, store: ObjectStore, work: Path, seconds: float) -> None:
         self._store, self._jobs, self._seconds = store, work / "jobs", seconds
 
-    def build(self, order: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
-        said: dict[str, Any]
+    def build(self, assignment: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
+        result: dict[str, Any]
         started = time.time()
-        job = self._jobs / f"{order.job_id}.{order.attempt}.{secrets.token_hex(4)}"
+        job = self._jobs / f"{assignment.job_id}.{assignment.attempt}.{secrets.token_hex(4)}"
         try:
             job.mkdir(mode=0o700, parents=True)
-            log(f"pretending to build {order.name}\n".encode())
+            log(f"simulating the build of {assignment.name}\n".encode())
             if cancel.wait(self._seconds):
-                said = {"outcome": Outcome.CANCELED, "code": "canceled", "message": "canceled"}
+                result = {"outcome": Outcome.CANCELED, "code": "canceled", "message": "canceled"}
             else:
-                said = {"outcome": Outcome.SUCCESS, "artifacts": (self._made(order, job),)}
+                result = {"outcome": Outcome.SUCCESS, "artifacts": (self._upload_package(assignment, job),)}
         except Retryable as error:
-            said = {"outcome": Outcome.ERROR, "code": error.code, "message": error.message, "hint": error.hint}
+            result = {"outcome": Outcome.ERROR, "code": error.code, "message": error.message, "hint": error.hint}
         except OSError as error:
-            hint = "Is the disk of the runner full?"
-            said = {"outcome": Outcome.ERROR, "code": "machine", "message": f"{job}: {error.strerror}", "hint": hint}
+            hint = "Check the free space on the disk of the runner."
+            result = {"outcome": Outcome.ERROR, "code": "machine", "message": f"{job}: {error.strerror}", "hint": hint}
         finally:
             shutil.rmtree(job, ignore_errors=True)
         return AttemptFinished(
-            job_id=order.job_id,
-            attempt=order.attempt,
-            runner_id=order.runner_id,
+            job_id=assignment.job_id,
+            attempt=assignment.attempt,
+            runner_id=assignment.runner_id,
             started_at=started,
             finished_at=time.time(),
-            **said,
+            **result,
         )
 
     def buildroots(self) -> tuple[str, ...]:
@@ -64,10 +64,12 @@ class SimulatedBuilder:
     def sweep(self) -> None:
         shutil.rmtree(self._jobs, ignore_errors=True)
 
-    def _made(self, order: JobAssigned, job: Path) -> Artifact:
-        described = package.described(order.name, VERSION)
-        used = "".join(f"{one.name} {one.sha256}\n" for one in sorted(order.dependencies, key=lambda one: one.name))
+    def _upload_package(self, assignment: JobAssigned, job: Path) -> Artifact:
+        described = package.described(assignment.name, VERSION)
+        used = "".join(
+            f"{one.name} {one.sha256}\n" for one in sorted(assignment.dependencies, key=lambda one: one.name)
+        )
         file = job / f"{described.name}_{described.version}_all.deb"
-        file.write_bytes(package.deb(described, f"{order.target.name}\n{order.tree}\n{used}"))
+        file.write_bytes(package.deb(described, f"{assignment.target.name}\n{assignment.tree}\n{used}"))
         digest, size = self._store.put(file)
         return Artifact(name=file.name, sha256=digest, size=size, kind=ArtifactKind.DEB, package=described)

@@ -1,6 +1,6 @@
-"""A Debian package made of nothing but what it is told, byte for byte the same each time.
+"""Makes a Debian package from a name, a version and a text, without a program; equal input gives equal bytes.
 
-In go name, version and a text; out comes a .deb that dpkg and apt take (deb(5): an ar archive of two tarballs).
+Output: a .deb that dpkg and apt accept (deb(5): an ar archive of two tarballs).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import tarfile
 from cloud_builder.model.artifact import BinaryPackage
 
 _DATE = 1_577_836_800
-"""2020-01-01: any time will do, as long as it is always the same."""
+"""2020-01-01: a constant, so that the bytes are equal."""
 
 
 def described(name: str, version: str) -> BinaryPackage:
-    """What such a package says of itself."""
+    """Returns the metadata of the package."""
     return BinaryPackage(name=name, version=version, architecture="all")
 
 
 def deb(package: BinaryPackage, text: str) -> bytes:
-    """The package, with `text` as its only document."""
+    """Returns the bytes of the package, with `text` as its only file."""
     control = (
         f"Package: {package.name}\nVersion: {package.version}\nArchitecture: {package.architecture}\n"
-        "Maintainer: Nobody <nobody@example.org>\nDescription: made by a builder that only pretends\n"
+        "Maintainer: Nobody <nobody@example.org>\nDescription: made by a simulated build\n"
     )
     members = (
         ("debian-binary", b"2.0\n"),

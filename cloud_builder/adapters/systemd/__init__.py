@@ -1,4 +1,4 @@
-"""systemd, as far as a daemon speaks with it: readiness, watchdog and one line of status (sd_notify(3)).
+"""Reports readiness, watchdog and status of a daemon to systemd (sd_notify(3)), in `notify`.
 
-May enter: nothing but the environment that systemd gives, and a datagram socket.
+Uses the environment that systemd sets, and a datagram socket.
 """

@@ -1,7 +1,7 @@
-"""The port `Pulse` by sd_notify(3): datagrams to the socket that $NOTIFY_SOCKET names, no library needed.
+"""Reports health to systemd by sd_notify(3) (the port HealthReporter): datagrams to the socket in $NOTIFY_SOCKET.
 
-READY=1 once, STATUS= when it changes, STOPPING=1 at the end, WATCHDOG=1 at most twice in the time after which systemd
-would call us dead ($WATCHDOG_USEC, meant for $WATCHDOG_PID). Must never hold up or end the daemon.
+Sends READY=1 once, STATUS= when it changes, STOPPING=1 at the end, and WATCHDOG=1 at most twice in the time after which
+systemd would restart the daemon ($WATCHDOG_USEC, for the process $WATCHDOG_PID). Must not block or end the daemon.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 
 from cloud_builder.ports.health import HealthReporter, NullReporter
 
-_LONGEST_STATUS = 200
+_MAX_STATUS = 200
 
 
 def of_environment(environ: Mapping[str, str]) -> HealthReporter:
-    """What systemd asked for when it started us; without systemd nobody is told."""
+    """Returns the reporter for the environment; without systemd one that does nothing."""
     address = environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return NullReporter()
@@ -26,7 +26,7 @@ def of_environment(environ: Mapping[str, str]) -> HealthReporter:
 
 
 def watchdog_of(environ: Mapping[str, str]) -> float:
-    """Seconds of silence after which systemd ends us; 0: it does not (sd_watchdog_enabled(3))."""
+    """Returns after how many seconds without WATCHDOG=1 systemd ends the process; 0: never (sd_watchdog_enabled(3))."""
     period, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not period.isdecimal() or (pid and pid != str(os.getpid())):
         return 0.0
@@ -34,7 +34,7 @@ def watchdog_of(environ: Mapping[str, str]) -> float:
 
 
 class Notifier:
-    """`address`: a path, or @name in the abstract namespace. `watchdog`: seconds, 0 for none."""
+    """Sends to `address`: a path, or @name in the abstract namespace. `watchdog`: seconds, 0 for none."""
 
     def __init__(self, address: str, watchdog: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
@@ -45,7 +45,7 @@ class Notifier:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
     def ready(self) -> None:
-        self._say("READY=1")
+        self._send("READY=1")
 
     def beat(self, status: str) -> None:
         now = self._clock()
@@ -53,16 +53,16 @@ class Notifier:
         if self._every and now - self._beaten >= self._every:
             self._beaten = now
             lines.append("WATCHDOG=1")
-        line = " ".join(status.split())[:_LONGEST_STATUS]
+        line = " ".join(status.split())[:_MAX_STATUS]
         if line != self._status:
             self._status = line
             lines.append(f"STATUS={line}")
         if lines:
-            self._say(*lines)
+            self._send(*lines)
 
     def stopping(self) -> None:
-        self._say("STOPPING=1", "STATUS=handing over")
+        self._send("STOPPING=1", "STATUS=stopping")
 
-    def _say(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> None:
         with contextlib.suppress(OSError):
             self._socket.sendto("\n".join(lines).encode(), self._address)

@@ -37,7 +37,7 @@ def test_a_version_that_is_too_old_is_told_with_what_there_is(workshop, unit, li
     finished = workshop.build("broken", libgreet)
     assert finished.outcome is Outcome.FAILURE
     assert finished.message.startswith(
-        "Build-Depends: libgreet-dev (>= 7) cannot be satisfied: there is 1.0.0; "
+        "Build-Depends: libgreet-dev (>= 7) cannot be satisfied: the available version is 1.0.0; "
         "Build-Depends: make (>= 99) cannot be satisfied: there is 4.3-"
     )
 

@@ -32,7 +32,7 @@ E: Unable to correct problems, you have held broken packages.
 
 def test_the_layer_is_asked_for_relations_and_nothing_else_of_the_source(tmp_path: Path) -> None:
     action = install(SOURCE, [], tmp_path / "workspace", tmp_path / "cache")
-    assert (tmp_path / "workspace" / "wanted").read_text() == "autoconf2.13 libgreet-dev"
+    assert (tmp_path / "workspace" / "package-names").read_text() == "autoconf2.13 libgreet-dev"
     control = (tmp_path / "workspace" / "source" / "debian" / "control").read_text()
     assert control == (
         "Source: greet\n"
@@ -48,8 +48,8 @@ def test_a_missing_build_dependency_is_a_failure_that_names_it() -> None:
     assert isinstance(error, Permanent)
     assert error.code == "build-dependency"
     assert error.message == (
-        "Build-Depends: libgreet-dev (>= 1.0) cannot be satisfied: no such package in the repositories of the build "
-        "root or in the mesh; "
+        "Build-Depends: libgreet-dev (>= 1.0) cannot be satisfied: neither the repositories of the build root "
+        "nor the mesh have this package; "
         "Build-Depends: libm17n-dev (>= 99) cannot be satisfied: apt says: 1.8.0 is to be installed"
     )
     assert "debian/control" in error.hint
@@ -58,9 +58,9 @@ def test_a_missing_build_dependency_is_a_failure_that_names_it() -> None:
 @pytest.mark.parametrize(
     ("relation", "candidate", "told"),
     [
-        ("libgreet-dev (>= 7) but it is not going to be installed", "1.0.0", "there is 1.0.0"),
-        ("libgreet-dev (>= 7)", "1.0.0", "there is 1.0.0"),
-        ("libgreet-dev", "(none)", "no such package in the repositories of the build root or in the mesh"),
+        ("libgreet-dev (>= 7) but it is not going to be installed", "1.0.0", "the available version is 1.0.0"),
+        ("libgreet-dev (>= 7)", "1.0.0", "the available version is 1.0.0"),
+        ("libgreet-dev", "(none)", "neither the repositories of the build root nor the mesh have this package"),
         ("libgreet-dev but it is not going to be installed", "1.0.0", "apt says: it is not going to be installed"),
     ],
 )
@@ -84,7 +84,7 @@ def test_what_is_missing_for_the_same_reason_is_told_together() -> None:
     ]
     assert explain(SOURCE, said).message == (
         "Build-Depends: liba-dev, libb-dev (>= 3) cannot be satisfied: "
-        "no such package in the repositories of the build root or in the mesh"
+        "neither the repositories of the build root nor the mesh have this package"
     )
 
 

@@ -155,7 +155,7 @@ def test_other_formats_are_left_to_other_readers(names: list[str]) -> None:
         ({"debian__control": "Package: a\n"}, "debian/control", 1, "no Source"),
         ({"debian__control": "Source: a\n"}, "debian/control", 0, "no binary package"),
         ({"debian__control": "Source: a\n\nArchitecture: any\n"}, "debian/control", 0, "without Package"),
-        ({"debian__control": "Source: a\n\nPackage: A B\n"}, "debian/control", 0, '"A B" is no package name'),
+        ({"debian__control": "Source: a\n\nPackage: A B\n"}, "debian/control", 0, '"A B" is not a package name'),
         ({"debian__control": b"Source: a\nX: \xff\n"}, "debian/control", 2, "not UTF-8"),
         (
             {"debian__control": "Source: aa\nBuild-Depends: bb,\n cc (1.0)\n\nPackage: aa\n"},

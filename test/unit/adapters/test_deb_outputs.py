@@ -102,14 +102,14 @@ def pipe(build: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        (link, "is no plain file"),
+        (link, "it is not a regular file"),
         (linked_directory, "removed its own directory"),
-        (path_out, "is no name for a file"),
+        (path_out, "is not a valid name for an artifact"),
         (no_deb, "made no .deb"),
         (two_changes, "left 2 .changes files"),
         (no_changes, "left 0 .changes files"),
-        (pipe, "is no plain file"),
-        (changed_afterwards, "buildinfo is not what the .changes says"),
+        (pipe, "it is not a regular file"),
+        (changed_afterwards, "buildinfo does not match its checksum in the .changes"),
         (half_a_line, "cannot be read"),
     ],
 )

@@ -42,7 +42,7 @@ FULL = "dpkg: error: cannot write: No space left on device\n[ ERROR   ]: 11:00:0
         (MOVED_ON, Retryable, "repository", "a_1_amd64.deb"),
         (FULL, Retryable, "disk-full", "KiwiInstallPhaseFailed"),
         ("something unheard of\n", Permanent, "root", "something unheard of"),
-        ("", Permanent, "root", "did not say why"),
+        ("", Permanent, "root", "printed no cause"),
     ],
 )
 def test_the_verdict_names_the_cause(said, error, code, told):

@@ -43,14 +43,14 @@ def test_a_key_of_another_name_is_trouble_and_no_key_is_none(key_home, tmp_path)
 
 
 def test_a_place_that_does_not_exist_is_judged_by_what_it_will_lie_on(tmp_path):
-    place = host.place("home", tmp_path / "not" / "yet", "home")
+    place = host.probe_directory("home", tmp_path / "not" / "yet", "home")
     assert (place.path, place.writable) == (str(tmp_path), True)
     assert place.free > 0
     assert place.file_system
 
 
 def test_the_file_system_is_that_of_the_nearest_mount():
-    assert host.place("home", Path("/proc/self"), "home").file_system == "proc"
+    assert host.probe_directory("home", Path("/proc/self"), "home").file_system == "proc"
 
 
 def test_a_port_in_use_says_so():
@@ -68,7 +68,7 @@ def test_a_missing_program_comes_with_its_package(monkeypatch, tmp_path):
 
 
 def test_a_trial_leaves_nothing_behind(tmp_path):
-    assert host.trial(tmp_path / "work") is None
+    assert host.try_sandbox(tmp_path / "work") is None
     assert list(tmp_path.iterdir()) == []
 
 

@@ -52,7 +52,7 @@ def test_ready_and_stopping_are_said(manager):
     pulse = notify.of_environment({"NOTIFY_SOCKET": manager.getsockname()})
     pulse.ready()
     pulse.stopping()
-    assert heard(manager) == ["READY=1", "STOPPING=1", "STATUS=handing over"]
+    assert heard(manager) == ["READY=1", "STOPPING=1", "STATUS=stopping"]
 
 
 def test_a_status_is_one_line_and_said_when_it_changes(manager):

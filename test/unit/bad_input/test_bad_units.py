@@ -116,7 +116,10 @@ BAD = {
     "a name that is not UTF-8": (undecodable_dsc, "no Source field"),
     "nonsense to build with": (write("debian/control", RELATED.format("((a || [[")), '"((a" is not a package'),
     "no architecture to build with": (write("debian/control", RELATED.format("a [ ]")), '"a [ ]" is not a package'),
-    "a dsc without its list": (write("bad_1.dsc", "Source: bad\nPackage-List: bad deb\n"), "Package-List is no list"),
+    "a dsc without its list": (
+        write("bad_1.dsc", "Source: bad\nPackage-List: bad deb\n"),
+        "Package-List is not a list",
+    ),
     "a null byte to build with": (write("debian/control", RELATED.format("a\0b")), "is not a package"),
     "an escape to build with": (write("debian/control", RELATED.format("a\x1b[31m")), "is not a package"),
     "more than anyone needs": (write("debian/control", RELATED.format("a, " * 60_000)), "of more than 100000 char"),

@@ -16,7 +16,7 @@ from cloud_builder.wiring import doctor
 @pytest.fixture
 def taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Settings with a port that somebody has."""
-    monkeypatch.setattr(host, "trial", lambda work: None)
+    monkeypatch.setattr(host, "try_sandbox", lambda work: None)
     with socket.socket() as somebody:
         somebody.bind(("127.0.0.1", 0))
         somebody.listen()
