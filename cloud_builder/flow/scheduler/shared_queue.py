@@ -88,7 +88,7 @@ def on_claim(world: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, con
     runner = _usable(world, claim.runner_id, work.now)
     refusal = shared_queue.check_claim(job, claim, runner)
     if refusal is not None or job is None or runner is None:
-        _refuse(world, work, claim, refusal or shared_queue.ClaimRefusal("the job is over"), config)
+        _refuse(world, work, claim, refusal or shared_queue.ClaimRefusal("the job has finished"), config)
         return
     job = shared_queue.grant(job, claim, work.now)
     world.save_job(work, job)

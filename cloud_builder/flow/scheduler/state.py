@@ -194,13 +194,13 @@ class SchedulerState:
 
     def pools(self) -> list[RunnerRequirements]:
         """In which jobs wait."""
-        return [pool for pool in self.queue.pools() if isinstance(pool, RunnerRequirements)]
+        return [pool for pool in self.queue.requirements() if isinstance(pool, RunnerRequirements)]
 
     def pool_of(self, job_id: JobId) -> RunnerRequirements:
         return requirements_of(self.jobs[job_id])
 
     def waiting(self, pool: RunnerRequirements) -> list[JobId]:
-        return [ticket.job_id for ticket in self.queue.tickets() if ticket.pool == pool]
+        return [job.job_id for job in self.queue.jobs() if job.requirements == pool]
 
     def release_delayed(self, now: float) -> None:
         """Moves retries whose delay is over into their queue; and those that no retry delays so long: the clock was

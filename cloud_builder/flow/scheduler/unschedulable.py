@@ -5,7 +5,7 @@ from __future__ import annotations
 from cloud_builder.model.events import JobBlocked
 from cloud_builder.model.ids import JobId
 from cloud_builder.planning.schedule.free_slots import RunnerRequirements
-from cloud_builder.planning.schedule.unschedulable import lacking
+from cloud_builder.planning.schedule.unschedulable import why_unschedulable
 from cloud_builder.ports.mesh import UnitOfWork
 
 from .state import SchedulerState, job_event
@@ -26,7 +26,7 @@ class UnschedulableReporter:
         changed, self._version = self._version != version, version
         for pool in world.pools() if changed else {world.pool_of(job_id) for job_id in fresh if job_id in world.queue}:
             able = [world.free_slots.runner(runner_id) for runner_id in world.free_slots.eligible_runners(pool)]
-            reason = world.faults.why_none(able) if able else lacking(pool, world.free_slots.runners())
+            reason = world.faults.why_none(able) if able else why_unschedulable(pool, world.free_slots.runners())
             if not reason:
                 self._told.pop(pool, None)
                 continue

@@ -12,7 +12,7 @@ from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
 from cloud_builder.model.ids import JobId, UnitPath
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 from cloud_builder.planning.schedule.free_slots import RunnerRequirements, requirements_of
-from cloud_builder.planning.schedule.unschedulable import lacking
+from cloud_builder.planning.schedule.unschedulable import why_unschedulable
 
 from .model import PreviewedJob
 
@@ -59,7 +59,7 @@ def plan_totals(plan: Sequence[PreviewedJob], runners: Sequence[RunnerRecord]) -
     room = {pool: max(1, sum(one.slots for one in runners if pool.takes(one))) for pool in pools}
     work, most_work = (sum(each.seconds or 0.0 for each in plan if each.verdict in some) for some in (_SURE, _MOST))
     path, most_path = (_longest(plan, some) for some in (_SURE, _MOST))
-    stuck = [lacking(pool, runners) for pool in pools if not any(pool.takes(one) for one in runners)]
+    stuck = [why_unschedulable(pool, runners) for pool in pools if not any(pool.takes(one) for one in runners)]
     return PlanTotals(
         jobs=len(plan),
         build=count[PlanVerdict.BUILD],

@@ -1,7 +1,7 @@
-"""The free slots of all runners, by who may use them.
+"""An index of the runners: which ones are eligible for a job, and which of them have a free slot.
 
-In come the runners as they are now; out go, for what a job asks, the runners that could take it and those of them that
-have a free slot. Kept up to date by what changed, so that thousands of runners cost nothing while they do nothing new.
+Input: the runners as they are now. Output, for a job's requirements: the eligible runners, and those with a free slot.
+The index is updated only for runners that changed, so that thousands of idle runners cost nothing.
 """
 
 from __future__ import annotations
@@ -16,92 +16,98 @@ from cloud_builder.model.ids import RunnerId
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 
 MAX_CANDIDATES = 64
-"""So many runners with a free slot are compared for one job; those with the most free slots come first."""
+"""The most runners with a free slot that are compared for one job: those with the most free slots."""
 
 
 class RunnerRequirements(NamedTuple):
-    """What a job asks of a runner. Empty group: any. `asks` None: nothing.
+    """The requirements of a job on its runner.
 
-    `tried`: had the job before, and are left out while others could take it."""
+    `group`: empty: any.
+    `capacity`: None: nothing.
+    `tried`: runners that had the job before; they are left out while other runners could take it.
+    """
 
     arch: str
     group: str
-    asks: Capacity | None = None
+    capacity: Capacity | None = None
     tried: tuple[RunnerId, ...] = ()
 
     def takes(self, runner: RunnerRecord) -> bool:
-        """It could run there, now or later. Runners that had it before could, too."""
+        """True if the job could run there, now or later; also on a runner that had it before."""
         return (
             runner.arch == self.arch
             and self.group in ("", runner.runner_group)
-            and (self.asks is None or not runner.capacity.lacks(self.asks))
+            and (self.capacity is None or not runner.capacity.lacks(self.capacity))
         )
 
 
 def requirements_of(job: JobRecord) -> RunnerRequirements:
-    asks = job.constraints
-    nothing = asks is NOTHING or asks == NOTHING
-    return RunnerRequirements(job.target.arch, job.target.runner_group, None if nothing else asks, job.tried_runners)
+    capacity = job.constraints
+    nothing = capacity is NOTHING or capacity == NOTHING
+    return RunnerRequirements(
+        job.target.arch, job.target.runner_group, None if nothing else capacity, job.tried_runners
+    )
 
 
 class _Eligible:
-    """The runners of a pool, and of those with free slots which has how many."""
+    """The runners that meet some requirements, and those of them with free slots, by their number. `total`: all free
+    slots."""
 
-    __slots__ = ("free", "room", "runners")
+    __slots__ = ("by_free", "runners", "total")
 
     def __init__(self) -> None:
         self.runners: dict[RunnerId, None] = {}
-        self.free: dict[int, dict[RunnerId, None]] = {}
-        self.room = 0
+        self.by_free: dict[int, dict[RunnerId, None]] = {}
+        self.total = 0
 
     def count(self, runner_id: RunnerId, before: int, after: int) -> None:
         if before:
-            del self.free[before][runner_id]
+            del self.by_free[before][runner_id]
         if after:
-            self.free.setdefault(after, {})[runner_id] = None
-        self.room += after - before
+            self.by_free.setdefault(after, {})[runner_id] = None
+        self.total += after - before
 
 
 class FreeSlots:
-    """Pools are remembered without `tried`: those differ from job to job."""
+    """The index. Requirements are kept without `tried`, which differs from job to job."""
 
     def __init__(self) -> None:
         self._runners: dict[RunnerId, RunnerRecord] = {}
-        self._caps: Mapping[RunnerId, int] = {}
+        self._limits: Mapping[RunnerId, int] = {}
         self._free: dict[RunnerId, int] = {}
-        self._pools: dict[RunnerRequirements, _Eligible] = {}
+        self._eligible: dict[RunnerRequirements, _Eligible] = {}
         self._taken: dict[RunnerId, None] = {}
         self.version = 0
-        """Changes whenever a runner comes, goes, or becomes another one (not when only its free slots change)."""
+        """Increases when a runner appears, leaves, or meets other requirements; not when only its free slots change."""
 
-    def update(self, runners: Mapping[RunnerId, RunnerRecord], caps: Mapping[RunnerId, int]) -> None:
-        """`caps`: most slots that may be used of a runner, if not all (0: it is set aside, and still counts as one
-        that could take a job)."""
-        known, old_caps, self._caps = self._runners, self._caps, caps
-        maybe: Iterable[RunnerId] = (
-            runners  # Thousands, of which one has changed: mostly they are the same values in the same order.
-        )
-        if len(known) == len(runners):
-            maybe = list(compress(runners, map(is_not, runners.values(), known.values())))
-        for runner_id in maybe:
+    def update(self, runners: Mapping[RunnerId, RunnerRecord], limits: Mapping[RunnerId, int]) -> None:
+        """Takes over the runners as they are now.
+
+        `limits`: the most slots of a runner that may be used, if not all. 0: the runner is in quarantine, and still
+        counts as eligible."""
+        before, limits_before, self._limits = self._runners, self._limits, limits
+        candidates: Iterable[RunnerId] = runners
+        if len(before) == len(runners):  # Mostly the same thousands of values in the same order, of which one changed.
+            candidates = list(compress(runners, map(is_not, runners.values(), before.values())))
+        for runner_id in candidates:
             runner = runners[runner_id]
-            if known.get(runner_id) is not runner:
+            if before.get(runner_id) is not runner:
                 self._put(runner)
-        if len(known) > len(runners):
-            for runner_id in [runner_id for runner_id in known if runner_id not in runners]:
-                self._forget(runner_id)
-        for runner_id in {**old_caps, **caps, **self._taken}:
+        if len(before) > len(runners):
+            for runner_id in [runner_id for runner_id in before if runner_id not in runners]:
+                self._remove(runner_id)
+        for runner_id in {**limits_before, **limits, **self._taken}:
             self._recount(runner_id)
         self._taken.clear()
 
     def take(self, runner_id: RunnerId) -> None:
-        """One slot of it is used. The next `update` counts by what the runners hold then."""
+        """Counts one slot as used until the next `update`, which counts by the attempts of the runners."""
         self._taken[runner_id] = None
         self._count(runner_id, self._free[runner_id] - 1)
 
-    def eligible_runners(self, pool: RunnerRequirements) -> Mapping[RunnerId, None]:
-        """All that could take a job of the pool, now or later."""
-        return self._able(pool).runners
+    def eligible_runners(self, requirements: RunnerRequirements) -> Mapping[RunnerId, None]:
+        """Returns all runners that meet the requirements, with free slots or not."""
+        return self._of(requirements).runners
 
     def runner(self, runner_id: RunnerId) -> RunnerRecord:
         return self._runners[runner_id]
@@ -109,22 +115,22 @@ class FreeSlots:
     def runners(self) -> tuple[RunnerRecord, ...]:
         return tuple(self._runners.values())
 
-    def room(self, pool: RunnerRequirements, *, anywhere: bool = False) -> int:
-        """Free slots for a job of the pool. `anywhere`: also where it was tried."""
-        able = self._able(pool)
-        tried = [runner_id for runner_id in pool.tried if runner_id in able.runners]
-        if anywhere or not tried or len(tried) == len(able.runners):
-            return able.room
-        return able.room - sum(self._free[runner_id] for runner_id in tried)
+    def count_free(self, requirements: RunnerRequirements, *, anywhere: bool = False) -> int:
+        """Returns the number of free slots for such a job. `anywhere`: also on runners that had it."""
+        eligible = self._of(requirements)
+        tried = [runner_id for runner_id in requirements.tried if runner_id in eligible.runners]
+        if anywhere or not tried or len(tried) == len(eligible.runners):
+            return eligible.total
+        return eligible.total - sum(self._free[runner_id] for runner_id in tried)
 
-    def open(self, pool: RunnerRequirements, *, anywhere: bool = False) -> Iterator[RunnerRecord]:
-        """Runners with a free slot for a job of the pool, most free slots first."""
-        able = self._able(pool)
-        tried = {runner_id for runner_id in pool.tried if runner_id in able.runners}
-        if anywhere or len(tried) == len(able.runners):
+    def runners_with_free(self, requirements: RunnerRequirements, *, anywhere: bool = False) -> Iterator[RunnerRecord]:
+        """Returns the runners with a free slot for such a job, most free slots first. `anywhere`: as above."""
+        eligible = self._of(requirements)
+        tried = {runner_id for runner_id in requirements.tried if runner_id in eligible.runners}
+        if anywhere or len(tried) == len(eligible.runners):
             tried = set()
-        for free in sorted(able.free, reverse=True):
-            for runner_id in able.free[free]:
+        for free in sorted(eligible.by_free, reverse=True):
+            for runner_id in eligible.by_free[free]:
                 if runner_id not in tried:
                     yield self._runners[runner_id]
 
@@ -133,59 +139,60 @@ class FreeSlots:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _able(self, pool: RunnerRequirements) -> _Eligible:
-        pool = pool._replace(tried=()) if pool.tried else pool
-        able = self._pools.get(pool)
-        if able is None:
-            able = self._pools[pool] = _Eligible()
+    def _of(self, requirements: RunnerRequirements) -> _Eligible:
+        requirements = requirements._replace(tried=()) if requirements.tried else requirements
+        eligible = self._eligible.get(requirements)
+        if eligible is None:
+            eligible = self._eligible[requirements] = _Eligible()
             for runner in self._runners.values():
-                self._enter(able, pool, runner)
-        return able
+                self._enter(eligible, requirements, runner)
+        return eligible
 
-    def _enter(self, able: _Eligible, pool: RunnerRequirements, runner: RunnerRecord) -> None:
-        if pool.takes(runner):
-            able.runners[runner.runner_id] = None
-            able.count(runner.runner_id, 0, self._free[runner.runner_id])
+    def _enter(self, eligible: _Eligible, requirements: RunnerRequirements, runner: RunnerRecord) -> None:
+        if requirements.takes(runner):
+            eligible.runners[runner.runner_id] = None
+            eligible.count(runner.runner_id, 0, self._free[runner.runner_id])
 
     def _put(self, runner: RunnerRecord) -> None:
-        old = self._runners.get(runner.runner_id)
-        if old is not None and _same(old, runner):
+        before = self._runners.get(runner.runner_id)
+        if before is not None and _meets_the_same(before, runner):
             self._runners[runner.runner_id] = runner
             self._recount(runner.runner_id)
             return
-        if old is not None:
-            self._forget(runner.runner_id)
+        if before is not None:
+            self._remove(runner.runner_id)
         self.version += 1
         self._runners[runner.runner_id] = runner
-        self._free[runner.runner_id] = self._allowed(runner)
-        for pool, able in self._pools.items():
-            self._enter(able, pool, runner)
+        self._free[runner.runner_id] = self._count_usable(runner)
+        for requirements, eligible in self._eligible.items():
+            self._enter(eligible, requirements, runner)
 
-    def _forget(self, runner_id: RunnerId) -> None:
+    def _remove(self, runner_id: RunnerId) -> None:
         self.version += 1
         self._count(runner_id, 0)
-        for able in self._pools.values():
-            able.runners.pop(runner_id, None)
+        for eligible in self._eligible.values():
+            eligible.runners.pop(runner_id, None)
         del self._runners[runner_id], self._free[runner_id]
-        self._pools = {pool: able for pool, able in self._pools.items() if able.runners}
+        self._eligible = {asked: eligible for asked, eligible in self._eligible.items() if eligible.runners}
 
     def _recount(self, runner_id: RunnerId) -> None:
         runner = self._runners.get(runner_id)
         if runner is not None:
-            self._count(runner_id, self._allowed(runner))
+            self._count(runner_id, self._count_usable(runner))
 
     def _count(self, runner_id: RunnerId, after: int) -> None:
         before = self._free[runner_id]
         if before != after:
             self._free[runner_id] = after
-            for able in self._pools.values():
-                if runner_id in able.runners:
-                    able.count(runner_id, before, after)
+            for eligible in self._eligible.values():
+                if runner_id in eligible.runners:
+                    eligible.count(runner_id, before, after)
 
-    def _allowed(self, runner: RunnerRecord) -> int:
-        cap = self._caps.get(runner.runner_id, runner.slots)
-        return max(0, min(runner.slots, cap) - len(runner.attempts))
+    def _count_usable(self, runner: RunnerRecord) -> int:
+        limit = self._limits.get(runner.runner_id, runner.slots)
+        return max(0, min(runner.slots, limit) - len(runner.attempts))
 
 
-def _same(one: RunnerRecord, other: RunnerRecord) -> bool:
-    return (one.arch, one.runner_group) == (other.arch, other.runner_group) and one.capacity == other.capacity
+def _meets_the_same(before: RunnerRecord, after: RunnerRecord) -> bool:
+    """True if both meet the same requirements. Attempts and caches may differ."""
+    return (before.arch, before.runner_group) == (after.arch, after.runner_group) and before.capacity == after.capacity

@@ -1,7 +1,7 @@
-"""What a runner has already that a job will need, in seconds that it saves there.
+"""Computes how many seconds the caches of a runner save for a job (locality).
 
-Runners announce words, the scheduler makes the same words of a job: both by the functions of this page. Only a
-tie-break among runners with a free slot: no job waits for a runner that has more.
+Runners announce the cache keys of what they have; the scheduler computes the same keys for a job. Both use the
+functions of this module. Locality only decides between runners with a free slot: no job waits for a runner with more.
 """
 
 from __future__ import annotations
@@ -15,24 +15,29 @@ from cloud_builder.model.capacity import Capacity
 from cloud_builder.planning.records import JobRecord, RunnerRecord
 
 ROOT_SECONDS, LAYER_SECONDS, SOURCE_SECONDS = 15.0, 6.0, 3.0
-"""Seconds: unpacking a root that is in the store, solving and installing build dependencies, cloning."""
+"""Seconds that it takes to unpack a build root that is in the store, to resolve and install build dependencies, and
+to clone a source."""
 SPECIAL_RUNNER_PENALTY = 1.0
-"""A runner with what few have is kept for those who ask for it, if nothing else speaks for it."""
+"""Seconds that count against a runner with kvm or tags for a job that asks for neither, so that such runners stay free
+for the jobs that need them."""
 
 
 @lru_cache(maxsize=4096)
 def root_cache_key(buildroot: str, target: str, repositories: str) -> str:
-    """The base root that a description (its sha256), a target and a state of the package repositories lead to."""
-    return _word([buildroot, target, repositories])
+    """Returns the cache key of a build root: its description (a sha256), the target, the state of its package
+    repositories."""
+    return _cache_key([buildroot, target, repositories])
 
 
 def layer_cache_key(root: str, source: str, unit: str, dependencies: Iterable[str]) -> str:
-    """The build dependencies of a unit on a root; `dependencies`: sha256 of the artifacts of ours."""
-    return _word([root, source, unit, *sorted(dependencies)])
+    """Returns the cache key of a unit's dependency layer on a build root.
+
+    `dependencies`: the sha256 of each artifact in it that was built by this mesh."""
+    return _cache_key([root, source, unit, *sorted(dependencies)])
 
 
 def seconds_saved(job: JobRecord, runner: RunnerRecord) -> float:
-    """Seconds that the job is done earlier there than on a runner that has nothing."""
+    """Returns how many seconds earlier the job finishes there than on a runner with empty caches."""
     seconds = 0.0 if _is_plain(runner.capacity) or not _is_plain(job.constraints) else -SPECIAL_RUNNER_PENALTY
     if job.source in runner.sources:
         seconds += SOURCE_SECONDS
@@ -50,5 +55,5 @@ def _is_plain(capacity: Capacity) -> bool:
     return not capacity.kvm and not capacity.tags
 
 
-def _word(parts: list[str]) -> str:
+def _cache_key(parts: list[str]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Which waiting job goes to which runner: the order says which job, this page says where.
+"""Assigns queued jobs to runners: the queue says which job is next, this module says on which runner.
 
-Looks at no more of the queue than there are free slots, and at no more runners than have one.
+Reads no more queued jobs than there are free slots, and no more runners than have one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from cloud_builder.model.ids import JobId, RunnerId
-from cloud_builder.planning.records import JobRecord
+from cloud_builder.planning.records import JobRecord, RunnerRecord
 
 from .free_slots import MAX_CANDIDATES, FreeSlots, RunnerRequirements, requirements_of
 from .locality import seconds_saved
@@ -20,17 +20,19 @@ from .queue import JobQueue, QueuedJob, QueueHead
 __all__ = ["Assignment", "RunnerRequirements", "match", "queued_job", "requirements_of"]
 
 RETRY_ELSEWHERE_WAIT = 60.0
-"""Seconds that a retry waits for a runner that has not had it, when those have no slot free."""
+"""Seconds that a retry waits for a runner that has not had the job, while those have no free slot."""
 
 
 @dataclass(frozen=True)
 class Assignment:
+    """A job, and the runner whose free slot it gets."""
+
     job_id: JobId
     runner_id: RunnerId
 
 
 def queued_job(job: JobRecord) -> QueuedJob:
-    """With which a job waits in the order."""
+    """Returns the queue entry of a job."""
     return QueuedJob(
         job.job_id,
         requirements_of(job),
@@ -45,47 +47,49 @@ def queued_job(job: JobRecord) -> QueuedJob:
 
 
 def match(
-    order: JobQueue,
+    queue: JobQueue,
     slots: FreeSlots,
     jobs: Mapping[JobId, JobRecord],
     now: float,
     may: Callable[[JobRecord, RunnerId], bool] | None = None,
 ) -> list[Assignment]:
-    """Gives free slots to the jobs whose turn it is, on the runner where they are done first; a retry goes elsewhere if
-    it can. `may` False: not there now; a job that may go nowhere lets others pass. What is given away is taken from
-    `order` and `slots`."""
-    order.advance_time(now)
-    pools = [pool for pool in order.pools() if isinstance(pool, RunnerRequirements)]
-    heads = [(head, 0, pool) for pool in pools for head in _next(order, slots, jobs, pool, now)]
+    """Gives the free slots to the jobs that are next, each on the runner where it finishes first.
+
+    A retry goes to a runner that has not had the job, if there is one. `may` returns False if a job must not go to a
+    runner now; a job that may go to no runner is passed over. Assigned jobs and slots are taken from `queue` and
+    `slots`."""
+    queue.advance_time(now)
+    requirements = [asked for asked in queue.requirements() if isinstance(asked, RunnerRequirements)]
+    heads = [(head, 0, asked) for asked in requirements for head in _next(queue, slots, jobs, asked, now)]
     heapq.heapify(heads)
     assignments: list[Assignment] = []
     while heads:
-        head, known, pool = heapq.heappop(heads)
-        given = len(assignments)
-        if known != given:  # what was given away meanwhile may have put it back
-            found = next(_next(order, slots, jobs, pool, now), None)
-            if found != head:
-                if found is not None:
-                    heapq.heappush(heads, (found, given, pool))
+        head, assigned_before, asked = heapq.heappop(heads)
+        assigned = len(assignments)
+        if assigned_before != assigned:  # the assignments since then may have given other jobs a smaller share
+            current = next(_next(queue, slots, jobs, asked, now), None)
+            if current != head:
+                if current is not None:
+                    heapq.heappush(heads, (current, assigned, asked))
                 continue
-        runner_id = _choose(jobs[head.job_id], pool, slots, now, may)
+        runner_id = _choose(jobs[head.job_id], asked, slots, now, may)
         if runner_id is None:
             continue
         slots.take(runner_id)
-        order.pop_to_slot(head.job_id, now)
+        queue.pop_to_slot(head.job_id, now)
         assignments.append(Assignment(head.job_id, runner_id))
-        for after in _next(order, slots, jobs, pool, now):
-            heapq.heappush(heads, (after, given + 1, pool))
+        for following in _next(queue, slots, jobs, asked, now):
+            heapq.heappush(heads, (following, assigned + 1, asked))
     return assignments
 
 
 def _next(
-    order: JobQueue, slots: FreeSlots, jobs: Mapping[JobId, JobRecord], pool: RunnerRequirements, now: float
+    queue: JobQueue, slots: FreeSlots, jobs: Mapping[JobId, JobRecord], asked: RunnerRequirements, now: float
 ) -> Iterator[QueueHead]:
-    """The next job of a pool, if there is room for it."""
-    if slots.room(pool, anywhere=True):
-        head = order.peek(pool)
-        if head is not None and slots.room(pool, anywhere=_takes_any(jobs[head.job_id], now)):
+    """Returns the next job with these requirements, if there is a free slot for it."""
+    if slots.count_free(asked, anywhere=True):
+        head = queue.peek(asked)
+        if head is not None and slots.count_free(asked, anywhere=_takes_any(jobs[head.job_id], now)):
             yield head
 
 
@@ -95,13 +99,18 @@ def _takes_any(job: JobRecord, now: float) -> bool:
 
 def _choose(
     job: JobRecord,
-    pool: RunnerRequirements,
+    asked: RunnerRequirements,
     slots: FreeSlots,
     now: float,
     may: Callable[[JobRecord, RunnerId], bool] | None,
 ) -> RunnerId | None:
-    open_ones = islice(slots.open(pool, anywhere=_takes_any(job, now)), MAX_CANDIDATES)
-    able = [one for one in open_ones if may is None or may(job, one.runner_id)]
-    if len(able) < 2:
-        return able[0].runner_id if able else None
-    return min(able, key=lambda one: (-seconds_saved(job, one), -slots.free(one.runner_id), one.runner_id)).runner_id
+    """Returns the runner where the job finishes first; among equals the one with the most free slots; None: none."""
+    candidates = islice(slots.runners_with_free(asked, anywhere=_takes_any(job, now)), MAX_CANDIDATES)
+    allowed = [runner for runner in candidates if may is None or may(job, runner.runner_id)]
+    if len(allowed) < 2:
+        return allowed[0].runner_id if allowed else None
+
+    def preference(runner: RunnerRecord) -> tuple[float, int, RunnerId]:
+        return (-seconds_saved(job, runner), -slots.free(runner.runner_id), runner.runner_id)
+
+    return min(allowed, key=preference).runner_id

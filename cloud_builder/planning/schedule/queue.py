@@ -1,13 +1,17 @@
-"""Which waiting job is next: the queue of the scheduler.
+"""The scheduler's job queue: jobs that could start, in the order in which they get slots.
 
-In come tickets (a job that could start now, as plain data), what is held, and the time; out goes the job whose turn it
-is in a pool. First the class, in which a job rises with its waiting (ageing); in the class the source that holds the
-least slots for its weight, and of it the requester; of that one the oldest request; in a request the job with the
-longest way to the end. A quota is a number of slots that nothing goes beyond. Concept: doc/concept/scheduling.md.
+Input: queued jobs (plain data), active jobs, and the time. Output: the job that is next for some requirements.
+Must not: use a clock or randomness (the same calls give the same order), or read all queued jobs in a call.
 
-It is a value of the scheduler's memory alone: all of it comes back from the tickets of the queued jobs and from what is
-held, with what was used lately (`usage`). No clock, no dice: the same calls give the same order. Each call looks at the
-few whose turn it may be, never at all that wait.
+The order (doc/concept/scheduling.md):
+
+1. the class; a job that waits counts as a higher class after a time (ageing);
+2. in a class the source with the fewest slots for its weight, then its requester with the fewest;
+3. of the requester the oldest request;
+4. in the request the job with the longest path to the end.
+
+A quota is a number of slots that is never exceeded. The queue exists in memory alone: `restored` makes it again from
+the queued and active jobs, `restore_usage` adds what was used recently.
 """
 
 from __future__ import annotations
@@ -28,49 +32,50 @@ __all__ = ["ActiveJob", "JobQueue", "QueueHead", "QueuePolicy", "QueuedJob", "re
 
 
 class _Waiting(NamedTuple):
-    ticket: QueuedJob
-    lane: RequesterQueue
+    job: QueuedJob
+    queue: RequesterQueue
 
 
 class JobQueue:
-    """The jobs that wait and those that hold slots."""
+    """Queued jobs, and the shares of active ones."""
 
-    def __init__(self, rules: QueuePolicy, now: float = 0.0) -> None:
-        self._rules = rules
+    def __init__(self, policy: QueuePolicy, now: float = 0.0) -> None:
+        self._policy = policy
         self._waiting: dict[JobId, _Waiting] = {}
-        self._shares = FairShares(rules, now)
-        self._shelves = QueueTree(self._shares, self._front)
+        self._shares = FairShares(policy, now)
+        self._tree = QueueTree(self._shares, self._first_key)
         self._changed: list[RequesterQueue] = []
-        """Their oldest job is gone."""
-        self._rising: list[tuple[float, int, RequesterQueue]] = []
+        """Queues whose oldest job was removed."""
+        self._ageing: list[tuple[float, int, RequesterQueue]] = []
+        """A heap of queues, by the time at which they reach the next class. The number keeps entries comparable."""
         self._numbers = count()
 
-    # --- what waits -----------------------------------------------------------------------------------------------
+    # --- queued jobs ----------------------------------------------------------------------------------------------
 
-    def add(self, ticket: QueuedJob, now: float) -> None:
-        """It waits from now on; a ticket of the same job that waits already is replaced."""
-        self.remove(ticket.job_id)
-        lane = self._shelves.lane(ticket)
-        self._waiting[ticket.job_id] = _Waiting(ticket, lane)
-        heapq.heappush(lane.places, sort_key(ticket))
-        heapq.heappush(lane.ages, (ticket.since, ticket.job_id))
-        self._shelves.count(lane, 1)
-        if lane.count == 1 or ticket.since < lane.oldest:
-            self._settle(lane, now)
+    def add(self, job: QueuedJob, now: float) -> None:
+        """Adds a job; an entry of the same job is replaced."""
+        self.remove(job.job_id)
+        queue = self._tree.queue_of(job)
+        self._waiting[job.job_id] = _Waiting(job, queue)
+        heapq.heappush(queue.keys, sort_key(job))
+        heapq.heappush(queue.ages, (job.since, job.job_id))
+        self._tree.add_count(queue, 1)
+        if queue.count == 1 or job.since < queue.oldest:
+            self._update_rank(queue, now)
 
     def remove(self, job_id: JobId) -> None:
-        """It does not wait any more."""
+        """Removes a job; nothing happens if it is not queued."""
         waiting = self._waiting.pop(job_id, None)
         if waiting is None:
             return
-        ticket, lane = waiting
-        self._shelves.count(lane, -1)
-        if not lane.count:
-            lane.places.clear()
-            lane.ages.clear()
-        elif ticket.since <= lane.oldest and not lane.is_changed:
-            lane.is_changed = True
-            self._changed.append(lane)
+        job, queue = waiting
+        self._tree.add_count(queue, -1)
+        if not queue.count:
+            queue.keys.clear()
+            queue.ages.clear()
+        elif job.since <= queue.oldest and not queue.is_changed:
+            queue.is_changed = True
+            self._changed.append(queue)
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._waiting
@@ -78,119 +83,121 @@ class JobQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def pools(self) -> Iterator[Hashable]:
-        """In which something waits, whether or not a quota allows it."""
-        return self._shelves.pools()
+    def requirements(self) -> Iterator[Hashable]:
+        """Returns the requirements of queued jobs, also of those that a quota holds back."""
+        return self._tree.requirements()
 
-    def tickets(self) -> Iterator[QueuedJob]:
-        """Of all that wait, in no order that means anything."""
-        return (waiting.ticket for waiting in self._waiting.values())
+    def jobs(self) -> Iterator[QueuedJob]:
+        """Returns all queued jobs, in no particular order."""
+        return (waiting.job for waiting in self._waiting.values())
 
-    # --- what is held ---------------------------------------------------------------------------------------------
+    # --- active jobs ----------------------------------------------------------------------------------------------
 
-    def mark_running(self, held: ActiveJob, rank: int | None = None) -> None:
-        """It has a slot, and waits no more. Known already: nothing changes. `rank`: the class that it counted as."""
-        self.remove(held.job_id)
-        if held.job_id not in self._shares:
-            self._shares.start(held, rank)
+    def mark_running(self, job: ActiveJob, rank: int | None = None) -> None:
+        """Counts a job that got a slot, and removes it from the queue. A second call for the same job changes nothing.
+
+        `rank`: the class that the job counted as."""
+        self.remove(job.job_id)
+        if job.job_id not in self._shares:
+            self._shares.start(job, rank)
 
     def release(self, job_id: JobId, now: float) -> None:
-        """Its slot is free again."""
+        """Counts the slot of a job as free; nothing happens if the job had none."""
         ended = self._shares.end(job_id, now)
         if ended is not None:
-            held, was_full = ended
+            job, was_full = ended
             if was_full:
-                self._shelves.enter_all()
+                self._tree.enter_all()
             else:
-                self._shelves.enter(held.source, requester_class(held))
+                self._tree.enter(job.source, requester_class(job))
 
     def usage(self) -> UsageSnapshot:
-        """What was used lately, to be written down."""
+        """Returns the recent usage, to be saved."""
         return self._shares.usage()
 
     @property
     def usage_version(self) -> int:
-        """Changes with what was used."""
+        """Increases with every change of the usage."""
         return self._shares.version
 
     def restore_usage(self, usage: UsageSnapshot) -> None:
-        """What was used before a restart; comes before what is held."""
-        self._shares.recall(usage)
+        """Takes over the usage of before a restart. Must be called before the active jobs are added."""
+        self._shares.restore_usage(usage)
 
     @property
     def busy(self) -> int:
-        """Jobs that hold a slot."""
+        """The number of active jobs."""
         return len(self._shares)
 
     def jobs_in_slots(self, name: str) -> int:
-        """Slots of a source or of a requester that has a quota."""
+        """Returns the active jobs of a source or requester that has a quota."""
         return self._shares.slots(name)
 
-    # --- who is next ----------------------------------------------------------------------------------------------
+    # --- the next job ---------------------------------------------------------------------------------------------
 
     def advance_time(self, now: float) -> None:
-        """Time has passed: work rises into the class above, and what was used fades."""
+        """Lets queued jobs age into higher classes, and recent usage decay."""
         changed, self._changed = self._changed, []
-        for lane in changed:
-            self._settle(lane, now)
-        while self._rising and self._rising[0][0] <= now:
-            when, _, lane = heapq.heappop(self._rising)
-            if when == lane.rises:
-                self._settle(lane, now)
+        for queue in changed:
+            self._update_rank(queue, now)
+        while self._ageing and self._ageing[0][0] <= now:
+            when, _, queue = heapq.heappop(self._ageing)
+            if when == queue.next_class_at:
+                self._update_rank(queue, now)
         if self._shares.decay(now):
-            self._rising = [rising for rising in self._rising if rising[2].count]
-            heapq.heapify(self._rising)
-            self._shelves.sweep()
-            self._shelves.enter_all()
+            self._ageing = [entry for entry in self._ageing if entry[2].count]
+            heapq.heapify(self._ageing)
+            self._tree.prune()
+            self._tree.enter_all()
 
-    def peek(self, pool: Hashable) -> QueueHead | None:
-        """Whose turn it is among those that the pool's runners could take; None: nobody's, or quotas are used up."""
-        return self._shelves.first(pool)
+    def peek(self, requirements: Hashable) -> QueueHead | None:
+        """Returns the next job with these requirements; None if there is none, or quotas are full."""
+        return self._tree.first(requirements)
 
     def rank(self, job_id: JobId) -> int:
-        """The class that it counts as by now."""
-        return self._waiting[job_id].lane.rank
+        """Returns the class that a queued job counts as now."""
+        return self._waiting[job_id].queue.rank
 
     def pop_to_slot(self, job_id: JobId, now: float) -> QueuedJob:
-        """The job gets a slot."""
-        ticket, lane = self._waiting[job_id]
-        self.mark_running(ActiveJob(job_id, ticket.source, ticket.requester, ticket.priority, now), lane.rank)
-        return ticket
+        """Moves a job from the queue to the active jobs."""
+        job, queue = self._waiting[job_id]
+        self.mark_running(ActiveJob(job_id, job.source, job.requester, job.priority, now), queue.rank)
+        return job
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _settle(self, lane: RequesterQueue, now: float) -> None:
-        """Puts a lane into the class that its oldest job has waited for."""
-        lane.is_changed = False
-        if not lane.count:
+    def _update_rank(self, queue: RequesterQueue, now: float) -> None:
+        """Moves a queue into the class that its oldest job counts as, and sets when it reaches the next one."""
+        queue.is_changed = False
+        if not queue.count:
             return
-        while (waiting := self._waiting.get(lane.ages[0][1])) is None or waiting.ticket.since != lane.ages[0][0]:
-            heapq.heappop(lane.ages)
-        lane.oldest = lane.ages[0][0]
-        times = [lane.oldest + times * self._rules.ageing for times in AGEING_STEPS]
-        rank = max(0, lane.asker[0] - sum(now >= when for when in times))
-        if rank != lane.rank:
-            self._shelves.move(lane, rank)
-        rises = next((when for when in times if when > now), 0.0) if rank else 0.0
-        if rises and rises != lane.rises:
-            heapq.heappush(self._rising, (rises, next(self._numbers), lane))
-        lane.rises = rises
+        while (waiting := self._waiting.get(queue.ages[0][1])) is None or waiting.job.since != queue.ages[0][0]:
+            heapq.heappop(queue.ages)
+        queue.oldest = queue.ages[0][0]
+        times = [queue.oldest + steps * self._policy.ageing for steps in AGEING_STEPS]
+        rank = max(0, queue.requester[0] - sum(now >= when for when in times))
+        if rank != queue.rank:
+            self._tree.move(queue, rank)
+        next_class_at = next((when for when in times if when > now), 0.0) if rank else 0.0
+        if next_class_at and next_class_at != queue.next_class_at:
+            heapq.heappush(self._ageing, (next_class_at, next(self._numbers), queue))
+        queue.next_class_at = next_class_at
 
-    def _front(self, lane: RequesterQueue) -> SortKey:
-        """The first place of a lane in which something waits."""
+    def _first_key(self, queue: RequesterQueue) -> SortKey:
+        """Returns the first sort key that belongs to a queued job; removes outdated ones before it."""
         while True:
-            place = lane.places[0]
-            waiting = self._waiting.get(place[3])
-            if waiting is not None and waiting.lane is lane and sort_key(waiting.ticket) == place:
-                return place
-            heapq.heappop(lane.places)
+            key = queue.keys[0]
+            waiting = self._waiting.get(key[3])
+            if waiting is not None and waiting.queue is queue and sort_key(waiting.job) == key:
+                return key
+            heapq.heappop(queue.keys)
 
 
-def restored(rules: QueuePolicy, waiting: Iterable[QueuedJob], held: Iterable[ActiveJob], now: float) -> JobQueue:
-    """The order that plain data tells of."""
-    order = JobQueue(rules, now)
-    for one in held:
-        order.mark_running(one)
-    for ticket in waiting:
-        order.add(ticket, now)
-    return order
+def restored(policy: QueuePolicy, waiting: Iterable[QueuedJob], active: Iterable[ActiveJob], now: float) -> JobQueue:
+    """Returns a queue with these queued and active jobs."""
+    queue = JobQueue(policy, now)
+    for active_job in active:
+        queue.mark_running(active_job)
+    for queued_job in waiting:
+        queue.add(queued_job, now)
+    return queue

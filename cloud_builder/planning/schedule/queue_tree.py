@@ -1,6 +1,7 @@
-"""Where waiting jobs lie: a shelf a class of each pool, in it a row a source, in it a lane an asker.
+"""Queued jobs as a tree: runner requirements → priority class → source → requester.
 
-Finds the next one of a shelf by whose turn it is; which class a lane counts as is decided elsewhere (`order`).
+Returns the head of each set of requirements: the most urgent class first, in it source and requester by fair share.
+The class that a requester's jobs count as is decided by the caller (`queue.py`).
 """
 
 from __future__ import annotations
@@ -16,175 +17,198 @@ from .queued_job import CLASSES, QueuedJob, RequesterClass, SortKey, requester_c
 
 
 class QueueHead(NamedTuple):
-    """The next job of a pool. Comparable: the lesser one is the next of both pools."""
+    """The next job for some requirements. Heads compare: the lesser one is the next of both."""
 
     rank: int
-    source_standing: ShareKey
+    source_share: ShareKey
     source: SourceName
-    asker_standing: ShareKey
-    asker: RequesterClass
-    place: SortKey
+    requester_share: ShareKey
+    requester: RequesterClass
+    sort_key: SortKey
 
     @property
     def job_id(self) -> JobId:
-        return self.place[3]
+        return self.sort_key[3]
 
 
 class RequesterQueue:
-    """What one asker waits for in one pool, and the class that it counts as: by the job that has waited longest, so
-    that a request keeps its own order. What is told of jobs that are gone stays until it comes up."""
+    """The queued jobs of one requester with the same requirements, source and priority.
 
-    __slots__ = ("ages", "asker", "count", "is_changed", "oldest", "places", "pool", "rank", "rises", "source")
+    `rank`: the class that all of them count as, by the job that has waited longest; so the jobs of a request keep
+    their order. `keys` and `ages` are heaps; entries of removed jobs stay until they reach the top.
+    """
 
-    def __init__(self, pool: Hashable, source: SourceName, asker: RequesterClass) -> None:
-        self.pool, self.source, self.asker = pool, source, asker
-        self.rank = asker[0]
-        self.places: list[SortKey] = []
+    __slots__ = (
+        "ages",
+        "count",
+        "is_changed",
+        "keys",
+        "next_class_at",
+        "oldest",
+        "rank",
+        "requester",
+        "requirements",
+        "source",
+    )
+
+    def __init__(self, requirements: Hashable, source: SourceName, requester: RequesterClass) -> None:
+        self.requirements, self.source, self.requester = requirements, source, requester
+        self.rank = requester[0]
+        self.keys: list[SortKey] = []
         self.ages: list[tuple[float, JobId]] = []
         self.oldest = 0.0
-        self.rises = 0.0
-        """When it is looked at again."""
+        """When the job that has waited longest became ready."""
+        self.next_class_at = 0.0
+        """When the jobs reach the next class; 0: never."""
         self.is_changed = False
+        """True if the job that had waited longest was removed, so that `rank` has to be computed again."""
         self.count = 0
 
 
 class SourceQueue:
-    """One source in a shelf."""
+    """The queued jobs of one source in a priority class, by requester."""
 
-    __slots__ = ("count", "lanes", "turns")
+    __slots__ = ("by_share", "count", "requesters")
 
-    def __init__(self, turns: FairShareHeap[RequesterClass]) -> None:
-        self.turns = turns
-        self.lanes: dict[RequesterClass, RequesterQueue] = {}
+    def __init__(self, by_share: FairShareHeap[RequesterClass]) -> None:
+        self.by_share = by_share
+        self.requesters: dict[RequesterClass, RequesterQueue] = {}
         self.count = 0
 
 
 class PriorityLevel:
-    """One class of one pool."""
+    """The queued jobs of one priority class with the same requirements, by source."""
 
-    __slots__ = ("count", "rows", "turns")
+    __slots__ = ("by_share", "count", "sources")
 
     def __init__(self) -> None:
-        self.turns: FairShareHeap[SourceName]
-        self.rows: dict[SourceName, SourceQueue] = {}
+        self.by_share: FairShareHeap[SourceName]
+        self.sources: dict[SourceName, SourceQueue] = {}
         self.count = 0
 
 
 class QueueTree:
-    """`front`: the first place of a lane in which something still waits."""
+    """All queued jobs. `first_key`: returns the first sort key of a requester's queue that belongs to a queued job."""
 
-    def __init__(self, shares: FairShares, front: Callable[[RequesterQueue], SortKey]) -> None:
-        self._shares, self._front = shares, front
-        self._shelves: dict[Hashable, list[PriorityLevel]] = {}
-        self._lanes: dict[tuple[Hashable, SourceName, RequesterClass], RequesterQueue] = {}
+    def __init__(self, shares: FairShares, first_key: Callable[[RequesterQueue], SortKey]) -> None:
+        self._shares, self._first_key = shares, first_key
+        self._levels: dict[Hashable, list[PriorityLevel]] = {}
+        self._queues: dict[tuple[Hashable, SourceName, RequesterClass], RequesterQueue] = {}
 
-    def lane(self, ticket: QueuedJob) -> RequesterQueue:
-        asker = requester_class(ticket)
-        lane = self._lanes.get((ticket.pool, ticket.source, asker))
-        if lane is None:
-            lane = self._lanes[ticket.pool, ticket.source, asker] = RequesterQueue(ticket.pool, ticket.source, asker)
-            self._row(lane).lanes[asker] = lane
-        return lane
+    def queue_of(self, job: QueuedJob) -> RequesterQueue:
+        """Returns the queue that a job belongs to; creates it if there is none."""
+        requester = requester_class(job)
+        key = (job.requirements, job.source, requester)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = RequesterQueue(*key)
+            self._source_queue(queue).requesters[requester] = queue
+        return queue
 
-    def pools(self) -> Iterator[Hashable]:
-        return (pool for pool, shelves in self._shelves.items() if any(shelf.count for shelf in shelves))
+    def requirements(self) -> Iterator[Hashable]:
+        """Returns the requirements that at least one queued job has."""
+        return (asked for asked, levels in self._levels.items() if any(level.count for level in levels))
 
-    def first(self, pool: Hashable) -> QueueHead | None:
-        for rank, shelf in enumerate(self._shelves.get(pool, ())):
-            if shelf.count:
-                head = self._head(shelf, rank)
+    def first(self, requirements: Hashable) -> QueueHead | None:
+        """Returns the next job with these requirements; None if there is none, or quotas are full."""
+        for rank, level in enumerate(self._levels.get(requirements, ())):
+            if level.count:
+                head = self._head(level, rank)
                 if head is not None:
                     return head
         return None
 
-    def count(self, lane: RequesterQueue, more: int) -> None:
-        lane.count += more
-        self._row(lane).count += more
-        self._shelf(lane).count += more
-        if more > 0 and lane.count == more:
-            self._row(lane).turns.enter(lane.asker)
-            self._shelf(lane).turns.enter(lane.source)
+    def add_count(self, queue: RequesterQueue, change: int) -> None:
+        """Changes the number of queued jobs; a queue that was empty takes part in fair share again."""
+        queue.count += change
+        self._source_queue(queue).count += change
+        self._level(queue).count += change
+        if change > 0 and queue.count == change:
+            self._source_queue(queue).by_share.enter(queue.requester)
+            self._level(queue).by_share.enter(queue.source)
 
-    def move(self, lane: RequesterQueue, rank: int) -> None:
-        """Into another class."""
-        waiting = lane.count
-        self.count(lane, -waiting)
-        del self._row(lane).lanes[lane.asker]
-        lane.rank = rank
-        self._row(lane).lanes[lane.asker] = lane
-        self.count(lane, waiting)
+    def move(self, queue: RequesterQueue, rank: int) -> None:
+        """Moves a requester's queue into another class."""
+        count = queue.count
+        self.add_count(queue, -count)
+        del self._source_queue(queue).requesters[queue.requester]
+        queue.rank = rank
+        self._source_queue(queue).requesters[queue.requester] = queue
+        self.add_count(queue, count)
 
-    def enter(self, source: SourceName, asker: RequesterClass) -> None:
-        """Their standing got better."""
-        for shelves in self._shelves.values():
-            for shelf in shelves:
-                row = shelf.rows.get(source)
-                if row is not None and row.count:
-                    row.turns.enter(asker)
-                    shelf.turns.enter(source)
+    def enter(self, name: SourceName, requester: RequesterClass) -> None:
+        """Moves a source and a requester forward after their shares became smaller."""
+        for levels in self._levels.values():
+            for level in levels:
+                source = level.sources.get(name)
+                if source is not None and source.count:
+                    source.by_share.enter(requester)
+                    level.by_share.enter(name)
 
     def enter_all(self) -> None:
-        """A quota has room again, or every standing has changed."""
-        for shelves in self._shelves.values():
-            for shelf in shelves:
-                for source, row in shelf.rows.items():
-                    for asker in row.lanes:
-                        row.turns.enter(asker)
-                    shelf.turns.enter(source)
+        """Moves every name to its position again, after a quota is no longer full or every share has changed."""
+        for levels in self._levels.values():
+            for level in levels:
+                for name, source in level.sources.items():
+                    for requester in source.requesters:
+                        source.by_share.enter(requester)
+                    level.by_share.enter(name)
 
-    def sweep(self) -> None:
-        """Forgets where nothing lies."""
-        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.count}
-        for shelves in self._shelves.values():
-            for shelf in shelves:
-                for row in shelf.rows.values():
-                    row.lanes = {asker: lane for asker, lane in row.lanes.items() if lane.count}
-                shelf.rows = {source: row for source, row in shelf.rows.items() if row.count}
-        self._shelves = {pool: some for pool, some in self._shelves.items() if any(shelf.count for shelf in some)}
+    def prune(self) -> None:
+        """Removes empty queues."""
+        self._queues = {key: queue for key, queue in self._queues.items() if queue.count}
+        for levels in self._levels.values():
+            for level in levels:
+                for source in level.sources.values():
+                    source.requesters = {name: queue for name, queue in source.requesters.items() if queue.count}
+                level.sources = {name: source for name, source in level.sources.items() if source.count}
+        self._levels = {asked: levels for asked, levels in self._levels.items() if any(level.count for level in levels)}
 
-    def _head(self, shelf: PriorityLevel, rank: int) -> QueueHead | None:
-        while (source := shelf.turns.first()) is not None:
-            row = shelf.rows[source]
-            asker = row.turns.first()
-            if asker is None:  # only those wait whose quota is used up
-                shelf.turns.leave()
+    def _head(self, level: PriorityLevel, rank: int) -> QueueHead | None:
+        while (name := level.by_share.first()) is not None:
+            source = level.sources[name]
+            requester = source.by_share.first()
+            if requester is None:  # the quotas of all its requesters are full
+                level.by_share.leave()
                 continue
-            standing, own = self._shares.source_share(source, rank), self._shares.requester_share(source, asker, rank)
-            return QueueHead(rank, standing, source, own, asker, self._front(row.lanes[asker]))
+            source_share = self._shares.source_share(name, rank)
+            requester_share = self._shares.requester_share(name, requester, rank)
+            first_key = self._first_key(source.requesters[requester])
+            return QueueHead(rank, source_share, name, requester_share, requester, first_key)
         return None
 
-    def _row(self, lane: RequesterQueue) -> SourceQueue:
-        """Where it belongs by its class."""
-        shelf = self._shelf(lane)
-        row = shelf.rows.get(lane.source)
-        if row is None:
-            row = shelf.rows[lane.source] = self._new_row(lane.source, lane.rank)
-        return row
+    def _source_queue(self, queue: RequesterQueue) -> SourceQueue:
+        """Returns the source's queue in the class that the requester's queue counts as."""
+        level = self._level(queue)
+        source = level.sources.get(queue.source)
+        if source is None:
+            source = level.sources[queue.source] = self._new_source_queue(queue.source, queue.rank)
+        return source
 
-    def _shelf(self, lane: RequesterQueue) -> PriorityLevel:
-        shelves = self._shelves.get(lane.pool)
-        if shelves is None:
-            shelves = self._shelves[lane.pool] = [self._new_shelf(rank) for rank in range(CLASSES)]
-        return shelves[lane.rank]
+    def _level(self, queue: RequesterQueue) -> PriorityLevel:
+        levels = self._levels.get(queue.requirements)
+        if levels is None:
+            levels = self._levels[queue.requirements] = [self._new_level(rank) for rank in range(CLASSES)]
+        return levels[queue.rank]
 
-    def _new_shelf(self, rank: int) -> PriorityLevel:
-        shelf = PriorityLevel()
+    def _new_level(self, rank: int) -> PriorityLevel:
+        level = PriorityLevel()
 
-        def standing(source: SourceName) -> ShareKey | None:
-            row = shelf.rows.get(source)
-            if row is None or not row.count or self._shares.is_full(source):
+        def share(name: SourceName) -> ShareKey | None:
+            source = level.sources.get(name)
+            if source is None or not source.count or self._shares.is_full(name):
                 return None
-            return self._shares.source_share(source, rank)
+            return self._shares.source_share(name, rank)
 
-        shelf.turns = FairShareHeap(standing)
-        return shelf
+        level.by_share = FairShareHeap(share)
+        return level
 
-    def _new_row(self, source: SourceName, rank: int) -> SourceQueue:
-        def standing(asker: RequesterClass) -> ShareKey | None:
-            lane = row.lanes.get(asker)
-            if lane is None or not lane.count or self._shares.is_full(asker[1]):
+    def _new_source_queue(self, name: SourceName, rank: int) -> SourceQueue:
+        def share(requester: RequesterClass) -> ShareKey | None:
+            queue = source.requesters.get(requester)
+            if queue is None or not queue.count or self._shares.is_full(requester[1]):
                 return None
-            return self._shares.requester_share(source, asker, rank)
+            return self._shares.requester_share(name, requester, rank)
 
-        row = SourceQueue(FairShareHeap(standing))
-        return row
+        source = SourceQueue(FairShareHeap(share))
+        return source

@@ -1,4 +1,4 @@
-"""The words of the order: rules, jobs that wait or hold a slot, and the marks by which they are told apart."""
+"""The values of the job queue: its policy, queued and active jobs, and the keys that they are sorted by."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ from cloud_builder.model.ids import JobId, SourceName
 from cloud_builder.model.priority import Priority
 
 USAGE_HALF_LIFE = 3600.0
-"""Seconds after which what was used counts half."""
+"""Seconds after which used slot-seconds count half."""
 
 CLASSES = len(Priority)
 
 AGEING_STEPS = (1.0, 10.0)
-"""After how many times `ageing` a job has risen by one class, and by two: soon enough into the class above, where it
-gets its share; into the one of those who sit and wait only lest it never has its turn."""
+"""Multiples of `QueuePolicy.ageing` after which a job counts as one class higher, and as two.
+
+The first step is early, because a job gets its share in the class above. The second only keeps bulk work from waiting
+for ever: in the highest class people wait."""
 
 
 AGED_WORK_RATIO = 4.0
-"""Beside work that has risen into its class, more urgent work of the same source has so many times the share."""
+"""How many times larger the share of more urgent work is than that of work of the same source that has aged into its
+class."""
 
 
 @dataclass(frozen=True)
 class QueuePolicy:
-    """`ageing`: seconds of waiting after which work counts as that of the class above (see RISES).
+    """The rules of the queue, from the settings.
 
-    `weights` and `quotas` (slots): by the name of a source or of a requester."""
+    `ageing`: seconds of waiting after which a job counts as one class higher (see AGEING_STEPS).
+    `weights`: by the name of a source or of a requester; 1 if not named.
+    `quotas`: the most slots, by the name of a source or of a requester.
+    """
 
     ageing: float = 1800.0
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -35,13 +41,17 @@ class QueuePolicy:
 
 
 class QueuedJob(NamedTuple):
-    """A job that waits for a slot. `pool`: who may take it (anything hashable). `since`: when its waiting began.
+    """A job that waits for a slot.
 
-    `sequence`: of its request, the oldest has the lowest. `critical_path`: seconds to the end of the longest chain of
-    jobs that wait for it; `number`: its place in the request."""
+    `requirements`: what it asks of a runner; the queue only compares them.
+    `since`: when the job became ready.
+    `sequence`: the request's; the oldest request has the lowest.
+    `critical_path`: seconds from the job's start to the end of the longest chain of jobs that wait for it.
+    `number`: the job's number in its request.
+    """
 
     job_id: JobId
-    pool: Hashable
+    requirements: Hashable
     source: SourceName
     requester: str
     priority: Priority
@@ -52,7 +62,7 @@ class QueuedJob(NamedTuple):
 
 
 class ActiveJob(NamedTuple):
-    """A job that has a slot. `since`: when it got it."""
+    """A job that has a slot. `since`: when it got the slot."""
 
     job_id: JobId
     source: SourceName
@@ -62,15 +72,16 @@ class ActiveJob(NamedTuple):
 
 
 SortKey = tuple[float, float, int, JobId]
-"""In a lane: older requests first, in a request the longest way first, then by number."""
+"""Sorts the jobs of a requester: older requests first, in a request the longest path first, then by number."""
 
 RequesterClass = tuple[int, str]
-"""A requester in one of its classes: urgent work of somebody need not wait for the old bulk work of the same one."""
+"""(rank, requester): a requester is counted separately in each of its priority classes, so that its urgent work need
+not wait for its own aged bulk work."""
 
 
-def sort_key(ticket: QueuedJob) -> SortKey:
-    return (ticket.sequence, -ticket.critical_path, ticket.number, ticket.job_id)
+def sort_key(job: QueuedJob) -> SortKey:
+    return (job.sequence, -job.critical_path, job.number, job.job_id)
 
 
-def requester_class(one: QueuedJob | ActiveJob) -> RequesterClass:
-    return (one.priority.rank, one.requester)
+def requester_class(job: QueuedJob | ActiveJob) -> RequesterClass:
+    return (job.priority.rank, job.requester)

@@ -1,7 +1,7 @@
-"""Why no runner can ever take a job, in one line a person can act on.
+"""Why no runner can ever take a job, in one line that a person can act on.
 
-In come what the job asks and the runners that live; out goes what is lacking: by runner if they are few, else the
-nearest to what is asked.
+Input: the job's requirements and the live runners. Output: what is lacking, by runner if there are few runners, else
+beside the largest that there is.
 """
 
 from __future__ import annotations
@@ -15,63 +15,65 @@ from cloud_builder.planning.records import RunnerRecord
 
 from .free_slots import RunnerRequirements
 
-_FEW = 4
+_MAX_RUNNERS_LISTED = 4
 
 
-def lacking(pool: RunnerRequirements, runners: Sequence[RunnerRecord]) -> str:
-    """`runners`: all that live, none of which the pool takes."""
-    group = f" of group {pool.group}" if pool.group else ""
-    machines = [runner for runner in runners if runner.arch == pool.arch]
-    members = [runner for runner in machines if pool.group in ("", runner.runner_group)]
-    if members:
-        return _too_small(pool.asks or Capacity(), members, group)
-    told = f"no live runner{group} for {pool.arch}"
-    groups = sorted({runner.runner_group for runner in machines if runner.runner_group})
-    if pool.group and machines:
-        meant = nearest(pool.group, groups)
-        there = f"there are: {', '.join(groups)}" if groups else "the live ones have no group"
-        return f"{told}; {f'did you mean {meant}? ' if meant else ''}{there}"
-    return f"{told}; start one: cb-runner, or cb-ctl up --runners 1"
+def why_unschedulable(requirements: RunnerRequirements, runners: Sequence[RunnerRecord]) -> str:
+    """Returns what no runner has. `runners`: all live ones, none of which meets the requirements."""
+    group = f" of group {requirements.group}" if requirements.group else ""
+    same_arch = [runner for runner in runners if runner.arch == requirements.arch]
+    pool = [runner for runner in same_arch if requirements.group in ("", runner.runner_group)]
+    if pool:
+        return _too_small(requirements.capacity or Capacity(), pool, group)
+    no_runner = f"no live runner{group} for {requirements.arch}"
+    groups = sorted({runner.runner_group for runner in same_arch if runner.runner_group})
+    if requirements.group and same_arch:
+        similar = nearest(requirements.group, groups)
+        existing = f"there are: {', '.join(groups)}" if groups else "the live ones have no group"
+        return f"{no_runner}; {f'did you mean {similar}? ' if similar else ''}{existing}"
+    return f"{no_runner}; start one: cb-runner, or cb-ctl up --runners 1"
 
 
-def _too_small(asks: Capacity, members: Sequence[RunnerRecord], group: str) -> str:
-    """Each part that none has; or, when each is somewhere but not all in one place, what each runner lacks."""
-    parts = [part for part in _parts(asks) if all(runner.capacity.lacks(part) for runner in members)]
-    if parts:
-        return "; ".join(f"needs {_spelled(part)}; {_best(part, members, group)}" for part in parts)
-    told = f"needs {_spelled(asks)}; none of {_count(members, group)} has all of it"
-    lacks = [f"{one.runner_id} lacks {_lacks(asks, one)}" for one in sorted(members, key=lambda one: one.runner_id)]
-    return f"{told}: {', '.join(lacks)}" if len(members) <= _FEW else told
+def _too_small(asked: Capacity, pool: Sequence[RunnerRecord], group: str) -> str:
+    """Returns each requirement that no runner meets; if every single one is met somewhere, what each runner lacks."""
+    unmet = [part for part in _parts(asked) if all(runner.capacity.lacks(part) for runner in pool)]
+    if unmet:
+        return "; ".join(f"needs {_text(part)}; {_largest(part, pool, group)}" for part in unmet)
+    summary = f"needs {_text(asked)}; none of {_count(pool, group)} has all of it"
+    by_id = sorted(pool, key=lambda runner: runner.runner_id)
+    lacks = [f"{runner.runner_id} lacks {_lacks(asked, runner)}" for runner in by_id]
+    return f"{summary}: {', '.join(lacks)}" if len(pool) <= _MAX_RUNNERS_LISTED else summary
 
 
-def _parts(asks: Capacity) -> list[Capacity]:
-    """What is asked, one thing at a time."""
-    sizes = [Capacity(**{name: amount}) for name in ("memory", "disk", "cpu") if (amount := getattr(asks, name))]
-    return [*sizes, *([Capacity(kvm=True)] if asks.kvm else []), *(Capacity(tags=(tag,)) for tag in asks.tags)]
+def _parts(asked: Capacity) -> list[Capacity]:
+    """Returns the requirements one by one."""
+    sizes = [Capacity(**{name: amount}) for name in ("memory", "disk", "cpu") if (amount := getattr(asked, name))]
+    return [*sizes, *([Capacity(kvm=True)] if asked.kvm else []), *(Capacity(tags=(tag,)) for tag in asked.tags)]
 
 
-def _best(part: Capacity, members: Sequence[RunnerRecord], group: str) -> str:
+def _largest(part: Capacity, pool: Sequence[RunnerRecord], group: str) -> str:
+    """Returns the most that a runner of the pool has of one requirement."""
     for name in ("memory", "disk", "cpu"):
         if getattr(part, name):
-            most = max(getattr(runner.capacity, name) for runner in members)
+            most = max(getattr(runner.capacity, name) for runner in pool)
             amount = str(most) if name == "cpu" else size(most)
-            if len(members) == 1:
-                return f"the only runner{group}, {members[0].runner_id}, has {amount}"
-            return f"the largest of {_count(members, group)} has {amount}"
-    if len(members) == 1:
-        return f"the only runner{group}, {members[0].runner_id}, has it not"
-    return f"none of {_count(members, group)} has it"
+            if len(pool) == 1:
+                return f"the only runner{group}, {pool[0].runner_id}, has {amount}"
+            return f"the largest of {_count(pool, group)} has {amount}"
+    if len(pool) == 1:
+        return f"the only runner{group}, {pool[0].runner_id}, does not have it"
+    return f"none of {_count(pool, group)} has it"
 
 
-def _lacks(asks: Capacity, runner: RunnerRecord) -> str:
-    return " and ".join(_spelled(part) for part in _parts(asks) if runner.capacity.lacks(part))
+def _lacks(asked: Capacity, runner: RunnerRecord) -> str:
+    return " and ".join(_text(part) for part in _parts(asked) if runner.capacity.lacks(part))
 
 
-def _spelled(asks: Capacity) -> str:
-    sizes = [f"{name} {size(getattr(asks, name))}" for name in ("memory", "disk") if getattr(asks, name)]
-    cpu = [f"{asks.cpu} core{'s' if asks.cpu > 1 else ''}"] if asks.cpu else []
-    return " and ".join([*sizes, *cpu, *(["kvm"] if asks.kvm else []), *(f"tag {tag}" for tag in asks.tags)])
+def _text(asked: Capacity) -> str:
+    sizes = [f"{name} {size(getattr(asked, name))}" for name in ("memory", "disk") if getattr(asked, name)]
+    cpu = [f"{asked.cpu} core{'s' if asked.cpu > 1 else ''}"] if asked.cpu else []
+    return " and ".join([*sizes, *cpu, *(["kvm"] if asked.kvm else []), *(f"tag {tag}" for tag in asked.tags)])
 
 
-def _count(members: Sequence[RunnerRecord], group: str) -> str:
-    return f"{len(members)} runners{group}"
+def _count(pool: Sequence[RunnerRecord], group: str) -> str:
+    return f"{len(pool)} runners{group}"

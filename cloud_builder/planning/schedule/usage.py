@@ -1,26 +1,29 @@
-"""What sources and requesters used lately, as plain data: written down by the scheduler, so that after a restart the
-turns go round as before.
+"""Slot-seconds that sources and requesters used recently, as plain data.
 
-Slot-seconds by class, as they were at one time; who reads it later lets it fade by what has passed since. Beside them
-the jobs that had risen into another class when they got their slot, because that is what they count as.
+The scheduler saves them, so that a restart does not change who gets the next slot. They are counted by priority class
+and belong to one moment; a reader lets them decay by the time that has passed since.
 """
 
 from __future__ import annotations
 
+from pydantic import ConfigDict, Field
+
 from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, SourceName
 
-MOST_BYTES = 400_000
-"""Of the names in it: a document has to fit into a message. Who used least is left out."""
+MAX_BYTES = 400_000
+"""Size of all requesters together: the document has to fit into a message. Those that used least are left out."""
 
 
 class SourceUsage(LenientModel):
+    """Slot-seconds of a source, by class: `used[rank]` counts the jobs of that class and of the more urgent ones."""
+
     source: SourceName
     used: tuple[float, ...]
 
 
 class RequesterUsage(LenientModel):
-    """A requester of a source, in one of its classes (`rank`)."""
+    """Slot-seconds of a requester of a source, for its jobs of the priority class `rank`; `used` as in SourceUsage."""
 
     source: SourceName
     rank: int
@@ -29,21 +32,23 @@ class RequesterUsage(LenientModel):
 
 
 class UsageSnapshot(LenientModel):
-    """`at`: when all of it was as it stands here, seconds since the epoch."""
+    """The usage at the time `at` (seconds since the epoch)."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     at: float = 0.0
     sources: tuple[SourceUsage, ...] = ()
-    askers: tuple[RequesterUsage, ...] = ()
-    risen: dict[JobId, int] = {}
-    """Jobs that hold a slot and count as another class than their own."""
+    requesters: tuple[RequesterUsage, ...] = Field(default=(), alias="askers")
+    aged: dict[JobId, int] = Field(default={}, alias="risen")
+    """Active jobs that count as another class than their own, because they had aged when they got their slot."""
 
 
-def largest_that_fit(askers: list[RequesterUsage]) -> tuple[RequesterUsage, ...]:
-    """Those that used most, as far as there is room, in their order."""
-    room, kept = MOST_BYTES, set()
-    for asker in sorted(askers, key=lambda one: (-one.used[-1], one.source, one.rank, one.requester)):
-        room -= len(asker.source) + len(asker.requester.encode()) + 100
-        if room < 0:
+def largest_that_fit(requesters: list[RequesterUsage]) -> tuple[RequesterUsage, ...]:
+    """Returns the requesters that used most, as many as fit into `MAX_BYTES`, in the given order."""
+    left, kept = MAX_BYTES, set()
+    for usage in sorted(requesters, key=lambda usage: (-usage.used[-1], usage.source, usage.rank, usage.requester)):
+        left -= len(usage.source) + len(usage.requester.encode()) + 100
+        if left < 0:
             break
-        kept.add((asker.source, asker.rank, asker.requester))
-    return tuple(asker for asker in askers if (asker.source, asker.rank, asker.requester) in kept)
+        kept.add((usage.source, usage.rank, usage.requester))
+    return tuple(usage for usage in requesters if (usage.source, usage.rank, usage.requester) in kept)

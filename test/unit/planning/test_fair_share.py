@@ -1,4 +1,4 @@
-"""What was used lately outlives a restart: what is written down and read again is what it was."""
+"""The recent usage survives a restart: what is saved and read again is the same."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.priority import Priority
 from cloud_builder.planning.schedule.fair_share import FairShares
 from cloud_builder.planning.schedule.queued_job import CLASSES, USAGE_HALF_LIFE, ActiveJob, QueuePolicy
-from cloud_builder.planning.schedule.usage import MOST_BYTES, RequesterUsage, UsageSnapshot, largest_that_fit
+from cloud_builder.planning.schedule.usage import MAX_BYTES, RequesterUsage, UsageSnapshot, largest_that_fit
 
 NAMES = st.sampled_from(["a", "b", "c"])
 PRIORITIES = list(Priority)
@@ -22,75 +23,87 @@ STEPS = st.lists(
     ),
     max_size=40,
 )
-RULES = st.builds(
+POLICIES = st.builds(
     QueuePolicy, weights=st.dictionaries(NAMES, st.floats(0.5, 4)), quotas=st.dictionaries(NAMES, st.integers(1, 9))
 )
 
 
-def standings(shares: FairShares) -> list[object]:
+def all_shares(shares: FairShares) -> list[object]:
     sources = [shares.source_share(name, rank) for name in "abc" for rank in range(CLASSES)]
-    askers = [(one.rank, name) for name in "abc" for one in PRIORITIES]
+    requesters = [(one.rank, name) for name in "abc" for one in PRIORITIES]
     slots = [shares.slots(name) for name in "abc"]
     return [
         sources,
         slots,
-        [shares.requester_share(s, asker, rank) for s in "abc" for asker in askers for rank in range(CLASSES)],
+        [
+            shares.requester_share(s, requester, rank)
+            for s in "abc"
+            for requester in requesters
+            for rank in range(CLASSES)
+        ],
     ]
 
 
-@given(STEPS, RULES, st.floats(1, 1e9), st.floats(0, 9 * USAGE_HALF_LIFE))
-def test_shares_are_after_a_restart_what_they_were_and_go_on_so(steps, rules, now, later) -> None:
-    shares, held = FairShares(rules, now), {}
+@given(STEPS, POLICIES, st.floats(1, 1e9), st.floats(0, 9 * USAGE_HALF_LIFE))
+def test_shares_are_the_same_after_a_restart_and_go_on_the_same(steps, policy, now, later) -> None:
+    shares, active = FairShares(policy, now), {}
     for number, (verb, *about) in enumerate(steps):
         if verb == "start":
-            source, requester, priority, risen = about
-            held[f"j{number}"] = one = ActiveJob(f"j{number}", source, requester, priority, now)
-            shares.start(one, max(0, priority.rank - risen))
-        elif verb == "end" and held:
-            job_id = sorted(held)[about[0] % len(held)]
+            source, requester, priority, steps = about
+            active[f"j{number}"] = one = ActiveJob(f"j{number}", source, requester, priority, now)
+            shares.start(one, max(0, priority.rank - steps))
+        elif verb == "end" and active:
+            job_id = sorted(active)[about[0] % len(active)]
             shares.end(job_id, now)
-            del held[job_id]
+            del active[job_id]
         elif verb == "wait":
             now += about[0]
             shares.decay(now)
-    again = FairShares(rules, 0.0)
-    again.recall(UsageSnapshot.model_validate(json.loads(shares.usage().model_dump_json(exclude_defaults=True))))
-    for one in held.values():
+    again = FairShares(policy, 0.0)
+    again.restore_usage(UsageSnapshot.model_validate(json.loads(shares.usage().model_dump_json(exclude_defaults=True))))
+    for one in active.values():
         again.start(one)
-    assert standings(again) == standings(shares)
+    assert all_shares(again) == all_shares(shares)
     assert again.usage() == shares.usage()
-    assert not again.version, "nothing that would have to be written down"
+    assert not again.version, "nothing that would have to be saved"
     for each in (shares, again):
         each.decay(now + later)
-        for job_id in held:
+        for job_id in active:
             each.end(job_id, now + later)
-    assert standings(again) == standings(shares)
+    assert all_shares(again) == all_shares(shares)
 
 
-def test_what_was_used_fades_while_nobody_is_there() -> None:
+def test_usage_decays_while_the_scheduler_does_not_run() -> None:
     shares = FairShares(QueuePolicy(), 1000.0)
     shares.start(ActiveJob("j", "a", "r", Priority.NORMAL, 1000.0))
     shares.end("j", 1400.0)
     again = FairShares(QueuePolicy(), 0.0)
-    again.recall(shares.usage())
+    again.restore_usage(shares.usage())
     assert again.source_share("a", 2).used == 400.0
     again.decay(1000.0 + 2 * USAGE_HALF_LIFE)
     assert again.source_share("a", 2).used == 100.0
 
 
-def test_a_time_that_lies_ahead_stops_no_fading() -> None:
+def test_usage_decays_though_it_was_saved_in_the_future() -> None:
     shares = FairShares(QueuePolicy(), 0.0)
-    shares.recall(UsageSnapshot(at=1e12, sources=({"source": "a", "used": (8.0, 8.0, 8.0)},)))
+    shares.restore_usage(UsageSnapshot(at=1e12, sources=({"source": "a", "used": (8.0, 8.0, 8.0)},)))
     assert not shares.decay(1000.0)
     assert shares.decay(1000.0 + USAGE_HALF_LIFE)
     assert shares.source_share("a", 0).used == 4.0
 
 
-def test_of_very_many_those_are_kept_who_used_most() -> None:
-    askers = [
+def test_of_very_many_requesters_those_that_used_most_are_kept() -> None:
+    requesters = [
         RequesterUsage(source="s", rank=1, requester="x" * 900 + str(n), used=(0.0, 0.0, float(n))) for n in range(2000)
     ]
-    kept = largest_that_fit(askers)
+    kept = largest_that_fit(requesters)
     assert [one.used[2] for one in kept] == [float(n) for n in range(2000 - len(kept), 2000)]
-    assert 300 < len(kept) < MOST_BYTES / 900
-    assert len(UsageSnapshot(askers=kept).model_dump_json()) < 1.2 * MOST_BYTES
+    assert 300 < len(kept) < MAX_BYTES / 900
+    assert len(UsageSnapshot(requesters=kept).model_dump_json()) < 1.2 * MAX_BYTES
+
+
+def test_the_stored_document_has_the_field_names_of_before() -> None:
+    stored = {"at": 5.0, "askers": [{"source": "a", "rank": 1, "requester": "r", "used": [1.0]}], "risen": {"r.1": 0}}
+    usage = UsageSnapshot.model_validate(stored)
+    assert json.loads(CachedJson(usage).json) == stored
+    assert usage == UsageSnapshot(at=5.0, requesters=usage.requesters, aged={"r.1": 0})

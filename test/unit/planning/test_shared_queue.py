@@ -1,4 +1,4 @@
-"""Which jobs are offered to a pool, whose slots that takes up, and which claims are granted."""
+"""Which jobs are offered to a pool, which slots an offer takes up, and which claims are granted."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ def runner(name="r1", group="", slots=1, **more) -> RunnerRecord:
     return factories.runner(name, group=group, slots=slots, **{"queues": queues, **times, **more})
 
 
-def claim(name="q.1", attempt=1, runner_id="r1", life=5.0) -> AttemptClaimed:
-    return AttemptClaimed(job_id=name, attempt=attempt, runner_id=runner_id, runner_started_at=life, at=NOW)
+def claim(name="q.1", attempt=1, runner_id="r1", incarnation=5.0) -> AttemptClaimed:
+    return AttemptClaimed(job_id=name, attempt=attempt, runner_id=runner_id, runner_started_at=incarnation, at=NOW)
 
 
 @pytest.mark.parametrize(
     ("group", "queues"), [("", ("x86_64",)), ("suse", ("x86_64", "x86_64.suse")), ("any", ("x86_64", "x86_64.any"))]
 )
-def test_a_runner_takes_from_the_queue_of_all_and_that_of_its_group(group, queues):
+def test_a_runner_reads_the_queue_for_all_and_the_one_of_its_group(group, queues):
     assert shared_queue.queues_of("x86_64", group) == queues
     assert shared_queue.queue_of(job(group=group)) == queues[-1]
 
 
 big = Capacity(memory=8)
+UNMET = "this runner does not meet the job's requirements"
 
 
 @pytest.mark.parametrize(
@@ -59,10 +60,10 @@ big = Capacity(memory=8)
         (job(tried_runners=("r2",)), [runner("r1"), runner("r2")], False),
         (job(constraints=big), [runner(capacity=big)], True),
         (job(constraints=big), [runner("r1", capacity=big), runner("r2")], False),
-        (job(offer_count=shared_queue.MOST_OFFERS), [runner()], False),
+        (job(offer_count=shared_queue.MAX_OFFERS), [runner()], False),
     ],
 )
-def test_what_needs_no_place_of_its_own_may_be_offered(waiting, runners, may):
+def test_a_job_that_any_runner_of_the_pool_may_take_may_be_offered(waiting, runners, may):
     assert shared_queue.may_be_offered(waiting, shared_queue.QueueReaders(runners)) is may
 
 
@@ -71,25 +72,35 @@ def offered(name="q.1", to="r1", **more) -> JobRecord:
 
 
 @pytest.mark.parametrize(
-    ("standing", "who", "said", "pause"),
+    ("current", "claimant", "reason", "pause"),
     [
         (offered(), runner(), None, 0),
         (offered(to="r2"), runner(), None, 0),
-        (None, runner(), "the job is over", 0),
-        (job(state=JobState.FINISHED, outcome=Outcome.CANCELED), runner(), "the job is over", 0),
-        (job(), runner(), "it is not offered any more", 0),
-        (job(state=JobState.RUNNING, runner_id="r2", attempt=1), runner(), "r2 has it", 0),
-        (offered(attempt=1), runner(), "it is not offered any more", 0),
+        (None, runner(), "the job has finished", 0),
+        (job(state=JobState.FINISHED, outcome=Outcome.CANCELED), runner(), "the job has finished", 0),
+        (job(), runner(), "the offer is no longer open", 0),
+        (job(state=JobState.RUNNING, runner_id="r2", attempt=1), runner(), "r2 has the job", 0),
+        (offered(attempt=1), runner(), "the offer is no longer open", 0),
         (offered(), None, "this runner gets no work now", shared_queue.REFUSAL_PAUSE),
         (offered(), runner(started_at=6.0), "this runner gets no work now", shared_queue.REFUSAL_PAUSE),
-        (offered(group="suse"), runner(), "it is for other runners", shared_queue.REFUSAL_PAUSE),
-        (offered(constraints=big), runner(), "it is for other runners", shared_queue.REFUSAL_PAUSE),
+        (
+            offered(group="suse"),
+            runner(),
+            "this runner does not meet the job's requirements",
+            shared_queue.REFUSAL_PAUSE,
+        ),
+        (
+            offered(constraints=big),
+            runner(),
+            "this runner does not meet the job's requirements",
+            shared_queue.REFUSAL_PAUSE,
+        ),
         (offered(), runner(attempts=frozenset({("x", 1)})), "this runner has no free slot", shared_queue.REFUSAL_PAUSE),
     ],
 )
-def test_the_first_valid_claim_is_granted_and_others_are_told_why_not(standing, who, said, pause):
-    refusal = shared_queue.check_claim(standing, claim(), who)
-    assert refusal == (None if said is None else shared_queue.ClaimRefusal(said, pause))
+def test_the_first_valid_claim_is_granted_and_others_get_the_reason(current, claimant, reason, pause):
+    refusal = shared_queue.check_claim(current, claim(), claimant)
+    assert refusal == (None if reason is None else shared_queue.ClaimRefusal(reason, pause))
 
 
 def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
@@ -110,11 +121,11 @@ def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
         (claim(), True),
         (claim(attempt=2), True),
         (claim(attempt=3), False),
-        (claim(attempt=2, life=6.0), False),
+        (claim(attempt=2, incarnation=6.0), False),
         (claim(runner_id="r2"), False),
     ],
 )
-def test_a_claim_that_was_granted_is_known_again(again, was):
+def test_a_claim_that_was_granted_is_recognised_when_read_again(again, was):
     held = job(
         state=JobState.FINISHED,
         outcome=Outcome.SUCCESS,
@@ -128,13 +139,13 @@ def test_a_claim_that_was_granted_is_known_again(again, was):
 
 
 @pytest.mark.parametrize(("passed", "stale"), [(0, False), (12, False), (13, True), (-12, False), (-13, True)])
-def test_a_claim_nobody_waits_for_any_more_is_not_answered(passed, stale):
+def test_a_claim_that_no_runner_waits_for_is_stale(passed, stale):
     assert shared_queue.is_stale(claim(), NOW + passed, 12.0) is stale
 
 
-@pytest.mark.parametrize(("passed", "lapsed"), [(0, False), (12, False), (13, True), (-1, True)])
-def test_an_offer_stands_for_a_lease_and_a_clock_that_goes_back_does_not_prolong_it(passed, lapsed):
-    assert shared_queue.has_expired(offered(), NOW + passed, 12.0) is lapsed
+@pytest.mark.parametrize(("passed", "expired"), [(0, False), (12, False), (13, True), (-1, True)])
+def test_an_offer_expires_after_a_lease_also_if_the_clock_goes_back(passed, expired):
+    assert shared_queue.has_expired(offered(), NOW + passed, 12.0) is expired
     assert shared_queue.withdraw(offered()).state is JobState.QUEUED
 
 
@@ -170,7 +181,7 @@ def test_open_offers_take_up_free_slots_of_their_pool_and_no_more(pool):
         assert extra <= {(one.job_id, 1) for one in pool.offers}
     counted = [one for name in left for one in left[name].attempts - pool.runners[name].attempts]
     assert len(counted) == len(set(counted))
-    homeless = [one for one in pool.offers if (one.job_id, 1) not in counted]
-    for one in homeless:
+    without_slot = [one for one in pool.offers if (one.job_id, 1) not in counted]
+    for one in without_slot:
         able = [each for each in left.values() if one.target.runner_group in ("", each.runner_group)]
         assert all(each.free == 0 for each in able)
