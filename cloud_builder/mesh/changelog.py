@@ -1,13 +1,16 @@
-"""The changelog of a daemon's documents on a compacted topic (cb.state): written with each transaction, read by a new
-host and by a standby.
+"""The changelog of a daemon's documents on a compacted topic (cb.state): written with each transaction, and read by a
+new host and by a standby.
 
-Out goes, in the packet of the transaction, each document that it wrote, a tombstone for each that it deleted, and how
-far the input was read: the same state and positions that were committed, so that reading on from there does nothing
-twice and forgets nothing. In come records, out come documents and positions. No flow takes part: what it writes is
-told, whatever it is.
+    packet of one transaction on cb.state                     replica (new host, standby)
+    <collection>/<key>        a document that it wrote   ──►  put
+    <collection>/<key>        tombstone: it was deleted  ──►  delete
+    positions/<incarnation>   how far input was read     ──►  last record: the packet is complete
 
-A record lies under `<collection>/<key>`. The positions come last in a packet and close it: what comes after the last of
-them was cut off (only without Kafka's transactions), and is not taken. Reading on from those positions does it again.
+A packet has the state and the positions that were committed together. Reading on from there repeats nothing and loses
+nothing. Each document that a flow writes is recorded; flows take no part in it.
+
+Records after the last positions belong to an incomplete packet, which exists only without Kafka's transactions. They
+are not applied: reading on from the positions creates them again.
 """
 
 from __future__ import annotations
@@ -29,47 +32,50 @@ from .reader import Delivery
 from .transaction import Transaction
 
 LEADER = "leader"
-"""Collection and key of what the leader says, where several take turns."""
+"""Collection and key of the leader's heartbeat, where several processes may lead."""
 LEADER_KEY = f"{LEADER}/{LEADER}".encode()
 MULTIPLE_LEADERS = "led-by-several"
 POSITIONS = "positions"
-"""Collection of the one entity an incarnation of the broker that says how far the input was read."""
+"""Collection of the input positions: one document for each incarnation of the broker."""
 _BATCH = 5000
 _BODY = b',"body":'
 _LOG = logging.getLogger("cb.mesh")
 
 
 def has_changelog(role: Role) -> bool:
+    """Returns True if daemons of this role write a changelog."""
     return STATE.writer is role
 
 
 class Changelog:
-    """What the changelog is told of each transaction. `positions`: where reading begins. `mends`: told first."""
+    """A writer of the changelog. `positions`: where reading begins. `repairs`: changes to write first."""
 
     def __init__(
         self, incarnation: str, positions: Mapping[Partition, int], repairs: Sequence[StateChanged] = ()
     ) -> None:
         self._incarnation = incarnation
-        self._mends = repairs
+        self._repairs = repairs
         self._positions = self._next = dict(positions)
 
     def records_for(
-        self, work: Transaction, batch: Sequence[Delivery], said: Sequence[OutgoingRecord]
+        self, work: Transaction, batch: Sequence[Delivery], emitted: Sequence[OutgoingRecord]
     ) -> list[OutgoingRecord]:
-        """Inside the transaction, after the flow. A batch that changed nothing is not told: reading it again does not
-        either."""
-        read = {delivered.record.partition: delivered.record.offset + 1 for delivered in batch}
+        """Returns the changelog's records of a transaction. Called inside it, after the flow.
+
+        Empty for a batch that changed nothing: reading it again changes nothing either."""
+        read = {delivery.record.partition: delivery.record.offset + 1 for delivery in batch}
         self._next = {**self._positions, **read} if read else self._positions
         written = work.documents.written
-        if not written and not said and not self._mends:
+        if not written and not emitted and not self._repairs:
             return []
-        changes = [*self._mends, *(_change(*place, put) for place, put in written.items())]
-        where = {f"{place.topic}/{place.number}": offset for place, offset in self._next.items()}
-        changes.append(StateChanged.of(f"{POSITIONS}/{self._incarnation}", where))
+        changes = [*self._repairs, *(_change(*entry, put) for entry, put in written.items())]
+        offsets = {f"{partition.topic}/{partition.number}": offset for partition, offset in self._next.items()}
+        changes.append(StateChanged.of(f"{POSITIONS}/{self._incarnation}", offsets))
         return [work.encode_internal(change) for change in changes]
 
     def committed(self) -> None:
-        self._positions, self._mends = self._next, ()
+        """Notes that the transaction of the last `records_for` was committed."""
+        self._positions, self._repairs = self._next, ()
 
 
 def _change(collection: str, key: str, put: Put | None) -> StateChanged:
@@ -79,116 +85,127 @@ def _change(collection: str, key: str, put: Put | None) -> StateChanged:
 
 
 class ChangelogReplica:
-    """A state that follows a changelog. `read`: records so far. `keeps_place`: it goes on where it stopped."""
+    """A state that copies a changelog.
+
+    `resumes`: the replica saves how far it has read, and continues there after a restart.
+    `read`: number of records applied so far."""
 
     def __init__(self, state: StateStore, incarnation: str, *, resumes: bool) -> None:
         self._state = state
         self._incarnation = incarnation
-        self._keeps_place = resumes
-        self._open: list[Record] = []
+        self._resumes = resumes
+        self._incomplete: list[Record] = []
+        """Records whose packet is not complete yet."""
         self.read = 0
 
     def apply(self, records: Sequence[Record]) -> None:
-        """Whole packets in one transaction: the documents, and how far the changelog was read. The rest waits."""
-        closed = max((at for at, record in enumerate(records, 1) if _closes(record)), default=0)
-        if closed:
-            self._take([*self._open, *records[:closed]])
-            self._open = []
-        self._open += records[closed:]
+        """Applies complete packets in one transaction: documents, and how far the changelog was read.
 
-    def _take(self, records: Sequence[Record]) -> None:
+        Records of an incomplete packet wait for its end."""
+        complete = max((count for count, record in enumerate(records, 1) if _ends_packet(record)), default=0)
+        if complete:
+            self._write([*self._incomplete, *records[:complete]])
+            self._incomplete = []
+        self._incomplete += records[complete:]
+
+    def _write(self, records: Sequence[Record]) -> None:
         changes = _changes(records)
         with self._state.transaction():
             for key, put in changes.items():
                 if put is None:
-                    self._state.delete(*_place(key))
+                    self._state.delete(*_collection_and_key(key))
             self._state.put_all([put for put in changes.values() if put is not None])
-            if self._keeps_place:
+            if self._resumes:
                 ends = {record.partition: record.offset + 1 for record in records}
                 self._state.save_positions(self._incarnation, ends)
         self.read += len(records)
 
     def promote(self, broker: Broker) -> list[StateChanged]:
-        """Reading goes on where the writer of the changelog had come to; where it never said so, from the beginning.
+        """Makes the replica the leader's state: input is read on from the positions in the changelog.
 
-        Heartbeats of the past say nothing about who lives now: those are read from their end. What is to be told next:
-        how the documents stand that a packet without an end has changed, for those who read it after us."""
-        told = self._state.get(POSITIONS, self._incarnation) or {}
-        positions = {_partition(name): int(offset) for name, offset in told.items()}
-        if told:
-            positions |= {place: end for place, (_, end) in broker.watermarks([RUNNERS.name]).items()}
-        else:  # of before positions were told: all of it counts
-            self._take(self._open)
-            self._open = []
+        Without positions in the changelog, input is read from the beginning. Heartbeats of runners are read from their
+        end, because old ones do not tell which runners are alive now. Returns the changes to write to the changelog
+        first: the present documents under the keys of an incomplete packet, for later readers of that packet."""
+        saved = self._state.get(POSITIONS, self._incarnation) or {}
+        positions = {_partition(name): int(offset) for name, offset in saved.items()}
+        if saved:
+            positions |= {partition: end for partition, (_, end) in broker.watermarks([RUNNERS.name]).items()}
+        else:  # a changelog from before positions were written: all of its records count
+            self._write(self._incomplete)
+            self._incomplete = []
         with self._state.transaction():
             self._state.delete(POSITIONS, self._incarnation)
             self._state.save_positions(self._incarnation, positions)
-        places = [_place(key) for key in _changes(self._open)]
-        return [_change(*place, self._state.get_with_index(*place)) for place in places]
+        entries = [_collection_and_key(key) for key in _changes(self._incomplete)]
+        return [_change(*entry, self._state.get_with_index(*entry)) for entry in entries]
 
 
-def _closes(record: Record) -> bool:
+def _ends_packet(record: Record) -> bool:
     return (record.key or b"").startswith(f"{POSITIONS}/".encode())
 
 
 def _changes(records: Sequence[Record]) -> dict[bytes, Put | None]:
-    """The newest change of each entity. What is no change at all (somebody else wrote here) is passed over."""
+    """Returns the newest change of each document. Records that are no change (written by others) are skipped."""
     changes: dict[bytes, Put | None] = {}
     for record in {record.key: record for record in records if record.key}.values():
         try:
             changes[record.key or b""] = change_of(record)
         except (ValueError, KeyError, TypeError) as error:
-            _LOG.error("not a change", extra={"topic": STATE.name, "offset": record.offset, "reason": str(error)})
+            extra = {"topic": STATE.name, "offset": record.offset, "reason": str(error)}
+            _LOG.error("record of the changelog is no change, skipped", extra=extra)
     return changes
 
 
 def change_of(record: Record) -> Put | None:
-    """The document that a record of the changelog tells; None: it is gone. The JSON of its body is taken as it is."""
-    collection, key = _place(record.key or b"")
+    """Returns the document in a record of the changelog; None: it was deleted. The JSON of its body is not parsed."""
+    collection, key = _collection_and_key(record.key or b"")
     head, found, body = (record.value or b"").partition(_BODY)
     if not found or body == b"null}":
         return None
-    place = json.loads(head + b"}")
+    index = json.loads(head + b"}")
     text: CachedJson[Any] = CachedJson.ready(body[:-1].decode())
-    parent, rank = place.get("parent"), place.get("rank")
-    if parent is None and collection in _BEFORE_PLACES:
-        parent, rank = _BEFORE_PLACES[collection](json.loads(text.json))
+    parent, rank = index.get("parent"), index.get("rank")
+    if parent is None and collection in _INDEX_OF_OLD_RECORDS:
+        parent, rank = _INDEX_OF_OLD_RECORDS[collection](json.loads(text.json))
     return Put(collection, key, text, parent or "", rank or 0.0)
 
 
-_BEFORE_PLACES: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, float]]] = {
+_INDEX_OF_OLD_RECORDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, float]]] = {
     "requests": lambda body: ("open", body["sequence"]),
     "jobs": lambda body: (body["request_id"], body["number"]),
 }
-"""Where the entities of records that tell neither parent nor rank lie."""
+"""Parent and rank of documents in old records, which have neither."""
 
 
 def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[[], None]) -> list[StateChanged] | None:
-    """A new host: the documents of the changelog into an empty state, and the positions to go on from. None when there
-    was nothing; else what is to be told first. `beat` is called all the while. Begun again from the start when it was
-    cut off. Rejected where others lead by turns."""
+    """Fills an empty state from the changelog (a new host): documents, and the positions to read on from.
+
+    Returns None if the changelog is empty or its beginning is gone, else the changes to write to the changelog first.
+    `beat` is called during the work. After an interruption the rebuild starts again from the beginning. Raises Rejected
+    if several processes may lead."""
     marks = broker.watermarks([STATE.name])
     if all(end == oldest for oldest, end in marks.values()):
         return None
     if any(oldest for oldest, _ in marks.values()):
         _LOG.warning("the beginning of the changelog is gone, starting anew", extra={"topic": STATE.name})
         return None
-    copy = ChangelogReplica(state, incarnation, resumes=False)
-    for records in _to_the_end(broker, {place: oldest for place, (oldest, _) in marks.items()}):
-        if any(record.key == LEADER_KEY for record in records):  # before it looks as if this state were of that reign
+    replica = ChangelogReplica(state, incarnation, resumes=False)
+    for records in _read_to_end(broker, {partition: oldest for partition, (oldest, _) in marks.items()}):
+        if any(record.key == LEADER_KEY for record in records):  # before the state gets that leader's epoch
             raise Rejected(
-                "several schedulers share this mesh, of which one leads, and this one would not know of them",
+                "several schedulers share this mesh under a leader, and this one is not set up for that",
                 code=MULTIPLE_LEADERS,
-                hint="Set scheduler.ha: true; one alone leads, too, when the others are silent.",
+                hint="Set scheduler.ha: true. A scheduler that is alone then leads, too, when the others are silent.",
             )
-        copy.apply(records)
+        replica.apply(records)
         beat()
-    mends = copy.promote(broker)
-    _LOG.info("rebuilt from the changelog", extra={"topic": STATE.name, "records": copy.read, "cut_off": len(mends)})
-    return mends
+    repairs = replica.promote(broker)
+    extra = {"topic": STATE.name, "records": replica.read, "incomplete": len(repairs)}
+    _LOG.info("rebuilt from the changelog", extra=extra)
+    return repairs
 
 
-def _to_the_end(broker: Broker, start: Mapping[Partition, int]) -> Iterator[list[Record]]:
+def _read_to_end(broker: Broker, start: Mapping[Partition, int]) -> Iterator[list[Record]]:
     consumer = broker.consumer(start)
     try:
         while not consumer.is_at_end():
@@ -197,7 +214,7 @@ def _to_the_end(broker: Broker, start: Mapping[Partition, int]) -> Iterator[list
         consumer.close()
 
 
-def _place(key: bytes) -> tuple[str, str]:
+def _collection_and_key(key: bytes) -> tuple[str, str]:
     collection, _, name = key.decode().partition("/")
     return collection, name
 

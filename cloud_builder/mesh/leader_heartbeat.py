@@ -1,8 +1,9 @@
-"""The leader's word while it works on something long: planning a whole distribution takes longer than a leader may be
-silent, and a standby that took over would only begin the same.
+"""Sends the leader's heartbeat from a thread during a long transaction.
 
-A thread of its own writes `leader/leader` past the outbox, between the packets (the order of which it does not touch,
-because nobody else writes that key). It keeps silent once the loop has done nothing for minutes: that is no work.
+Planning a whole distribution takes longer than a leader may be silent, and a standby that took over would only start
+the same work again. The thread writes `leader/leader` directly, bypassing the outbox, between its packets. Their order
+does not change, because no other process writes that key. The thread stops after `MAX_STALL` seconds without progress
+of the main loop, so that a hung leader is replaced.
 """
 
 from __future__ import annotations
@@ -22,44 +23,47 @@ from .codec import encode
 from .leadership import HEARTBEAT_INTERVAL, LeaderEpoch
 
 MAX_STALL = 180.0
-"""Seconds: as long as systemd waits for a sign of life."""
+"""Seconds without progress of the loop: as long as systemd waits for a sign of life."""
 
 
 class LeaderHeartbeat:
-    """`send` must be thread-safe; it hears of a successor (Fenced), and so does the loop, which acts on it."""
+    """The heartbeat of one leader.
+
+    `send` must be thread-safe. After a successor took over it raises Fenced, which the thread ignores: the loop gets
+    the same error and acts on it. `every`: seconds without a heartbeat of the loop after which the thread sends one."""
 
     def __init__(
         self,
-        reign: LeaderEpoch,
+        epoch: LeaderEpoch,
         send: Callable[[Sequence[OutgoingRecord]], None],
         every: float = HEARTBEAT_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._reign, self._send, self._every, self._clock = reign, send, every, clock
-        self._worked = self._said = clock()
-        self._over = Event()
-        self._thread = Thread(target=self._speak, name="voice", daemon=True)
+        self._epoch, self._send, self._every, self._clock = epoch, send, every, clock
+        self._last_progress = self._last_heartbeat = clock()
+        self._closed = Event()
+        self._thread = Thread(target=self._run, name="leader-heartbeat", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def progressed(self) -> None:
-        """The loop has come round; it speaks for itself."""
-        self._worked = self._said = self._clock()
+        """Notes an iteration of the loop, which sends its own heartbeats."""
+        self._last_progress = self._last_heartbeat = self._clock()
 
     def close(self) -> None:
-        self._over.set()
+        self._closed.set()
         self._thread.join()
 
-    def _speak(self) -> None:
-        while not self._over.wait(self._every / 3):
+    def _run(self) -> None:
+        while not self._closed.wait(self._every / 3):
             now = self._clock()
-            if now - self._said > self._every and now - self._worked < MAX_STALL:
-                self._said = now
+            if now - self._last_heartbeat > self._every and now - self._last_progress < MAX_STALL:
+                self._last_heartbeat = now
                 with suppress(CloudBuilderError):
-                    self._send([self._word()])
+                    self._send([self._heartbeat()])
 
-    def _word(self) -> OutgoingRecord:
-        body = {"id": self._reign.id, "epoch": self._reign.epoch, "at": time.time()}
+    def _heartbeat(self) -> OutgoingRecord:
+        body = {"id": self._epoch.id, "epoch": self._epoch.epoch, "at": time.time()}
         change = StateChanged.of(f"{LEADER}/{LEADER}", body)
         return encode(change, source="cb-scheduler", id=str(uuid4()), time=time.time())
