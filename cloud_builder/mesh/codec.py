@@ -1,8 +1,9 @@
-"""Events ⇄ records: CloudEvents 1.0, Kafka binding, binary mode, JSON body.
+"""Encodes and decodes events: CloudEvents 1.0, Kafka binding, binary mode, JSON body.
 
-A record without any `ce_` header is taken for the topic's bare event (model.topics.BARE_EVENT), so that a CI job can
-send plain JSON. Its id is made from where it lies, so that reading it again gives the same event.
-Reading is in two steps, because most of what a topic holds may not be for the reader: `head_of` reads the headers,
+A record without any `ce_` header is decoded as the topic's bare event (model.topics.BARE_EVENT), so that a CI job can
+send plain JSON. Its id is made from the record's partition and offset, so that reading it again gives the same event.
+
+Decoding has two steps, because most records of a topic may not be for the reader: `head_of` decodes the headers,
 `body_of` the JSON.
 
 Source of the header names: https://github.com/cloudevents/spec (kafka-protocol-binding, 3.2).
@@ -35,16 +36,16 @@ __all__ = ["Envelope", "Head", "Undecodable", "body_of", "decode", "encode", "he
 _NAMESPACE = UUID("6f2b7a52-5d0e-4f53-9d0c-6b1a3b0f1c11")
 _SPECVERSION = "1.0"
 _PREFIX = "ce_"
-_OURS = frozenset(
+_OWN_HEADERS = frozenset(
     {"ce_specversion", "ce_type", "ce_dataschema", "ce_id", "ce_source", "ce_time", "content-type", "traceparent"}
 )
 _SCHEMA_VERSION = re.compile(r"-([^-/]*)\.json$")
-_LONGEST_HEADER = 1000
-"""Bytes. An id or a source is written down for each event that is seen."""
+_MAX_HEADER_BYTES = 1000
+"""Bytes. The limit keeps the state small, which has the id of each seen event."""
 
 
 class Envelope(NamedTuple):
-    """An event and what its record says about it. `time`: seconds since the epoch; `source`: who wrote it."""
+    """An event with the metadata of its record. `time`: seconds since the epoch; `source`: the sender."""
 
     id: EventId
     type: str
@@ -57,7 +58,7 @@ class Envelope(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What the headers of a record say. `event`: the class of its body."""
+    """The decoded headers of a record. `event`: the class of its body."""
 
     id: EventId
     event: type[Payload]
@@ -67,7 +68,7 @@ class Head(NamedTuple):
 
 
 def encode(payload: Payload, *, source: str, id: str, time: float, traceparent: str | None = None) -> OutgoingRecord:
-    """The record that carries an event, for the topic and with the key that the topic table names."""
+    """Returns the record of an event, with the topic and the key that the topic table names."""
     route, constant = _route_headers(type(payload))
     headers = (*constant, *_time_and_source(source, time), ("ce_id", id.encode()))
     if traceparent is not None:
@@ -82,25 +83,32 @@ def encode(payload: Payload, *, source: str, id: str, time: float, traceparent: 
 
 
 def decode(record: Record, incarnation: str) -> Envelope:
-    """The event of a record; Undecodable with field and cause when there is none."""
+    """Returns the event of a record; raises Undecodable with the field and the cause."""
     return body_of(record, head_of(record, incarnation))
 
 
 def head_of(record: Record, incarnation: str) -> Head:
-    """The headers alone. `incarnation` is that of the broker: offsets of another one are other messages."""
+    """Decodes the headers alone. `incarnation`: the broker's; the same offset in another one is another message."""
     return _usual_head(record) or _any_head(record, incarnation)
 
 
 def _usual_head(record: Record) -> Head | None:
-    """Of a record as `encode` makes them; None: it needs a closer look."""
+    """Decodes the headers of a record as `encode` writes them; None: `_any_head` has to decode them."""
     raw = dict(record.headers)
-    if sum(map(len, raw.values())) > _LONGEST_HEADER:
+    if sum(map(len, raw.values())) > _MAX_HEADER_BYTES:
         return None
     event = _known_event(
         record.partition.topic, raw.get("ce_type"), raw.get("ce_dataschema"), raw.get("ce_specversion")
     )
     id, source, time = raw.get("ce_id"), raw.get("ce_source"), raw.get("ce_time")
-    if event is None or not id or not source or not time or len(raw) < len(record.headers) or not raw.keys() <= _OURS:
+    if (
+        event is None
+        or not id
+        or not source
+        or not time
+        or len(raw) < len(record.headers)
+        or not raw.keys() <= _OWN_HEADERS
+    ):
         return None
     try:
         trace = raw["traceparent"].decode() if "traceparent" in raw else None
@@ -111,7 +119,7 @@ def _usual_head(record: Record) -> Head | None:
 
 @lru_cache(maxsize=256)
 def _known_event(topic: str, wire_type: bytes | None, schema: bytes | None, spec: bytes | None) -> type[Payload] | None:
-    """None where something is wrong, or unusual."""
+    """Returns the event class; None: a header is wrong or unusual, and `_any_head` has to decode it."""
     if wire_type is None or schema is None or spec != _SPECVERSION.encode():
         return None
     try:
@@ -136,7 +144,7 @@ def _any_head(record: Record, incarnation: str) -> Head:
 
 
 def body_of(record: Record, head: Head) -> Envelope:
-    """The whole event."""
+    """Decodes the body of a record whose headers are decoded; raises Undecodable."""
     if record.value is None:
         raise Undecodable(f"{head.event.type}: the message has no body")
     try:
@@ -162,7 +170,7 @@ def body_of(record: Record, head: Head) -> Envelope:
 
 
 def _json(payload: Payload) -> bytes | None:
-    """Half of a surrogate pair (a file name that is not UTF-8) has no bytes: the text of its escape is sent instead."""
+    """Returns the body. A lone surrogate (of a file name that is not UTF-8) cannot be encoded: its escape is sent."""
     try:
         return payload.wire()
     except PydanticSerializationError:
@@ -181,13 +189,13 @@ def _utf8(value: object) -> object:
 
 
 def _is_written_by_hand(record: Record) -> bool:
-    """People and scripts write here: what is ambiguous is a mistake that nobody else will find."""
+    """Returns True for topics that people and scripts write to: ambiguous JSON there is a mistake to report."""
     return record.partition.topic in BARE_EVENT
 
 
 @cache
 def _route_headers(event: type[Payload]) -> tuple[Route, tuple[tuple[str, bytes], ...]]:
-    """Where events of this type go, and the headers that all of them have."""
+    """Returns the route of an event class, and the headers that all its records have."""
     route = route_of(event.type)
     if route is None:
         raise ValueError(f"{event.__name__} is not in the topic table")
@@ -201,7 +209,7 @@ def _route_headers(event: type[Payload]) -> tuple[Route, tuple[tuple[str, bytes]
 
 @lru_cache(maxsize=8)
 def _time_and_source(source: str, time: float) -> tuple[tuple[str, bytes], ...]:
-    """By whom and when: the same of all events of one transaction."""
+    """Returns the headers of sender and time, which are the same for all events of one transaction."""
     return (("ce_source", source.encode()), ("ce_time", _rfc3339(time).encode()))
 
 
@@ -221,9 +229,9 @@ def _time(text: str) -> float:
 def _text_headers(record: Record) -> dict[str, str]:
     raw = dict(record.headers)
     if (
-        raw.keys() <= _OURS
+        raw.keys() <= _OWN_HEADERS
         and len(raw) == len(record.headers)
-        and max(map(len, raw.values()), default=0) <= _LONGEST_HEADER
+        and max(map(len, raw.values()), default=0) <= _MAX_HEADER_BYTES
     ):
         with suppress(UnicodeDecodeError):
             return {name: value.decode() for name, value in raw.items()}
@@ -231,14 +239,14 @@ def _text_headers(record: Record) -> dict[str, str]:
 
 
 def _foreign_headers(record: Record) -> dict[str, str]:
-    """Of writers that name some of their own, in whatever case."""
+    """Decodes the headers of other writers, which may have more headers, and names in upper case."""
     headers: dict[str, str] = {}
     for raw_name, value in record.headers:
         name = raw_name.lower()
         if name in headers and (name.startswith(_PREFIX) or name == "traceparent"):
             raise Undecodable(f"header {name}: more than once")
-        if name.startswith(_PREFIX) and len(value) > _LONGEST_HEADER:
-            raise Undecodable(f"header {name[:100]}: {len(value)} bytes, {_LONGEST_HEADER} are allowed")
+        if name.startswith(_PREFIX) and len(value) > _MAX_HEADER_BYTES:
+            raise Undecodable(f"header {name[:100]}: {len(value)} bytes, {_MAX_HEADER_BYTES} are allowed")
         try:
             headers[name] = value.decode()
         except UnicodeDecodeError:
@@ -256,7 +264,7 @@ def _required(headers: dict[str, str], name: str) -> str:
 def _event(topic: str, wire_type: str, schema: str) -> type[Payload]:
     route = route_of(wire_type)
     if route is None:
-        hint = did_you_mean(wire_type, (known.event.type for known in ROUTES))
+        hint = did_you_mean(wire_type, (route.event.type for route in ROUTES))
         raise Undecodable(f"header ce_type: {wire_type!r} is not known", hint=hint)
     if not route.topic.has(topic):
         raise Undecodable(f"{wire_type} does not belong on {topic}, only on {route.topic.name}")
@@ -273,9 +281,9 @@ def _bare(record: Record, headers: dict[str, str], incarnation: str) -> Head:
         raise Undecodable("structured CloudEvents are not read", hint="Send binary mode (ce_ headers), or plain JSON.")
     if topic not in BARE_EVENT:
         raise Undecodable(f"no ce_type header; without headers only {', '.join(BARE_EVENT)} is read")
-    place = f"{incarnation}/{topic}/{record.partition.number}/{record.offset}"
+    origin = f"{incarnation}/{topic}/{record.partition.number}/{record.offset}"
     return Head(
-        id=EventId(str(uuid5(_NAMESPACE, place))),
+        id=EventId(str(uuid5(_NAMESPACE, origin))),
         event=BARE_EVENT[topic],
         source=topic,
         time=record.timestamp,

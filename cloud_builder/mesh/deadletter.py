@@ -1,7 +1,8 @@
-"""Messages that a daemon could not read or handle: kept on cb.dead-letter, listed, shown and sent again.
+"""Dead letters: messages that a daemon could not decode or handle. Stored on cb.dead-letter, listed, sent again.
 
-In goes a record and the reason, out goes `message.dead`, which fits into a message of any broker: of a large record it
-holds the beginning, and the whole is read from where it lies. A message on cb.dead-letter itself is never made one.
+Input: a record and the reason. Output: `message.dead`, which fits into a message of any broker. Of a large record it
+has only the beginning; the whole is read from the record's topic. A message on cb.dead-letter itself never becomes a
+dead letter (the processor sees to that).
 """
 
 from __future__ import annotations
@@ -21,28 +22,30 @@ from .codec import Undecodable, decode
 
 _NAMESPACE = UUID("2f7a3c0e-9a44-4c39-8f0b-2c6a7d1f5e02")
 _TIMEOUT = 10.0
-_SLICE = 0.1
-_MOST = 500
-_MOST_VALUE = 384 * 1024
-"""Bytes of a value in a letter: with base64 (4/3) well below 1 MiB, which is what a Kafka takes by default."""
-_MOST_KEY = 4 * 1024
-_MOST_HEADERS = 64 * 1024
-_MOST_REASON = 2000
+_POLL_TIMEOUT = 0.1
+_MAX_RECORDS = 500
+_MAX_VALUE_BYTES = 384 * 1024
+"""Bytes of a value in a dead letter: with base64 (4/3) well below 1 MiB, which Kafka accepts by default."""
+_MAX_KEY_BYTES = 4 * 1024
+_MAX_HEADERS_BYTES = 64 * 1024
+_MAX_REASON = 2000
 
 
 def dead_letter(record: Record, error: Exception, *, daemon: str, incarnation: str, at: float) -> MessageDead:
-    """The dead letter of a record. Its id is made from where the record lies, so that reading it again, or several
-    daemons failing to decode it, gives one letter; a failing handler is a letter per daemon."""
-    place = f"{incarnation}/{record.partition.topic}/{record.partition.number}/{record.offset}"
-    whose = "" if isinstance(error, Undecodable) else daemon
+    """Returns the dead letter of a record.
+
+    Its id is made from the record's partition and offset. Reading the record again, or several daemons that cannot
+    decode it, thus give one dead letter. A handler that fails gives one dead letter for each daemon."""
+    origin = f"{incarnation}/{record.partition.topic}/{record.partition.number}/{record.offset}"
+    handler = "" if isinstance(error, Undecodable) else daemon
     return MessageDead(
-        dead_id="d-" + uuid5(_NAMESPACE, f"{place}/{whose}").hex[:10],
+        dead_id="d-" + uuid5(_NAMESPACE, f"{origin}/{handler}").hex[:10],
         daemon=daemon,
         topic=record.partition.topic,
         partition=record.partition.number,
         offset=record.offset,
-        key=_text(record.key, _MOST_KEY),
-        value=_text(record.value, _MOST_VALUE),
+        key=_text(record.key, _MAX_KEY_BYTES),
+        value=_text(record.value, _MAX_VALUE_BYTES),
         headers=_kept_headers(record),
         whole_size=size if (size := _size(record)) > _kept_size(record) else None,
         reason=_short(str(error) if isinstance(error, Undecodable) else f"{type(error).__name__}: {error}"),
@@ -58,25 +61,25 @@ def _size(record: Record) -> int:
 def _kept_size(record: Record) -> int:
     headers = _size(Record(record.partition, record.offset, None, None, record.headers))
     return (
-        min(len(record.key or b""), _MOST_KEY)
-        + min(len(record.value or b""), _MOST_VALUE)
-        + (headers if headers <= _MOST_HEADERS else 0)
+        min(len(record.key or b""), _MAX_KEY_BYTES)
+        + min(len(record.value or b""), _MAX_VALUE_BYTES)
+        + (headers if headers <= _MAX_HEADERS_BYTES else 0)
     )
 
 
 def _kept_headers(record: Record) -> tuple[tuple[str, str], ...]:
-    """All of them, or none: half of them would be another message."""
-    if _size(Record(record.partition, record.offset, None, None, record.headers)) > _MOST_HEADERS:
+    """Returns all headers, or none if they are too large: with only some of them it would be another message."""
+    if _size(Record(record.partition, record.offset, None, None, record.headers)) > _MAX_HEADERS_BYTES:
         return ()
     return tuple((name, b64encode(value).decode()) for name, value in record.headers)
 
 
 def _short(reason: str) -> str:
-    return reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}… ({len(reason)} characters)"
+    return reason if len(reason) <= _MAX_REASON else f"{reason[:_MAX_REASON]}… ({len(reason)} characters)"
 
 
 def list_dead(broker: Broker, *, timeout: float = _TIMEOUT) -> list[MessageDead]:
-    """All dead letters the broker has, oldest first, each once. Retryable when the broker does not answer in time."""
+    """Returns all dead letters on the broker, oldest first, each once. Retryable: the broker did not answer in time."""
     incarnation = broker.incarnation()
     letters: dict[str, MessageDead] = {}
     for record in _whole_topic(broker, timeout):
@@ -85,7 +88,7 @@ def list_dead(broker: Broker, *, timeout: float = _TIMEOUT) -> list[MessageDead]
 
 
 def show(broker: Broker, dead_id: str) -> MessageDead:
-    """One dead letter; Rejected with the nearest id when there is none of that name."""
+    """Returns one dead letter; raises Rejected with the nearest id if there is none of that id."""
     letters = {letter.dead_id: letter for letter in list_dead(broker)}
     if dead_id not in letters:
         raise Rejected(
@@ -95,8 +98,9 @@ def show(broker: Broker, dead_id: str) -> MessageDead:
 
 
 def original(broker: Broker, letter: MessageDead, *, timeout: float = _TIMEOUT) -> OutgoingRecord:
-    """The message as it was, for the topic it was on. One that was cut is read from where it lies: Rejected when it
-    lies there no more."""
+    """Returns the original message, for the topic that it was on.
+
+    The original of a shortened dead letter is read from its topic; raises Rejected if the topic no longer has it."""
     if letter.whole_size is not None:
         record = _fetch_original(broker, letter, timeout)
         return OutgoingRecord(letter.topic, record.key, record.value or b"", record.headers)
@@ -109,7 +113,7 @@ def original(broker: Broker, letter: MessageDead, *, timeout: float = _TIMEOUT) 
 
 
 def retry(broker: Broker, dead_id: str, *, timeout: float = _TIMEOUT) -> MessageDead:
-    """Sends the original bytes to the original topic once more. Daemons that had handled it skip it by its id."""
+    """Sends the original bytes to the original topic again. Daemons that have handled the event skip it by its id."""
     letter = show(broker, dead_id)
     producer = broker.producer()
     try:
@@ -120,12 +124,11 @@ def retry(broker: Broker, dead_id: str, *, timeout: float = _TIMEOUT) -> Message
 
 
 def _fetch_original(broker: Broker, letter: MessageDead, timeout: float) -> Record:
-    place = Partition(letter.topic, letter.partition)
-    consumer = broker.consumer({place: letter.offset})
+    consumer = broker.consumer({Partition(letter.topic, letter.partition): letter.offset})
     until = time.monotonic() + timeout
     try:
         while (left := until - time.monotonic()) > 0:
-            found = consumer.poll(1, min(_SLICE, left))
+            found = consumer.poll(1, min(_POLL_TIMEOUT, left))
             if found and found[0].offset == letter.offset and _size(found[0]) == letter.whole_size:
                 return found[0]
             if found or consumer.is_at_end():
@@ -136,7 +139,7 @@ def _fetch_original(broker: Broker, letter: MessageDead, timeout: float) -> Reco
         f"{letter.dead_id}: its message of {letter.whole_size} bytes was too large for a dead letter, and "
         f"{letter.topic}/{letter.partition} no longer has it at {letter.offset}",
         code="dead-letter-cut",
-        hint="Have it sent again by whoever wrote it; what is left of it: cb-ctl dead-letter show",
+        hint="Ask its sender to send it again. Its beginning: cb-ctl dead-letter show",
     )
 
 
@@ -144,13 +147,13 @@ def _whole_topic(broker: Broker, timeout: float) -> Iterator[Record]:
     marks = broker.watermarks([DEAD_LETTER.name])
     if all(oldest == end for oldest, end in marks.values()):
         return
-    consumer = broker.consumer({place: oldest for place, (oldest, _) in marks.items()})
+    consumer = broker.consumer({partition: oldest for partition, (oldest, _) in marks.items()})
     deadline = time.monotonic() + timeout
     try:
         while not consumer.is_at_end():
             if time.monotonic() > deadline:
                 raise Retryable(f"{DEAD_LETTER.name}: not read within {timeout:.0f} s", code="broker-unreachable")
-            yield from consumer.poll(_MOST, _SLICE)
+            yield from consumer.poll(_MAX_RECORDS, _POLL_TIMEOUT)
     finally:
         consumer.close()
 

@@ -1,6 +1,6 @@
-"""Says in one line why a message cannot be read: the field, the cause, the nearest valid name.
+"""Explains in one line why a message cannot be decoded: the field, the cause, the nearest valid name.
 
-In goes pydantic's list of errors, out goes `Undecodable`, whose message becomes the reason of a dead letter.
+Input: pydantic's list of errors. Output: `Undecodable`, whose message becomes the reason of a dead letter.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ if TYPE_CHECKING:
 
     from cloud_builder.model.events import Payload
 
-_MOST_ERRORS = 3
-_MOST_INPUT = 40
+_MAX_ERRORS = 3
+_MAX_INPUT = 40
 
 
 class Undecodable(Rejected):
-    """A message that no reader can make sense of, now or later."""
+    """An error of a message that no reader can decode, now or later."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message, code="undecodable", hint=hint)
 
 
 def from_validation_error(error: ValidationError, event: type[Payload], body: bytes) -> Undecodable:
-    """The pydantic errors of one body, compacted."""
+    """Returns the pydantic errors of one body as one error; at most _MAX_ERRORS of them are described."""
     errors = error.errors(include_url=False, include_context=False)
-    meant = _misspelt(errors, event, body)
-    said = [_one(detail, meant) for detail in errors[:_MOST_ERRORS]]
-    if len(errors) > _MOST_ERRORS:
-        said.append(f"and {len(errors) - _MOST_ERRORS} more")
-    return Undecodable(f"{event.type}: {'; '.join(said)}")
+    misspelt = _misspelt(errors, event, body)
+    causes = [_describe(detail, misspelt) for detail in errors[:_MAX_ERRORS]]
+    if len(errors) > _MAX_ERRORS:
+        causes.append(f"and {len(errors) - _MAX_ERRORS} more")
+    return Undecodable(f"{event.type}: {'; '.join(causes)}")
 
 
 def refuse_ambiguous(event: type[Payload], body: bytes) -> None:
-    """Raises Undecodable for JSON that readers understand differently: a key twice, NaN, Infinity.
+    """Raises Undecodable for JSON that parsers read differently: a repeated key, NaN, Infinity.
 
-    Anything else that is wrong is left to the parser proper."""
+    Other errors are left to the parser of the event."""
     try:
-        json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_number)
+        json.loads(body, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
     except Undecodable as error:
         raise Undecodable(f"{event.type}: {error.message}", hint=error.hint) from None
     except (ValueError, RecursionError):
         return
 
 
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
@@ -61,11 +61,11 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _no_number(word: str) -> object:
+def _refuse_constant(word: str) -> object:
     raise Undecodable(f"{word} is no JSON", hint="Write a number, or leave the key out.")
 
 
-def _one(detail: ErrorDetails, meant: dict[str, str]) -> str:
+def _describe(detail: ErrorDetails, misspelt: dict[str, str]) -> str:
     text = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "json_invalid":
         return "not valid JSON" + text.removeprefix("Invalid JSON")
@@ -73,17 +73,17 @@ def _one(detail: ErrorDetails, meant: dict[str, str]) -> str:
     if not field:
         return text
     if detail["type"] == "missing":
-        return f"{field}: missing" + (f' (is "{meant[field]}" meant to be it?)' if field in meant else "")
+        return f"{field}: missing" + (f' (is "{misspelt[field]}" meant to be it?)' if field in misspelt else "")
     return f"{field}: {text}, not {_short(detail['input'])}"
 
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= _MOST_INPUT else f"{text[:_MOST_INPUT]}…"
+    return text if len(text) <= _MAX_INPUT else f"{text[:_MAX_INPUT]}…"
 
 
 def _misspelt(errors: Sequence[ErrorDetails], event: type[Payload], body: bytes) -> dict[str, str]:
-    """Missing field → the unknown key of the body that looks most like it."""
+    """Returns, for each missing field, the unknown key of the body that resembles it most."""
     missing = [str(detail["loc"][0]) for detail in errors if detail["type"] == "missing" and len(detail["loc"]) == 1]
     if not missing:
         return {}

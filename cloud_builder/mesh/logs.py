@@ -1,8 +1,8 @@
-"""Structured logs: one line a decision, `time level daemon event key=value…` on stderr, or JSON.
+"""Structured logs on stderr: one line a decision, `time level daemon event key=value…`, or JSON.
 
-Any module says `logging.getLogger("cb.<daemon>").info("job assigned", extra={"job": …, "attempt": …})`; every field
-of `extra` is shown. Programs read the lines too: field names are stable, values with blanks are quoted. Each line is
-written at once, but where `by_rounds` says that those of one round of the loop may go together.
+A module logs with `logging.getLogger("cb.<daemon>").info("job assigned", extra={"job": …, "attempt": …})`; each field
+of `extra` is shown. Programs read the lines, too: field names are stable, and values with blanks are quoted. Each line
+is written at once, except with `batch_by_round`, which writes the lines of one loop iteration together.
 """
 
 from __future__ import annotations
@@ -22,47 +22,49 @@ from cloud_builder.ports.health import HealthReporter
 
 ROOT = "cb"
 _ALWAYS = len(vars(logging.makeLogRecord({})))
-"""Fields of each record, which come before those of `extra`."""
+"""Number of fields that each record has; they come before those of `extra`."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _FIRST = ("request", "job", "attempt")
 _QUOTED = re.compile(r'[ "=\n\t\\]')
 
 
 def configure(daemon: str, level: str = "info", *, as_json: bool = False) -> None:
-    """Sends the logs of this process to stderr under the daemon's name. `as_json`: one JSON object a line."""
+    """Writes the logs of this process to stderr under the daemon's name. `as_json`: one JSON object a line."""
     handler = LineHandler(sys.stderr)
     handler.setFormatter(JsonLines(daemon) if as_json else LogFmt(daemon))
     logger = logging.getLogger(ROOT)
     logger.handlers = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
-    # What no line of ours shows need not be found out for each.
+    # Thread, process and source line are in no log line, so they need not be determined for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001  # "Optimization" in the logging HOWTO of Python
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes each line at once; but while `together` is a thread, its lines below WARNING wait for `flush`, for any
-    other line, or for the end of the process."""
+    """A handler that writes each line at once, or buffers those of one thread.
+
+    `buffered_thread`: the id of that thread; None: none. Its lines below WARNING are buffered until `flush`, until any
+    other line, or until the end of the process."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self.together: int | None = None
-        self._waiting: list[str] = []
+        self.buffered_thread: int | None = None
+        self._buffered: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._waiting.append(self.format(record) + self.terminator)
+            self._buffered.append(self.format(record) + self.terminator)
         except Exception:
             self.handleError(record)
-        if record.levelno >= logging.WARNING or self.together != threading.get_ident():
+        if record.levelno >= logging.WARNING or self.buffered_thread != threading.get_ident():
             self.flush()
 
     def flush(self) -> None:
-        """Never raises: where nobody reads any more, nobody can be told."""
-        if self._waiting:
+        """Writes the buffered lines. Never raises: an error of stderr cannot be reported anywhere."""
+        if self._buffered:
             self.acquire()
-            lines, self._waiting = self._waiting, []
+            lines, self._buffered = self._buffered, []
             with suppress(OSError, ValueError):
                 self.stream.write("".join(lines))
                 self.stream.flush()
@@ -70,44 +72,47 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
 
 class BatchedLogs:
-    """A pulse that writes the lines of the loop's thread at each beat, from the first connection to the order to
-    stop."""
+    """A health reporter that also writes the buffered lines of the loop's thread at each beat.
 
-    def __init__(self, pulse: HealthReporter, lines: LineHandler) -> None:
-        self._pulse, self._lines = pulse, lines
+    Lines are buffered from the first connection until the daemon is asked to stop."""
+
+    def __init__(self, health: HealthReporter, lines: LineHandler) -> None:
+        self._health, self._lines = health, lines
 
     def ready(self) -> None:
-        self._lines.together = threading.get_ident()
+        self._lines.buffered_thread = threading.get_ident()
         self._lines.flush()
-        self._pulse.ready()
+        self._health.ready()
 
     def beat(self, status: str) -> None:
         self._lines.flush()
-        self._pulse.beat(status)
+        self._health.beat(status)
 
     def stopping(self) -> None:
-        self._lines.together = None
+        self._lines.buffered_thread = None
         self._lines.flush()
-        self._pulse.stopping()
+        self._health.stopping()
 
 
-def batch_by_round(pulse: HealthReporter) -> HealthReporter:
-    """For a loop with threads beside it and short rounds: to write is to let another thread in, and to wait for it."""
+def batch_by_round(health: HealthReporter) -> HealthReporter:
+    """Buffers log lines and writes them once for each loop iteration.
+
+    In a process with many threads each write can hand over the interpreter lock; batching avoids that wait."""
     for handler in logging.getLogger(ROOT).handlers:
         if isinstance(handler, LineHandler):
-            return BatchedLogs(pulse, handler)
-    return pulse
+            return BatchedLogs(health, handler)
+    return health
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What `extra` brought, with request, job and attempt in front; None is left out."""
+    """Returns the fields of `extra`, with request, job and attempt first, without those that are None."""
     given = islice(vars(record).items(), _ALWAYS, None)
     extra = {key: value for key, value in given if key not in _STANDARD and value is not None}
     return {**{key: extra[key] for key in _FIRST if key in extra}, **extra}
 
 
 class LogFmt(logging.Formatter):
-    """For people and grep."""
+    """A formatter for people and grep."""
 
     def __init__(self, daemon: str) -> None:
         super().__init__()
@@ -121,7 +126,7 @@ class LogFmt(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """For log collectors."""
+    """A formatter for log collectors."""
 
     def __init__(self, daemon: str) -> None:
         super().__init__()

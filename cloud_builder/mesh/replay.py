@@ -1,7 +1,7 @@
-"""Proof that reading all topics again does nothing: every record that a daemon has handled is handed to it once more.
+"""Proves that reading all topics again changes nothing: a daemon's flow gets each handled record once more.
 
-In comes a copy of the daemon's state and its flow, out come numbers. Whatever the flow says stays in the copy's outbox,
-where it is counted; nothing is sent, and the mesh does not notice.
+Input: a copy of the daemon's state, and its flow. Output: numbers. Emitted events stay in the copy's outbox, where they
+are counted. Must not: send anything, or change the mesh.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ from .outbox_relay import OutboxRelay
 from .processor import BatchProcessor
 from .reader import FROM_THE_END, Delivery, Reader, topics_of
 
-EARLIER = 120.0
-"""Seconds that the clock of a replay is behind: what a daemon does once a minute by itself it has done by then."""
+CLOCK_DELAY = 120.0
+"""Seconds by which the clock of a replay is behind. What a daemon does each minute by itself it has done by then."""
 _STARTS = frozenset({JobAssigned.type, JobOffered.type})
 
 
 @dataclass
 class ReplayReport:
-    """What came of one daemon. `again`: events that it did not know by their id, and how many of each type it handled
-    once more; `written`: what it would have written, by type. Of documents only those that would stand differently in
-    the end: a state that was rebuilt knows no ids, and writes down once more what stands there."""
+    """The result of one daemon's replay.
+
+    `read`: records that were read.
+    `again`: by type, events that the daemon handled again because their ids were not among the seen ones.
+    `written`: by type, events that it would have sent. Changelog records count only for documents that differ in the
+    end: a rebuilt state has no seen ids, and writes the same documents again."""
 
     daemon: str
     read: int = 0
@@ -43,13 +46,15 @@ class ReplayReport:
 
     @property
     def started(self) -> int:
-        """Jobs that would have been started."""
+        """Number of jobs that would have been started."""
         return sum(number for kind, number in self.written.items() if kind in _STARTS)
 
 
 class RecordingFlow:
-    """A flow, and what is handed to it. Where there is none (it would touch more than its state), whatever is handed
-    over counts as written: only what it knows by its id is certain to do nothing."""
+    """A wrapper of a flow that counts the events which the flow gets.
+
+    `flow` None: a daemon whose flow would touch more than its state. Each event that it gets then counts as written,
+    because only an event that is skipped by its id is certain to do nothing."""
 
     instance = ""
 
@@ -68,7 +73,7 @@ class RecordingFlow:
         kind = event.payload.type
         self._result.again[kind] += 1
         if self._flow is None:
-            self._result.written[f"whatever {kind} leads to"] += 1
+            self._result.written[f"results of {kind}"] += 1
         else:
             self._flow.handle(event, work)
 
@@ -83,57 +88,57 @@ class RecordingFlow:
 
 
 def replay(name: str, role: Role, flow: Flow | None, state: StateStore, broker: Broker, *, now: float) -> ReplayReport:
-    """`state` is a copy that may be spoilt. Retryable while the broker cannot be reached."""
+    """Replays a daemon's records. Changes `state`, which must be a copy. Retryable while the broker is unreachable."""
     result = ReplayReport(name)
     incarnation = broker.incarnation()
     handled = dict(state.positions(incarnation))
     with state.transaction():
         for number, _ in state.outbox(1_000_000):
             state.outbox_confirm(number)
-    watched, watching = RecordingFlow(role, flow, result), WriteTracker(state)
-    watched.restore(state)
-    said = _handling(watched, cast("StateStore", watching), incarnation, now)
-    passing = FROM_THE_END.get(role, frozenset())
-    marks = broker.watermarks(topic.name for topic in topics_of(role) if topic.name not in passing)
-    start = {place: oldest for place, (oldest, _) in marks.items() if oldest < handled.get(place, 0)}
+    recorder, tracker = RecordingFlow(role, flow, result), WriteTracker(state)
+    recorder.restore(state)
+    processor = _processor(recorder, cast("StateStore", tracker), incarnation, now)
+    from_the_end = FROM_THE_END.get(role, frozenset())
+    marks = broker.watermarks(topic.name for topic in topics_of(role) if topic.name not in from_the_end)
+    start = {partition: oldest for partition, (oldest, _) in marks.items() if oldest < handled.get(partition, 0)}
     for batch in _batches(broker, role, incarnation, start, handled):
         result.read += len(batch)
-        said.process(batch, lambda: False, Event())
+        processor.process(batch, lambda: False, Event())
         _count(state, result)
-    said.process([], lambda: True, Event())
+    processor.process([], lambda: True, Event())
     _count(state, result)
-    if (changed := watching.changed()) and changelog.has_changelog(role):
+    if (changed := tracker.changed()) and changelog.has_changelog(role):
         result.written[StateChanged.type] = changed
     return result
 
 
-def _handling(flow: RecordingFlow, state: StateStore, incarnation: str, now: float) -> BatchProcessor:
-    handling = BatchProcessor(
+def _processor(flow: RecordingFlow, state: StateStore, incarnation: str, now: float) -> BatchProcessor:
+    processor = BatchProcessor(
         flow,
         state,
         OutboxRelay(state, _NullProducer()),
         incarnation=incarnation,
-        clock=lambda: now - EARLIER,
+        clock=lambda: now - CLOCK_DELAY,
         live=lambda record: None,
         send=lambda: None,
     )
-    handling.broker_seen = now
-    return handling
+    processor.broker_seen = now
+    return processor
 
 
 def _batches(
     broker: Broker, role: Role, incarnation: str, start: Mapping[Partition, int], handled: Mapping[Partition, int]
 ) -> Iterator[list[Delivery]]:
-    """What was handled, and nothing that came later."""
+    """Yields the records that were handled, and none that came later."""
     if not start:
         return
     reader = Reader(broker, role, "", incarnation, start)
-    missing = dict(start)
+    positions = dict(start)
     try:
-        while any(at < handled[place] for place, at in missing.items()) and not reader.is_at_end():
+        while any(at < handled[partition] for partition, at in positions.items()) and not reader.is_at_end():
             batch = reader.poll(lambda: 0.5, Event())
-            missing |= {one.record.partition: one.record.offset + 1 for one in batch}
-            yield [one for one in batch if one.record.offset < handled[one.record.partition]]
+            positions |= {delivery.record.partition: delivery.record.offset + 1 for delivery in batch}
+            yield [delivery for delivery in batch if delivery.record.offset < handled[delivery.record.partition]]
     finally:
         with suppress(Exception):
             reader.close()
@@ -151,7 +156,7 @@ def _kind(record: OutgoingRecord) -> str:
 
 
 class WriteTracker:
-    """A state, and what its documents were before they were written."""
+    """A state store that keeps the old value of each document that is written."""
 
     def __init__(self, state: StateStore) -> None:
         self._state = state
@@ -171,7 +176,8 @@ class WriteTracker:
         self._state.delete(collection, key)
 
     def changed(self) -> int:
-        return sum(self._state.get(*place) != before for place, before in self._before.items())
+        """Returns how many documents differ from their old value."""
+        return sum(self._state.get(*entry) != before for entry, before in self._before.items())
 
     def _note(self, collection: str, key: str) -> None:
         if (collection, key) not in self._before:
@@ -179,7 +185,7 @@ class WriteTracker:
 
 
 class _NullProducer:
-    """A producer that is never asked: nobody pumps the relay of a replay."""
+    """A producer that sends nothing. The relay of a replay is never flushed."""
 
     def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
         raise Bug("a replay sends nothing")

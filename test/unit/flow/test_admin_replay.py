@@ -82,7 +82,7 @@ def test_a_request_that_was_lost_is_found(mesh):
 
 
 def test_a_daemon_that_would_touch_more_than_its_state_must_know_every_event(mesh):
-    assert replayed(mesh, "request", forget_events).written.keys() >= {"whatever build.requested leads to"}
+    assert replayed(mesh, "request", forget_events).written.keys() >= {"results of build.requested"}
 
 
 def test_what_came_after_the_copy_is_not_read(mesh):
