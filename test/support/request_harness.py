@@ -43,7 +43,7 @@ class RequestHarness:
         self.settings = RequestSettings(repository_state_max_age=0.0, **settings)
         self.sources = {DEMO: SourceSettings(url=URL)} if sources is None else sources
         self.now = 1000.0
-        self.told: list[Payload] = []
+        self.emitted: list[Payload] = []
         self.flow = self.start()
 
     def start(self) -> RequestFlow:
@@ -52,31 +52,33 @@ class RequestHarness:
         return self.flow
 
     def do(self, step: Callable[[RecordingWork], object]) -> list[Payload]:
+        """Runs a step in a transaction; returns the events that it emitted."""
         work = RecordingWork(self.state, self.now)
         with self.state.transaction():
             step(work)
         assert not work.live, "only runners emit outside of a transaction"
-        self.told += work.emitted
+        self.emitted += work.emitted
         return work.emitted
 
     def send(self, payload: Payload) -> None:
         self.do(lambda work: self.flow.handle(ReceivedEvent(payload), work))
 
-    def settle(self) -> list[Payload]:
-        """Ticks until git has answered everything that is asked now; returns what was told."""
-        before = len(self.told)
+    def run(self) -> list[Payload]:
+        """Ticks until no query to git is pending; returns the events that were emitted."""
+        before = len(self.emitted)
         self.do(self.flow.tick)
         until(lambda: not self.flow.is_busy or self.do(self.flow.tick) is None, "git answers")
-        return self.told[before:]
+        return self.emitted[before:]
 
-    def later(self, seconds: float) -> list[Payload]:
+    def advance(self, seconds: float) -> list[Payload]:
+        """Moves the clock and runs."""
         self.now += seconds
-        return self.settle()
+        return self.run()
 
-    def ask(self, **wish: Any) -> Payload:
-        """A wish's answer."""
-        body = {"source": "demo", "request_id": "r-1", **wish}
+    def request(self, **fields: Any) -> Payload:
+        """Sends a request and runs; returns the newest event about it, or else the newest of all."""
+        body = {"source": "demo", "request_id": "r-1", **fields}
         self.send(BuildRequested.model_validate(body))
-        self.settle()
-        answers = [event for event in self.told if getattr(event, "request_id", "") == body["request_id"]]
-        return answers[-1] if answers else self.told[-1]
+        self.run()
+        replies = [event for event in self.emitted if getattr(event, "request_id", "") == body["request_id"]]
+        return replies[-1] if replies else self.emitted[-1]

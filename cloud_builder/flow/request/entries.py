@@ -75,7 +75,7 @@ class PendingRequest(LenientModel):
 
 
 class RequestStatus(StrEnum):
-    """How far a request has come."""
+    """The progress of a request."""
 
     WAITING = "waiting"
     ACCEPTED = "accepted"

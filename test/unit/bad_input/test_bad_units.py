@@ -205,10 +205,10 @@ def test_ten_thousand_names_in_a_request_are_found_in_a_moment():
         )
         for path in paths
     )
-    sight = ResolvedCommit("0" * 40, DiscoveredUnits(units, ()), "d", True)
+    resolved = ResolvedCommit("0" * 40, DiscoveredUnits(units, ()), "d", True)
     started = time.thread_time()
-    wish = BuildRequested(source=DEMO, units=(*paths, *paths), request_id="r")
-    accepted = accepted_event(wish, "r", sight, branch="main", at=1.0)
+    request = BuildRequested(source=DEMO, units=(*paths, *paths), request_id="r")
+    accepted = accepted_event(request, "r", resolved, branch="main", at=1.0)
     assert accepted.units == tuple(paths)
     assert time.thread_time() - started < 10, "seconds of our own; those of other programs do not count"
 

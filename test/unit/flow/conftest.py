@@ -1,4 +1,4 @@
-"""What several tests of flows share. `mirror` and `daemon`: the front door, beside a git with one commit."""
+"""Fixtures for tests of flows. `mirror` and `daemon`: the request harness, and a git in memory with one commit."""
 
 from collections.abc import Iterator
 

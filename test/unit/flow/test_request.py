@@ -1,4 +1,4 @@
-"""The front door: what is accepted, what is rejected and how, what a push leads to, what survives."""
+"""cb-request's flow with a git in memory: requests, rejections, pushes, sources, restarts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BROKEN = {"projects/packages/bad/.cb/cloud_builder.yml": b"schema_version: 1.0\n
 
 
 def test_source_of_the_settings_is_announced_and_not_built(daemon: RequestHarness) -> None:
-    (revised,) = daemon.settle()
+    (revised,) = daemon.run()
     assert isinstance(revised, SourceRevised)
     assert (revised.source, revised.branch, revised.followed, revised.parts) == ("demo", "main", True, 1)
     assert [unit.path for unit in revised.units] == ["packages/hello", "packages/libgreet", "packages/tool"]
@@ -44,13 +44,13 @@ def test_source_of_the_settings_is_announced_and_not_built(daemon: RequestHarnes
         "debhelper, libgreet",
     )
     assert hello.buildroot == sha256(b"<image/>").hexdigest()
-    assert daemon.later(60) == []
+    assert daemon.advance(60) == []
 
 
 def test_accepted_request_is_pinned_after_its_snapshot(daemon: RequestHarness) -> None:
-    accepted = daemon.ask(units=["packages/hello"], requester="me")
+    accepted = daemon.request(units=["packages/hello"], requester="me")
     assert isinstance(accepted, RequestAccepted)
-    revised = daemon.told[-2]
+    revised = daemon.emitted[-2]
     assert isinstance(revised, SourceRevised) and revised.revision == accepted.revision
     assert (accepted.units, accepted.ref, accepted.publish, accepted.dependants) == (
         ("packages/hello",),
@@ -62,22 +62,22 @@ def test_accepted_request_is_pinned_after_its_snapshot(daemon: RequestHarness) -
 
 @pytest.mark.parametrize("name", ["packages/hello", "projects/packages/hello", "hello", "./packages/hello/"])
 def test_unit_may_be_named_by_path_directory_or_name(daemon: RequestHarness, name: str) -> None:
-    accepted = daemon.ask(units=[name, "packages/hello"])
+    accepted = daemon.request(units=[name, "packages/hello"])
     assert isinstance(accepted, RequestAccepted)
     assert accepted.units == ("packages/hello",)
 
 
 def test_commit_off_the_branch_is_built_and_not_published(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+    daemon.run()
     off = mirror.repository(URL).commit(FILES | {"README": b"x"}, "feature")
-    accepted = daemon.ask(ref="feature", units=["hello"])
+    accepted = daemon.request(ref="feature", units=["hello"])
     assert isinstance(accepted, RequestAccepted)
     assert (accepted.revision, accepted.publish, accepted.ref) == (off, False, "feature")
-    revised = daemon.told[-2]
+    revised = daemon.emitted[-2]
     assert isinstance(revised, SourceRevised) and not revised.followed
-    back = daemon.ask(units=["hello"], request_id="r-2")
+    back = daemon.request(units=["hello"], request_id="r-2")
     assert isinstance(back, RequestAccepted) and back.publish
-    again = daemon.told[-2]
+    again = daemon.emitted[-2]
     assert isinstance(again, SourceRevised) and again.followed, "readers keep one commit a source"
 
 
@@ -100,12 +100,12 @@ REJECTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "code", "message", "hint"), REJECTIONS)
+@pytest.mark.parametrize(("fields", "code", "message", "hint"), REJECTIONS)
 def test_rejection_names_thing_cause_and_nearest_name(
-    daemon: RequestHarness, wish: dict[str, Any], code: str, message: str, hint: str
+    daemon: RequestHarness, fields: dict[str, Any], code: str, message: str, hint: str
 ) -> None:
     daemon.mirror.repository(URL).commit(FILES | BROKEN)
-    rejected = daemon.ask(**wish, requester="me")
+    rejected = daemon.request(**fields, requester="me")
     assert isinstance(rejected, RequestRejected)
     assert rejected.code == code
     assert message in rejected.message
@@ -115,10 +115,10 @@ def test_rejection_names_thing_cause_and_nearest_name(
 
 def test_broken_unit_never_hides_the_healthy_ones(daemon: RequestHarness, mirror: MemorySource) -> None:
     mirror.repository(URL).commit(FILES | BROKEN)
-    accepted = daemon.ask(all=True)
+    accepted = daemon.request(all=True)
     assert isinstance(accepted, RequestAccepted)
     assert len(accepted.units) == 3
-    revised = daemon.told[-2]
+    revised = daemon.emitted[-2]
     assert isinstance(revised, SourceRevised)
     assert [(problem.path, problem.line) for problem in revised.problems] == [("packages/bad", 3)]
 
@@ -126,7 +126,7 @@ def test_broken_unit_never_hides_the_healthy_ones(daemon: RequestHarness, mirror
 def test_ambiguous_name(daemon: RequestHarness, mirror: MemorySource) -> None:
     twice = {path.replace("packages", "other"): content for path, content in unit_files("hello").items()}
     mirror.repository(URL).commit(FILES | twice)
-    rejected = daemon.ask(units=["hello"])
+    rejected = daemon.request(units=["hello"])
     assert isinstance(rejected, RequestRejected)
     assert (rejected.code, rejected.hint) == ("ambiguous-unit", "Name one of: other/hello, packages/hello")
 
@@ -137,7 +137,7 @@ def test_all_takes_the_units_that_have_the_target(
 ) -> None:
     both = unit_files("both", targets="{dist: bookworm, arch: x86_64}, {dist: sid, arch: x86_64}")
     mirror.repository(URL).commit(both | unit_files("one"))
-    accepted = daemon.ask(all=True, targets=targets)
+    accepted = daemon.request(all=True, targets=targets)
     assert isinstance(accepted, RequestAccepted)
     assert accepted.units == (("packages/both",) if "sid.x86_64" in targets else ("packages/both", "packages/one"))
 
@@ -146,39 +146,39 @@ def test_all_takes_the_units_that_have_the_target(
 
 
 def test_push_builds_what_changed_and_their_dependants_once(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+    daemon.run()
     changed = FILES | {"projects/packages/libgreet/new.c": b"int x;"} | unit_files("fresh")
     revision = mirror.repository(URL).commit(changed)
-    revised, accepted = daemon.later(daemon.settings.poll_interval)
+    revised, accepted = daemon.advance(daemon.settings.poll_interval)
     assert isinstance(revised, SourceRevised) and revised.followed
     assert isinstance(accepted, RequestAccepted)
     assert accepted.units == ("packages/fresh", "packages/libgreet")
     assert (accepted.origin, accepted.requester, accepted.dependants) == ("push", "push", True)
     assert accepted.request_id == f"push-demo-{revision[:10]}"
-    assert daemon.later(60) == []
+    assert daemon.advance(60) == []
     daemon.start()
-    assert daemon.later(60) == []
+    assert daemon.advance(60) == []
 
 
 def test_another_branch_checked_out_in_the_repository_is_not_followed(
     daemon: RequestHarness, mirror: MemorySource
 ) -> None:
-    daemon.settle()
+    daemon.run()
     repository = mirror.repository(URL)
     repository.commit(FILES | unit_files("trial"), "topic")
     repository.head = "topic"
-    assert daemon.later(20) == []
+    assert daemon.advance(20) == []
     repository.commit(FILES | unit_files("fresh"))
-    assert [type(event) for event in daemon.later(20)] == [SourceRevised, RequestAccepted]
+    assert [type(event) for event in daemon.advance(20)] == [SourceRevised, RequestAccepted]
 
 
 def test_a_default_branch_that_is_gone_is_followed_no_more(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+    daemon.run()
     repository = mirror.repository(URL)
     repository.commit(FILES, "trunk")
     repository.head = "trunk"
     del repository.branches["main"]
-    (revised,) = daemon.later(20)
+    (revised,) = daemon.advance(20)
     assert isinstance(revised, SourceRevised) and revised.branch == "trunk"
 
 
@@ -190,61 +190,61 @@ def test_a_default_branch_that_is_gone_is_followed_no_more(daemon: RequestHarnes
 def test_push_that_changes_no_unit_builds_nothing(
     daemon: RequestHarness, mirror: MemorySource, files: dict[str, bytes]
 ) -> None:
-    daemon.settle()
+    daemon.run()
     mirror.repository(URL).commit(files)
-    told = daemon.later(20)
-    assert [type(event) for event in told] == [SourceRevised]
+    emitted = daemon.advance(20)
+    assert [type(event) for event in emitted] == [SourceRevised]
 
 
 def test_push_may_be_switched_off(mirror: MemorySource) -> None:
     daemon = RequestHarness(mirror, build_on_push=False)
-    daemon.settle()
+    daemon.run()
     mirror.repository(URL).commit(unit_files("hello"))
-    assert [type(event) for event in daemon.later(20)] == [SourceRevised]
+    assert [type(event) for event in daemon.advance(20)] == [SourceRevised]
 
 
 def test_push_while_the_daemon_was_down_is_noticed(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+    daemon.run()
     mirror.repository(URL).commit(FILES | {"projects/packages/tool/x": b"x"})
     daemon.start()
-    assert [type(event) for event in daemon.settle()] == [SourceRevised, RequestAccepted]
+    assert [type(event) for event in daemon.run()] == [SourceRevised, RequestAccepted]
 
 
 def test_forced_push_back_and_forth_has_ids_of_its_own(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+    daemon.run()
     repository = mirror.repository(URL)
     first = repository.branches["main"]
     second = repository.commit(FILES | {"projects/packages/tool/x": b"x"})
     ids = []
     for revision in (second, first, second):
         repository.branches["main"] = revision
-        told = daemon.later(20)
-        assert isinstance(told[-1], RequestAccepted)
-        ids.append(told[-1].request_id)
+        emitted = daemon.advance(20)
+        assert isinstance(emitted[-1], RequestAccepted)
+        ids.append(emitted[-1].request_id)
     assert len(set(ids)) == 3
 
 
-def test_unit_that_was_mended_is_built(daemon: RequestHarness, mirror: MemorySource) -> None:
+def test_unit_that_was_fixed_is_built(daemon: RequestHarness, mirror: MemorySource) -> None:
     mirror.repository(URL).commit(FILES | BROKEN)
-    daemon.settle()
+    daemon.run()
     mirror.repository(URL).commit(FILES | unit_files("bad"))
-    told = daemon.later(20)
-    assert isinstance(told[-1], RequestAccepted)
-    assert told[-1].units == ("packages/bad",)
+    emitted = daemon.advance(20)
+    assert isinstance(emitted[-1], RequestAccepted)
+    assert emitted[-1].units == ("packages/bad",)
 
 
-def test_other_state_of_package_repositories_is_announced_and_builds_nothing(daemon: RequestHarness) -> None:
-    daemon.settle()
+def test_other_state_of_package_repositories_is_only_announced(daemon: RequestHarness) -> None:
+    daemon.run()
     daemon.states.value = "two"
-    told = daemon.later(20)
-    assert [type(event) for event in told] == [SourceRevised]
+    emitted = daemon.advance(20)
+    assert [type(event) for event in emitted] == [SourceRevised]
 
 
 def test_large_source_comes_in_parts(mirror: MemorySource) -> None:
     files = {path: content for n in range(450) for path, content in unit_files(f"unit{n}").items()}
     mirror.repository(URL).commit(files)
-    told = RequestHarness(mirror).settle()
-    assert [(part.part, part.parts, len(part.units)) for part in told if isinstance(part, SourceRevised)] == [
+    emitted = RequestHarness(mirror).run()
+    assert [(part.part, part.parts, len(part.units)) for part in emitted if isinstance(part, SourceRevised)] == [
         (0, 3, 200),
         (1, 3, 200),
         (2, 3, 50),
@@ -257,111 +257,109 @@ def test_large_source_comes_in_parts(mirror: MemorySource) -> None:
 def test_source_comes_and_goes_by_events(mirror: MemorySource) -> None:
     daemon = RequestHarness(mirror, {})
     daemon.send(SourceAddRequested(source=DEMO, url=URL))
-    assert [type(event) for event in daemon.settle()] == [SourceRevised]
+    assert [type(event) for event in daemon.run()] == [SourceRevised]
     daemon.send(SourceAddRequested(source=DEMO, url=URL))
-    assert daemon.settle() == []
+    assert daemon.run() == []
     daemon.start()
-    assert daemon.settle() == []
+    assert daemon.run() == []
     daemon.send(SourceRemoveRequested(source=DEMO))
-    assert [type(event) for event in daemon.told[1:]] == [SourceRemoved]
-    assert isinstance(daemon.ask(all=True), RequestRejected)
+    assert [type(event) for event in daemon.emitted[1:]] == [SourceRemoved]
+    assert isinstance(daemon.request(all=True), RequestRejected)
     with pytest.raises(Rejected) as caught:
         daemon.send(SourceRemoveRequested(source=DEMO))
     assert caught.value.code == "unknown-source"
 
 
-def test_other_url_or_branch_is_a_first_sight(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+def test_other_url_or_branch_is_announced_and_not_built(daemon: RequestHarness, mirror: MemorySource) -> None:
+    daemon.run()
     mirror.repository(URL).commit(unit_files("hello"), "next")
     daemon.send(SourceAddRequested(source=DEMO, url=URL, branch="next"))
-    (revised,) = daemon.settle()
+    (revised,) = daemon.run()
     assert isinstance(revised, SourceRevised) and revised.branch == "next"
 
 
-# --- ids, patience, survival
+# --- ids, timeouts, restarts
 
 
-def test_repeated_request_is_told_once_and_another_under_its_id_is_refused(daemon: RequestHarness) -> None:
-    daemon.ask(units=["hello"])
-    told = len(daemon.told)
-    daemon.ask(units=["hello"])
-    assert len(daemon.told) == told
+def test_repeated_request_is_answered_once_and_its_id_is_taken(daemon: RequestHarness) -> None:
+    daemon.request(units=["hello"])
+    emitted = len(daemon.emitted)
+    daemon.request(units=["hello"])
+    assert len(daemon.emitted) == emitted
     with pytest.raises(Rejected) as caught:
-        daemon.ask(units=["tool"])
+        daemon.request(units=["tool"])
     assert caught.value.code == "request-id-taken"
     daemon.send(
         RequestFinished(request_id=RequestId("r-1"), source=DEMO, outcome=RequestOutcome.SUCCESS, finished_at=1.0)
     )
-    daemon.ask(units=["hello"])
-    assert len(daemon.told) == told
+    daemon.request(units=["hello"])
+    assert len(daemon.emitted) == emitted
 
 
 def test_rejected_request_may_be_sent_again(daemon: RequestHarness, mirror: MemorySource) -> None:
-    assert isinstance(daemon.ask(units=["fresh"]), RequestRejected)
+    assert isinstance(daemon.request(units=["fresh"]), RequestRejected)
     mirror.repository(URL).commit(FILES | unit_files("fresh"))
-    assert isinstance(daemon.ask(units=["fresh"]), RequestAccepted)
+    assert isinstance(daemon.request(units=["fresh"]), RequestAccepted)
 
 
 def test_request_sees_what_was_pushed_before_it(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+    daemon.run()
     revision = mirror.repository(URL).commit(FILES | {"README": b"new"})
-    accepted = daemon.ask(units=["hello"])
+    accepted = daemon.request(units=["hello"])
     assert isinstance(accepted, RequestAccepted) and accepted.revision == revision
 
 
-def test_unreachable_source_lets_a_wish_wait_then_rejects_it(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+def test_request_waits_for_an_unreachable_source_then_is_rejected(daemon: RequestHarness, mirror: MemorySource) -> None:
+    daemon.run()
     mirror.is_reachable = False
-    assert not isinstance(daemon.ask(units=["hello"]), RequestRejected)
-    assert daemon.later(5) == []
+    assert not isinstance(daemon.request(units=["hello"]), RequestRejected)
+    assert daemon.advance(5) == []
     daemon.start()
     mirror.is_reachable = True
-    assert isinstance(daemon.later(10)[-1], RequestAccepted)
+    assert isinstance(daemon.advance(10)[-1], RequestAccepted)
     mirror.is_reachable = False
-    daemon.ask(units=["hello"], request_id="r-2")
-    daemon.later(5)
-    rejected = daemon.later(SOURCE_TIMEOUT)[-1]
+    daemon.request(units=["hello"], request_id="r-2")
+    daemon.advance(5)
+    rejected = daemon.advance(SOURCE_TIMEOUT)[-1]
     assert isinstance(rejected, RequestRejected)
     assert (rejected.code, rejected.request_id) == ("source-unreachable", "r-2")
 
 
-def test_source_that_cannot_be_read_says_why_and_when_it_can_again(
-    daemon: RequestHarness, mirror: MemorySource
-) -> None:
-    daemon.settle()
+def test_source_error_and_recovery_are_each_reported_once(daemon: RequestHarness, mirror: MemorySource) -> None:
+    daemon.run()
     mirror.is_reachable = False
-    told = [*daemon.later(60), *daemon.later(60)]
-    [trouble] = [event for event in told if isinstance(event, SourceTroubled)]
+    emitted = [*daemon.advance(60), *daemon.advance(60)]
+    [trouble] = [event for event in emitted if isinstance(event, SourceTroubled)]
     assert (trouble.source, trouble.code, bool(trouble.message)) == ("demo", "source-unreachable", True)
     daemon.send(SourceAddRequested(source=SourceName("demo"), url=URL))
-    assert [event.message for event in daemon.settle() if isinstance(event, SourceTroubled)] == [trouble.message]
+    assert [event.message for event in daemon.run() if isinstance(event, SourceTroubled)] == [trouble.message]
     mirror.is_reachable = True
-    assert [event.message for event in daemon.later(60) if isinstance(event, SourceTroubled)] == [""]
-    assert daemon.later(60) == []
+    assert [event.message for event in daemon.advance(60) if isinstance(event, SourceTroubled)] == [""]
+    assert daemon.advance(60) == []
 
 
 def test_unreachable_source_does_not_hold_up_the_others(mirror: MemorySource) -> None:
     sources = {"demo": SourceSettings(url=URL), "gone": SourceSettings(url="memory:gone")}
     daemon = RequestHarness(mirror, sources)
     daemon.send(BuildRequested(source=SourceName("gone"), all=True, request_id=RequestId("r-0")))
-    assert isinstance(daemon.ask(units=["hello"]), RequestAccepted)
+    assert isinstance(daemon.request(units=["hello"]), RequestAccepted)
 
 
-def test_new_broker_is_told_everything_that_is_open(daemon: RequestHarness, mirror: MemorySource) -> None:
+def test_open_requests_are_emitted_again_to_a_new_broker(daemon: RequestHarness, mirror: MemorySource) -> None:
     off = mirror.repository(URL).commit(FILES | {"README": b"x"}, "feature")
-    first = daemon.ask(ref=off, units=["hello"])
-    second = daemon.ask(units=["tool"], request_id="r-2")
-    done = daemon.ask(units=["libgreet"], request_id="r-3")
+    first = daemon.request(ref=off, units=["hello"])
+    second = daemon.request(units=["tool"], request_id="r-2")
+    done = daemon.request(units=["libgreet"], request_id="r-3")
     assert isinstance(done, RequestAccepted)
     daemon.send(
         RequestFinished(request_id=done.request_id, source=DEMO, outcome=RequestOutcome.SUCCESS, finished_at=1.0)
     )
     daemon.start()
     daemon.do(daemon.flow.republish)
-    told = daemon.settle()
-    assert [event for event in told if isinstance(event, RequestAccepted)] == [first, second]
+    emitted = daemon.run()
+    assert [event for event in emitted if isinstance(event, RequestAccepted)] == [first, second]
     known = None
-    for event in told:
+    for event in emitted:
         if isinstance(event, SourceRevised):
             known = event.revision
         elif isinstance(event, RequestAccepted):
@@ -369,7 +367,7 @@ def test_new_broker_is_told_everything_that_is_open(daemon: RequestHarness, mirr
 
 
 def test_rolled_back_transaction_loses_nothing(daemon: RequestHarness) -> None:
-    daemon.settle()
+    daemon.run()
     daemon.send(BuildRequested(source=DEMO, units=("hello",), request_id=RequestId("r-1")))
     with pytest.raises(ZeroDivisionError), daemon.state.transaction():
         work = RecordingWork(daemon.state, daemon.now)
@@ -377,7 +375,7 @@ def test_rolled_back_transaction_loses_nothing(daemon: RequestHarness) -> None:
         until(lambda: daemon.flow.tick(work) or work.emitted, "the request is answered")
         raise ZeroDivisionError
     daemon.flow.restore(daemon.state)
-    assert isinstance(daemon.settle()[-1], RequestAccepted)
+    assert isinstance(daemon.run()[-1], RequestAccepted)
 
 
 @pytest.mark.parametrize(
@@ -395,15 +393,15 @@ def test_rolled_back_transaction_loses_nothing(daemon: RequestHarness) -> None:
 def test_malformed_message_is_answered(
     daemon: RequestHarness, value: bytes | None, reason: str, request_id: str | None
 ) -> None:
-    told = daemon.do(lambda work: daemon.flow.reject(value, reason, work))
-    (rejected,) = told
+    emitted = daemon.do(lambda work: daemon.flow.reject(value, reason, work))
+    (rejected,) = emitted
     assert isinstance(rejected, RequestRejected)
     assert (rejected.code, rejected.message) == ("malformed", reason)
     assert rejected.request_id == request_id if request_id else rejected.request_id.startswith("malformed-")
     assert '"units"' in rejected.hint
 
 
-def test_malformed_message_never_speaks_for_another_request(daemon: RequestHarness) -> None:
-    daemon.ask(units=["hello"])
+def test_malformed_message_does_not_reject_an_accepted_request(daemon: RequestHarness) -> None:
+    daemon.request(units=["hello"])
     assert daemon.do(lambda work: daemon.flow.reject(b'{"request_id": "r-1"}', "build.requested: x", work)) == []
     assert daemon.do(lambda work: daemon.flow.reject(b"{}", "source.add-requested: url: missing", work)) == []

@@ -1,4 +1,4 @@
-"""What changed since: units that a wish means by a commit, files that an announcement names."""
+"""Changes: the units that a request selects by `since`, the files that an announcement lists."""
 
 from __future__ import annotations
 
@@ -43,30 +43,30 @@ def test_a_file_belongs_to_each_unit_around_it() -> None:
     }
 
 
-def test_only_the_first_files_of_a_unit_are_named() -> None:
+def test_only_the_first_files_of_a_unit_are_listed() -> None:
     (change,) = summarize_changes({UnitPath("a"): [f"f{number}" for number in range(100_000)]})
     assert (len(change.files), change.more) == (MOST_FILES, 100_000 - MOST_FILES)
 
 
-def test_of_very_many_units_fewer_files_are_named() -> None:
+def test_fewer_files_are_listed_for_very_many_units() -> None:
     changes = summarize_changes({UnitPath(str(number)): ["a", "b", "c"] for number in range(MAX_LISTED_FILES)})
     assert {(change.files, change.more) for change in changes} == {(("a",), 2)}
 
 
-def test_a_name_that_is_not_utf8_can_be_told() -> None:
+def test_file_name_that_is_not_utf8_is_listed() -> None:
     (change,) = summarize_changes({UnitPath("a"): ["caf\udce9"]})
     assert change.model_dump_json()
 
 
-# --- what an announcement tells
+# --- changes in an announcement
 
 
-def test_a_push_tells_the_files_of_each_unit(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+def test_push_lists_the_files_of_each_unit(daemon: RequestHarness, mirror: MemorySource) -> None:
+    daemon.run()
     first = mirror.repository(URL).branches["main"]
     changed = FILES | unit_files("fresh") | {f"{TOP}/tool/src/a.c": b"1", f"{TOP}/tool/b": b"1", "README": b"1"}
     mirror.repository(URL).commit(changed)
-    revised = daemon.later(20)[0]
+    revised = daemon.advance(20)[0]
     assert isinstance(revised, SourceRevised) and revised.since == first
     assert {change.path: change.files for change in revised.changes} == {
         "packages/fresh": (".cb/build_root.kiwi", ".cb/cloud_builder.yml", "content", "debian/control"),
@@ -74,51 +74,51 @@ def test_a_push_tells_the_files_of_each_unit(daemon: RequestHarness, mirror: Mem
     }
 
 
-def test_the_first_sight_and_a_commit_off_the_branch_tell_no_changes(
-    daemon: RequestHarness, mirror: MemorySource
-) -> None:
-    (first,) = daemon.settle()
+def test_first_commit_and_commit_off_the_branch_list_no_changes(daemon: RequestHarness, mirror: MemorySource) -> None:
+    (first,) = daemon.run()
     mirror.repository(URL).commit(FILES | {f"{TOP}/tool/x": b"1"}, "feature")
-    daemon.ask(ref="feature", units=["tool"])
-    for revised in (first, daemon.told[-2]):
+    daemon.request(ref="feature", units=["tool"])
+    for revised in (first, daemon.emitted[-2]):
         assert isinstance(revised, SourceRevised)
         assert (revised.since, revised.changes) == (None, ())
 
 
-@pytest.mark.parametrize("error", [Retryable("git is ill"), MemoryError("full")])
-def test_changes_that_cannot_be_told_stop_no_push(
+@pytest.mark.parametrize("error", [Retryable("git fails"), MemoryError("full")])
+def test_push_is_built_when_its_changes_cannot_be_read(
     daemon: RequestHarness, mirror: MemorySource, error: Exception
 ) -> None:
-    def ill(*_: object) -> list[str]:
+    def fail(*_: object) -> list[str]:
         raise error
 
-    daemon.settle()
-    mirror.changed_files = ill  # type: ignore[assignment,method-assign]
+    daemon.run()
+    mirror.changed_files = fail  # type: ignore[assignment,method-assign]
     mirror.repository(URL).commit(FILES | {f"{TOP}/tool/x": b"1"})
-    revised, accepted = daemon.later(20)
+    revised, accepted = daemon.advance(20)
     assert isinstance(revised, SourceRevised) and (revised.since, revised.changes) == (None, ())
     assert isinstance(accepted, RequestAccepted) and accepted.units == ("packages/tool",)
 
 
 def test_changes_of_very_many_units_come_in_parts(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+    daemon.run()
     mirror.repository(URL).commit({path: content for n in range(250) for path, content in unit_files(f"u{n}").items()})
-    parts = [part for part in daemon.later(20) if isinstance(part, SourceRevised)]
+    parts = [part for part in daemon.advance(20) if isinstance(part, SourceRevised)]
     assert {part.since is None for part in parts} == {False}
     assert sum(len(part.changes) for part in parts) == 250
     assert len(parts) == 3
 
 
-# --- what a wish means
+# --- requests with `since`
 
 
 @pytest.mark.parametrize("since", ["v1", "main~2", "HEAD~2", "HEAD^^", ""])
-def test_since_means_the_units_that_changed_after_it(daemon: RequestHarness, mirror: MemorySource, since: str) -> None:
+def test_since_selects_the_units_that_changed_after_it(
+    daemon: RequestHarness, mirror: MemorySource, since: str
+) -> None:
     repository = mirror.repository(URL)
     repository.tags["v1"] = first = repository.branches["main"]
     repository.commit(FILES | {f"{TOP}/tool/x": b"1"})
     repository.commit(FILES | {f"{TOP}/tool/x": b"1", f"{TOP}/hello/x": b"1", "README": b"1"})
-    accepted = daemon.ask(since=since or first[:12], dependants=True)
+    accepted = daemon.request(since=since or first[:12], dependants=True)
     assert isinstance(accepted, RequestAccepted)
     assert accepted.units == ("packages/hello", "packages/tool")
     assert (accepted.dependants, accepted.publish, accepted.priority) == (True, True, Priority.NORMAL)
@@ -128,7 +128,7 @@ def test_since_on_another_branch(daemon: RequestHarness, mirror: MemorySource) -
     mirror.repository(URL).commit(
         FILES | {f"{TOP}/tool/x": b"1"}, "feature", onto=mirror.repository(URL).branches["main"]
     )
-    accepted = daemon.ask(since="main", ref="feature")
+    accepted = daemon.request(since="main", ref="feature")
     assert isinstance(accepted, RequestAccepted) and accepted.units == ("packages/tool",)
 
 
@@ -140,39 +140,41 @@ def test_since_on_another_branch(daemon: RequestHarness, mirror: MemorySource) -
         ("main", "nothing-changed", "no unit has changed since main", "name units or say all"),
     ],
 )
-def test_since_that_means_nothing_is_rejected(
+def test_since_without_a_commit_or_change_is_rejected(
     daemon: RequestHarness, since: str, code: str, message: str, hint: str
 ) -> None:
-    rejected = daemon.ask(since=since)
+    rejected = daemon.request(since=since)
     assert isinstance(rejected, RequestRejected) and rejected.code == code
     assert message in rejected.message and hint in rejected.hint
 
 
-def test_since_waits_while_git_is_ill(daemon: RequestHarness, mirror: MemorySource) -> None:
-    daemon.settle()
+def test_since_waits_while_git_fails(daemon: RequestHarness, mirror: MemorySource) -> None:
+    daemon.run()
     first = mirror.repository(URL).branches["main"]
     mirror.repository(URL).commit(FILES | {f"{TOP}/tool/x": b"1"})
-    works = mirror.changed_files
+    changed_files = mirror.changed_files
 
-    def ill(*_: object) -> list[str]:
-        raise Retryable("git is ill")
+    def fail(*_: object) -> list[str]:
+        raise Retryable("git fails")
 
-    mirror.changed_files = ill  # type: ignore[assignment,method-assign]
-    assert not isinstance(daemon.ask(since=first), RequestRejected)
-    mirror.changed_files = works  # type: ignore[assignment,method-assign]
-    told = daemon.later(2)
-    assert isinstance(told[-1], RequestAccepted) and told[-1].units == ("packages/tool",)
+    mirror.changed_files = fail  # type: ignore[assignment,method-assign]
+    assert not isinstance(daemon.request(since=first), RequestRejected)
+    mirror.changed_files = changed_files  # type: ignore[assignment,method-assign]
+    emitted = daemon.advance(2)
+    assert isinstance(emitted[-1], RequestAccepted) and emitted[-1].units == ("packages/tool",)
 
 
 @pytest.mark.parametrize(
-    ("wish", "priority"),
+    ("fields", "priority"),
     [
         ({"all": True}, Priority.BULK),
         ({"units": ["hello"]}, Priority.NORMAL),
         ({"all": True, "priority": "interactive"}, Priority.INTERACTIVE),
     ],
 )
-def test_who_wants_everything_can_wait(daemon: RequestHarness, wish: dict[str, object], priority: Priority) -> None:
-    accepted = daemon.ask(**wish, deadline=600, plan=True)
+def test_request_for_all_units_has_bulk_priority(
+    daemon: RequestHarness, fields: dict[str, object], priority: Priority
+) -> None:
+    accepted = daemon.request(**fields, deadline=600, plan=True)
     assert isinstance(accepted, RequestAccepted)
     assert (accepted.priority, accepted.deadline, accepted.plan, accepted.source) == (priority, 600.0, True, DEMO)

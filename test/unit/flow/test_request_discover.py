@@ -1,4 +1,4 @@
-"""Units are found in a commit as in a directory; what is wrong with one is told with its file, and hides no other."""
+"""Discovery of units, the same in a commit and in a directory; a problem names its file and hides no other unit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def commit(root: Path) -> str:
     return subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True).stdout
 
 
-Look = Callable[[], DiscoveredUnits]
+Discover = Callable[[], DiscoveredUnits]
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["commit", "directory"])
-def look(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator[Look]:
-    """Discovers what lies in `root` now."""
+def discover(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator[Discover]:
+    """Discovers the units that are in `root` now."""
     mirror = GitMirror(tmp_path / "cache")
     demo = SourceName("demo")
 
@@ -72,21 +72,21 @@ def look(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iterator
     mirror.close()
 
 
-def test_versions_are_those_of_the_changelog(root: Path, look: Look) -> None:
+def test_versions_are_those_of_the_changelog(root: Path, discover: Discover) -> None:
     debian = root / "projects/packages/hello/debian"
     (debian / "changelog").write_text(
         "hello (2.0-1) unstable; urgency=low\n\n  * x\n\n -- A <a@b.c>  Mon, 1 Jan 2024\n"
     )
     with (debian / "control").open("a") as control:
         control.write("Provides: greeter (= ${binary:Version}), salute\n")
-    [hello] = look().units
+    [hello] = discover().units
     assert (hello.version, hello.virtual) == ("2.0-1", {"greeter": ("2.0-1",), "salute": ()})
 
 
-def test_units_lie_anywhere(root: Path, look: Look) -> None:
+def test_units_may_be_in_any_directory(root: Path, discover: Discover) -> None:
     unit(root, "deep/er/still/tool")
     unit(root, "projects/images/standard", IMAGE)
-    found = look()
+    found = discover()
     assert [(one.path, one.directory, one.kind) for one in found.units] == [
         ("deep/er/still/tool", "deep/er/still/tool", Kind.PACKAGE),
         ("images/standard", "projects/images/standard", Kind.IMAGE),
@@ -96,10 +96,10 @@ def test_units_lie_anywhere(root: Path, look: Look) -> None:
     assert found.units[1].buildroot is None
 
 
-def test_a_file_that_only_ends_like_a_manifest_is_none(root: Path, look: Look) -> None:
+def test_a_file_that_only_ends_like_a_manifest_is_none(root: Path, discover: Discover) -> None:
     (root / "x.cb").mkdir()
     (root / "x.cb/cloud_builder.yml").write_text("nonsense")
-    assert look().problems == ()
+    assert discover().problems == ()
 
 
 def remove(path: str) -> Callable[[Path], object]:
@@ -124,7 +124,7 @@ def no_packaging(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "place", "message", "hint"),
+    ("damage", "location", "message", "hint"),
     [
         (remove(".cb/build_root.kiwi"), ".cb/build_root.kiwi:0", "the file is missing", "KIWI description"),
         (write(".cb/build_root.kiwi", "<image"), ".cb/build_root.kiwi:0", "not well-formed", ""),
@@ -148,53 +148,53 @@ def no_packaging(directory: Path) -> None:
         ),
     ],
 )
-def test_problem_is_told_and_the_healthy_unit_found(
-    look: Look, damage: Callable[[Path], object], place: str, message: str, hint: str, *, root: Path
+def test_problem_is_reported_and_the_healthy_unit_found(
+    discover: Discover, damage: Callable[[Path], object], location: str, message: str, hint: str, *, root: Path
 ) -> None:
     damage(unit(root, "projects/packages/bad"))
-    found = look()
+    found = discover()
     assert [one.path for one in found.units] == ["packages/hello"]
     (problem,) = found.problems
     assert problem.path == "packages/bad"
-    assert f"{problem.file}:{problem.line}" == f"projects/packages/bad/{place}".replace("/:", ":")
+    assert f"{problem.file}:{problem.line}" == f"projects/packages/bad/{location}".replace("/:", ":")
     assert message in problem.message
     assert hint in problem.hint
 
 
-def test_depends_on_a_known_unit_is_fine(root: Path, look: Look) -> None:
+def test_depends_on_a_known_unit_is_fine(root: Path, discover: Discover) -> None:
     unit(root, "projects/packages/tool", MANIFEST + "depends: [packages/hello]\n")
-    assert look().units[1].depends == ("packages/hello",)
+    assert discover().units[1].depends == ("packages/hello",)
 
 
-def test_constraints_are_what_a_runner_must_have(root: Path, look: Look) -> None:
+def test_constraints_are_what_a_runner_must_have(root: Path, discover: Discover) -> None:
     unit(root, "projects/packages/tool", MANIFEST + "constraints:\n  memory: 2G\n  tags: [fast, big]\n")
-    assert [one.constraints for one in look().units] == [
+    assert [one.constraints for one in discover().units] == [
         Capacity(),
         Capacity(memory=2 * 1024**3, tags=("big", "fast")),
     ]
 
 
-def test_two_directories_for_one_path(root: Path, look: Look) -> None:
+def test_two_directories_for_one_path(root: Path, discover: Discover) -> None:
     unit(root, "packages/hello")
-    found = look()
+    found = discover()
     assert [one.directory for one in found.units] == ["packages/hello"]
     assert [problem.message for problem in found.problems] == ["the unit path is taken"]
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"with space", b"new\nline"])
-def test_paths_that_no_unit_can_have(root: Path, look: Look, name: bytes) -> None:
+def test_paths_that_no_unit_can_have(root: Path, discover: Discover, name: bytes) -> None:
     unit(root, "projects/other").rename(root / "projects" / os.fsdecode(name))
-    found = look()
+    found = discover()
     assert [one.path for one in found.units] == ["packages/hello"]
     (problem,) = found.problems
     assert problem.model_dump_json()
     assert "characters" in problem.message
 
 
-def test_build_root_may_be_shared_by_a_link(root: Path, look: Look) -> None:
+def test_build_root_may_be_shared_by_a_link(root: Path, discover: Discover) -> None:
     (root / "projects/shared.kiwi").write_text(KIWI)
     link(".cb/build_root.kiwi", "../../../shared.kiwi")(root / "projects/packages/hello")
-    found = look()
+    found = discover()
     assert found.problems == ()
     assert found.units[0].buildroot is not None
 

@@ -1,4 +1,4 @@
-"""The front door behind the daemon loop and a real git repository: bytes on cb.request in, events on cb.intake out."""
+"""cb-request in the daemon loop with a real git repository: bytes on cb.request in, events on cb.intake out."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ class RequestDaemon:
     def send(self, value: bytes) -> None:
         self.broker.producer().send([OutgoingRecord("cb.request", None, value)], 1.0)
 
-    def told(self) -> list[Payload]:
+    def emitted(self) -> list[Payload]:
         consumer = self.broker.consumer({Partition("cb.intake", 0): 0})
         return [decode(record, "").payload for record in consumer.poll(1000, 0.0)]
 
     def until(self, condition: Callable[[Payload], bool]) -> Payload:
         def step() -> list[Payload]:
             self.loop.step(Event())
-            return [event for event in self.told() if condition(event)]
+            return [event for event in self.emitted() if condition(event)]
 
-        return until(step, lambda: f"an event after {self.told()}")[0]
+        return until(step, lambda: f"an event after {self.emitted()}")[0]
 
     def close(self) -> None:
         self.loop.finish()
@@ -94,7 +94,7 @@ def test_plain_json_of_a_ci_job_is_accepted(daemon: RequestDaemon, tree: Path) -
     assert isinstance(accepted, RequestAccepted)
     assert (accepted.request_id, accepted.units) == ("ci-1", ("packages/hello",))
     assert accepted.revision == git(tree, "rev-parse", "HEAD")
-    revised = daemon.told()[0]
+    revised = daemon.emitted()[0]
     assert isinstance(revised, SourceRevised)
     assert revised.units[0].tree == git(tree, "rev-parse", "HEAD:projects/packages/hello")
     assert revised.units[0].build_depends == "debhelper-compat (= 13)"
