@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["cloud_builder", "debian", "yaml"]):
     from cloud_builder.flow.request import malformed
     from cloud_builder.mesh.codec import Undecodable, decode
     from cloud_builder.model.manifest import parse
-    from cloud_builder.planning.relations import needed
+    from cloud_builder.planning.relations import cached_groups
     from cloud_builder.ports.broker import Partition, Record
 
 
@@ -46,21 +46,21 @@ def event(data: bytes) -> None:
 
 
 def control(data: bytes) -> None:
-    needed(DebMetadata().read(["debian"], lambda _: data).build_depends, "x86_64")
+    cached_groups(DebMetadata().read(["debian"], lambda _: data).build_depends, "x86_64")
 
 
 def dsc(data: bytes) -> None:
-    needed(DebMetadata().read(["x.dsc"], lambda _: data).build_depends, "x86_64")
+    cached_groups(DebMetadata().read(["x.dsc"], lambda _: data).build_depends, "x86_64")
 
 
 def binary(data: bytes) -> None:
     package = binary_package.binary_package(data.decode(errors="replace"))
-    needed(package.depends, "x86_64")
-    needed(package.provides, "x86_64")
+    cached_groups(package.depends, "x86_64")
+    cached_groups(package.provides, "x86_64")
 
 
 def relations(data: bytes) -> None:
-    needed(data.decode(errors="replace"), "x86_64")
+    cached_groups(data.decode(errors="replace"), "x86_64")
 
 
 def log(data: bytes) -> None:

@@ -21,7 +21,7 @@ from cloud_builder.model.topics import ROUTES
 from cloud_builder.model.unit import Target, Unit
 from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.inputs.closure import closure, find_in
-from cloud_builder.planning.relations import needed
+from cloud_builder.planning.relations import cached_groups
 from cloud_builder.ports.broker import Partition, Record
 
 RELATIONS = st.text("ab1|,()[]<>!:=.~ ${}\n\t\0é-+", max_size=60) | st.text(max_size=40)
@@ -105,7 +105,7 @@ def test_binary_control_that_is_accepted_can_be_planned_with(text):
 
 @given(RELATIONS)
 def test_relations_that_reach_the_scheduler_in_any_way(text):
-    needed(text, "x86_64")
+    cached_groups(text, "x86_64")
 
 
 @settings(max_examples=50, deadline=None)
