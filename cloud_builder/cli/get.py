@@ -1,4 +1,4 @@
-"""`cb-ctl get`: what was built, downloaded and verified."""
+"""`cb-ctl get`: downloads and verifies the artifacts of a job or a request."""
 
 from __future__ import annotations
 
@@ -21,41 +21,45 @@ from .session import Session, session
 @click.command()
 @click.argument("what", metavar="JOB|REQUEST", shell_complete=THINGS)
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where to [here]."
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Directory for the files [default: here].",
 )
-@click.option("--logs", "with_logs", is_flag=True, help="The logs, too.")
+@click.option("--logs", "with_logs", is_flag=True, help="Download the logs, too.")
 @global_options
 def get(what: str, output: Path, with_logs: bool) -> None:
-    """Download what a JOB or all jobs of a REQUEST have built, and verify each file's sha256.
+    """Download the artifacts of a JOB, or of all jobs of a REQUEST, and verify the sha256 of each file.
 
-    Files of a request for several targets go into a directory a target."""
+    A request for several targets gets a directory for each target."""
     with session() as mesh:
         jobs, targets = _jobs(mesh, what, with_logs)
-        wanted = _wanted(jobs, output, with_logs, several=len(targets) > 1)
-        if not wanted:
+        files = _files_to_get(jobs, output, with_logs, several=len(targets) > 1)
+        if not files:
             raise Rejected(
-                f"{what}: nothing was built", code="no-artifacts", hint=f"cb-ctl status {what} tells what became of it."
+                f"{what}: no artifact was built", code="no-artifacts", hint=f"`cb-ctl status {what}` shows the state."
             )
-        got = []
-        for artifact, directory in wanted:
+        downloaded = []
+        for artifact, directory in files:
             path = _download(artifact, directory)
-            got.append({"path": str(path), "sha256": artifact["sha256"], "size": artifact["size"]})
+            downloaded.append({"path": str(path), "sha256": artifact["sha256"], "size": artifact["size"]})
             if not mesh.json:
                 click.echo(f"{path}  {size(artifact['size'])}")
         if mesh.json:
-            show_json(got)
+            show_json(downloaded)
 
 
 def _download(artifact: dict[str, Any], directory: Path) -> Path:
     try:
         return download(artifact, directory)
-    except OSError as no:
-        message = f"{directory}: {artifact['name']} cannot be written there: {no.strerror or no}"
-        raise Retryable(message, code="cannot-write", hint="Choose another directory with -o DIR.") from no
+    except OSError as error:
+        message = f"{directory}: {artifact['name']} cannot be written there: {error.strerror or error}"
+        raise Retryable(message, code="cannot-write", hint="Choose another directory with -o DIR.") from error
 
 
 def _jobs(mesh: Session, what: str, with_logs: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    """Jobs that may have left something behind, and the targets of all there are. With the logs that is every job."""
+    """Returns the jobs that can have files, and the targets of all jobs. Every job can have a log."""
     found = mesh.ask("resolve", id=what)
     if found["kind"] == "job":
         return [mesh.ask("job", job=found["id"])], []
@@ -67,26 +71,28 @@ def _jobs(mesh: Session, what: str, with_logs: bool) -> tuple[list[dict[str, Any
 
 
 def last_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Members of a dependency cycle have a job a round; only the last one is what the request has made."""
+    """Returns the last job of each unit and target.
+
+    A member of a dependency cycle has a job for each round; only the last one has the result of the request."""
     rows = sorted(rows, key=lambda row: number_of(row["job_id"]))
     return list({(row["source"], row["unit"], row["target"]): row for row in rows}.values())
 
 
-def _wanted(
+def _files_to_get(
     jobs: list[dict[str, Any]], output: Path, with_logs: bool, *, several: bool
 ) -> list[tuple[dict[str, Any], Path]]:
-    """Each file once, with its directory: by target when there are `several`, by unit when names would clash."""
+    """Returns each file once, with its directory: by target if there are `several`, by unit if names would clash."""
     files = [(job, artifact) for job in jobs for artifact in _files(job, with_logs)]
     digests: dict[tuple[str, str], set[str]] = {}
     for job, artifact in files:
         digests.setdefault((job["target"], artifact["name"]), set()).add(artifact["sha256"])
-    wanted: dict[Path, tuple[dict[str, Any], Path]] = {}
+    found: dict[Path, tuple[dict[str, Any], Path]] = {}
     for job, artifact in files:
         directory = output / job["target"] if several else output
         if len(digests[(job["target"], artifact["name"])]) > 1:
             directory = directory / job["unit"].rsplit("/", 1)[-1]
-        wanted[directory / artifact["name"]] = (artifact, directory)
-    return list(wanted.values())
+        found[directory / artifact["name"]] = (artifact, directory)
+    return list(found.values())
 
 
 def _files(job: dict[str, Any], with_logs: bool) -> list[dict[str, Any]]:

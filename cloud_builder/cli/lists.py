@@ -1,4 +1,4 @@
-"""`cb-ctl list …`: tables of what the mesh knows."""
+"""`cb-ctl list …`: tables of sources, units, requests, jobs, runners and repositories."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _HERE = "cloud_builder.cli.lists"
 TABLE = {
-    "sources": (_HERE, "sources", "The git repositories that are followed."),
-    "units": (_HERE, "units", "What can be built."),
-    "requests": (_HERE, "requests", "What was asked for, newest first."),
-    "jobs": (_HERE, "jobs", "What is or was built, newest first."),
-    "runners": (_HERE, "runners", "Who builds."),
-    "repositories": (_HERE, "repositories", "What can be installed from."),
+    "sources": (_HERE, "sources", "List the git repositories that are followed."),
+    "units": (_HERE, "units", "List the units that can be built."),
+    "requests": (_HERE, "requests", "List the requests, newest first."),
+    "jobs": (_HERE, "jobs", "List the jobs, newest first."),
+    "runners": (_HERE, "runners", "List the runners with their slots and jobs."),
+    "repositories": (_HERE, "repositories", "List the repositories to install from."),
 }
 
 most_option = click.option(
-    "-n", "--most", type=click.IntRange(min=1), metavar="N", help="At most so many rows.", default=50, show_default=True
+    "-n", "--most", type=click.IntRange(min=1), metavar="N", help="Show at most N rows.", default=50, show_default=True
 )
-source_option = click.option("--source", metavar="NAME", shell_complete=SOURCES, help="Only of this source.")
+source_option = click.option("--source", metavar="NAME", shell_complete=SOURCES, help="Only this source.")
 
 
 @click.group("list", cls=LazyGroup, table=TABLE, no_args_is_help=True)
@@ -47,7 +47,7 @@ def list_group() -> None:
 @click.command()
 @global_options
 def sources() -> None:
-    """The git repositories that are followed."""
+    """List the git repositories that are followed."""
     show_sources()
 
 
@@ -55,23 +55,29 @@ def sources() -> None:
 @source_option
 @global_options
 def units(source: str | None) -> None:
-    """What can be built."""
+    """List the units that can be built."""
     with session() as mesh:
         rows = mesh.pages("units", source=source)
         if mesh.json:
             show_json(rows)
             return
         cells = [[row["path"], row["kind"], " ".join(row["targets"]), row["source"]] for row in rows]
-        show_table(["unit", "kind", "targets", "source"], cells, empty="no units: cb-ctl source add NAME URL")
+        show_table(
+            ["unit", "kind", "targets", "source"],
+            cells,
+            empty="no units: add a source with `cb-ctl source add NAME URL`",
+        )
 
 
 @click.command()
 @source_option
 @most_option
-@click.option("--state", type=click.Choice(["accepted", "running", "finished", "rejected"]), help="Only those.")
+@click.option(
+    "--state", type=click.Choice(["accepted", "running", "finished", "rejected"]), help="Only requests in this state."
+)
 @global_options
 def requests(source: str | None, most: int, state: str | None) -> None:
-    """What was asked for, newest first."""
+    """List the requests, newest first."""
     with session() as mesh:
         rows = mesh.pages("requests", most=most, source=source, state=state)
         if mesh.json:
@@ -81,15 +87,17 @@ def requests(source: str | None, most: int, state: str | None) -> None:
 
 
 @click.command()
-@click.option("--request", metavar="REQUEST", help="Only of this request.")
-@click.option("--unit", metavar="UNIT", help="Only of this unit.")
-@click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only those.")
-@click.option("--outcome", type=click.Choice([outcome.value for outcome in Outcome]), help="Only those.")
+@click.option("--request", metavar="REQUEST", help="Only this request.")
+@click.option("--unit", metavar="UNIT", help="Only this unit.")
+@click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only jobs in this state.")
+@click.option(
+    "--outcome", type=click.Choice([outcome.value for outcome in Outcome]), help="Only jobs with this outcome."
+)
 @source_option
 @most_option
 @global_options
 def jobs(most: int, **filters: str | None) -> None:
-    """What is or was built, newest first."""
+    """List the jobs, newest first."""
     with session() as mesh:
         rows = mesh.pages("jobs", most=most, **filters)
         if mesh.json:
@@ -111,7 +119,7 @@ def _took(job: dict[str, Any]) -> str:
 @click.command()
 @global_options
 def runners() -> None:
-    """Who builds."""
+    """List the runners with their slots and jobs."""
     with session() as mesh:
         rows = mesh.pages("runners")
         if mesh.json:
@@ -138,7 +146,7 @@ def runners() -> None:
 @click.command()
 @global_options
 def repositories() -> None:
-    """What can be installed from."""
+    """List the repositories to install from."""
     with session() as mesh:
         rows = mesh.pages("repositories")
         if mesh.json:

@@ -1,4 +1,4 @@
-"""What the end of a job's log tells of a failure: the first line that looks like the cause, and the last ones."""
+"""Searches the end of a job's log for the cause of a failure: the first line that looks like it, and the last lines."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from .download import object_bytes
 from .session import Session
 from .terminal import LogSanitizer, sanitize
 
-MOST_BYTES = 8 * 1024 * 1024
-"""Of the log's end: a failed step is in it, and a terminal should not wait for the rest."""
+MAX_BYTES = 8 * 1024 * 1024
+"""Of the log's end. The failed step is in it; downloading more would only take longer."""
 LAST_LINES = 8
-LINE = 500
-"""Characters of a line."""
+MAX_LINE = 500
+"""Characters; the rest of a longer line is cut."""
 _STEP = "==> "
-_VERDICTS = tuple(f"{_STEP}{outcome}" for outcome in ("success", "failure", "error", "canceled"))
-"""What a runner writes before each step, and at the end how it ended (builder/package.py)."""
+_OUTCOME_LINES = tuple(f"{_STEP}{outcome}" for outcome in ("success", "failure", "error", "canceled"))
+"""A runner writes `==> STEP` before each step, and `==> OUTCOME` at the end (builder/package.py)."""
 
 
 class LogEnd(TypedDict):
-    """`cause` empty: no line looks like one. `unread`: why the log could not be read, or empty."""
+    """The end of a log.
+
+    cause   the line that looks like the cause; empty if there is none
+    last    the last lines
+    unread  why the log could not be read; empty if it was read
+    """
 
     cause: str
     last: list[str]
@@ -31,7 +36,7 @@ class LogEnd(TypedDict):
 
 
 def log_end(mesh: Session, job: str) -> LogEnd:
-    """Of the log of a job that has ended; it may be an artifact, live, or gone."""
+    """Returns the end of a finished job's log. The log can be an artifact, live in cb-info, or deleted."""
     try:
         found = mesh.ask("job", job=job)
         return excerpt(_text(mesh, found), str(found.get("step") or ""))
@@ -40,16 +45,16 @@ def log_end(mesh: Session, job: str) -> LogEnd:
 
 
 def last_line(mesh: Session, job: str) -> LogEnd:
-    """Of the live log of a job that is being built: its last line."""
+    """Returns the last line of the live log of a running job."""
     line = str(mesh.ask("job", job=job).get("last_line") or "")
     return LogEnd(cause="", last=[sanitize(line)] if line else [], unread="")
 
 
 def excerpt(text: str, step: str = "") -> LogEnd:
-    """Of a log's text. `step`: the one that failed; what was printed before it is not looked at."""
-    lines = [sanitize(line.rstrip())[:LINE] for line in text.splitlines()]
+    """Returns the end of a log's text. `step`: the failed one; lines before it are ignored."""
+    lines = [sanitize(line.rstrip())[:MAX_LINE] for line in text.splitlines()]
     begins = lines.index(_STEP + step) + 1 if step and _STEP + step in lines else 0
-    lines = [line for line in lines[begins:] if line.strip() and not line.startswith(_VERDICTS)]
+    lines = [line for line in lines[begins:] if line.strip() and not line.startswith(_OUTCOME_LINES)]
     ranks = [error_rank(line) for line in lines]
     best = max(ranks, default=0)
     return LogEnd(cause=lines[ranks.index(best)].strip() if best else "", last=lines[-LAST_LINES:], unread="")
@@ -57,13 +62,13 @@ def excerpt(text: str, step: str = "") -> LogEnd:
 
 def _text(mesh: Session, job: dict[str, Any]) -> str:
     if job["log"] and job["log"]["url"]:
-        data = b"".join(object_bytes(job["log"], max(0, job["log"]["size"] - MOST_BYTES)))
+        data = b"".join(object_bytes(job["log"], max(0, job["log"]["size"] - MAX_BYTES)))
     else:
         data = str(mesh.ask("log", job=job["job_id"])["text"]).encode()
     return _without_colours(data)
 
 
 def _without_colours(data: bytes) -> str:
-    """Escape sequences are not what a build says."""
+    """Returns the text of a log without any escape sequences."""
     text = LogSanitizer().feed(data).decode(errors="replace")
     return re.sub(r"\x1b\[[0-9;:]*m", "", text)

@@ -1,4 +1,4 @@
-"""`cb-ctl logs`: the log of a job, from the object store when it is whole, live while it builds."""
+"""`cb-ctl logs`: prints the log of a job: from the object store if the job has finished, else from cb-info."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ from .session import Session, session
 from .terminal import LogSanitizer
 
 INTERVAL = 0.3
+"""Seconds between two queries while a live log has no new bytes."""
 
 
 @click.command()
 @click.argument("job", metavar="JOB", shell_complete=THINGS)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended; the exit code tells how.")
-@click.option("--raw", is_flag=True, help="Every byte as the build printed it, also what a terminal would obey.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Follow the log until the job has finished; the exit code is that of its outcome.",
+)
+@click.option("--raw", is_flag=True, help="Print every byte of the log, also control sequences.")
 @global_options
 def logs(job: str, follow: bool, raw: bool) -> int:
-    """Show the log of JOB: its id, a unit (its newest job), or a request with a single job.
+    """Show the log of JOB: the id of a job, a unit (its newest job), or a request with a single job.
 
-    Colours are shown; other control sequences are left out, because a build may print anything."""
+    Colours are kept. Other control sequences are left out, because a build can print anything."""
     with session() as mesh:
         name = mesh.ask("job", job=job)["job_id"]
         if mesh.json:
@@ -48,16 +54,16 @@ def _show(mesh: Session, job: str, follow: bool, shown: LogSanitizer | None) -> 
     while True:
         piece = mesh.ask("log", job=job, offset=offset, attempt=attempt)
         if piece["log"] and piece["log"]["url"] and piece["done"]:
-            same = attempt in (0, piece["job"].get("attempt"))
-            _write_whole(piece["log"], offset if same else 0, shown)
-            return _verdict(piece["job"], follow)
+            is_same = attempt in (0, piece["job"].get("attempt"))
+            _write_whole(piece["log"], offset if is_same else 0, shown)
+            return _exit_code_of(piece["job"], follow)
         if piece["text"]:
             _announce_gap(piece, offset, attempt)
             _write(piece["text"].encode(), shown)
             offset, attempt = piece["next"], piece["attempt"]
         elif piece["done"] or not follow:
-            _say_if_empty(piece, offset)
-            return _verdict(piece["job"], follow)
+            _report_if_empty(piece, offset)
+            return _exit_code_of(piece["job"], follow)
         else:
             time.sleep(INTERVAL)
 
@@ -79,13 +85,13 @@ def _announce_gap(piece: dict[str, Any], offset: int, attempt: int) -> None:
         click.echo(f"--- {piece['offset'] - offset} bytes are not shown live; they are in the whole log ---", err=True)
 
 
-def _say_if_empty(piece: dict[str, Any], offset: int) -> None:
+def _report_if_empty(piece: dict[str, Any], offset: int) -> None:
     if offset == 0:
         job = piece["job"]
         click.echo(f"{job['job_id']}: no log yet ({job.get('outcome') or job['state']})", err=True)
 
 
-def _verdict(job: dict[str, Any], follow: bool) -> int:
+def _exit_code_of(job: dict[str, Any], follow: bool) -> int:
     if not follow:
         return ExitCode.SUCCESS
     good = is_good(str(job.get("outcome")), str(job.get("code")))

@@ -1,4 +1,4 @@
-"""`cb-ctl request`, `watch` and `cancel`: a wish, its course, its end."""
+"""`cb-ctl request`, `watch` and `cancel`: request builds, follow them to the end, cancel them."""
 
 from __future__ import annotations
 
@@ -16,45 +16,56 @@ from .request_options import RequestSpec, build_requested, priority_options, req
 from .session import Session, session
 from .source import silent_request
 
-ACCEPTED_WITHIN = 60.0
-"""Seconds. A busy machine reads a commit in ten seconds and more; cb-request itself gives up after a minute."""
-"""Seconds until cb-request must have said something."""
+ACCEPT_TIMEOUT = 60.0
+"""Seconds until cb-request must have accepted or rejected a request.
+
+A busy machine reads a commit in ten seconds and more; cb-request itself gives up after a minute."""
 
 
 @click.command()
 @unit_options
 @priority_options
-@click.option("--id", "wanted_id", metavar="ID", help="The request's id [made up].")
-@click.option("--watch", "watching", is_flag=True, help="Follow it to its end.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop watching after this time.")
+@click.option("--id", "request_id", metavar="ID", help="Id of the request [default: a new one].")
+@click.option("--watch", "watching", is_flag=True, help="Follow the request to its end.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Stop watching after this time; the request goes on.",
+)
 @global_options
-def request(*, wanted_id: str | None, watching: bool, timeout: float | None, **said: Any) -> int:
-    """Ask for UNITs (their paths in the source) to be built, or --all of them, or what changed --since a commit.
+def request(*, request_id: str | None, watching: bool, timeout: float | None, **options: Any) -> int:
+    """Request the build of UNITs (paths in the source), of --all units, or of those that changed --since a commit.
 
-    `cb-ctl plan` with the same words says what would be built, and why."""
-    words = RequestSpec(**said)
+    `cb-ctl plan` with the same arguments shows what would be built, and why."""
+    spec = RequestSpec(**options)
     with session() as mesh:
-        wanted = build_requested(mesh, words, wanted_id=wanted_id)
-        asked = time.time()
-        mesh.send(wanted)
-        answer = _answered(mesh, wanted.request_id or "", wanted.source)
+        requested = build_requested(mesh, spec, request_id=request_id)
+        sent_at = time.time()
+        mesh.send(requested)
+        accepted = _wait_until_accepted(mesh, requested.request_id or "", requested.source)
         if not mesh.json:
-            click.echo(_accepted_line(answer, asked))
+            click.echo(_accepted_line(accepted, sent_at))
         if watching or timeout:
-            return _watch(mesh, answer["request_id"], timeout)
+            return _watch(mesh, accepted["request_id"], timeout)
         if mesh.json:
-            show_json(answer)
+            show_json(accepted)
         else:
-            click.echo(f"  cb-ctl watch {answer['request_id']}")
+            click.echo(f"  cb-ctl watch {accepted['request_id']}")
         return ExitCode.SUCCESS
 
 
 @click.command()
 @click.argument("request", shell_complete=REQUESTS)
-@click.option("--timeout", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop watching after this time.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Stop watching after this time; the request goes on.",
+)
 @global_options
 def watch(request: str, timeout: float | None) -> int:
-    """Follow REQUEST to its end; the exit code tells how it ended."""
+    """Follow REQUEST to its end; the exit code is that of its outcome."""
     with session() as mesh:
         found = mesh.ask("request", request=request)["request"]
         return _watch(mesh, found["request_id"], timeout)
@@ -64,27 +75,30 @@ def watch(request: str, timeout: float | None) -> int:
 @click.argument("request", shell_complete=REQUESTS)
 @global_options
 def cancel(request: str) -> None:
-    """Stop REQUEST: nothing more of it is started, what runs is ended."""
+    """Cancel REQUEST: running builds are stopped, and no other job is started."""
     from cloud_builder.model.events import BuildCancelRequested
 
     with session() as mesh:
         found = mesh.ask("request", request=request)["request"]
         name = found["request_id"]
         if found["state"] in ("finished", "rejected"):
-            raise Rejected(f"request {name} has ended already: {found['outcome']}", code="ended")
+            hint = f"`cb-ctl status {name}` shows how."
+            raise Rejected(f"request {name} has already finished: {found['outcome']}", code="ended", hint=hint)
         mesh.send(BuildCancelRequested(request_id=name, requester=requester()))
-        ended = _ended(mesh, name)
+        canceled = _wait_until_finished(mesh, name)
         if mesh.json:
-            show_json(ended)
+            show_json(canceled)
         else:
-            click.echo(f"{name}: {ended.get('outcome') or 'being canceled'}")
+            click.echo(f"{name}: {canceled.get('outcome') or 'being canceled'}")
 
 
-def _answered(mesh: Session, name: str, source: str) -> dict[str, Any]:
-    """The request as accepted; Rejected with its cause when it was not, Retryable when nobody could tell."""
-    deadline = time.monotonic() + ACCEPTED_WITHIN
+def _wait_until_accepted(mesh: Session, name: str, source: str) -> dict[str, Any]:
+    """Returns the accepted request.
+
+    Raises Rejected with the cause when it was rejected, Retryable when there was no answer in time."""
+    deadline = time.monotonic() + ACCEPT_TIMEOUT
     while time.monotonic() < deadline:
-        found = _known(mesh, name)
+        found = _find(mesh, name)
         if found and found["state"] == "rejected":
             raise Rejected(found["message"], code=found["code"], hint=found.get("hint", ""))
         if found and "accepted_at" in found:
@@ -92,12 +106,13 @@ def _answered(mesh: Session, name: str, source: str) -> dict[str, Any]:
         time.sleep(0.1)
     for row in mesh.pages("sources"):
         if row["source"] == source and (trouble := row.get("trouble")):
-            hint = f"{trouble['hint']}\n  Request {name} is rejected when the source stays silent for a minute."
+            hint = f"{trouble['hint']}\n  If it stays so for a minute, request {name} is rejected."
             raise Retryable(f"source {source} cannot be read: {trouble['message']}", code=trouble["code"], hint=hint)
     raise silent_request(mesh)
 
 
-def _known(mesh: Session, name: str) -> dict[str, Any] | None:
+def _find(mesh: Session, name: str) -> dict[str, Any] | None:
+    """Returns the request with this id; None as long as cb-info does not have it."""
     try:
         found: dict[str, Any] = mesh.ask("request", request=name, most=1)["request"]
     except Rejected as unknown:
@@ -107,24 +122,25 @@ def _known(mesh: Session, name: str) -> dict[str, Any] | None:
     return found if found["request_id"] == name else None
 
 
-def _ended(mesh: Session, name: str) -> dict[str, Any]:
-    deadline = time.monotonic() + ACCEPTED_WITHIN
-    found = _known(mesh, name) or {}
+def _wait_until_finished(mesh: Session, name: str) -> dict[str, Any]:
+    """Returns the finished request; after ACCEPT_TIMEOUT seconds, the request as it is."""
+    deadline = time.monotonic() + ACCEPT_TIMEOUT
+    found = _find(mesh, name) or {}
     while found.get("state") not in ("finished", "rejected") and time.monotonic() < deadline:
         time.sleep(0.2)
-        found = _known(mesh, name) or {}
+        found = _find(mesh, name) or {}
     return found
 
 
-def _accepted_line(found: dict[str, Any], asked: float) -> str:
-    """The same wish under the same id is the same request: it may be over already."""
-    is_over = bool(found.get("finished_at")) and found["finished_at"] < asked
-    word = f"known already, {found['outcome']}" if is_over else "accepted"
+def _accepted_line(found: dict[str, Any], sent_at: float) -> str:
+    """Returns the line about an accepted request. One that is sent again under its id can have finished before."""
+    had_finished = bool(found.get("finished_at")) and found["finished_at"] < sent_at
+    word = f"already finished ({found['outcome']})" if had_finished else "accepted"
     units = found.get("units", [])
-    what = ", ".join(units) if len(units) <= 3 else f"{found.get('unit_count', len(units))} units"
-    what += " and what builds with them" if found.get("dependants") else ""
+    names = ", ".join(units) if len(units) <= 3 else f"{found.get('unit_count', len(units))} units"
+    names += " and the units that build-depend on them" if found.get("dependants") else ""
     where = f"{found['source']} {found['ref']} ({found['revision'][:12]})"
-    return f"{found['request_id']}: {word}, {what} of {where}"
+    return f"{found['request_id']}: {word}, {names} of {where}"
 
 
 def _watch(mesh: Session, name: str, timeout: float | None) -> int:
@@ -140,5 +156,5 @@ def _interrupted(name: str) -> Exception:
     class Interrupted(Retryable):
         exit_code = ExitCode.INTERRUPTED
 
-    hint = f"cb-ctl watch {name}    to see it again\ncb-ctl cancel {name}   to stop it"
+    hint = f"cb-ctl watch {name}    to follow it again\ncb-ctl cancel {name}   to cancel it"
     return Interrupted(f"interrupted; request {name} goes on", code="interrupted", hint=hint)

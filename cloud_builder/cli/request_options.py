@@ -1,4 +1,4 @@
-"""What `cb-ctl request` and `cb-ctl plan` have in common: the words that name units, and the wish they make."""
+"""The options that `cb-ctl request` and `cb-ctl plan` share, and the `build.requested` event made from them."""
 
 from __future__ import annotations
 
@@ -20,62 +20,71 @@ if TYPE_CHECKING:
     from cloud_builder.model.events import BuildRequested
 
 F = TypeVar("F", bound=Callable[..., Any])
-LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-LONGEST = 30 * 86400.0
+_MAX_DURATION = 30 * 86400.0
+"""Seconds; a longer one is taken for a typing error."""
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 
 
 def parse_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """`90s`, `30m`, `1h30m`, `2d` → seconds."""
+    """Returns the seconds of `90s`, `30m`, `1h30m` or `2d`."""
     if value is None:
         return None
     text = value.replace(" ", "").lower()
     if not _DURATION.fullmatch(text):
-        unit = f"say {text}s, {text}m or {text}h" if text.isdigit() else "it looks like 90s, 30m, 1h30m or 2d"
-        raise click.BadParameter(f"{value!r} is no length of time: {unit}.", ctx, param)
+        form = f"write {text}s, {text}m or {text}h" if text.isdigit() else "write for example 90s, 30m, 1h30m or 2d"
+        raise click.BadParameter(f"{value!r} is not a duration: {form}.", ctx, param)
     found = sum(float(piece[:-1]) * _SECONDS[piece[-1]] for piece in re.findall(r"[\d.]+[smhd]", text))
-    if not 0 < found <= LONGEST:
-        raise click.BadParameter(f"{value!r}: more than nothing, and at most 30 days.", ctx, param)
+    if not 0 < found <= _MAX_DURATION:
+        raise click.BadParameter(f"{value!r}: must be more than 0, and at most 30 days.", ctx, param)
     return found
 
 
-_OPTIONS = (
+_UNIT_OPTIONS = (
     click.argument("units", nargs=-1, metavar="[UNIT]…", shell_complete=UNITS),
-    click.option("--all", "every", is_flag=True, help="Every unit of the source."),
-    click.option("--since", metavar="REV", default="", help="The units that changed after this branch, tag or commit."),
+    click.option("--all", "all_units", is_flag=True, help="All units of the source."),
+    click.option("--since", metavar="REV", default="", help="The units that changed since this branch, tag or commit."),
     click.option(
-        "--rebuild-dependants", "dependants", is_flag=True, help="Also what build-depends on them, and so on."
+        "--rebuild-dependants",
+        "dependants",
+        is_flag=True,
+        help="Also the units that build-depend on them, directly or indirectly.",
     ),
-    click.option("--source", metavar="NAME", shell_complete=SOURCES, help="The git repository [the only one]."),
-    click.option("--ref", default="", metavar="REF", help="Branch, tag or commit [the branch the source follows]."),
+    click.option("--source", metavar="NAME", shell_complete=SOURCES, help="The source [default: the only one]."),
+    click.option(
+        "--ref", default="", metavar="REF", help="Branch, tag or commit [default: the branch that the source follows]."
+    ),
     click.option(
         "--target",
         "targets",
         multiple=True,
         metavar="DIST.ARCH",
         shell_complete=TARGETS,
-        help="Only this target; may be repeated.",
+        help="Only this target; can be repeated.",
     ),
 )
-_URGENCY = (
+_PRIORITY_OPTIONS = (
     click.option(
         "--priority",
-        type=click.Choice([one.value for one in Priority]),
-        help="How urgent it is [bulk for --all, else normal].",
+        type=click.Choice([priority.value for priority in Priority]),
+        help="Priority of the jobs [default: bulk with --all, else normal].",
     ),
     click.option(
-        "--deadline", callback=parse_duration, metavar="TIME", help="Cancel what has not ended by then: 30m, 2h."
+        "--deadline",
+        callback=parse_duration,
+        metavar="TIME",
+        help="Cancel the jobs that have not finished after this time: 30m, 2h.",
     ),
 )
 
 
 @dataclass(frozen=True)
 class RequestSpec:
-    """What the command line says of a wish."""
+    """The units and options of a request, as given on the command line."""
 
     units: tuple[str, ...] = ()
-    every: bool = False
+    all_units: bool = False
     since: str = ""
     dependants: bool = False
     source: str | None = None
@@ -85,61 +94,64 @@ class RequestSpec:
     deadline: float | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.units) + self.every + bool(self.since) != 1:
-            raise click.UsageError("Name the units to build, or say --all, or --since REV (one of them).")
+        if bool(self.units) + self.all_units + bool(self.since) != 1:
+            raise click.UsageError("Give exactly one of UNIT…, --all and --since REV.")
 
 
 def unit_options(command: F) -> F:
-    """The arguments and options that name units."""
-    for option in reversed(_OPTIONS):
+    """Adds the arguments and options that select units to a command."""
+    for option in reversed(_UNIT_OPTIONS):
         command = option(command)
     return command
 
 
 def priority_options(command: F) -> F:
-    """--priority and --deadline."""
-    for option in reversed(_URGENCY):
+    """Adds --priority and --deadline to a command."""
+    for option in reversed(_PRIORITY_OPTIONS):
         command = option(command)
     return command
 
 
 def build_requested(
-    mesh: Session, words: RequestSpec, *, wanted_id: str | None = None, plan: bool = False
+    mesh: Session, spec: RequestSpec, *, request_id: str | None = None, plan: bool = False
 ) -> BuildRequested:
-    """Rejected for an id that cannot be one, and when there is more than one source to choose from."""
+    """Returns the event. Rejected for an invalid id, and when no source is named and there is not exactly one."""
     from cloud_builder.model.events import REQUEST_ID, BuildRequested
     from cloud_builder.model.ids import RequestId, SourceName
 
-    if wanted_id is not None and not re.match(REQUEST_ID, wanted_id):
-        hint = "Letters, digits, '.', '_' and '-'; it begins with a letter or digit; at most 100 characters."
-        raise Rejected(f"request id {wanted_id!r}: cannot be one", code="bad-request-id", hint=hint)
+    if request_id is not None and not re.match(REQUEST_ID, request_id):
+        hint = "Use letters, digits, '.', '_' and '-'; begin with a letter or digit; at most 100 characters."
+        raise Rejected(f"request id {request_id!r} is not valid", code="bad-request-id", hint=hint)
     prefix = "plan-" if plan else "r-"
     return BuildRequested(
-        source=SourceName(words.source or only_source(mesh)),
-        units=tuple(unit.strip("/") for unit in words.units),
-        all=words.every,
-        since=words.since,
-        dependants=words.dependants,
-        ref=words.ref,
-        targets=words.targets,
-        request_id=RequestId(wanted_id or prefix + "".join(secrets.choice(LETTERS) for _ in range(6))),
+        source=SourceName(spec.source or only_source(mesh)),
+        units=tuple(unit.strip("/") for unit in spec.units),
+        all=spec.all_units,
+        since=spec.since,
+        dependants=spec.dependants,
+        ref=spec.ref,
+        targets=spec.targets,
+        request_id=RequestId(request_id or prefix + "".join(secrets.choice(_ID_LETTERS) for _ in range(6))),
         requester=requester(),
-        priority=Priority(words.priority) if words.priority else None,
-        deadline=words.deadline,
+        priority=Priority(spec.priority) if spec.priority else None,
+        deadline=spec.deadline,
         plan=plan,
     )
 
 
 def only_source(mesh: Session) -> str:
+    """Returns the name of the only source. Rejected when there is none, or more than one."""
     names = [str(row["source"]) for row in mesh.pages("sources")]
     if len(names) == 1:
         return names[0]
     if not names:
-        raise Rejected("there is no source yet", code="unknown-source", hint="Add one: cb-ctl source add NAME URL")
-    raise Rejected("more than one source", code="which-source", hint=f"Say --source {' or --source '.join(names)}.")
+        raise Rejected("no source is followed yet", code="unknown-source", hint="Add one: cb-ctl source add NAME URL")
+    hint = f"Name one: --source {' or --source '.join(names)}."
+    raise Rejected("more than one source is followed, and none is named", code="which-source", hint=hint)
 
 
 def requester() -> str:
+    """Returns user@host; only the host when the user has no name (in a container)."""
     import getpass
     import socket
 

@@ -1,4 +1,4 @@
-"""A request and its jobs as they go: read once, and from then on only what has changed (the view `changes`)."""
+"""Reads a request and its jobs again and again: all rows once, then only those that have changed (view `changes`)."""
 
 from __future__ import annotations
 
@@ -11,74 +11,79 @@ from .session import Session
 
 Job = dict[str, Any]
 
-MOST_AGAIN = 100
+_MAX_REREAD = 100
+"""Rows that a query reads again although they have not changed."""
 
 
 @dataclass
 class RequestView:
-    """A request and all its jobs at one moment. `news`: those that were not so at the last look. Both by number."""
+    """A request and all of its jobs at one moment, by number. `changed`: the jobs that differ from the last view."""
 
     request: dict[str, Any]
     jobs: list[Job] = field(default_factory=list)
     changed: list[Job] = field(default_factory=list)
 
     @property
-    def is_over(self) -> bool:
+    def has_finished(self) -> bool:
         return self.request["state"] in ("finished", "rejected")
 
 
 class RequestPoller:
-    """Looks at a request again and again. What a job waits for ends without a word about the job itself, so its row is
-    brought up to date here, and asked for again when all that it named has ended and it waits still."""
+    """A reader of one request.
+
+    A job that others wait for finishes without an event of the waiting jobs, so cb-info does not report their rows as
+    changed. The poller updates them itself. It reads a row again when all jobs that the row names have finished and
+    the job still waits, because a row names only the first ones."""
 
     def __init__(self, mesh: Session, name: str) -> None:
         self._mesh, self._name = mesh, name
         self._after = 0
         self._jobs: dict[str, Job] = {}
         self._waiters: dict[str, set[str]] = defaultdict(set)
-        self._news: dict[str, None] = {}
-        self._unclear: dict[str, None] = {}
+        self._changed: dict[str, None] = {}
+        self._stale: dict[str, None] = {}
 
     def poll(self) -> RequestView:
-        """Retryable when cb-info does not answer: what was read before that is not lost."""
+        """Returns the current view. Retryable when cb-info does not answer; no change is lost to the next call."""
         while True:
-            again = list(self._unclear)[:MOST_AGAIN]
+            again = list(self._stale)[:_MAX_REREAD]
             found = self._mesh.ask("changes", request=self._name, most=1000, after=self._after, again=again)
             self._after = found["after"]
             for job in again:
-                self._unclear.pop(job)
-            self._take([*found["items"], *found["again"]])
+                self._stale.pop(job)
+            self._apply([*found["items"], *found["again"]])
             if not found["more"]:
                 break
-        news, self._news = sorted(self._news, key=number_of), {}
-        return RequestView(found["request"], list(self._jobs.values()), [self._jobs[job] for job in news])
+        changed, self._changed = sorted(self._changed, key=number_of), {}
+        return RequestView(found["request"], list(self._jobs.values()), [self._jobs[job] for job in changed])
 
-    def _take(self, rows: list[Job]) -> None:
-        is_longer = any(row["job_id"] not in self._jobs for row in rows)
+    def _apply(self, rows: list[Job]) -> None:
+        has_new = any(row["job_id"] not in self._jobs for row in rows)
         for row in rows:
             self._jobs[row["job_id"]] = row
-            self._news[row["job_id"]] = None
-            for other in row.get("waiting_for") or ():
-                self._waiters[other].add(row["job_id"])
-        if is_longer:
+            self._changed[row["job_id"]] = None
+            for needed in row.get("waiting_for") or ():
+                self._waiters[needed].add(row["job_id"])
+        if has_new:
             self._jobs = dict(sorted(self._jobs.items(), key=lambda item: number_of(item[0])))
         for row in rows:
             for waiter in self._waiters.pop(row["job_id"], ()) if row.get("outcome") else ():
-                self._waits_less(waiter, row["job_id"])
+                self._stop_waiting(waiter, row["job_id"])
 
-    def _waits_less(self, waiter: str, ended: str) -> None:
+    def _stop_waiting(self, waiter: str, finished: str) -> None:
+        """Removes a finished job from the row of a job that waited for it."""
         row = self._jobs[waiter]
-        if row["state"] != "blocked" or ended not in row["waiting_for"]:
+        if row["state"] != "blocked" or finished not in row["waiting_for"]:
             return
-        left = [job for job in row["waiting_for"] if job != ended]
+        left = [job for job in row["waiting_for"] if job != finished]
         units = [self._jobs[job]["unit"] for job in left if job in self._jobs]
         self._jobs[waiter] = {**row, "waiting_for": left, "waiting_units": units}
         if not left:
-            self._unclear[waiter] = None
+            self._stale[waiter] = None
 
 
 def whole_jobs(mesh: Session, view: str, request: str) -> list[Job]:
-    """All jobs of a request (`view`: changes), or those that it has made something by (made), in full, by number."""
+    """Returns full rows of a request's jobs, by number: all (view `changes`), or those with artifacts (view `made`)."""
     rows = {row["job_id"]: row for row in _pages(mesh, view, request)}
     return sorted(rows.values(), key=lambda row: number_of(row["job_id"]))
 
@@ -92,5 +97,5 @@ def _pages(mesh: Session, view: str, request: str) -> Iterator[Job]:
 
 
 def number_of(job: str) -> tuple[int, str]:
-    """Sorts the ids of a request's jobs by the number at their end."""
+    """Returns the sort key of a job id, which orders the jobs of a request by the number at the end."""
     return len(job), job

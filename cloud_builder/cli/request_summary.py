@@ -1,4 +1,4 @@
-"""The end of a request: its verdict, where to fetch what, and for each job that failed why."""
+"""Prints the end of a request: its outcome, why jobs failed, and how to get the packages and files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from .download import log_tail
 from .output import styled
 from .session import Session
 
-SHOWN_FAILURES = 3
-LAST_LINES = 15
-TELLING_STEPS = ("fetch", "source", "dependencies")
-"""Their messages name the cause; the log's last lines add nothing to it."""
+MAX_FAILURES = 3
+"""Failed jobs that are shown with their message and log."""
+MAX_LOG_LINES = 15
+SELF_EXPLANATORY_STEPS = ("fetch", "source", "dependencies")
+"""Steps whose error messages name the cause; the last lines of the log add nothing."""
 
 _CODES = {
     "success": ExitCode.SUCCESS,
@@ -30,13 +31,14 @@ _CODES = {
 
 
 def state_of(job: dict[str, Any]) -> str:
-    """In a word. What was not touched because nothing had changed was not skipped for a fault."""
+    """Returns a job's state or outcome. A job that was skipped because nothing had changed is `unchanged`."""
     if job.get("outcome") == Outcome.SKIPPED and job.get("code") == UNCHANGED:
         return UNCHANGED
     return str(job.get("outcome") or job["state"])
 
 
 def exit_code(request: dict[str, Any]) -> ExitCode:
+    """Returns the exit code for the outcome of a request or a job."""
     return _CODES.get(str(request.get("outcome")), ExitCode.INFRASTRUCTURE)
 
 
@@ -44,7 +46,7 @@ def show_summary(mesh: Session, request: dict[str, Any], jobs: list[dict[str, An
     outcome = str(request.get("outcome"))
     took = compact_duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
     click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}{_saved(request)}")
-    failed = _telling([job for job in jobs if job.get("outcome") in ("failure", "error")])[:SHOWN_FAILURES]
+    failed = _distinct_failures([job for job in jobs if job.get("outcome") in ("failure", "error")])[:MAX_FAILURES]
     for text in (request.get("message"), request.get("hint")) if not failed else ():
         for line in str(text or "").splitlines():
             click.echo(f"  {line}", err=outcome != "success")
@@ -61,21 +63,21 @@ def _counts(jobs: list[dict[str, Any]]) -> str:
     for job in jobs:
         state = state_of(job)
         numbers[state] = numbers.get(state, 0) + 1
-    said = ", ".join(f"{number} {name}" for name, number in numbers.items())
-    return f" ({said})" if said else ""
+    counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    return f" ({counts})" if counts else ""
 
 
 def _saved(request: dict[str, Any]) -> str:
-    """What was not built again would have taken so long."""
+    """Returns the time that building the reused and unchanged jobs would have taken."""
     saved = (request.get("summary") or {}).get("saved") or 0.0
     return f", saved {compact_duration(saved)}" if saved >= 1 else ""
 
 
-def _telling(failed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of those that were not tried for one and the same cause (a dependency cycle) the first; what was tried before."""
-    tried = [job for job in failed if job.get("attempt")]
+def _distinct_failures(failed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the jobs that were built and failed, then one of each cause for which jobs were not built (a cycle)."""
+    built = [job for job in failed if job.get("attempt")]
     causes = {job.get("message"): job for job in reversed(failed) if not job.get("attempt")}
-    return [*tried, *reversed(causes.values())]
+    return [*built, *reversed(causes.values())]
 
 
 def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
@@ -86,21 +88,21 @@ def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
         click.echo(f"  {line}", err=True)
     if not job.get("attempt"):
         return
-    for line in _last_lines(mesh, job) if len(message) < 2 and job.get("step") not in TELLING_STEPS else ():
+    for line in _last_lines(mesh, job) if len(message) < 2 and job.get("step") not in SELF_EXPLANATORY_STEPS else ():
         click.echo(f"  | {line}", err=True)
     click.echo(f"  whole log:  cb-ctl logs {job['job_id']}", err=True)
 
 
 def _last_lines(mesh: Session, job: dict[str, Any]) -> list[str]:
-    """Of a log whose end the message does not tell already."""
+    """Returns the end of a job's log, or why it cannot be read."""
     try:
-        return log_tail(mesh, job["job_id"], LAST_LINES)
+        return log_tail(mesh, job["job_id"], MAX_LOG_LINES)
     except CloudBuilderError as unread:
-        return [f"(its log cannot be read: {unread.message})"]
+        return [f"(the log cannot be read: {unread.message})"]
 
 
 def _show_repository(repository: dict[str, Any]) -> None:
-    """What to type to install from it."""
+    """Prints a repository and the commands to install from it."""
     url = str(repository["url"]).rstrip("/")
     click.echo(f"  repository: {url}")
     for line in apt_lines(str(repository["repository"]), url):
@@ -108,5 +110,5 @@ def _show_repository(repository: dict[str, Any]) -> None:
 
 
 def apt_lines(name: str, url: str) -> list[str]:
-    """The commands that point apt at a repository."""
+    """Returns the commands that add a repository to apt."""
     return [f"curl -fsS {url}/{name}.sources | sudo tee /etc/apt/sources.list.d/{name}.sources", "sudo apt-get update"]

@@ -1,4 +1,4 @@
-"""Following a request: a line a job, live on a terminal, else a line a change; at the end, where to fetch what."""
+"""Follows a request: a live table of jobs on a terminal, a line for each change elsewhere, a summary at the end."""
 
 from __future__ import annotations
 
@@ -20,81 +20,83 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 INTERVAL = 0.4
-"""Seconds between questions; more when an answer takes long, so that watching never is most of what cb-info does."""
+"""Seconds between two queries; more when an answer takes long, so that cb-info has time for other queries."""
 ANSWER_TIMEOUT = 60.0
-"""cb-info may be silent for so long (it is being restarted, the broker is away)."""
+"""Seconds without an answer of cb-info after which watching ends. A restart of cb-info or the broker is shorter."""
 QUIET_AFTER = 10.0
-"""When nothing has been heard for so long, say what is being waited for."""
+"""Seconds without a job after which a line names what is being waited for."""
 
 
 def follow(mesh: Session, name: str, timeout: float | None) -> int:
-    """Shows a request until it ends; the exit code of its outcome. Retryable(code="timeout") after `timeout` s."""
-    deadline = time.monotonic() + timeout if timeout else None
-    courses = _courses(mesh, name, deadline)
+    """Shows a request until it has finished; returns the exit code of its outcome.
+
+    Raises Retryable(code="timeout") after `timeout` seconds."""
+    views = _views(mesh, name, timeout)
     if mesh.json:
-        last = _last(courses)
+        last = _last(views)
         show_json({"request": last.request, "jobs": whole_jobs(mesh, "changes", last.request["request_id"])})
         return exit_code(last.request)
-    last = _live(courses) if is_terminal() else _lines(courses)
+    last = _live(views) if is_terminal() else _lines(views)
     show_summary(mesh, last.request, last.jobs)
     return exit_code(last.request)
 
 
-def _courses(mesh: Session, name: str, deadline: float | None) -> Iterator[RequestView]:
-    follower, heard = RequestPoller(mesh, name), time.monotonic()
+def _views(mesh: Session, name: str, timeout: float | None) -> Iterator[RequestView]:
+    deadline = time.monotonic() + timeout if timeout else None
+    poller, answered_at = RequestPoller(mesh, name), time.monotonic()
     while True:
-        asked = time.monotonic()
+        queried_at = time.monotonic()
         try:
-            course = follower.poll()
-            heard = time.monotonic()
-            yield course
-            if course.is_over:
+            view = poller.poll()
+            answered_at = time.monotonic()
+            yield view
+            if view.has_finished:
                 return
         except Retryable:
-            if time.monotonic() - heard > ANSWER_TIMEOUT:
+            if time.monotonic() - answered_at > ANSWER_TIMEOUT:
                 raise
         if deadline and time.monotonic() > deadline:
-            hint = f"It goes on: cb-ctl watch {name}, or cb-ctl cancel {name}."
-            raise Retryable(f"request {name}: not finished in time", code="timeout", hint=hint)
-        time.sleep(max(INTERVAL, 4 * (time.monotonic() - asked)))
+            hint = f"The request goes on. Follow it with `cb-ctl watch {name}`, or stop it with `cb-ctl cancel {name}`."
+            raise Retryable(f"request {name} did not finish within {timeout:g} s", code="timeout", hint=hint)
+        time.sleep(max(INTERVAL, 4 * (time.monotonic() - queried_at)))
 
 
-def _last(courses: Iterator[RequestView]) -> RequestView:
+def _last(views: Iterator[RequestView]) -> RequestView:
     last: RequestView | None = None
-    for course in courses:
-        last = course
+    for view in views:
+        last = view
     assert last is not None
     return last
 
 
-def _lines(courses: Iterator[RequestView]) -> RequestView:
-    """For logs and pipes: a line when something changes, and one now and then when nothing does."""
+def _lines(views: Iterator[RequestView]) -> RequestView:
+    """For logs and pipes: prints a line for each change, and what is being waited for while there is no job."""
     shown: dict[str, str] = {}
     last: RequestView | None = None
-    spoke = time.monotonic()
-    for course in courses:
-        last = course
-        for job in course.changed:
+    printed_at = time.monotonic()
+    for view in views:
+        last = view
+        for job in view.changed:
             change = f"{state_of(job)} {job.get('runner_id') or ''} {job.get('attempt') or ''}"
             if shown.get(job["job_id"]) != change:
                 shown[job["job_id"]] = change
-                click.echo(_plain(job, course.request))
-                spoke = time.monotonic()
-        if not course.jobs and time.monotonic() - spoke > QUIET_AFTER and not course.is_over:
-            click.echo("waiting for cb-scheduler, which has not planned any job yet (is it running? cb-ctl status)")
-            spoke = time.monotonic() + QUIET_AFTER
+                click.echo(_line(job, view.request))
+                printed_at = time.monotonic()
+        if not view.jobs and time.monotonic() - printed_at > QUIET_AFTER and not view.has_finished:
+            click.echo("waiting for cb-scheduler: no job is planned yet (is cb-scheduler running?)")
+            printed_at = time.monotonic() + QUIET_AFTER
     assert last is not None
     return last
 
 
-def _plain(job: Job, request: dict[str, Any]) -> str:
+def _line(job: Job, request: dict[str, Any]) -> str:
     since = compact_duration((job.get("at") or 0) - (request.get("accepted_at") or job.get("at") or 0))
     words = [f"{since:>6}", f"{state_of(job):9}", job["unit"], job["target"], job.get("runner_id") or "", remark(job)]
     return "  ".join(word for word in words if word.strip())
 
 
 def remark(job: Job) -> str:
-    """What there is to say of a job's state: why it waits, what it does, how it ended."""
+    """Returns why a job waits, the last line of its log, or the first line of its message."""
     if job.get("outcome"):
         return first_line(job.get("message"))
     if job["state"] == "blocked":
@@ -104,36 +106,37 @@ def remark(job: Job) -> str:
     return str(job.get("reason") or job.get("last_line") or "")
 
 
-def _live(courses: Iterator[RequestView]) -> RequestView:
-    """For terminals: a table that stays in place."""
+def _live(views: Iterator[RequestView]) -> RequestView:
+    """For terminals: a table that is updated in place."""
     from rich.console import Console
     from rich.live import Live
 
     last: RequestView | None = None
     with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="ellipsis") as live:
-        for course in courses:
-            last = course
+        for view in views:
+            last = view
             room = live.console.width, live.console.height - 3
-            live.update(table(course, time.time(), *room), refresh=True)
+            live.update(table(view, time.time(), *room), refresh=True)
     assert last is not None
     return last
 
 
-def table(course: RequestView, now: float, width: int, height: int) -> Table:
-    """As many jobs as there is room for, those that something happens to first. Remarks are cut, and a target that
-    all have is left out, before anything else gives way."""
+def table(view: RequestView, now: float, width: int, height: int) -> Table:
+    """Returns as many jobs as there is room for, active ones first.
+
+    Leaves out a target that all jobs share, and shortens the remarks before any other column."""
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(box=None, pad_edge=False, show_header=False)
-    jobs = course.jobs if len(course.jobs) <= height else _liveliest(course.jobs)[: max(1, height - 1)]
+    jobs = view.jobs if len(view.jobs) <= height else _most_active(view.jobs)[: max(1, height - 1)]
     rows = [_cells(job, now, several=len({job["target"] for job in jobs}) > 1) for job in jobs]
     widths = fit([max(len(row[at]) for row in rows) for at in range(len(rows[0]))], [-1], width) if rows else []
     for row in rows:
         words = Text(row[-1], style="dim")
         words.truncate(widths[-1], overflow="ellipsis")
         shown.add_row(coloured(row[0]), *row[1:-1], words)
-    hidden = len(course.jobs) - len(jobs)
+    hidden = len(view.jobs) - len(jobs)
     if hidden or not jobs:
         word = f"and {hidden} more jobs" if hidden else "waiting for cb-scheduler"
         shown.add_row(Text("…", style="dim"), Text(word, style="dim"))
@@ -148,7 +151,7 @@ def _cells(job: Job, now: float, *, several: bool) -> list[str]:
 _ORDER = ("running", "assigned", "failure", "error", "queued", "blocked")
 
 
-def _liveliest(jobs: list[Job]) -> list[Job]:
+def _most_active(jobs: list[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: _ORDER.index(state_of(job)) if state_of(job) in _ORDER else len(_ORDER))
 
 

@@ -1,4 +1,4 @@
-"""`cb-ctl why`: the cause of what a job, a request or a unit does, or does not, on one screen."""
+"""`cb-ctl why`: explains on one screen why a job, a request or a unit waits, is built, was not built, or failed."""
 
 from __future__ import annotations
 
@@ -17,46 +17,48 @@ Cause = dict[str, Any]
 
 _LABEL = 10
 _LOGGED = ("failed", "poison", "error")
-"""Kinds of causes that a log says more about."""
-_MOST = 3
-"""Causes of a unit, one a target, that are shown with their details."""
+"""Kinds of causes for which the log has details."""
+_MAX_DETAILED = 3
+"""Causes of a unit (one for each target) that are shown with their details."""
 
 
 @click.command()
 @click.argument("what", metavar="JOB|UNIT|REQUEST", shell_complete=WHYS)
 @global_options
 def why(what: str) -> None:
-    """Say why a JOB waits, is built, was not built, or failed; of a UNIT its newest jobs; of a REQUEST the sum.
+    """Explain why a JOB waits, is built, was not built, or failed.
 
-    The beginning of an id will do. For a failure the log is looked into: the first line that looks like the cause, and
-    the last ones."""
+    For a UNIT: its newest job of each target. For a REQUEST: what decides its end. The beginning of an id is enough.
+    A failure is shown with the first line of the log that looks like the cause, and the last lines."""
     with session() as mesh:
         found = mesh.ask("why", id=what)
-        logs = {id(cause): look(mesh, cause["job_id"]) for cause, look in _logged(found["causes"][:_MOST])}
+        logs = {
+            id(cause): read_log(mesh, cause["job_id"]) for cause, read_log in _logged(found["causes"][:_MAX_DETAILED])
+        }
         if mesh.json:
             show_json({**found, "causes": [_with_log(cause, logs) for cause in found["causes"]]})
             return
         for number, cause in enumerate(found["causes"]):
             if number:
                 click.echo()
-            _show(cause, logs, whole=number < _MOST)
+            _show(cause, logs, whole=number < _MAX_DETAILED)
 
 
 def _logged(causes: list[Cause]) -> Iterator[tuple[Cause, Callable[[Session, str], LogEnd]]]:
-    """Of each cause the failed or running job at the end of its chain, and how its log is looked into."""
+    """Yields the failed or running job at the end of each cause's chain, and the function that reads its log."""
     for cause in causes:
-        deepest = list(_down(cause))[-1]
+        deepest = list(_chain(cause))[-1]
         if deepest["job_id"] and deepest["kind"] in _LOGGED:
             yield deepest, log_end
         elif deepest["job_id"] and deepest["kind"] == "building":
             yield deepest, last_line
 
 
-def _down(cause: Cause) -> Iterator[Cause]:
-    at: Cause | None = cause
-    while at is not None:
-        yield at
-        at = at["root"]
+def _chain(cause: Cause) -> Iterator[Cause]:
+    current: Cause | None = cause
+    while current is not None:
+        yield current
+        current = current["root"]
 
 
 def _with_log(cause: Cause, logs: dict[int, LogEnd]) -> Cause:
@@ -71,11 +73,11 @@ def _show(cause: Cause, logs: dict[int, LogEnd], *, whole: bool) -> None:
     if not whole:
         return
     _show_details(cause)
-    chain = list(_down(cause))
+    chain = list(_chain(cause))
     deepest = chain[-1]
     if len(chain) > 1:
         click.echo(f"  {_name(deepest)}: {styled(deepest['state'])}")
-        _show_details(deepest, but="request" if deepest["request_id"] == cause["request_id"] else "")
+        _show_details(deepest, without="request" if deepest["request_id"] == cause["request_id"] else "")
     if id(deepest) in logs:
         _show_log(logs[id(deepest)], deepest)
     if hint := cause["next"] or deepest["next"]:
@@ -89,11 +91,11 @@ def _name(cause: Cause) -> str:
     return f"{cause['unit']} for {cause['target']} ({cause['job_id']})"
 
 
-def _show_details(cause: Cause, but: str = "") -> None:
-    """Without what the answer says already, and the detail of that label."""
+def _show_details(cause: Cause, without: str = "") -> None:
+    """Prints the details, except a line that the answer contains, and the detail with the label `without`."""
     for detail in cause["details"]:
         lines = detail["lines"] if len(detail["lines"]) > 1 or detail["lines"][0] not in cause["answer"] else []
-        for number, line in enumerate(lines if detail["label"] != but else []):
+        for number, line in enumerate(lines if detail["label"] != without else []):
             _line("" if number else detail["label"], line)
 
 

@@ -115,7 +115,7 @@ def test_a_request_that_is_rejected_says_why(mesh: InfoMesh, capsys: pytest.Capt
 def test_without_cb_request_nobody_waits_long(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_module, "ACCEPTED_WITHIN", 0.2)
+    monkeypatch.setattr(request_module, "ACCEPT_TIMEOUT", 0.2)
     mesh.follow()
     assert "cb-request does not answer" in said(capsys, "request", "--all", code=ExitCode.INFRASTRUCTURE)
 
@@ -182,7 +182,7 @@ def test_get_of_what_built_nothing_is_rejected(mesh: InfoMesh, capsys: pytest.Ca
 
 def test_cancel_of_what_has_ended_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
-    assert "ended already" in said(capsys, "cancel", "r-1", code=ExitCode.REJECTED)
+    assert "already finished" in said(capsys, "cancel", "r-1", code=ExitCode.REJECTED)
 
 
 @pytest.mark.parametrize(
