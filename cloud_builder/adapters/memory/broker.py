@@ -1,6 +1,6 @@
-"""The port `Broker` inside one process: lists of records behind a lock, shared by any number of threads.
+"""The port `Broker` in one process: lists of records behind a lock, shared by any number of threads.
 
-`unplug` and `plug` take the broker away and bring it back, as a broken network would.
+`unplug` and `plug` end and restore the connection, like a network failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cloud_builder.ports.broker import Consumer, OutgoingRecord, Partition, Prod
 
 
 class MemoryBroker:
-    """A cluster of its own. Topics that are not created are made at the first use, with one partition."""
+    """A cluster in memory. A topic that was not created is created at its first use, with one partition."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.changed = Condition()
@@ -42,7 +42,7 @@ class MemoryBroker:
             names = set(topics)
             for name in names:
                 self._make(name, 1)
-            return {place: (0, len(log)) for place, log in self.logs.items() if place.topic in names}
+            return {partition: (0, len(log)) for partition, log in self.logs.items() if partition.topic in names}
 
     def consumer(self, positions: Mapping[Partition, int]) -> Consumer:
         return _MemoryConsumer(self, positions)
@@ -53,24 +53,27 @@ class MemoryBroker:
     def close(self) -> None: ...
 
     def unplug(self) -> None:
-        """From now on the broker cannot be reached."""
-        self._plug(False)
+        """Makes the broker unreachable."""
+        self._set_reachable(False)
 
     def plug(self) -> None:
-        self._plug(True)
+        """Makes the broker reachable again."""
+        self._set_reachable(True)
 
-    def _plug(self, reachable: bool) -> None:
+    def _set_reachable(self, reachable: bool) -> None:
         with self.changed:
             self.reachable = reachable
             self.changed.notify_all()
 
     def reach(self) -> None:
+        """Raises Retryable while the broker is unreachable."""
         if not self.reachable:
             raise Retryable(
                 "the broker in memory cannot be reached", code="broker-unreachable", hint="It was unplugged."
             )
 
     def append(self, records: Sequence[OutgoingRecord]) -> None:
+        """Adds records to their partitions and wakes the consumers."""
         self.reach()
         with self.changed:
             for record in records:
@@ -79,9 +82,9 @@ class MemoryBroker:
 
     def _append(self, record: OutgoingRecord) -> None:
         self._make(record.topic, 1)
-        place = Partition(record.topic, partition_for(record.key or b"", self._partitions[record.topic]))
-        log = self.logs[place]
-        log.append(Record(place, len(log), record.key, record.value, record.headers, self._clock()))
+        partition = Partition(record.topic, partition_for(record.key or b"", self._partitions[record.topic]))
+        log = self.logs[partition]
+        log.append(Record(partition, len(log), record.key, record.value, record.headers, self._clock()))
 
     def _make(self, name: str, partitions: int) -> None:
         if name not in self._partitions:
@@ -92,31 +95,32 @@ class MemoryBroker:
 class _MemoryConsumer:
     def __init__(self, broker: MemoryBroker, positions: Mapping[Partition, int]) -> None:
         self._broker = broker
-        self._next = {place: self._oldest_if_gone(place, start) for place, start in positions.items()}
+        self._next = {partition: self._valid_start(partition, start) for partition, start in positions.items()}
 
-    def _oldest_if_gone(self, place: Partition, start: int) -> int:
-        return start if start <= len(self._broker.logs.get(place, ())) else 0
+    def _valid_start(self, partition: Partition, start: int) -> int:
+        """Returns the offset, or that of the oldest record if the partition does not have it."""
+        return start if start <= len(self._broker.logs.get(partition, ())) else 0
 
     def poll(self, most: int, timeout: float) -> list[Record]:
         with self._broker.changed:
             self._broker.changed.wait_for(lambda: not self.is_at_end() or not self._broker.reachable, timeout)
             self._broker.reach()
             found: list[Record] = []
-            for place, start in self._next.items():
-                log = self._broker.logs.get(place, [])
-                taken = log[start : start + most - len(found)]
-                self._next[place] = start + len(taken)
-                found += taken
+            for partition, start in self._next.items():
+                log = self._broker.logs.get(partition, [])
+                records = log[start : start + most - len(found)]
+                self._next[partition] = start + len(records)
+                found += records
             return found
 
     def is_at_end(self) -> bool:
         logs = self._broker.logs
-        return all(start >= len(logs.get(place, ())) for place, start in self._next.items())
+        return all(start >= len(logs.get(partition, ())) for partition, start in self._next.items())
 
     def close(self) -> None: ...
 
 
-class _Arrived:
+class _CompletedSend:
     def is_done(self) -> bool:
         return True
 
@@ -127,9 +131,9 @@ class _MemoryProducer:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    def post(self, records: Sequence[OutgoingRecord]) -> _Arrived:
+    def post(self, records: Sequence[OutgoingRecord]) -> _CompletedSend:
         self._broker.append(records)
-        return _Arrived()
+        return _CompletedSend()
 
     def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
         self._broker.append(records)

@@ -1,6 +1,7 @@
-"""A builder that builds nothing: every order ends at once in success, or as the caller says.
+"""The port `Builder` without builds: each assignment succeeds at once, or ends as the caller's function decides.
 
-For tests of what surrounds a build, and for measuring the mesh without its builds."""
+For tests of what surrounds a build, and for measuring the mesh without its builds.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +15,24 @@ from cloud_builder.model.outcome import Outcome
 Build = Callable[[JobAssigned, Callable[[bytes], None], Event], Outcome]
 
 
-def _nothing(order: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+def _succeed(assignment: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
     return Outcome.SUCCESS
 
 
 class MemoryBuilder:
-    """`build`: what is done for an order, and its outcome."""
+    """A builder that builds nothing. `build`: called for each assignment; returns its outcome."""
 
-    def __init__(self, build: Build = _nothing) -> None:
+    def __init__(self, build: Build = _succeed) -> None:
         self._build = build
         self.sweeps = 0
 
-    def build(self, order: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
+    def build(self, assignment: JobAssigned, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
         started_at = time.time()
-        outcome = self._build(order, log, cancel)
+        outcome = self._build(assignment, log, cancel)
         return AttemptFinished(
-            job_id=order.job_id,
-            attempt=order.attempt,
-            runner_id=order.runner_id,
+            job_id=assignment.job_id,
+            attempt=assignment.attempt,
+            runner_id=assignment.runner_id,
             outcome=outcome,
             started_at=started_at,
             finished_at=time.time(),

@@ -1,7 +1,7 @@
-"""The port OfferQueue inside one process: what a share group of Kafka does, over the broker in memory.
+"""The port `OfferQueue` in one process: does what a share group of Kafka does, over the broker in memory.
 
-A `MemoryGroup` stands for the group as the broker keeps it; each `MemoryOfferQueue` is a member. A member that is
-killed (`lost`), or closed, gives back what it has not acknowledged.
+A `MemoryGroup` is the group as the broker keeps it; each `MemoryOfferQueue` is a member. When a member is killed
+(`lost`) or closed, its offers that were not acknowledged return to the group.
 """
 
 from __future__ import annotations
@@ -17,62 +17,65 @@ from cloud_builder.ports.queue import TakenOffer
 from .broker import MemoryBroker
 
 Handle = tuple[str, int]
-"""A topic and an offset in its one partition."""
+"""A delivery: a topic, and an offset in its one partition."""
 
 
 class MemoryGroup:
-    """What the members of the group have been given. `read`: the offer in a record."""
+    """A share group: the offers delivered to its members. `read`: returns the offer in a record, or None."""
 
     def __init__(self, broker: MemoryBroker, read: Callable[[Record], JobOffered | None]) -> None:
         self.broker = broker
         self.read = read
         self._next: dict[str, int] = {}
         self._returned: list[Handle] = []
-        self._held: dict[Handle, MemoryOfferQueue] = {}
+        self._delivered: dict[Handle, MemoryOfferQueue] = {}
 
     def give(self, member: MemoryOfferQueue, topics: Sequence[str], most: int) -> list[TakenOffer]:
-        """The oldest offers of these topics that nobody has."""
+        """Delivers the oldest offers of these topics that no member has, at most `most`."""
         with self.broker.changed:
             found: list[TakenOffer] = []
-            for place in self._free(topics):
+            for handle in self._available(topics):
                 if len(found) >= most:
                     break
-                offer = self.read(self.broker.logs[Partition(place[0], 0)][place[1]])
-                self._claimed(place)
+                topic, offset = handle
+                offer = self.read(self.broker.logs[Partition(topic, 0)][offset])
+                self._deliver(handle)
                 if offer is not None:
-                    self._held[place] = member
-                    found.append(TakenOffer(offer, place))
+                    self._delivered[handle] = member
+                    found.append(TakenOffer(offer, handle))
             return found
 
-    def acknowledged(self, member: MemoryOfferQueue, place: Handle) -> None:
-        if self._held.get(place) is member:
-            del self._held[place]
+    def acknowledged(self, member: MemoryOfferQueue, handle: Handle) -> None:
+        """Ends a delivery: no member gets the offer again."""
+        if self._delivered.get(handle) is member:
+            del self._delivered[handle]
 
     def lost(self, member: MemoryOfferQueue) -> None:
-        """It is gone, whatever the reason."""
-        back = [place for place, holder in self._held.items() if holder is member]
-        for place in back:
-            del self._held[place]
-        self._returned = sorted({*self._returned, *back})
+        """Returns a lost or closed member's offers to the group."""
+        returned = [handle for handle, holder in self._delivered.items() if holder is member]
+        for handle in returned:
+            del self._delivered[handle]
+        self._returned = sorted({*self._returned, *returned})
 
-    def _free(self, topics: Sequence[str]) -> list[Handle]:
-        back = [place for place in self._returned if place[0] in topics]
-        fresh = [
+    def _available(self, topics: Sequence[str]) -> list[Handle]:
+        returned = [handle for handle in self._returned if handle[0] in topics]
+        new = [
             (topic, offset)
             for topic in topics
             for offset in range(self._next.get(topic, 0), len(self.broker.logs.get(Partition(topic, 0), ())))
         ]
-        return back + fresh
+        return returned + new
 
-    def _claimed(self, place: Handle) -> None:
-        if place in self._returned:
-            self._returned.remove(place)
+    def _deliver(self, handle: Handle) -> None:
+        if handle in self._returned:
+            self._returned.remove(handle)
         else:
-            self._next[place[0]] = place[1] + 1
+            topic, offset = handle
+            self._next[topic] = offset + 1
 
 
 class MemoryOfferQueue:
-    """Fulfils ports.queue.OfferQueue; what is there has come at once."""
+    """Implements ports.queue.OfferQueue. Offers are delivered by `take` itself, without a delay."""
 
     def __init__(self, group: MemoryGroup, names: Sequence[str]) -> None:
         self._group = group
@@ -94,8 +97,8 @@ class MemoryOfferQueue:
         return self._group.give(self, self._topics, most)
 
     def acknowledge(self, taken: Iterable[TakenOffer]) -> None:
-        for one in taken:
-            self._group.acknowledged(self, one.handle)  # type: ignore[arg-type]
+        for offer in taken:
+            self._group.acknowledged(self, offer.handle)  # type: ignore[arg-type]
 
     def close(self) -> None:
         self._closed = True

@@ -1,4 +1,4 @@
-"""ports.repository.RepositoryWriter in memory: keeps every listing that was published."""
+"""The port `RepositoryWriter` in memory: keeps every published listing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloud_builder.ports.store import ObjectStore
 
 
 class MemoryRepositories:
-    """See the port. A package's content is `<name> <version> <architecture>` and then anything."""
+    """Implements ports.repository.RepositoryWriter. A package starts with `<name> <version> <architecture>`."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store

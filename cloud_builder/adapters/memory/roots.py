@@ -1,4 +1,4 @@
-"""A root maker without a distribution: the root is a directory with the description in it. Counts what it made."""
+"""The port `RootMaker` without a distribution: a root is a directory with the description in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloud_builder.errors import CloudBuilderError
 
 
 class MemoryRoots:
-    """See ports.buildroot.RootMaker. `error`: raised by every preparation while it is set."""
+    """Implements ports.buildroot.RootMaker. `error`: raised by each preparation while it is set."""
 
     recipe = "memory-1"
 

@@ -1,4 +1,4 @@
-"""ports.signer.Signer without cryptography: a signature is a digest. For tests of what signs."""
+"""The port `Signer` without cryptography: a signature is a digest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BEGIN, END = "-----BEGIN PGP SIGNATURE-----", "-----END PGP SIGNATURE-----"
 
 
 class MemorySigner:
-    """See the port. Anyone can forge these signatures."""
+    """Implements ports.signer.Signer, for tests: anyone can forge these signatures."""
 
     def __init__(self, key_name: str = "memory") -> None:
         self._key = hashlib.sha1(key_name.encode()).hexdigest().upper()
@@ -28,4 +28,4 @@ class MemorySigner:
         return f"{self._key}\n".encode() if armored else bytes.fromhex(self._key)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Has nothing to close."""

@@ -1,4 +1,4 @@
-"""ports.source.SourceMirror in memory: commits are made by method calls. For tests and trials without git."""
+"""The port `SourceMirror` in memory: commits are made by method calls. For tests without git."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _FILE, _DIRECTORY, _TIME = 0o100644, 0o040000, 1_700_000_000
 
 @dataclass
 class MemoryRepository:
-    """A repository: every commit holds all of its files by path."""
+    """A repository. Each commit has all of its files by path."""
 
     commits: dict[Revision, Files] = field(default_factory=dict)
     parents: dict[Revision, Revision | None] = field(default_factory=dict)
     branches: dict[str, Revision] = field(default_factory=dict)
     tags: dict[str, Revision] = field(default_factory=dict)
     head: str = "main"
-    """The default branch, while there is one of that name."""
+    """The default branch, if there is a branch of that name."""
 
     def commit(self, files: Files, branch: str = "main", *, onto: Revision | None = None) -> Revision:
-        """A commit with exactly these files, on the branch's tip (or on `onto`: a forced push)."""
+        """Makes a commit with exactly these files, on the branch's head (or on `onto`: a forced push)."""
         parent = onto or self.branches.get(branch)
         revision = Revision(_hash(repr((parent, sorted(files.items()), len(self.commits))).encode()))
         self.commits[revision] = dict(files)
@@ -40,7 +40,7 @@ class MemoryRepository:
 
 
 class MemorySource:
-    """Repositories by URL; what a mirror knows is what was there at its last refresh."""
+    """Implements ports.source.SourceMirror for `repositories`, by URL. A mirror has the state of its last refresh."""
 
     def __init__(self) -> None:
         self.repositories: dict[str, MemoryRepository] = {}
@@ -69,24 +69,24 @@ class MemorySource:
         return repository.head if repository.head in branches else sorted(branches)[0]
 
     def resolve(self, source: SourceName, ref: str) -> Revision:
-        known = self._of(source)
+        repository = self._of(source)
         name, back = re.findall(r"^(.*?)((?:~\d{0,6}|\^)*)$", ref, re.DOTALL)[0]
-        found = known.branches.get(name) or known.tags.get(name)
+        found = repository.branches.get(name) or repository.tags.get(name)
         if found is None and len(name) >= 7:
-            found = next((revision for revision in known.commits if revision.startswith(name)), None)
+            found = next((revision for revision in repository.commits if revision.startswith(name)), None)
         for step in re.findall(r"~(\d*)|\^", back):
             for _ in range(int(step or 1)):
-                found = known.parents[found] if found else None
+                found = repository.parents[found] if found else None
         if found is None:
-            hint = did_you_mean(ref, [*known.branches, *known.tags])
+            hint = did_you_mean(ref, [*repository.branches, *repository.tags])
             raise Rejected(f'source {source}: no branch, tag or commit "{ref}"', code="unknown-ref", hint=hint)
         return found
 
     def contains(self, source: SourceName, branch: str, revision: Revision) -> bool:
-        known = self._of(source)
-        at = known.branches.get(branch)
+        repository = self._of(source)
+        at = repository.branches.get(branch)
         while at is not None and at != revision:
-            at = known.parents[at]
+            at = repository.parents[at]
         return at is not None
 
     def entries(self, source: SourceName, revision: Revision, directory: str) -> list[Entry]:

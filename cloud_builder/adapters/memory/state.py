@@ -1,4 +1,4 @@
-"""A daemon's state in memory: the same SQLite code without a file, so that both behave alike."""
+"""The port `StateStore` in memory: SQLite without a file, so that both adapters behave alike."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from cloud_builder.ports.state import Put
 
 
 class MemoryState(SqliteState):
-    """Gone when closed."""
+    """A state that is deleted when it is closed."""
 
     def __init__(self) -> None:
         super().__init__(MEMORY)
 
     def copy(self) -> MemoryState:
-        """Returns another state with the same content, as `adapters.sqlite.backup` makes one of a file."""
+        """Returns a copy of this state, as `adapters.sqlite.backup` makes one of a file."""
         copy = MemoryState()
         self._db.backup(copy._db)
         return copy
 
     def documents(self) -> list[Put]:
-        """All documents that have a place, by collection and key: to compare two states."""
+        """Returns all documents with an index, by collection and key, to compare two states."""
         rows = self._db.execute("SELECT collection, key, body, parent, rank FROM document ORDER BY collection, key")
         return [Put(collection, key, json.loads(body), parent, rank) for collection, key, body, parent, rank in rows]

@@ -1,4 +1,4 @@
-"""ports.store.ObjectStore in memory: gone with the process."""
+"""The port `ObjectStore` in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloud_builder.model.ids import Digest
 
 
 class MemoryStore:
-    """See the port. Single steps on dicts are atomic, so threads need no lock."""
+    """Implements ports.store.ObjectStore. Operations on dicts are atomic, so threads need no lock."""
 
     def __init__(self) -> None:
         self.objects: dict[Digest, bytes] = {}

@@ -1,1 +1,8 @@
-"""A daemon's own durable state, in one SQLite file."""
+"""The port StateStore in one SQLite file.
+
+state   documents, seen events, positions, outbox
+schema  tables, and steps from older versions
+packet  records of the outbox as bytes
+lock    one process for each file
+backup  a copy while the daemon works
+"""

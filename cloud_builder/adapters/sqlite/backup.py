@@ -1,4 +1,4 @@
-"""A copy of a daemon's state as it is at one moment, while the daemon works on."""
+"""Copies a daemon's state at one moment while the daemon works."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from cloud_builder.errors import Retryable
 
 
 def backup(state: Path, to: Path) -> None:
-    """Writers are not held up: they append to the log while the copy reads what was committed before it began.
+    """Copies the file `state` to `to`, with what was committed before the copy began.
 
-    Retryable when the file cannot be read or there is no room."""
+    Writers do not wait for the copy: they append to the log. Raises Retryable if the file
+    cannot be read or the disk is full."""
     try:
         with closing(sqlite3.connect(state, timeout=5.0)) as source, closing(sqlite3.connect(to)) as target:
             source.backup(target)

@@ -1,4 +1,4 @@
-"""One process a state file: a lock beside it that the kernel frees when the process dies."""
+"""A lock file beside a state file: one process opens the state. The kernel frees the lock when the process ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cloud_builder.errors import Rejected
 
 
 def is_held(state: Path) -> bool:
-    """Whether a process has it right now. False when we may not look."""
+    """Returns True if a process has the state open now; False also if this process may not check."""
     try:
         file = os.open(_beside(state), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -25,7 +25,7 @@ def is_held(state: Path) -> bool:
 
 
 class Lock:
-    """Held from construction until `release`. Rejected with the holder's pid when another process has it."""
+    """A lock, held from construction until `release`. Raises Rejected with the holder's pid if it is taken."""
 
     def __init__(self, state: Path) -> None:
         self._file = os.open(_beside(state), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

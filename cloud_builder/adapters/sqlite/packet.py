@@ -1,7 +1,7 @@
-"""Records of the outbox as bytes: all that one transaction says is one row.
+"""Records of the outbox as bytes: the records of one transaction are one packet, in one row.
 
-A pickle of plain tuples: what many records share (topic, names and contents of headers) is in it once, and it is made
-and read in C. Of what is read back nothing is taken but tuples, text, bytes and nothing.
+A packet is a pickle of plain tuples. It has values that many records share (topic, names and contents of headers) once,
+and it is written and read in C. Only tuples, text, bytes and None are accepted when a packet is read.
 """
 
 from __future__ import annotations
@@ -19,29 +19,31 @@ _FIXED = 3
 _TOMBSTONE = b"-"
 
 
-class _Plain(pickle.Unpickler):
-    """A state file is data: nothing in it is ever called."""
+class _PlainUnpickler(pickle.Unpickler):
+    """An unpickler that refuses classes and functions: a state file is data, and nothing in it may be called."""
 
     def find_class(self, module: str, name: str) -> object:
         raise pickle.UnpicklingError(f"a packet of the outbox names {module}.{name}")
 
 
 def pack(records: Sequence[OutgoingRecord]) -> bytes:
+    """Returns the packet of these records."""
     return pickle.dumps([tuple(record) for record in records], _PROTOCOL)
 
 
 def unpack(packet: bytes) -> list[OutgoingRecord]:
-    return [OutgoingRecord(*record) for record in _Plain(BytesIO(packet)).load()]
+    """Returns the records of a packet."""
+    return [OutgoingRecord(*record) for record in _PlainUnpickler(BytesIO(packet)).load()]
 
 
 def packet_1(topic: str, key: bytes | None, value: bytes, headers: str) -> bytes:
-    """A packet with the one record of a row of state version 1."""
+    """Returns the packet of a row of state version 1, which had one record."""
     pairs = tuple((name, content.encode("latin-1")) for name, content in json.loads(headers))
     return pack([OutgoingRecord(topic, key, value, pairs)])
 
 
 def packet_2(packet: bytes) -> bytes:
-    """A packet of state version 2, which was:
+    """Converts a packet of state version 2, which was:
 
     number of records · number of parts of each · size of each part · the parts
     parts of a record: topic, key ("" for none, else "=" and the key; "-" and the key of a tombstone, which has no

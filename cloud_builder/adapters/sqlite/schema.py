@@ -1,4 +1,4 @@
-"""The tables of a daemon's state, and the one place that changes them."""
+"""The tables of a daemon's state, and the steps from older versions. Only this module changes tables."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CREATE TABLE IF NOT EXISTS loose (
     collection TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (collection, key)
 ) WITHOUT ROWID;
 """
-"""Documents that have no place (ports.state); before version 3 each had one."""
+"""Documents of UNINDEXED collections (ports.state). Before version 3 all documents had an index."""
 
-LOOSENED = """
+MOVE_LOOSE = """
 INSERT OR REPLACE INTO loose SELECT collection, key, body FROM document WHERE collection LIKE 'loose-%';
 DELETE FROM document WHERE collection LIKE 'loose-%';
 """
-"""What a follower of version 2 has copied from a leader of version 3."""
+"""Moves the documents that a standby of version 2 copied from a leader of version 3."""
 
 TABLES = """
 CREATE TABLE document (
@@ -46,14 +46,16 @@ CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, packet BLOB NOT N
 INSERT INTO outbox SELECT number, packet_1(topic, key, value, headers) FROM outbox_1 ORDER BY number;
 DROP TABLE outbox_1;
 """
-"""The outbox had a row for each record; now it has one for what a transaction says."""
+"""The outbox had a row for each record; since version 2 it has a row for each transaction."""
 
 FROM_2 = "UPDATE outbox SET packet = packet_2(packet);"
-"""Packets were of a format of their own."""
+"""Packets of version 2 had a format of their own; since version 3 they are pickles."""
 
 
 def prepare(database: sqlite3.Connection, name: str) -> None:
-    """Makes the tables in an empty database. Rejected when the file was written by a newer Cloud Builder."""
+    """Creates the tables in an empty database, and converts those of older versions.
+
+    Raises Rejected if a newer Cloud Builder wrote the file."""
     version: int = database.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise Rejected(
@@ -63,6 +65,6 @@ def prepare(database: sqlite3.Connection, name: str) -> None:
         )
     database.create_function("packet_1", 4, packet_1)
     database.create_function("packet_2", 1, packet_2)
-    steps = {0: LOOSE + TABLES, 1: FROM_1 + LOOSE + LOOSENED, 2: FROM_2 + LOOSE + LOOSENED}
+    steps = {0: LOOSE + TABLES, 1: FROM_1 + LOOSE + MOVE_LOOSE, 2: FROM_2 + LOOSE + MOVE_LOOSE}
     if version in steps:
         database.executescript(f"BEGIN; {steps[version]} PRAGMA user_version = {VERSION}; COMMIT;")

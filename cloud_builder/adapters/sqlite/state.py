@@ -1,7 +1,7 @@
 """The port `StateStore` in SQLite: documents, seen events, positions and outbox in one file and one transaction.
 
-Durability: WAL with synchronous=NORMAL. A killed process loses nothing; a machine that loses power may lose the last
-transactions, but as a whole, and the events are then read again from the older positions.
+Durability: WAL with synchronous=NORMAL. A killed process loses nothing. A machine that loses power may lose the last
+transactions, each as a whole; their events are then read again from the older positions.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .schema import prepare
 
 MEMORY = ":memory:"
 _CHECKPOINT = 8000
-"""Pages of 4 KiB in the log before they are moved, with two waits for the disk, into the file."""
+"""Pages of 4 KiB in the log, after which they are moved into the file. Each move waits for the disk twice."""
 LARGE_CACHE, SMALL_CACHE = 16_000, 2_000
-"""KiB of the file in memory. Keys that are digests lie all over it; a runner adds to its end."""
+"""KiB of the file in memory. Keys that are digests are spread over the file; a runner only appends to it."""
 _GET = (
     "SELECT body, parent, rank FROM document WHERE collection = ? AND key = ?",
     "SELECT body, '', 0.0 FROM loose WHERE collection = ? AND key = ?",
 )
-"""Of a document with a place, and of a loose one."""
+"""For a document with an index, and for one of an UNINDEXED collection."""
 _PUT = (
     "INSERT INTO document (collection, key, parent, rank, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET parent = excluded.parent, rank = excluded.rank, body = excluded.body"
@@ -41,8 +41,10 @@ _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circul
 
 
 class SqliteState:
-    """One thread at a time. `path` is the file (its directory is made), or ":memory:"; `cache`: how many KiB of it may
-    lie in memory."""
+    """A state in an SQLite file. Used by one thread at a time.
+
+    `path`: the file, whose directory is created, or ":memory:".
+    `cache`: KiB of the file that may be in memory."""
 
     def __init__(self, path: Path | str, *, cache: int = LARGE_CACHE) -> None:
         self._name = str(path)
@@ -85,7 +87,7 @@ class SqliteState:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. A full disk is Retryable: what was inside has not happened."""
+        """Commits what happens inside, or rolls it back. Raises Retryable if the disk is full, after a rollback."""
         self._db.execute("BEGIN")
         try:
             yield
@@ -110,14 +112,14 @@ class SqliteState:
         self.put_all([Put(collection, key, body, parent, rank)])
 
     def put_all(self, documents: Iterable[Put]) -> None:
-        placed: list[tuple[str, str, str, float, str]] = []
+        indexed: list[tuple[str, str, str, float, str]] = []
         loose: list[tuple[str, str, str]] = []
         for collection, key, body, parent, rank in documents:
             if collection.startswith(UNINDEXED):
                 loose.append((collection, key, _json(body)))
             else:
-                placed.append((collection, key, parent, rank, _json(body)))
-        self._db.executemany(_PUT, placed)
+                indexed.append((collection, key, parent, rank, _json(body)))
+        self._db.executemany(_PUT, indexed)
         self._db.executemany(_PUT_LOOSE, loose)
 
     def get_with_index(self, collection: str, key: str) -> Put | None:
@@ -138,7 +140,7 @@ class SqliteState:
         after: float | None = None,
         before: float | None = None,
     ) -> Iterator[tuple[str, Document]]:
-        """Reads all that it returns at once, so that the collection may be changed meanwhile."""
+        """Reads all rows at once, so that the collection may be changed while the caller iterates."""
         where, values = _where(collection, parent)
         if after is not None:
             where, values = f"{where} AND rank > ?", [*values, after]
