@@ -96,7 +96,7 @@ def info(settings: Settings, stack: ExitStack) -> Flow:
 
     said = settings.scheduler
     rules = QueuePolicy(said.ageing, said.weights, said.quotas)
-    return InfoFlow(objects_url(settings), rules, keep=settings.info.request_retention)
+    return InfoFlow(objects_url(settings), rules, days=settings.info.request_retention)
 
 
 def objects_url(settings: Settings) -> str:

@@ -69,7 +69,7 @@ def complete(request: str, state: Documents) -> None:
                 note_target(body, state)
 
 
-def forget(body: Document, state: Documents) -> None:
+def remove(body: Document, state: Documents) -> None:
     """A job is gone, and soon its request."""
     state.delete("change", body["job_id"])
     state.delete("made", _key(body))

@@ -1,5 +1,7 @@
-"""The documents of cb-info as the facts that `planning/why` asks for. Lives for one question, and remembers what it
-has looked up: a chain of jobs comes by the same ones again and again."""
+"""Gives `planning/why` its facts from the documents of cb-info.
+
+An instance serves one query, and caches what it has read: a chain of jobs leads to the same jobs many times.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,15 @@ from cloud_builder.ports.state import Document, Documents
 
 from . import history, views
 
-MOST_QUEUED = 5000
-"""So many of the longest waiting are looked at."""
+MAX_QUEUED = 5000
+"""Queued jobs that are considered, the longest waiting first."""
 
 
 class DocumentFacts:
-    """`rules`: by which the scheduler orders what waits."""
+    """Implements `planning.why.FactSource`. `queue_policy`: by which the scheduler orders queued jobs."""
 
-    def __init__(self, state: Documents, now: float, rules: QueuePolicy) -> None:
-        self._state, self._now, self._rules = state, now, rules
+    def __init__(self, state: Documents, now: float, queue_policy: QueuePolicy) -> None:
+        self._state, self._now, self._queue_policy = state, now, queue_policy
         self._jobs: dict[JobId, JobFacts | None] = {}
         self._requests: dict[RequestId, RequestFacts | None] = {}
         self._good: dict[JobId, PastBuild | None] = {}
@@ -55,11 +57,11 @@ class DocumentFacts:
         return self._runners
 
     def rules(self) -> QueuePolicy:
-        return self._rules
+        return self._queue_policy
 
     def queued(self) -> Sequence[JobFacts]:
         if self._queued is None:
-            keys = [key for key, _ in self._state.find("job-state", parent=JobState.QUEUED, most=MOST_QUEUED)]
+            keys = [key for key, _ in self._state.find("job-state", parent=JobState.QUEUED, most=MAX_QUEUED)]
             self._queued = [job for key in keys if (job := self.job(JobId(key))) is not None]
         return self._queued
 

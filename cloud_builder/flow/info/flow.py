@@ -1,4 +1,4 @@
-"""The flow of cb-info: folds what it reads, answers what it is asked."""
+"""The Flow of cb-info: applies events to the read model, and answers queries."""
 
 from __future__ import annotations
 
@@ -10,52 +10,60 @@ from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.state import Documents
 
 from .graph import GraphCache
-from .projection import apply_event, forget_silent_runners
+from .projection import apply_event, remove_silent_runners
 from .queries import QueryContext, answer
 from .retention import Retention
 
-NO_RULES = QueuePolicy()
+DEFAULT_POLICY = QueuePolicy()
 QUERY_MAX_AGE = 300.0
-"""Nobody waits any more for the answer to an older question: reading the topics again answers nothing."""
+"""Seconds. An older query is not answered: its client has given up. It is met when topics are read again."""
 
 
 class InfoFlow:
-    """`objects_url`: where a file of sha256 D is found, as `<objects_url>/D`. `rules`: by which the scheduler orders
-    what waits, so that `why` tells who goes first."""
+    """ports.mesh.Flow.
+
+    objects_url    a file with the sha256 D is at `<objects_url>/D`
+    queue_policy   by which the scheduler orders queued jobs; `why` explains their order with it
+    days           how long finished requests are kept
+    """
 
     role = Role.INFO
     instance = ""
 
     def __init__(
-        self, objects_url: str = "", rules: QueuePolicy = NO_RULES, keep: float = InfoSettings().request_retention
+        self,
+        objects_url: str = "",
+        queue_policy: QueuePolicy = DEFAULT_POLICY,
+        days: float = InfoSettings().request_retention,
     ) -> None:
-        self._retention = Retention(keep)
-        self._rules = rules
-        self._atlas = GraphCache()
+        self._retention = Retention(days)
+        self._queue_policy = queue_policy
+        self._graph_cache = GraphCache()
         self._objects_url = objects_url.rstrip("/")
 
     def restore(self, state: Documents) -> None:
-        """Nothing that matters is kept in memory."""
+        """Reads nothing: only caches are in memory."""
 
     def republish(self, work: UnitOfWork) -> None:
-        """Nobody depends on what cb-info says."""
+        """Emits nothing: no daemon depends on cb-info."""
 
     def handle(self, event: Received, work: UnitOfWork) -> None:
         payload = event.payload
         if not isinstance(payload, InfoAsked):
             apply_event(payload, work.documents)
         elif work.now - event.time < QUERY_MAX_AGE:
-            work.emit(
-                answer(payload, QueryContext(work.documents, work.now, self._objects_url, self._rules, self._atlas))
-            )
+            work.emit(answer(payload, self._context(work)))
 
     def tick(self, work: UnitOfWork) -> None:
         if work.caught_up:
-            forget_silent_runners(work.documents, work.now)
-            self._retention.forget(work)
+            remove_silent_runners(work.documents, work.now)
+            self._retention.prune(work)
 
     def max_wait(self) -> float:
         return 60.0
 
     def stop(self, work: UnitOfWork) -> None:
-        """Nothing to hand over."""
+        """Hands nothing over."""
+
+    def _context(self, work: UnitOfWork) -> QueryContext:
+        return QueryContext(work.documents, work.now, self._objects_url, self._queue_policy, self._graph_cache)

@@ -1,8 +1,8 @@
-"""The view `graph`: units × targets of all sources, who needs whom, and how the newest job of each one stands.
+"""Answers the view `graph`: each unit and target of all sources, its dependencies, and the state of its newest job.
 
-In go a unit (or nothing: all of them), a direction and a depth; out come nodes in pages, the nearest to the unit first.
-The graph is made of the units of the read model, when somebody asks, and kept until a source has another commit:
-Debian's whole index takes some seconds, the next question nothing.
+Input: a unit (none: all of them), a direction and a depth. Output: pages of nodes, the nearest to the unit first.
+The graph is built from the units of the read model at the first query, and cached until a source has another commit:
+building it takes some seconds for all of Debian, and the next query takes no time.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from .pages import Row, page
 
 Args = dict[str, Any]
 Fingerprint = tuple[tuple[str, str, int], ...]
-"""By which it is told whether a kept graph still holds: each source with its commit and number of units."""
+"""Each source with its commit and its number of units. A cached graph is used while this stays the same."""
 
 
 @dataclass
 class GraphCache:
-    """The graph of the newest commits, made when it is asked for."""
+    """The dependency graph of the newest commits, built when it is queried."""
 
-    made_of: Fingerprint | None = None
+    fingerprint: Fingerprint | None = None
     graph: Graph | None = None
 
-    def of(self, state: Documents) -> Graph:
-        now = tuple((key, str(body["revision"]), int(body["units"])) for key, body in state.find("source"))
-        if self.graph is None or self.made_of != now:
-            self.graph, self.made_of = build_graph(_snapshots(state)), now
+    def get(self, state: Documents) -> Graph:
+        current = tuple((key, str(body["revision"]), int(body["units"])) for key, body in state.find("source"))
+        if self.graph is None or self.fingerprint != current:
+            self.graph, self.fingerprint = build_graph(_snapshots(state)), current
         return self.graph
 
 
@@ -46,77 +46,78 @@ def _snapshots(state: Documents) -> Iterator[SourceSnapshot]:
         yield SourceSnapshot(SourceName(key), origin, units)
 
 
-def view(atlas: GraphCache, state: Documents, args: Args) -> dict[str, Any]:
-    """A page of nodes `{"node", "source", "unit", "target", "needs", "state", "job_id"}`, with `total` of all that are
-    meant and `roots`: the nodes of the unit that was asked for.
+def view(cache: GraphCache, state: Documents, args: Args) -> dict[str, Any]:
+    """Returns a page of nodes `{"node", "source", "unit", "target", "needs", "state", "job_id"}`.
 
-    Arguments: unit, source, target, reverse, depth (0: all the way)."""
-    whole = atlas.of(state)
-    roots = _roots(whole, args)
+    Beside the page: `total`, the number of all selected nodes, and `roots`, the nodes of the queried unit.
+    Arguments: unit, source, target, reverse, depth (0: no limit).
+    """
+    graph = cache.get(state)
+    roots = _roots(graph, args)
     reverse, depth = bool(args.get("reverse")), _number(args, "depth")
     order = (
-        _nearest(whole, roots, reverse=reverse, depth=depth)
+        _nearest(graph, roots, reverse=reverse, depth=depth)
         if roots
-        else whole.topological_order(_narrowed(whole, args))
+        else graph.topological_order(_selected(graph, args))
     )
-    rows = _rows(whole, _behind(whole, order, str(args.get("after") or "")), set(order), state)
+    rows = _rows(graph, _behind(graph, order, str(args.get("after") or "")), set(order), state)
     found = page(rows, {"most": args.get("most")})
-    return {**found, "total": len(order), "roots": [_key(whole.nodes[number]) for number in roots]}
+    return {**found, "total": len(order), "roots": [_key(graph.nodes[number]) for number in roots]}
 
 
-def _roots(whole: Graph, args: Args) -> list[int]:
-    """`hello`, `packages/hello` or `demo:packages/hello`, for the target that is asked for or for all."""
-    word = str(args.get("unit") or "")
-    if not word:
+def _roots(graph: Graph, args: Args) -> list[int]:
+    """Returns the nodes of a unit (`hello`, `packages/hello` or `demo:packages/hello`), for one target or for all."""
+    name = str(args.get("unit") or "")
+    if not name:
         return []
-    source, _, path = word.rpartition(":")
-    named = [
+    source, _, path = name.rpartition(":")
+    candidates = [
         (number, node)
-        for number, node in enumerate(whole.nodes)
+        for number, node in enumerate(graph.nodes)
         if source in ("", node.source) and f"/{node.unit}".endswith(f"/{path}")
     ]
-    if not named:
-        raise find.missing("unit", word, {node.unit for node in whole.nodes})
-    found = [number for number, node in named if args.get("target") in (None, "", node.target)]
+    if not candidates:
+        raise find.missing("unit", name, {node.unit for node in graph.nodes})
+    found = [number for number, node in candidates if args.get("target") in (None, "", node.target)]
     if not found:
-        hint = f"It is built for {', '.join(sorted({node.target for _, node in named}))}."
-        raise Rejected(f"{word} is not built for {args['target']}", code="not-found", hint=hint)
+        hint = f"It is built for {', '.join(sorted({node.target for _, node in candidates}))}."
+        raise Rejected(f"{name} is not built for {args['target']}", code="not-found", hint=hint)
     return found
 
 
-def _narrowed(whole: Graph, args: Args) -> list[int]:
+def _selected(graph: Graph, args: Args) -> list[int]:
     source, target = args.get("source"), args.get("target")
     return [
         number
-        for number, node in enumerate(whole.nodes)
+        for number, node in enumerate(graph.nodes)
         if source in (None, "", node.source) and target in (None, "", node.target)
     ]
 
 
-def _nearest(whole: Graph, roots: Iterable[int], *, reverse: bool, depth: int) -> list[int]:
-    """The roots and what they need (or what needs them), the nearest first: of too many the farthest are cut off."""
-    edges: Sequence[Sequence[int]] = whole.dependants if reverse else whole.needs
+def _nearest(graph: Graph, roots: Iterable[int], *, reverse: bool, depth: int) -> list[int]:
+    """Returns the roots and their dependencies (or dependants), the nearest first: the last page has the farthest."""
+    edges: Sequence[Sequence[int]] = graph.dependants if reverse else graph.needs
     order = sorted(roots)
     seen, edge, steps = set(order), order, 0
     while edge and (not depth or steps < depth):
-        edge = sorted({other for number in edge for other in edges[number]} - seen)
+        edge = sorted({neighbour for number in edge for neighbour in edges[number]} - seen)
         order += edge
         seen.update(edge)
         steps += 1
     return order
 
 
-def _behind(whole: Graph, order: Sequence[int], after: str) -> Sequence[int]:
-    """The rest of the order after the node of that key; all of it, when it is not there (any more)."""
-    for at, number in enumerate(order) if after else ():
-        if _key(whole.nodes[number]) == after:
-            return order[at + 1 :]
+def _behind(graph: Graph, order: Sequence[int], after: str) -> Sequence[int]:
+    """Returns the nodes behind the one with this key; all of them if there is no such node (any more)."""
+    for position, number in enumerate(order) if after else ():
+        if _key(graph.nodes[number]) == after:
+            return order[position + 1 :]
     return order
 
 
-def _rows(whole: Graph, order: Iterable[int], shown: set[int], state: Documents) -> Iterator[Row]:
+def _rows(graph: Graph, order: Iterable[int], shown: set[int], state: Documents) -> Iterator[Row]:
     for number in order:
-        node = whole.nodes[number]
+        node = graph.nodes[number]
         job = history.newest(node.source, node.unit, node.target, state) or {}
         yield (
             _key(node),
@@ -125,7 +126,7 @@ def _rows(whole: Graph, order: Iterable[int], shown: set[int], state: Documents)
                 "source": node.source,
                 "unit": node.unit,
                 "target": node.target,
-                "needs": [_key(whole.nodes[need]) for need in whole.needs[number] if need in shown],
+                "needs": [_key(graph.nodes[need]) for need in graph.needs[number] if need in shown],
                 "state": _state(job),
                 "job_id": job.get("job_id") or "",
             },
@@ -133,7 +134,7 @@ def _rows(whole: Graph, order: Iterable[int], shown: set[int], state: Documents)
 
 
 def _state(job: Document) -> str:
-    """How it stands or ended; `unchanged` is no skipping that anybody need look at."""
+    """Returns the state or outcome of a job; `unchanged` for a skipped one that needs no attention."""
     return "unchanged" if job.get("code") == "unchanged" else str(job.get("outcome") or job.get("state") or "")
 
 

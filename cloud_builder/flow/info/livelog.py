@@ -1,9 +1,11 @@
-"""Live logs: the pieces of the newest attempt of each job that has no whole log yet, the oldest dropped first.
+"""Stores live logs: the pieces of the newest attempt of each job that has no whole log yet.
 
-    log         job            which attempt, how many bytes, the last line; parent: LIVE while there are pieces
-    log-piece   job@offset     parent: job; by offset
+    collection  key            content
+    log         job            attempt, number of bytes, last line; parent: LIVE while there are pieces
+    log-piece   job@offset     text; parent: job; ordered by offset
 
-A piece may be missing (live logs are best effort) or come again; the whole log is an artifact.
+A piece may be missing (live logs are best effort) or come again; the whole log is an artifact. When a log has more than
+`MAX_LOG_BYTES`, its oldest pieces are dropped.
 """
 
 from __future__ import annotations
@@ -15,17 +17,20 @@ from cloud_builder.ports.state import Document, Documents
 
 LIVE = "live"
 MAX_LOG_BYTES = 2 * 1024 * 1024
-"""Bytes of live log a job."""
+"""Bytes of live log that are kept for each job."""
 CHUNK_BYTES = 64 * 1024
-"""Bytes an answer."""
+"""Bytes of one answer."""
 MAX_LINE = 200
-"""Characters of a last line."""
+"""Characters of a last line; the rest is dropped."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Text of a live log. It starts at byte `offset` (later than asked for when a piece is missing), and the next
-    chunk is to be asked for at `next`."""
+    """A part of a live log.
+
+    offset   of its first byte; greater than the queried offset when a piece is missing
+    next     the offset to query next
+    """
 
     attempt: int
     offset: int
@@ -34,7 +39,7 @@ class Chunk:
 
 
 def append(event: LogAppended, state: Documents) -> None:
-    """Adds a piece; a newer attempt begins anew, an older one is passed over."""
+    """Adds a piece. The first piece of a newer attempt replaces the log; pieces of an older attempt are ignored."""
     head = state.get("log", event.job_id)
     if head is None or event.attempt > head["attempt"]:
         drop(event.job_id, state)
@@ -45,16 +50,16 @@ def append(event: LogAppended, state: Documents) -> None:
     body = {"offset": event.offset, "size": size, "text": event.text}
     state.put("log-piece", _key(event.job_id, event.offset), body, parent=event.job_id, rank=event.offset)
     end = event.offset + size
-    newest = end > head["end"]
-    line = (_last_line(event.text) if newest else "") or head["last_line"]
-    kept = head["bytes"] + size
-    kept -= _shorten(event.job_id, kept - MAX_LOG_BYTES, state)
-    body = {**head, "bytes": kept, "end": max(end, head["end"]), "last_line": line}
+    is_newest = end > head["end"]
+    line = (_last_line(event.text) if is_newest else "") or head["last_line"]
+    stored = head["bytes"] + size
+    stored -= _shorten(event.job_id, stored - MAX_LOG_BYTES, state)
+    body = {**head, "bytes": stored, "end": max(end, head["end"]), "last_line": line}
     state.put("log", event.job_id, body, parent=LIVE)
 
 
 def drop(job: str, state: Documents) -> None:
-    """Forgets the pieces of a job; its last line stays."""
+    """Deletes the pieces of a job; its last line stays."""
     for key in [key for key, _ in state.find("log-piece", parent=job)]:
         state.delete("log-piece", key)
     if head := state.get("log", job):
@@ -66,7 +71,7 @@ def last_line(job: str, state: Documents) -> str:
 
 
 def read(job: str, attempt: int, offset: int, state: Documents) -> Chunk:
-    """What comes at or after `offset`; from the start when the job is at another attempt than the reader."""
+    """Returns the log from `offset` on; from its start when the job has another attempt than the reader's."""
     head = state.get("log", job) or {"attempt": attempt, "end": 0}
     begin = offset if attempt in (0, head["attempt"]) else 0
     parts: list[bytes] = []
@@ -85,7 +90,7 @@ def read(job: str, attempt: int, offset: int, state: Documents) -> Chunk:
 
 
 def _from(job: str, offset: int, state: Documents) -> list[Document]:
-    """The pieces that end after `offset`. Ranks are offsets, so a step back finds the piece that `offset` is in."""
+    """Returns the pieces that end after `offset`, the one that contains it first, for at least one chunk."""
     found: list[Document] = []
     size = 0
     for _, piece in state.find("log-piece", parent=job, after=max(-1.0, offset - MAX_LOG_BYTES)):
@@ -98,7 +103,7 @@ def _from(job: str, offset: int, state: Documents) -> list[Document]:
 
 
 def _shorten(job: str, surplus: int, state: Documents) -> int:
-    """Drops the oldest pieces; returns how many bytes they had."""
+    """Drops the oldest pieces until `surplus` bytes are dropped; returns the number of bytes that were."""
     dropped = 0
     if surplus <= 0:
         return 0
@@ -111,7 +116,7 @@ def _shorten(job: str, surplus: int, state: Documents) -> int:
 
 
 def _whole_characters(data: bytes) -> bytes:
-    """Without the character that the end cuts in two: the next chunk begins with it."""
+    """Returns the data without an incomplete character at its end: the next chunk begins with that character."""
     try:
         data.decode()
     except UnicodeDecodeError as error:

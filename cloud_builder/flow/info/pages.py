@@ -1,4 +1,4 @@
-"""Rows → a page that fits in a message. A page that is not the last names the row to go on `after`."""
+"""Makes pages of rows that fit into a message. A page that is not the last names the row to go on `after`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from cloud_builder.errors import Rejected
 
-MOST_BYTES = 400 * 1024
-MOST_ROWS = 1000
+MAX_PAGE_BYTES = 400 * 1024
+MAX_ROWS = 1000
 DEFAULT_ROWS = 100
 
 Row = tuple[str, dict[str, Any]]
-"""A key that stays the same while other rows come and go, and what is shown of it."""
+"""A key that does not depend on other rows, and the content of the row."""
 
 
 def page(rows: Iterable[Row], args: dict[str, Any]) -> dict[str, Any]:
-    """`{"items": […], "next": key or null}` by the arguments `most` and `after`."""
+    """Returns `{"items": […], "next": key or null}`, by the arguments `most` and `after`."""
     most = rows_of(args)
     items: list[dict[str, Any]] = []
     size, last = 0, None
     for key, row in _skipped(rows, str(args.get("after") or "")):
         size += len(json.dumps(row))
-        if items and (len(items) >= most or size > MOST_BYTES):
+        if items and (len(items) >= most or size > MAX_PAGE_BYTES):
             return {"items": items, "next": last}
         items.append(row)
         last = key
@@ -32,15 +32,15 @@ def page(rows: Iterable[Row], args: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows_of(args: dict[str, Any]) -> int:
-    """How many rows a page may have, by the argument `most`."""
+    """Returns the number of rows that a page may have, by the argument `most`."""
     most = args.get("most") or DEFAULT_ROWS
     if not isinstance(most, int) or most < 1:
-        raise Rejected(f"most {most!r}: not a positive number", code="bad-argument", hint=f"1 to {MOST_ROWS}")
-    return min(most, MOST_ROWS)
+        raise Rejected(f"most {most!r}: not a positive number", code="bad-argument", hint=f"1 to {MAX_ROWS}")
+    return min(most, MAX_ROWS)
 
 
 def _skipped(rows: Iterable[Row], after: str) -> Iterator[Row]:
-    """What comes behind the row `after`; all of it when there is no such row (any more)."""
+    """Returns the rows behind the row `after`; all rows if there is no such row (any more)."""
     if not after:
         yield from rows
         return

@@ -40,7 +40,7 @@ def apply_event(payload: e.Payload, state: Documents) -> None:
         action(payload, state)
 
 
-def forget_silent_runners(state: Documents, now: float) -> None:
+def remove_silent_runners(state: Documents, now: float) -> None:
     silent = [key for key, runner in state.find("runner") if now - runner["at"] > RUNNER_RETENTION]
     for key in silent:
         state.delete("runner", key)

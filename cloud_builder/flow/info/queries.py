@@ -1,6 +1,6 @@
-"""One question → one answer. `what` names the view, `args` narrow it; lists take `most` and `after`.
+"""Answers queries. `what` names the view, `args` narrow it; lists take `most` and `after`.
 
-A question that cannot be answered gets a code (not-found, ambiguous, bad-argument, unknown-view) with the nearest name.
+A query that cannot be answered gets a code (not-found, ambiguous, bad-argument, unknown-view), with the nearest name.
 """
 
 from __future__ import annotations
@@ -25,100 +25,100 @@ Args = dict[str, Any]
 
 @dataclass(frozen=True)
 class QueryContext:
-    """What an answer is made of."""
+    """The input of every view: documents, time, policy of the queue, and the cached graph."""
 
     state: Documents
     now: float
     objects_url: str
-    rules: QueuePolicy
-    atlas: graph.GraphCache
+    queue_policy: QueuePolicy
+    graph_cache: graph.GraphCache
 
 
-def answer(asked: InfoAsked, desk: QueryContext) -> InfoAnswered:
-    """Never raises for what a person may have mistyped."""
-    view = VIEWS.get(asked.what)
+def answer(query: InfoAsked, context: QueryContext) -> InfoAnswered:
+    """Returns the answer to a query; what a person has mistyped is answered with an error code."""
+    view = VIEWS.get(query.what)
     try:
         if view is None:
-            raise Rejected(f"view {asked.what!r}: not known", code="unknown-view", hint=did_you_mean(asked.what, VIEWS))
-        return InfoAnswered(query_id=asked.query_id, data=view(desk, asked.args))
-    except Rejected as no:
-        return InfoAnswered(query_id=asked.query_id, code=no.code, message=no.message, hint=no.hint)
+            raise Rejected(f"view {query.what!r}: not known", code="unknown-view", hint=did_you_mean(query.what, VIEWS))
+        return InfoAnswered(query_id=query.query_id, data=view(context, query.args))
+    except Rejected as error:
+        return InfoAnswered(query_id=query.query_id, code=error.code, message=error.message, hint=error.hint)
 
 
-def _sources(desk: QueryContext, args: Args) -> Any:
-    return page(((key, views.source(body)) for key, body in desk.state.find("source")), args)
+def _sources(context: QueryContext, args: Args) -> Any:
+    return page(((key, views.source(body)) for key, body in context.state.find("source")), args)
 
 
-def _units(desk: QueryContext, args: Args) -> Any:
-    source = _known_source(desk, args)
-    return page(((key, views.unit(body)) for key, body in desk.state.find("unit", parent=source)), args)
+def _units(context: QueryContext, args: Args) -> Any:
+    source = _source_filter(context, args)
+    return page(((key, views.unit(body)) for key, body in context.state.find("unit", parent=source)), args)
 
 
-def _requests(desk: QueryContext, args: Args) -> Any:
-    source = _known_source(desk, args)
-    found = desk.state.find("request", newest=True)
-    wanted = ((key, body) for key, body in found if _fits(body, args, "state", "outcome"))
-    return page(((key, views.request(body)) for key, body in wanted if source in (None, body["source"])), args)
+def _requests(context: QueryContext, args: Args) -> Any:
+    source = _source_filter(context, args)
+    found = context.state.find("request", newest=True)
+    matching = ((key, body) for key, body in found if _matches(body, args, "state", "outcome"))
+    return page(((key, views.request(body)) for key, body in matching if source in (None, body["source"])), args)
 
 
-def _request(desk: QueryContext, args: Args) -> Any:
-    """A request with a page of its jobs, by number."""
-    body = find.one("request", _word(args, "request"), desk.state)
-    rows = _jobs_of(desk, body["request_id"], args)
-    return {"request": views.request_in_full(body), "jobs": page(rows, _all_of(args))}
+def _request(context: QueryContext, args: Args) -> Any:
+    """Returns a request with a page of its jobs, by number."""
+    body = find.by_id("request", _required(args, "request"), context.state)
+    rows = _jobs_of(context, body["request_id"], args)
+    return {"request": views.request_in_full(body), "jobs": page(rows, _without_after(args))}
 
 
-def _jobs(desk: QueryContext, args: Args) -> Any:
+def _jobs(context: QueryContext, args: Args) -> Any:
     if request := args.get("request"):
-        body = find.one("request", str(request), desk.state)
-        rows, args = _jobs_of(desk, body["request_id"], args), _all_of(args)
+        body = find.by_id("request", str(request), context.state)
+        rows, args = _jobs_of(context, body["request_id"], args), _without_after(args)
     else:
-        rows = ((key, views.job(body, desk.state)) for key, body in desk.state.find("job", newest=True))
+        rows = ((key, views.job(body, context.state)) for key, body in context.state.find("job", newest=True))
     names = ("state", "outcome", "source", "unit", "runner_id", "target")
-    return page(((key, row) for key, row in rows if _fits(row, args, *names)), args)
+    return page(((key, row) for key, row in rows if _matches(row, args, *names)), args)
 
 
-def _job(desk: QueryContext, args: Args) -> Any:
-    return views.whole_job(find.job_of(_word(args, "job"), desk.state), desk.state, desk.objects_url)
+def _job(context: QueryContext, args: Args) -> Any:
+    return views.whole_job(find.job_of(_required(args, "job"), context.state), context.state, context.objects_url)
 
 
-def _changes(desk: QueryContext, args: Args) -> Any:
-    """A request, and what is new of its jobs."""
-    request = find.one("request", _word(args, "request"), desk.state)
-    told = change_views.changed(request["request_id"], desk.state, desk.objects_url, args)
-    return {"request": views.request_in_full(request), **told}
+def _changes(context: QueryContext, args: Args) -> Any:
+    """Returns a request, and its jobs that changed since the caller's last page."""
+    request = find.by_id("request", _required(args, "request"), context.state)
+    changed = change_views.changed(request["request_id"], context.state, context.objects_url, args)
+    return {"request": views.request_in_full(request), **changed}
 
 
-def _made(desk: QueryContext, args: Args) -> Any:
-    request = find.one("request", _word(args, "request"), desk.state)
-    return change_views.made(request["request_id"], desk.state, desk.objects_url, args)
+def _made(context: QueryContext, args: Args) -> Any:
+    request = find.by_id("request", _required(args, "request"), context.state)
+    return change_views.made(request["request_id"], context.state, context.objects_url, args)
 
 
-def _attempts(desk: QueryContext, args: Args) -> Any:
-    body = find.job_of(_word(args, "job"), desk.state)
-    return page(_attempt_rows(desk, body["job_id"]), args)
+def _attempts(context: QueryContext, args: Args) -> Any:
+    body = find.job_of(_required(args, "job"), context.state)
+    return page(_attempt_rows(context, body["job_id"]), args)
 
 
-def _runners(desk: QueryContext, args: Args) -> Any:
-    rows = views.runners(desk.state, desk.now)
-    return page(((key, row) for key, row in rows if _fits(row, args, "state")), args)
+def _runners(context: QueryContext, args: Args) -> Any:
+    rows = views.runners(context.state, context.now)
+    return page(((key, row) for key, row in rows if _matches(row, args, "state")), args)
 
 
-def _repositories(desk: QueryContext, args: Args) -> Any:
-    return page(((key, views.repository(body)) for key, body in desk.state.find("repository")), args)
+def _repositories(context: QueryContext, args: Args) -> Any:
+    return page(((key, views.repository(body)) for key, body in context.state.find("repository")), args)
 
 
-def _log(desk: QueryContext, args: Args) -> Any:
-    """A piece of a live log. `done`: nothing more will come; `log`: where the whole log is, once it is an artifact."""
+def _log(context: QueryContext, args: Args) -> Any:
+    """Returns a chunk of a live log. `done`: no text follows; `log`: the whole log, once it is an artifact."""
     offset, attempt = args.get("offset") or 0, args.get("attempt") or 0
     if not isinstance(offset, int) or not isinstance(attempt, int) or offset < 0:
         raise Rejected(f"offset {offset!r}, attempt {attempt!r}: must be numbers", code="bad-argument")
-    body = find.job_of(_word(args, "job"), desk.state)
+    body = find.job_of(_required(args, "job"), context.state)
     finished = body["state"] == JobState.FINISHED
-    chunk = livelog.read(body["job_id"], attempt, offset, desk.state)
-    whole = views.fetchable(body["log"], desk.objects_url) if body.get("log") else None
+    chunk = livelog.read(body["job_id"], attempt, offset, context.state)
+    whole = views.fetchable(body["log"], context.objects_url) if body.get("log") else None
     return {
-        "job": views.job(body, desk.state),
+        "job": views.job(body, context.state),
         "attempt": chunk.attempt,
         "offset": chunk.offset,
         "next": chunk.next,
@@ -128,11 +128,11 @@ def _log(desk: QueryContext, args: Args) -> Any:
     }
 
 
-def _status(desk: QueryContext, args: Args) -> Any:
-    """Everything in numbers, and what is amiss."""
-    state = desk.state
+def _status(context: QueryContext, args: Args) -> Any:
+    """Returns counts of everything, and problems."""
+    state = context.state
     jobs = {name: state.count("job-state", parent=name) for name in _STATES}
-    runners = [row for _, row in views.runners(state, desk.now)]
+    runners = [row for _, row in views.runners(state, context.now)]
     requests = [views.request(body) for _, body in state.find("request", newest=True, most=10)]
     sources = [body for _, body in state.find("source")]
     return {
@@ -148,57 +148,57 @@ def _status(desk: QueryContext, args: Args) -> Any:
     }
 
 
-def _resolve(desk: QueryContext, args: Args) -> Any:
-    kind, found = find.resolve_id(_word(args, "id"), desk.state)
+def _resolve(context: QueryContext, args: Args) -> Any:
+    kind, found = find.resolve_id(_required(args, "id"), context.state)
     return {"kind": kind, "id": found}
 
 
-def _why(desk: QueryContext, args: Args) -> Any:
-    return why(_word(args, "id"), desk.state, desk.now, desk.rules)
+def _why(context: QueryContext, args: Args) -> Any:
+    return why(_required(args, "id"), context.state, context.now, context.queue_policy)
 
 
-def _graph(desk: QueryContext, args: Args) -> Any:
-    _known_source(desk, args)
-    return graph.view(desk.atlas, desk.state, args)
+def _graph(context: QueryContext, args: Args) -> Any:
+    _source_filter(context, args)
+    return graph.view(context.graph_cache, context.state, args)
 
 
-def _jobs_of(desk: QueryContext, request: str, args: Args) -> Iterator[Row]:
-    """By number, those behind `after`: what came on pages before is not made into rows again."""
+def _jobs_of(context: QueryContext, request: str, args: Args) -> Iterator[Row]:
+    """Returns rows of a request's jobs, by number, from behind `after`: earlier pages are not rendered again."""
     after = _number(str(args.get("after") or ""))
-    found = (row for row in desk.state.find("job", parent=request) if _number(row[0]) > after)
-    return ((key, views.job(body, desk.state)) for key, body in sorted(found, key=lambda row: _number(row[0])))
+    found = (row for row in context.state.find("job", parent=request) if _number(row[0]) > after)
+    return ((key, views.job(body, context.state)) for key, body in sorted(found, key=lambda row: _number(row[0])))
 
 
 def _number(job: str) -> tuple[int, str]:
-    """Sorts the ids of a request's jobs by the number at their end."""
+    """Returns a sort key of a job id: the ids of a request's jobs differ only in the number at their end."""
     return len(job), job
 
 
-def _all_of(args: Args) -> Args:
-    """For rows that begin behind `after` already."""
+def _without_after(args: Args) -> Args:
+    """Returns the arguments without `after`, for rows that begin behind it already."""
     return {**args, "after": None}
 
 
-def _attempt_rows(desk: QueryContext, job: str) -> Iterator[Row]:
-    return views.attempts(job, desk.state, desk.objects_url)
+def _attempt_rows(context: QueryContext, job: str) -> Iterator[Row]:
+    return views.attempts(job, context.state, context.objects_url)
 
 
-def _known_source(desk: QueryContext, args: Args) -> str | None:
+def _source_filter(context: QueryContext, args: Args) -> str | None:
     if not (source := args.get("source")):
         return None
-    if desk.state.get("source", str(source)) is None:
-        raise find.missing("source", str(source), [key for key, _ in desk.state.find("source")])
+    if context.state.get("source", str(source)) is None:
+        raise find.missing("source", str(source), [key for key, _ in context.state.find("source")])
     return str(source)
 
 
-def _word(args: Args, name: str) -> str:
-    word = str(args.get(name) or "")
-    if not word:
+def _required(args: Args, name: str) -> str:
+    value = str(args.get(name) or "")
+    if not value:
         raise Rejected(f"argument {name!r} is missing", code="bad-argument")
-    return word
+    return value
 
 
-def _fits(row: dict[str, Any], args: Args, *names: str) -> bool:
+def _matches(row: dict[str, Any], args: Args, *names: str) -> bool:
     return all(not args.get(name) or row.get(name) == args[name] for name in names)
 
 

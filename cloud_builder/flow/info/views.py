@@ -1,4 +1,4 @@
-"""Documents → what is shown of them: short rows for lists and live views, full ones for a single thing."""
+"""Makes rows of documents: short ones for lists and live views, full ones for a single thing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloud_builder.ports.state import Document, Documents
 from . import livelog
 
 ONLINE_WITHIN = 12.0
-"""Seconds since a runner's last word."""
+"""Seconds since a runner's last heartbeat."""
 
 _JOB = (
     "job_id", "request_id", "source", "unit", "state", "outcome", "code", "attempt", "runner_id",
@@ -26,9 +26,9 @@ _UNIT = (
     "source", "path", "directory", "name", "kind", "provides", "build_depends", "depends", "revision", "tree",
     "buildroot", "repositories",
 )  # fmt: skip
-_WAITING_SHOWN = 8
-_UNITS_SHOWN = 20
-"""Of a request: its jobs tell all. Ten requests for everything would not fit into one answer."""
+_MAX_WAITING_FOR = 8
+_MAX_UNITS = 20
+"""Units in a row of a request; its jobs name all. Ten requests for all units would not fit into one answer."""
 
 
 def source(body: Document) -> dict[str, Any]:
@@ -41,10 +41,10 @@ def unit(body: Document) -> dict[str, Any]:
 
 
 def request(body: Document) -> dict[str, Any]:
-    """`units` are the first of `unit_count`."""
+    """Returns a row of a request. Its `units` are the first of `unit_count`."""
     row = _only(body, _REQUEST)
     if "units" in row:
-        row |= {"units": row["units"][:_UNITS_SHOWN], "unit_count": len(row["units"])}
+        row |= {"units": row["units"][:_MAX_UNITS], "unit_count": len(row["units"])}
     return row
 
 
@@ -53,20 +53,20 @@ def request_in_full(body: Document) -> dict[str, Any]:
 
 
 def job(body: Document, state: Documents) -> dict[str, Any]:
-    """A row a job; with the last line of its live log while there is one."""
+    """Returns a row of a job, with the last line of its live log while there is one."""
     row = _only(body, _JOB)
     row["target"] = body["target"]["name"]
-    waiting = list(islice(_open(row.get("waiting_for", []), state), _WAITING_SHOWN))
-    row["waiting_units"] = [other["unit"] for _, other in waiting if other]
+    waiting = list(islice(_open(row.get("waiting_for", []), state), _MAX_WAITING_FOR))
+    row["waiting_units"] = [needed["unit"] for _, needed in waiting if needed]
     row["waiting_for"] = [job for job, _ in waiting]
     row["last_line"] = livelog.last_line(body["job_id"], state)
     return row
 
 
 def _open(jobs: list[str], state: Documents) -> Iterator[tuple[str, Document | None]]:
-    """Those that have not ended, as far as they are known: what a job still waits for."""
-    waited = ((job, state.get("job", job)) for job in jobs)
-    return ((job, body) for job, body in waited if body is None or body["state"] != JobState.FINISHED)
+    """Returns the jobs that have not finished, each with its document, if there is one: a job still waits for them."""
+    bodies = ((job, state.get("job", job)) for job in jobs)
+    return ((job, body) for job, body in bodies if body is None or body["state"] != JobState.FINISHED)
 
 
 def job_in_full(body: Document, state: Documents, objects_url: str) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def job_in_full(body: Document, state: Documents, objects_url: str) -> dict[str,
 
 
 def whole_job(body: Document, state: Documents, objects_url: str) -> dict[str, Any]:
-    """With its attempts."""
-    told = [row for _, row in attempts(body["job_id"], state, objects_url)]
-    return {**job_in_full(body, state, objects_url), "attempts": told}
+    """Returns a full row of a job with its attempts."""
+    rows = [row for _, row in attempts(body["job_id"], state, objects_url)]
+    return {**job_in_full(body, state, objects_url), "attempts": rows}
 
 
 def attempts(job: str, state: Documents, objects_url: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -95,13 +95,13 @@ def attempt(body: Document, objects_url: str) -> dict[str, Any]:
 
 
 def runners(state: Documents, now: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    """By id. `state`: online, draining, silent, or set-aside, then with the reason, and `until` when."""
+    """Returns rows of runners, by id. `state`: online, draining, silent or quarantined, with `reason` and `until`."""
     for key, body in state.find("runner"):
-        silent = now - body["at"] > ONLINE_WITHIN
-        row = {**body, "state": "draining" if body["draining"] else "silent" if silent else "online", "until": 0.0}
-        aside = state.get("aside", key) if row["state"] == "online" else None
-        if aside and aside["reason"]:
-            row |= {"state": "quarantined", "reason": aside["reason"], "until": aside["until"]}
+        is_silent = now - body["at"] > ONLINE_WITHIN
+        row = {**body, "state": "draining" if body["draining"] else "silent" if is_silent else "online", "until": 0.0}
+        quarantine = state.get("aside", key) if row["state"] == "online" else None
+        if quarantine and quarantine["reason"]:
+            row |= {"state": "quarantined", "reason": quarantine["reason"], "until": quarantine["until"]}
         yield key, row
 
 

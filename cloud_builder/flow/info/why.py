@@ -1,4 +1,4 @@
-"""The view `why`: a job, a request or a unit in, causes out (planning/why decides; here things are only found)."""
+"""Answers the view `why`: finds the job, request or unit, and returns the causes that `planning/why` gives."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from cloud_builder.ports.state import Document, Documents
 from . import find
 from .facts import DocumentFacts, job_of
 
-MOST_CAUSES = 20
-"""Targets of a unit that are told of."""
+MAX_CAUSES = 20
+"""Targets of a unit whose newest job is explained."""
 
 
-def why(word: str, state: Documents, now: float, rules: QueuePolicy) -> dict[str, Any]:
-    """`{"kind": "job" | "request" | "unit", "id": …, "causes": […]}`; one cause but for a unit.
+def why(name: str, state: Documents, now: float, queue_policy: QueuePolicy) -> dict[str, Any]:
+    """Returns `{"kind": "job" | "request" | "unit", "id": …, "causes": […]}`; a unit may have several causes.
 
-    Raises Rejected with the nearest name for what nobody knows."""
-    facts = DocumentFacts(state, now, rules)
+    Raises Rejected with the nearest name when nothing has this name.
+    """
+    facts = DocumentFacts(state, now, queue_policy)
     for kind in ("job", "request"):
-        if state.get(kind, word) is not None:
-            return _answer(kind, word, [_of_id(kind, word, facts, now)])
-    if causes := _of_unit(word, state, facts, now):
-        return _answer("unit", word, causes)
-    kind, found = find.resolve_id(word, state)
-    return _answer(kind, found, [_of_id(kind, found, facts, now)])
+        if state.get(kind, name) is not None:
+            return _answer(kind, name, [_of_id(kind, name, facts, now)])
+    if causes := _of_unit(name, state, facts, now):
+        return _answer("unit", name, causes)
+    kind, resolved = find.resolve_id(name, state)
+    return _answer(kind, resolved, [_of_id(kind, resolved, facts, now)])
 
 
 def _of_id(kind: str, name: str, facts: DocumentFacts, now: float) -> Cause:
@@ -40,13 +41,13 @@ def _of_id(kind: str, name: str, facts: DocumentFacts, now: float) -> Cause:
     return why_request(request, facts, now)
 
 
-def _of_unit(word: str, state: Documents, facts: DocumentFacts, now: float) -> list[Cause]:
-    """Of its newest jobs; or that there is none yet; or why it is no unit. Empty: nothing is called so."""
-    if jobs := find.newest_of_unit(word, state, MOST_CAUSES):
+def _of_unit(name: str, state: Documents, facts: DocumentFacts, now: float) -> list[Cause]:
+    """Returns the causes of a unit's newest jobs, or why it has no job, or why it is no unit; empty: no such unit."""
+    if jobs := find.newest_of_unit(name, state, MAX_CAUSES):
         return [why_job(job_of(job), facts, now) for job in jobs]
-    if (unit := find.unit(word, state)) is not None:
-        return [_never_asked(unit)]
-    problem = _problem_of(word, state)
+    if (unit := find.unit(name, state)) is not None:
+        return [_never_requested(unit)]
+    problem = _problem_of(name, state)
     return [problem] if problem else []
 
 
@@ -54,11 +55,11 @@ def _answer(kind: str, name: str, causes: list[Cause]) -> dict[str, Any]:
     return {"kind": kind, "id": name, "causes": [cause.model_dump(mode="json") for cause in causes]}
 
 
-def _problem_of(word: str, state: Documents) -> Cause | None:
-    """A directory that would be a unit, were it not for a mistake in it."""
+def _problem_of(name: str, state: Documents) -> Cause | None:
+    """Returns the cause for a directory that is no unit because of a problem in it."""
     for source, body in state.find("source"):
         for problem in body["problems"]:
-            if f"/{problem['path']}".endswith(f"/{word}"):
+            if f"/{problem['path']}".endswith(f"/{name}"):
                 where = ":".join(str(part) for part in (problem["file"] or problem["path"], problem["line"]) if part)
                 return Cause(
                     kind=CauseKind.BROKEN,
@@ -71,10 +72,10 @@ def _problem_of(word: str, state: Documents) -> Cause | None:
     return None
 
 
-def _never_asked(unit: Document) -> Cause:
+def _never_requested(unit: Document) -> Cause:
     return Cause(
         kind=CauseKind.NEVER_ASKED,
-        answer="no build of it was ever asked for",
+        answer="no build of it was ever requested",
         next=f"cb-ctl request {unit['path']}",
         source=unit["source"],
         unit=unit["path"],

@@ -42,7 +42,7 @@ def test_a_request_is_shown_for_thirty_days_and_then_forgotten_with_all_of_its_j
 
 
 def test_a_request_without_an_end_stays_and_does_not_hold_up_the_others(mesh, state, monkeypatch):
-    monkeypatch.setattr(retention, "MOST_REQUESTS", 1)
+    monkeypatch.setattr(retention, "MAX_REQUESTS", 1)
     with state.transaction():
         lost = {"request_id": "lost", "source": "demo", "state": "accepted", "accepted_at": 1.0}
         state.put("request", "lost", lost, rank=1.0)
