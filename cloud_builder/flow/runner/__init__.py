@@ -1,5 +1,12 @@
-"""cb-runner: takes an assignment, gets the source, the root and the layer ready, builds, uploads, reports.
+"""cb-runner: takes assignments from the mesh, has the builder carry them out, and reports.
 
-`daemon` talks with the mesh; `pipeline` carries out one order; `buildroot` and `layers` keep what builds stand on;
-`place` is where all that lies. May enter: ports, planning, model, errors. Never decides, signs or publishes.
+    flow              events, slots and reports: the daemon as the mesh loop sees it
+    claims            shared-queue dispatch: takes offers, claims them, waits for grants
+    build_threads     the threads in which builds run
+    livelog           the live log of one attempt
+    attempt_journal   unfinished assignments and results, stored before a build begins
+    attempt_reports   reports of attempts that did not end by their build
+    cache_inventory   cached sources, build roots and layers, announced with heartbeats
+
+May import ports, planning, model and errors. Must not build (`cloud_builder.builder` does), decide, sign or publish.
 """

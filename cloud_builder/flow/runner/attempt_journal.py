@@ -1,8 +1,8 @@
-"""What a runner keeps in its documents: the orders that it holds, and for some days which attempts are done.
+"""The journal of a runner: its unfinished assignments, and for some days the attempts that it has finished.
 
-In come orders and reports, each with the transaction that it belongs to; out go the documents `held` and `done`. Which
-attempts are held is known in memory as well, so that a job costs one look into the state and not three; `restore` reads
-it anew after a rollback. Must never say that it holds what was not written down.
+Input: assignments and reports, each with its transaction. Output: two document collections of the runner's state.
+The attempts of unfinished assignments are cached in memory, so that a job costs one read of the state instead of three;
+`restore` reads them again after a rollback. Must not count an assignment as recorded before it is in the state.
 """
 
 from __future__ import annotations
@@ -13,50 +13,58 @@ from cloud_builder.model.ids import JobId
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
+ASSIGNMENTS, RESULTS = "held", "done"
+"""Names of the collections on disk; existing state files have them."""
 RESULT_RETENTION = 7 * 86400.0
+"""Seconds. An assignment that is read again later than this would be built again."""
 PRUNE_INTERVAL = 60.0
 MAX_RESULTS = 1000
-"""Documents forgotten in one transaction."""
+"""Results that one transaction deletes at most."""
 
 
 class AttemptJournal:
     """Belongs to one flow."""
 
     def __init__(self) -> None:
-        self._held: dict[JobId, int] = {}
-        self._forgets_at = 0.0
+        self._unfinished: dict[JobId, int] = {}
+        """Job → attempt."""
+        self._prune_at = 0.0
 
     def restore(self, state: Documents) -> None:
-        self._held = {JobId(job_id): body["attempt"] for job_id, body in state.find("held")}
+        """Reads the unfinished assignments, at start and after a rollback."""
+        self._unfinished = {JobId(job_id): body["attempt"] for job_id, body in state.find(ASSIGNMENTS)}
 
-    def record_assignment(self, order: JobAssigned, work: UnitOfWork) -> bool:
-        """Writes the order down. False: this attempt, or a later one, is held or done."""
-        if self._held.get(order.job_id, 0) >= order.attempt:
+    def record_assignment(self, assignment: JobAssigned, work: UnitOfWork) -> bool:
+        """Stores the assignment. Returns False if this attempt, or a later one, is unfinished or finished."""
+        job_id, attempt = assignment.job_id, assignment.attempt
+        if self._unfinished.get(job_id, 0) >= attempt:
             return False
-        done = work.documents.get("done", order.job_id)
-        if done is not None and done["attempt"] >= order.attempt:
+        result = work.documents.get(RESULTS, job_id)
+        if result is not None and result["attempt"] >= attempt:
             return False
-        self._held[order.job_id] = order.attempt
-        work.documents.put("held", order.job_id, CachedJson(order), rank=work.now)
+        self._unfinished[job_id] = attempt
+        work.documents.put(ASSIGNMENTS, job_id, CachedJson(assignment), rank=work.now)
         return True
 
     def record_result(self, report: AttemptFinished, work: UnitOfWork) -> None:
-        """A later attempt of the same job is held on."""
-        if self._held.get(report.job_id, report.attempt + 1) <= report.attempt:
-            del self._held[report.job_id]
-            work.documents.delete("held", report.job_id)
-        work.documents.put("done", report.job_id, {"attempt": report.attempt, "at": work.now}, rank=work.now)
+        """Stores that the attempt is finished. A later attempt of the same job stays unfinished."""
+        if self._unfinished.get(report.job_id, report.attempt + 1) <= report.attempt:
+            del self._unfinished[report.job_id]
+            work.documents.delete(ASSIGNMENTS, report.job_id)
+        work.documents.put(RESULTS, report.job_id, {"attempt": report.attempt, "at": work.now}, rank=work.now)
 
     def prune(self, work: UnitOfWork) -> None:
-        """Of what was done long ago: now and then, and more at once while there is much."""
-        if work.now < self._forgets_at:
+        """Deletes results older than `RESULT_RETENTION`, once per `PRUNE_INTERVAL`.
+
+        When one transaction was not enough for all of them, the next call continues at once."""
+        if work.now < self._prune_at:
             return
-        old = list(work.documents.find("done", before=work.now - RESULT_RETENTION, most=MAX_RESULTS))
+        old = list(work.documents.find(RESULTS, before=work.now - RESULT_RETENTION, most=MAX_RESULTS))
         for job_id, _ in old:
-            work.documents.delete("done", job_id)
-        self._forgets_at = work.now if len(old) == MAX_RESULTS else work.now + PRUNE_INTERVAL
+            work.documents.delete(RESULTS, job_id)
+        self._prune_at = work.now if len(old) == MAX_RESULTS else work.now + PRUNE_INTERVAL
 
 
 def unfinished_assignments(state: Documents) -> list[JobAssigned]:
-    """The orders that an earlier life of this runner held."""
-    return [JobAssigned.model_validate(body) for _, body in state.find("held")]
+    """Returns the unfinished assignments. At start they are those of an earlier incarnation of this runner."""
+    return [JobAssigned.model_validate(body) for _, body in state.find(ASSIGNMENTS)]

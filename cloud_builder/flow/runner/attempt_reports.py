@@ -1,4 +1,4 @@
-"""Reports of attempts that did not end by their build: in goes the order, out goes what the scheduler is told."""
+"""Reports of attempts that did not end by their build: assignment → `attempt.finished`. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from cloud_builder.planning.attempt.transitions import LOST_BROKER, RUNNER_RESTA
 
 
 def reclassify_stop(report: e.AttemptFinished, why: str) -> e.AttemptFinished:
-    """A build that we stopped ourselves for want of a broker is nobody's cancel: another runner shall try."""
+    """Turns the outcome `canceled` into an error when the runner itself stopped the build because it lost the broker.
+
+    Nobody canceled that job: another runner has to try it."""
     if report.outcome is Outcome.CANCELED and why == LOST_BROKER:
         return report.model_copy(
             update={"outcome": Outcome.ERROR, "code": why, "message": "the runner could not reach the broker"}
@@ -16,21 +18,24 @@ def reclassify_stop(report: e.AttemptFinished, why: str) -> e.AttemptFinished:
     return report
 
 
-def released_report(order: e.JobAssigned, now: float) -> e.AttemptFinished:
-    return finished_report(order, now, RUNNER_STOPPED, f"runner {order.runner_id} was told to stop")
+def released_report(assignment: e.JobAssigned, now: float) -> e.AttemptFinished:
+    """Returns the report of a runner that is stopped: the attempt counts no error, and another runner gets the job."""
+    return finished_report(assignment, now, RUNNER_STOPPED, f"runner {assignment.runner_id} was stopped")
 
 
-def lost_report(order: e.JobAssigned, now: float) -> e.AttemptFinished:
-    return finished_report(order, now, RUNNER_RESTARTED, f"runner {order.runner_id} died while it built this")
+def lost_report(assignment: e.JobAssigned, now: float) -> e.AttemptFinished:
+    """Returns the report of a restarted runner about an attempt of its earlier incarnation."""
+    message = f"runner {assignment.runner_id} ended during this build and was restarted"
+    return finished_report(assignment, now, RUNNER_RESTARTED, message)
 
 
 def finished_report(
-    order: e.JobAssigned, now: float, code: str, message: str, outcome: Outcome = Outcome.ERROR
+    assignment: e.JobAssigned, now: float, code: str, message: str, outcome: Outcome = Outcome.ERROR
 ) -> e.AttemptFinished:
     return e.AttemptFinished(
-        job_id=order.job_id,
-        attempt=order.attempt,
-        runner_id=order.runner_id,
+        job_id=assignment.job_id,
+        attempt=assignment.attempt,
+        runner_id=assignment.runner_id,
         outcome=outcome,
         code=code,
         message=message,

@@ -1,7 +1,8 @@
-"""What a runner has at hand for the next job, told with its heartbeats: a tie-break of the scheduler, no promise.
+"""The cache inventory of a runner, announced with its heartbeats: cached sources, build roots and dependency layers.
 
-In come the orders that were carried out here, out go the words that `planning.nearness` makes of such orders. What is
-evicted meanwhile costs a job what it would have cost elsewhere.
+Input: assignments that were carried out here. Output: the keys that `planning.schedule.locality` computes for such
+assignments. The scheduler uses them to choose among runners with a free slot. They are no promise: if an entry was
+evicted meanwhile, the job takes as long as on another runner.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from cloud_builder.model.events import JobAssigned
 from cloud_builder.model.settings import RunnerSettings
 from cloud_builder.planning.schedule.locality import layer_cache_key, root_cache_key
 
-SOURCES = 100
+MAX_SOURCES = 100
 
 K = TypeVar("K")
 _Root = tuple[str, str, str]
@@ -22,10 +23,9 @@ _Layer = tuple[_Root, str, str, tuple[str, ...]]
 
 
 class CacheInventory:
-    """The last ones used, each kind as many as are kept on the disk (`max_roots`, `max_layers`).
+    """The most recently used entries, of roots and layers as many as the caches on disk keep.
 
-    A word is a digest: it is made when it is told.
-    """
+    A key is a digest; it is computed when it is announced for the first time, not with each job."""
 
     def __init__(self, max_roots: int, max_layers: int) -> None:
         self._max_roots = max_roots
@@ -34,19 +34,19 @@ class CacheInventory:
         self._roots: dict[_Root, str] = {}
         self._layers: dict[_Layer, str] = {}
 
-    def record(self, order: JobAssigned) -> None:
-        """It was built here, so all that it needs is here."""
-        _touch(self._sources, order.source, SOURCES)
-        if order.buildroot is None:
+    def record(self, assignment: JobAssigned) -> None:
+        """Adds the source, root and layer of an assignment that was built here: all of them are cached now."""
+        _touch(self._sources, assignment.source, MAX_SOURCES)
+        if assignment.buildroot is None:
             return
-        root = (order.buildroot, order.target.name, order.repositories or "")
-        used = tuple(sorted(artifact.sha256 for artifact in order.dependencies))
+        root = (assignment.buildroot, assignment.target.name, assignment.repositories or "")
+        dependencies = tuple(sorted(artifact.sha256 for artifact in assignment.dependencies))
         _touch(self._roots, root, self._max_roots)
-        _touch(self._layers, (root, order.source, order.unit, used), self._max_layers)
+        _touch(self._layers, (root, assignment.source, assignment.unit, dependencies), self._max_layers)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The newest first, as the others."""
+        """Names of sources; like `roots` and `layers`, the most recently used first."""
         return tuple(reversed(self._sources))
 
     @property
@@ -55,26 +55,14 @@ class CacheInventory:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        return _newest_first(self._layers, lambda layer: layer_cache_key(self._word(layer[0]), *layer[1:]))
+        return _newest_first(self._layers, lambda layer: layer_cache_key(self._root_key(layer[0]), *layer[1:]))
 
-    def _word(self, root: _Root) -> str:
+    def _root_key(self, root: _Root) -> str:
         return self._roots.get(root) or root_cache_key(*root)
 
 
-def _touch(known: dict[K, str], key: K, most: int) -> None:
-    known[key] = known.pop(key, "")
-    if len(known) > most:
-        del known[next(iter(known))]
-
-
-def _newest_first(known: dict[K, str], word: Callable[[K], str]) -> tuple[str, ...]:
-    for key in [key for key, made in known.items() if not made]:
-        known[key] = word(key)
-    return tuple(reversed(known.values()))
-
-
 def capacity(settings: RunnerSettings, cores: int) -> Capacity:
-    """What one job may use on this machine, all slots being busy."""
+    """Returns what one job may use on this machine while all slots are busy."""
     return Capacity(
         memory=settings.limits.memory,
         disk=settings.limits.disk,
@@ -82,3 +70,17 @@ def capacity(settings: RunnerSettings, cores: int) -> Capacity:
         kvm=settings.kvm,
         tags=settings.tags,
     )
+
+
+def _touch(entries: dict[K, str], entry: K, max_entries: int) -> None:
+    """Makes the entry the newest; evicts the oldest one beyond the maximum."""
+    entries[entry] = entries.pop(entry, "")
+    if len(entries) > max_entries:
+        del entries[next(iter(entries))]
+
+
+def _newest_first(entries: dict[K, str], cache_key: Callable[[K], str]) -> tuple[str, ...]:
+    """Returns the keys of the entries; computes those that are missing."""
+    for entry in [entry for entry, key in entries.items() if not key]:
+        entries[entry] = cache_key(entry)
+    return tuple(reversed(entries.values()))

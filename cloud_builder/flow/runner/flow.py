@@ -1,8 +1,8 @@
-"""cb-runner: the hands. Takes orders meant for it, keeps its slots busy, reports.
+"""The flow of cb-runner: accepts its assignments, keeps its slots busy, reports.
 
-In come `job.assigned` and `job.revoked`; out go heartbeats, reports and live logs. Building itself is the Builder's
-(`pipeline.py`), one thread a slot; this module never builds, decides, signs or publishes. What it holds is in its
-documents before the build begins, so that a runner that was killed can say so when it comes back.
+Input: `job.assigned`, `job.revoked`. Output: heartbeats, reports, live logs. The Builder builds, in one thread for each
+slot. Must not build, decide, sign or publish. An assignment is in the journal before its build begins, so that a
+restarted runner can report the attempts that it lost.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -27,40 +25,35 @@ from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.queue import OfferQueue
 from cloud_builder.ports.state import Documents
 
+from .active_build import ActiveBuild
 from .attempt_journal import AttemptJournal, unfinished_assignments
 from .attempt_reports import finished_report, lost_report, reclassify_stop, released_report
 from .build_threads import BuildThreads
 from .cache_inventory import CacheInventory, capacity
 from .claims import Claims
-from .livelog import LiveLog
 
-log = logging.getLogger("cb.runner")
+_LOG = logging.getLogger("cb.runner")
 
 BUSY_POLL, IDLE_POLL = 0.01, 0.1
+"""Seconds between two checks of running builds, at least and at most."""
 IDLE_AFTER = 50
-"""Seconds between two looks at a build are its age by this: its end is told within 2 % of its time, and to watch over
-an hour of build costs next to nothing."""
+"""The age of the youngest build, divided by this, is the time until the next check. The end of a build is thus noticed
+within 2 % of its duration, and an hour of build costs few checks."""
 STOP_SECONDS = 2.5
+"""The longest wait for canceled builds when the runner stops; then their jobs are released without a report."""
 CLEAN_UP_SECONDS = 3.0
-"""After the last words: a build that did not end within STOP_SECONDS was handed back, and goes on ending."""
+"""The longest wait after the last transaction for builds that took longer than STOP_SECONDS."""
 HEARTBEAT_PAUSE_PER_SLOT = 0.002
+"""Seconds between two heartbeats for each active build beyond SLOTS_WITHOUT_PAUSE."""
 SLOTS_WITHOUT_PAUSE = 8
 
 
-class ActiveBuild:
-    """One build under way."""
-
-    def __init__(self, order: e.JobAssigned) -> None:
-        self.order = order
-        self.cancel = threading.Event()
-        self.log = LiveLog()
-        self.begun = time.monotonic()
-        self.why = ""
-        """Why it was told to stop; decides what is reported."""
-
-
 class RunnerFlow:
-    """cb-runner as the mesh loop sees it. `now`: when this life began. `queue`: for shared-queue dispatch."""
+    """cb-runner as the mesh loop sees it.
+
+    now     when this incarnation of the runner started
+    queue   for shared-queue dispatch; None: directed dispatch only
+    """
 
     role = Role.RUNNER
 
@@ -79,84 +72,87 @@ class RunnerFlow:
         self._builder = builder
         self._arch = arch
         self._started_at = now
-        self._slots: dict[JobId, ActiveBuild] = {}
+        self._active: dict[JobId, ActiveBuild] = {}
         self._queued: dict[tuple[JobId, int], e.JobAssigned] = {}
         """By job and attempt."""
         self._journal = AttemptJournal()
         self._reports: SimpleQueue[e.AttemptFinished] = SimpleQueue()
-        self._unacknowledged: list[tuple[ActiveBuild, e.AttemptFinished]] = []
+        """Filled by the builds' threads."""
+        self._uncommitted: list[tuple[ActiveBuild, e.AttemptFinished]] = []
+        """Reported in a transaction that may still be rolled back."""
         self._threads = BuildThreads()
         self._claims = Claims(queue, RunnerId(settings.id), now)
         self._inventory = inventory
         self._capacity = capacity(settings, os.cpu_count() or 1)
         self._last_heartbeat = 0.0
         self._changed = False
-        self._left_behind: list[e.JobAssigned] | None = None
+        """Something changed that the next heartbeat lists."""
+        self._lost: list[e.JobAssigned] | None = None
+        """Unfinished assignments of an earlier incarnation; None: before the first `restore`."""
 
     def restore(self, state: Documents) -> None:
-        """Builds go on when a transaction is rolled back; what was reported in it is to be told again."""
-        if self._left_behind is None:
+        """Reads the journal. After a rollback builds go on; what the transaction reported is reported again."""
+        if self._lost is None:
             self._builder.sweep()
         self._journal.restore(state)
-        for slot, report in self._unacknowledged:
-            self._slots[report.job_id] = slot
+        for build, report in self._uncommitted:
+            self._active[report.job_id] = build
             self._reports.put(report)
-        self._unacknowledged.clear()
-        mine = {order.job_id for order in self._held()}
-        self._left_behind = [order for order in unfinished_assignments(state) if order.job_id not in mine]
+        self._uncommitted.clear()
+        present = {assignment.job_id for assignment in self._assignments()}
+        self._lost = [assignment for assignment in unfinished_assignments(state) if assignment.job_id not in present]
         self._claims.rolled_back()
 
     def republish(self, work: UnitOfWork) -> None:
-        """Heartbeats say all there is to say."""
+        """Emits nothing: heartbeats contain the whole state of a runner."""
 
-    # --- orders ---------------------------------------------------------------------------------------------------
+    # --- assignments ------------------------------------------------------------------------------------------------
 
     def handle(self, event: Received, work: UnitOfWork) -> None:
-        self._unacknowledged.clear()
+        self._uncommitted.clear()
         match event.payload:
-            case e.JobAssigned() as order if order.runner_id == self.instance:
-                self._take(order, work)
-            case e.ClaimRefused() as refused if refused.runner_id == self.instance:
-                self._claims.refused(refused, work.now)
-            case e.JobRevoked() as revoked if revoked.runner_id == self.instance:
-                self._revoke(revoked, work)
-            case e.RunnerQuarantined() as told if told.runner_id == self.instance:
-                _log_eligibility(told, work.now)
+            case e.JobAssigned() as assignment if assignment.runner_id == self.instance:
+                self._accept(assignment, work)
+            case e.ClaimRefused() as refusal if refusal.runner_id == self.instance:
+                self._claims.on_refused(refusal, work.now)
+            case e.JobRevoked() as revocation if revocation.runner_id == self.instance:
+                self._revoke(revocation, work)
+            case e.RunnerQuarantined() as quarantine if quarantine.runner_id == self.instance:
+                _log_eligibility(quarantine, work.now)
 
-    def _take(self, order: e.JobAssigned, work: UnitOfWork) -> None:
-        self._claims.granted(order.job_id, order.attempt)
-        if not self._journal.record_assignment(order, work):
+    def _accept(self, assignment: e.JobAssigned, work: UnitOfWork) -> None:
+        self._claims.on_answered(assignment.job_id, assignment.attempt)
+        if not self._journal.record_assignment(assignment, work):
             return
-        slot = self._slots.get(order.job_id)
-        if slot is None or slot.order.attempt != order.attempt:
-            self._queued.setdefault((order.job_id, order.attempt), order)
+        build = self._active.get(assignment.job_id)
+        if build is None or build.assignment.attempt != assignment.attempt:
+            self._queued.setdefault((assignment.job_id, assignment.attempt), assignment)
 
-    def _held(self) -> list[e.JobAssigned]:
-        return [*(slot.order for slot in self._slots.values()), *self._queued.values()]
+    def _assignments(self) -> list[e.JobAssigned]:
+        return [*(build.assignment for build in self._active.values()), *self._queued.values()]
 
     def _revoke(self, event: e.JobRevoked, work: UnitOfWork) -> None:
-        self._claims.granted(event.job_id, event.attempt)
-        slot = self._slots.get(event.job_id)
-        if slot is not None and slot.order.attempt <= event.attempt:
-            log.info("revoked", extra={"job": event.job_id, "attempt": event.attempt, "why": event.reason})
-            slot.why = slot.why or "revoked"
-            slot.cancel.set()
-        for place, order in tuple(self._queued.items()):
-            if order.job_id == event.job_id and order.attempt <= event.attempt:
-                del self._queued[place]
-                self._finish(work, finished_report(order, work.now, "revoked", event.reason, Outcome.CANCELED))
+        self._claims.on_answered(event.job_id, event.attempt)
+        build = self._active.get(event.job_id)
+        if build is not None and build.assignment.attempt <= event.attempt:
+            _LOG.info("revoked", extra={"job": event.job_id, "attempt": event.attempt, "why": event.reason})
+            build.stop("revoked")
+        for key, assignment in tuple(self._queued.items()):
+            if assignment.job_id == event.job_id and assignment.attempt <= event.attempt:
+                del self._queued[key]
+                self._finish(work, finished_report(assignment, work.now, "revoked", event.reason, Outcome.CANCELED))
 
-    # --- time -----------------------------------------------------------------------------------------------------
+    # --- time -------------------------------------------------------------------------------------------------------
 
     def tick(self, work: UnitOfWork) -> None:
-        self._changed |= self._report_lost_attempts(work) | self._report(work) | self._fill_slots(work)
-        self._claims.tick(work, self._settings.slots - len(self._slots) - len(self._queued))
-        for job_id, slot in self._slots.items():
-            for piece in slot.log.take(job_id, slot.order.attempt):
+        self._changed |= self._report_lost_attempts(work) | self._report_finished(work) | self._fill_slots(work)
+        self._claims.tick(work, self._settings.slots - len(self._active) - len(self._queued))
+        for job_id, build in self._active.items():
+            for piece in build.log.take(job_id, build.assignment.attempt):
                 work.emit_live(piece)
         if work.now - work.broker_seen > self._lease():
             self._stop_all(LOST_BROKER)
-        elif work.now - self._last_heartbeat >= (self._pause() if self._changed else self._settings.heartbeat):
+        elif work.now - self._last_heartbeat >= self._heartbeat_interval():
             self._last_heartbeat = work.now
             self._changed = False
             work.emit(self._heartbeat(work.now))
@@ -165,90 +161,96 @@ class RunnerFlow:
     def max_wait(self) -> float:
         if self._claims.is_busy:
             return 0.0
-        if self._changed or any(slot.log.is_behind for slot in self._slots.values()):
+        if self._changed or any(build.log.is_behind for build in self._active.values()):
             return BUSY_POLL
-        if not self._slots:
+        if not self._active:
             return self._settings.heartbeat / 4
-        youngest = time.monotonic() - max(slot.begun for slot in self._slots.values())
+        youngest = time.monotonic() - max(build.started for build in self._active.values())
         return min(max(BUSY_POLL, youngest / IDLE_AFTER), IDLE_POLL, self._settings.heartbeat / 4)
 
-    def _pause(self) -> float:
-        """A heartbeat lists all that is held. Where that is much and changes all the time, some changes are told
-        together; orders and reports tell each of them anyway."""
-        return min(self._settings.heartbeat, HEARTBEAT_PAUSE_PER_SLOT * max(0, len(self._slots) - SLOTS_WITHOUT_PAUSE))
+    def _heartbeat_interval(self) -> float:
+        """Returns the seconds between two heartbeats; after a change a short time, or none.
+
+        A heartbeat lists all attempts of the runner. With many of them that change all the time, one heartbeat
+        announces several changes; `attempt.started` and reports announce each of them anyway."""
+        if not self._changed:
+            return self._settings.heartbeat
+        pause = HEARTBEAT_PAUSE_PER_SLOT * max(0, len(self._active) - SLOTS_WITHOUT_PAUSE)
+        return min(self._settings.heartbeat, pause)
 
     def stop(self, work: UnitOfWork) -> None:
-        """Ends the builds and hands their jobs back: they count no error and go to another runner at once. That we
-        leave is said first, or the jobs would come back to us."""
-        work.emit(e.RunnerDraining(runner_id=RunnerId(self.instance), reason="told to stop", at=work.now))
+        """Ends the builds and releases their jobs, which count no error and go to another runner at once.
+
+        `runner.draining` is emitted first; otherwise the scheduler would assign the jobs to this runner again."""
+        work.emit(e.RunnerDraining(runner_id=RunnerId(self.instance), reason="stopped", at=work.now))
         self._stop_all("stopped")
-        unheard = {job_id: slot.order for job_id, slot in self._slots.items()}
-        until = time.monotonic() + STOP_SECONDS
-        while unheard:
+        unreported = {job_id: build.assignment for job_id, build in self._active.items()}
+        give_up_at = time.monotonic() + STOP_SECONDS
+        while unreported:
             try:
-                report = self._reports.get(timeout=max(0.0, until - time.monotonic()))
+                report = self._reports.get(timeout=max(0.0, give_up_at - time.monotonic()))
             except Empty:
                 break
-            order = unheard.pop(report.job_id)
-            canceled = report.outcome is Outcome.CANCELED
-            self._finish(work, released_report(order, work.now) if canceled else report)
-        for order in [*unheard.values(), *self._queued.values()]:
-            self._finish(work, released_report(order, work.now))
-        self._slots.clear()
+            assignment = unreported.pop(report.job_id)
+            is_canceled = report.outcome is Outcome.CANCELED
+            self._finish(work, released_report(assignment, work.now) if is_canceled else report)
+        for assignment in [*unreported.values(), *self._queued.values()]:
+            self._finish(work, released_report(assignment, work.now))
+        self._active.clear()
         self._queued.clear()
         self._claims.close()
 
     def close(self) -> None:
-        """After the last words, or after they failed: builds remove what they have on disk before we are gone."""
+        """Waits until the builds have removed their files. Called after `stop`, or after `stop` has failed."""
         self._stop_all("stopped")
         if not self._threads.wait_idle(CLEAN_UP_SECONDS):
-            log.warning("left-behind", extra={"why": "a build does not end; the next start removes what it left"})
+            why = "a build does not end; the next start of the runner removes its files"
+            _LOG.warning("left-behind", extra={"why": why})
 
-    # --- parts ----------------------------------------------------------------------------------------------------
+    # --- parts ------------------------------------------------------------------------------------------------------
 
     def _report_lost_attempts(self, work: UnitOfWork) -> bool:
-        """What an earlier life of this runner held is lost; saying so is quicker than a lease."""
-        lost, self._left_behind = self._left_behind or [], []
-        for order in lost:
-            self._finish(work, lost_report(order, work.now))
+        """Reports the attempts of an earlier incarnation as lost. Without it the scheduler would wait for the lease."""
+        lost, self._lost = self._lost or [], []
+        for assignment in lost:
+            self._finish(work, lost_report(assignment, work.now))
         return bool(lost)
 
     def _fill_slots(self, work: UnitOfWork) -> bool:
-        """A new attempt waits until the one before it, of the same job, has ended."""
-        taken = False
-        for place, order in tuple(self._queued.items()):
-            if len(self._slots) >= self._settings.slots:
+        """Starts queued assignments. A new attempt waits until the one before it, of the same job, has ended."""
+        has_started = False
+        for key, assignment in tuple(self._queued.items()):
+            if len(self._active) >= self._settings.slots:
                 break
-            if order.job_id not in self._slots:
-                del self._queued[place]
-                self._begin(order, work)
-                taken = True
-        return taken
+            if assignment.job_id not in self._active:
+                del self._queued[key]
+                self._start(assignment, work)
+                has_started = True
+        return has_started
 
-    def _begin(self, order: e.JobAssigned, work: UnitOfWork) -> None:
-        slot = self._slots[order.job_id] = ActiveBuild(order)
-        log.info("started", extra={"job": order.job_id, "attempt": order.attempt, "unit": order.unit})
-        work.emit(
-            e.AttemptStarted(job_id=order.job_id, attempt=order.attempt, runner_id=order.runner_id, started_at=work.now)
-        )
-        mine = order.model_copy(update={"limits": self._settings.limits})
-        self._threads.submit(partial(_work, self._builder, mine, slot, self._reports.put), len(self._slots))
+    def _start(self, assignment: e.JobAssigned, work: UnitOfWork) -> None:
+        job_id, attempt = assignment.job_id, assignment.attempt
+        build = self._active[job_id] = ActiveBuild(assignment)
+        _LOG.info("started", extra={"job": job_id, "attempt": attempt, "unit": assignment.unit})
+        work.emit(e.AttemptStarted(job_id=job_id, attempt=attempt, runner_id=assignment.runner_id, started_at=work.now))
+        limited = assignment.model_copy(update={"limits": self._settings.limits})
+        self._threads.submit(partial(build.run, self._builder, limited, self._reports.put), len(self._active))
 
-    def _report(self, work: UnitOfWork) -> bool:
-        self._unacknowledged.clear()
+    def _report_finished(self, work: UnitOfWork) -> bool:
+        self._uncommitted.clear()
         while not self._reports.empty():
             report = self._reports.get()
-            slot = self._slots.pop(report.job_id)
-            self._unacknowledged.append((slot, report))
+            build = self._active.pop(report.job_id)
+            self._uncommitted.append((build, report))
             if report.outcome in (Outcome.SUCCESS, Outcome.FAILURE):
-                self._inventory.record(slot.order)
-            for piece in slot.log.flush(report.job_id, report.attempt):
+                self._inventory.record(build.assignment)
+            for piece in build.log.flush(report.job_id, report.attempt):
                 work.emit_live(piece)
-            self._finish(work, reclassify_stop(report, slot.why))
-        return bool(self._unacknowledged)
+            self._finish(work, reclassify_stop(report, build.stop_cause))
+        return bool(self._uncommitted)
 
     def _finish(self, work: UnitOfWork, report: e.AttemptFinished) -> None:
-        log.info(
+        _LOG.info(
             "ended",
             extra={"job": report.job_id, "attempt": report.attempt, "outcome": report.outcome, "why": report.message},
         )
@@ -256,22 +258,22 @@ class RunnerFlow:
         work.emit(report)
 
     def _stop_all(self, why: str) -> None:
-        for job_id, slot in self._slots.items():
-            if not slot.cancel.is_set():
-                log.warning("stopping", extra={"job": job_id, "attempt": slot.order.attempt, "why": why})
-                slot.why = slot.why or why
-                slot.cancel.set()
+        for job_id, build in self._active.items():
+            if not build.cancel.is_set():
+                _LOG.warning("stopping", extra={"job": job_id, "attempt": build.assignment.attempt, "why": why})
+                build.stop(why)
 
     def _lease(self) -> float:
-        return min((slot.order.lease for slot in self._slots.values()), default=self._settings.heartbeat)
+        return min((build.assignment.lease for build in self._active.values()), default=self._settings.heartbeat)
 
     def _heartbeat(self, now: float) -> e.RunnerSeen:
+        assignments = self._assignments()
         return e.RunnerSeen(
             runner_id=RunnerId(self.instance),
             runner_group=self._settings.group,
             arch=self._arch,
             slots=self._settings.slots,
-            attempts=tuple(e.RunningAttempt(job_id=order.job_id, attempt=order.attempt) for order in self._held()),
+            attempts=tuple(e.RunningAttempt(job_id=a.job_id, attempt=a.attempt) for a in assignments),
             buildroots=(*self._builder.buildroots(), *self._inventory.roots),
             layers=self._inventory.layers,
             sources=self._inventory.sources,
@@ -284,19 +286,8 @@ class RunnerFlow:
         )
 
 
-def _log_eligibility(told: e.RunnerQuarantined, now: float) -> None:
-    if told.reason:
-        log.warning("quarantined", extra={"why": told.reason, "seconds": max(0, round(told.until - now))})
+def _log_eligibility(event: e.RunnerQuarantined, now: float) -> None:
+    if event.reason:
+        _LOG.warning("quarantined", extra={"why": event.reason, "seconds": max(0, round(event.until - now))})
     else:
-        log.info("quarantine-ended")
-
-
-def _work(
-    builder: Builder, order: e.JobAssigned, slot: ActiveBuild, report: Callable[[e.AttemptFinished], None]
-) -> None:
-    """A slot's thread. A builder never raises; when it does all the same, that is our bug, told as an error."""
-    try:
-        report(builder.build(order, slot.log.write, slot.cancel))
-    except Exception as error:
-        log.exception("builder-bug", extra={"job": order.job_id})
-        report(finished_report(order, time.time(), "bug", f"{type(error).__name__}: {error}"))
+        _LOG.info("quarantine-ended")

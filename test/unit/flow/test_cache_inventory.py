@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.flow.runner.cache_inventory import SOURCES, CacheInventory
+from cloud_builder.flow.runner.cache_inventory import MAX_SOURCES, CacheInventory
 from cloud_builder.planning.schedule.locality import layer_cache_key, root_cache_key
 from support.factories import assignment, deb
 
@@ -55,10 +55,10 @@ def test_what_was_used_again_is_the_newest_and_told_once():
 
 def test_the_oldest_is_forgotten_as_on_the_disk():
     footprint = CacheInventory(ROOTS, LAYERS)
-    jobs = [built(buildroot=f"{number:064}", source=f"s{number}") for number in range(SOURCES + 5)]
+    jobs = [built(buildroot=f"{number:064}", source=f"s{number}") for number in range(MAX_SOURCES + 5)]
     for job in jobs:
         footprint.record(job)
     jobs.reverse()
-    assert footprint.sources == tuple(job.source for job in jobs[:SOURCES])
+    assert footprint.sources == tuple(job.source for job in jobs[:MAX_SOURCES])
     assert footprint.roots == tuple(root(job) for job in jobs[:ROOTS])
     assert footprint.layers == tuple(layer(job) for job in jobs[:LAYERS])

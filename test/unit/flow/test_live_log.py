@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.info import livelog
-from cloud_builder.flow.runner.livelog import PIECE, LiveLog
+from cloud_builder.flow.runner.livelog import PIECE_BYTES, LiveLog
 
 LETTERS = "ü€𝄞".encode()
 
@@ -42,7 +42,7 @@ def test_a_reader_is_shown_what_was_printed_byte_by_byte(pieces: list[bytes], ea
 
 def test_no_letter_is_cut_in_two_by_a_long_line() -> None:
     log = LiveLog()
-    log.write(b"x" * (PIECE - 2) + LETTERS * 10_000)
+    log.write(b"x" * (PIECE_BYTES - 2) + LETTERS * 10_000)
     pieces = [*log.take("q.1", 1), *log.flush("q.1", 1)]
     assert "?" not in "".join(piece.text for piece in pieces)
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(piece.text for piece in pieces)
@@ -51,7 +51,7 @@ def test_no_letter_is_cut_in_two_by_a_long_line() -> None:
 
 def test_it_says_when_more_waits_than_one_piece_holds() -> None:
     log = LiveLog()
-    log.write(b"x\n" * PIECE)
+    log.write(b"x\n" * PIECE_BYTES)
     assert log.is_behind
     list(log.flush("q.1", 1))
     assert not log.is_behind

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from threading import Event as Flag
 
-from cloud_builder.flow.runner.livelog import BACKLOG, LiveLog
+from cloud_builder.flow.runner.livelog import BACKLOG_BYTES, LiveLog
 from cloud_builder.model import events as e
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Outcome
@@ -132,12 +132,12 @@ def test_a_runner_out_of_touch_for_a_lease_stops_its_builds():
 def test_a_log_faster_than_its_readers_loses_its_middle_and_says_where():
     log = LiveLog()
     log.write(b"a" * 10)
-    log.write(b"b" * BACKLOG)
+    log.write(b"b" * BACKLOG_BYTES)
     [first, *_] = list(log.take("j", 1))
     assert first.offset == 10
     assert first.text.startswith("b")
     rest = "".join(piece.text for piece in log.flush("j", 1))
-    assert len(first.text) + len(rest) == BACKLOG
+    assert len(first.text) + len(rest) == BACKLOG_BYTES
 
 
 def test_an_order_revoked_before_it_began_never_begins():
