@@ -31,7 +31,7 @@ class RunnerHarness:
         self.emitted += work.emitted
 
     def roll_back(self, *payloads):
-        """A transaction that cannot be committed; returns what it would have emitted."""
+        """Runs a transaction that cannot be committed; returns the events that it would have emitted."""
         try:
             with self.state.transaction():
                 work = RecordingWork(self.state, self.now, broker_seen=self.now)

@@ -1,4 +1,4 @@
-"""The threads of a runner: all that is given begins at once, in as few threads as that needs."""
+"""The thread pool of a runner: tasks start at once, in as few threads as that needs."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from support.waiting import LIMIT
 LONG = 10.0
 
 
-def together(hands, count, all_are_here):
-    """So many pieces that end when each of them has begun."""
+def run_together(threads, count, all_started):
+    """Submits `count` tasks that end when all of them have started."""
     for number in range(count):
-        hands.submit(partial(all_are_here.wait, LIMIT), number + 1)
-    all_are_here.wait(LIMIT)
+        threads.submit(partial(all_started.wait, LIMIT), number + 1)
+    all_started.wait(LIMIT)
 
 
-def rested(hands, count):
-    assert hands.wait_idle(LONG)
-    assert hands.threads == count
+def assert_idle(threads, count):
+    assert threads.wait_idle(LONG)
+    assert threads.threads == count
 
 
-def test_each_piece_begins_while_all_others_go_on():
-    hands = BuildThreads()
+def test_tasks_run_at_the_same_time():
+    threads = BuildThreads()
     for _ in range(20):
-        together(hands, 8, threading.Barrier(9))
-    rested(hands, 8)
+        run_together(threads, 8, threading.Barrier(9))
+    assert_idle(threads, 8)
 
 
-def test_a_piece_begins_though_the_one_before_it_was_just_taken_and_never_ends():
-    hands, go, begun = BuildThreads(), threading.Event(), SimpleQueue()
-    together(hands, 2, threading.Barrier(3))
-    rested(hands, 2)
+def test_task_starts_although_the_one_before_it_never_ends():
+    threads, go, begun = BuildThreads(), threading.Event(), SimpleQueue()
+    run_together(threads, 2, threading.Barrier(3))
+    assert_idle(threads, 2)
 
     def long(number):
         begun.put(number)
         go.wait(LIMIT)
 
     for number in (1, 2):
-        hands.submit(partial(long, number), number)
+        threads.submit(partial(long, number), number)
     assert {begun.get(timeout=LIMIT), begun.get(timeout=LIMIT)} == {1, 2}
     go.set()
 
 
-def test_much_short_work_is_all_done_once_and_in_no_more_threads_than_were_needed():
-    hands, done = BuildThreads(), SimpleQueue()
+def test_short_tasks_run_once_each_in_no_more_threads_than_needed():
+    threads, done = BuildThreads(), SimpleQueue()
     for number in range(20_000):
-        hands.submit(partial(done.put, number), 4)
+        threads.submit(partial(done.put, number), 4)
     assert sorted(done.get(timeout=LIMIT) for _ in range(20_000)) == list(range(20_000))
     assert done.empty()
-    rested(hands, 4)
+    assert_idle(threads, 4)
 
 
-def test_who_rested_last_works_next():
-    hands, at_work = BuildThreads(), SimpleQueue()
-    together(hands, 5, threading.Barrier(6))
-    rested(hands, 5)
+def test_thread_that_became_idle_last_runs_the_next_task():
+    threads, at_work = BuildThreads(), SimpleQueue()
+    run_together(threads, 5, threading.Barrier(6))
+    assert_idle(threads, 5)
     for _ in range(10):
-        hands.submit(lambda: at_work.put(threading.current_thread().name), 1)
-        rested(hands, 5)
+        threads.submit(lambda: at_work.put(threading.current_thread().name), 1)
+        assert_idle(threads, 5)
     assert len({at_work.get(timeout=LIMIT) for _ in range(10)}) == 1

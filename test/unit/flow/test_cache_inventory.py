@@ -1,4 +1,4 @@
-"""What a runner says it has at hand: the words that the scheduler makes of the same orders, the newest first."""
+"""The cache inventory has the keys that the scheduler computes for the same assignments, the newest first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def root(job):
 
 
 def layer(job):
-    return layer_cache_key(root(job), job.source, job.unit, (used.sha256 for used in job.dependencies))
+    return layer_cache_key(root(job), job.source, job.unit, (artifact.sha256 for artifact in job.dependencies))
 
 
 @pytest.mark.parametrize(
@@ -29,36 +29,36 @@ def layer(job):
     [built(), built(repositories=None), built(dependencies=(A, B)), built(unit="p/other", source="other")],
     ids=["plain", "no repositories", "dependencies", "another unit"],
 )
-def test_the_words_are_those_that_the_scheduler_looks_for(job):
-    footprint = CacheInventory(ROOTS, LAYERS)
-    footprint.record(job)
-    assert (footprint.sources, footprint.roots, footprint.layers) == ((job.source,), (root(job),), (layer(job),))
+def test_keys_are_those_that_the_scheduler_computes(job):
+    inventory = CacheInventory(ROOTS, LAYERS)
+    inventory.record(job)
+    assert (inventory.sources, inventory.roots, inventory.layers) == ((job.source,), (root(job),), (layer(job),))
 
 
-def test_without_a_build_root_only_the_source_is_at_hand():
-    footprint = CacheInventory(ROOTS, LAYERS)
-    footprint.record(built(buildroot=None))
-    assert (footprint.sources, footprint.roots, footprint.layers) == (("s",), (), ())
+def test_assignment_without_a_build_root_adds_only_its_source():
+    inventory = CacheInventory(ROOTS, LAYERS)
+    inventory.record(built(buildroot=None))
+    assert (inventory.sources, inventory.roots, inventory.layers) == (("s",), (), ())
 
 
-def test_what_was_used_again_is_the_newest_and_told_once():
-    footprint = CacheInventory(ROOTS, LAYERS)
+def test_entry_used_again_becomes_the_newest_and_is_listed_once():
+    inventory = CacheInventory(ROOTS, LAYERS)
     first, second = built(dependencies=(A, B)), built(buildroot="2" * 64, source="t")
     again = built(dependencies=(B, A))
     for job in (first, second, again):
-        footprint.record(job)
-        assert footprint.layers[0] == layer(job)
-    assert footprint.sources == ("s", "t")
-    assert footprint.roots == (root(first), root(second))
-    assert footprint.layers == (layer(first), layer(second))
+        inventory.record(job)
+        assert inventory.layers[0] == layer(job)
+    assert inventory.sources == ("s", "t")
+    assert inventory.roots == (root(first), root(second))
+    assert inventory.layers == (layer(first), layer(second))
 
 
-def test_the_oldest_is_forgotten_as_on_the_disk():
-    footprint = CacheInventory(ROOTS, LAYERS)
+def test_oldest_entries_are_evicted_as_on_disk():
+    inventory = CacheInventory(ROOTS, LAYERS)
     jobs = [built(buildroot=f"{number:064}", source=f"s{number}") for number in range(MAX_SOURCES + 5)]
     for job in jobs:
-        footprint.record(job)
+        inventory.record(job)
     jobs.reverse()
-    assert footprint.sources == tuple(job.source for job in jobs[:MAX_SOURCES])
-    assert footprint.roots == tuple(root(job) for job in jobs[:ROOTS])
-    assert footprint.layers == tuple(layer(job) for job in jobs[:LAYERS])
+    assert inventory.sources == tuple(job.source for job in jobs[:MAX_SOURCES])
+    assert inventory.roots == tuple(root(job) for job in jobs[:ROOTS])
+    assert inventory.layers == tuple(layer(job) for job in jobs[:LAYERS])

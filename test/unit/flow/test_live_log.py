@@ -1,4 +1,4 @@
-"""The live log from a build's bytes to what a reader is shown: each piece stands where it belongs."""
+"""The live log, from the bytes of a build to the text that a reader gets: each piece is at its offset."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.info import livelog
 from cloud_builder.flow.runner.livelog import PIECE_BYTES, LiveLog
 
-LETTERS = "ü€𝄞".encode()
+CHARACTERS = "ü€𝄞".encode()
 
 
 def as_shown(log: bytes) -> str:
-    """A byte that belongs to no letter is one question mark, so that places stay what they are."""
+    """Makes each byte that belongs to no character one question mark, so that offsets stay the same."""
     return re.sub("[\udc80-\udcff]", "?", log.decode("utf-8", "surrogateescape"))
 
 
@@ -24,7 +24,7 @@ printed = st.lists(st.binary(max_size=40) | st.text(max_size=20).map(str.encode)
 
 
 @given(printed, st.booleans())
-def test_a_reader_is_shown_what_was_printed_byte_by_byte(pieces: list[bytes], early: bool) -> None:
+def test_reader_gets_the_printed_text_byte_by_byte(pieces: list[bytes], early: bool) -> None:
     log, state = LiveLog(), MemoryState()
     with state.transaction():
         for piece in pieces:
@@ -40,16 +40,16 @@ def test_a_reader_is_shown_what_was_printed_byte_by_byte(pieces: list[bytes], ea
         assert chunk.text == as_shown(whole)
 
 
-def test_no_letter_is_cut_in_two_by_a_long_line() -> None:
+def test_long_line_is_not_cut_within_a_character() -> None:
     log = LiveLog()
-    log.write(b"x" * (PIECE_BYTES - 2) + LETTERS * 10_000)
+    log.write(b"x" * (PIECE_BYTES - 2) + CHARACTERS * 10_000)
     pieces = [*log.take("q.1", 1), *log.flush("q.1", 1)]
     assert "?" not in "".join(piece.text for piece in pieces)
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(piece.text for piece in pieces)
-    assert all(one.offset + len(one.text.encode()) == other.offset for one, other in pairwise(pieces))
+    assert all(piece.offset + len(piece.text.encode()) == following.offset for piece, following in pairwise(pieces))
 
 
-def test_it_says_when_more_waits_than_one_piece_holds() -> None:
+def test_log_is_behind_when_more_than_one_piece_waits() -> None:
     log = LiveLog()
     log.write(b"x\n" * PIECE_BYTES)
     assert log.is_behind

@@ -1,8 +1,9 @@
-"""What a runner does with orders, revocations, its own end, and its own return."""
+"""cb-runner: assignments, revocations, stop, and restart after a crash."""
 
 from dataclasses import dataclass
 from threading import Event as Flag
 
+from cloud_builder.flow.runner.attempt_journal import ASSIGNMENTS, RESULTS
 from cloud_builder.flow.runner.livelog import BACKLOG_BYTES, LiveLog
 from cloud_builder.model import events as e
 from cloud_builder.model.limits import Limits
@@ -13,14 +14,14 @@ from support.waiting import until
 
 
 @dataclass
-class Until:
-    """A build that goes on until it is let go or canceled."""
+class BlockedBuild:
+    """A build that runs until `go` is set or it is canceled."""
 
     go: Flag
     limits: Limits | None = None
 
-    def __call__(self, order, log, cancel):
-        self.limits = order.limits
+    def __call__(self, assigned, log, cancel):
+        self.limits = assigned.limits
         log(b"hello\n")
         while not self.go.wait(0.005):
             if cancel.is_set():
@@ -28,7 +29,7 @@ class Until:
         return Outcome.SUCCESS
 
 
-def test_an_order_is_started_built_and_reported():
+def test_assignment_is_started_built_and_reported():
     harness = RunnerHarness()
     harness.deliver(assignment())
     [report] = harness.until(e.AttemptFinished)
@@ -37,7 +38,7 @@ def test_an_order_is_started_built_and_reported():
     assert harness.of(e.RunnerSeen)[-1].attempts == ()
 
 
-def test_an_order_read_again_and_an_order_for_another_runner_start_nothing():
+def test_repeated_and_foreign_assignments_start_nothing():
     harness = RunnerHarness()
     harness.deliver(assignment())
     harness.until(e.AttemptFinished)
@@ -46,7 +47,7 @@ def test_an_order_read_again_and_an_order_for_another_runner_start_nothing():
     assert len(harness.of(e.AttemptStarted)) == 1
 
 
-def test_a_later_attempt_of_the_same_job_is_built():
+def test_later_attempt_of_the_same_job_is_built():
     harness = RunnerHarness()
     harness.deliver(assignment())
     harness.until(e.AttemptFinished)
@@ -54,8 +55,8 @@ def test_a_later_attempt_of_the_same_job_is_built():
     assert [report.attempt for report in harness.until(e.AttemptFinished, 2)] == [1, 2]
 
 
-def test_the_settings_of_the_runner_limit_every_attempt():
-    build = Until(Flag())
+def test_limits_of_the_runner_apply_to_every_attempt():
+    build = BlockedBuild(Flag())
     build.go.set()
     harness = RunnerHarness(build, limits=Limits(memory=123))
     harness.deliver(assignment())
@@ -63,13 +64,13 @@ def test_the_settings_of_the_runner_limit_every_attempt():
     assert build.limits == Limits(memory=123)
 
 
-def test_heartbeats_list_what_is_held_and_come_at_each_change():
-    build = Until(Flag())
+def test_heartbeat_lists_the_attempts_and_follows_each_change():
+    build = BlockedBuild(Flag())
     harness = RunnerHarness(build, slots=2)
     harness.deliver()
     harness.deliver(assignment(1), assignment(2))
     assert len(harness.of(e.RunnerSeen)) == 2
-    assert {held.job_id for held in harness.of(e.RunnerSeen)[-1].attempts} == {"q.1", "q.2"}
+    assert {attempt.job_id for attempt in harness.of(e.RunnerSeen)[-1].attempts} == {"q.1", "q.2"}
     harness.deliver()
     assert len(harness.of(e.RunnerSeen)) == 2
     harness.now += 3
@@ -79,34 +80,35 @@ def test_heartbeats_list_what_is_held_and_come_at_each_change():
     harness.until(e.AttemptFinished, 2)
 
 
-def test_a_revoked_attempt_ends_canceled():
-    harness = RunnerHarness(Until(Flag()))
+def test_revoked_attempt_ends_canceled():
+    harness = RunnerHarness(BlockedBuild(Flag()))
     harness.deliver(assignment())
     harness.deliver(e.JobRevoked(job_id="q.1", attempt=1, runner_id="r1", reason="canceled"))
     assert harness.until(e.AttemptFinished)[0].outcome is Outcome.CANCELED
 
 
-def test_the_live_log_goes_out_while_the_build_runs():
-    harness = RunnerHarness(Until(Flag()))
+def test_live_log_is_emitted_while_the_build_runs():
+    harness = RunnerHarness(BlockedBuild(Flag()))
     harness.deliver(assignment())
     [piece] = harness.until(e.LogAppended)
     assert (piece.text, piece.offset) == ("hello\n", 0)
     harness.stop()
 
 
-def test_a_runner_told_to_stop_hands_its_jobs_back():
-    harness = RunnerHarness(Until(Flag()))
+def test_stopped_runner_releases_its_jobs():
+    harness = RunnerHarness(BlockedBuild(Flag()))
     harness.deliver(assignment())
     harness.stop()
     [report] = harness.of(e.AttemptFinished)
     assert (report.outcome, report.code) == (Outcome.ERROR, "runner-stopped")
-    said = [type(event) for event in harness.emitted]
-    assert said.index(e.RunnerDraining) < said.index(e.AttemptFinished), "or the scheduler hands it to us again"
-    assert list(harness.state.find("held")) == []
+    types = [type(event) for event in harness.emitted]
+    draining, finished = types.index(e.RunnerDraining), types.index(e.AttemptFinished)
+    assert draining < finished, "otherwise the scheduler assigns the job to this runner again"
+    assert list(harness.state.find(ASSIGNMENTS)) == []
 
 
-def test_a_runner_that_was_killed_says_what_it_lost_when_it_comes_back():
-    build = Until(Flag())
+def test_restarted_runner_reports_the_attempts_that_it_lost():
+    build = BlockedBuild(Flag())
     before = RunnerHarness(build)
     before.deliver(assignment())
     after = RunnerHarness(state=before.state)
@@ -119,17 +121,17 @@ def test_a_runner_that_was_killed_says_what_it_lost_when_it_comes_back():
     build.go.set()
 
 
-def test_a_runner_out_of_touch_for_a_lease_stops_its_builds():
-    harness = RunnerHarness(Until(Flag()))
+def test_runner_without_a_broker_for_a_lease_stops_its_builds():
+    harness = RunnerHarness(BlockedBuild(Flag()))
     harness.deliver(assignment())
-    heard = harness.now
+    seen = harness.now
     harness.now += 13
-    harness.deliver(broker_seen=heard)
+    harness.deliver(broker_seen=seen)
     [report] = harness.until(e.AttemptFinished)
     assert (report.outcome, report.code) == (Outcome.ERROR, "lost-broker")
 
 
-def test_a_log_faster_than_its_readers_loses_its_middle_and_says_where():
+def test_live_log_that_is_too_fast_loses_its_oldest_bytes():
     log = LiveLog()
     log.write(b"a" * 10)
     log.write(b"b" * BACKLOG_BYTES)
@@ -140,7 +142,7 @@ def test_a_log_faster_than_its_readers_loses_its_middle_and_says_where():
     assert len(first.text) + len(rest) == BACKLOG_BYTES
 
 
-def test_an_order_revoked_before_it_began_never_begins():
+def test_assignment_revoked_before_its_start_never_starts():
     harness = RunnerHarness()
     harness.deliver(assignment(), e.JobRevoked(job_id="q.1", attempt=1, runner_id="r1", reason="canceled"))
     harness.deliver()
@@ -149,24 +151,25 @@ def test_an_order_revoked_before_it_began_never_begins():
     assert harness.of(e.RunnerSeen)[-1].attempts == ()
 
 
-def test_a_new_attempt_waits_for_the_end_of_the_old_one_of_the_same_job():
-    let_go = Flag()
-    build = Until(let_go)
-    harness = RunnerHarness(lambda order, log, cancel: build(order, log, Flag()), slots=2)
+def test_new_attempt_waits_for_the_end_of_the_old_one_of_its_job():
+    go = Flag()
+    build = BlockedBuild(go)
+    harness = RunnerHarness(lambda assigned, log, cancel: build(assigned, log, Flag()), slots=2)
     harness.deliver(assignment())
     harness.deliver(e.JobRevoked(job_id="q.1", attempt=1, runner_id="r1", reason="silent"), assignment(attempt=2))
     assert [started.attempt for started in harness.of(e.AttemptStarted)] == [1]
-    let_go.set()
+    go.set()
     assert [report.attempt for report in harness.until(e.AttemptFinished, 2)] == [1, 2]
     harness.deliver(assignment(attempt=2))
     assert len(harness.of(e.AttemptStarted)) == 2
-    assert list(harness.state.find("held")) == []
+    assert list(harness.state.find(ASSIGNMENTS)) == []
 
 
-def test_the_order_of_a_running_second_attempt_read_again_starts_nothing():
-    endless = Until(Flag())
+def test_repeated_assignment_of_a_running_second_attempt_starts_nothing():
+    endless = BlockedBuild(Flag())
     harness = RunnerHarness(
-        lambda order, log, cancel: Outcome.SUCCESS if order.attempt == 1 else endless(order, log, cancel), slots=2
+        lambda assigned, log, cancel: Outcome.SUCCESS if assigned.attempt == 1 else endless(assigned, log, cancel),
+        slots=2,
     )
     harness.deliver(assignment())
     harness.until(e.AttemptFinished)
@@ -177,9 +180,9 @@ def test_the_order_of_a_running_second_attempt_read_again_starts_nothing():
     harness.stop()
 
 
-def test_a_transaction_that_is_done_again_starts_and_loses_nothing():
+def test_repeated_transaction_starts_and_loses_nothing():
     go = Flag()
-    harness = RunnerHarness(Until(go), slots=2)
+    harness = RunnerHarness(BlockedBuild(go), slots=2)
     harness.roll_back(assignment())
     harness.deliver(assignment())
     harness.now += 10.0
@@ -193,10 +196,10 @@ def test_a_transaction_that_is_done_again_starts_and_loses_nothing():
     assert len(harness.of(e.AttemptFinished)) == 1
 
 
-def test_what_is_done_is_forgotten_after_some_time():
+def test_old_results_are_pruned():
     harness = RunnerHarness()
     for number in range(3):
         harness.deliver(assignment(number))
         harness.until(e.AttemptFinished, number + 1)
         harness.now += 30 * 86400
-    assert len(list(harness.state.find("done"))) == 1
+    assert len(list(harness.state.find(RESULTS))) == 1
