@@ -24,7 +24,7 @@ class ManagedRepository(LenientModel):
 
     `architectures` ever published: they keep an index, so that no machine that follows the repository gets an error."""
 
-    repository: RepositoryName
+    name: RepositoryName
     source: SourceName
     suite: str
     snapshot: str = ""
@@ -38,21 +38,21 @@ class RepositoryStore:
     """`contents`: by repository and slot. `waiting`: jobs to be answered, with the slot they fill."""
 
     def __init__(self, state: Documents) -> None:
-        self.known: dict[RepositoryName, ManagedRepository] = {}
+        self.repositories: dict[RepositoryName, ManagedRepository] = {}
         self.contents: dict[RepositoryName, dict[UnitTarget, RepositoryEntry]] = defaultdict(dict)
         self.pending_jobs: dict[RepositoryName, dict[JobId, UnitTarget]] = defaultdict(dict)
         for _, body in state.find("shelf"):
             shelf = ManagedRepository.model_validate(body)
-            self.known[shelf.repository] = shelf
-            for _, held in state.find("holding", parent=shelf.repository):
+            self.repositories[shelf.name] = shelf
+            for _, held in state.find("holding", parent=shelf.name):
                 holding = RepositoryEntry.model_validate(held)
-                self.contents[shelf.repository][holding.slot] = holding
-            for job, slot in state.find("waiting", parent=shelf.repository):
-                self.pending_jobs[shelf.repository][JobId(job)] = UnitPath(slot["unit"]), slot["target"]
+                self.contents[shelf.name][holding.slot] = holding
+            for job, slot in state.find("waiting", parent=shelf.name):
+                self.pending_jobs[shelf.name][JobId(job)] = UnitPath(slot["unit"]), slot["target"]
 
     def save(self, work: UnitOfWork, shelf: ManagedRepository) -> None:
-        self.known[shelf.repository] = shelf
-        work.documents.put("shelf", shelf.repository, shelf.model_dump(mode="json"))
+        self.repositories[shelf.name] = shelf
+        work.documents.put("shelf", shelf.name, shelf.model_dump(mode="json"))
 
     def put_entry(self, work: UnitOfWork, name: RepositoryName, holding: RepositoryEntry) -> None:
         self.contents[name][holding.slot] = holding
@@ -67,13 +67,15 @@ class RepositoryStore:
         self.pending_jobs[name][job] = slot
         work.documents.put("waiting", job, {"unit": slot[0], "target": slot[1]}, parent=name, rank=work.now)
 
-    def mark_answered(self, work: UnitOfWork, name: RepositoryName, jobs: Collection[JobId], *, well: bool) -> None:
+    def mark_answered(
+        self, work: UnitOfWork, name: RepositoryName, jobs: Collection[JobId], *, is_published: bool
+    ) -> None:
         for job in jobs:
             self.pending_jobs[name].pop(job, None)
             work.documents.delete("waiting", job)
-            if well:
+            if is_published:
                 work.documents.put("answered", job, {}, parent=name, rank=work.now)
-        if well and (surplus := work.documents.count("answered", parent=name) - RECENT) > 0:
+        if is_published and (surplus := work.documents.count("answered", parent=name) - RECENT) > 0:
             for oldest, _ in list(work.documents.find("answered", parent=name, most=surplus)):
                 work.documents.delete("answered", oldest)
 

@@ -1,5 +1,7 @@
-"""Before anything is promised: every file that a request's result will name can be fetched, and packages are what
-they say."""
+"""Verifies the files of a finished job before they are published.
+
+Each file that the request's result will name must be in the store, and each package must be a package.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +13,21 @@ from cloud_builder.ports.repository import RepositoryWriter
 from cloud_builder.ports.store import ObjectStore
 
 
-def verified(
-    job: JobFinished, store: ObjectStore, repositories: RepositoryWriter, known: RepositoryEntry | None = None
+def verify_job(
+    job: JobFinished, store: ObjectStore, repositories: RepositoryWriter, current: RepositoryEntry | None = None
 ) -> RepositoryEntry:
-    """What the verdict gives to its repository. Reads every object whole; of a job that was not built anew, and whose
-    packages are what `known` holds, only looks whether they are there: a push to a library may have thousands.
+    """Returns the repository entry of a job.
 
-    Permanent for a file that is missing, damaged, or no package; what a runner said of a package is not believed."""
+    Reads every file whole, except for a reused job with the packages of `current`, the entry in the repository: there
+    only the presence of the files is checked, because a push to a library may reuse thousands of jobs. The description
+    of a package is read from the package; the one that the runner reported is ignored.
+    Raises Permanent for a file that is missing, damaged, or no package.
+    """
     files = (*job.artifacts, *([job.log] if job.log else []))
-    if known is not None and job.reused_from and _packages(job) == {package.sha256 for package in known.packages}:
+    if current is not None and job.reused_from and _packages(job) == {package.sha256 for package in current.packages}:
         for artifact in files:
             store.size(artifact.sha256)
-        return known.model_copy(update={"sequence": job.sequence, "job_id": job.job_id})
+        return current.model_copy(update={"sequence": job.sequence, "job_id": job.job_id})
     for artifact in files:
         store.verify(artifact.sha256)
     return RepositoryEntry(

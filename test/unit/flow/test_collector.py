@@ -1,4 +1,4 @@
-"""The collector: verdicts come in, repositories go out; each verdict is answered once."""
+"""The collector publishes the packages of finished jobs, and answers each job once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from support.work import ReceivedEvent, RecordingWork
 NAME = "demo-bookworm"
 
 
-class Refusing(MemoryRepositories):
+class FailingRepositories(MemoryRepositories):
     """Raises `error` instead of publishing, as long as there is one."""
 
     error: Exception | None = None
@@ -42,7 +42,7 @@ class CollectorHarness:
     def __init__(self, path: Path) -> None:
         self.path, self.now = path, 1000.0
         self.store, self.state = MemoryStore(), MemoryState()
-        self.repositories = Refusing(self.store)
+        self.repositories = FailingRepositories(self.store)
         self.restart()
 
     def restart(self) -> None:
@@ -69,7 +69,7 @@ class CollectorHarness:
     def deb(self, name: str, version: str = "1") -> Artifact:
         return self.put(f"{name}_{version}_amd64.deb", f"{name} {version} amd64")
 
-    def verdict(self, sequence: int, unit: str, *artifacts: Artifact, **more: Any) -> e.JobFinished:
+    def finished(self, sequence: int, unit: str, *artifacts: Artifact, **more: Any) -> e.JobFinished:
         fields: dict[str, Any] = {
             "job_id": f"r{sequence}.{unit}",
             "request_id": f"r{sequence}",
@@ -112,44 +112,44 @@ def collector(tmp_path: Path) -> CollectorHarness:
     return CollectorHarness(tmp_path)
 
 
-def test_a_verdict_is_published_and_answered(collector: CollectorHarness) -> None:
-    (told,) = collector.step(collector.verdict(1, "a"))
-    assert isinstance(told, e.RepositoryPublished)
-    assert (told.repository, told.jobs, told.previous, told.packages) == (NAME, ("r1.a",), "", 1)
-    assert told.url == f"http://here/repositories/{NAME}"
-    assert told.signed_by == MemorySigner().fingerprint
-    assert told.snapshot == collector.repositories.live(told.repository)
+def test_job_is_published_and_answered(collector: CollectorHarness) -> None:
+    (published,) = collector.step(collector.finished(1, "a"))
+    assert isinstance(published, e.RepositoryPublished)
+    assert (published.repository, published.jobs, published.previous, published.packages) == (NAME, ("r1.a",), "", 1)
+    assert published.url == f"http://here/repositories/{NAME}"
+    assert published.signed_by == MemorySigner().fingerprint
+    assert published.snapshot == collector.repositories.live(published.repository)
     assert collector.step() == []
 
 
-def test_all_that_came_in_becomes_one_snapshot(collector: CollectorHarness) -> None:
-    (told,) = collector.step(*(collector.verdict(1, unit) for unit in "abc"))
-    assert told.jobs == ("r1.a", "r1.b", "r1.c")
+def test_jobs_of_one_batch_become_one_snapshot(collector: CollectorHarness) -> None:
+    (published,) = collector.step(*(collector.finished(1, unit) for unit in "abc"))
+    assert published.jobs == ("r1.a", "r1.b", "r1.c")
     assert len(collector.repositories.snapshots[NAME]) == 1  # type: ignore[index]
 
 
-def test_what_is_live_already_is_answered_at_once(collector: CollectorHarness) -> None:
+def test_job_with_live_packages_is_answered_at_once(collector: CollectorHarness) -> None:
     same = collector.deb("a")
-    (first,) = collector.step(collector.verdict(1, "a", same))
-    (again,) = collector.step(collector.verdict(2, "a", same, outcome=Outcome.REUSED), after=0.0)
+    (first,) = collector.step(collector.finished(1, "a", same))
+    (again,) = collector.step(collector.finished(2, "a", same, outcome=Outcome.REUSED), after=0.0)
     assert (again.jobs, again.snapshot, again.previous) == (("r2.a",), first.snapshot, first.snapshot)
 
 
-def test_what_is_unchanged_is_held_without_being_read_again(collector: CollectorHarness) -> None:
+def test_unchanged_packages_are_not_read_again(collector: CollectorHarness) -> None:
     same = collector.deb("a")
-    collector.step(collector.verdict(1, "a", same))
+    collector.step(collector.finished(1, "a", same))
     collector.store.objects[same.sha256] = b"damaged"
     unchanged = {"outcome": Outcome.SKIPPED, "code": "unchanged", "reused_from": "r1.a"}
-    (told,) = collector.step(collector.verdict(2, "a", same, **unchanged))
-    assert told.jobs == ("r2.a",)
+    (published,) = collector.step(collector.finished(2, "a", same, **unchanged))
+    assert published.jobs == ("r2.a",)
     del collector.store.objects[same.sha256]
-    (failed,) = collector.step(collector.verdict(3, "a", same, **unchanged))
+    (failed,) = collector.step(collector.finished(3, "a", same, **unchanged))
     assert (type(failed), failed.jobs) == (e.PublishFailed, ("r3.a",))
 
 
-def test_a_late_old_verdict_is_answered_and_changes_nothing(collector: CollectorHarness) -> None:
-    (new,) = collector.step(collector.verdict(2, "a"))
-    (old,) = collector.step(collector.verdict(1, "a"))
+def test_older_job_that_comes_late_is_answered_and_changes_nothing(collector: CollectorHarness) -> None:
+    (new,) = collector.step(collector.finished(2, "a"))
+    (old,) = collector.step(collector.finished(1, "a"))
     assert (old.jobs, old.snapshot) == (("r1.a",), new.snapshot)
     assert collector.names() == ["a_2_amd64.deb"]
 
@@ -159,25 +159,23 @@ def test_a_late_old_verdict_is_answered_and_changes_nothing(collector: Collector
     [{"publish": False}, {"repository": None}, {"outcome": Outcome.FAILURE}, {"outcome": Outcome.CANCELED}],
     ids=["not to be published", "no repository", "failure", "canceled"],
 )
-def test_what_is_not_for_publishing_is_left_alone(collector: CollectorHarness, change: dict[str, Any]) -> None:
-    assert collector.step(collector.verdict(1, "a", **change)) == []
+def test_job_that_is_not_to_be_published_is_ignored(collector: CollectorHarness, change: dict[str, Any]) -> None:
+    assert collector.step(collector.finished(1, "a", **change)) == []
 
 
 def test_two_snapshots_of_a_repository_are_a_second_apart(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"))
-    assert collector.step(collector.verdict(2, "a"), after=0.5) == []
+    collector.step(collector.finished(1, "a"))
+    assert collector.step(collector.finished(2, "a"), after=0.5) == []
     assert collector.flow.max_wait() < 1.0
-    (told,) = collector.step(after=0.6)
-    assert told.jobs == ("r2.a",)
+    (published,) = collector.step(after=0.6)
+    assert published.jobs == ("r2.a",)
 
 
 @pytest.mark.parametrize("which", ["package", "log"])
 @pytest.mark.parametrize("damage", ["missing", "corrupt"])
-def test_a_file_that_cannot_be_fetched_fails_its_job_alone(
-    collector: CollectorHarness, which: str, damage: str
-) -> None:
-    log, good = collector.put("build.log", "log"), collector.verdict(1, "b")
-    bad = collector.verdict(1, "a", log=log)
+def test_unreadable_file_fails_only_its_job(collector: CollectorHarness, which: str, damage: str) -> None:
+    log, good = collector.put("build.log", "log"), collector.finished(1, "b")
+    bad = collector.finished(1, "a", log=log)
     digest = log.sha256 if which == "log" else bad.artifacts[0].sha256
     if damage == "missing":
         del collector.store.objects[digest]
@@ -192,23 +190,25 @@ def test_a_file_that_cannot_be_fetched_fails_its_job_alone(
     assert collector.names() == ["b_1_amd64.deb"]
 
 
-def test_packages_are_listed_as_what_they_are_and_not_as_what_was_said(collector: CollectorHarness) -> None:
+def test_package_description_is_read_from_the_package(collector: CollectorHarness) -> None:
     a = collector.deb("a")
-    lied = a.model_copy(update={"package": collector.repositories.inspect(a).model_copy(update={"name": "libc6"})})
-    collector.step(collector.verdict(1, "a", lied))
+    misreported = a.model_copy(
+        update={"package": collector.repositories.inspect(a).model_copy(update={"name": "libc6"})}
+    )
+    collector.step(collector.finished(1, "a", misreported))
     listed = collector.repositories.snapshots[NAME][collector.repositories.live(NAME)]  # type: ignore[index,arg-type]
     assert [artifact.package.name for artifact in listed.packages["amd64"] if artifact.package] == ["a"]
 
 
-def test_a_unit_that_is_gone_from_git_leaves(collector: CollectorHarness) -> None:
-    (first,) = collector.step(collector.verdict(1, "a"), collector.verdict(1, "b"), revised("a", "b"))
-    (told,) = collector.step(revised("b"))
-    assert (told.jobs, told.previous) == ((), first.snapshot)
+def test_packages_of_a_removed_unit_are_removed(collector: CollectorHarness) -> None:
+    (first,) = collector.step(collector.finished(1, "a"), collector.finished(1, "b"), revised("a", "b"))
+    (published,) = collector.step(revised("b"))
+    assert (published.jobs, published.previous) == ((), first.snapshot)
     assert collector.names() == ["b_1_amd64.deb"]
 
 
-def test_nothing_leaves_before_all_parts_have_come(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"), collector.verdict(1, "b"))
+def test_packages_stay_until_all_parts_of_a_commit_have_come(collector: CollectorHarness) -> None:
+    collector.step(collector.finished(1, "a"), collector.finished(1, "b"))
     assert collector.step(revised("a", part=0, parts=2)) == []
     collector.restart()
     assert collector.step(revised("b", part=1, parts=2)) == []
@@ -217,131 +217,135 @@ def test_nothing_leaves_before_all_parts_have_come(collector: CollectorHarness) 
 
 
 def test_a_commit_that_is_not_followed_removes_nothing(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"))
+    collector.step(collector.finished(1, "a"))
     assert collector.step(revised().model_copy(update={"followed": False})) == []
 
 
-def test_a_broken_manifest_does_not_take_its_packages_away(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"), collector.verdict(1, "b"))
+def test_packages_of_a_unit_with_a_broken_manifest_stay(collector: CollectorHarness) -> None:
+    collector.step(collector.finished(1, "a"), collector.finished(1, "b"))
     assert collector.step(revised("b", broken="a")) == []
 
 
-def test_a_verdict_on_a_unit_not_heard_of_waits_for_the_source(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"), revised("a"))
-    assert collector.step(collector.verdict(2, "new"), caught_up=False) == []
-    (told,) = collector.step(revised("a", "new"), caught_up=False)
-    assert told.jobs == ("r2.new",)
+def test_job_of_an_unknown_unit_waits_for_its_source(collector: CollectorHarness) -> None:
+    collector.step(collector.finished(1, "a"), revised("a"))
+    assert collector.step(collector.finished(2, "new"), caught_up=False) == []
+    (published,) = collector.step(revised("a", "new"), caught_up=False)
+    assert published.jobs == ("r2.new",)
     assert collector.names() == ["a_1_amd64.deb", "new_2_amd64.deb"]
 
 
-def test_a_verdict_that_waited_for_its_source_is_answered_though_publishing_has_failed_meanwhile(
+def test_job_that_waited_for_its_source_is_answered_after_a_failure(
     collector: CollectorHarness,
 ) -> None:
-    collector.step(collector.verdict(1, "a"), revised("a"))
+    collector.step(collector.finished(1, "a"), revised("a"))
     collector.repositories.error = Permanent("no such suite", hint="Rename it.")
-    (failed,) = collector.step(collector.verdict(2, "a"), collector.verdict(2, "new"), caught_up=False)
+    (failed,) = collector.step(collector.finished(2, "a"), collector.finished(2, "new"), caught_up=False)
     assert failed.jobs == ("r2.a",)
     (failed,) = collector.step()
     assert failed.jobs == ("r2.new",)
     assert collector.step() == []
 
 
-def test_a_verdict_on_a_unit_that_is_gone_is_answered_and_not_listed(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"), collector.verdict(1, "b"), revised("a"))
-    (told,) = collector.step(collector.verdict(2, "b"))
-    assert told.jobs == ("r2.b",)
+def test_job_of_a_removed_unit_is_answered_and_not_listed(collector: CollectorHarness) -> None:
+    collector.step(collector.finished(1, "a"), collector.finished(1, "b"), revised("a"))
+    (published,) = collector.step(collector.finished(2, "b"))
+    assert published.jobs == ("r2.b",)
     assert collector.names() == ["a_1_amd64.deb"]
     collector.step(revised("a", "b"))
     assert collector.names() == ["a_1_amd64.deb"]
 
 
-def test_a_unit_that_comes_back_before_we_noticed_it_gone_stays(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"), collector.verdict(1, "b"))
+def test_unit_that_comes_back_during_catch_up_stays(collector: CollectorHarness) -> None:
+    collector.step(collector.finished(1, "a"), collector.finished(1, "b"))
     collector.step(revised("b"), caught_up=False)
     collector.step(revised("a", "b"), caught_up=False)
     assert collector.names() == ["a_1_amd64.deb", "b_1_amd64.deb"]
 
 
-def test_an_unwell_disk_is_waited_for(collector: CollectorHarness) -> None:
+def test_publishing_is_retried_after_a_temporary_error(collector: CollectorHarness) -> None:
     collector.repositories.error = Retryable("disk full", delay=5.0)
-    assert collector.step(collector.verdict(1, "a")) == []
+    assert collector.step(collector.finished(1, "a")) == []
     collector.repositories.error = None
     assert collector.step(after=2.0) == []
-    (told,) = collector.step(after=4.0)
-    assert told.jobs == ("r1.a",)
+    (published,) = collector.step(after=4.0)
+    assert published.jobs == ("r1.a",)
 
 
-def test_a_refusal_is_answered_and_tried_again_with_the_next_verdict(collector: CollectorHarness) -> None:
+def test_permanent_error_is_answered_and_retried_with_the_next_job(collector: CollectorHarness) -> None:
     collector.repositories.error = Permanent("no such suite", hint="Rename it.")
-    (failed,) = collector.step(collector.verdict(1, "a"))
+    (failed,) = collector.step(collector.finished(1, "a"))
     assert (failed.jobs, failed.message, failed.hint) == (("r1.a",), "no such suite", "Rename it.")
     assert collector.step() == []
     assert collector.flow.max_wait() > 1.0
     collector.repositories.error = None
-    (told,) = collector.step(collector.verdict(2, "b"))
-    assert told.jobs == ("r2.b",)
+    (published,) = collector.step(collector.finished(2, "b"))
+    assert published.jobs == ("r2.b",)
     assert collector.names() == ["a_1_amd64.deb", "b_2_amd64.deb"]
 
 
 def test_two_sources_cannot_share_a_repository(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"))
-    (failed,) = collector.step(collector.verdict(2, "a", source="other"))
+    collector.step(collector.finished(1, "a"))
+    (failed,) = collector.step(collector.finished(2, "a", source="other"))
     assert isinstance(failed, e.PublishFailed)
     assert "already holds the packages of demo" in failed.message
 
 
-def test_a_new_broker_is_told_what_is_live(collector: CollectorHarness) -> None:
-    (first,) = collector.step(collector.verdict(1, "a"), collector.verdict(1, "b"))
+def test_live_snapshots_are_announced_again_to_a_new_broker(collector: CollectorHarness) -> None:
+    (first,) = collector.step(collector.finished(1, "a"), collector.finished(1, "b"))
     collector.restart()
     work = RecordingWork(collector.state, collector.now)
     collector.flow.republish(work)
-    (told,) = work.emitted
-    assert isinstance(told, e.RepositoryPublished)
-    assert (told.snapshot, told.previous, set(told.jobs)) == (first.snapshot, first.snapshot, {"r1.a", "r1.b"})
+    (published,) = work.emitted
+    assert isinstance(published, e.RepositoryPublished)
+    assert (published.snapshot, published.previous, set(published.jobs)) == (
+        first.snapshot,
+        first.snapshot,
+        {"r1.a", "r1.b"},
+    )
 
 
 @pytest.mark.parametrize("lost", ["commit", "repository"])
 def test_disk_and_state_agree_again_after_a_crash(collector: CollectorHarness, lost: str) -> None:
-    collector.step(collector.verdict(1, "a"))
+    collector.step(collector.finished(1, "a"))
     if lost == "commit":
         with pytest.raises(KeyboardInterrupt), collector.state.transaction():
             work = RecordingWork(collector.state, collector.now + 10)
-            collector.flow.handle(ReceivedEvent(collector.verdict(2, "a")), work)
+            collector.flow.handle(ReceivedEvent(collector.finished(2, "a")), work)
             collector.flow.tick(work)
             raise KeyboardInterrupt
     else:
-        collector.repositories = Refusing(collector.store)
+        collector.repositories = FailingRepositories(collector.store)
     collector.restart()
-    told = collector.step(collector.verdict(2, "a"))
-    assert [each.jobs for each in told] == [("r2.a",)]
+    published = collector.step(collector.finished(2, "a"))
+    assert [event.jobs for event in published] == [("r2.a",)]
     assert collector.names() == ["a_2_amd64.deb"]
-    assert told[0].snapshot == collector.repositories.live(told[0].repository)
-    assert told[0].snapshot.startswith("000002-")
+    assert published[0].snapshot == collector.repositories.live(published[0].repository)
+    assert published[0].snapshot.startswith("000002-")
 
 
 def test_a_restart_alone_publishes_what_the_disk_has_lost(collector: CollectorHarness) -> None:
-    collector.step(collector.verdict(1, "a"))
-    collector.repositories = Refusing(collector.store)
+    collector.step(collector.finished(1, "a"))
+    collector.repositories = FailingRepositories(collector.store)
     collector.restart()
-    (told,) = collector.step()
-    assert (told.jobs, told.snapshot[:6]) == ((), "000002")
+    (published,) = collector.step()
+    assert (published.jobs, published.snapshot[:6]) == ((), "000002")
     assert collector.names() == ["a_1_amd64.deb"]
 
 
-def test_contested_packages_are_told(collector: CollectorHarness) -> None:
+def test_package_made_by_two_units_is_a_warning(collector: CollectorHarness) -> None:
     content = collector.deb("same")
-    (told,) = collector.step(collector.verdict(1, "a", content), collector.verdict(2, "b", content))
-    assert told.warnings == ("same (amd64) is made by b and by a: that of b is listed",)
+    (published,) = collector.step(collector.finished(1, "a", content), collector.finished(2, "b", content))
+    assert published.warnings == ("same (amd64) is made by b and by a: that of b is listed",)
 
 
 @pytest.mark.parametrize("shift", range(4))
 def test_waiting_jobs_survive_a_restart_and_are_answered_once(collector: CollectorHarness, shift: int) -> None:
-    collector.repositories.error = Retryable("unwell", delay=0.1)
-    verdicts = [collector.verdict(number, "a") for number in (1, 2, 3, 4)]
-    assert collector.step(*(verdicts[shift:] + verdicts[:shift])) == []
+    collector.repositories.error = Retryable("disk full", delay=0.1)
+    jobs = [collector.finished(number, "a") for number in (1, 2, 3, 4)]
+    assert collector.step(*(jobs[shift:] + jobs[:shift])) == []
     collector.restart()
     collector.repositories.error = None
-    (told,) = collector.step()
-    assert set(told.jobs) == {verdict.job_id for verdict in verdicts}
+    (published,) = collector.step()
+    assert set(published.jobs) == {job.job_id for job in jobs}
     assert collector.names() == ["a_4_amd64.deb"]
     assert collector.step() == []
