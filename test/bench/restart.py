@@ -69,7 +69,8 @@ def fill(path: Path, jobs: int) -> None:
         state.put_all(_documents("f" * 12, jobs, OPEN, like, "open"))
         state.put("counters", "request", {"last": jobs})
     opened = SchedulerState(state)
-    if len(opened.jobs) != OPEN or next(iter(opened.jobs.values())).state is not JobState.QUEUED:
+    jobs = opened.jobs.by_id
+    if len(jobs) != OPEN or next(iter(jobs.values())).state is not JobState.QUEUED:
         raise RuntimeError("the state is not what a scheduler writes")
     state.close()
 

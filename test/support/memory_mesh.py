@@ -257,9 +257,9 @@ class MemoryMesh:
         self.start(*self.daemons)
 
     @property
-    def world(self):
+    def scheduler(self):
         """What the live scheduler has in memory."""
-        return self.daemons["scheduler"].flow.world
+        return self.daemons["scheduler"].flow.state
 
     # --- time -----------------------------------------------------------------------------------------------------
 

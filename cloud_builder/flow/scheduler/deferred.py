@@ -1,57 +1,64 @@
-"""Requests that came before the snapshot they name: they wait for it, for a while.
+"""Requests that wait for the source snapshot that they name.
 
-cb-request announces first; but a broker that has lost its memory may get what was said to the one before first, and the
-announcement after it. Nothing is decided about such a request until the snapshot is there, or does not come.
+cb-request announces a snapshot before it accepts a request; but a broker that has lost its data may receive the
+repeated messages in another order. Such a request is admitted when its snapshot arrives, or after SNAPSHOT_TIMEOUT.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import RequestId, Revision, SourceName
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-EARLY = "early"
-"""Collection of `request.accepted` events by request; the rank is when they came."""
-PATIENCE = 30.0
-"""Seconds."""
+DEFERRED = "early"
+"""Collection of `request.accepted` events by request; the rank is the time of their arrival."""
+SNAPSHOT_TIMEOUT = 30.0
+"""Seconds that a request waits; then it is admitted without its snapshot, and so rejected."""
 
 
 class DeferredRequests:
-    """In memory what the documents say."""
+    """A cache of the collection."""
 
-    def __init__(self, state: Documents) -> None:
+    def __init__(self, documents: Documents) -> None:
         self._waiting: dict[RequestId, tuple[float, RequestAccepted]] = {}
-        for key, body in state.find(EARLY):
+        for key, body in documents.find(DEFERRED):
             self._waiting[RequestId(key)] = body["since"], RequestAccepted.model_validate(body["request"])
 
     def defer(self, work: UnitOfWork, request: RequestAccepted) -> None:
-        """Told again it does not wait longer."""
+        """Stores a request. A repeated `request.accepted` keeps its first arrival time."""
         since, _ = self._waiting.get(request.request_id, (work.now, None))
         self._waiting[request.request_id] = since, request
         body = {"since": since, "request": request.model_dump(mode="json")}
-        work.documents.put(EARLY, request.request_id, body, parent=request.source, rank=since)
+        work.documents.put(DEFERRED, request.request_id, body, parent=request.source, rank=since)
 
     def pop_ready(self, work: UnitOfWork, source: SourceName, revision: Revision) -> list[RequestAccepted]:
-        """Those that wait for this snapshot, in the order in which they came."""
-        due = [one for _, one in self._waiting.values() if (one.source, one.revision) == (source, revision)]
-        return [self._forget(work, one.request_id) for one in due]
+        """Removes and returns the requests that wait for this snapshot, in the order of their arrival."""
+        waiting = [request for _, request in self._waiting.values()]
+        return self._pop(
+            work, [request for request in waiting if (request.source, request.revision) == (source, revision)]
+        )
 
     def pop_expired(self, work: UnitOfWork, listening_since: float) -> list[RequestAccepted]:
-        """Those whose snapshot did not come while we listened. A time in the future was written down while the clock
-        was ahead."""
-        due = [
-            one
-            for since, one in self._waiting.values()
-            if since > work.now or work.now - max(since, listening_since) >= PATIENCE
+        """Removes and returns the requests whose snapshot did not arrive in time. Counts only time in which the
+        scheduler received messages. An arrival in the future was stored while the clock was ahead."""
+        expired = [
+            request
+            for since, request in self._waiting.values()
+            if since > work.now or work.now - max(since, listening_since) >= SNAPSHOT_TIMEOUT
         ]
-        return [self._forget(work, one.request_id) for one in due]
+        return self._pop(work, expired)
 
     def remove(self, work: UnitOfWork, request_id: RequestId) -> None:
-        """It was ended."""
+        """Removes a request that was canceled or rejected."""
         if request_id in self._waiting:
-            self._forget(work, request_id)
+            self._pop(work, [self._waiting[request_id][1]])
 
-    def _forget(self, work: UnitOfWork, request_id: RequestId) -> RequestAccepted:
-        work.documents.delete(EARLY, request_id)
-        return self._waiting.pop(request_id)[1]
+    def _pop(self, work: UnitOfWork, requests: Iterable[RequestAccepted]) -> list[RequestAccepted]:
+        found = list(requests)
+        for request in found:
+            del self._waiting[request.request_id]
+            work.documents.delete(DEFERRED, request.request_id)
+        return found

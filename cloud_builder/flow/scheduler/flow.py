@@ -1,4 +1,4 @@
-"""Which event goes where in the scheduler."""
+"""The scheduler as the mesh loop sees it: which event is handled where, and what each tick does."""
 
 from __future__ import annotations
 
@@ -20,100 +20,104 @@ from .usage_store import UsageStore
 
 
 class SchedulerFlow:
-    """cb-scheduler as the mesh loop sees it. `objects_url`: where CI can fetch artifacts by digest."""
+    """The behaviour of cb-scheduler. `objects_url`: where clients fetch artifacts by their digest."""
 
     role = Role.SCHEDULER
     instance = ""
 
     def __init__(self, settings: SchedulerSettings, objects_url: str, dispatch: Dispatch = Dispatch.DIRECTED) -> None:
         self._config = SchedulerConfig.from_settings(settings, objects_url, dispatch)
-        self._retention = Retention(self._config)
-        self._world: SchedulerState | None = None
+        self._state: SchedulerState | None = None
         self._listening_since: float | None = None
-        self._blocked = UnschedulableReporter()
+        self._retention = Retention(self._config)
+        self._unschedulable = UnschedulableReporter()
         self._usage = UsageStore()
 
     @property
-    def world(self) -> SchedulerState:
-        assert self._world is not None, "restore() comes first"
-        return self._world
+    def state(self) -> SchedulerState:
+        assert self._state is not None, "restore() comes first"
+        return self._state
 
-    def restore(self, state: Documents) -> None:
-        runners = self._world.runners if self._world else {}
-        self._world = SchedulerState(state, self._config.queue_policy)
-        self._world.runners.update(runners)
+    def restore(self, documents: Documents) -> None:
+        """Reads the state from the documents. Live runners are in memory only, and stay over a rollback."""
+        runners = self._state.runners.by_id.values() if self._state else ()
+        self._state = SchedulerState(documents, self._config.queue_policy, runners)
 
     def republish(self, work: UnitOfWork) -> None:
-        """The broker forgot everything: the collector publishes what it missed, and clients learn of their results.
+        """Emits again what a broker without its data lacks: the collector publishes what it missed, and clients get
+        their results.
 
-        Orders that were lost come back by themselves: their runner does not list them."""
-        results.republish(self.world, work)
+        Lost assignments need no repetition: their runners do not list them, so their attempts are given up."""
+        results.republish(self.state, work)
 
     def handle(self, event: Received, work: UnitOfWork) -> None:
-        world = self.world
+        state = self.state
         match event.payload:
             case e.SourceRevised() as payload:
-                self._add_snapshot_part(work, payload)
+                self._on_source_revised(work, payload)
             case e.SourceRemoved() as payload:
-                world.atlas.forget(work, payload.source)
+                state.catalog.remove(work, payload.source)
             case e.RequestAccepted() as payload:
                 self._admit(work, [payload])
             case e.RequestRejected() as payload:
-                admission.on_request_rejected(world, work, payload, self._config)
+                admission.on_request_rejected(state, work, payload, self._config)
             case e.BuildCancelRequested() as payload:
-                admission.cancel(world, work, payload)
+                admission.on_cancel_requested(state, work, payload)
             case e.RunnerSeen() as payload:
-                dispatch.on_runner_seen(world, work, payload, self._config)
+                dispatch.on_runner_seen(state, work, payload, self._config)
             case e.RunnerDraining() as payload:
-                dispatch.on_runner_draining(world, work, payload)
+                dispatch.on_runner_draining(state, work, payload)
             case e.AttemptClaimed() as payload:
-                shared_queue.on_claim(world, work, payload, self._config)
+                shared_queue.on_claim(state, work, payload, self._config)
             case e.AttemptStarted() as payload:
-                results.on_attempt_started(world, work, payload)
+                results.on_attempt_started(state, work, payload)
             case e.AttemptFinished() as payload:
-                results.on_attempt_finished(world, work, payload, self._config)
+                results.on_attempt_finished(state, work, payload, self._config)
             case e.RepositoryPublished() as payload:
-                results.on_repository_published(world, work, payload)
+                results.on_repository_published(state, work, payload)
             case e.PublishFailed() as payload:
-                results.on_publish_failed(world, work, payload)
+                results.on_publish_failed(state, work, payload)
 
     def tick(self, work: UnitOfWork) -> None:
-        self._begin_listening(work)
+        """Checks what depends on time, dispatches jobs, and ends requests. Judges no silence and dispatches nothing
+        while heartbeats are not received."""
+        self._update_listening(work)
         if self._listening_since is not None:
             if work.caught_up:
-                self._admit(work, self.world.early.pop_expired(work, self._listening_since), waited=True)
-                dispatch.check_leases(self.world, work, self._config, self._listening_since)
-            shared_queue.expire_offers(self.world, work, self._config)
-            dispatch.dispatch_jobs(self.world, work, self._config)
+                self._admit(work, self.state.deferred.pop_expired(work, self._listening_since), have_waited=True)
+                dispatch.check_leases(self.state, work, self._config, self._listening_since)
+            shared_queue.expire_offers(self.state, work, self._config)
+            dispatch.dispatch_jobs(self.state, work, self._config)
             if work.now - self._listening_since > self._config.lease:
-                self._blocked.tell(self.world, work)
-        deadline.check(self.world, work)
-        results.finish_requests(self.world, work, self._config)
-        self._retention.forget(self.world, work)
-        self._usage.keep(self.world.queue, work)
+                self._unschedulable.report(self.state, work)
+        deadline.check_deadlines(self.state, work)
+        results.finish_requests(self.state, work, self._config)
+        self._retention.prune(self.state, work)
+        self._usage.save(self.state.jobs.queue, work)
 
-    def _add_snapshot_part(self, work: UnitOfWork, part: e.SourceRevised) -> None:
-        world = self.world
-        world.forget_published(work, part.source, world.atlas.add_part(work, part))
+    def _on_source_revised(self, work: UnitOfWork, part: e.SourceRevised) -> None:
+        """Adds a part of a source snapshot; with the last part, admits the requests that waited for the snapshot."""
+        removed = self.state.catalog.add_part(work, part)
+        self.state.published.remove_units(work, part.source, removed)
         if part.part == part.parts - 1:
-            self._admit(work, world.early.pop_ready(work, part.source, part.revision))
+            self._admit(work, self.state.deferred.pop_ready(work, part.source, part.revision))
 
-    def _admit(self, work: UnitOfWork, requests: Iterable[e.RequestAccepted], *, waited: bool = False) -> None:
+    def _admit(self, work: UnitOfWork, requests: Iterable[e.RequestAccepted], *, have_waited: bool = False) -> None:
         for request in requests:
-            admission.admit(self.world, work, request, self._config, waited=waited)
+            admission.admit(self.state, work, request, self._config, has_waited=have_waited)
 
-    def _begin_listening(self, work: UnitOfWork) -> None:
-        """We listen from when all that happened before us is handled until the broker goes away: what was not heard
-        outside of that is nobody's silence."""
+    def _update_listening(self, work: UnitOfWork) -> None:
+        """Records since when heartbeats are received without a gap: from the end of the initial catch-up to the next
+        loss of the broker. Leases are only checked against this interval."""
         if work.now - work.broker_seen > self._config.lease / 4:
             self._listening_since = None
         elif self._listening_since is None and work.caught_up:
             self._listening_since = work.now
 
     def max_wait(self) -> float:
-        """Retries and leases are counted in seconds; half of one is soon enough."""
+        """Returns half a second: retry delays and leases are counted in seconds."""
         return 0.5
 
     def stop(self, work: UnitOfWork) -> None:
-        """The state is in the documents but for what was used in the last seconds."""
-        self._usage.keep(self.world.queue, work, now=True)
+        """Stores the usage of the last seconds; everything else is in the documents already."""
+        self._usage.save(self.state.jobs.queue, work, now=True)

@@ -1,13 +1,17 @@
-"""What the others are told of jobs and requests."""
+"""Makes and emits the scheduler's events about jobs and requests from their records."""
 
 from __future__ import annotations
+
+from typing import Any, TypeVar
 
 from cloud_builder.model.events import (
     Hold,
     JobAssigned,
     JobBlocked,
+    JobEvent,
     JobFinished,
     JobQueued,
+    JobRevoked,
     JobRunning,
     RequestFinished,
 )
@@ -16,10 +20,24 @@ from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.records import JobRecord
 from cloud_builder.ports.mesh import UnitOfWork
 
-from .state import job_event
+E = TypeVar("E", bound=JobEvent)
 
 RESULTS_KEPT_FOR_REPUBLISH = 50
-"""Results that are told again to a broker without memory."""
+"""The newest results, which are emitted again for a broker that has lost its data."""
+
+
+def job_event(event: type[E], job: JobRecord, now: float, **fields: Any) -> E:
+    """Returns a job event with the fields that all job events have, and its own `fields`."""
+    return event.construct_unchecked(
+        job_id=job.job_id,
+        request_id=job.request_id,
+        source=job.source,
+        revision=job.revision,
+        unit=job.unit,
+        target=job.target,
+        at=now,
+        **fields,
+    )
 
 
 def assignment_for(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssigned:
@@ -48,22 +66,19 @@ def assignment_for(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssi
 
 
 def emit_job_state(work: UnitOfWork, job: JobRecord, reason: str = "", hold: Hold | None = None) -> None:
-    """Where a job stands; `reason` and `hold` of one that waits for a slot."""
+    """Emits the event for a job's present state. `reason` and `hold`: why a queued job waits."""
     if job.is_finished:
         work.emit(job_finished_event(job, work.now))
     elif job.state is JobState.RUNNING:
         assert job.runner_id is not None
         work.emit(job_event(JobRunning, job, work.now, attempt=job.attempt, runner_id=job.runner_id))
     elif job.state is JobState.BLOCKED and job.duplicate_of:
-        work.emit(
-            job_event(
-                JobBlocked, job, work.now, waiting_for=(job.duplicate_of,), reason="the same inputs are being built"
-            )
-        )
+        reason = "the same inputs are being built"
+        work.emit(job_event(JobBlocked, job, work.now, waiting_for=(job.duplicate_of,), reason=reason))
     elif job.state is JobState.BLOCKED:
         work.emit(job_event(JobBlocked, job, work.now, waiting_for=job.needs, reason="waits for what it builds with"))
     else:
-        told = {
+        spec = {
             "input_key": job.input_key,
             "attempt": job.attempt,
             "not_before": job.not_before,
@@ -73,7 +88,7 @@ def emit_job_state(work: UnitOfWork, job: JobRecord, reason: str = "", hold: Hol
             "expected_seconds": job.expected_seconds,
             "critical_path": job.critical_path,
         }
-        work.emit(job_event(JobQueued, job, work.now, **told, reason=reason, hold=hold))
+        work.emit(job_event(JobQueued, job, work.now, **spec, reason=reason, hold=hold))
 
 
 def job_finished_event(job: JobRecord, now: float) -> JobFinished:
@@ -100,8 +115,15 @@ def job_finished_event(job: JobRecord, now: float) -> JobFinished:
     )
 
 
+def emit_job_revoked(work: UnitOfWork, job: JobRecord, reason: str) -> None:
+    """Tells the runner that has a job to stop it. Emits nothing if no runner has it."""
+    if job.is_assigned and job.runner_id is not None:
+        work.emit(JobRevoked(job_id=job.job_id, attempt=job.attempt, runner_id=job.runner_id, reason=reason))
+
+
 def emit_request_finished(work: UnitOfWork, finished: RequestFinished) -> None:
-    """The end of a request; those told last are kept, for a broker that loses its memory before all have read it."""
+    """Emits the end of a request. Stores the newest ends for a broker that loses its data before all consumers have
+    read them."""
     work.emit(finished)
     work.documents.put("ended", finished.request_id, finished.model_dump(mode="json"), rank=finished.finished_at)
     for oldest, _ in list(

@@ -1,11 +1,11 @@
-"""The documents of jobs: what a job is, and where it stands.
+"""The documents of jobs: the job spec, written once, and the job status, written with each change.
 
-    expansions/<request>#<n>   what a request became, some dozens of jobs in each
-    jobs/<job>                 one of them again, as a whole: its inputs were known later, or it became more urgent
-    loose-standings/<job>      how far it has come since
+    expansions/<request>#<n>   the jobs that a request became, JOBS_PER_DOCUMENT in each document
+    jobs/<job>                 a whole job, written again: its inputs became known, or it became more urgent
+    loose-standings/<job>      the job's newest status
 
-A document counts for more than those above it. So what a request becomes is a few documents, and a step of a job costs
-a few hundred bytes in the state file, in the outbox and on cb.state, and not the whole job again.
+A document takes precedence over those above it. So a new request costs a few documents, and a change of a job costs a
+few hundred bytes in the state file, in the outbox and on `cb.state`, instead of the whole job.
 """
 
 from __future__ import annotations
@@ -19,114 +19,115 @@ from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import UNINDEXED, Document, Documents
 
 EXPANSIONS, JOBS, STATUS_DOCUMENTS = "expansions", "jobs", f"{UNINDEXED}standings"
-JOBS_PER_DOCUMENT, MAX_PACKED_FILES = 50, 20
-"""Jobs in one document, and artifacts of a job that is written there: each may be kilobytes (a package tells what it
-provides), and a message has 8 MiB."""
+JOBS_PER_DOCUMENT = 50
+"""Jobs in one document of `expansions`."""
+MAX_PACKED_FILES = 20
+"""Artifacts and dependencies of a job that is written into a document of `expansions`: each may take kilobytes (a
+package lists what it provides), and a message is limited to 8 MiB."""
 
 
 class JobStore:
-    """Writes jobs, and knows what is written of each that is open."""
+    """Writes jobs, and remembers which open jobs have a status document."""
 
     def __init__(self) -> None:
-        self._moved: set[JobId] = set()
-        """Those that have a standing."""
-        self._fresh: dict[JobId, list[JobRecord]] = {}
-        """Those that the transaction under way has made, with all that are in the same document."""
+        self._with_status: set[JobId] = set()
+        """Jobs that have a status document."""
+        self._created: dict[JobId, list[JobRecord]] = {}
+        """Jobs created by the current transaction, each with all jobs of its document."""
         self._work: UnitOfWork | None = None
-        """The transaction of the fresh ones."""
+        """The transaction of `_created`."""
 
-    def load(self, state: Documents, request_id: RequestId) -> list[JobRecord]:
-        """All jobs of a request, by number."""
-        bodies = dict(_bodies(state, request_id))
-        found = {job_id: state.get(STATUS_DOCUMENTS, job_id) for job_id in bodies}
-        self._moved.update(job_id for job_id, standing in found.items() if standing is not None)
-        records = [_record(body, found[job_id]) for job_id, body in bodies.items()]
+    def load(self, documents: Documents, request_id: RequestId) -> list[JobRecord]:
+        """Returns all jobs of a request, in the order of their numbers."""
+        bodies = dict(_find_specs(documents, request_id))
+        statuses = {job_id: documents.get(STATUS_DOCUMENTS, job_id) for job_id in bodies}
+        self._with_status.update(job_id for job_id, status in statuses.items() if status is not None)
+        records = [_record_of(body, statuses[job_id]) for job_id, body in bodies.items()]
         return sorted(records, key=lambda job: job.number)
 
     def create(self, work: UnitOfWork, jobs: Sequence[JobRecord]) -> None:
-        """New jobs of one request, by number."""
+        """Writes the new jobs of one request, in the order of their numbers."""
         if work is not self._work:
-            self._work, self._fresh = work, {}
+            self._work, self._created = work, {}
         for start in range(0, len(jobs), JOBS_PER_DOCUMENT):
-            together = list(jobs[start : start + JOBS_PER_DOCUMENT])
-            self._fresh.update((job.job_id, together) for job in together)
-            _put(work, together)
+            packed = list(jobs[start : start + JOBS_PER_DOCUMENT])
+            self._created.update((job.job_id, packed) for job in packed)
+            _put_packed(work, packed)
 
-    def update(self, work: UnitOfWork, old: JobRecord, job: JobRecord) -> None:
-        """A step of a job that was begun."""
+    def update(self, work: UnitOfWork, before: JobRecord, job: JobRecord) -> None:
+        """Writes a change of a job: into its first document while the transaction that created it is open, later as a
+        status."""
         if work is not self._work:
-            self._work, self._fresh = None, {}
+            self._work, self._created = None, {}
         if len(job.dependencies) + len(job.artifacts) > MAX_PACKED_FILES:
-            self._fresh.pop(job.job_id, None)
-        if (together := self._fresh.get(job.job_id)) is not None:
-            together[(job.number - 1) % JOBS_PER_DOCUMENT] = job
-            _put(work, together)
+            self._created.pop(job.job_id, None)
+        if (packed := self._created.get(job.job_id)) is not None:
+            packed[(job.number - 1) % JOBS_PER_DOCUMENT] = job
+            _put_packed(work, packed)
             return
-        is_the_same = _is_the_same(old, job)
-        if not is_the_same:
+        has_same_spec = _has_same_spec(before, job)
+        if not has_same_spec:
             work.documents.put(JOBS, job.job_id, CachedJson(job), parent=job.request_id, rank=job.number)
-        if is_the_same or job.job_id in self._moved:
-            self._moved.add(job.job_id)
+        if has_same_spec or job.job_id in self._with_status:
+            self._with_status.add(job.job_id)
             work.documents.put(STATUS_DOCUMENTS, job.job_id, CachedJson(job, JobStatus))
 
     def evict(self, job_ids: Iterable[JobId]) -> None:
-        """They stay in the documents, and are not written any more."""
-        self._moved.difference_update(job_ids)
+        """Removes finished jobs from memory. Their documents stay, and are not written any more."""
+        self._with_status.difference_update(job_ids)
 
 
-def load_job(state: Documents, job_id: JobId) -> JobRecord | None:
-    """A job of any request, open or over."""
-    body = state.get(JOBS, job_id)
+def load_job(documents: Documents, job_id: JobId) -> JobRecord | None:
+    """Returns a job of any request, open or finished."""
+    body = documents.get(JOBS, job_id)
     if body is None:
         request_id, _, number = job_id.rpartition(".")
-        found = state.get(EXPANSIONS, _key(RequestId(request_id), int(number))) if number.isdecimal() else None
-        body = next((one for one in (found or {"jobs": ()})["jobs"] if one["job_id"] == job_id), None)
-    return None if body is None else _record(body, state.get(STATUS_DOCUMENTS, job_id))
+        packed = documents.get(EXPANSIONS, _key(RequestId(request_id), int(number))) if number.isdecimal() else None
+        body = next((spec for spec in (packed or {"jobs": ()})["jobs"] if spec["job_id"] == job_id), None)
+    return None if body is None else _record_of(body, documents.get(STATUS_DOCUMENTS, job_id))
 
 
 def prune(work: UnitOfWork, request_id: RequestId, most: int) -> int:
-    """Some jobs of a request, about so many; how many. Fewer than `most`: none is left."""
-    gone = 0
+    """Deletes about `most` jobs of a request and returns their number. Fewer than `most`: no job is left."""
+    deleted = 0
     for collection in (JOBS, EXPANSIONS):
         for key, body in list(work.documents.find(collection, parent=request_id, most=most)):
-            if gone >= most:
-                return gone
-            jobs = body["jobs"] if collection == EXPANSIONS else [body]
-            for job in jobs:
-                work.documents.delete(STATUS_DOCUMENTS, job["job_id"])
+            if deleted >= most:
+                return deleted
+            specs = body["jobs"] if collection == EXPANSIONS else [body]
+            for spec in specs:
+                work.documents.delete(STATUS_DOCUMENTS, spec["job_id"])
             work.documents.delete(collection, key)
-            gone += len(jobs)
-    return gone
+            deleted += len(specs)
+    return deleted
 
 
-def _bodies(state: Documents, request_id: RequestId) -> Iterator[tuple[JobId, Document]]:
-    """What is written of each job before its standing; the last one of a job counts."""
-    for _, body in state.find(EXPANSIONS, parent=request_id):
-        yield from ((one["job_id"], one) for one in body["jobs"])
-    for job_id, body in state.find(JOBS, parent=request_id):
+def _find_specs(documents: Documents, request_id: RequestId) -> Iterator[tuple[JobId, Document]]:
+    """Yields what is stored of each job, except for its status; the last document of a job takes precedence."""
+    for _, body in documents.find(EXPANSIONS, parent=request_id):
+        yield from ((spec["job_id"], spec) for spec in body["jobs"])
+    for job_id, body in documents.find(JOBS, parent=request_id):
         yield JobId(job_id), body
 
 
-def _put(work: UnitOfWork, together: list[JobRecord]) -> None:
-    first = together[0]
-    body = CachedJsonList("jobs", together)
-    work.documents.put(
-        EXPANSIONS, _key(first.request_id, first.number), body, parent=first.request_id, rank=first.number
-    )
+def _put_packed(work: UnitOfWork, jobs: list[JobRecord]) -> None:
+    first = jobs[0]
+    key = _key(first.request_id, first.number)
+    work.documents.put(EXPANSIONS, key, CachedJsonList("jobs", jobs), parent=first.request_id, rank=first.number)
 
 
 def _key(request_id: RequestId, number: int) -> str:
-    """Of the document that a job was begun in."""
+    """Returns the key of the document in `expansions` that has the job with this number."""
     return f"{request_id}#{(number - 1) // JOBS_PER_DOCUMENT}"
 
 
-def _is_the_same(old: JobRecord, job: JobRecord) -> bool:
-    """But for its standing. All else that ever changes is what goes in, and how urgent it is."""
-    return old.input_key is job.input_key and old.priority is job.priority
+def _has_same_spec(before: JobRecord, job: JobRecord) -> bool:
+    """Whether only the status differs. The inputs and the priority are the only fields of a spec that ever change."""
+    return before.input_key is job.input_key and before.priority is job.priority
 
 
-def _record(body: Document, standing: Document | None) -> JobRecord:
-    if standing is None:
+def _record_of(body: Document, status: Document | None) -> JobRecord:
+    if status is None:
         return JobRecord.model_validate(body)
-    fixed = {name: value for name, value in body.items() if name not in JobStatus.model_fields}
-    return JobRecord.model_validate({**fixed, **standing})
+    spec = {name: value for name, value in body.items() if name not in JobStatus.model_fields}
+    return JobRecord.model_validate({**spec, **status})

@@ -1,178 +1,106 @@
-"""What goes wrong around jobs: runners that are not trusted, deaths that are in doubt, deadlines that pass.
+"""The health of runners: which of them are in quarantine after repeated errors, and until when.
 
-In come what runners report and the time; out go what a runner may be given, jobs that are counted out or given up, and
-`runner.quarantined`. Only how far runners are trusted is written down; the rest is an index over open requests and
-jobs.
+Input: how attempts ended. Output: how many slots of a runner may be used, and `runner.quarantined`. The rules are in
+`planning/attempt/quarantine.py`; this module stores the health of each runner in the collection `trust`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from cloud_builder.model.events import AttemptFinished, RunnerQuarantined
 from cloud_builder.model.frozen import CachedJson
-from cloud_builder.model.ids import JobId, RequestId, RunnerId
-from cloud_builder.model.outcome import JobState
-from cloud_builder.planning.attempt import poison, quarantine, transitions
+from cloud_builder.model.ids import RunnerId
+from cloud_builder.planning.attempt import quarantine
 from cloud_builder.planning.attempt.quarantine import AttemptEnd, RunnerHealth
-from cloud_builder.planning.attempt.transitions import RetryPolicy
-from cloud_builder.planning.records import JobRecord, RequestRecord, RunnerRecord
+from cloud_builder.planning.records import JobRecord, RunnerRecord
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-if TYPE_CHECKING:
-    from .state import SchedulerState
-
-log = logging.getLogger("cb.scheduler")
-
-FORGET_AFTER = 7 * 86400.0
-"""Seconds after which a runner that was set aside, and is gone, is forgotten."""
+HEALTH = "trust"
+HEALTH_RETENTION = 7 * 86400.0
+"""Seconds after its last error for which the health of a runner that is gone is kept."""
+_LOG = logging.getLogger("cb.scheduler")
 
 
 class RunnerQuarantine:
-    """Made anew from the documents, like the world that it belongs to."""
+    """A cache of the documents. A runner without a document is healthy."""
 
-    def __init__(self, state: Documents) -> None:
-        self.trusts: dict[RunnerId, RunnerHealth] = {}
+    def __init__(self, documents: Documents) -> None:
         self.version = 0
-        """Changes whenever a runner is set aside or trusted again."""
-        self.suspects: dict[RunnerId, set[JobId]] = defaultdict(set)
-        """Jobs that a silent runner may have died of."""
-        self.deadlines: dict[RequestId, float] = {}
-        for _, body in state.find("trust"):
-            known = RunnerHealth.model_validate(body)
-            self.trusts[known.runner_id] = known
+        """Changes whenever a runner enters or leaves quarantine."""
+        healths = [RunnerHealth.model_validate(body) for _, body in documents.find(HEALTH)]
+        self._health: dict[RunnerId, RunnerHealth] = {health.runner_id: health for health in healths}
 
-    # --- what it is told ------------------------------------------------------------------------------------------
-
-    def note_job(self, job: JobRecord) -> None:
-        for death in job.losses:
-            if not death.is_confirmed:
-                self.suspects[death.runner_id].add(job.job_id)
-
-    def note_request(self, request: RequestRecord) -> None:
-        if request.deadline is not None and not request.canceled:
-            self.deadlines.setdefault(request.request_id, request.accepted_at + request.deadline)
-
-    # --- trust ----------------------------------------------------------------------------------------------------
-
-    def caps(self, runners: Collection[RunnerRecord], now: float) -> dict[RunnerId, int]:
-        """How many slots may be used of runners that are set aside."""
-        if not any(known.is_quarantined for known in self.trusts.values()):
+    def slot_limits(self, runners: Collection[RunnerRecord], now: float) -> dict[RunnerId, int]:
+        """Returns how many slots may be used of each runner in quarantine."""
+        if not any(health.is_quarantined for health in self._health.values()):
             return {}
-        return quarantine.slot_limits(runners, self.trusts, now)
+        return quarantine.slot_limits(runners, self._health, now)
 
-    def why_none(self, takers: Collection[RunnerRecord]) -> str:
-        """Why a job waits although there are runners that could take it: all are set aside. Empty: they are not."""
-        return quarantine.why_quarantined(takers, self.trusts) if self.trusts else ""
+    def why_none(self, eligible: Collection[RunnerRecord]) -> str:
+        """Returns why a job waits although runners could take it: all of them are in quarantine. Empty if not."""
+        return quarantine.why_quarantined(eligible, self._health) if self._health else ""
 
-    def judge(self, work: UnitOfWork, job: JobRecord, end: AttemptEnd, limit: int) -> None:
-        """`job`: as it was when its current attempt ended so."""
+    def on_attempt_end(self, work: UnitOfWork, job: JobRecord, end: AttemptEnd, max_errors: int) -> None:
+        """Counts the end of a job's current attempt. `job`: as it was before that end. `max_errors`: with so many in a
+        row the runner enters quarantine."""
         if job.runner_id is None:
             return
-        before = self.trusts.get(job.runner_id)
-        after = quarantine.after(before, job, end, work.now, limit)
+        before = self._health.get(job.runner_id)
+        after = quarantine.after(before, job, end, work.now, max_errors)
         if after != before:
             self._save(work, job.runner_id, after)
-            if _aside_since(before) != _aside_since(after):
-                self._tell(work, job.runner_id, after)
+            if _quarantined_at(before) != _quarantined_at(after):
+                self._emit(work, job.runner_id, after)
 
-    def is_past_deadline(self, work: UnitOfWork, report: AttemptFinished) -> None:
-        """A report of an attempt that counts no more."""
-        known = self.trusts.get(report.runner_id)
-        if known is not None and quarantine.is_cleared_by(known, report):
-            self._save(work, report.runner_id, None)
-            if known.is_quarantined:
-                self._tell(work, report.runner_id, None)
+    def on_stale_report(self, work: UnitOfWork, report: AttemptFinished) -> None:
+        """Counts a report of an attempt that is no longer current: its success shows that the runner works again."""
+        health = self._health.get(report.runner_id)
+        if health is not None and quarantine.is_cleared_by(health, report):
+            self._remove(work, health)
 
-    def returned(self, work: UnitOfWork, runner_id: RunnerId) -> None:
-        """It was told to stop."""
-        known = self.trusts.get(runner_id)
-        if known is not None and known.is_quarantined:
-            self._save(work, runner_id, quarantine.after_planned_stop(known, work.now))
+    def on_runner_draining(self, work: UnitOfWork, runner_id: RunnerId) -> None:
+        """Lets a runner that was told to stop try a job as soon as it is back: an operator looked after it."""
+        health = self._health.get(runner_id)
+        if health is not None and health.is_quarantined:
+            self._save(work, runner_id, quarantine.after_planned_stop(health, work.now))
 
     def republish(self, work: UnitOfWork) -> None:
-        for runner_id, known in self.trusts.items():
-            if known.is_quarantined:
-                self._tell(work, runner_id, known)
+        """Emits the quarantines again, for a broker that has lost its data."""
+        for runner_id, health in self._health.items():
+            if health.is_quarantined:
+                self._emit(work, runner_id, health)
 
-    def forget(self, work: UnitOfWork, live: Collection[RunnerId]) -> None:
-        for runner_id, known in list(self.trusts.items()):
-            if runner_id not in live and work.now - known.last_error > FORGET_AFTER:
-                self._save(work, runner_id, None)
-                if known.is_quarantined:
-                    self._tell(work, runner_id, None)
+    def expire(self, work: UnitOfWork, live: Collection[RunnerId]) -> None:
+        """Removes the health of runners that are gone and had no error for HEALTH_RETENTION."""
+        for health in list(self._health.values()):
+            if health.runner_id not in live and work.now - health.last_error > HEALTH_RETENTION:
+                self._remove(work, health)
 
-    def _save(self, work: UnitOfWork, runner_id: RunnerId, known: RunnerHealth | None) -> None:
-        if known is None:
-            self.trusts.pop(runner_id, None)
-            work.documents.delete("trust", runner_id)
+    def _remove(self, work: UnitOfWork, health: RunnerHealth) -> None:
+        self._save(work, health.runner_id, None)
+        if health.is_quarantined:
+            self._emit(work, health.runner_id, None)
+
+    def _save(self, work: UnitOfWork, runner_id: RunnerId, health: RunnerHealth | None) -> None:
+        if health is None:
+            self._health.pop(runner_id, None)
+            work.documents.delete(HEALTH, runner_id)
         else:
-            self.trusts[runner_id] = known
-            work.documents.put("trust", runner_id, CachedJson(known))
+            self._health[runner_id] = health
+            work.documents.put(HEALTH, runner_id, CachedJson(health))
 
-    def _tell(self, work: UnitOfWork, runner_id: RunnerId, known: RunnerHealth | None) -> None:
+    def _emit(self, work: UnitOfWork, runner_id: RunnerId, health: RunnerHealth | None) -> None:
         self.version += 1
-        if known is None:
-            log.info("quarantine-ended", extra={"runner": runner_id})
+        if health is None:
+            _LOG.info("quarantine-ended", extra={"runner": runner_id})
             work.emit(RunnerQuarantined(runner_id=runner_id, at=work.now))
         else:
-            log.warning("quarantined", extra={"runner": runner_id, "why": known.reason, "seconds": known.pause})
-            work.emit(RunnerQuarantined(runner_id=runner_id, reason=known.reason, until=known.until, at=work.now))
-
-    # --- deaths ---------------------------------------------------------------------------------------------------
-
-    def on_runner_seen(
-        self, world: SchedulerState, runner_id: RunnerId, life: float, policy: RetryPolicy, now: float
-    ) -> list[JobRecord]:
-        """What becomes of jobs that a runner seemed to have died of, now that it has spoken; to be saved."""
-        changed = []
-        for job_id in self.suspects.pop(runner_id, ()):
-            job = world.jobs.get(job_id)
-            if job is not None and not job.is_finished and poison.is_unconfirmed(job, runner_id):
-                changed.append(transitions.on_runner_seen(job, runner_id, life, policy, now))
-        return changed
-
-    def due(self, world: SchedulerState, policy: RetryPolicy, now: float) -> list[JobRecord]:
-        """Jobs whose runners were silent for too long to be in doubt any more, as failures."""
-        doubted = {job_id for jobs in self.suspects.values() for job_id in jobs}
-        jobs = [job for job_id in sorted(doubted) if (job := world.jobs.get(job_id)) is not None]
-        over = [
-            job
-            for job in jobs
-            if job.state is JobState.QUEUED and not now < job.not_before <= now + policy.confirm_wait
-        ]
-        return [transitions.fail_as_poison(job) for job in over if poison.may_be_poison(job, policy.poison_after)]
-
-    @staticmethod
-    def suspects_on(world: SchedulerState, job: JobRecord, runner_id: RunnerId) -> tuple[JobId, ...]:
-        """Jobs on a runner that one may have died of, and this one beside them: who did it could not be told."""
-        return (
-            tuple(sorted(other for other in world.jobs_by_runner[runner_id] if world.jobs[other].losses))
-            if job.losses
-            else ()
-        )
-
-    # --- deadlines ------------------------------------------------------------------------------------------------
-
-    def overdue(self, world: SchedulerState, now: float) -> list[RequestRecord]:
-        """Open requests whose deadline has passed; each is told once. One that lies further ahead than it can was
-        reckoned by a clock that was ahead, and counts from now."""
-        late = []
-        for request_id, due in list(self.deadlines.items()):
-            request = world.requests.get(request_id)
-            if request is None or request.deadline is None:
-                del self.deadlines[request_id]
-            elif now >= due:
-                del self.deadlines[request_id]
-                late.append(request)
-            elif due > now + request.deadline:
-                self.deadlines[request_id] = now + request.deadline
-        return late
+            _LOG.warning("quarantined", extra={"runner": runner_id, "why": health.reason, "seconds": health.pause})
+            work.emit(RunnerQuarantined(runner_id=runner_id, reason=health.reason, until=health.until, at=work.now))
 
 
-def _aside_since(known: RunnerHealth | None) -> float | None:
-    return known.at if known is not None and known.is_quarantined else None
+def _quarantined_at(health: RunnerHealth | None) -> float | None:
+    return health.at if health is not None and health.is_quarantined else None

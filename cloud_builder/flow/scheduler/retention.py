@@ -1,11 +1,11 @@
-"""What the scheduler forgets: requests that ended long ago with their jobs, cancels of requests that never came, and
-what input keys led to that nobody used for long. What is published as the newest build of a unit counts as used: a unit
-that nobody touches is not built again for that.
+"""Deletes old documents: finished requests with their jobs, cancels of requests that never came, unused build results.
 
-Little by little, so that no tick is long. What is deleted leaves cb.state, too (the mesh tells it as tombstones). Never
-touched: open requests and jobs, what other sources build with (`offers`, `provided`), snapshots, counters.
+The result of a package's newest published build counts as used: a unit that is not changed for long is not built again.
+Deletes a limited number of documents at a time, so that no tick is long; the mesh sends each deletion to `cb.state` as
+a tombstone. Must not delete: open requests and their jobs, published packages (`offers`, `provided`), source snapshots,
+counters.
 
-The rank of a finished request, a cancel and a built key is the time from which it is kept.
+The rank of a finished request, a cancel and a build result is the time from which its retention counts.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from cloud_builder.planning.records import BuildResult
 from cloud_builder.ports.mesh import UnitOfWork
 
 from . import job_store
+from .build_results import RESULTS
 from .config import SchedulerConfig
 from .state import SchedulerState
 
 MAX_PER_TICK = 300
-"""Documents deleted in one go."""
+"""Documents deleted in one tick."""
 RETRY_SOON, RETRY_LATER = 1.0, 60.0
+"""Seconds until the next run, after one that deleted something and after one that did not."""
 _LOG = logging.getLogger("cb.scheduler")
 
 
@@ -34,65 +36,67 @@ class Retention:
         self._config = config
         self._not_before = 0.0
 
-    def forget(self, world: SchedulerState, work: UnitOfWork) -> None:
-        """A few hundred documents, when it is time to look."""
+    def prune(self, state: SchedulerState, work: UnitOfWork) -> None:
+        """Deletes up to a few hundred documents, if the time of the next run has come."""
         if self._not_before - RETRY_LATER <= work.now < self._not_before:
             return
-        gone = _requests(work, work.now - self._config.request_retention)
-        gone += _canceled(work, work.now - self._config.request_retention)
-        gone += _built(world, work, work.now - self._config.result_retention)
-        if gone:
-            _LOG.debug("forgotten", extra={"documents": gone})
-        self._not_before = work.now + (RETRY_SOON if gone else RETRY_LATER)
+        deleted = _prune_requests(work, work.now - self._config.request_retention)
+        deleted += _prune_cancels(work, work.now - self._config.request_retention)
+        deleted += _prune_results(state, work, work.now - self._config.result_retention)
+        if deleted:
+            _LOG.debug("pruned", extra={"documents": deleted})
+        self._not_before = work.now + (RETRY_SOON if deleted else RETRY_LATER)
 
 
-def _requests(work: UnitOfWork, before: float) -> int:
-    """A request goes after the last of its jobs."""
-    gone = 0
+def _prune_requests(work: UnitOfWork, before: float) -> int:
+    """Deletes finished requests, each after the last of its jobs."""
+    deleted = 0
     for key, body in list(work.documents.find("requests", parent="done", before=before, most=20)):
         if max(body.get("finished_at", 0.0), body["accepted_at"]) >= before:
-            continue  # written down before the end of a request was
-        gone += job_store.prune(work, RequestId(key), MAX_PER_TICK - gone)
-        if gone >= MAX_PER_TICK:
-            return gone
+            continue  # An older version stored it, with another rank than the time of its end.
+        deleted += job_store.prune(work, RequestId(key), MAX_PER_TICK - deleted)
+        if deleted >= MAX_PER_TICK:
+            return deleted
         work.documents.delete("requests", key)
-        gone += 1
-    return gone
+        deleted += 1
+    return deleted
 
 
-def _canceled(work: UnitOfWork, before: float) -> int:
+def _prune_cancels(work: UnitOfWork, before: float) -> int:
     keys = [key for key, _ in work.documents.find("canceled", before=before, most=MAX_PER_TICK)]
     for key in keys:
         work.documents.delete("canceled", key)
     return len(keys)
 
 
-def _built(world: SchedulerState, work: UnitOfWork, before: float) -> int:
-    """A key of before its last use was written down counts from today, and so does what is current."""
-    found = list(work.documents.find("built", before=before, most=MAX_PER_TICK))
-    targets = world.atlas.targets(work.documents) if found else ()
+def _prune_results(state: SchedulerState, work: UnitOfWork, before: float) -> int:
+    """Deletes build results that are neither used nor published. Renews the time of a published result, and sets that
+    of a result from an older version, which stored none."""
+    found = list(work.documents.find(RESULTS, before=before, most=MAX_PER_TICK))
+    targets = state.catalog.targets(work.documents) if found else ()
     for key, body in found:
-        if body.get("used_at") and not _is_current(
-            world, work, InputKey(key), BuildResult.model_validate(body), targets
-        ):
-            work.documents.delete("built", key)
+        result = BuildResult.model_validate(body) if body.get("used_at") else None
+        if result is not None and not _is_published(state, work, InputKey(key), result, targets):
+            work.documents.delete(RESULTS, key)
         else:
-            work.documents.put("built", key, {**body, "used_at": work.now}, rank=work.now)
+            work.documents.put(RESULTS, key, {**body, "used_at": work.now}, rank=work.now)
     return len(found)
 
 
-def _is_current(
-    world: SchedulerState, work: UnitOfWork, key: InputKey, built: BuildResult, targets: Collection[str]
+def _is_published(
+    state: SchedulerState, work: UnitOfWork, key: InputKey, result: BuildResult, targets: Collection[str]
 ) -> bool:
-    """Whether one of its packages, for any target, is published as what the key led to. The same bytes, made of older
-    inputs, are no reason to keep those."""
-    packages = [(one.package.name, one.sha256) for one in built.artifacts if one.package is not None]
-    offers = (
-        (world.published_package(work.documents, target, name), digest)
+    """Whether a package of the result is the newest published one for any target. A package with the same bytes from
+    another input key does not count."""
+    packages = [
+        (artifact.package.name, artifact.sha256) for artifact in result.artifacts if artifact.package is not None
+    ]
+    newest = (
+        (state.published.newest(work.documents, target, name), digest)
         for name, digest in packages
         for target in targets
     )
     return any(
-        offer is not None and (offer.input_key or key) == key and offer.artifact.sha256 == digest
-        for offer, digest in offers
+        package is not None and (package.input_key or key) == key and package.artifact.sha256 == digest
+        for package, digest in newest
     )

@@ -1,20 +1,20 @@
-"""Shared-queue dispatch in the scheduler: jobs are offered to a pool, and the first valid claim is granted.
+"""Shared-queue dispatch in the scheduler: offers jobs to the runners of a pool, and grants the first valid claim.
 
-`dispatch.hand_out` finds which job is next for which free slot, as always; here such a job becomes an offer where it
-may (`planning.share`), and an order as soon as a runner has claimed it. Open offers keep their slots from being given
-away twice. Whatever goes wrong with an offer (nobody takes it, its taker may not have it) puts the job back in its
-place in the queue.
+`dispatch_jobs` finds the next job for each free slot, as with directed dispatch; here such a job becomes an offer where
+possible, and an assignment as soon as a runner has claimed it. An open offer reserves its slot. A job whose offer is
+not claimed, or claimed by a runner that may not have it, returns to its position in the job queue. The rules are in
+`planning/schedule/shared_queue.py`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from cloud_builder.model.events import AttemptClaimed, ClaimRefused, JobOffered
 from cloud_builder.model.ids import RunnerId
-from cloud_builder.planning.records import JobRecord, RunnerRecord
+from cloud_builder.planning.records import JobRecord
 from cloud_builder.planning.schedule import shared_queue
+from cloud_builder.planning.schedule.shared_queue import ClaimRefusal, QueueReaders
 from cloud_builder.ports.mesh import UnitOfWork
 
 from . import job_store
@@ -22,102 +22,68 @@ from .config import SchedulerConfig
 from .job_events import assignment_for, emit_job_state
 from .state import SchedulerState
 
-log = logging.getLogger("cb.scheduler")
-
-
-def reserved(world: SchedulerState) -> Mapping[RunnerId, RunnerRecord]:
-    """The runners, without the slots that open offers stand for."""
-    offered = [world.jobs[job_id] for job_id in world.open_offers]
-    return shared_queue.reserved(world.runners, offered) if offered else world.runners
+_LOG = logging.getLogger("cb.scheduler")
 
 
 def offer_job(
-    world: SchedulerState,
+    state: SchedulerState,
     work: UnitOfWork,
     job: JobRecord,
     runner_id: RunnerId,
     *,
-    takers: shared_queue.QueueReaders,
+    readers: QueueReaders,
     config: SchedulerConfig,
 ) -> bool:
-    """Offers a job that was to go to this runner; False when it has to go there directly."""
-    if not shared_queue.may_be_offered(job, takers):
+    """Offers a job that was matched with a runner; False if the job must be assigned to that runner directly."""
+    if not shared_queue.may_be_offered(job, readers):
         return False
     job = shared_queue.mark_offered(job, runner_id, work.now)
-    world.save_job(work, job)
-    _tell_if_left(world, work, job, config)
+    state.save_job(work, job)
+    _report_unclaimed(state, work, job, config)
     queue = shared_queue.queue_of(job)
     work.emit(JobOffered(job_id=job.job_id, attempt=job.attempt + 1, queue=queue, lease=config.lease))
-    log.debug("offered", extra={"job": job.job_id, "attempt": job.attempt + 1, "queue": queue})
+    _LOG.debug("offered", extra={"job": job.job_id, "attempt": job.attempt + 1, "queue": queue})
     return True
 
 
-def expire_offers(world: SchedulerState, work: UnitOfWork, config: SchedulerConfig) -> None:
-    """Offers that nobody took go back into the queue; of those that nobody takes at once cb-info is told."""
-    for job in [world.jobs[job_id] for job_id in world.open_offers]:
+def expire_offers(state: SchedulerState, work: UnitOfWork, config: SchedulerConfig) -> None:
+    """Withdraws the offers that no runner claimed in time, and reports those that are not claimed at once."""
+    for job in state.jobs.offered():
         if shared_queue.has_expired(job, work.now, config.lease):
-            log.info("offer-lapsed", extra={"job": job.job_id, "attempt": job.attempt + 1, "offers": job.offer_count})
-            withdraw_offer(world, work, job, f"no runner of pool {shared_queue.queue_of(job)} took it in time")
+            extra = {"job": job.job_id, "attempt": job.attempt + 1, "offers": job.offer_count}
+            _LOG.info("offer-expired", extra=extra)
+            _withdraw_offer(state, work, job, f"no runner of pool {shared_queue.queue_of(job)} claimed it in time")
         else:
-            _tell_if_left(world, work, job, config)
+            _report_unclaimed(state, work, job, config)
 
 
-def withdraw_offer(world: SchedulerState, work: UnitOfWork, job: JobRecord, reason: str) -> None:
-    """Into the queue again; told where it was told that it had left it."""
-    may_be_told = world.open_offers[job.job_id] or shared_queue.is_unclaimed(
-        job, work.now
-    )  # by our life before this one
-    job = shared_queue.withdraw(job)
-    world.save_job(work, job)
-    if may_be_told:
-        emit_job_state(work, job, reason)
-
-
-def _tell_if_left(world: SchedulerState, work: UnitOfWork, job: JobRecord, config: SchedulerConfig) -> None:
-    if not world.open_offers[job.job_id] and shared_queue.is_unclaimed(job, work.now):
-        world.open_offers[job.job_id] = True
-        reason = f"offered to the runners of pool {shared_queue.queue_of(job)}, none has taken it yet"
-        emit_job_state(work, job, reason, shared_queue.offer_hold(job, config.lease))
-
-
-def on_claim(world: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, config: SchedulerConfig) -> None:
-    """The first valid claim on an open offer has it. Claims that are read again, or too late, are not answered."""
-    job = world.jobs.get(claim.job_id) or job_store.load_job(work.documents, claim.job_id)
+def on_claim(state: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, config: SchedulerConfig) -> None:
+    """Grants the first valid claim on an open offer, and refuses the others. Ignores a claim that was granted before
+    and is read again."""
+    job = state.jobs.by_id.get(claim.job_id) or job_store.load_job(work.documents, claim.job_id)
     if shared_queue.was_granted(job, claim):
         return
-    runner = _usable(world, claim.runner_id, work.now)
+    runner = state.runners.with_usable_slots(claim.runner_id, work.now)
     refusal = shared_queue.check_claim(job, claim, runner)
     if refusal is not None or job is None or runner is None:
-        _refuse(world, work, claim, refusal or shared_queue.ClaimRefusal("the job has finished"), config)
+        _refuse(state, work, claim, refusal or ClaimRefusal("the job has finished"), config)
         return
     job = shared_queue.grant(job, claim, work.now)
-    world.save_job(work, job)
-    attempts = world.runners[claim.runner_id].attempts | {(job.job_id, job.attempt)}
-    world.runners[claim.runner_id] = world.runners[claim.runner_id].model_copy(update={"attempts": attempts})
+    state.save_job(work, job)
+    state.runners.occupy(claim.runner_id, {(job.job_id, job.attempt)})
     work.emit(assignment_for(job, claim.runner_id, config.lease))
-    log.debug("granted", extra={"job": job.job_id, "attempt": job.attempt, "runner": claim.runner_id})
-
-
-def _usable(world: SchedulerState, runner_id: RunnerId, now: float) -> RunnerRecord | None:
-    """The runner with the slots that may be used now; None: it is not known, or set aside."""
-    runner = world.runners.get(runner_id)
-    if runner is None:
-        return None
-    slots = world.faults.caps(world.runners.values(), now).get(runner_id, runner.slots)
-    return runner.model_copy(update={"slots": min(slots, runner.slots)}) if slots else None
+    _LOG.debug("granted", extra={"job": job.job_id, "attempt": job.attempt, "runner": claim.runner_id})
 
 
 def _refuse(
-    world: SchedulerState,
-    work: UnitOfWork,
-    claim: AttemptClaimed,
-    refusal: shared_queue.ClaimRefusal,
-    config: SchedulerConfig,
+    state: SchedulerState, work: UnitOfWork, claim: AttemptClaimed, refusal: ClaimRefusal, config: SchedulerConfig
 ) -> None:
-    """Where the runner is the reason, the job is offered again."""
-    log.info("claim-refused", extra={"job": claim.job_id, "runner": claim.runner_id, "why": refusal.reason})
+    """Refuses a claim. Withdraws the offer if the runner is the reason, so that another runner gets the job. Does not
+    answer a claim that is too old for its runner to wait for an answer."""
+    _LOG.info("claim-refused", extra={"job": claim.job_id, "runner": claim.runner_id, "why": refusal.reason})
     if refusal.pause:
-        withdraw_offer(world, work, world.jobs[claim.job_id], f"runner {claim.runner_id} may not have it now")
+        reason = f"runner {claim.runner_id} may not have it now"
+        _withdraw_offer(state, work, state.jobs.by_id[claim.job_id], reason)
     if shared_queue.is_stale(claim, work.now, config.lease):
         return
     work.emit(
@@ -129,3 +95,21 @@ def _refuse(
             pause=refusal.pause,
         )
     )
+
+
+def _withdraw_offer(state: SchedulerState, work: UnitOfWork, job: JobRecord, reason: str) -> None:
+    """Returns an offered job to the queue. Emits `job.queued` only if the offer was reported as unclaimed, perhaps
+    before a restart of this scheduler; otherwise its consumers still see the job as queued."""
+    was_reported = state.jobs.is_offer_reported(job.job_id) or shared_queue.is_unclaimed(job, work.now)
+    job = shared_queue.withdraw(job)
+    state.save_job(work, job)
+    if was_reported:
+        emit_job_state(work, job, reason)
+
+
+def _report_unclaimed(state: SchedulerState, work: UnitOfWork, job: JobRecord, config: SchedulerConfig) -> None:
+    """Emits once that an offer is not claimed at once, for cb-info."""
+    if not state.jobs.is_offer_reported(job.job_id) and shared_queue.is_unclaimed(job, work.now):
+        state.jobs.mark_offer_reported(job.job_id)
+        reason = f"offered to the runners of pool {shared_queue.queue_of(job)}, none has claimed it yet"
+        emit_job_state(work, job, reason, shared_queue.offer_hold(job, config.lease))

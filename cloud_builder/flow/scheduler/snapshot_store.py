@@ -1,6 +1,6 @@
-"""Snapshots of sources as their parts were announced: in memory what a collection of the documents says.
+"""Stores source snapshots as they were announced, part by part, in a collection that is cached in memory.
 
-A part is written once for each shelf it comes to, and read from the documents only after a restart or a rollback.
+A part is written once for each collection that it belongs to, and read only after a restart or a rollback.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
 Parts = dict[int, SourceRevised]
-"""Of one snapshot, by their number."""
+"""The parts of one snapshot, by their number."""
 
 
 class SourceSnapshotStore:
-    """At most one snapshot of each source, whole or not, in a collection under `<source>#<part>`."""
+    """At most one snapshot of each source, complete or not. Keys: `<source>#<part>`."""
 
     def __init__(self, collection: str) -> None:
         self._collection = collection
-        self._known: dict[SourceName, Parts] = {}
+        self._parts: dict[SourceName, Parts] = {}
 
-    def parts(self, state: Documents, source: SourceName) -> Parts:
-        if source not in self._known:
-            found = [SourceRevised.model_validate(body) for _, body in state.find(self._collection, parent=source)]
-            self._known[source] = {part.part: part for part in found}
-        return self._known[source]
+    def parts(self, documents: Documents, source: SourceName) -> Parts:
+        if source not in self._parts:
+            bodies = documents.find(self._collection, parent=source)
+            parts = [SourceRevised.model_validate(body) for _, body in bodies]
+            self._parts[source] = {part.part: part for part in parts}
+        return self._parts[source]
 
     def add(self, work: UnitOfWork, part: SourceRevised) -> None:
         self.parts(work.documents, part.source)[part.part] = part
@@ -37,24 +38,24 @@ class SourceSnapshotStore:
         work.documents.put(self._collection, key, CachedJson(part), parent=part.source, rank=part.part)
 
     def replace(self, work: UnitOfWork, source: SourceName, parts: Iterable[SourceRevised] = ()) -> None:
-        """By these, of the same source; without: it lies here no more."""
+        """Replaces a source's snapshot by these parts; without parts, removes it."""
         for number in self.parts(work.documents, source):
             work.documents.delete(self._collection, _key(source, number))
-        self._known[source] = {}
+        self._parts[source] = {}
         for part in parts:
             self.add(work, part)
 
-    def load(self, state: Documents) -> Mapping[SourceName, Parts]:
-        """All that lies here, in the order of the names."""
-        self._known = {}
-        for _, body in state.find(self._collection):
+    def load(self, documents: Documents) -> Mapping[SourceName, Parts]:
+        """Returns the snapshots of all sources, sorted by source."""
+        self._parts = {}
+        for _, body in documents.find(self._collection):
             part = SourceRevised.model_validate(body)
-            self._known.setdefault(part.source, {})[part.part] = part
-        return dict(sorted(self._known.items()))
+            self._parts.setdefault(part.source, {})[part.part] = part
+        return dict(sorted(self._parts.items()))
 
 
 def snapshot_of(parts: Parts) -> SourceSnapshot:
-    """Of all parts of one commit."""
+    """Returns the source snapshot that consists of these parts, which are all parts of one commit."""
     first = next(iter(parts.values()))
     units = [unit for number in sorted(parts) for unit in parts[number].units]
     return SourceSnapshot(first.source, Origin(first.url, first.revision), units)

@@ -1,8 +1,8 @@
-"""The units of all sources as they are now, and the graph over them.
+"""The source catalog: the units of all followed sources as they are now, and the dependency graph over them.
 
-Announced snapshots come in, part by part; the last complete one of each followed branch is kept, and beside it the last
-one that a request named. The graph is made when somebody asks for it, from the one before wherever that is quicker. All
-of it comes back from the documents after a restart or a rollback.
+Input: the parts of announced source snapshots. Stored are the newest complete snapshot of each followed branch, and the
+newest one that a request named. Output: the graph for a request; it is made on demand, from the graph before where that
+is faster.
 """
 
 from __future__ import annotations
@@ -21,21 +21,25 @@ SNAPSHOT_MISSING = "snapshot-missing"
 
 
 class SourceCatalog:
-    """In memory what the documents say."""
+    """A cache of the documents, filled when it is first used."""
 
     def __init__(self) -> None:
-        self._branches, self._aside = SourceSnapshotStore("snapshots"), SourceSnapshotStore("snapshots-aside")
+        self._branches = SourceSnapshotStore("snapshots")
+        """The newest snapshot of each followed branch."""
+        self._by_request = SourceSnapshotStore("snapshots-aside")
+        """The newest snapshot of each source that a request named."""
         self._incomplete = SourceSnapshotStore("snapshots-arriving")
-        """Not whole."""
+        """Snapshots of which parts are missing."""
         self._heads: dict[SourceName, SourceSnapshot] | None = None
         self._graph: Graph | None = None
         self._paths_cache: dict[SourceName, tuple[SourceSnapshot, frozenset[UnitPath]]] = {}
         self._pending: set[SourceName] = set()
-        """Whose units the graph does not have yet."""
+        """Sources whose newest units are not in the graph yet."""
 
     def add_part(self, work: UnitOfWork, event: SourceRevised) -> set[UnitPath]:
-        """A snapshot counts once all of its parts are here; until then the one before does. Returns the units that the
-        followed branch has no more."""
+        """Adds a part of a snapshot, and returns the units that the followed branch no longer has.
+
+        A snapshot counts once all its parts are here; until then the one before it counts."""
         self._load(work.documents)
         if event.part == 0:
             self._incomplete.replace(work, event.source)
@@ -48,7 +52,8 @@ class SourceCatalog:
             self._incomplete.replace(work, event.source)
         if len(parts) < event.parts or any(part.revision != event.revision for part in parts.values()):
             return set()
-        (self._branches if event.followed else self._aside).replace(work, event.source, parts.values())
+        store = self._branches if event.followed else self._by_request
+        store.replace(work, event.source, parts.values())
         if not event.followed or self._heads is None:
             return set()
         before = self._paths(event.source)
@@ -56,55 +61,57 @@ class SourceCatalog:
         self._pending.add(event.source)
         return set(before - self._paths(event.source))
 
-    def has_unit(self, state: Documents, source: SourceName, unit: UnitPath) -> bool:
-        """Whether the followed branch has the unit now. True where nothing is followed: nothing says otherwise."""
-        self._load(state)
+    def has_unit(self, documents: Documents, source: SourceName, unit: UnitPath) -> bool:
+        """Whether the followed branch has the unit now. True for a source that is not followed: nothing contradicts."""
+        self._load(documents)
         assert self._heads is not None
         return source not in self._heads or unit in self._paths(source)
 
-    def targets(self, state: Documents) -> set[str]:
-        """The names of all targets that units of followed branches have."""
-        self._load(state)
+    def targets(self, documents: Documents) -> set[str]:
+        """Returns the names of all targets of units of followed branches."""
+        self._load(documents)
         assert self._heads is not None
         snapshots = self._heads.values()
         return {target.name for snapshot in snapshots for unit in snapshot.units for target in unit.targets}
 
-    def forget(self, work: UnitOfWork, source: SourceName) -> None:
-        """It is not followed any more: nothing of it is drawn into requests of others."""
-        for shelf in (self._branches, self._aside, self._incomplete):
-            shelf.replace(work, source)
+    def remove(self, work: UnitOfWork, source: SourceName) -> None:
+        """Removes a source that is no longer followed. Its units are no longer added to requests of other sources."""
+        for store in (self._branches, self._by_request, self._incomplete):
+            store.replace(work, source)
         self._heads = self._graph = None
 
-    def graph(self, state: Documents, request: RequestAccepted) -> Graph:
-        """All sources as they are followed, and the request's own at its commit.
+    def graph(self, documents: Documents, request: RequestAccepted) -> Graph:
+        """Returns the graph over all followed sources, with the request's own source at the request's commit.
 
-        Raises Rejected(code=SNAPSHOT_MISSING) when that was not announced."""
-        self._load(state)
+        Raises Rejected(code=SNAPSHOT_MISSING) when no snapshot of that commit was announced."""
+        self._load(documents)
         assert self._heads is not None
-        own = self._heads.get(request.source)
-        if own is not None and own.origin.revision == request.revision:
+        head = self._heads.get(request.source)
+        if head is not None and head.origin.revision == request.revision:
             return self._current()
-        parts = self._aside.parts(state, request.source)
+        parts = self._by_request.parts(documents, request.source)
         if not any(part.revision == request.revision for part in parts.values()):
             raise Rejected(
                 f"the units of {request.source} at {request.revision[:10]} were not announced",
                 code=SNAPSHOT_MISSING,
                 hint="send the request again; when it happens again, restart cb-request",
             )
-        aside = snapshot_of(parts)
-        return update_source(self._current(), aside) or build_graph({**self._heads, request.source: aside}.values())
+        snapshot = snapshot_of(parts)
+        updated = update_source(self._current(), snapshot)
+        return updated or build_graph({**self._heads, request.source: snapshot}.values())
 
     def _paths(self, source: SourceName) -> frozenset[UnitPath]:
-        """Of the units of a followed branch."""
+        """Returns the units of a followed branch."""
         snapshot = self._heads and self._heads.get(source)
         if not snapshot:
             return frozenset()
-        known = self._paths_cache.get(source)
-        if known is None or known[0] is not snapshot:
-            known = self._paths_cache[source] = (snapshot, frozenset(unit.path for unit in snapshot.units))
-        return known[1]
+        cached = self._paths_cache.get(source)
+        if cached is None or cached[0] is not snapshot:
+            cached = self._paths_cache[source] = (snapshot, frozenset(unit.path for unit in snapshot.units))
+        return cached[1]
 
     def _current(self) -> Graph:
+        """Returns the graph over all followed sources, brought up to date."""
         assert self._heads is not None
         for source in sorted(self._pending) if self._graph is not None else ():
             self._graph = self._graph and update_source(self._graph, self._heads[source])
@@ -113,7 +120,7 @@ class SourceCatalog:
             self._graph = build_graph(self._heads.values())
         return self._graph
 
-    def _load(self, state: Documents) -> None:
+    def _load(self, documents: Documents) -> None:
         if self._heads is None:
-            loaded = self._branches.load(state)
+            loaded = self._branches.load(documents)
             self._heads = {source: snapshot_of(parts) for source, parts in loaded.items()}

@@ -1,7 +1,7 @@
-"""What was used lately is written down: one document, every few seconds when it has changed, and at the end.
+"""Stores the recent use of slots, on which fair share depends, in one document.
 
-So whose turn it is stays so over a restart and for a standby, at no cost a job. What was used in the last seconds
-before a crash is forgotten.
+Written every few seconds if it has changed, and at the end of the process: so shares survive a restart and a change of
+the leader, at no cost for each job. A crash loses the use of the last seconds.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ DOCUMENT_KEY = ("usage", "shares")
 """Collection and key."""
 
 
-def restore(state: Documents, order: JobQueue) -> None:
-    body = state.get(*DOCUMENT_KEY)
+def restore(documents: Documents, queue: JobQueue) -> None:
+    body = documents.get(*DOCUMENT_KEY)
     if body is not None:
-        order.restore_usage(UsageSnapshot.model_validate(body))
+        queue.restore_usage(UsageSnapshot.model_validate(body))
 
 
 class UsageStore:
-    """When it was written last."""
+    """Writes the usage of a job queue, and remembers when that was done last."""
 
     def __init__(self) -> None:
-        self._written: tuple[JobQueue, int] | None = None
-        self._at = 0.0
+        self._saved: tuple[JobQueue, int] | None = None
+        self._saved_at = 0.0
 
-    def keep(self, order: JobQueue, work: UnitOfWork, *, now: bool = False) -> None:
-        """`now`: however short the last time is ago."""
-        version = order.usage_version
-        if not version or self._written == (order, version):
+    def save(self, queue: JobQueue, work: UnitOfWork, *, now: bool = False) -> None:
+        """Writes the usage if it has changed and SAVE_INTERVAL has passed. `now`: does not wait for the interval."""
+        version = queue.usage_version
+        if not version or self._saved == (queue, version):
             return
-        if now or not 0 <= work.now - self._at < SAVE_INTERVAL:
-            work.documents.put(*DOCUMENT_KEY, CachedJson(order.usage()))
-            self._written, self._at = (order, version), work.now
+        if now or not 0 <= work.now - self._saved_at < SAVE_INTERVAL:
+            work.documents.put(*DOCUMENT_KEY, CachedJson(queue.usage()))
+            self._saved, self._saved_at = (queue, version), work.now

@@ -123,11 +123,11 @@ def test_every_request_has_ended_and_every_job_has_one_result(mesh):
 
 
 def test_nothing_is_kept_of_what_is_over(mesh):
-    world = mesh.world
-    assert (world.requests, world.jobs, world.active_by_key, world.missing_from_heartbeat) == ({}, {}, {}, {})
-    assert (len(world.queue), world.queue.busy) == (0, 0)
+    jobs, requests, runners = mesh.scheduler.jobs, mesh.scheduler.requests, mesh.scheduler.runners
+    assert (requests.by_id, jobs.by_id, jobs.active_by_key, runners.missing_from_heartbeat) == ({}, {}, {}, {})
+    assert (len(jobs.queue), jobs.queue.busy) == (0, 0)
     left = [
-        waiting for index in (world.waiting_dependents, world.jobs_by_runner) for waiting in index.values() if waiting
+        job_ids for index in (jobs.waiting_dependents, runners.jobs_by_runner) for job_ids in index.values() if job_ids
     ]
     assert left == []
     assert list(mesh.daemons["collector"].state.find("waiting")) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.flow.scheduler.plan_request import MOST_BYTES, parts
+from cloud_builder.flow.scheduler.plan_request import MAX_PART_BYTES, plan_parts
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from support.factories import unit_files
@@ -104,12 +104,12 @@ def test_a_large_plan_comes_in_parts_that_fit_into_messages() -> None:
         request_id="p", source="demo", ref="main", revision="r", units=("packages/x",), accepted_at=1.0
     )
     totals = e.PlanTotals(jobs=3000)
-    drawn = list(parts(accepted, [job] * 3000, totals, 1.0))
+    drawn = list(plan_parts(accepted, [job] * 3000, totals, 1.0))
     assert [(part.part, part.parts) for part in drawn] == [(number, len(drawn)) for number in range(len(drawn))]
     assert sum(len(part.jobs) for part in drawn) == 3000
-    assert max(len(part.model_dump_json()) for part in drawn) < MOST_BYTES + 2000
+    assert max(len(part.model_dump_json()) for part in drawn) < MAX_PART_BYTES + 2000
     assert drawn[0].totals == totals
-    assert [part.jobs for part in parts(accepted, [], totals, 1.0)] == [()]
+    assert [part.jobs for part in plan_parts(accepted, [], totals, 1.0)] == [()]
 
 
 def test_a_cycle_without_a_way_in_is_said_beside_what_would_be_built() -> None:

@@ -309,7 +309,7 @@ def test_a_request_whose_snapshot_is_not_there_is_told_so(missing):
     if missing == "part":
         harness.deliver(harness.snapshot(*CHAIN).model_copy(update={"parts": 2}))
     harness.deliver(harness.request("card"))
-    harness.now += deferred.PATIENCE
+    harness.now += deferred.SNAPSHOT_TIMEOUT
     harness.deliver()
     assert harness.result().code == "snapshot-missing"
 
@@ -325,7 +325,7 @@ def test_a_request_that_came_before_its_snapshot_waits_for_it(restarted):
     harness.deliver(harness.snapshot(*CHAIN))
     harness.work_off()
     assert harness.result().outcome is RequestOutcome.SUCCESS
-    harness.now += deferred.PATIENCE
+    harness.now += deferred.SNAPSHOT_TIMEOUT
     harness.deliver()
     assert len(harness.of(e.RequestFinished)) == 1
 
@@ -334,7 +334,7 @@ def test_a_request_does_not_wait_for_its_snapshot_while_nobody_can_tell_it():
     harness = SchedulerHarness()
     harness.deliver(harness.seen("r1"), harness.request("card"))
     harness.broker_away = True
-    harness.now += 2 * deferred.PATIENCE
+    harness.now += 2 * deferred.SNAPSHOT_TIMEOUT
     harness.deliver()
     harness.broker_away = False
     harness.deliver(harness.seen("r1"), harness.snapshot(*CHAIN))
@@ -347,7 +347,7 @@ def test_a_request_that_was_rejected_while_it_waited_for_its_snapshot_is_over():
     harness.deliver(harness.seen("r1"), harness.request("card"))
     harness.deliver(e.RequestRejected(request_id="q", code="gone", message="gone", rejected_at=1))
     harness.deliver(harness.snapshot(*CHAIN))
-    harness.now += deferred.PATIENCE
+    harness.now += deferred.SNAPSHOT_TIMEOUT
     harness.deliver(harness.seen("r1"))
     assert harness.result().code == "gone"
     assert harness.of(e.JobAssigned) == []

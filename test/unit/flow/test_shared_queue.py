@@ -27,7 +27,7 @@ def attempts(events):
 
 def heard_of(mesh: MemoryMesh, *runners: str):
     """Until the scheduler knows them, so that they share the first jobs."""
-    mesh.until(lambda: set(runners) <= set(mesh.world.runners))
+    mesh.until(lambda: set(runners) <= set(mesh.scheduler.runners.by_id))
 
 
 def test_each_job_is_offered_claimed_and_granted_once():
@@ -47,7 +47,7 @@ def test_there_are_never_more_offers_than_free_slots():
     heard_of(mesh, "r1", "r2")
     mesh.ask(*NAMES)
     while not mesh.is_finished():
-        jobs = mesh.world.jobs.values()
+        jobs = mesh.scheduler.jobs.by_id.values()
         most = max(most, sum(job.takes_slot for job in jobs))
         mesh.round()
     assert most == 4
@@ -131,7 +131,7 @@ def test_that_nobody_took_an_offer_is_told_by_a_later_life_too():
     mesh.until(lambda: any(told.hold for told in mesh.told(e.JobQueued)))
     mesh.kill("scheduler")
     mesh.start("scheduler")
-    mesh.until(lambda: "took it in time" in mesh.told(e.JobQueued)[-1].reason)
+    mesh.until(lambda: "claimed it in time" in mesh.told(e.JobQueued)[-1].reason)
 
 
 def test_a_retry_is_placed_elsewhere_and_not_offered():
@@ -170,7 +170,7 @@ def test_open_offers_survive_a_restart(dies):
     mesh.kill(dies)
     mesh.start(dies)
     if dies == "scheduler":
-        assert [job.state for job in mesh.world.jobs.values()] == [JobState.OFFERED]
+        assert [job.state for job in mesh.scheduler.jobs.by_id.values()] == [JobState.OFFERED]
     for name, take in takes.items():
         mesh.queues[name].take = take
     assert mesh.finished().outcome == "success"

@@ -93,5 +93,5 @@ def test_a_commit_that_was_not_announced_is_refused(shelf):
 
 def test_a_source_that_is_gone_is_in_no_graph(shelf):
     shelf.seen()
-    shelf.atlas.forget(shelf.work, "t")
+    shelf.atlas.remove(shelf.work, "t")
     assert shelf.seen() == {"s/lib": [], "s/tool": ["lib"]}

@@ -64,7 +64,7 @@ def push(mesh: MemoryMesh, **content: str) -> str:
     mesh.git.repository(URL).commit(files(**content))
     mesh.until(lambda: len(mesh.told(e.RequestAccepted)) > known)
     accepted = mesh.told(e.RequestAccepted)[-1]
-    mesh.until(lambda: mesh.daemons["scheduler"].loop and accepted.request_id in mesh.world.requests)
+    mesh.until(lambda: mesh.daemons["scheduler"].loop and accepted.request_id in mesh.scheduler.requests.by_id)
     return str(accepted.request_id)
 
 
@@ -164,7 +164,7 @@ def test_a_person_who_waits_for_a_superseded_build_gets_it(mesh: MemoryMesh, gat
     busy(mesh)
     one = push(mesh, lib="1")
     mesh.ask("lib", id="mine")  # the same inputs: it waits for the push's job
-    mesh.until(lambda: "mine" in mesh.world.requests)
+    mesh.until(lambda: "mine" in mesh.scheduler.requests.by_id)
     two = push(mesh, lib="2")
     gate.is_open = True
     assert [mesh.finished(name).outcome for name in ("mine", one, two)] == ["success", "superseded", "success"]
@@ -195,4 +195,4 @@ def test_whatever_is_pushed_when_the_newest_is_published_and_everything_ends(see
     assert set(ends.values()) <= {RequestOutcome.SUCCESS, RequestOutcome.SUPERSEDED}
     assert set(outcomes(last).values()) <= {Outcome.REUSED, Outcome.SUCCESS, Outcome.SKIPPED}
     assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
-    assert all(not names for names in mesh.world.jobs_by_runner.values())
+    assert all(not names for names in mesh.scheduler.runners.jobs_by_runner.values())

@@ -81,7 +81,7 @@ def test_an_offer_that_should_have_come_back_is_not_the_cause_any_more() -> None
 
 def test_what_came_back_into_the_queue_is_not_offered_any_more() -> None:
     told = queued(InfoHistory().accept().runner("r1", queues=("x86_64",)), hold=offered())
-    assert queued(told, reason="no runner of pool x86_64 took it in time").one("r.1")["kind"] == "next-to-start"
+    assert queued(told, reason="no runner of pool x86_64 claimed it in time").one("r.1")["kind"] == "next-to-start"
     assert queued(told, hold=offered()).job(e.JobBlocked, reason="no runner").one("r.1")["kind"] != "waits-for-claim"
 
 
