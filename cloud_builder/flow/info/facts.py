@@ -56,7 +56,7 @@ class DocumentFacts:
             self._runners = [RunnerFacts.model_validate(row) for _, row in views.runners(self._state, self._now)]
         return self._runners
 
-    def rules(self) -> QueuePolicy:
+    def queue_policy(self) -> QueuePolicy:
         return self._queue_policy
 
     def queued(self) -> Sequence[JobFacts]:
@@ -65,18 +65,18 @@ class DocumentFacts:
             self._queued = [job for key in keys if (job := self.job(JobId(key))) is not None]
         return self._queued
 
-    def last_good(self, job: JobFacts) -> PastBuild | None:
+    def last_success(self, job: JobFacts) -> PastBuild | None:
         if job.job_id not in self._good:
             self._good[job.job_id] = history.last("past", job, self._state)
         return self._good[job.job_id]
 
-    def last_bad(self, job: JobFacts) -> PastBuild | None:
+    def last_failure(self, job: JobFacts) -> PastBuild | None:
         return history.last("past-bad", job, self._state)
 
-    def made(self, used: UsedArtifact, target: str) -> PastBuild | None:
+    def build_of(self, used: UsedArtifact, target: str) -> PastBuild | None:
         return history.made(used, target, self._state)
 
-    def pushed(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> PushedChanges | None:
+    def pushed_changes(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> PushedChanges | None:
         return history.pushed(source, unit, before, after, self._state)
 
 

@@ -1,20 +1,20 @@
-"""Why a job waits, is built, was not built, or failed; and why a request has not ended, or ended so.
+"""Why a job waits, is built, was not built, or failed; and why a request is not finished, or finished as it did.
 
-    facts.py     what is known of jobs, requests, runners and earlier builds, and how it is asked for
-    cause.py     the answer: its kind, one line, details, the next step
-    job.py       the cause of a job, in whatever state it is
-    differ.py    which inputs changed since the last success, and who changed them
-    waiting.py   a job that has not begun: which dependency, slot, constraint, who is ahead
-    held.py      one that is not handed out for another reason than its turn: offered, suspected
-    pool.py      the runners that could take a job, and what the others lack
-    ahead.py     who gets a slot first, by the scheduler's own order, and when the job may expect one
-    pole.py      of several things that are waited for, the one that ends last; down to what it waits for itself
-    ended.py     a job that has ended
-    request.py   the sum of a request's jobs
-    words.py     durations, sizes and digests as people read them
+    job.py               the cause of a job, in any state
+    waiting.py           the cause of a job that has not started: dependency, slot, requirements, queue
+    dispatch_hold.py     the cause of a job that is held: offered, isolated, or its runner is silent
+    eligible_runners.py  the runners that could take a job, and what the others lack
+    queue_position.py    the jobs that get a slot first, by the scheduler's own queue, and the expected start
+    critical_path.py     the job that ends last among several, and what it waits for
+    finished.py          the cause of a job that has finished
+    input_diff.py        which inputs changed since the last success, and which push or job changed them
+    request.py           the cause of a request: the summary of its jobs
+    cause.py             the answer: its kind, one line, details, the next step
+    facts.py             jobs, requests, runners and earlier builds, and how they are looked up
+    formatting.py        points in time and digests as people read them
 
-Facts come in as values and answers go out as values: the same causes are found in cb-info and in tests. A fact that
-older events did not tell is missing, not wrong: each answer says what is known, and never more.
+Input: facts as values. Output: causes as values, the same in cb-info and in tests. A fact that older events did not
+have is missing, not wrong: an answer states what is known, and nothing else.
 """
 
 from .cause import Cause, CauseKind, Detail

@@ -1,4 +1,4 @@
-"""The answer to "why": a kind for programs, one line for people, details, and what to do next."""
+"""The answer of `why`: a kind for programs, one line for people, details, the next step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cloud_builder.model.ids import JobId, RequestId
 
 
 class CauseKind(StrEnum):
-    """Every cause there is. Stable: programs compare them."""
+    """A closed set of causes. The values are stable: programs compare them."""
 
     DEPENDENCY = "waits-for-dependency"
     DUPLICATE = "waits-for-duplicate"
@@ -47,7 +47,7 @@ class CauseKind(StrEnum):
 
 
 class DifferenceKind(StrEnum):
-    """What of a job's inputs is not what it was."""
+    """A kind of input that changed. The values are stable: programs compare them."""
 
     NEVER = "never-built"
     AGAIN = "asked-again"
@@ -61,7 +61,9 @@ class DifferenceKind(StrEnum):
 
 
 class Difference(LenientModel):
-    """One input that changed against the last success. `job_id`: the job that made the new one, where there is one."""
+    """One input that changed since the last success. `lines`: what is behind the change, if that is known.
+
+    `job_id`, `request_id`: the job that built the new input, or that failed with the same inputs, and its request."""
 
     kind: DifferenceKind
     text: str
@@ -71,17 +73,20 @@ class Difference(LenientModel):
 
 
 class Detail(LenientModel):
-    """A labelled remark of one or more lines."""
+    """One or more lines under a label."""
 
     label: str
     lines: tuple[str, ...]
 
 
 class Cause(LenientModel):
-    """Why a job or a request is where it is.
+    """Why a job or a request is in its state.
 
-    `because`: what changed, so that it is (or was) built at all. `root`: the cause at the end of the chain, when what
-    is asked about only waits for, or suffers from, something else."""
+    `answer`: one line.
+    `next`: what to do; empty: nothing.
+    `because`: the inputs that changed, for which it is, or was, built.
+    `root`: the cause of another job, if this one only waits for that job or failed because of it.
+    """
 
     kind: CauseKind
     answer: str
@@ -94,11 +99,11 @@ class Cause(LenientModel):
     target: str = ""
     state: str = ""
     expected_start: float = 0.0
-    """Seconds since the epoch, from how long builds took before; 0: cannot be told."""
+    """Seconds since the epoch, by the durations of earlier builds; 0: not known."""
     because: tuple[Difference, ...] = ()
     root: Cause | None = None
 
     @property
     def deepest(self) -> Cause:
-        """The cause at the end of the chain; this one, when there is no chain."""
+        """The cause at the end of the chain of `root`; this one, if there is no chain."""
         return self.root.deepest if self.root else self

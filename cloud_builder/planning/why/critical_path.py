@@ -1,7 +1,7 @@
-"""Of several jobs that are waited for, the one that will end last; and down the chain of what that one waits for.
+"""The job that ends last among several, and the chain of jobs that it waits for.
 
-How long jobs take is taken from the last time. Where that is not known every job counts the same, so that the longest
-chain is found all the same.
+The durations are those of the last builds. A job that was never built counts `_DEFAULT_SECONDS`, so that the longest
+chain is found nevertheless.
 """
 
 from __future__ import annotations
@@ -16,58 +16,59 @@ from .facts import FactSource, JobFacts
 from .queue_position import expected_seconds
 
 MAX_VISITED = 20_000
-_UNKNOWN = 60.0
-"""Seconds that a job counts which was never built."""
+"""Jobs that are looked up; chains below that are not followed, so that an answer takes no longer."""
+_DEFAULT_SECONDS = 60.0
 
 
-def waited_for(job: JobFacts, known: FactSource) -> list[JobFacts]:
-    """What blocks a job and has not ended."""
+def waited_for(job: JobFacts, facts: FactSource) -> list[JobFacts]:
+    """Returns the unfinished jobs that block a job."""
     if job.state is not JobState.BLOCKED:
         return []
-    found = (known.job(other) for other in job.waiting_for)
-    return [other for other in found if other is not None and not other.is_finished]
+    blockers = (facts.job(job_id) for job_id in job.waiting_for)
+    return [blocker for blocker in blockers if blocker is not None and not blocker.is_finished]
 
 
 class CriticalPath:
-    """Remembers what it worked out: a chain is shared by all that hang on it."""
+    """Remaining durations of jobs. Each is computed once: many jobs share the same chain."""
 
-    def __init__(self, known: FactSource, now: float) -> None:
-        self._known, self._now = known, now
-        self._left: dict[JobId, float] = {}
+    def __init__(self, facts: FactSource, now: float) -> None:
+        self._facts, self._now = facts, now
+        self._remaining: dict[JobId, float] = {}
+        """Seconds; negative while the job is being computed."""
 
     def longest(self, jobs: Iterable[JobFacts]) -> JobFacts | None:
-        """The one that ends last; of equals the first."""
-        return max(jobs, key=self.left, default=None)
+        """Returns the job that ends last; among equals the first."""
+        return max(jobs, key=self.remaining, default=None)
 
     def chain(self, job: JobFacts) -> list[JobFacts]:
-        """From the job down to the one that waits for no other job."""
-        found = [job]
+        """Returns the job, the job that it waits for longest, and so on down to one that waits for no job."""
+        chain = [job]
         seen = {job.job_id}
-        while (below := self.longest(waited_for(found[-1], self._known))) is not None and below.job_id not in seen:
+        while (below := self.longest(waited_for(chain[-1], self._facts))) is not None and below.job_id not in seen:
             seen.add(below.job_id)
-            found.append(below)
-        return found
+            chain.append(below)
+        return chain
 
-    def left(self, job: JobFacts) -> float:
-        """Seconds until it ends, if slots were free at once."""
+    def remaining(self, job: JobFacts) -> float:
+        """Returns the seconds until the job ends, if every job got a slot at once."""
         stack = [job]
         while stack:
             top = stack[-1]
-            if top.job_id in self._left and self._left[top.job_id] >= 0:
+            if top.job_id in self._remaining and self._remaining[top.job_id] >= 0:
                 stack.pop()
                 continue
-            below = waited_for(top, self._known) if len(self._left) < MAX_VISITED else []
-            fresh = [one for one in below if one.job_id not in self._left]
-            self._left.setdefault(top.job_id, -1.0)  # being worked out: whoever leads back here is passed over
-            if fresh:
-                stack += fresh
+            blockers = waited_for(top, self._facts) if len(self._remaining) < MAX_VISITED else []
+            new = [blocker for blocker in blockers if blocker.job_id not in self._remaining]
+            self._remaining.setdefault(top.job_id, -1.0)  # a blocker that leads back to this job does not count
+            if new:
+                stack += new
                 continue
-            longest = max((max(0.0, self._left[one.job_id]) for one in below), default=0.0)
-            self._left[top.job_id] = self._own(top) + longest
+            longest = max((max(0.0, self._remaining[blocker.job_id]) for blocker in blockers), default=0.0)
+            self._remaining[top.job_id] = self._own_seconds(top) + longest
             stack.pop()
-        return self._left[job.job_id]
+        return self._remaining[job.job_id]
 
-    def _own(self, job: JobFacts) -> float:
-        seconds = expected_seconds(job, self._known)
-        seconds = seconds if math.isfinite(seconds) else _UNKNOWN
+    def _own_seconds(self, job: JobFacts) -> float:
+        seconds = expected_seconds(job, self._facts)
+        seconds = seconds if math.isfinite(seconds) else _DEFAULT_SECONDS
         return max(0.0, seconds - (self._now - job.started_at)) if job.state is JobState.RUNNING else seconds

@@ -1,8 +1,8 @@
-"""A job that is not handed out although it could start: not for its turn, but for what the scheduler told with it.
+"""Why a job is not dispatched although it could start: the hold that the scheduler reported with it.
 
-offered ─► it lies on a shared queue, and no runner has taken it yet
-apart   ─► a runner may have died of it, and the one it would go to runs another that is suspected
-doubt   ─► its runners died or fell silent; unless one speaks again, it is a failure
+offered         it is offered on a shared queue, and no runner has claimed it yet
+isolated        a runner may have been lost because of it, and another such job runs where it would go
+suspected loss  its runners were lost or are silent; if none of them reports in time, the job fails
 """
 
 from __future__ import annotations
@@ -11,52 +11,56 @@ import math
 from collections.abc import Callable, Sequence
 
 from cloud_builder.model.events import Hold, HoldKind
-from cloud_builder.model.text import duration, first_few
+from cloud_builder.model.text import duration, first_few, first_few_lines
 
 from .cause import Cause, CauseKind, Detail
 from .facts import FactSource, JobFacts, RunnerFacts
-from .formatting import within
+from .formatting import START_RUNNER, within
 from .queue_position import expected_end
 
 GRACE = 3.0
-"""Seconds after which a hold that is over, and was not told again, tells nothing any more."""
-_SHOWN = 6
+"""Seconds after its end in which a hold still counts: the event that replaces it may be late."""
+_MAX_LINES = 6
+_MAX_NAMES = 3
 
 
-def why_held(job: JobFacts, known: FactSource, now: float) -> Cause | None:
-    """None: nothing keeps it but its turn; or it is not known that anything does."""
+def why_held(job: JobFacts, facts: FactSource, now: float) -> Cause | None:
+    """Returns None if no hold of the job is known, or none that this version knows: it only waits for its turn."""
     if job.hold is None or now > job.hold.until + GRACE:
         return None
     why = _WHYS.get(job.hold.kind)
-    return why(job, job.hold, known, now) if why else None
+    return why(job, job.hold, facts, now) if why else None
 
 
-def _offered(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
-    takers = [runner for runner in known.runners() if hold.queue in runner.queues and runner.usable(now)]
-    free = sum(_free(runner, now) for runner in takers)
-    slots = f"{free} free slot{'' if free == 1 else 's'} there" if takers else "no live runner takes offers there now"
-    since = f"offered to the runners of pool {hold.queue} since {duration(now - hold.since)}"
-    back = f"comes back into the queue in {duration(hold.until - now)} if nobody takes it"
-    last = "this was the last one: " if hold.offers >= hold.max_offers else "if nobody takes them, "
-    count = f"{hold.offers} of {hold.max_offers}; {last}then it goes to a runner directly"
-    lines = [f"{one.runner_id}: {_free(one, now)} of {one.usable(now)} slots free" for one in takers[:_SHOWN]]
-    lines += [f"and {len(takers) - _SHOWN} more"] if len(takers) > _SHOWN else []
+def _offered(job: JobFacts, hold: Hold, facts: FactSource, now: float) -> Cause:
+    readers = [runner for runner in facts.runners() if hold.queue in runner.queues and runner.usable(now)]
+    free = sum(_free(runner, now) for runner in readers)
+    slots = f"{free} free slot{'' if free == 1 else 's'} there" if readers else "no live runner takes offers there now"
+    since = f"offered to the runners of pool {hold.queue} for {duration(now - hold.since)}"
+    until = f"returns to the queue in {duration(hold.until - now)} if no runner claims it"
+    is_last = hold.offers >= hold.max_offers
+    condition = "the last offer: if no runner claims it" if is_last else "if no runner claims any of them"
+    count = f"{hold.offers} of {hold.max_offers}; {condition}, the job is assigned to a runner directly"
+    lines = [f"{runner.runner_id}: {_free(runner, now)} of {runner.usable(now)} slots free" for runner in readers]
     details = [Detail(label="offers", lines=(count,))]
-    details += [Detail(label="runners", lines=tuple(lines))] if lines else []
+    details += [Detail(label="runners", lines=first_few_lines(lines, _MAX_LINES))] if lines else []
     return Cause(
-        kind=CauseKind.CLAIM, answer=f"{since}, {slots}; {back}", details=tuple(details), next=_left(takers, free)
+        kind=CauseKind.CLAIM,
+        answer=f"{since}, {slots}; {until}",
+        details=tuple(details),
+        next=_why_unclaimed(readers, free),
     )
 
 
 def offered(jobs: Sequence[JobFacts], now: float) -> list[JobFacts]:
-    """Those of them that lie on a shared queue, each with a free slot kept for it."""
+    """Returns the jobs that are offered on a shared queue; a free slot is reserved for each of them."""
     held = [job for job in jobs if job.hold is not None and job.hold.kind == HoldKind.OFFERED]
     return [job for job in held if job.hold is not None and now <= job.hold.until + GRACE]
 
 
 def behind_offers(offers: Sequence[JobFacts], details: tuple[Detail, ...]) -> Cause:
-    names = first_few([f"{one.unit} ({one.job_id})" for one in offers], 3)
-    answer = f"each free slot that could take it is kept for what is offered to the pool already: {names}"
+    names = _names(offers)
+    answer = f"waits for a slot: each free slot that could take it is reserved for a job on offer to the pool: {names}"
     return Cause(kind=CauseKind.SLOT, answer=answer, details=details, next=f"cb-ctl why {offers[0].job_id}")
 
 
@@ -64,54 +68,58 @@ def _free(runner: RunnerFacts, now: float) -> int:
     return max(0, runner.usable(now) - len(runner.attempts))
 
 
-def _left(takers: Sequence[RunnerFacts], free: int) -> str:
-    """Why an offer may lie there, and what to look at."""
-    if not takers:
-        return "Start one: cb-runner, or cb-ctl up --runners 1."
+def _why_unclaimed(readers: Sequence[RunnerFacts], free: int) -> str:
+    """Returns the next step for an offer that no runner has claimed yet."""
+    if not readers:
+        return START_RUNNER
     if free:
-        names = first_few([one.runner_id for one in takers], 3)
-        return f"A runner with a free slot takes it at once: see the log of {names} for why it does not; cb-ctl doctor."
-    return "Nothing to do: whoever has a slot next takes it."
+        names = first_few([runner.runner_id for runner in readers], _MAX_NAMES)
+        return f"A runner with a free slot claims it at once: the log of {names} says why not. Also: cb-ctl doctor."
+    return "Nothing to do: the next runner with a free slot claims it."
 
 
-def _apart(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
-    others = [one for one in (known.job(name) for name in hold.suspects) if one is not None and not one.is_finished]
-    who = first_few(list(dict.fromkeys(hold.lost_runners)), 3)
-    suspected = f"{who} died or fell silent while building it"
-    if not others:
-        answer = f"{suspected}: what it must not run beside has ended, it is looked at again any moment"
+def _isolated(job: JobFacts, hold: Hold, facts: FactSource, now: float) -> Cause:
+    suspects = [suspect for suspect in map(facts.job, hold.suspects) if suspect is not None and not suspect.is_finished]
+    lost = first_few(list(dict.fromkeys(hold.lost_runners)), _MAX_NAMES)
+    if not suspects:
+        answer = (
+            f"a runner was lost or silent during this job ({lost}), so it must not run beside another such job; "
+            "that one has ended, and this one is dispatched any moment"
+        )
         return Cause(kind=CauseKind.ISOLATED, answer=answer, expected_start=max(now, hold.until))
-    names = first_few([f"{one.unit} ({one.job_id})" for one in others], 3)
     answer = (
-        f"kept apart from {names} on {hold.runner_id}: {suspected}, or that one; "
-        "side by side nobody could tell which of them did it"
+        f"waits until {_names(suspects)} on {hold.runner_id} has ended: a runner was lost or silent during this job "
+        f"({lost}), and each of these jobs may be the cause; side by side, the next loss would not show which one is"
     )
-    end = min(expected_end(one, known, now) for one in others)
+    end = min(expected_end(suspect, facts, now) for suspect in suspects)
     starts = f"when that has ended, {within(end, now)}" if math.isfinite(end) else "when that has ended"
     return Cause(
         kind=CauseKind.ISOLATED,
         answer=answer,
         details=(Detail(label="starts", lines=(starts,)),),
-        next="Nothing to do. The log of the runner that died, and its kernel's (dmesg), may tell more.",
+        next="Nothing to do. The log of the lost runner, and its kernel's (dmesg), may show why it was lost.",
         expected_start=end if math.isfinite(end) else 0.0,
     )
 
 
-def _doubt(job: JobFacts, hold: Hold, known: FactSource, now: float) -> Cause:
-    runners = list(dict.fromkeys(hold.lost_runners))
-    lines = tuple(one.line for one in known.attempts(job.job_id)[-_SHOWN:])
-    left = duration(hold.until - now)
+def _suspected_loss(job: JobFacts, hold: Hold, facts: FactSource, now: float) -> Cause:
+    lost = first_few(list(dict.fromkeys(hold.lost_runners)), _MAX_NAMES)
+    lines = tuple(attempt.line for attempt in facts.attempts(job.job_id)[-_MAX_LINES:])
     return Cause(
         kind=CauseKind.SILENT_RUNNER,
-        answer=f"{first_few(runners, 3)} died or fell silent while building it: unless one that is only silent speaks "
-        f"again within {left}, it counts as what took them down, and is a failure",
+        answer=f"waits for a report of {lost}, lost or silent during this job: if none arrives within "
+        f"{duration(hold.until - now)}, the job counts as the cause, and fails",
         details=(Detail(label="attempts", lines=lines),) if lines else (),
-        next="If a runner was only cut off, bring it back. doc/concept/faults.md tells how deaths are counted.",
+        next="If a runner only lost its connection, restore it. How losses are counted: doc/concept/faults.md.",
     )
+
+
+def _names(jobs: Sequence[JobFacts]) -> str:
+    return first_few([f"{job.unit} ({job.job_id})" for job in jobs], _MAX_NAMES)
 
 
 _WHYS: dict[str, Callable[[JobFacts, Hold, FactSource, float], Cause]] = {
     HoldKind.OFFERED: _offered,
-    HoldKind.ISOLATED: _apart,
-    HoldKind.SUSPECTED_LOSS: _doubt,
+    HoldKind.ISOLATED: _isolated,
+    HoldKind.SUSPECTED_LOSS: _suspected_loss,
 }

@@ -1,6 +1,6 @@
-"""What is known when somebody asks why: values as cb-info keeps them, and how more of them is asked for.
+"""Facts about jobs, requests, runners and earlier builds, as cb-info stores them, and the protocol to look them up.
 
-Every field that an older event did not tell has a default that means "not known".
+A field that older events did not have has a default that means "not known".
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from cloud_builder.model.ids import InputKey, JobId, RequestId, Revision, Runner
 from cloud_builder.model.inputs import Inputs, UsedArtifact
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome, is_good
 from cloud_builder.model.priority import Priority
+from cloud_builder.model.text import first_line
 from cloud_builder.model.unit import Target
 from cloud_builder.planning.schedule.queue import QueuePolicy
 
 
 class JobFacts(LenientModel):
-    """A job as its events told it. `needs`: the jobs that it builds with; `waiting_for`: those it was blocked by."""
+    """A job as its events describe it.
+
+    `needs`: the jobs whose packages it is built with.
+    `waiting_for`: the jobs that block, or blocked, it.
+    `not_before`: the earliest time of the next attempt.
+    `hold`: what keeps the queued job from being dispatched, even if it is next.
+    """
 
     job_id: JobId
     request_id: RequestId
@@ -63,7 +70,7 @@ class JobFacts(LenientModel):
 
     @property
     def is_good(self) -> bool:
-        """What it makes exists."""
+        """True if its artifacts exist: it was built, or an earlier build is used."""
         return self.outcome is not None and is_good(self.outcome, self.code)
 
     @property
@@ -72,12 +79,12 @@ class JobFacts(LenientModel):
 
     @property
     def since(self) -> float:
-        """When it could have started for the first time, as far as it is known."""
+        """When the job was first ready to start; if that is not known, when it was created."""
         return self.queued_at or self.first_at
 
 
 class PastBuild(LenientModel):
-    """How a unit's job ended once. `built_by`: the job that made what it left behind (itself, unless it was reused)."""
+    """A finished job of a unit. `built_by`: the job that built its artifacts: itself, or the one that was reused."""
 
     job_id: JobId
     request_id: RequestId
@@ -95,9 +102,11 @@ class PastBuild(LenientModel):
 
 
 class PushedChanges(LenientModel):
-    """What pushes changed in a unit between two of its trees: the newest revision, and the files of all of them.
+    """The files of a unit that pushes changed between two of its trees. `revision`: the newest one.
 
-    `complete`: every push between the two trees is known, so no file is missing."""
+    `more`: the number of further files.
+    `complete`: True if every push between the two trees is known, so that no file is missing.
+    """
 
     revision: Revision
     files: tuple[str, ...] = ()
@@ -106,7 +115,7 @@ class PushedChanges(LenientModel):
 
 
 class RequestFacts(LenientModel):
-    """A request as it was accepted, or rejected, and how it ended."""
+    """A request: accepted, rejected or finished. `plan`: True if it is only a preview."""
 
     request_id: RequestId
     source: SourceName = SourceName("")
@@ -128,7 +137,7 @@ class RequestFacts(LenientModel):
 
 
 class AttemptFacts(LenientModel):
-    """One try. Without an outcome it has not ended."""
+    """One attempt. Without an outcome it has not ended."""
 
     job_id: JobId
     attempt: int
@@ -142,15 +151,18 @@ class AttemptFacts(LenientModel):
     @property
     def line(self) -> str:
         """`2: runner-1, error: no route to the mirror`."""
-        told = f"{self.attempt}: {self.runner_id}, {self.outcome or 'not ended'}"
-        message = next(iter(self.message.splitlines()), "")
-        return f"{told}: {message}" if message else told
+        summary = f"{self.attempt}: {self.runner_id}, {self.outcome or 'not ended'}"
+        message = first_line(self.message)
+        return f"{summary}: {message}" if message else summary
 
 
 class RunnerFacts(LenientModel):
-    """A runner by its last word. `state`: online, draining, silent or set-aside; `reason` of the last and of draining.
+    """A runner by its last heartbeat.
 
-    One that is set aside gets nothing before `until`, and then one job, to prove itself."""
+    `state`: online, draining, silent or quarantined.
+    `reason`: why it is draining or quarantined.
+    `until`: a quarantined runner gets no job before this time, and then one probe job.
+    """
 
     runner_id: RunnerId
     runner_group: str = ""
@@ -169,14 +181,14 @@ class RunnerFacts(LenientModel):
     until: float = 0.0
 
     def usable(self, now: float) -> int:
-        """Slots that may be used now, whether they are busy or not."""
+        """Returns the slots that may be used now, busy or free."""
         if self.state == "quarantined":
             return min(1, self.slots) if self.until <= now else 0
         return self.slots if self.state == "online" else 0
 
 
 class FactSource(Protocol):
-    """Where facts come from. Every method may find nothing."""
+    """Lookups of facts. Every method may find nothing."""
 
     def job(self, job_id: JobId) -> JobFacts | None: ...
 
@@ -185,23 +197,24 @@ class FactSource(Protocol):
     def request(self, request_id: RequestId) -> RequestFacts | None: ...
 
     def attempts(self, job_id: JobId) -> Sequence[AttemptFacts]:
-        """By number."""
+        """Returns the attempts of a job, by number."""
 
     def runners(self) -> Sequence[RunnerFacts]: ...
 
-    def rules(self) -> QueuePolicy:
-        """By which the scheduler orders what waits."""
+    def queue_policy(self) -> QueuePolicy:
+        """Returns the policy of the scheduler's queue."""
 
     def queued(self) -> Sequence[JobFacts]:
-        """Jobs that could start now, oldest first; of very many the oldest."""
+        """Returns the queued jobs, oldest first; if there are very many, only the oldest."""
 
-    def last_good(self, job: JobFacts) -> PastBuild | None:
-        """The last time that the job's unit and target ended well before this job could start."""
+    def last_success(self, job: JobFacts) -> PastBuild | None:
+        """Returns the last success of the job's unit and target from before this job could start."""
 
-    def last_bad(self, job: JobFacts) -> PastBuild | None:
-        """The last time that they did not."""
+    def last_failure(self, job: JobFacts) -> PastBuild | None:
+        """Returns their last failure or error from before this job could start."""
 
-    def made(self, used: UsedArtifact, target: str) -> PastBuild | None:
-        """The job that built an artifact."""
+    def build_of(self, used: UsedArtifact, target: str) -> PastBuild | None:
+        """Returns the job that built an artifact."""
 
-    def pushed(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> PushedChanges | None: ...
+    def pushed_changes(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> PushedChanges | None:
+        """Returns what pushes changed in a unit between two of its trees."""

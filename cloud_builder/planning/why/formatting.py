@@ -23,3 +23,9 @@ def short(digest: str | None) -> str:
 def comma_list(*parts: str) -> str:
     """Returns the parts that are not empty, separated by commas."""
     return ", ".join(part for part in parts if part)
+
+
+START_RUNNER = "Start one: cb-runner, or cb-ctl up --runners 1."
+"""The next step when there is no runner."""
+CHECK_SCHEDULER = "Check that cb-scheduler runs, and read its log. cb-ctl doctor checks the machine."
+"""The next step when the scheduler should have done something by now."""

@@ -1,7 +1,7 @@
-"""Which inputs of a job are not what they were when its unit was last built well, and who changed them.
+"""Which inputs of a job changed since the last success of its unit, and which push or job changed them.
 
-In go the job and what is known; out come the differences, the one that people know best (files) first. Equal inputs of
-a job that was asked for again after a failure are a reason, too.
+Output: the differences, files first, because people know them best. A job that was requested again after a failure
+with the same inputs has that as a difference.
 """
 
 from __future__ import annotations
@@ -15,55 +15,54 @@ from .cause import Detail, Difference, DifferenceKind
 from .facts import FactSource, JobFacts, PastBuild
 from .formatting import ago, comma_list, short
 
-MOST_DEPTH = 4
-"""How far back the cause of a changed dependency is told."""
+MAX_DEPTH = 4
+"""How many dependencies deep the cause of a change is followed."""
+UNKNOWN_CHANGE = "it is not known what changed"
 
 
-def differences(job: JobFacts, known: FactSource, depth: int = MOST_DEPTH) -> tuple[Difference, ...]:
-    """Why a job is not the same as the last one that ended well. Empty: nothing is different as far as we know."""
-    last, bad = known.last_good(job), known.last_bad(job)
-    again = _again(job, bad) if bad and (last is None or bad.at > last.at) else ()
+def differences(job: JobFacts, facts: FactSource, depth: int = MAX_DEPTH) -> tuple[Difference, ...]:
+    """Returns what differs from the last success; empty: no difference is known."""
+    last, failed = facts.last_success(job), facts.last_failure(job)
+    again = _again(job, failed) if failed and (last is None or failed.at > last.at) else ()
     if last is None:
         return (*again, Difference(kind=DifferenceKind.NEVER, text="never built before"))
-    inputs = job.inputs or _inputs_of_origin(job, known)
+    inputs = job.inputs or _inputs_of_origin(job, facts)
     if inputs is None or last.inputs is None:
         return (*again, *_by_key(job, last))
-    return (*again, *_compared(job, last.inputs, inputs, known, depth))
+    return (*again, *_compared(job, last.inputs, inputs, facts, depth))
 
 
-def _again(job: JobFacts, bad: PastBuild) -> tuple[Difference, ...]:
-    same = job.input_key is not None and job.input_key == bad.input_key
-    told = f"it ended in {bad.outcome} the last time ({bad.job_id})"
-    if not same:
+def _again(job: JobFacts, failed: PastBuild) -> tuple[Difference, ...]:
+    if job.input_key is None or job.input_key != failed.input_key:
         return ()
-    text = f"asked for again with the same inputs: {told}"
-    return (Difference(kind=DifferenceKind.AGAIN, text=text, job_id=bad.job_id, request_id=bad.request_id),)
+    text = f"requested again with the same inputs: it ended in {failed.outcome} the last time ({failed.job_id})"
+    return (Difference(kind=DifferenceKind.AGAIN, text=text, job_id=failed.job_id, request_id=failed.request_id),)
 
 
-def _inputs_of_origin(job: JobFacts, known: FactSource) -> Inputs | None:
-    """A job that was not built has the inputs of the one whose output it took over."""
-    origin = known.job(job.reused_from) if job.reused_from else None
+def _inputs_of_origin(job: JobFacts, facts: FactSource) -> Inputs | None:
+    """Returns the inputs of the job whose output is used, for a job that was not built."""
+    origin = facts.job(job.reused_from) if job.reused_from else None
     return origin.inputs if origin and origin.input_key == job.input_key else None
 
 
 def _by_key(job: JobFacts, last: PastBuild) -> tuple[Difference, ...]:
-    """Older events told the input key and not what it is made of."""
+    """Compares input keys only: older events do not have the inputs."""
     if job.input_key is None or last.input_key is None or job.input_key == last.input_key:
         return ()
-    moved = f", between {short(last.revision)} and {short(job.revision)}" if last.revision != job.revision else ""
-    text = f"its inputs changed since {last.job_id}{moved} (which ones was not told)"
+    revisions = f", between {short(last.revision)} and {short(job.revision)}" if last.revision != job.revision else ""
+    text = f"its inputs changed since {last.job_id}{revisions} (which ones is not known)"
     return (Difference(kind=DifferenceKind.UNKNOWN, text=text, job_id=last.job_id, request_id=last.request_id),)
 
 
-def _compared(job: JobFacts, old: Inputs, new: Inputs, known: FactSource, depth: int) -> Iterator[Difference]:
+def _compared(job: JobFacts, old: Inputs, new: Inputs, facts: FactSource, depth: int) -> Iterator[Difference]:
     if old.tree != new.tree:
-        yield _files(job, old, new, known)
-    yield from _dependencies(job, old.dependencies, new.dependencies, known, depth)
+        yield _files(job, old, new, facts)
+    yield from _dependencies(job, old.dependencies, new.dependencies, facts, depth)
     changed = (
-        (DifferenceKind.BUILDROOT, "its buildroot description", short(old.buildroot), short(new.buildroot)),
+        (DifferenceKind.BUILDROOT, "its build root description", short(old.buildroot), short(new.buildroot)),
         (
             DifferenceKind.REPOSITORIES,
-            "the package repositories of its buildroot",
+            "the package repositories of its build root",
             short(old.repositories),
             short(new.repositories),
         ),
@@ -75,54 +74,55 @@ def _compared(job: JobFacts, old: Inputs, new: Inputs, known: FactSource, depth:
             yield Difference(kind=kind, text=f"{what} changed: {before or 'none'} → {after or 'none'}")
 
 
-def _files(job: JobFacts, old: Inputs, new: Inputs, known: FactSource) -> Difference:
-    pushed = known.pushed(job.source, job.unit, old.tree, new.tree)
+def _files(job: JobFacts, old: Inputs, new: Inputs, facts: FactSource) -> Difference:
+    pushed = facts.pushed_changes(job.source, job.unit, old.tree, new.tree)
     if pushed is None or not pushed.files:
         where = f" at {short(pushed.revision if pushed else job.revision)}"
         text = f"files of {job.unit} changed{where} (tree {old.tree[:10]} → {new.tree[:10]})"
         return Difference(kind=DifferenceKind.FILES, text=text)
-    rest = f" and {pushed.more} more" if pushed.more else ""
-    partly = "" if pushed.complete else ", and perhaps others before"
-    text = f"files of {job.unit} changed at {short(pushed.revision)}: {first_few(pushed.files, 3)}{rest}{partly}"
+    more = f" and {pushed.more} more" if pushed.more else ""
+    incomplete = "" if pushed.complete else ", and perhaps others in earlier pushes"
+    text = f"files of {job.unit} changed at {short(pushed.revision)}: {first_few(pushed.files, 3)}{more}{incomplete}"
     lines = pushed.files if len(pushed.files) > 3 else ()
     return Difference(kind=DifferenceKind.FILES, text=text, lines=lines)
 
 
 def _dependencies(
-    job: JobFacts, old: Iterable[UsedArtifact], new: Iterable[UsedArtifact], known: FactSource, depth: int
+    job: JobFacts, old: Iterable[UsedArtifact], new: Iterable[UsedArtifact], facts: FactSource, depth: int
 ) -> Iterator[Difference]:
     before, after = {used.name: used for used in old}, {used.name: used for used in new}
     for name in sorted(before.keys() | after.keys()):
-        was, used = before.get(name), after.get(name)
+        old_used, used = before.get(name), after.get(name)
         if used is None:
-            yield Difference(kind=DifferenceKind.DEPENDENCY, text=f"{name} is no longer among what it builds with")
-        elif was is None:
-            told = f"{name} is new among what it builds with"
-            yield _made(told, used, known.made(used, job.target.name), known, depth)
-        elif was.sha256 != used.sha256:
-            told = f"{name} changed: {was.sha256[:10]} → {used.sha256[:10]}"
-            yield _made(told, used, known.made(used, job.target.name), known, depth)
+            yield Difference(kind=DifferenceKind.DEPENDENCY, text=f"{name} is no longer a dependency")
+        elif old_used is None:
+            build = facts.build_of(used, job.target.name)
+            yield _new_dependency(f"{name} is a new dependency", used, build, facts, depth)
+        elif old_used.sha256 != used.sha256:
+            text = f"{name} changed: {old_used.sha256[:10]} → {used.sha256[:10]}"
+            yield _new_dependency(text, used, facts.build_of(used, job.target.name), facts, depth)
 
 
-def _made(told: str, used: UsedArtifact, maker: PastBuild | None, known: FactSource, depth: int) -> Difference:
-    """A changed dependency, by whom it was made, and what had changed there."""
-    if maker is None:
+def _new_dependency(
+    text: str, used: UsedArtifact, build: PastBuild | None, facts: FactSource, depth: int
+) -> Difference:
+    """Returns a changed dependency, the job that built it, and what had changed for that job."""
+    if build is None:
         unit = f", built from {used.source}:{used.unit}" if used.unit else ""
-        return Difference(kind=DifferenceKind.DEPENDENCY, text=told + unit)
-    where = f", made by {used.unit} ({maker.job_id})"
-    built = known.job(maker.job_id) if depth > 1 else None
-    behind = tuple(f"{built.unit}: {one.text}" for one in differences(built, known, depth - 1)) if built else ()
+        return Difference(kind=DifferenceKind.DEPENDENCY, text=text + unit)
+    job = facts.job(build.job_id) if depth > 1 else None
+    behind = tuple(f"{job.unit}: {cause.text}" for cause in differences(job, facts, depth - 1)) if job else ()
     return Difference(
         kind=DifferenceKind.DEPENDENCY,
-        text=told + where,
+        text=f"{text}, built by {used.unit} ({build.job_id})",
         lines=behind,
-        job_id=maker.job_id,
-        request_id=maker.request_id,
+        job_id=build.job_id,
+        request_id=build.request_id,
     )
 
 
 def summary(found: tuple[Difference, ...]) -> str:
-    """The differences in a line; empty when there are none."""
+    """Returns the differences in one line; empty if there are none."""
     if not found:
         return ""
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -130,30 +130,34 @@ def summary(found: tuple[Difference, ...]) -> str:
 
 
 def details(found: tuple[Difference, ...], most: int = 8) -> tuple[Detail, ...]:
-    """All differences, each with what is behind it."""
+    """Returns all differences, each with what is behind it."""
     if not found:
         return ()
-    lines = [line for one in found[:most] for line in (one.text, *(f"  {line}" for line in one.lines))]
+    lines = [
+        line
+        for difference in found[:most]
+        for line in (difference.text, *(f"  {behind}" for behind in difference.lines))
+    ]
     more = [f"and {len(found) - most} more"] if len(found) > most else []
     return (Detail(label="because", lines=(*lines, *more)),)
 
 
-def triggered_by(job: JobFacts, known: FactSource, now: float) -> tuple[Detail, ...]:
-    """The push or the person that began it."""
-    request = known.request(job.request_id)
+def triggered_by(job: JobFacts, facts: FactSource, now: float) -> tuple[Detail, ...]:
+    """Returns the push or the person that requested the job."""
+    request = facts.request(job.request_id)
     if request is None:
         return (Detail(label="request", lines=(job.request_id,)),)
     if request.origin == "push":
-        who = f"push of {short(request.revision)} to {request.ref or 'the followed branch'}"
+        origin = f"push of {short(request.revision)} to {request.ref or 'the followed branch'}"
     else:
-        who = f"asked for by {request.requester or request.origin} at {short(request.revision)}"
+        origin = f"requested by {request.requester or request.origin} at {short(request.revision)}"
     when = ago(request.accepted_at, now)
-    return (Detail(label="request", lines=(comma_list(f"{request.request_id}: {who}", when),)),)
+    return (Detail(label="request", lines=(comma_list(f"{request.request_id}: {origin}", when),)),)
 
 
-def last_success(job: JobFacts, known: FactSource, now: float) -> tuple[Detail, ...]:
-    """When the unit was last built well, and how long that took. Nothing, when it never was."""
-    last = known.last_good(job)
+def last_success(job: JobFacts, facts: FactSource, now: float) -> tuple[Detail, ...]:
+    """Returns the last success of the unit, and how long it took; empty if there was none."""
+    last = facts.last_success(job)
     if last is None:
         return ()
     took = f"took {duration(last.seconds)}" if last.seconds else ""

@@ -1,4 +1,4 @@
-"""The cause of a job, in whatever state it is."""
+"""The cause of a job, in any state."""
 
 from __future__ import annotations
 
@@ -11,66 +11,66 @@ from cloud_builder.model.text import duration
 from . import input_diff
 from .cause import Cause, CauseKind, Detail
 from .facts import FactSource, JobFacts
-from .finished import why_ended
+from .finished import why_finished
 from .formatting import ago, comma_list, within
 from .queue_position import expected_seconds
 from .waiting import why_waiting
 
 
-def why_job(job: JobFacts, known: FactSource, now: float) -> Cause:
-    """Why it waits, is built, was not built, or did not succeed; with what began it."""
-    return _Why(known, now).of(job)
+def why_job(job: JobFacts, facts: FactSource, now: float) -> Cause:
+    """Returns why a job waits, is built, was not built, or failed; with the request that it belongs to."""
+    return _Why(facts, now).of(job)
 
 
 @dataclass(frozen=True)
 class _Why:
-    known: FactSource
+    facts: FactSource
     now: float
 
     def of(self, job: JobFacts) -> Cause:
         cause = self._cause(job)
-        because = cause.because or input_diff.differences(job, self.known)
+        because = cause.because or input_diff.differences(job, self.facts)
         reasons = () if cause.kind in (CauseKind.REUSED, CauseKind.UNCHANGED) else input_diff.details(because)
-        details = (*cause.details, *reasons, *input_diff.triggered_by(job, self.known, self.now))
+        details = (*cause.details, *reasons, *input_diff.triggered_by(job, self.facts, self.now))
         about = {"job_id": job.job_id, "request_id": job.request_id, "source": job.source, "unit": job.unit}
         state = str(job.outcome or job.state)
-        told = {"target": job.target.name, "state": state, "because": because, "details": details}
-        return cause.model_copy(update={**about, **told})
+        result = {"target": job.target.name, "state": state, "because": because, "details": details}
+        return cause.model_copy(update={**about, **result})
 
     def _cause(self, job: JobFacts) -> Cause:
         if job.is_finished:
-            return why_ended(job, self.known, self.now, self.of)
+            return why_finished(job, self.facts, self.now, self.of)
         if job.state is JobState.RUNNING:
             return self._building(job)
-        return why_waiting(job, self.known, self.now, self.of)
+        return why_waiting(job, self.facts, self.now, self.of)
 
     def _building(self, job: JobFacts) -> Cause:
-        found = input_diff.differences(job, self.known)
-        details = (*self._where(job), *self._silent(job), *input_diff.last_success(job, self.known, self.now))
+        changed = input_diff.differences(job, self.facts)
+        details = (*self._where(job), *self._silent(job), *input_diff.last_success(job, self.facts, self.now))
         return Cause(
             kind=CauseKind.BUILDING,
-            answer=f"being built, because: {input_diff.summary(found) or 'what changed was not told'}",
+            answer=f"being built, because: {input_diff.summary(changed) or input_diff.UNKNOWN_CHANGE}",
             details=details,
-            because=found,
+            because=changed,
             next=f"cb-ctl logs {job.job_id} -f",
         )
 
     def _where(self, job: JobFacts) -> tuple[Detail, ...]:
-        """On which runner, and until when."""
-        seconds = expected_seconds(job, self.known)
+        """Returns the runner, and when the job is expected to end."""
+        seconds = expected_seconds(job, self.facts)
         end = job.started_at + seconds
-        soon = f"ends {within(end, self.now)}" if math.isfinite(seconds) else "it was never built before"
+        ends = f"ends {within(end, self.now)}" if math.isfinite(seconds) else "it was never built before"
         if self.now > end + seconds:
-            soon = f"it took {duration(seconds)} the last time"
-        line = comma_list(f"on {job.runner_id}, attempt {job.attempt}", f"begun {ago(job.started_at, self.now)}", soon)
+            ends = f"it took {duration(seconds)} the last time"
+        line = comma_list(
+            f"on {job.runner_id}, attempt {job.attempt}", f"started {ago(job.started_at, self.now)}", ends
+        )
         return (Detail(label="where", lines=(line,)),)
 
     def _silent(self, job: JobFacts) -> tuple[Detail, ...]:
-        """That its runner was not heard of for a while: it may have died."""
-        runner = next((one for one in self.known.runners() if one.runner_id == job.runner_id), None)
+        """Returns a detail if the runner of the job is silent: it may have been lost."""
+        runner = next((runner for runner in self.facts.runners() if runner.runner_id == job.runner_id), None)
         if runner is None or runner.state != "silent":
             return ()
-        told = (
-            f"{runner.runner_id} was last heard of {ago(runner.at, self.now)}: it loses the job when its lease is over"
-        )
-        return (Detail(label="silent", lines=(told,)),)
+        line = f"{runner.runner_id} was last seen {ago(runner.at, self.now)}: it loses the job when the lease expires"
+        return (Detail(label="silent", lines=(line,)),)

@@ -1,12 +1,11 @@
-"""A job that has not begun: what it waits for, and for how long.
+"""Why a job has not started: what it waits for, and until when. The first that applies:
 
-blocked by other jobs ─► the longest pole, down to its own cause
-a runner has it       ─► starting
-it is held back       ─► offered to a pool, or suspected of having killed a runner (held.py)
-after an error        ─► back-off
-nobody could take it  ─► no runner, none large enough, all set aside
-all slots are taken   ─► with what, until when
-others go first       ─► who, and by which rule; or a quota
+blocked by other jobs       the one that ends last, down to its own cause
+a runner has it             starting
+it is held                  offered, isolated, or its runner is silent (dispatch_hold.py)
+its last attempt failed     the time of the next one
+no runner can take it       none there, none large enough, all in quarantine (eligible_runners.py)
+it is queued                a quota, busy slots, reserved slots, jobs that go first (queue_position.py)
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.outcome import JobState
-from cloud_builder.model.text import duration, first_few, first_line
+from cloud_builder.model.text import duration, first_few, first_few_lines, first_line
 from cloud_builder.planning.schedule.match import RETRY_ELSEWHERE_WAIT
 
 from . import eligible_runners
@@ -24,183 +23,197 @@ from .cause import Cause, CauseKind, Detail
 from .critical_path import CriticalPath, waited_for
 from .dispatch_hold import behind_offers, offered, why_held
 from .facts import FactSource, JobFacts, RunnerFacts
-from .formatting import comma_list, within
+from .formatting import CHECK_SCHEDULER, comma_list, within
 from .queue_position import QueuePosition, expected_end, expected_seconds, queue_position, slots_of, start_of
 
 Why = Callable[[JobFacts], Cause]
-"""The cause of another job, for the end of a chain."""
+"""Returns the cause of another job, for the end of a chain."""
 
-_SHOWN = 6
-_RETRY = f"where it was not tried yet; after {duration(RETRY_ELSEWHERE_WAIT)} anywhere"
+_MAX_LINES = 6
+_RETRY = f"on a runner that has not had it; after {duration(RETRY_ELSEWHERE_WAIT)} on any runner"
 START_OVERDUE_AFTER = 15.0
-"""Seconds since the last word on it after which a job that could start and does not is the scheduler's doing."""
+"""Seconds since its last event after which a job that could start, and does not, is a fault of the scheduler."""
 
 
-def why_waiting(job: JobFacts, known: FactSource, now: float, why: Why) -> Cause:
-    if blockers := waited_for(job, known):
-        return _blocked(job, blockers, known, now, why)
-    runners = known.runners()
-    if job.not_before <= now and (holder := _holder(job, runners)):
-        return _starting(job, holder, now)
-    if held := why_held(job, known, now):
+def why_waiting(job: JobFacts, facts: FactSource, now: float, why: Why) -> Cause:
+    if blockers := waited_for(job, facts):
+        return _blocked(job, blockers, facts, now, why)
+    runners = facts.runners()
+    if job.not_before <= now and (runner := _runner_with(job, runners)):
+        return _starting(job, runner, now)
+    if held := why_held(job, facts, now):
         return held
     if job.not_before > now:
-        return _backing_off(job, known, now)
-    if not (able := eligible_runners.eligible(job, runners, now)):
+        return _backing_off(job, facts, now)
+    if not (candidates := eligible_runners.eligible(job, runners, now)):
         return eligible_runners.no_runner(job, runners, now)
-    elsewhere = eligible_runners.untried(job, able, known.attempts(job.job_id), now)
-    return _in_line(job, elsewhere or able, known, now, is_retry=bool(elsewhere))
+    untried = eligible_runners.untried(job, candidates, facts.attempts(job.job_id), now)
+    return _queued(job, untried or candidates, facts, now, is_retry=bool(untried))
 
 
-def _holder(job: JobFacts, runners: Sequence[RunnerFacts]) -> RunnerFacts | None:
-    """A live runner that has it."""
-    live = (one for one in runners if one.state in ("online", "quarantined"))
-    return next((one for one in live if any(held.job_id == job.job_id for held in one.attempts)), None)
+def _runner_with(job: JobFacts, runners: Sequence[RunnerFacts]) -> RunnerFacts | None:
+    """Returns the live runner that has the job."""
+    live = (runner for runner in runners if runner.state in ("online", "quarantined"))
+    return next((runner for runner in live if any(attempt.job_id == job.job_id for attempt in runner.attempts)), None)
 
 
-def _blocked(job: JobFacts, blockers: Sequence[JobFacts], known: FactSource, now: float, why: Why) -> Cause:
-    poles = CriticalPath(known, now)
-    pole = poles.longest(blockers)
-    assert pole is not None
-    chain = poles.chain(pole)
-    root = _round(chain) if waited_for(chain[-1], known) else why(chain[-1])
-    others = [one.unit for one in blockers if one.job_id != pole.job_id]
-    lines = [_state(one, known, now) for one in chain[:_SHOWN]]
-    lines += [f"… {len(chain) - _SHOWN} more down the chain"] if len(chain) > _SHOWN else []
-    details = [Detail(label="chain", lines=tuple(lines))]
+def _blocked(job: JobFacts, blockers: Sequence[JobFacts], facts: FactSource, now: float, why: Why) -> Cause:
+    critical_path = CriticalPath(facts, now)
+    last = critical_path.longest(blockers)
+    assert last is not None
+    chain = critical_path.chain(last)
+    root = _mutual(chain) if waited_for(chain[-1], facts) else why(chain[-1])
+    others = [blocker.unit for blocker in blockers if blocker.job_id != last.job_id]
+    lines = [_state(link, facts, now) for link in chain]
+    details = [Detail(label="chain", lines=first_few_lines(lines, _MAX_LINES, "down the chain"))]
     details += [Detail(label="also for", lines=(first_few(others),))] if others else []
-    is_twin = pole.request_id != job.request_id and len(job.waiting_for) == 1
-    if is_twin:
-        answer = f"the same inputs are being built already: {pole.job_id} of request {pole.request_id}"
+    is_duplicate = last.request_id != job.request_id and len(job.waiting_for) == 1
+    if is_duplicate:
+        answer = f"waits for {last.job_id} of request {last.request_id}, which has the same inputs"
     else:
-        answer = f"waits for {pole.name}"
-    deeper = f", and that, at the end, for {chain[-1].name}" if len(chain) > 1 else ""
+        answer = f"waits for {last.name}"
+    through = f", and through it for {chain[-1].name}" if len(chain) > 1 else ""
     return Cause(
-        kind=CauseKind.DUPLICATE if is_twin else CauseKind.DEPENDENCY,
-        answer=f"{answer}{deeper}: {root.answer}",
+        kind=CauseKind.DUPLICATE if is_duplicate else CauseKind.DEPENDENCY,
+        answer=f"{answer}{through}: {root.answer}",
         details=tuple(details),
         next=root.next,
         root=root,
     )
 
 
-def _round(chain: Sequence[JobFacts]) -> Cause:
-    """Events that came late may show jobs that wait for each other."""
-    answer = f"they seem to wait for each other: {first_few([one.unit for one in chain], _SHOWN)}"
-    return Cause(kind=CauseKind.DEPENDENCY, answer=answer, next="Ask again in a moment; if it stays so: cb-ctl doctor.")
+def _mutual(chain: Sequence[JobFacts]) -> Cause:
+    """Returns the cause of jobs that wait for each other, as late events may show them."""
+    answer = f"these jobs seem to wait for each other: {first_few([job.unit for job in chain], _MAX_LINES)}"
+    hint = "Query again in a moment, because events may be late; if the answer stays: cb-ctl doctor."
+    return Cause(kind=CauseKind.DEPENDENCY, answer=answer, next=hint)
 
 
-def _state(job: JobFacts, known: FactSource, now: float) -> str:
+def _state(job: JobFacts, facts: FactSource, now: float) -> str:
     state = job.state.value
     if job.state is JobState.RUNNING:
-        end = expected_end(job, known, now)
-        soon = f"ends {within(end, now)}" if math.isfinite(end) else "never built before"
-        state = comma_list(f"running on {job.runner_id} for {duration(now - job.started_at)}", soon)
+        end = expected_end(job, facts, now)
+        ends = f"ends {within(end, now)}" if math.isfinite(end) else "never built before"
+        state = comma_list(f"running on {job.runner_id} for {duration(now - job.started_at)}", ends)
     return f"{job.unit} ({job.job_id}): {state}"
 
 
-def _backing_off(job: JobFacts, known: FactSource, now: float) -> Cause:
-    tries = known.attempts(job.job_id)
-    ended = [one for one in tries if one.outcome is not None and one.attempt <= job.attempt]
+def _backing_off(job: JobFacts, facts: FactSource, now: float) -> Cause:
+    attempts = facts.attempts(job.job_id)
+    ended = [attempt for attempt in attempts if attempt.outcome is not None and attempt.attempt <= job.attempt]
     error = first_line(job.reason) or (first_line(ended[-1].message) if ended else "an error")
-    lines = tuple(one.line for one in ended[-_SHOWN:])
+    lines = tuple(attempt.line for attempt in ended[-_MAX_LINES:])
     return Cause(
         kind=CauseKind.BACK_OFF,
-        answer=f"tried again in {duration(job.not_before - now)}, after an error: {error}",
+        answer=f"waits {duration(job.not_before - now)} until its next attempt, after an error: {error}",
         details=(Detail(label="attempts", lines=lines),) if lines else (),
-        next="Nothing to do: it is tried elsewhere, if it can be. cb-ctl logs shows what the attempt printed.",
+        next="Nothing to do: the next attempt is on another runner, if there is one. "
+        "cb-ctl logs shows what the last attempt printed.",
         expected_start=job.not_before,
     )
 
 
 def _starting(job: JobFacts, runner: RunnerFacts, now: float) -> Cause:
-    attempt = max(held.attempt for held in runner.attempts if held.job_id == job.job_id)
-    answer = f"runner {runner.runner_id} has it (attempt {attempt}) and is about to begin"
+    attempt = max(running.attempt for running in runner.attempts if running.job_id == job.job_id)
+    answer = f"runner {runner.runner_id} has it (attempt {attempt}) and is about to start it"
     return Cause(kind=CauseKind.STARTING, answer=answer, expected_start=now)
 
 
-def _in_line(job: JobFacts, able: Sequence[RunnerFacts], known: FactSource, now: float, *, is_retry: bool) -> Cause:
-    busy = [known.job(held.job_id) for runner in able for held in runner.attempts]
-    held = [one for one in busy if one is not None]
-    rivals = _rivals(job, able, held, known, now)
-    line = queue_position(job, rivals, held, known, now)
-    ends = slots_of(able, known, now)
-    free = sum(max(0, runner.usable(now) - len(runner.attempts)) for runner in able)
-    start = start_of(ends, [expected_seconds(one.job, known) for one in line.ahead], now) if not line.quota else 0.0
+def _queued(
+    job: JobFacts, candidates: Sequence[RunnerFacts], facts: FactSource, now: float, *, is_retry: bool
+) -> Cause:
+    """Returns why a job that a runner could take has no slot yet."""
+    running = [facts.job(attempt.job_id) for runner in candidates for attempt in runner.attempts]
+    active = [active_job for active_job in running if active_job is not None]
+    rivals = _rivals(job, candidates, active, facts, now)
+    position = queue_position(job, rivals, active, facts, now)
+    start = _expected_start(position, candidates, facts, now)
     retry = (Detail(label="retry", lines=(_RETRY,)),) if is_retry else ()
-    details = (*_line_told(line), *retry, *_slots_told(able, known, now), *_start_told(start, line, now))
-    if line.quota:
-        answer = f"{line.quota} may hold {line.allowed} slots at a time, and holds them all"
-        hint = "Wait for its other jobs, or raise the quota (settings of the scheduler)."
-        return Cause(kind=CauseKind.QUOTA, answer=answer, details=details, next=hint)
+    details = (*_ahead(position), *retry, *_slots(candidates, facts, now), *_starts(start, position, now))
+    if position.quota:
+        return _no_quota(position, details)
+    free = sum(max(0, runner.usable(now) - len(runner.attempts)) for runner in candidates)
     if free <= 0:
-        return _no_slot(able, line, details, start, now)
+        return _no_slot(candidates, position, details, start, now)
     if free <= len(offers := offered(rivals, now)):
         return behind_offers(offers, details)
-    if line.ahead:
-        first = line.ahead[0]
-        answer = f"{_jobs(line)} before it, next {first.job.name} ({first.why})"
+    if position.ahead:
+        first, separator = position.ahead[0], ":" if len(position.ahead) == 1 else ", the next is"
+        answer = f"{_count_ahead(position)} first{separator} {first.job.name} ({first.why})"
         return Cause(kind=CauseKind.BEHIND, answer=answer, details=details, expected_start=start)
     late = now - max(job.since, job.at, job.not_before)
-    hint = "Is cb-scheduler running? cb-ctl doctor." if late > START_OVERDUE_AFTER else ""
-    answer = f"a slot is free on {first_few([one.runner_id for one in able], 3)}: it is handed out next"
+    hint = CHECK_SCHEDULER if late > START_OVERDUE_AFTER else ""
+    names = first_few([runner.runner_id for runner in candidates], 3)
+    answer = f"a slot is free on {names}, and this job is next"
     return Cause(kind=CauseKind.NEXT, answer=answer, details=details, next=hint, expected_start=now)
 
 
 def _rivals(
-    job: JobFacts, able: Sequence[RunnerFacts], held: Sequence[JobFacts], known: FactSource, now: float
+    job: JobFacts, candidates: Sequence[RunnerFacts], active: Sequence[JobFacts], facts: FactSource, now: float
 ) -> list[JobFacts]:
-    """Other jobs that could start now on one of these runners."""
-    taken = {job.job_id, *(one.job_id for one in held)}
-    waiting = [one for one in known.queued() if one.job_id not in taken and one.not_before <= now]
+    """Returns the other jobs that could start now on one of these runners."""
+    excluded = {job.job_id, *(active_job.job_id for active_job in active)}
+    waiting = [other for other in facts.queued() if other.job_id not in excluded and other.not_before <= now]
     fits: dict[tuple[str, str, Capacity], bool] = {}
     rivals = []
-    for one in waiting:
-        asked = (one.target.arch, one.target.runner_group, one.constraints)
+    for other in waiting:
+        asked = (other.target.arch, other.target.runner_group, other.constraints)
         if asked not in fits:
-            fits[asked] = bool(eligible_runners.eligible(one, able, now))
+            fits[asked] = bool(eligible_runners.eligible(other, candidates, now))
         if fits[asked]:
-            rivals.append(one)
+            rivals.append(other)
     return rivals
 
 
+def _expected_start(position: QueuePosition, candidates: Sequence[RunnerFacts], facts: FactSource, now: float) -> float:
+    """Returns when the job may start; 0: not known, or not before a quota has room."""
+    if position.quota:
+        return 0.0
+    before = [expected_seconds(ahead.job, facts) for ahead in position.ahead]
+    return start_of(slots_of(candidates, facts, now), before, now)
+
+
+def _no_quota(position: QueuePosition, details: tuple[Detail, ...]) -> Cause:
+    slots = "its 1 slot is" if position.allowed == 1 else f"its {position.allowed} slots are"
+    answer = f"the quota of {position.quota} is full: {slots} in use by other jobs"
+    hint = "Wait until one of its jobs ends, or raise the quota (scheduler.quotas)."
+    return Cause(kind=CauseKind.QUOTA, answer=answer, details=details, next=hint)
+
+
 def _no_slot(
-    able: Sequence[RunnerFacts], line: QueuePosition, details: tuple[Detail, ...], start: float, now: float
+    candidates: Sequence[RunnerFacts], position: QueuePosition, details: tuple[Detail, ...], start: float, now: float
 ) -> Cause:
-    slots = sum(runner.usable(now) for runner in able)
-    count = (
-        "the only slot that could take it is busy" if slots == 1 else f"all {slots} slots that could take it are busy"
-    )
-    behind = f"; {_jobs(line)} before it ({line.ahead[0].why})" if line.ahead else "; it is next"
-    answer = comma_list(f"{count}{behind}", f"expected to start {within(start, now)}" if start else "")
+    slots = sum(runner.usable(now) for runner in candidates)
+    all_slots = "the only slot that could take it is" if slots == 1 else f"all {slots} slots that could take it are"
+    turn = f"; {_count_ahead(position)} first ({position.ahead[0].why})" if position.ahead else "; it is next"
+    answer = comma_list(f"{all_slots} busy{turn}", f"expected to start {within(start, now)}" if start else "")
     return Cause(kind=CauseKind.SLOT, answer=answer, details=details, expected_start=start)
 
 
-def _jobs(line: QueuePosition) -> str:
-    count = f"{len(line.ahead)}{'' if line.is_whole else ' or more'}"
-    return f"{count} job{'' if len(line.ahead) == 1 else 's'} go{'es' if len(line.ahead) == 1 else ''}"
+def _count_ahead(position: QueuePosition) -> str:
+    """Returns `1 job goes`, `7 jobs go`, `2000 or more jobs go`."""
+    if len(position.ahead) == 1:
+        return "1 job goes"
+    return f"{len(position.ahead)}{'' if position.is_whole else ' or more'} jobs go"
 
 
-def _line_told(line: QueuePosition) -> tuple[Detail, ...]:
-    if not line.ahead:
+def _ahead(position: QueuePosition) -> tuple[Detail, ...]:
+    if not position.ahead:
         return ()
-    lines = [f"{one.job.unit} ({one.job.job_id}): {one.why}" for one in line.ahead[:_SHOWN]]
-    lines += [f"and {len(line.ahead) - _SHOWN} more"] if len(line.ahead) > _SHOWN else []
-    return (Detail(label="ahead", lines=tuple(lines)),)
+    lines = [f"{ahead.job.unit} ({ahead.job.job_id}): {ahead.why}" for ahead in position.ahead]
+    return (Detail(label="ahead", lines=first_few_lines(lines, _MAX_LINES)),)
 
 
-def _slots_told(able: Sequence[RunnerFacts], known: FactSource, now: float) -> tuple[Detail, ...]:
+def _slots(candidates: Sequence[RunnerFacts], facts: FactSource, now: float) -> tuple[Detail, ...]:
     lines = []
-    for runner in able:
-        for held in runner.attempts:
-            job = known.job(held.job_id)
-            told = _state(job, known, now) if job is not None else held.job_id
-            lines.append(f"{runner.runner_id}: {told}")
+    for runner in candidates:
+        for attempt in runner.attempts:
+            job = facts.job(attempt.job_id)
+            lines.append(f"{runner.runner_id}: {_state(job, facts, now) if job is not None else attempt.job_id}")
         lines += [f"{runner.runner_id}: free"] * max(0, runner.usable(now) - len(runner.attempts))
-    more = [f"and {len(lines) - _SHOWN} more slots"] if len(lines) > _SHOWN else []
-    return (Detail(label="slots", lines=(*lines[:_SHOWN], *more)),)
+    return (Detail(label="slots", lines=first_few_lines(lines, _MAX_LINES, "slots")),)
 
 
-def _start_told(start: float, line: QueuePosition, now: float) -> tuple[Detail, ...]:
-    told = within(start, now) if start else "cannot be told: not all that goes before it was built before"
-    return () if line.quota else (Detail(label="starts", lines=(told,)),)
+def _starts(start: float, position: QueuePosition, now: float) -> tuple[Detail, ...]:
+    text = within(start, now) if start else "not known: a job that has to end first was never built before"
+    return () if position.quota else (Detail(label="starts", lines=(text,)),)

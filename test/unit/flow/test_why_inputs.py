@@ -48,7 +48,7 @@ def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
     told.job(e.JobRunning, "r.2", "app", attempt=1, runner_id="r1", at=992.0)
     [difference] = told.one("r.2")["because"]
     assert (difference["kind"], difference["job_id"], difference["request_id"]) == ("dependency", "r.1", "r")
-    assert "lib changed: 3333333333 → 4444444444, made by packages/lib (r.1)" in difference["text"]
+    assert "lib changed: 3333333333 → 4444444444, built by packages/lib (r.1)" in difference["text"]
     assert difference["lines"] == [f"packages/lib: files of packages/lib changed at {NEW[:12]}: lib.c"]
 
 
@@ -75,7 +75,7 @@ def test_never_built_before() -> None:
 
 def test_a_runner_that_fell_silent_in_mid_build() -> None:
     told = queued(InfoHistory().runner("r1", ("r.1", 1), at=970.0)).job(e.JobRunning, attempt=1, runner_id="r1")
-    assert "last heard of 30 s ago" in lines(told.one("r.1"), "silent")[0]
+    assert "last seen 30 s ago" in lines(told.one("r.1"), "silent")[0]
 
 
 def test_asked_for_again_after_a_failure() -> None:

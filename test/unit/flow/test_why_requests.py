@@ -27,7 +27,7 @@ def test_a_request_names_its_longest_pole() -> None:
     )
     cause = told.job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",)).one("r")
     assert (cause["kind"], cause["root"]["job_id"], cause["root"]["root"]["job_id"]) == ("request-runs", "r.2", "r.1")
-    assert "2 of 2 jobs have not ended" in cause["answer"]
+    assert "2 of 2 jobs are not finished" in cause["answer"]
 
 
 def test_a_request_that_waits_for_its_publication() -> None:
@@ -46,7 +46,7 @@ def test_a_request_that_ended_well_sums_up() -> None:
     told.tell(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, unchanged=1, saved=75.0)))
     cause = told.one("r")
     assert cause["kind"] == "request-succeeded"
-    assert "1 built, 0 reused, 1 not touched because nothing had changed, which saved 1 min 15 s" in cause["answer"]
+    assert "1 built, 0 reused, 1 unchanged and therefore not built, which saved 1 min 15 s" in cause["answer"]
 
 
 def test_a_request_that_failed_names_the_failure_and_not_what_followed() -> None:

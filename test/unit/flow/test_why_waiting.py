@@ -65,7 +65,7 @@ def test_when_it_starts_is_not_guessed() -> None:
     told = InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", "new", attempt=1, runner_id="r1", at=950.0)
     cause = queued(told).one("r.1")
     assert (cause["kind"], cause["expected_start"]) == ("waits-for-slot", 0.0)
-    assert "cannot be told" in lines(cause, "starts")[0]
+    assert "not known" in lines(cause, "starts")[0]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_when_it_starts_is_not_guessed() -> None:
     [
         ({"priority": Priority.INTERACTIVE}, {}, "priority interactive"),
         ({"accepted_at": 800.0}, {"accepted_at": 900.0}, "older request"),
-        ({"critical_path": 90.0}, {"critical_path": 10.0, "job": "q.2"}, "longer way to the end (1 min 30 s)"),
+        ({"critical_path": 90.0}, {"critical_path": 10.0, "job": "q.2"}, "longer critical path (1 min 30 s)"),
         ({"source": "another"}, {"held": True}, "fair share: source another"),
         ({"requester": "ann"}, {"held": True, "requester": "bob"}, "fair share: ann"),
         (
@@ -106,7 +106,7 @@ def test_a_quota_that_is_used_up() -> None:
     told.job(e.JobRunning, "r.9", "other", attempt=1, runner_id="r1")
     cause = queued(told).one("r.1")
     assert cause["kind"] == "waits-for-quota"
-    assert "demo may hold 1 slots" in cause["answer"]
+    assert "the quota of demo is full: its 1 slot" in cause["answer"]
 
 
 def test_no_runner_has_what_it_asks_for() -> None:
@@ -122,7 +122,7 @@ def test_no_runner_has_what_it_asks_for() -> None:
 @pytest.mark.parametrize(
     ("events", "told"),
     [
-        ([], "none was ever seen"),
+        ([], "there was no runner yet"),
         ([{"arch": "aarch64"}], "there are runners for: aarch64"),
         ([{"at": 900.0}], "r1 is silent, last seen 1 min 40 s ago"),
     ],
@@ -149,7 +149,7 @@ def test_all_runners_are_set_aside() -> None:
     told = queued(InfoHistory().runner().tell(aside))
     cause = told.one("r.1")
     assert cause["kind"] == "waits-for-quarantined-runner"
-    assert "r1 for 30 s: its last 3 jobs ended in error: disk full" in cause["answer"]
+    assert "r1 for another 30 s: its last 3 jobs ended in error: disk full" in cause["answer"]
     told.now = 1031.0
     assert told.runner(slots=4).one("r.1")["kind"] == "next-to-start"
     trusted = e.RunnerQuarantined(runner_id="r1", at=1000.0)
@@ -167,7 +167,7 @@ def test_a_pause_after_an_error() -> None:
     )  # fmt: skip
     cause = queued(told, attempt=1, not_before=1008.0, reason="mirror away").one("r.1")
     assert cause["kind"] == "waits-after-error"
-    assert cause["answer"] == "tried again in 8 s, after an error: mirror away"
+    assert cause["answer"] == "waits 8 s until its next attempt, after an error: mirror away"
     assert lines(cause, "attempts") == ["1: r9, error: mirror away"]
     told.now = 1010.0
     assert told.runner().one("r.1")["kind"] == "next-to-start"
@@ -178,7 +178,7 @@ def test_a_retry_waits_for_a_runner_that_has_not_had_it() -> None:
     told.job(e.JobRunning, "q.1", "other", attempt=1, runner_id="r2", at=950.0)
     told.tell(e.AttemptStarted(job_id="r.1", attempt=1, runner_id="r1", started_at=900.0))
     cause = queued(told, attempt=1, not_before=990.0).one("r.1")
-    assert (cause["kind"], "where it was not tried yet" in lines(cause, "retry")[0]) == ("waits-for-slot", True)
+    assert (cause["kind"], "on a runner that has not had it" in lines(cause, "retry")[0]) == ("waits-for-slot", True)
     assert "r1" not in str(lines(cause, "slots"))
     told.now = 1051.0
     assert told.runner("r1").runner("r2", ("q.1", 1)).one("r.1")["kind"] == "next-to-start"
