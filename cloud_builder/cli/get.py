@@ -66,8 +66,8 @@ def _jobs(mesh: Session, what: str, with_logs: bool) -> tuple[list[dict[str, Any
     if with_logs:
         jobs = whole_jobs(mesh, "changes", found["id"])
         return last_rounds(jobs), list({job["target"] for job in jobs})
-    targets = mesh.ask("made", request=found["id"], most=1)["targets"]
-    return whole_jobs(mesh, "made", found["id"]), targets
+    targets = mesh.ask("artifacts", request=found["id"], most=1)["targets"]
+    return whole_jobs(mesh, "artifacts", found["id"]), targets
 
 
 def last_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

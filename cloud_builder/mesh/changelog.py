@@ -34,7 +34,7 @@ from .transaction import Transaction
 LEADER = "leader"
 """Collection and key of the leader's heartbeat, where several processes may lead."""
 LEADER_KEY = f"{LEADER}/{LEADER}".encode()
-MULTIPLE_LEADERS = "led-by-several"
+MULTIPLE_LEADERS = "multiple-leaders"
 POSITIONS = "positions"
 """Collection of the input positions: one document for each incarnation of the broker."""
 _BATCH = 5000

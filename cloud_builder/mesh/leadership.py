@@ -27,7 +27,7 @@ from cloud_builder.ports.state import Documents, StateStore
 
 from .changelog import LEADER, LEADER_KEY, ChangelogReplica, change_of
 
-ROLE = "succession"
+ROLE = "leadership"
 """Collection and key of this process's role (leader or replica). Only in its own state, not in the changelog."""
 HEARTBEAT_INTERVAL = 3.0
 """Seconds."""

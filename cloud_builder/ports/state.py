@@ -26,7 +26,7 @@ class Put(NamedTuple):
     rank: float = 0.0
 
 
-UNINDEXED = "loose-"
+UNINDEXED = "unindexed-"
 """Prefix of collections without an index, whose documents are only read by their key. Without an index to maintain a
 write is cheaper: for documents that are written all the time."""
 

@@ -112,7 +112,7 @@ def _documents(serial: str, number: int, size: int, like: Like, parent: str) -> 
         yield Put(job_store.EXPANSIONS, key, CachedJson.ready(f'{{"jobs":[{jobs}]}}'), name, first)
     for one, job_id in enumerate(ids, 1) if parent == "done" else ():
         yield Put(job_store.STATUS_DOCUMENTS, job_id, CachedJson.ready(_one(like.standing, serial, one)))
-        yield Put("built", _key(serial, one), CachedJson.ready(_one(like.built, serial, one)), rank=now)
+        yield Put("build-results", _key(serial, one), CachedJson.ready(_one(like.built, serial, one)), rank=now)
 
 
 def _one(like: str, serial: str, number: int) -> str:

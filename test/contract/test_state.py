@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import sqlite3
-import struct
 import subprocess
 import sys
 
@@ -15,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.adapters.sqlite.schema import TABLES
 from cloud_builder.adapters.sqlite.state import SqliteState
 from cloud_builder.errors import Rejected
 from cloud_builder.ports.broker import OutgoingRecord, Partition
@@ -95,8 +93,8 @@ def test_documents_are_counted_by_parent(state):
     assert (state.count("jobs"), state.count("jobs", parent="p"), state.count("none")) == (2, 1, 0)
 
 
-def test_loose_documents_are_known_by_their_key_alone(state):
-    place = "loose-x", "1"
+def test_unindexed_documents_are_read_by_their_key_only(state):
+    place = "unindexed-x", "1"
     state.put(*place, {"n": 1}, parent="p", rank=3.0)
     state.put("jobs", "1", {"n": 2})
     state.put(*place, {"n": 3})
@@ -211,7 +209,6 @@ def test_a_file_keeps_everything(tmp_path):
 
 HOLDER = """
 import sys, time
-from cloud_builder.adapters.sqlite.schema import TABLES
 from cloud_builder.adapters.sqlite.state import SqliteState
 state = SqliteState(sys.argv[1])
 with state.transaction():
@@ -245,46 +242,14 @@ def test_the_same_process_is_refused_too(tmp_path):
     SqliteState(tmp_path / "state.sqlite").close()
 
 
-def test_an_outbox_of_version_1_is_still_sent(tmp_path):
-    database = sqlite3.connect(tmp_path / "state.db")
-    database.executescript(TABLES)
-    database.executescript(
-        "DROP TABLE outbox; CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
-        " key BLOB, value BLOB NOT NULL, headers TEXT NOT NULL); PRAGMA user_version = 1"
-    )
-    row = ("cb.job", None, b"\xff\x00", '[["a", "\u00fe"]]')
-    database.execute("INSERT INTO outbox VALUES (7, ?, ?, ?, ?)", row)
-    database.commit()
-    database.close()
-    state = SqliteState(tmp_path / "state.db")
-    assert state.outbox(10) == [(7, [OutgoingRecord("cb.job", None, b"\xff\x00", (("a", b"\xfe"),))])]
-    assert state.outbox_add(messages(1)) == 8
-    state.close()
-
-
-def test_an_outbox_of_version_2_is_still_sent(tmp_path):
-    database = sqlite3.connect(tmp_path / "state.db")
-    database.executescript(f"{TABLES} PRAGMA user_version = 2")
-    parts = [b"cb.state", b"-k", b"", b"a", b"\xfe", b"cb.job", b"", b"\xff\x00"]
-    head = struct.pack("<11I", 2, 5, 3, *map(len, parts))
-    database.execute("INSERT INTO outbox VALUES (7, ?)", (head + b"".join(parts),))
-    database.commit()
-    database.close()
-    state = SqliteState(tmp_path / "state.db")
-    tombstone = OutgoingRecord("cb.state", b"k", None, (("a", b"\xfe"),))
-    assert state.outbox(10) == [(7, [tombstone, OutgoingRecord("cb.job", None, b"\xff\x00")])]
-    state.close()
-
-
-def test_what_a_follower_copied_before_it_was_upgraded_is_found_where_it_belongs(tmp_path):
-    database = sqlite3.connect(tmp_path / "state.db")
-    database.executescript(f"{TABLES} PRAGMA user_version = 2")
-    database.execute("INSERT INTO document VALUES ('loose-x', 'k', '', 0.0, '{\"n\": 1}')")
-    database.commit()
-    database.close()
-    state = SqliteState(tmp_path / "state.db")
-    assert (state.get("loose-x", "k"), state.count("loose-x")) == ({"n": 1}, 0)
-    state.close()
+def test_a_state_of_another_version_is_rejected(tmp_path):
+    for version, message in ((3, "before 0.1.0"), (99, "a newer Cloud Builder")):
+        file = tmp_path / f"{version}.sqlite"
+        database = sqlite3.connect(file)
+        database.execute(f"PRAGMA user_version = {version}")
+        database.close()
+        with pytest.raises(Rejected, match=message):
+            SqliteState(file)
 
 
 def test_a_packet_calls_nothing(tmp_path):

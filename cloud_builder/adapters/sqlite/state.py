@@ -29,14 +29,14 @@ LARGE_CACHE, SMALL_CACHE = 16_000, 2_000
 """KiB of the file in memory. Keys that are digests are spread over the file; a runner only appends to it."""
 _GET = (
     "SELECT body, parent, rank FROM document WHERE collection = ? AND key = ?",
-    "SELECT body, '', 0.0 FROM loose WHERE collection = ? AND key = ?",
+    "SELECT body, '', 0.0 FROM unindexed_document WHERE collection = ? AND key = ?",
 )
 """For a document with an index, and for one of an UNINDEXED collection."""
 _PUT = (
     "INSERT INTO document (collection, key, parent, rank, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET parent = excluded.parent, rank = excluded.rank, body = excluded.body"
 )
-_PUT_LOOSE = "INSERT OR REPLACE INTO loose (collection, key, body) VALUES (?, ?, ?)"
+_PUT_UNINDEXED = "INSERT OR REPLACE INTO unindexed_document (collection, key, body) VALUES (?, ?, ?)"
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
@@ -113,21 +113,21 @@ class SqliteState:
 
     def put_all(self, documents: Iterable[Put]) -> None:
         indexed: list[tuple[str, str, str, float, str]] = []
-        loose: list[tuple[str, str, str]] = []
+        unindexed: list[tuple[str, str, str]] = []
         for collection, key, body, parent, rank in documents:
             if collection.startswith(UNINDEXED):
-                loose.append((collection, key, _json(body)))
+                unindexed.append((collection, key, _json(body)))
             else:
                 indexed.append((collection, key, parent, rank, _json(body)))
         self._db.executemany(_PUT, indexed)
-        self._db.executemany(_PUT_LOOSE, loose)
+        self._db.executemany(_PUT_UNINDEXED, unindexed)
 
     def get_with_index(self, collection: str, key: str) -> Put | None:
         found = self._db.execute(_GET[collection.startswith(UNINDEXED)], (collection, key)).fetchone()
         return None if found is None else Put(collection, key, json.loads(found[0]), found[1], found[2])
 
     def delete(self, collection: str, key: str) -> None:
-        table = "loose" if collection.startswith(UNINDEXED) else "document"
+        table = "unindexed_document" if collection.startswith(UNINDEXED) else "document"
         self._db.execute(f"DELETE FROM {table} WHERE collection = ? AND key = ?", (collection, key))
 
     def find(

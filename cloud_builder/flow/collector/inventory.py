@@ -13,6 +13,11 @@ from cloud_builder.model.repository import UnitTarget
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
+BRANCH_HEAD = "branch-head"
+"""Collection: by source, the units of the newest complete commit of its followed branch."""
+INCOMPLETE_HEAD = "incomplete-head"
+"""Collection: by source, the units of a newer commit of which parts are missing."""
+
 
 class HeadUnits(LenientModel):
     """`slots` of healthy units; `broken`: units whose targets are not known now. `parts` that have come so far."""
@@ -30,8 +35,8 @@ class SourceInventory:
     """The last whole revision of each source, and the one whose parts are coming in."""
 
     def __init__(self, state: Documents) -> None:
-        self._whole = {SourceName(key): HeadUnits.model_validate(body) for key, body in state.find("tip")}
-        self._coming = {SourceName(key): HeadUnits.model_validate(body) for key, body in state.find("coming")}
+        self._whole = {SourceName(key): HeadUnits.model_validate(body) for key, body in state.find(BRANCH_HEAD)}
+        self._coming = {SourceName(key): HeadUnits.model_validate(body) for key, body in state.find(INCOMPLETE_HEAD)}
 
     def has(self, source: SourceName, slot: UnitTarget) -> bool:
         """True also for a source that nothing was told of: what is unknown is not gone."""
@@ -51,10 +56,10 @@ class SourceInventory:
         )
         if tip.parts < event.parts:
             self._coming[event.source] = tip
-            work.documents.put("coming", event.source, tip.model_dump(mode="json"))
+            work.documents.put(INCOMPLETE_HEAD, event.source, tip.model_dump(mode="json"))
             return False
         self._coming.pop(event.source, None)
-        work.documents.delete("coming", event.source)
+        work.documents.delete(INCOMPLETE_HEAD, event.source)
         self._whole[event.source] = tip
-        work.documents.put("tip", event.source, tip.model_dump(mode="json"))
+        work.documents.put(BRANCH_HEAD, event.source, tip.model_dump(mode="json"))
         return True

@@ -15,6 +15,7 @@ from cloud_builder.planning.why import AttemptFacts, JobFacts, PastBuild, Pushed
 from cloud_builder.ports.state import Document, Documents
 
 from . import history, views
+from .documents import PAST_BUILD, PAST_FAILURE
 
 MAX_QUEUED = 5000
 """Queued jobs that are considered, the longest waiting first."""
@@ -67,11 +68,11 @@ class DocumentFacts:
 
     def last_success(self, job: JobFacts) -> PastBuild | None:
         if job.job_id not in self._good:
-            self._good[job.job_id] = history.last("past", job, self._state)
+            self._good[job.job_id] = history.last(PAST_BUILD, job, self._state)
         return self._good[job.job_id]
 
     def last_failure(self, job: JobFacts) -> PastBuild | None:
-        return history.last("past-bad", job, self._state)
+        return history.last(PAST_FAILURE, job, self._state)
 
     def build_of(self, used: UsedArtifact, target: str) -> PastBuild | None:
         return history.made(used, target, self._state)

@@ -12,6 +12,8 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.nearest import nearest
 from cloud_builder.ports.state import Document, Documents
 
+from .documents import NEWEST_JOB
+
 MAX_SCANNED = 5000
 """The newest documents that are searched for the beginning of an id, or for the nearest name."""
 
@@ -73,7 +75,7 @@ def newest_of_unit(name: str, state: Documents, most: int) -> list[Document]:
     """Returns the newest job of each target of a unit, the newest first; of each unit, if several have this name."""
     found: list[Document] = []
     source, _, path = name.rpartition(":")
-    for _, newest in state.find("newest", parent=path.rsplit("/", 1)[-1], newest=True):
+    for _, newest in state.find(NEWEST_JOB, parent=path.rsplit("/", 1)[-1], newest=True):
         body = state.get("job", newest["job_id"])
         if body and source in ("", body["source"]) and f"/{body['unit']}".endswith(f"/{path}"):
             found.append(body)

@@ -1,10 +1,10 @@
 """What a unit was before: its last endings with their inputs, and which push changed which of its files.
 
-    newest      source:unit@target   parent: the unit's last name; the newest job, by time of first mention
-    past        job                  parent: source:unit@target; the last KEPT good endings, by time
-    past-bad    job                  the same for failures and errors
-    tree        source:unit@tree     parent: source:unit; the push that brought this tree, and the tree before it
-    change      source:unit@commit   parent: source:unit; the files that this push changed
+    newest-job    source:unit@target   parent: the unit's last name; the newest job, by time of first mention
+    past-build    job                  parent: source:unit@target; the last KEPT good endings, by time
+    past-failure  job                  the same for failures and errors
+    unit-tree     source:unit@tree     parent: source:unit; the push that brought this tree, and the tree before it
+    unit-change   source:unit@commit   parent: source:unit; the files that this push changed
 
 Filled by the fold, so it obeys the fold's rules: the same event again, or topics in another order, change nothing.
 """
@@ -21,6 +21,8 @@ from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.text import first_line
 from cloud_builder.planning.why import JobFacts, PastBuild, PushedChanges
 from cloud_builder.ports.state import Document, Documents
+
+from .documents import NEWEST_JOB, PAST_BUILD, PAST_FAILURE, UNIT_CHANGE, UNIT_TREE
 
 _GOOD = (Outcome.SUCCESS, Outcome.REUSED)
 KEPT = 10
@@ -47,15 +49,15 @@ def _is_other_request(job: str, request: RequestId) -> bool:
 def note_newest(body: Document, state: Documents) -> None:
     """Of the jobs that one request has for it (the rounds of a dependency cycle) the last one is meant."""
     place = _place(body["source"], body["unit"], body["target"]["name"])
-    old, at = state.get("newest", place), body["first_at"]
+    old, at = state.get(NEWEST_JOB, place), body["first_at"]
     if old is None or (old["at"], _number(old["job_id"])) < (at, _number(body["job_id"])):
         parent = body["unit"].rsplit("/", 1)[-1]
-        state.put("newest", place, {"job_id": body["job_id"], "at": at}, parent=parent, rank=at)
+        state.put(NEWEST_JOB, place, {"job_id": body["job_id"], "at": at}, parent=parent, rank=at)
 
 
 def newest(source: str, unit: str, target: str, state: Documents) -> Document | None:
     """The newest job of a unit and target; None also when it is forgotten."""
-    found = state.get("newest", _place(source, unit, target))
+    found = state.get(NEWEST_JOB, _place(source, unit, target))
     return state.get("job", found["job_id"]) if found else None
 
 
@@ -74,7 +76,7 @@ def record_result(body: Document, state: Documents) -> None:
     good = body["outcome"] in _GOOD or (body["outcome"] == Outcome.SKIPPED and bool(body.get("reused_from")))
     if not good and body["outcome"] not in (Outcome.FAILURE, Outcome.ERROR):
         return
-    collection, job = "past" if good else "past-bad", body["job_id"]
+    collection, job = PAST_BUILD if good else PAST_FAILURE, body["job_id"]
     at = min((state.get(collection, job) or body).get("at") or body["at"], body["finished_at"])
     place = _place(body["source"], body["unit"], body["target"]["name"])
     state.put(collection, job, _past(body, at, state), parent=place, rank=at)
@@ -99,7 +101,7 @@ def _past(body: Document, at: float, state: Documents) -> Document:
 
 def _inputs_of(job: str | None, state: Documents) -> Any:
     """Of the job whose output was taken over: the same input key, so the same inputs."""
-    earlier = (state.get("past", job) or state.get("job", job) or {}) if job else {}
+    earlier = (state.get(PAST_BUILD, job) or state.get("job", job) or {}) if job else {}
     return earlier.get("inputs")
 
 
@@ -109,7 +111,9 @@ def _name(file: Document) -> str:
 
 
 def last(collection: str, job: JobFacts, state: Documents) -> PastBuild | None:
-    """The newest ending of the job's unit and target before this job could start; `collection`: past or past-bad."""
+    """The newest ending of the job's unit and target before this job could start.
+
+    `collection`: PAST_BUILD or PAST_FAILURE."""
     place = _place(job.source, job.unit, job.target.name)
     for key, body in state.find(collection, parent=place, newest=True):
         if key != job.job_id and (not job.is_finished or body["at"] <= job.since):
@@ -121,9 +125,9 @@ def made(used: UsedArtifact, target: str, state: Documents) -> PastBuild | None:
     """The first job that we know of which left this artifact behind."""
     if not used.unit:
         return None
-    for _, body in state.find("past", parent=_place(used.source, used.unit, target)):
+    for _, body in state.find(PAST_BUILD, parent=_place(used.source, used.unit, target)):
         if used.sha256 in body["files"].values():
-            builder = state.get("past", body["built_by"])
+            builder = state.get(PAST_BUILD, body["built_by"])
             return PastBuild.model_validate(builder or body)
     return None
 
@@ -138,11 +142,11 @@ def revise(event: e.SourceRevised, state: Documents) -> None:
         place = f"{event.source}:{unit.path}"
         old = state.get("unit", place)
         if old is not None and old["tree"] != unit.tree:
-            _put("tree", f"{place}@{unit.tree}", {"revision": event.revision, "before": old["tree"]}, place, state)
+            _put(UNIT_TREE, f"{place}@{unit.tree}", {"revision": event.revision, "before": old["tree"]}, place, state)
     for change in event.changes:
         place = f"{event.source}:{change.path}"
         body = {"files": list(change.files), "more": change.more}
-        _put("change", f"{place}@{event.revision}", body, place, state)
+        _put(UNIT_CHANGE, f"{place}@{event.revision}", body, place, state)
 
 
 def _put(collection: str, key: str, body: Document, unit_target_key: str, state: Documents) -> None:
@@ -164,12 +168,12 @@ def pushed(source: SourceName, unit: UnitPath, before: TreeId, after: TreeId, st
     seen: set[str] = set()
     while tree != before and tree not in seen:
         seen.add(tree)
-        step = state.get("tree", f"{place}@{tree}")
+        step = state.get(UNIT_TREE, f"{place}@{tree}")
         if step is None:
             complete = False
             break
         revision = revision or step["revision"]
-        change = state.get("change", f"{place}@{step['revision']}")
+        change = state.get(UNIT_CHANGE, f"{place}@{step['revision']}")
         files.update(dict.fromkeys(change["files"] if change else ()))
         more += change["more"] if change else 0
         complete = complete and change is not None
@@ -181,7 +185,7 @@ def pushed(source: SourceName, unit: UnitPath, before: TreeId, after: TreeId, st
 
 def forget(unit_target_key: str, state: Documents) -> None:
     """The unit `source:path` is gone."""
-    for collection in ("tree", "change"):
+    for collection in (UNIT_TREE, UNIT_CHANGE):
         for key in [key for key, _ in state.find(collection, parent=unit_target_key)]:
             state.delete(collection, key)
 

@@ -26,6 +26,7 @@ from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.state import Document, Documents
 
 from . import change_index, history, livelog
+from .documents import DEAD_LETTER, QUARANTINE
 
 RUNNER_RETENTION = 86400.0
 """A runner silent for so long is shown no more."""
@@ -44,7 +45,7 @@ def remove_silent_runners(state: Documents, now: float) -> None:
     silent = [key for key, runner in state.find("runner") if now - runner["at"] > RUNNER_RETENTION]
     for key in silent:
         state.delete("runner", key)
-        state.delete("aside", key)
+        state.delete(QUARANTINE, key)
 
 
 def _source_revised(event: e.SourceRevised, state: Documents) -> None:
@@ -215,9 +216,9 @@ def _runner_draining(event: e.RunnerDraining, state: Documents) -> None:
 
 def _runner_quarantined(event: e.RunnerQuarantined, state: Documents) -> None:
     """An older word than the one that is known changes nothing: the topic may be read again from anywhere."""
-    old = state.get("aside", event.runner_id)
+    old = state.get(QUARANTINE, event.runner_id)
     if old is None or old["at"] <= event.at:
-        state.put("aside", event.runner_id, event.model_dump(mode="json"))
+        state.put(QUARANTINE, event.runner_id, event.model_dump(mode="json"))
 
 
 def _published(event: e.RepositoryPublished, state: Documents) -> None:
@@ -231,10 +232,10 @@ def _publish_failed(event: e.PublishFailed, state: Documents) -> None:
 
 
 def _dead(event: e.MessageDead, state: Documents) -> None:
-    state.put("dead", event.dead_id, event.model_dump(mode="json", exclude={"value", "headers"}), rank=event.at)
-    surplus = state.count("dead") - MAX_DEAD_LETTERS
-    for key in [key for key, _ in state.find("dead", most=surplus)] if surplus > 0 else []:
-        state.delete("dead", key)
+    state.put(DEAD_LETTER, event.dead_id, event.model_dump(mode="json", exclude={"value", "headers"}), rank=event.at)
+    surplus = state.count(DEAD_LETTER) - MAX_DEAD_LETTERS
+    for key in [key for key, _ in state.find(DEAD_LETTER, most=surplus)] if surplus > 0 else []:
+        state.delete(DEAD_LETTER, key)
 
 
 _ACTIONS: dict[type[e.Payload], Callable[[Any, Documents], None]] = {

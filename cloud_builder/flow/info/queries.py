@@ -17,6 +17,7 @@ from cloud_builder.planning.schedule.queue import QueuePolicy
 from cloud_builder.ports.state import Documents
 
 from . import change_views, find, graph, livelog, views
+from .documents import DEAD_LETTER
 from .pages import Row, page
 from .why import why
 
@@ -89,7 +90,7 @@ def _changes(context: QueryContext, args: Args) -> Any:
     return {"request": views.request_in_full(request), **changed}
 
 
-def _made(context: QueryContext, args: Args) -> Any:
+def _artifacts(context: QueryContext, args: Args) -> Any:
     request = find.by_id("request", _required(args, "request"), context.state)
     return change_views.made(request["request_id"], context.state, context.objects_url, args)
 
@@ -144,7 +145,7 @@ def _status(context: QueryContext, args: Args) -> Any:
         "jobs": {name: number for name, number in jobs.items() if number},
         "runners": [{key: row[key] for key in _RUNNER} for row in runners][:100],
         "repositories": [views.repository(body) for _, body in state.find("repository", most=20)],
-        "dead_letters": state.count("dead"),
+        "dead_letters": state.count(DEAD_LETTER),
     }
 
 
@@ -212,7 +213,7 @@ VIEWS: dict[str, Callable[[QueryContext, Args], Any]] = {
     "request": _request,
     "jobs": _jobs,
     "changes": _changes,
-    "made": _made,
+    "artifacts": _artifacts,
     "job": _job,
     "attempts": _attempts,
     "runners": _runners,

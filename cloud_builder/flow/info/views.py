@@ -10,6 +10,7 @@ from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.state import Document, Documents
 
 from . import livelog
+from .documents import QUARANTINE
 
 ONLINE_WITHIN = 12.0
 """Seconds since a runner's last heartbeat."""
@@ -99,7 +100,7 @@ def runners(state: Documents, now: float) -> Iterator[tuple[str, dict[str, Any]]
     for key, body in state.find("runner"):
         is_silent = now - body["at"] > ONLINE_WITHIN
         row = {**body, "state": "draining" if body["draining"] else "silent" if is_silent else "online", "until": 0.0}
-        quarantine = state.get("aside", key) if row["state"] == "online" else None
+        quarantine = state.get(QUARANTINE, key) if row["state"] == "online" else None
         if quarantine and quarantine["reason"]:
             row |= {"state": "quarantined", "reason": quarantine["reason"], "until": quarantine["until"]}
         yield key, row

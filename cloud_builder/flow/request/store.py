@@ -1,12 +1,12 @@
 """Reads and writes cb-request's entries in the daemon's documents.
 
-collection    entry                                    key
-source        FollowedSource                           source name
-tip           BranchHead                               source name
-announced     AnnouncedCommit                          source name
-complaint     the source's last error, as reported     source name
-wish          PendingRequest                           request id
-request       RequestEntry                             request id
+collection        entry                                    key
+source            FollowedSource                           source name
+source-error      the source's last error, as reported     source name
+branch-head       BranchHead                               source name
+announced-commit  AnnouncedCommit                          source name
+pending-request   PendingRequest                           request id
+request           RequestEntry                             request id
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from .entries import (
     StoreChanges,
     push_request_id,
 )
+
+SOURCE, SOURCE_ERROR = "source", "source-error"
+BRANCH_HEAD, ANNOUNCED_COMMIT = "branch-head", "announced-commit"
+REQUEST, PENDING_REQUEST = "request", "pending-request"
 
 REQUEST_ID_RETENTION = 30 * 86400.0
 """Seconds that a request id is kept, so that a request sent twice is recognized."""
@@ -61,7 +65,7 @@ class RequestStore:
 
     def apply(self, changes: StoreChanges) -> None:
         if changes.announced is not None:
-            self._documents.put("announced", changes.source, changes.announced.model_dump(mode="json"))
+            self._documents.put(ANNOUNCED_COMMIT, changes.source, changes.announced.model_dump(mode="json"))
         if changes.head is not None:
             self._put_head(changes.source, changes.head)
         if changes.error is not None:
@@ -88,19 +92,19 @@ class RequestStore:
     # --- sources
 
     def sources(self) -> dict[SourceName, FollowedSource]:
-        return {SourceName(name): FollowedSource.model_validate(body) for name, body in self._documents.find("source")}
+        return {SourceName(name): FollowedSource.model_validate(body) for name, body in self._documents.find(SOURCE)}
 
     def put_source(self, name: SourceName, source: FollowedSource) -> None:
-        self._documents.put("source", name, source.model_dump(mode="json"))
+        self._documents.put(SOURCE, name, source.model_dump(mode="json"))
 
     def remove_source(self, name: SourceName) -> None:
         """Removes all entries of a source but its requests."""
-        for collection in ("source", "tip", "announced", "complaint"):
+        for collection in (SOURCE, BRANCH_HEAD, ANNOUNCED_COMMIT, SOURCE_ERROR):
             self._documents.delete(collection, name)
 
     def source_error(self, name: SourceName) -> str:
         """Returns the error of the source that was reported last; empty: the source could be read."""
-        return str((self._documents.get("complaint", name) or {"message": ""})["message"])
+        return str((self._documents.get(SOURCE_ERROR, name) or {"message": ""})["message"])
 
     def recheck_source_error(self, name: SourceName) -> None:
         """Lets the next result of a source in error be reported, even if it is the same error."""
@@ -108,24 +112,24 @@ class RequestStore:
             self._put_source_error(name, _RECHECK)
 
     def _put_source_error(self, name: SourceName, message: str) -> None:
-        self._documents.put("complaint", name, {"message": message})
+        self._documents.put(SOURCE_ERROR, name, {"message": message})
 
     def head(self, name: SourceName) -> BranchHead | None:
-        body = self._documents.get("tip", name)
+        body = self._documents.get(BRANCH_HEAD, name)
         return None if body is None else BranchHead.model_validate(body)
 
     def _put_head(self, name: SourceName, head: BranchHead) -> None:
-        self._documents.put("tip", name, head.model_dump(mode="json"))
+        self._documents.put(BRANCH_HEAD, name, head.model_dump(mode="json"))
 
     def announced(self, name: SourceName) -> AnnouncedCommit | None:
-        body = self._documents.get("announced", name)
+        body = self._documents.get(ANNOUNCED_COMMIT, name)
         return None if body is None else AnnouncedCommit.model_validate(body)
 
     def reset_announcements(self) -> None:
         """Marks all commits as not announced: the broker has lost the announcements."""
-        for name, _ in list(self._documents.find("announced")):
-            self._documents.delete("announced", name)
-        for name, body in list(self._documents.find("tip")):
+        for name, _ in list(self._documents.find(ANNOUNCED_COMMIT)):
+            self._documents.delete(ANNOUNCED_COMMIT, name)
+        for name, body in list(self._documents.find(BRANCH_HEAD)):
             head = BranchHead.model_validate(body).model_copy(update={"is_announced": False})
             self._put_head(SourceName(name), head)
 
@@ -133,33 +137,33 @@ class RequestStore:
 
     def pending_requests(self, source: SourceName | None = None) -> Iterator[PendingRequest]:
         """Returns the pending requests in the order in which they were received."""
-        for _, body in list(self._documents.find("wish", parent=source)):
+        for _, body in list(self._documents.find(PENDING_REQUEST, parent=source)):
             yield PendingRequest.model_validate(body)
 
     def put_pending(self, pending: PendingRequest) -> None:
         body = pending.model_dump(mode="json")
-        self._documents.put("wish", pending.request_id, body, parent=pending.source, rank=pending.received_at)
+        self._documents.put(PENDING_REQUEST, pending.request_id, body, parent=pending.source, rank=pending.received_at)
 
     def drop_pending(self, request_id: RequestId) -> None:
-        self._documents.delete("wish", request_id)
+        self._documents.delete(PENDING_REQUEST, request_id)
 
     def request(self, request_id: RequestId) -> RequestEntry | None:
-        body = self._documents.get("request", request_id)
+        body = self._documents.get(REQUEST, request_id)
         return None if body is None else RequestEntry.model_validate(body)
 
     def put_request(self, request_id: RequestId, entry: RequestEntry) -> None:
-        self._documents.put("request", request_id, entry.model_dump(mode="json"), rank=entry.at)
+        self._documents.put(REQUEST, request_id, entry.model_dump(mode="json"), rank=entry.at)
 
     def open_requests(self) -> list[RequestAccepted]:
         """Returns the accepted requests that are not finished, in the order in which they were accepted."""
-        entries = (RequestEntry.model_validate(body) for _, body in self._documents.find("request"))
+        entries = (RequestEntry.model_validate(body) for _, body in self._documents.find(REQUEST))
         return [
             entry.accepted for entry in entries if entry.status is RequestStatus.ACCEPTED and entry.accepted is not None
         ]
 
     def prune_requests(self, before: float) -> None:
         """Deletes the entries that were last written before that time, at most `_PRUNE_BATCH` a call."""
-        for request_id, body in list(self._documents.find("request", most=_PRUNE_BATCH)):
+        for request_id, body in list(self._documents.find(REQUEST, most=_PRUNE_BATCH)):
             if RequestEntry.model_validate(body).at >= before:
                 return
-            self._documents.delete("request", request_id)
+            self._documents.delete(REQUEST, request_id)

@@ -13,8 +13,8 @@ from cloud_builder.model.ids import JobId
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-ASSIGNMENTS, RESULTS = "held", "done"
-"""Names of the collections on disk; existing state files have them."""
+ASSIGNMENTS, RESULTS = "assignment", "result"
+"""Collections by job: its unfinished assignment; the number of its last finished attempt, and when it was finished."""
 RESULT_RETENTION = 7 * 86400.0
 """Seconds. An assignment that is read again later than this would be built again."""
 PRUNE_INTERVAL = 60.0

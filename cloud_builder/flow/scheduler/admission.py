@@ -23,10 +23,10 @@ from cloud_builder.ports.state import Documents
 
 from . import build_results
 from .config import SchedulerConfig
-from .job_events import emit_job_revoked, emit_request_finished
+from .job_events import FINISHED, emit_job_revoked, emit_request_finished
 from .jobs import begin_jobs, finish_job, unblock_dependents
 from .plan_request import answer_plan_request, was_planned
-from .state import SchedulerState
+from .state import CANCELED, REQUESTS, SchedulerState
 
 _LOG = logging.getLogger("cb.scheduler")
 
@@ -41,9 +41,9 @@ def admit(
 ) -> None:
     """Expands a request into jobs. Ignores a request that was admitted before. `has_waited`: the request has waited for
     its source snapshot; otherwise it is deferred if the snapshot is missing."""
-    if work.documents.get("requests", event.request_id) is not None or was_planned(work.documents, event.request_id):
+    if work.documents.get(REQUESTS, event.request_id) is not None or was_planned(work.documents, event.request_id):
         return
-    if work.documents.get("canceled", event.request_id) is not None:
+    if work.documents.get(CANCELED, event.request_id) is not None:
         reject_request(work, event, RequestOutcome.CANCELED, Rejected("canceled before it started"), config)
         return
     try:
@@ -123,7 +123,7 @@ def on_request_rejected(
     """Passes a rejection by cb-request on to `cb.result`. Does not reject a request that was admitted or has ended:
     cb-request rejects it when it cannot announce it again to a new broker because its source is gone."""
     state.deferred.remove(work, event.request_id)
-    if all(work.documents.get(collection, event.request_id) is None for collection in ("requests", "ended")):
+    if all(work.documents.get(collection, event.request_id) is None for collection in (REQUESTS, FINISHED)):
         error = Rejected(event.message, code=event.code, hint=event.hint)
         reject_request(work, event, RequestOutcome.REJECTED, error, config)
 
@@ -155,8 +155,8 @@ def on_cancel_requested(state: SchedulerState, work: UnitOfWork, event: BuildCan
     """Cancels an open request. Stores the cancel of a request that has not arrived yet, so that it never starts."""
     request = state.requests.by_id.get(event.request_id)
     if request is None:
-        if work.documents.get("requests", event.request_id) is None:
-            work.documents.put("canceled", event.request_id, {"requester": event.requester}, rank=work.now)
+        if work.documents.get(REQUESTS, event.request_id) is None:
+            work.documents.put(CANCELED, event.request_id, {"requester": event.requester}, rank=work.now)
         return
     _LOG.info("canceled", extra={"request": event.request_id, "requester": event.requester})
     reason = f"canceled by {event.requester}" if event.requester else "canceled"

@@ -1,7 +1,7 @@
 """The results of earlier builds in the documents: what an input key led to, and each unit's last build.
 
-built     <input key>                the build result that later jobs with the same key reuse; rank: its last use
-history   <source>:<unit>:<target>   seconds and inputs of the last good build; parent: the source
+build-results   <input key>                the build result that later jobs with the same key reuse; rank: its last use
+history         <source>:<unit>:<target>   seconds and inputs of the last good build; parent: the source
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cloud_builder.planning.records import BuildResult, JobRecord
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-RESULTS, HISTORY = "built", "history"
+RESULTS, HISTORY = "build-results", "history"
 _TOUCH_INTERVAL = 86400.0
 """Seconds between two writes of the time of a result's last use."""
 

@@ -13,7 +13,7 @@ from cloud_builder.model.ids import RequestId, Revision, SourceName
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-DEFERRED = "early"
+DEFERRED = "deferred-requests"
 """Collection of `request.accepted` events by request; the rank is the time of their arrival."""
 SNAPSHOT_TIMEOUT = 30.0
 """Seconds that a request waits; then it is admitted without its snapshot, and so rejected."""

@@ -22,6 +22,8 @@ from cloud_builder.ports.mesh import UnitOfWork
 
 E = TypeVar("E", bound=JobEvent)
 
+FINISHED = "finished-requests"
+"""Collection: the newest `request.finished` events, by request."""
 RESULTS_KEPT_FOR_REPUBLISH = 50
 """The newest results, which are emitted again for a broker that has lost its data."""
 
@@ -125,8 +127,8 @@ def emit_request_finished(work: UnitOfWork, finished: RequestFinished) -> None:
     """Emits the end of a request. Stores the newest ends for a broker that loses its data before all consumers have
     read them."""
     work.emit(finished)
-    work.documents.put("ended", finished.request_id, finished.model_dump(mode="json"), rank=finished.finished_at)
+    work.documents.put(FINISHED, finished.request_id, finished.model_dump(mode="json"), rank=finished.finished_at)
     for oldest, _ in list(
-        work.documents.find("ended", most=max(0, work.documents.count("ended") - RESULTS_KEPT_FOR_REPUBLISH))
+        work.documents.find(FINISHED, most=max(0, work.documents.count(FINISHED) - RESULTS_KEPT_FOR_REPUBLISH))
     ):
-        work.documents.delete("ended", oldest)
+        work.documents.delete(FINISHED, oldest)

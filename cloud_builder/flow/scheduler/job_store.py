@@ -1,8 +1,8 @@
 """The documents of jobs: the job spec, written once, and the job status, written with each change.
 
-    expansions/<request>#<n>   the jobs that a request became, JOBS_PER_DOCUMENT in each document
-    jobs/<job>                 a whole job, written again: its inputs became known, or it became more urgent
-    loose-standings/<job>      the job's newest status
+    expansions/<request>#<n>    the jobs that a request became, JOBS_PER_DOCUMENT in each document
+    jobs/<job>                  a whole job, written again: its inputs became known, or it became more urgent
+    unindexed-job-status/<job>  the job's newest status
 
 A document takes precedence over those above it. So a new request costs a few documents, and a change of a job costs a
 few hundred bytes in the state file, in the outbox and on `cb.state`, instead of the whole job.
@@ -18,7 +18,7 @@ from cloud_builder.planning.records import JobRecord, JobStatus
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import UNINDEXED, Document, Documents
 
-EXPANSIONS, JOBS, STATUS_DOCUMENTS = "expansions", "jobs", f"{UNINDEXED}standings"
+EXPANSIONS, JOBS, STATUS_DOCUMENTS = "expansions", "jobs", f"{UNINDEXED}job-status"
 JOBS_PER_DOCUMENT = 50
 """Jobs in one document of `expansions`."""
 MAX_PACKED_FILES = 20

@@ -26,12 +26,14 @@ _LOG = logging.getLogger("cb.scheduler")
 
 MAX_PART_BYTES = 400_000
 """The planned jobs in one event: brokers take messages of 1 MB."""
+PLANNED = "planned-requests"
+"""Collection: the ids of plan requests that were answered."""
 PLAN_ID_RETENTION = 30 * 86400.0
 """Seconds that the id of a plan is kept: longer than `cb.intake` keeps the request."""
 
 
 def was_planned(documents: Documents, request_id: RequestId) -> bool:
-    return documents.get("planned", request_id) is not None
+    return documents.get(PLANNED, request_id) is not None
 
 
 def answer_plan_request(
@@ -110,6 +112,6 @@ def _lookups(state: SchedulerState, documents: Documents) -> PlanLookups:
 
 
 def _save_id(work: UnitOfWork, request_id: RequestId) -> None:
-    work.documents.put("planned", request_id, {}, rank=work.now)
-    for expired, _ in list(work.documents.find("planned", before=work.now - PLAN_ID_RETENTION, most=100)):
-        work.documents.delete("planned", expired)
+    work.documents.put(PLANNED, request_id, {}, rank=work.now)
+    for expired, _ in list(work.documents.find(PLANNED, before=work.now - PLAN_ID_RETENTION, most=100)):
+        work.documents.delete(PLANNED, expired)

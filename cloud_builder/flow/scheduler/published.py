@@ -2,8 +2,8 @@
 
 Jobs of other sources build with these packages. Two collections, cached in memory:
 
-    offers     <target>/<package>                     the newest published build; parent: its source
-    provided   <target>/<virtual package>/<package>   a pointer to the package; parent: <target>/<virtual package>
+    published-packages   <target>/<package>                     its newest build; parent: the source
+    package-providers    <target>/<virtual package>/<package>   a pointer; parent: <target>/<virtual package>
 
 A virtual package that a newer build no longer provides loses its pointer.
 """
@@ -19,8 +19,8 @@ from cloud_builder.planning.relations import versions_provided
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-PUBLISHED = "offers"
-PROVIDED = "provided"
+PUBLISHED = "published-packages"
+PROVIDED = "package-providers"
 MAX_CACHED = 200_000
 """Names kept in memory for each of the two collections; Debian has 64,000 packages. A full cache is emptied: most names
 that jobs ask for belong to the distribution, and no source publishes them."""

@@ -1,7 +1,7 @@
 """The health of runners: which of them are in quarantine after repeated errors, and until when.
 
 Input: how attempts ended. Output: how many slots of a runner may be used, and `runner.quarantined`. The rules are in
-`planning/attempt/quarantine.py`; this module stores the health of each runner in the collection `trust`.
+`planning/attempt/quarantine.py`; this module stores the health of each runner in the collection `runner-health`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cloud_builder.planning.records import JobRecord, RunnerRecord
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-HEALTH = "trust"
+HEALTH = "runner-health"
 HEALTH_RETENTION = 7 * 86400.0
 """Seconds after its last error for which the health of a runner that is gone is kept."""
 _LOG = logging.getLogger("cb.scheduler")

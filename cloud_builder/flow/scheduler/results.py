@@ -18,7 +18,7 @@ from cloud_builder.planning.request import outcome
 from cloud_builder.ports.mesh import UnitOfWork
 
 from .config import SchedulerConfig
-from .job_events import emit_job_state, emit_request_finished
+from .job_events import FINISHED, emit_job_state, emit_request_finished
 from .jobs import requeue
 from .state import SchedulerState
 
@@ -81,7 +81,7 @@ def republish(state: SchedulerState, work: UnitOfWork) -> None:
     data."""
     for job in state.jobs.by_id.values():
         emit_job_state(work, job)
-    for _, body in work.documents.find("ended"):
+    for _, body in work.documents.find(FINISHED):
         work.emit(RequestFinished.model_validate(body))
     state.runners.quarantine.republish(work)
 

@@ -2,8 +2,8 @@
 
 The result of a package's newest published build counts as used: a unit that is not changed for long is not built again.
 Deletes a limited number of documents at a time, so that no tick is long; the mesh sends each deletion to `cb.state` as
-a tombstone. Must not delete: open requests and their jobs, published packages (`offers`, `provided`), source snapshots,
-counters.
+a tombstone. Must not delete: open requests and their jobs, published packages (`published-packages`,
+`package-providers`), source snapshots, counters.
 
 The rank of a finished request, a cancel and a build result is the time from which its retention counts.
 """
@@ -20,7 +20,7 @@ from cloud_builder.ports.mesh import UnitOfWork
 from . import job_store
 from .build_results import RESULTS
 from .config import SchedulerConfig
-from .state import SchedulerState
+from .state import CANCELED, REQUESTS, SchedulerState
 
 MAX_PER_TICK = 300
 """Documents deleted in one tick."""
@@ -51,21 +51,21 @@ class Retention:
 def _prune_requests(work: UnitOfWork, before: float) -> int:
     """Deletes finished requests, each after the last of its jobs."""
     deleted = 0
-    for key, body in list(work.documents.find("requests", parent="done", before=before, most=20)):
+    for key, body in list(work.documents.find(REQUESTS, parent="done", before=before, most=20)):
         if max(body.get("finished_at", 0.0), body["accepted_at"]) >= before:
             continue  # An older version stored it, with another rank than the time of its end.
         deleted += job_store.prune(work, RequestId(key), MAX_PER_TICK - deleted)
         if deleted >= MAX_PER_TICK:
             return deleted
-        work.documents.delete("requests", key)
+        work.documents.delete(REQUESTS, key)
         deleted += 1
     return deleted
 
 
 def _prune_cancels(work: UnitOfWork, before: float) -> int:
-    keys = [key for key, _ in work.documents.find("canceled", before=before, most=MAX_PER_TICK)]
+    keys = [key for key, _ in work.documents.find(CANCELED, before=before, most=MAX_PER_TICK)]
     for key in keys:
-        work.documents.delete("canceled", key)
+        work.documents.delete(CANCELED, key)
     return len(keys)
 
 

@@ -24,11 +24,11 @@ class SourceCatalog:
     """A cache of the documents, filled when it is first used."""
 
     def __init__(self) -> None:
-        self._branches = SourceSnapshotStore("snapshots")
+        self._branches = SourceSnapshotStore("source-snapshots")
         """The newest snapshot of each followed branch."""
-        self._by_request = SourceSnapshotStore("snapshots-aside")
+        self._by_request = SourceSnapshotStore("source-snapshots-by-request")
         """The newest snapshot of each source that a request named."""
-        self._incomplete = SourceSnapshotStore("snapshots-arriving")
+        self._incomplete = SourceSnapshotStore("source-snapshots-incomplete")
         """Snapshots of which parts are missing."""
         self._heads: dict[SourceName, SourceSnapshot] | None = None
         self._graph: Graph | None = None

@@ -23,6 +23,9 @@ from .request_index import RequestIndex
 from .runner_table import RunnerTable
 from .sources import SourceCatalog
 
+REQUESTS, CANCELED, COUNTERS = "requests", "canceled-requests", "counters"
+"""Collections: requests with parent `open` or `done`; cancels of requests that were not accepted yet; numbers."""
+
 
 class SchedulerState:
     """What the scheduler has in memory. Finished requests and their jobs are only in the documents.
@@ -48,19 +51,19 @@ class SchedulerState:
         self.deferred = DeferredRequests(documents)
         self._store = JobStore()
         usage_store.restore(documents, self.jobs.queue)
-        for _, body in documents.find("requests", parent="open"):
+        for _, body in documents.find(REQUESTS, parent="open"):
             request = RequestRecord.model_validate(body)
             self.requests.restore(request)
             self._add(self._store.load(documents, request.request_id))
 
     def save_request(self, work: UnitOfWork, request: RequestRecord) -> None:
         self.requests.save(request)
-        work.documents.put("requests", request.request_id, CachedJson(request), parent="open", rank=request.sequence)
+        work.documents.put(REQUESTS, request.request_id, CachedJson(request), parent="open", rank=request.sequence)
 
     def close_request(self, work: UnitOfWork, request: RequestRecord) -> None:
         """Marks a request as finished. Its jobs leave memory and stay in the documents."""
         finished = request.model_copy(update={"finished_at": work.now})
-        work.documents.put("requests", request.request_id, CachedJson(finished), parent="done", rank=work.now)
+        work.documents.put(REQUESTS, request.request_id, CachedJson(finished), parent="done", rank=work.now)
         self.requests.remove(request.request_id)
         self.jobs.remove(request.jobs)
         self._store.evict(request.jobs)
@@ -85,8 +88,8 @@ class SchedulerState:
 
     def next_sequence(self, work: UnitOfWork) -> int:
         """Returns the number of the next accepted request."""
-        number = int((work.documents.get("counters", "request") or {"last": 0})["last"]) + 1
-        work.documents.put("counters", "request", {"last": number})
+        number = int((work.documents.get(COUNTERS, "request") or {"last": 0})["last"]) + 1
+        work.documents.put(COUNTERS, "request", {"last": number})
         return number
 
     def _add(self, jobs: Iterable[JobRecord]) -> None:

@@ -71,7 +71,7 @@ def test_what_is_not_known_by_its_id_is_known_by_the_state(mesh, name):
 def test_a_request_that_was_lost_is_found(mesh):
     def lose(state):
         forget_events(state)
-        for collection in ("requests", "jobs", "built"):
+        for collection in ("requests", "jobs", "build-results"):
             for key, _ in state.find(collection):
                 state.delete(collection, key)
 

@@ -130,9 +130,9 @@ def test_nothing_is_kept_of_what_is_over(mesh):
         job_ids for index in (jobs.waiting_dependents, runners.jobs_by_runner) for job_ids in index.values() if job_ids
     ]
     assert left == []
-    assert list(mesh.daemons["collector"].state.find("waiting")) == []
+    assert list(mesh.daemons["collector"].state.find("pending-job")) == []
     for runner in ("r1", "r2"):
-        assert list(mesh.daemons[runner].state.find("held")) == []
+        assert list(mesh.daemons[runner].state.find("open-attempt")) == []
 
 
 def test_cb_info_knows_how_everything_ended(mesh):

@@ -153,7 +153,7 @@ def test_jobs_that_were_read_before_there_were_numbers_are_told_too() -> None:
     told = queued(queued(InfoHistory().accept()), "r.2", "other").finished(
         Outcome.SUCCESS, artifacts=(deb("lib", "1"),)
     )
-    for collection in ("change", "made", "target", "counter"):
+    for collection in ("job-change", "artifact-job", "request-target", "counter"):
         for key in [key for key, _ in told.state.find(collection)]:
             told.state.delete(collection, key)
     found = changed(told, full=True)

@@ -355,9 +355,9 @@ def test_what_a_deleted_unit_made_is_offered_to_nobody():
     harness = SchedulerHarness()
     harness.deliver(*harness.heartbeats(), harness.snapshot(*MANY), harness.request("u0", publish=True))
     harness.work_off()
-    assert list(harness.state.find("offers", parent="s"))
+    assert list(harness.state.find("published-packages", parent="s"))
     harness.deliver(harness.snapshot(*MANY[1:], revision="b"))
-    assert list(harness.state.find("offers")) == []
+    assert list(harness.state.find("published-packages")) == []
     assert offered(harness) == []
 
 
@@ -366,7 +366,7 @@ def test_a_unit_deleted_while_it_is_built_is_offered_to_nobody():
     harness.deliver(*harness.heartbeats(), harness.snapshot(*MANY), harness.request("u0", publish=True))
     harness.deliver(harness.snapshot(*MANY[1:], revision="b"))
     harness.work_off()
-    assert list(harness.state.find("offers")) == []
+    assert list(harness.state.find("published-packages")) == []
 
 
 # --- whatever happens -------------------------------------------------------------------------------------------------

@@ -70,12 +70,12 @@ def test_a_package_of_that_name_goes_before_one_that_provides_it(harness) -> Non
 def test_what_git_has_no_more_provides_nothing(harness) -> None:
     harness.deliver(harness.snapshot(unit("other"), source="mail", revision="9"))
     assert built_with(harness, "mail-agent") == []
-    assert harness.state.count("provided") == 0
+    assert harness.state.count("package-providers") == 0
 
 
 def test_what_was_published_before_there_were_pointers_is_found_when_it_is_built_again(harness) -> None:
     for name in ("mail-agent", "smtp"):
-        harness.state.delete("provided", f"bookworm.x86_64/{name}/exim")
+        harness.state.delete("package-providers", f"bookworm.x86_64/{name}/exim")
     harness.boot()
     harness.deliver(*harness.heartbeats())
     publish(harness, "exim", "2", "mail-agent, smtp (= 2)")

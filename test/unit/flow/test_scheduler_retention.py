@@ -42,7 +42,12 @@ def kept(mesh):
     """How many documents there are of what is forgotten one day."""
     state = mesh.daemons["scheduler"].state
     jobs = state.count(job_store.EXPANSIONS) + state.count(job_store.JOBS)
-    return {"jobs": jobs, **{name: state.count(name) for name in ("requests", "built", "offers", "canceled")}}
+    return {
+        "jobs": jobs,
+        **{
+            name: state.count(name) for name in ("requests", "build-results", "published-packages", "canceled-requests")
+        },
+    }
 
 
 def told(mesh):
@@ -56,13 +61,19 @@ def told(mesh):
 def test_nothing_is_forgotten_too_soon(mesh):
     before = kept(mesh)
     pass_days(mesh, 29)
-    assert kept(mesh) == before == {"requests": 1, "jobs": OF_CHAIN, "built": 3, "offers": 3, "canceled": 1}
+    assert (
+        kept(mesh)
+        == before
+        == {"requests": 1, "jobs": OF_CHAIN, "build-results": 3, "published-packages": 3, "canceled-requests": 1}
+    )
 
 
 def test_a_request_goes_with_its_jobs_and_leaves_the_changelog(mesh):
     pass_days(mesh, 31)
-    assert kept(mesh) == {"requests": 0, "jobs": 0, "built": 3, "offers": 3, "canceled": 0}
-    assert not {key for key in told(mesh) if key.startswith(("requests/", "canceled/", *(f"{name}/" for name in JOBS)))}
+    assert kept(mesh) == {"requests": 0, "jobs": 0, "build-results": 3, "published-packages": 3, "canceled-requests": 0}
+    assert not {
+        key for key in told(mesh) if key.startswith(("requests/", "canceled-requests/", *(f"{name}/" for name in JOBS)))
+    }
 
 
 def test_what_was_built_is_reused_after_its_job_was_forgotten(mesh):
@@ -74,7 +85,9 @@ def test_what_was_built_is_reused_after_its_job_was_forgotten(mesh):
 
 def built(mesh):
     """By package, how many results are remembered."""
-    return Counter(body["artifacts"][0]["package"]["name"] for _, body in mesh.daemons["scheduler"].state.find("built"))
+    return Counter(
+        body["artifacts"][0]["package"]["name"] for _, body in mesh.daemons["scheduler"].state.find("build-results")
+    )
 
 
 def test_what_is_used_is_kept_longer_than_what_is_not(mesh):
@@ -111,7 +124,7 @@ def test_of_the_same_bytes_only_the_newest_inputs_are_remembered(mesh):
 
 def test_what_git_has_no_more_is_forgotten(mesh):
     mesh.git.repository("memory:demo").commit(unit_files("lib") | unit_files("tool", "lib"))
-    mesh.until(lambda: kept(mesh)["offers"] == 2)
+    mesh.until(lambda: kept(mesh)["published-packages"] == 2)
     pass_days(mesh, 181)
     assert built(mesh) == {"lib": 1, "tool": 1}
 

@@ -45,7 +45,16 @@ def test_everything_that_the_scheduler_keeps_comes_back(mesh):
     mesh.wait(1)
     lost, found = on_a_new_host(mesh)
     assert {row[0] for row in found.documents()} >= {
-        *("requests", "jobs", "built", "offers", "snapshots", "canceled", "ended", "counters"),
+        *(
+            "requests",
+            "jobs",
+            "build-results",
+            "published-packages",
+            "source-snapshots",
+            "canceled-requests",
+            "finished-requests",
+            "counters",
+        ),
     }
     assert found.documents() == lost.documents()
 
