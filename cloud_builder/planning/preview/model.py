@@ -13,36 +13,43 @@ from cloud_builder.planning.records import BuildResult, JobRecord, PublishedPack
 
 
 class LastBuild(LenientModel):
-    """The last good build of a unit for a target. `inputs` None: they were not written down."""
+    """The last good build of a unit for a target."""
 
     seconds: float = 0.0
     inputs: Inputs | None = None
+    """None: an older version stored the build without its inputs."""
     job_id: JobId | None = None
 
 
 @dataclass(frozen=True)
 class PlanLookups:
-    """Lookups. `offers(target, name)`: see ready.dependencies; `building`: who builds that key now."""
+    """The facts that a preview reads."""
 
     built: Callable[[InputKey], BuildResult | None]
-    offers: Callable[[str, str], Iterable[PublishedPackage]]
+    """The result of an input key that was built before."""
+    published: Callable[[str, str], Iterable[PublishedPackage]]
+    """(target, name) → published packages, see `inputs.dependencies`."""
     last: Callable[[JobRecord], LastBuild | None]
+    """The last build of the job's unit for its target."""
     building: Callable[[InputKey], JobId | None]
+    """The open job that builds the input key."""
     runners: Sequence[RunnerRecord] = ()
 
 
 @dataclass(frozen=True)
 class PreviewedJob:
-    """A job, and what would become of it. `result`: its record, with its artifacts where they are known. `seconds`: as
-    long as it took last; None: it was never built."""
+    """A job with the preview's verdict."""
 
     result: JobRecord
+    """The job's record, with its artifacts if they are known."""
     verdict: PlanVerdict
     why: str
     from_job: JobId | None = None
+    """The job whose result is reused, or that builds the same input key at the moment."""
     seconds: float | None = None
+    """Duration of the last build; None: it was never built."""
 
     @property
     def is_uncertain(self) -> bool:
-        """What it makes is not known."""
+        """True when the artifacts of the job are not known before it is built."""
         return self.verdict in (PlanVerdict.BUILD, PlanVerdict.MAYBE)

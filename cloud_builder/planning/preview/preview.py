@@ -1,14 +1,14 @@
-"""What a request would build, and why, without building it.
+"""Previews a request: which jobs would be built, and why, without building them.
 
-In come the jobs of an expanded request in their order, and lookups into what is known; out comes a line a job and the
-totals. It goes through the jobs as the scheduler would, with one difference: what a build makes is not known before it
-is built. So a job whose needs would be built is
+*Input:* the jobs of an expanded request in their order, and lookups of builds. *Output:* a verdict for each job, and
+the totals. The preview handles the jobs as the scheduler does, with one difference: the artifacts of a build are not
+known before it. So a job with needs that would be built is
 
-    build   when something else of it has changed, or it was never built
-    maybe   when only those needs are new: they may come out as they were, and then it is not touched (cut-off)
+    build   if it was never built, or one of its other inputs has changed
+    maybe   if only those needs are new: they may turn out equal to the last build, and then the job is unchanged
 
-A job whose needs stand still has a known input key, and what that led to is what would become of it. One that has
-failed already, in a dependency cycle without a way in, `cannot` be built; nor can what needs it.
+A job whose needs would not be built has a known input key; its verdict is what the scheduler would do with that key. A
+job that has already failed, in an unbreakable dependency cycle, is `cannot`; so are the jobs that need it.
 """
 
 from __future__ import annotations
@@ -27,103 +27,104 @@ from .model import LastBuild, PlanLookups, PreviewedJob
 from .totals import plan_totals, planned_jobs
 
 MAX_NAMES_SHOWN = 3
-_OWN = (
+_CHANGES = (
     ("tree", "its files changed"),
     ("buildroot", "its build_root.kiwi changed"),
     ("repositories", "the package repositories of its build root changed"),
     ("profiles", "built with other build profiles"),
-    ("recipe", "a newer cb-runner builds otherwise"),
+    ("recipe", "a newer cb-runner builds in another way"),
 )
 
 
-def preview(jobs: Sequence[JobRecord], known: PlanLookups) -> tuple[list[PlannedJob], PlanTotals]:
-    """`jobs`: each after those it needs, as expand gives them."""
-    plan = _Plan(known)
+def preview(jobs: Sequence[JobRecord], lookups: PlanLookups) -> tuple[list[PlannedJob], PlanTotals]:
+    """Returns the planned jobs and the totals of a request. `jobs`: each after its needs, as `expand` returns them."""
+    plan = _Preview(lookups)
     for job in jobs:
-        plan.foresee(job)
-    previewed = list(plan.found.values())
-    return planned_jobs(previewed), plan_totals(previewed, known.runners)
+        plan.add(job)
+    previewed = list(plan.previewed.values())
+    return planned_jobs(previewed), plan_totals(previewed, lookups.runners)
 
 
-class _Plan:
-    """The jobs so far."""
+class _Preview:
+    """The jobs that were previewed so far."""
 
-    def __init__(self, known: PlanLookups) -> None:
-        self._known = known
-        self.found: dict[JobId, PreviewedJob] = {}
+    def __init__(self, lookups: PlanLookups) -> None:
+        self._lookups = lookups
+        self.previewed: dict[JobId, PreviewedJob] = {}
         self._results: dict[JobId, JobRecord] = {}
-        self._made = RequestArtifacts(self._results)
+        self._artifacts = RequestArtifacts(self._results)
 
-    def foresee(self, job: JobRecord) -> None:
-        last = self._known.last(job)
-        hopeless = [self.found[need] for need in job.needs if self.found[need].verdict is PlanVerdict.CANNOT]
-        moving = [self.found[need] for need in job.needs if self.found[need].is_uncertain]
-        if job.is_finished or hopeless:
-            names = list(dict.fromkeys(each.result.unit for each in hopeless))
-            why = job.message or f"needs {named(names, ', ')}, which cannot be built"
-            found = PreviewedJob(job, PlanVerdict.CANNOT, why)
+    def add(self, job: JobRecord) -> None:
+        """Adds the verdict of a job. Its needs were added before."""
+        last = self._lookups.last(job)
+        needs = [self.previewed[need] for need in job.needs]
+        unbuildable = [need for need in needs if need.verdict is PlanVerdict.CANNOT]
+        uncertain = [need for need in needs if need.is_uncertain]
+        if job.is_finished or unbuildable:
+            names = list(dict.fromkeys(need.result.unit for need in unbuildable))
+            why = job.message or f"needs {first_names(names, ', ')}, which cannot be built"
+            previewed = PreviewedJob(job, PlanVerdict.CANNOT, why)
         else:
-            found = self._by_needs(job, moving, last) if moving else self._by_key(job, last)
-        self.found[job.job_id] = found
-        self._results[job.job_id] = found.result
-        self._made.add(found.result)
+            previewed = self._by_needs(job, uncertain, last) if uncertain else self._by_key(job, last)
+        self.previewed[job.job_id] = previewed
+        self._results[job.job_id] = previewed.result
+        self._artifacts.add(previewed.result)
 
     def _by_key(self, job: JobRecord, last: LastBuild | None) -> PreviewedJob:
-        """Nothing that it needs would be built."""
-        uses = self._uses(job)
-        inputs = inputs_of(job, uses.used)
+        """Previews a job whose needs would not be built, by its input key."""
+        inputs = inputs_of(job, self._dependencies(job).used)
         key = input_key(job, inputs)
         seconds = _seconds(job, last)
-        built = self._known.built(key)
+        built = self._lookups.built(key)
         if built is not None:
             result = reuse_result(job, built)
             if result.outcome is Outcome.REUSED:
                 return PreviewedJob(
                     result, PlanVerdict.REUSED, "built already with these inputs", built.job_id, seconds
                 )
-            return PreviewedJob(result, PlanVerdict.UNCHANGED, "its inputs are what they were", built.job_id, seconds)
-        other = self._known.building(key)
-        if other is not None:
-            return PreviewedJob(job, PlanVerdict.BUILD, f"is being built already, by {other}", other, seconds)
+            return PreviewedJob(result, PlanVerdict.UNCHANGED, "its inputs have not changed", built.job_id, seconds)
+        duplicate = self._lookups.building(key)
+        if duplicate is not None:
+            return PreviewedJob(job, PlanVerdict.BUILD, f"is being built already, by {duplicate}", duplicate, seconds)
         return PreviewedJob(job, PlanVerdict.BUILD, _why(last, inputs), None, seconds)
 
-    def _by_needs(self, job: JobRecord, moving: Sequence[PreviewedJob], last: LastBuild | None) -> PreviewedJob:
-        """Something that it needs would be built, or may be."""
+    def _by_needs(self, job: JobRecord, uncertain: Sequence[PreviewedJob], last: LastBuild | None) -> PreviewedJob:
+        """Previews a job with needs that would be built, or may be."""
         seconds = _seconds(job, last)
         if job.round > 1:
-            return self._again(job, seconds)
+            return self._further_round(job, seconds)
         if last is None:
             return PreviewedJob(job, PlanVerdict.BUILD, "never built", None, seconds)
-        sure = [*_own_changes(last, inputs_of(job, ())), *self._changed_needs(job, last)]
-        if sure:
-            return PreviewedJob(job, PlanVerdict.BUILD, named(sure, "; "), None, seconds)
-        names = list(dict.fromkeys(each.result.unit for each in moving))
-        why = f"only if {named(names, ' or ', most='one')} comes out other than it was"
+        changes = [*_own_changes(last, inputs_of(job, ())), *self._changed_needs(job, last)]
+        if changes:
+            return PreviewedJob(job, PlanVerdict.BUILD, first_names(changes, "; "), None, seconds)
+        names = list(dict.fromkeys(need.result.unit for need in uncertain))
+        why = f"only if {first_names(names, ' or ', prefix='one of ')} differs from its last build"
         return PreviewedJob(job, PlanVerdict.MAYBE, why, None, seconds)
 
-    def _again(self, job: JobRecord, seconds: float | None) -> PreviewedJob:
-        """A further round of a dependency cycle."""
-        told = f"round {job.round} of its cycle"
+    def _further_round(self, job: JobRecord, seconds: float | None) -> PreviewedJob:
+        """Previews a job of the second or a later round of a dependency cycle."""
+        which = f"round {job.round} of its cycle"
         if any(self._results[need].profiles for need in job.needs):
-            return PreviewedJob(
-                job, PlanVerdict.BUILD, f"{told}: without the build profiles of the one before", None, seconds
-            )
-        why = f"{told}: only if the one before made something new"
+            why = f"{which}: without the build profiles of the round before"
+            return PreviewedJob(job, PlanVerdict.BUILD, why, None, seconds)
+        why = f"{which}: only if the round before changes a package"
         return PreviewedJob(job, PlanVerdict.MAYBE, why, None, seconds)
 
-    def _uses(self, job: JobRecord) -> Dependencies:
-        return dependencies(job, self._made, lambda name: self._known.offers(job.target.name, name))
+    def _dependencies(self, job: JobRecord) -> Dependencies:
+        return dependencies(job, self._artifacts, lambda name: self._lookups.published(job.target.name, name))
 
     def _changed_needs(self, job: JobRecord, last: LastBuild) -> Iterator[str]:
-        """Needs that would not be built, and are other than those it was built with last."""
-        before: dict[tuple[str, str], set[str]] = {}
+        """Yields a change for each need that would not be built, and differs from the one of the last build."""
+        digests: dict[tuple[str, str], set[str]] = {}
         for used in last.inputs.dependencies if last.inputs else ():
-            before.setdefault((used.source, used.unit), set()).add(used.sha256)
+            digests.setdefault((used.source, used.unit), set()).add(used.sha256)
         for need in job.needs:
-            found = self.found[need]
-            then = before.get((found.result.source, found.result.unit), set())
-            if not found.is_uncertain and then - {artifact.sha256 for artifact in found.result.artifacts}:
-                yield f"{found.result.unit} changed"
+            previewed = self.previewed[need]
+            result = previewed.result
+            before = digests.get((result.source, result.unit), set())
+            if not previewed.is_uncertain and before - {artifact.sha256 for artifact in result.artifacts}:
+                yield f"{result.unit} changed"
 
 
 def _seconds(job: JobRecord, last: LastBuild | None) -> float | None:
@@ -136,17 +137,17 @@ def _why(last: LastBuild | None, inputs: Inputs) -> str:
     if last.inputs is None:
         return "not built with these inputs yet"
     changes = [*_own_changes(last, inputs), *_dependency_changes(last.inputs.dependencies, inputs.dependencies)]
-    return named(changes, "; ") or "what it made last is not kept"
+    return first_names(changes, "; ") or "the result of its last build is no longer stored"
 
 
 def _own_changes(last: LastBuild, inputs: Inputs) -> Iterator[str]:
-    """Of what the unit itself brings."""
+    """Yields the changes of the job's inputs other than its dependencies."""
     if last.inputs is not None:
-        yield from (said for name, said in _OWN if getattr(last.inputs, name) != getattr(inputs, name))
+        yield from (change for name, change in _CHANGES if getattr(last.inputs, name) != getattr(inputs, name))
 
 
 def _dependency_changes(before: Iterable[UsedArtifact], now: Iterable[UsedArtifact]) -> Iterator[str]:
-    old, new = _by_name(before), _by_name(now)
+    old, new = _digests_by_name(before), _digests_by_name(now)
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
             yield f"now builds with {name}"
@@ -156,15 +157,15 @@ def _dependency_changes(before: Iterable[UsedArtifact], now: Iterable[UsedArtifa
             yield f"{name} changed"
 
 
-def _by_name(used: Iterable[UsedArtifact]) -> Mapping[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for each in used:
-        found.setdefault(each.name, set()).add(each.sha256)
-    return found
+def _digests_by_name(used: Iterable[UsedArtifact]) -> Mapping[str, set[str]]:
+    digests: dict[str, set[str]] = {}
+    for artifact in used:
+        digests.setdefault(artifact.name, set()).add(artifact.sha256)
+    return digests
 
 
-def named(names: Sequence[str], between: str, most: str = "") -> str:
-    """The first few. `most`: what the others are called in number, `one` of 7 more."""
+def first_names(names: Sequence[str], separator: str, prefix: str = "") -> str:
+    """Returns the first few names and the number of the others, with `prefix` before it: `a or b or one of 7 more`."""
     rest = len(names) - MAX_NAMES_SHOWN
-    more = [f"{most} of {rest} more".strip() if most else f"{rest} more"] if rest > 0 else []
-    return between.join([*names[:MAX_NAMES_SHOWN], *more])
+    more = [f"{prefix}{rest} more"] if rest > 0 else []
+    return separator.join([*names[:MAX_NAMES_SHOWN], *more])

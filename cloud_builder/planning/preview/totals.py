@@ -1,6 +1,7 @@
-"""The figures of a plan: how much work, how long at best, in which order, and what would keep it waiting for ever.
+"""The figures of a plan: the work, the shortest possible duration, the levels, and jobs that no runner could take.
 
-No schedule is made: the longest chain and work ÷ slots are bounds that no schedule beats, and a good one comes near.
+No schedule is computed. The longest chain and work ÷ slots are lower bounds of every schedule, and a good schedule
+comes near them.
 """
 
 from __future__ import annotations
@@ -16,50 +17,54 @@ from cloud_builder.planning.schedule.unschedulable import why_unschedulable
 
 from .model import PreviewedJob
 
-MOST_MEMBERS = 100
-"""Named of one dependency cycle."""
-MOST_CYCLES = 50
-MOST_STUCK = 10
+MAX_MEMBERS = 100
+"""Members that are listed of a dependency cycle."""
+MAX_CYCLES = 50
+MAX_UNSCHEDULABLE = 10
+"""Causes that are listed why no runner could take a job."""
 
-_SURE = frozenset({PlanVerdict.BUILD})
-_MOST = frozenset({PlanVerdict.BUILD, PlanVerdict.MAYBE})
+_CERTAIN = frozenset({PlanVerdict.BUILD})
+_POSSIBLE = frozenset({PlanVerdict.BUILD, PlanVerdict.MAYBE})
 
 
 def planned_jobs(plan: Sequence[PreviewedJob]) -> list[PlannedJob]:
-    """`plan`: each job after those it needs."""
-    order: dict[JobId, int] = {}
-    numbers = {each.result.job_id: each.result.number for each in plan}
-    found = []
-    for each in plan:
-        job = each.result
-        order[job.job_id] = at = max((order[need] + 1 for need in job.needs), default=0)
-        found.append(
+    """Returns the jobs of `plan.drawn`. `plan`: each job after its needs."""
+    levels: dict[JobId, int] = {}
+    numbers = {previewed.result.job_id: previewed.result.number for previewed in plan}
+    jobs = []
+    for previewed in plan:
+        job = previewed.result
+        levels[job.job_id] = level = max((levels[need] + 1 for need in job.needs), default=0)
+        jobs.append(
             PlannedJob(
                 number=job.number,
                 source=job.source,
                 unit=job.unit,
                 target=job.target.name,
-                verdict=each.verdict,
-                why=each.why,
+                verdict=previewed.verdict,
+                why=previewed.why,
                 needs=tuple(numbers[need] for need in job.needs),
-                level=at,
+                level=level,
                 is_requested=job.is_requested,
                 round=job.round,
-                expected_seconds=round(each.seconds or 0.0, 1),
-                job_id=each.from_job,
+                expected_seconds=round(previewed.seconds or 0.0, 1),
+                job_id=previewed.from_job,
             )
         )
-    return found
+    return jobs
 
 
 def plan_totals(plan: Sequence[PreviewedJob], runners: Sequence[RunnerRecord]) -> PlanTotals:
-    count = Counter(each.verdict for each in plan)
-    pools = list(dict.fromkeys(requirements_of(each.result) for each in plan if each.verdict in _MOST))
-    slots = sum(one.slots for one in runners if any(pool.takes(one) for pool in pools))
-    room = {pool: max(1, sum(one.slots for one in runners if pool.takes(one))) for pool in pools}
-    work, most_work = (sum(each.seconds or 0.0 for each in plan if each.verdict in some) for some in (_SURE, _MOST))
-    path, most_path = (_longest(plan, some) for some in (_SURE, _MOST))
-    stuck = [why_unschedulable(pool, runners) for pool in pools if not any(pool.takes(one) for one in runners)]
+    """Returns the figures of a plan, see `PlanTotals`. `plan`: each job after its needs. `runners`: all live ones."""
+    count = Counter(job.verdict for job in plan)
+    requirements = list(dict.fromkeys(requirements_of(job.result) for job in plan if job.verdict in _POSSIBLE))
+    takers = {needed: [runner for runner in runners if needed.takes(runner)] for needed in requirements}
+    slots = sum(runner.slots for runner in runners if any(needed.takes(runner) for needed in requirements))
+    slots_of = {needed: max(1, sum(runner.slots for runner in found)) for needed, found in takers.items()}
+    work, most_work = (_work(plan, verdicts) for verdicts in (_CERTAIN, _POSSIBLE))
+    path, most_path = (_longest_chain(plan, verdicts) for verdicts in (_CERTAIN, _POSSIBLE))
+    bound, most_bound = (_busiest_pool(plan, verdicts, slots_of) for verdicts in (_CERTAIN, _POSSIBLE))
+    unschedulable = [why_unschedulable(needed, runners) for needed, found in takers.items() if not found]
     return PlanTotals(
         jobs=len(plan),
         build=count[PlanVerdict.BUILD],
@@ -67,56 +72,62 @@ def plan_totals(plan: Sequence[PreviewedJob], runners: Sequence[RunnerRecord]) -
         reused=count[PlanVerdict.REUSED],
         unchanged=count[PlanVerdict.UNCHANGED],
         cannot=count[PlanVerdict.CANNOT],
-        never_built=sum(each.verdict in _MOST and each.seconds is None for each in plan),
+        never_built=sum(job.verdict in _POSSIBLE and job.seconds is None for job in plan),
         work=round(work, 1),
         most_work=round(most_work, 1),
         critical_path=round(path, 1),
         most_critical_path=round(most_path, 1),
         slots=slots,
-        makespan=round(max(path, work / max(1, slots), _fullest(plan, _SURE, room)), 1),
-        most_makespan=round(max(most_path, most_work / max(1, slots), _fullest(plan, _MOST, room)), 1),
-        cycles=tuple(_cycles([each.result for each in plan if each.result.round])),
-        stuck=tuple(stuck[:MOST_STUCK]),
+        makespan=round(max(path, work / max(1, slots), bound), 1),
+        most_makespan=round(max(most_path, most_work / max(1, slots), most_bound), 1),
+        cycles=tuple(_cycles([job.result for job in plan if job.result.round])),
+        stuck=tuple(unschedulable[:MAX_UNSCHEDULABLE]),
     )
 
 
-def _fullest(
-    plan: Sequence[PreviewedJob], counted: Collection[PlanVerdict], room: Mapping[RunnerRequirements, int]
+def _work(plan: Sequence[PreviewedJob], verdicts: Collection[PlanVerdict]) -> float:
+    return sum(job.seconds or 0.0 for job in plan if job.verdict in verdicts)
+
+
+def _busiest_pool(
+    plan: Sequence[PreviewedJob], verdicts: Collection[PlanVerdict], slots: Mapping[RunnerRequirements, int]
 ) -> float:
-    """Seconds that the runners need which have most to do for their slots."""
-    work: dict[RunnerRequirements, float] = dict.fromkeys(room, 0.0)
-    for each in plan:
-        if each.verdict in counted:
-            work[requirements_of(each.result)] += each.seconds or 0.0
-    return max((seconds / room[pool] for pool, seconds in work.items()), default=0.0)
+    """Returns the seconds that the pool with the most work a slot needs."""
+    work: dict[RunnerRequirements, float] = dict.fromkeys(slots, 0.0)
+    for job in plan:
+        if job.verdict in verdicts:
+            work[requirements_of(job.result)] += job.seconds or 0.0
+    return max((seconds / slots[requirements] for requirements, seconds in work.items()), default=0.0)
 
 
-def _longest(plan: Sequence[PreviewedJob], counted: Collection[PlanVerdict]) -> float:
-    """Seconds of the longest chain of jobs that wait for each other."""
+def _longest_chain(plan: Sequence[PreviewedJob], verdicts: Collection[PlanVerdict]) -> float:
+    """Returns the seconds of the longest chain of jobs that wait for each other."""
     ends: dict[JobId, float] = {}
-    for each in plan:
-        begins = max((ends[need] for need in each.result.needs), default=0.0)
-        ends[each.result.job_id] = begins + (each.seconds or 0.0 if each.verdict in counted else 0.0)
+    for job in plan:
+        start = max((ends[need] for need in job.result.needs), default=0.0)
+        ends[job.result.job_id] = start + (job.seconds or 0.0 if job.verdict in verdicts else 0.0)
     return max(ends.values(), default=0.0)
 
 
 def _cycles(members: Sequence[JobRecord]) -> Iterator[tuple[UnitPath, ...]]:
-    """Those that need each other from round to round are in one cycle; the first ones of each."""
+    """Yields the first members of each cycle.
+
+    Units are in one cycle if a job of one of them needs a job of the other's round before (union-find)."""
     jobs = {job.job_id: job for job in members}
-    root: dict[UnitPath, UnitPath] = {job.unit: job.unit for job in members}
+    parent: dict[UnitPath, UnitPath] = {job.unit: job.unit for job in members}
     for job in members:
         for need in job.needs:
-            other = jobs.get(need)
-            if other is not None and other.round == job.round - 1:
-                root[_top(root, job.unit)] = _top(root, other.unit)
-    found: dict[UnitPath, set[UnitPath]] = {}
-    for unit in root:
-        found.setdefault(_top(root, unit), set()).add(unit)
-    for cycle in sorted(map(sorted, found.values()))[:MOST_CYCLES]:
-        yield tuple(cycle[:MOST_MEMBERS])
+            needed = jobs.get(need)
+            if needed is not None and needed.round == job.round - 1:
+                parent[_root(parent, job.unit)] = _root(parent, needed.unit)
+    by_root: dict[UnitPath, set[UnitPath]] = {}
+    for unit in parent:
+        by_root.setdefault(_root(parent, unit), set()).add(unit)
+    for cycle in sorted(map(sorted, by_root.values()))[:MAX_CYCLES]:
+        yield tuple(cycle[:MAX_MEMBERS])
 
 
-def _top(root: Mapping[UnitPath, UnitPath], unit: UnitPath) -> UnitPath:
-    while root[unit] != unit:
-        unit = root[unit]
+def _root(parent: Mapping[UnitPath, UnitPath], unit: UnitPath) -> UnitPath:
+    while parent[unit] != unit:
+        unit = parent[unit]
     return unit

@@ -1,6 +1,6 @@
 """The texts of an apt repository: Packages and Release (https://wiki.debian.org/DebianRepository/Format).
 
-Texts only: what is written where, compressed and signed, is the adapter's part.
+*Must not:* write, compress or sign files; the adapter does that.
 """
 
 from __future__ import annotations
@@ -17,54 +17,57 @@ COMPONENT = "main"
 
 @dataclass(frozen=True)
 class ReleaseFields:
-    """What Release says of the repository itself. `date`: whole seconds since the epoch."""
+    """The fields of Release that describe the repository itself."""
 
     label: str
     suite: str
     architectures: tuple[str, ...]
     date: int
+    """Whole seconds since the epoch."""
 
 
 def pool_path(artifact: Artifact) -> str:
-    """Where the file lies below the repository's URL: by content, so that a rebuilt file of the same name never
-    disturbs someone who is reading the old one."""
+    """Returns the path of a file below the repository's URL.
+
+    The path contains the digest, so that a rebuilt file of the same name does not replace a file that apt is reading.
+    """
     return f"pool/{artifact.sha256[:2]}/{artifact.sha256}/{artifact.name}"
 
 
 def index_path(architecture: str) -> str:
-    """Where Packages lies below the suite."""
+    """Returns the path of Packages below the suite."""
     return f"{COMPONENT}/binary-{architecture}/Packages"
 
 
 def packages(stanzas: Iterable[str]) -> str:
-    """A Packages index from its stanzas, each ending in a newline."""
+    """Returns a Packages index. `stanzas`: each ends in a newline."""
     return "\n".join(stanzas)
 
 
 def stanzas(text: str) -> dict[str, str]:
-    """The reverse: stanzas by their Filename."""
-    found = {}
+    """Splits a Packages index; returns Filename → stanza."""
+    by_filename = {}
     for stanza in text.split("\n\n"):
         _, _, rest = stanza.partition("\nFilename: ")
         if rest:
-            found[rest.partition("\n")[0]] = stanza.rstrip("\n") + "\n"
-    return found
+            by_filename[rest.partition("\n")[0]] = stanza.rstrip("\n") + "\n"
+    return by_filename
 
 
-def release(facts: ReleaseFields, files: Mapping[str, bytes]) -> str:
-    """Release for these files (by path below the suite).
+def release(fields: ReleaseFields, files: Mapping[str, bytes]) -> str:
+    """Returns Release for these files. `files`: by path below the suite.
 
-    Without Valid-Until: a repository that nobody pushes to stays good."""
+    There is no Valid-Until, because apt would refuse a repository without new builds after that date."""
     lines = [
         "Origin: Cloud Builder",
-        f"Label: {facts.label}",
-        f"Suite: {facts.suite}",
-        f"Codename: {facts.suite}",
-        f"Date: {formatdate(facts.date, usegmt=True).replace('GMT', 'UTC')}",
+        f"Label: {fields.label}",
+        f"Suite: {fields.suite}",
+        f"Codename: {fields.suite}",
+        f"Date: {formatdate(fields.date, usegmt=True).replace('GMT', 'UTC')}",
         "Acquire-By-Hash: yes",
-        f"Architectures: {' '.join(facts.architectures)}",
+        f"Architectures: {' '.join(fields.architectures)}",
         f"Components: {COMPONENT}",
-        f"Description: Packages of {facts.label}, built from git",
+        f"Description: Packages of {fields.label}, built from git",
         "SHA256:",
         *(f" {hashlib.sha256(files[path]).hexdigest()} {len(files[path]):>9} {path}" for path in sorted(files)),
     ]
@@ -72,11 +75,11 @@ def release(facts: ReleaseFields, files: Mapping[str, bytes]) -> str:
 
 
 def sources(url: str, suite: str, key: str) -> str:
-    """A complete deb822 source for /etc/apt/sources.list.d, with the armored key inside (apt ≥ 2.4)."""
+    """Returns a complete deb822 source for /etc/apt/sources.list.d with the armored key in it (apt ≥ 2.4)."""
     armored = "\n".join(f" {line or '.'}" for line in key.strip().splitlines())
     return f"Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: {COMPONENT}\nSigned-By:\n{armored}\n"
 
 
 def one_line(url: str, suite: str, keyring: str) -> str:
-    """The same for older apts; the key goes to the file `keyring` by hand."""
+    """Returns a source for older versions of apt. The administrator stores the key in the file `keyring`."""
     return f"deb [signed-by={keyring}] {url} {suite} {COMPONENT}\n"

@@ -335,7 +335,7 @@ def test_a_restart_alone_publishes_what_the_disk_has_lost(collector: CollectorHa
 def test_package_made_by_two_units_is_a_warning(collector: CollectorHarness) -> None:
     content = collector.deb("same")
     (published,) = collector.step(collector.finished(1, "a", content), collector.finished(2, "b", content))
-    assert published.warnings == ("same (amd64) is made by b and by a: that of b is listed",)
+    assert published.warnings == ("same (amd64) is made by b and by a: the package of b is listed",)
 
 
 @pytest.mark.parametrize("shift", range(4))

@@ -81,7 +81,7 @@ def test_a_plan_is_a_table_with_reasons_and_totals(mesh: MemoryMesh, say: Say) -
     assert [row.split("bookworm.x86_64")[1].split()[0] for row in rows] == ["build", "maybe", "maybe", "maybe"]
     assert "its files changed" in rows[0]
     assert rows[3].startswith("2 "), "card is of the third order"
-    assert "only if packages/lib comes out other than it was" in text
+    assert "only if packages/lib differs from its last build" in text
     assert "4 jobs: 1 to build, 3 maybe" in text
 
 
