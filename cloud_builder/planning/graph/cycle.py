@@ -1,14 +1,17 @@
-"""Units that need each other to be built: in which rounds they are, and with which build profiles they begin.
+"""Dependency cycles: the rounds in which the members are built, and the build profiles of the first round.
 
-The members of a cycle are built with what of them is published; then again one after the other, each with the newest
-of the others, until a round makes what it was made with: its input keys are those of the round before, so it costs
-nothing. `rounds` bounds it. Only the last round is published.
+The members of a cycle are built with the published packages of the others. Then they are built again one after the
+other, each with the newest packages of the others. This ends when a round makes the same packages as the round before:
+then the input keys of the next round are known, and it costs nothing. `rounds` limits it. Only the last round is
+published.
 
-At the start of the world nothing is published. Then members are built without what is missing, when their own
-relations say that they can be: `libfoo-dev <!nocheck>` is not needed with the build profile `nocheck`
-(https://wiki.debian.org/BuildProfileSpec). The profiles that cost least are tried first, and only those members get
-them that must; the rounds after the first are built without. When no profile breaks the cycle, there is no way in: its
-members cannot be built, nor what needs them, until one of them is published or offers such a profile.
+When a cycle is built for the first time, none of its members is published (bootstrap). Then members are built without
+the missing packages, if their relations allow it: with the build profile `nocheck`, `libfoo-dev <!nocheck>` is not
+needed (https://wiki.debian.org/BuildProfileSpec). The profiles that cost least are tried first, and only the members
+that must be built with them get them. The rounds after the first are built without profiles.
+
+If no build profile breaks the cycle, it is unbreakable: its members, and the units that need them, are not built
+(`dependency-cycle`) until one member is published or offers such a profile.
 """
 
 from __future__ import annotations
@@ -24,182 +27,192 @@ from cloud_builder.planning.relations import Alternative, groups, offered_profil
 
 from .graph import Graph
 from .resolve import DependencyResolver, Numbers
-from .scc import among, strongly_connected
+from .scc import components_among, strongly_connected
 
 DEFAULT_ROUNDS = 3
 _HARMLESS = ("nocheck", "nodoc", "noinsttest")
-"""Leave tests and manuals out, and change nothing that others are built with."""
+"""Profiles that leave out tests and manuals, and change nothing that other units are built with."""
 _NEVER = frozenset({"cross"})
-"""Says how a build is done, and is no wish."""
+"""A profile that describes how a build is done; a build does not choose it."""
 CYCLE_CODE = "dependency-cycle"
-"""Of what cannot be built because it is in a cycle without a way in, and of a request of nothing else."""
-_MANY = 64
-"""In a cycle of more members it is not tried for each profile, and not for each member, whether it can be spared."""
+"""Code of a job in an unbreakable cycle, and of a rejected request that names no other units."""
+_MAX_EXHAUSTIVE = 64
+"""Members. In a larger cycle not every profile is tried alone, and not every member is tried without its profiles."""
 
 IsPublished = Callable[[str, Alternative], bool]
-"""Whether a binary package is published for a target in a version that fits: (target name, what is asked for)."""
+"""(target name, alternative) → True when a package that meets the alternative is published for the target."""
 Profiles = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """Nodes by their number. `order`: that of each round. In the first one a member waits only for those in `first`.
-
-    `profiles`: of members that are built without something in the first round."""
+    """A cycle that can be built. Nodes are given by their number."""
 
     members: Numbers
     order: Sequence[int]
+    """The order of the members in each round."""
     first: Mapping[int, Collection[int]]
+    """The members that a member waits for in the first round."""
     profiles: Mapping[int, Profiles]
+    """The build profiles of members that are built without something in the first round."""
     rounds: int
 
     @cached_property
-    def _places(self) -> Mapping[int, int]:
-        return {number: place for place, number in enumerate(self.order)}
+    def _positions(self) -> Mapping[int, int]:
+        return {number: position for position, number in enumerate(self.order)}
 
-    def is_before(self, one: int, other: int) -> bool:
-        """Which of two members is built first in a round."""
-        return self._places[one] < self._places[other]
+    def is_before(self, first: int, second: int) -> bool:
+        """True when the first member is built before the second one in a round."""
+        return self._positions[first] < self._positions[second]
 
 
 @dataclass(frozen=True)
 class UnbreakableCycle:
-    """A cycle without a way in. Nodes by their number. `circles`: of its members, those that wait for each other."""
+    """A cycle that no build profile breaks. Nodes are given by their number."""
 
     members: Numbers
     deadlocks: Sequence[Numbers]
+    """Groups of members that wait for each other in the first round."""
 
-    def circle_of(self, number: int) -> Numbers:
-        """The circle that it is in; empty: it needs one."""
-        return next((circle for circle in self.deadlocks if number in circle), ())
+    def deadlock_of(self, number: int) -> Numbers:
+        """Returns the deadlock that a member is in; empty: the member only needs a deadlock."""
+        return next((deadlock for deadlock in self.deadlocks if number in deadlock), ())
 
-    def why(self, graph: Graph, circle: Numbers) -> Rejected:
-        names = [str(graph.nodes[number].unit) for number in circle]
+    def rejection(self, graph: Graph, deadlock: Numbers) -> Rejected:
+        """Returns the error that explains the deadlock and how to break it."""
+        names = [str(graph.nodes[number].unit) for number in deadlock]
         return Rejected(
-            f"units build-depend on each other, and nothing of them is published: {first_few(names)}",
+            f"units build-depend on each other, and none of them is published: {first_few(names)}",
             code=CYCLE_CODE,
-            hint="mark what a first build can do without, as in Build-Depends: name <!stage1> (build profiles), or take"
-            " one Build-Depends out until one of them is published once",
+            hint="mark a package that a first build does not need with a build profile (Build-Depends: name <!stage1>),"
+            " or remove one Build-Depends until one of the units has been published once",
         )
 
 
 def cycles(
-    graph: Graph, chosen: Collection[int], is_published: IsPublished, rounds: int = DEFAULT_ROUNDS
+    graph: Graph, selected: Collection[int], is_published: IsPublished, rounds: int = DEFAULT_ROUNDS
 ) -> Iterator[Cycle | UnbreakableCycle]:
-    """The cycles among the chosen nodes."""
-    inside: dict[int, list[int]] = defaultdict(list)
-    for number in chosen:
+    """Yields the cycles among the selected nodes."""
+    by_component: dict[int, list[int]] = defaultdict(list)
+    for number in selected:
         if graph.component[number] in graph.members:
-            inside[graph.component[number]].append(number)
-    for component, found in sorted(inside.items()):
-        whole = len(found) == len(graph.members[component])
-        for members in [graph.members[component]] if whole else among(found, graph.needs):
+            by_component[graph.component[number]].append(number)
+    for component, numbers in sorted(by_component.items()):
+        is_whole = len(numbers) == len(graph.members[component])
+        for members in [graph.members[component]] if is_whole else components_among(numbers, graph.needs):
             if len(members) > 1:
                 yield _Breaker(graph, frozenset(members), is_published).cycle(rounds)
 
 
 def buildable_nodes(
     graph: Graph,
-    meant: Collection[int],
-    named: Collection[int],
+    selected: Collection[int],
+    requested: Collection[int],
     start: Iterable[int],
-    closed: Sequence[UnbreakableCycle],
+    unbreakable: Sequence[UnbreakableCycle],
 ) -> set[int]:
-    """Of what a request means: what can be built, with what that needs, and what cannot; not what only that needs.
+    """Returns the selected nodes without nodes that only unbuildable ones need.
 
-    `start`: the named nodes, with their dependants if those were asked for. Raises Rejected(code="dependency-cycle")
-    when nothing that is named can be built."""
-    doomed = _reached({number for each in closed for number in each.members}, graph.dependants, meant)
-    if doomed.issuperset(named):
-        needed = graph.transitive_needs(named)
-        cause = next((each for each in closed if not needed.isdisjoint(each.members)), closed[0])
-        raise cause.why(graph, cause.deadlocks[0])
-    return graph.transitive_needs(number for number in start if number not in doomed) | doomed
+    Unbuildable nodes themselves (in an unbreakable cycle, or in need of one) stay: they become failed or skipped jobs.
+    `start`: the requested nodes, with their dependants if the request asks for them.
+
+    Raises Rejected(code="dependency-cycle") when no requested node can be built."""
+    in_cycles = {number for cycle in unbreakable for number in cycle.members}
+    unbuildable = _reachable_within(selected, in_cycles, graph.dependants)
+    if unbuildable.issuperset(requested):
+        needs = graph.transitive_needs(requested)
+        cause = next((cycle for cycle in unbreakable if not needs.isdisjoint(cycle.members)), unbreakable[0])
+        raise cause.rejection(graph, cause.deadlocks[0])
+    return graph.transitive_needs(number for number in start if number not in unbuildable) | unbuildable
 
 
-def _reached(start: Iterable[int], edges: Sequence[Collection[int]], inside: Collection[int]) -> set[int]:
-    """`start`, and what can be reached from it without leaving `inside`."""
-    found = set(start)
-    todo = list(found)
+def _reachable_within(inside: Collection[int], start: Iterable[int], edges: Sequence[Collection[int]]) -> set[int]:
+    """Returns `start` and all nodes that can be reached from it without leaving `inside`."""
+    reached = set(start)
+    todo = list(reached)
     while todo:
-        fresh = {other for other in edges[todo.pop()] if other in inside} - found
-        found |= fresh
+        fresh = {node for node in edges[todo.pop()] if node in inside} - reached
+        reached |= fresh
         todo += fresh
-    return found
+    return reached
 
 
 @dataclass(frozen=True)
 class _Breaker:
+    """Finds the build profiles that break one cycle."""
+
     graph: Graph
     members: frozenset[int]
     is_published: IsPublished
 
     def cycle(self, rounds: int) -> Cycle | UnbreakableCycle:
         profiles: dict[int, Profiles] = {}
-        circles: list[Numbers] = []
-        for stuck in self._stuck(self.members, profiles):
-            given, left = self._broken(stuck)
-            profiles.update(given)
-            circles += map(tuple, left)
-        if circles:
-            return UnbreakableCycle(tuple(sorted(self.members)), circles)
+        deadlocks: list[Numbers] = []
+        for deadlock in self._deadlocks(self.members, profiles):
+            chosen, remaining = self._break(deadlock)
+            profiles.update(chosen)
+            deadlocks += map(tuple, remaining)
+        if deadlocks:
+            return UnbreakableCycle(tuple(sorted(self.members)), deadlocks)
         first = {number: self._missing(number, profiles.get(number, ())) for number in self.members}
-        order = [number for found in self._components(self.members, first) for number in found]
+        order = [number for component in self._components(self.members, first) for number in component]
         return Cycle(tuple(sorted(self.members)), order, first, profiles, max(rounds, 2 if profiles else 1))
 
     def _missing(self, number: int, profiles: Profiles) -> frozenset[int]:
-        """The members that it needs with these profiles, and of which what it needs is not published."""
+        """Returns the members that a member needs with these profiles, and whose needed packages are not published."""
         graph = self.graph
         unit, target, source = graph.units[number], graph.targets[number], graph.nodes[number].source
         resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units)
-        found: set[int] = set()
+        missing: set[int] = set()
         for group in groups(unit.build_depends, target.arch, profiles):
-            taken, meant = resolver.resolve(group, source, target.name)
-            if taken is not None and not self.is_published(target.name, taken):
-                found.update(meant)
-        for other in resolver.explicit_needs(number, unit):
-            if not any(self.is_published(target.name, Alternative(name)) for name in graph.units[other].provides):
-                found.add(other)
-        return frozenset(found & self.members - {number})
+            alternative, providers = resolver.resolve(group, source, target.name)
+            if alternative is not None and not self.is_published(target.name, alternative):
+                missing.update(providers)
+        for need in resolver.explicit_needs(number, unit):
+            if not any(self.is_published(target.name, Alternative(name)) for name in graph.units[need].provides):
+                missing.add(need)
+        return frozenset(missing & self.members - {number})
 
     def _components(self, numbers: Collection[int], edges: Mapping[int, Collection[int]]) -> list[list[int]]:
         ordered = sorted(numbers)
-        place = {number: n for n, number in enumerate(ordered)}
-        inner = [sorted(place[other] for other in edges[number] if other in place) for number in ordered]
-        return [[ordered[n] for n in found] for found in strongly_connected(inner)]
+        index = {number: n for n, number in enumerate(ordered)}
+        inner = [sorted(index[need] for need in edges[number] if need in index) for number in ordered]
+        return [[ordered[n] for n in component] for component in strongly_connected(inner)]
 
-    def _stuck(self, numbers: Collection[int], profiles: Mapping[int, Profiles]) -> list[list[int]]:
-        """Those that wait for each other in the first round."""
+    def _deadlocks(self, numbers: Collection[int], profiles: Mapping[int, Profiles]) -> list[list[int]]:
+        """Returns the groups of members that wait for each other in the first round with these profiles."""
         missing = {number: self._missing(number, profiles.get(number, ())) for number in numbers}
-        return [sorted(found) for found in self._components(numbers, missing) if len(found) > 1]
+        return [sorted(component) for component in self._components(numbers, missing) if len(component) > 1]
 
-    def _broken(self, stuck: Sequence[int]) -> tuple[dict[int, Profiles], list[list[int]]]:
-        """The profiles that free them, for as few as will do; and those that wait for each other all the same."""
-        given: dict[int, Profiles] = {}
-        for profiles in _candidates([self.graph.units[number].build_depends for number in stuck]):
-            given = {number: profiles for number in stuck if self._is_eased(number, profiles)}
-            if given and not self._stuck(stuck, given):
-                return self._fewest(stuck, given), []
-        return given, self._stuck(stuck, given)
+    def _break(self, deadlock: Sequence[int]) -> tuple[dict[int, Profiles], list[list[int]]]:
+        """Returns the profiles that break a deadlock, for as few members as possible, and the remaining deadlocks."""
+        chosen: dict[int, Profiles] = {}
+        for profiles in _candidates([self.graph.units[number].build_depends for number in deadlock]):
+            chosen = {number: profiles for number in deadlock if self._needs_less(number, profiles)}
+            if chosen and not self._deadlocks(deadlock, chosen):
+                return self._for_fewest_members(deadlock, chosen), []
+        return chosen, self._deadlocks(deadlock, chosen)
 
-    def _fewest(self, stuck: Sequence[int], given: dict[int, Profiles]) -> dict[int, Profiles]:
-        for number in sorted(given) if len(given) <= _MANY else ():
-            fewer = {other: each for other, each in given.items() if other != number}
-            given = given if self._stuck(stuck, fewer) else fewer
-        return given
+    def _for_fewest_members(self, deadlock: Sequence[int], chosen: dict[int, Profiles]) -> dict[int, Profiles]:
+        for number in sorted(chosen) if len(chosen) <= _MAX_EXHAUSTIVE else ():
+            fewer = {member: profiles for member, profiles in chosen.items() if member != number}
+            chosen = chosen if self._deadlocks(deadlock, fewer) else fewer
+        return chosen
 
-    def _is_eased(self, number: int, profiles: Profiles) -> bool:
+    def _needs_less(self, number: int, profiles: Profiles) -> bool:
         return self._missing(number, profiles) < self._missing(number, ())
 
 
 def _candidates(relations: Sequence[str]) -> Iterator[Profiles]:
-    """Sets of the profiles that these relations know, the cheapest first: each alone, then ever more of them. Of many
-    units only the harmless ones together, and all."""
-    offered = {profile for each in relations for profile in offered_profiles(each)} - _NEVER
+    """Yields sets of the profiles that these relations offer, the cheapest first.
+
+    First each profile alone, then more and more of them together. For more than `_MAX_EXHAUSTIVE` units only the
+    harmless profiles together, and then all."""
+    offered = {profile for field in relations for profile in offered_profiles(field)} - _NEVER
     harmless = [profile for profile in _HARMLESS if profile in offered]
-    known = harmless + sorted(offered - set(_HARMLESS))
-    if len(relations) > _MANY:
-        yield from (tuple(sorted(each)) for each in (harmless, known))
+    by_cost = harmless + sorted(offered - set(_HARMLESS))
+    if len(relations) > _MAX_EXHAUSTIVE:
+        yield from (tuple(sorted(profiles)) for profiles in (harmless, by_cost))
         return
-    yield from ((profile,) for profile in known)
-    yield from (tuple(sorted(known[:count])) for count in range(2, len(known) + 1))
+    yield from ((profile,) for profile in by_cost)
+    yield from (tuple(sorted(by_cost[:count])) for count in range(2, len(by_cost) + 1))

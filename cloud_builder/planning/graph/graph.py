@@ -1,17 +1,17 @@
-"""Units × targets of all sources, and what each needs: the map that every plan is read from.
+"""The dependency graph: units × targets of all sources, and what each of them needs.
 
-Snapshots of sources come in; out comes a frozen `Graph`, which is a function of them: whatever order they are given
-in, and whether the graph was built whole or one unit was exchanged in it. It decides nothing about a request (see
-`expand`) and knows nothing of what is built already (see `ready`).
+*Input:* source snapshots. *Output:* a frozen `Graph`. The graph depends on nothing but the snapshots: neither their
+order nor whether the graph was built whole or updated by one unit makes a difference.
+*Must not:* decide about a request (see `request/expand.py`), or know what is built already (see `inputs`).
 
-    graph(snapshots) ─► Graph ─► units_for, all_needs, reach    what a request means
-                                 in_order                       every node after what it needs
-                                 component_of                   who is in a dependency cycle with whom
-    exchange.exchanged(graph, source, unit) ─► Graph            after a push
+    build_graph(snapshots) ─► Graph ─► units_for, transitive_needs, reachable   the nodes that a request selects
+                                       topological_order                        each node after its needs
+                                       component_of                             the members of a dependency cycle
+    incremental.replace_unit(graph, source, unit) ─► Graph                      after a push
 
-Which unit a relation means: see `meaning`. Nodes are numbered by name, so that comparing numbers is comparing names.
-Debian's whole index (34,000 sources, 250,000 relations) takes seconds, an exchanged unit milliseconds: only its
-neighbours are looked at again.
+See `resolve` for the unit that a relation means. Nodes are numbered by name, so that comparing numbers compares names.
+Building the graph of Debian's whole index (34,000 sources, 250,000 relations) takes seconds. Replacing a unit takes
+milliseconds, because only its neighbours are resolved again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Graph", "Node", "Origin", "SourceSnapshot", "build_graph", "rank"]
 
 
 class Origin(NamedTuple):
-    """Where the units of a source are from."""
+    """The repository and the commit of a source's units."""
 
     url: str
     revision: Revision
@@ -49,11 +49,7 @@ class SourceSnapshot(NamedTuple):
 
 @dataclass(frozen=True)
 class Graph:
-    """See the module. Lists are by the node's number; nobody changes them.
-
-    `needs` and `dependants`: the direct ones. `level`: longest way down to what needs nothing, cycles counted as one.
-    `component`: number of the first member of the cycle that the node is in, its own when it is in none.
-    `members`: of each cycle, by its component. `place`: smaller is earlier in every order."""
+    """The dependency graph. Sequences are indexed by the node's number, and are never changed."""
 
     origins: Mapping[SourceName, Origin]
     nodes: Sequence[Node]
@@ -61,11 +57,17 @@ class Graph:
     units: Sequence[Unit]
     targets: Sequence[Target]
     needs: Sequence[Numbers]
+    """Direct needs."""
     dependants: Sequence[Numbers]
+    """Direct dependants."""
     component: Sequence[int]
+    """Number of the first member of the node's cycle; the node's own number when it is in no cycle."""
     level: Sequence[int]
+    """Length of the longest chain of needs below the node; a cycle counts as one node."""
     members: Mapping[int, Numbers]
+    """Component → the members of the cycle; only components with several members."""
     rank: Sequence[int]
+    """Sort key: a node with a smaller rank is earlier in every order."""
     providers: Mapping[str, Mapping[str, Numbers]]
     """Target name → binary package → nodes that provide it."""
     mentions: Mapping[str, frozenset[int]]
@@ -74,37 +76,37 @@ class Graph:
     """Binary package → nodes that name it with a version."""
 
     def units_for(self, source: SourceName, units: Collection[UnitPath], targets: Collection[str] = ()) -> list[int]:
-        """The nodes of these units of a source; without `targets` for all that they have."""
-        found = []
+        """Returns the nodes of these units of a source; without `targets` for all targets of each unit."""
+        numbers = []
         for path in sorted(set(units)):
             number = bisect_left(self.nodes, (source, path, ""))
             while number < len(self.nodes) and self.nodes[number][:2] == (source, path):
                 if not targets or self.nodes[number].target in targets:
-                    found.append(number)
+                    numbers.append(number)
                 number += 1
-        return found
+        return numbers
 
     def paths(self, source: SourceName) -> set[UnitPath]:
-        """Of all units of a source."""
+        """Returns the paths of all units of a source."""
         return {node.unit for node in self.nodes if node.source == source}
 
     def reachable(self, start: Iterable[int], edges: Sequence[Numbers]) -> list[int]:
-        """`start` and all that can be reached along `needs` or `dependants`."""
-        found = list(dict.fromkeys(start))
+        """Returns `start` and all nodes that can be reached from it. `edges`: `needs` or `dependants`."""
+        reached = list(dict.fromkeys(start))
         seen = bytearray(len(edges))
-        for number in found:
+        for number in reached:
             seen[number] = True
-        for number in found:  # grows meanwhile
-            for other in edges[number]:
-                if not seen[other]:
-                    seen[other] = True
-                    found.append(other)
-        return found
+        for number in reached:  # grows during the loop
+            for neighbour in edges[number]:
+                if not seen[neighbour]:
+                    seen[neighbour] = True
+                    reached.append(neighbour)
+        return reached
 
     def transitive_needs(self, start: Iterable[int]) -> set[int]:
-        """What is drawn in for a build: `start`, and all that these need in their own source, and so on.
+        """Returns `start` and all nodes that these need, directly or not, in their own source.
 
-        What is needed of another source is taken as it is published: somebody else's broken unit stops nobody here."""
+        Packages of another source are taken as they are published: a broken unit of another source stops no build."""
         seen = set(start)
         todo = list(seen)
         while todo:
@@ -117,20 +119,20 @@ class Graph:
         return seen
 
     def topological_order(self, numbers: Collection[int]) -> list[int]:
-        """Every node after what it needs, members of a cycle side by side; otherwise by name."""
+        """Returns each node after its needs, the members of a cycle side by side; otherwise sorted by name."""
         return sorted(numbers, key=self.rank.__getitem__)
 
     def component_of(self, number: int) -> Numbers:
-        """The members of the cycle that it is in; itself alone when it is in none."""
+        """Returns the members of the node's cycle; the node alone when it is in no cycle."""
         return self.members.get(self.component[number], (number,))
 
 
 def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
-    """The graph over the newest snapshots of all sources; one a source."""
-    known = {snapshot.source: snapshot for snapshot in sorted(snapshots, key=lambda each: each.source)}
+    """Returns the graph over the newest snapshots of all sources, one snapshot a source."""
+    by_source = {snapshot.source: snapshot for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.source)}
     rows = [
         (Node(source, unit.path, target.name), unit, target)
-        for source, snapshot in known.items()
+        for source, snapshot in by_source.items()
         for unit in snapshot.units
         for target in unit.targets
     ]
@@ -142,7 +144,7 @@ def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
     needs, mentions, versioned = _resolved(resolver, targets)
     component, level, members = _components(needs)
     return Graph(
-        origins={source: snapshot.origin for source, snapshot in known.items()},
+        origins={source: snapshot.origin for source, snapshot in by_source.items()},
         nodes=nodes,
         number=resolver.number,
         units=units,
@@ -152,7 +154,7 @@ def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
         component=component,
         level=level,
         members=members,
-        rank=[rank(*each, len(nodes)) for each in zip(level, component, range(len(nodes)), strict=True)],
+        rank=[rank(*parts, len(nodes)) for parts in zip(level, component, range(len(nodes)), strict=True)],
         providers=resolver.providers,
         mentions=mentions,
         versioned=versioned,
@@ -160,51 +162,55 @@ def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
 
 
 def rank(level: int, component: int, number: int, count: int) -> int:
-    """One number that compares as the three do: by level, a cycle side by side, by name. `count`: of all nodes."""
+    """Returns one number that sorts by level, then by component, then by name. `count`: the number of all nodes."""
     return (level * count + component) * count + number
 
 
 def _providers(units: Sequence[Unit], targets: Sequence[Target]) -> dict[str, dict[str, Numbers]]:
-    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    by_target: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, unit in enumerate(units):
         for name in dict.fromkeys(unit.provides):
-            found[targets[number].name][name].append(number)
-    return {target: {name: tuple(numbers) for name, numbers in names.items()} for target, names in found.items()}
+            by_target[targets[number].name][name].append(number)
+    return {target: {name: tuple(numbers) for name, numbers in names.items()} for target, names in by_target.items()}
 
 
 def _resolved(
     resolver: DependencyResolver, targets: Sequence[Target]
 ) -> tuple[list[Numbers], dict[str, frozenset[int]], dict[str, frozenset[int]]]:
-    """(needs, mentions, versioned) of all units."""
+    """Returns (needs, mentions, versioned) of all units."""
     needs: list[Numbers] = []
     mentions: dict[str, set[int]] = defaultdict(set)
     versioned: dict[str, set[int]] = defaultdict(set)
     for number, (unit, target) in enumerate(zip(resolver.units, targets, strict=True)):
-        wanted = groups(unit.build_depends, target.arch)
-        needs.append(resolver.needs(number, unit, wanted))
-        for group in wanted:
+        relations = groups(unit.build_depends, target.arch)
+        needs.append(resolver.needs(number, unit, relations))
+        for group in relations:
             for alternative in group:
                 mentions[alternative.name].add(number)
                 if alternative.operator:
                     versioned[alternative.name].add(number)
-    return needs, {n: frozenset(each) for n, each in mentions.items()}, {n: frozenset(e) for n, e in versioned.items()}
+    return needs, _frozen(mentions), _frozen(versioned)
+
+
+def _frozen(index: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
+    return {name: frozenset(numbers) for name, numbers in index.items()}
 
 
 def _reversed(needs: Sequence[Numbers]) -> list[Numbers]:
-    found: list[list[int]] = [[] for _ in needs]
-    for number, each in enumerate(needs):
-        for need in each:
-            found[need].append(number)
-    return [tuple(each) for each in found]
+    dependants: list[list[int]] = [[] for _ in needs]
+    for number, own_needs in enumerate(needs):
+        for need in own_needs:
+            dependants[need].append(number)
+    return [tuple(numbers) for numbers in dependants]
 
 
 def _components(needs: Sequence[Numbers]) -> tuple[list[int], list[int], dict[int, Numbers]]:
-    """(component, level, members)."""
+    """Returns (component, level, members), see `Graph`."""
     component, level, members = [0] * len(needs), [0] * len(needs), {}
-    for found in strongly_connected(needs):
-        first, depth = min(found), level_of(found, needs, level)
-        for number in found:
-            component[number], level[number] = first, depth
-        if len(found) > 1:
-            members[first] = tuple(sorted(found))
+    for numbers in strongly_connected(needs):
+        first, own_level = min(numbers), level_of(numbers, needs, level)
+        for number in numbers:
+            component[number], level[number] = first, own_level
+        if len(numbers) > 1:
+            members[first] = tuple(sorted(numbers))
     return component, level, members

@@ -1,7 +1,7 @@
-"""The graph after one unit was changed, from the graph before: the same as if it were built anew, in milliseconds.
+"""Updates the graph after a unit has changed: the same graph as built anew, in milliseconds.
 
-Looked at again are the unit, those that name what it began or ceased to provide, and, only when the order cannot have
-stayed as it was, those that depend on them.
+Resolved again are the relations of the unit, and of the units that name a package which the unit began or ceased to
+provide. Components and levels are computed again only for the nodes whose order can have changed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from cloud_builder.planning.relations import groups
 
 from .graph import Graph, SourceSnapshot, rank
 from .resolve import DependencyResolver, Node
-from .scc import among, level_of
+from .scc import components_among, level_of
 
 MAX_CHANGED_UNITS = 200
-"""Units: exchanging more takes as long as building the graph anew."""
+"""Replacing more units takes as long as building the graph anew."""
 
 
 def replace_unit(graph: Graph, source: SourceName, unit: Unit) -> Graph:
-    """With another state of a unit that it has, for the same targets. KeyError for any other unit: build it anew."""
+    """Returns the graph with another version of one of its units, for the same targets.
+
+    Raises KeyError for a unit or target that the graph does not have: then it must be built anew."""
     own = {graph.number[Node(source, unit.path, target.name)]: target for target in unit.targets}
     old = graph.units[min(own)] if own else None
     if old is None or len(old.targets) != len(own):
@@ -33,12 +35,12 @@ def replace_unit(graph: Graph, source: SourceName, unit: Unit) -> Graph:
     for number, target in own.items():
         units[number], targets[number] = unit, target
     after = replace(graph, units=units, targets=targets)
-    after = _provided(after, old, unit, own)
-    after = _named(after, graph, own)
-    return _needed(after, _looked_at_again(after, old, unit) | own.keys())
+    after = _update_providers(after, old, unit, own)
+    after = _update_mentions(after, graph, own)
+    return _update_needs(after, _affected(after, old, unit) | own.keys())
 
 
-def _provided(graph: Graph, old: Unit, unit: Unit, own: Iterable[int]) -> Graph:
+def _update_providers(graph: Graph, old: Unit, unit: Unit, own: Iterable[int]) -> Graph:
     changed = set(old.provides) ^ set(unit.provides)
     if not changed:
         return graph
@@ -53,11 +55,11 @@ def _provided(graph: Graph, old: Unit, unit: Unit, own: Iterable[int]) -> Graph:
     return replace(graph, providers={target: names for target, names in providers.items() if names})
 
 
-def _named(graph: Graph, before: Graph, own: Iterable[int]) -> Graph:
+def _update_mentions(graph: Graph, before: Graph, own: Iterable[int]) -> Graph:
     mentions, versioned = dict(graph.mentions), dict(graph.versioned)
     for number in own:
         for index, with_version in ((mentions, False), (versioned, True)):
-            old, new = _names(before, number, with_version), _names(graph, number, with_version)
+            old, new = _mentioned(before, number, with_version), _mentioned(graph, number, with_version)
             for name in old - new:
                 index[name] -= {number}
                 if not index[name]:
@@ -67,82 +69,86 @@ def _named(graph: Graph, before: Graph, own: Iterable[int]) -> Graph:
     return replace(graph, mentions=mentions, versioned=versioned)
 
 
-def _names(graph: Graph, number: int, with_version: bool) -> set[str]:
-    """What a unit's relations name, or only what they name with a version."""
-    wanted = groups(graph.units[number].build_depends, graph.targets[number].arch)
-    return {each.name for group in wanted for each in group if each.operator or not with_version}
+def _mentioned(graph: Graph, number: int, with_version: bool) -> set[str]:
+    """Returns the packages that a unit's relations name, or only those that they name with a version."""
+    relations = groups(graph.units[number].build_depends, graph.targets[number].arch)
+    return {
+        alternative.name for group in relations for alternative in group if alternative.operator or not with_version
+    }
 
 
-def _looked_at_again(graph: Graph, old: Unit, unit: Unit) -> set[int]:
-    """Whose needs may have changed because of what the unit provides, and in which version."""
-    found: set[int] = set()
+def _affected(graph: Graph, old: Unit, unit: Unit) -> set[int]:
+    """Returns the nodes whose needs can have changed, because the unit provides other packages or versions."""
+    affected: set[int] = set()
     for name in set(old.provides) ^ set(unit.provides):
-        found |= graph.mentions.get(name, frozenset())
+        affected |= graph.mentions.get(name, frozenset())
     for name in unit.provides if (old.version, old.virtual) != (unit.version, unit.virtual) else ():
-        found |= graph.versioned.get(name, frozenset())
-    return found
+        affected |= graph.versioned.get(name, frozenset())
+    return affected
 
 
-def _needed(graph: Graph, suspects: Iterable[int]) -> Graph:
+def _update_needs(graph: Graph, affected: Iterable[int]) -> Graph:
     resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units)
     needs, dependants = list(graph.needs), list(graph.dependants)
     changed = []
-    for number in sorted(suspects):
-        wanted = groups(graph.units[number].build_depends, graph.targets[number].arch)
-        needs[number] = resolver.needs(number, graph.units[number], wanted)
+    for number in sorted(affected):
+        relations = groups(graph.units[number].build_depends, graph.targets[number].arch)
+        needs[number] = resolver.needs(number, graph.units[number], relations)
         before, after = set(graph.needs[number]), set(needs[number])
         for need in before ^ after:
             dependants[need] = tuple(sorted({*dependants[need]} ^ {number}))
         if before != after:
             changed.append(number)
-    after_all = replace(graph, needs=needs, dependants=dependants)
-    unsettled = [number for number in changed if not _is_settled(after_all, graph, number)]
-    return _reordered(after_all, graph, unsettled) if unsettled else after_all
+    updated = replace(graph, needs=needs, dependants=dependants)
+    reordered = [number for number in changed if not _keeps_order(updated, graph, number)]
+    return _reorder(updated, graph, reordered) if reordered else updated
 
 
-def _is_settled(graph: Graph, before: Graph, number: int) -> bool:
-    """True when these other needs neither open nor close a cycle, and lie no deeper and no less deep than before.
+def _keeps_order(graph: Graph, before: Graph, number: int) -> bool:
+    """True when the changed needs of a node neither open nor close a cycle, and keep the node's level.
 
-    What lies less deep than a node cannot depend on it."""
+    A node of a lower level cannot depend on this node."""
     level, component = graph.level, graph.component
     own = component[number]
     if any(component[need] != own for need in _closing(graph, before, number)):
         return False
-    gone = set(before.needs[number]) - set(graph.needs[number])
-    if any(component[need] == own for need in gone):
+    removed = set(before.needs[number]) - set(graph.needs[number])
+    if any(component[need] == own for need in removed):
         return False
-    deepest = any(level[need] == level[number] - 1 for need in gone)
-    return not deepest or level_of(graph.component_of(number), graph.needs, level) == level[number]
+    had_set_level = any(level[need] == level[number] - 1 for need in removed)
+    return not had_set_level or level_of(graph.component_of(number), graph.needs, level) == level[number]
 
 
 def _closing(graph: Graph, before: Graph, number: int) -> set[int]:
-    """New needs that may depend on it."""
-    fresh = set(graph.needs[number]) - set(before.needs[number])
-    return {need for need in fresh if graph.level[need] >= graph.level[number]}
+    """Returns the new needs of a node that can depend on it, and so close a cycle."""
+    added = set(graph.needs[number]) - set(before.needs[number])
+    return {need for need in added if graph.level[need] >= graph.level[number]}
 
 
-def _reordered(graph: Graph, before: Graph, unsettled: Sequence[int]) -> Graph:
-    """With other components where there may be others, and other levels wherever that makes a difference."""
-    component, level, places = list(graph.component), list(graph.level), list(graph.rank)
-    region = {member for number in unsettled for member in _circles(graph, before, number)}
-    members = {first: each for first, each in graph.members.items() if first not in region}
-    moved, lifted = set(), []
-    for found in among(region, graph.needs):
-        first, depth = min(found), level_of(found, graph.needs, level)
-        moved |= {number for number in found if (component[number], level[number]) != (first, depth)}
-        lifted += [number for number in found if level[number] != depth]
-        for number in found:
-            component[number], level[number] = first, depth
-        if len(found) > 1:
-            members[first] = tuple(sorted(found))
-    after = replace(graph, component=component, level=level, members=members, rank=places)
-    for number in moved | _levelled(after, level, lifted):
-        places[number] = rank(level[number], component[number], number, len(places))
+def _reorder(graph: Graph, before: Graph, reordered: Sequence[int]) -> Graph:
+    """Returns the graph with new components where cycles can have changed, and new levels where these have."""
+    component, level, ranks = list(graph.component), list(graph.level), list(graph.rank)
+    region = {member for number in reordered for member in _cycle_candidates(graph, before, number)}
+    members = {first: numbers for first, numbers in graph.members.items() if first not in region}
+    moved, relevelled = set(), []
+    for numbers in components_among(region, graph.needs):
+        first, own_level = min(numbers), level_of(numbers, graph.needs, level)
+        moved |= {number for number in numbers if (component[number], level[number]) != (first, own_level)}
+        relevelled += [number for number in numbers if level[number] != own_level]
+        for number in numbers:
+            component[number], level[number] = first, own_level
+        if len(numbers) > 1:
+            members[first] = tuple(sorted(numbers))
+    after = replace(graph, component=component, level=level, members=members, rank=ranks)
+    for number in moved | _propagate_levels(after, level, relevelled):
+        ranks[number] = rank(level[number], component[number], number, len(ranks))
     return after
 
 
-def _circles(graph: Graph, before: Graph, number: int) -> set[int]:
-    """All that is, or was, in a cycle with it: its old component, and what lies between it and its new needs."""
+def _cycle_candidates(graph: Graph, before: Graph, number: int) -> set[int]:
+    """Returns the nodes that are, or were, in a cycle with the node.
+
+    These are its old component, and the nodes on the paths between the node and its new needs."""
     own = set(graph.component_of(number))
     closing = _closing(graph, before, number)
     above = {*graph.reachable([number], graph.dependants)} if closing else set()
@@ -155,38 +161,40 @@ def _circles(graph: Graph, before: Graph, number: int) -> set[int]:
     return own | between | (closing & above)
 
 
-def _levelled(graph: Graph, level: list[int], lifted: Iterable[int]) -> set[int]:
-    """Carries other levels upwards, in `level`, until they fit; the nodes that got another one."""
+def _propagate_levels(graph: Graph, level: list[int], relevelled: Iterable[int]) -> set[int]:
+    """Changes `level` of the nodes above the relevelled ones until all levels are consistent.
+
+    Returns the nodes whose level was changed."""
     moved: set[int] = set()
-    todo = _above(graph, lifted)
+    todo = _components_above(graph, relevelled)
     heapify(todo)
     waiting = set(todo)
     while todo:
         entry = heappop(todo)
         waiting.discard(entry)
         members = graph.members.get(entry[1], (entry[1],))
-        depth = level_of(members, graph.needs, level)
-        if depth != level[entry[1]]:
+        new_level = level_of(members, graph.needs, level)
+        if new_level != level[entry[1]]:
             moved.update(members)
             for number in members:
-                level[number] = depth
-            for other in _above(graph, members):
-                if other not in waiting:
-                    waiting.add(other)
-                    heappush(todo, other)
+                level[number] = new_level
+            for above in _components_above(graph, members):
+                if above not in waiting:
+                    waiting.add(above)
+                    heappush(todo, above)
     return moved
 
 
-def _above(graph: Graph, numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """(level, component) of those that directly need one of these, and are in another component."""
+def _components_above(graph: Graph, numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Returns (level, component) of the other components that directly need one of these nodes."""
     component, level = graph.component, graph.level
-    found = {component[other] for number in numbers for other in graph.dependants[number]
-             if component[other] != component[number]}  # fmt: skip
-    return [(level[each], each) for each in found]
+    above = {component[dependant] for number in numbers for dependant in graph.dependants[number]
+             if component[dependant] != component[number]}  # fmt: skip
+    return [(level[first], first) for first in above]
 
 
 def update_source(graph: Graph, snapshot: SourceSnapshot) -> Graph | None:
-    """The graph with a source at another commit; None when so much is different that it is quicker built anew."""
+    """Returns the graph with a source at another commit; None: so many units differ that building it anew is faster."""
     before = {graph.nodes[number].unit: graph.units[number] for number in _numbers(graph, snapshot)}
     changed = [unit for unit in snapshot.units if before.get(unit.path) != unit]
     if len(before) != len(snapshot.units) or len(changed) > MAX_CHANGED_UNITS:

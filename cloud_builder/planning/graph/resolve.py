@@ -1,11 +1,14 @@
-"""Which units of ours a relation of a package means.
+"""Resolves a relation of a package to units.
 
-Of its alternatives the first that a unit provides in a version that fits, as sbuild would take it: builds must not
-differ by what else happens to be there. The others count only when nobody provides the first ones so; what no unit
-provides in such a version is the distribution's (see `relations` for the rule). A unit of the same source is meant
-before one of another; of several that provide a (virtual) name, all are: one too many costs an order, one too few a
-wrong build. A version that is not known before the build fits. A unit that needs itself (a compiler) is built with the
-one of the distribution, or it could never be built at all.
+- The first alternative that a unit provides in a version that fits is taken, as sbuild does: a build must not depend on
+  what else happens to be installable. The other alternatives count only if no unit provides the first ones.
+- If no unit provides any alternative in such a version, the package comes from the distribution. See
+  `planning/relations.py` for the rule.
+- A unit of the same source is preferred to one of another source.
+- If several units provide a (virtual) name, all are taken: a dependency too many only delays a job, a dependency too
+  few makes a wrong build.
+- A version that is unknown before the build fits.
+- A unit that needs itself (a compiler) is built with the package of the distribution; else it could never be built.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from cloud_builder.model.unit import Unit
 from cloud_builder.planning.relations import Alternative, Alternatives
 
 Numbers = tuple[int, ...]
-"""Nodes by their number, ascending."""
+"""Numbers of nodes, ascending."""
 
 
 class Node(NamedTuple):
@@ -32,45 +35,47 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class DependencyResolver:
-    """Relations of a unit → the nodes that are meant."""
+    """Relations of a unit → the nodes that it needs."""
 
     nodes: Sequence[Node]
     number: Mapping[Node, int]
     providers: Mapping[str, Mapping[str, Numbers]]
+    """Target name → binary package → nodes that provide it."""
     units: Sequence[Unit]
 
-    def needs(self, number: int, unit: Unit, wanted: Iterable[Alternatives]) -> Numbers:
+    def needs(self, number: int, unit: Unit, relations: Iterable[Alternatives]) -> Numbers:
+        """Returns the nodes that a node needs directly."""
         source, _, target = self.nodes[number]
-        found = set(self.explicit_needs(number, unit))
-        for group in wanted:
-            found.update(self.resolve(group, source, target)[1])
-        found.discard(number)
-        return tuple(sorted(found))
+        needs = set(self.explicit_needs(number, unit))
+        for group in relations:
+            needs.update(self.resolve(group, source, target)[1])
+        needs.discard(number)
+        return tuple(sorted(needs))
 
     def explicit_needs(self, number: int, unit: Unit) -> Iterator[int]:
-        """What `depends` of the manifest names."""
+        """Yields the nodes that `depends` of the manifest names."""
         source, _, target = self.nodes[number]
         nodes = (Node(source, path, target) for path in unit.depends)
         return (self.number[node] for node in nodes if node in self.number)
 
     def resolve(self, group: Alternatives, source: SourceName, target: str) -> tuple[Alternative | None, Sequence[int]]:
-        """The alternative that is taken, and the nodes that provide it; none: no unit does."""
-        providers = self.providers.get(target, {})
+        """Returns the alternative that is taken and the nodes that provide it; (None, ()): no unit provides any."""
+        by_package = self.providers.get(target, {})
         for alternative in group:
-            found: Sequence[int] = providers.get(alternative.name, ())
-            if found and alternative.operator:
-                found = [number for number in found if _is_provided(alternative, self.units[number])]
-            if found:
-                return alternative, self._nearest(found, source)
+            providers: Sequence[int] = by_package.get(alternative.name, ())
+            if providers and alternative.operator:
+                providers = [number for number in providers if _is_provided(alternative, self.units[number])]
+            if providers:
+                return alternative, self._prefer_source(providers, source)
         return None, ()
 
-    def _nearest(self, found: Sequence[int], source: SourceName) -> Sequence[int]:
-        if len(found) < 2:
-            return found
-        return [number for number in found if self.nodes[number].source == source] or found
+    def _prefer_source(self, providers: Sequence[int], source: SourceName) -> Sequence[int]:
+        if len(providers) < 2:
+            return providers
+        return [number for number in providers if self.nodes[number].source == source] or providers
 
 
 def _is_provided(alternative: Alternative, unit: Unit) -> bool:
-    """By a unit that has the name, in a version that fits."""
+    """True when the unit, which provides the name, provides it in a version that fits."""
     versions = unit.virtual.get(alternative.name)
     return alternative.fits(unit.version) if versions is None else alternative.fits_any(versions)

@@ -1,7 +1,8 @@
-"""What the jobs of one request have made, and which of it a job is built with: what its needs made, and theirs.
+"""The artifacts of one request, to find those that a job is built with: artifacts of its direct and indirect needs.
 
-Asked for each name that a build's relations lead to, of requests with tens of thousands of jobs; so it is an index that
-grows with every job that ends, and who needs whom is kept as bits of one number a job.
+`find` is called for each name that the relations of a build lead to, in requests with tens of thousands of jobs.
+Therefore an index holds the artifacts and grows with each finished job; the transitive needs of a job are the bits of
+one number.
 """
 
 from __future__ import annotations
@@ -17,74 +18,84 @@ from cloud_builder.planning.relations import Alternative, versions_provided
 
 
 class ProducedArtifact(NamedTuple):
-    """An artifact and the job that made it, in the order in which makings of one name are preferred."""
+    """An artifact that has a package name or provides it, with the job that produced it."""
 
     is_real: bool
-    """A package of that name, and not one that provides it."""
-    maker: JobId
+    """The artifact has the name. False: it only provides the name."""
+    producer: JobId
     round: int
     artifact: Artifact
 
 
 class RequestArtifacts:
-    """`jobs`: at least those of the request, as they are; looked into when asked. `note` each that has ended."""
+    """An index of the artifacts of finished jobs, by package name.
+
+    `jobs`: a live view that has at least the jobs of the request. The caller adds each job that has finished."""
 
     def __init__(self, jobs: Mapping[JobId, JobRecord]) -> None:
         self._jobs = jobs
-        self._noted: set[JobId] = set()
-        self._makings: dict[str, list[ProducedArtifact]] = defaultdict(list)
+        self._added: set[JobId] = set()
+        self._by_name: dict[str, list[ProducedArtifact]] = defaultdict(list)
         self._needs: dict[JobId, int] = {}
+        """Transitive needs of a job: bit n stands for the job with the number n."""
 
     def add(self, job: JobRecord) -> None:
-        """Of a job that is not good, or was noted before, there is nothing to note."""
-        if job.job_id in self._noted or not job.is_good:
+        """Adds the artifacts of a job; ignores a job that is not good or was added before."""
+        if job.job_id in self._added or not job.is_good:
             return
-        self._noted.add(job.job_id)
+        self._added.add(job.job_id)
         for artifact in job.artifacts:
             if (package := artifact.package) is not None:
-                self._makings[package.name].append(ProducedArtifact(True, job.job_id, job.round, artifact))
+                self._by_name[package.name].append(ProducedArtifact(True, job.job_id, job.round, artifact))
                 for name in versions_provided(package.provides).keys() - {package.name}:
-                    self._makings[name].append(ProducedArtifact(False, job.job_id, job.round, artifact))
+                    self._by_name[name].append(ProducedArtifact(False, job.job_id, job.round, artifact))
 
     def find(self, job: JobRecord, alternative: Alternative) -> tuple[Artifact, JobRecord] | None:
-        """The artifact that is meant by a relation of the job, or of what it is built with; and its maker.
+        """Returns the artifact that meets an alternative for the job, and the job that produced it.
 
-        A real package is meant before one that provides the name, and of a cycle the last round before the job."""
-        makings = self._makings.get(alternative.name)
-        if not makings:
+        The alternative is of a relation of the job, or of a package that the job is built with. A package of that name
+        is preferred to one that provides it. In a dependency cycle the last round before the job counts."""
+        named = self._by_name.get(alternative.name)
+        if not named:
             return None
-        needs = self._all_needs(job)
-        found = [making for making in makings if needs >> self._jobs[making.maker].number & 1]
+        needs = self._transitive_needs(job)
+        candidates = [artifact for artifact in named if needs >> self._jobs[artifact.producer].number & 1]
         if alternative.operator:
-            found = [each for each in found if alternative.is_met_by(each.artifact)]
-        if not found:
+            candidates = [candidate for candidate in candidates if alternative.is_met_by(candidate.artifact)]
+        if not candidates:
             return None
-        best = max(found, key=lambda making: (making.is_real, making.maker))
-        unit = self._unit(best.maker)
+        best = max(candidates, key=lambda candidate: (candidate.is_real, candidate.producer))
+        unit = self._unit(best.producer)
         best = max(
-            (each for each in found if each.is_real == best.is_real and self._unit(each.maker) == unit),
-            key=lambda making: (making.round, making.maker),
+            (
+                candidate
+                for candidate in candidates
+                if candidate.is_real == best.is_real and self._unit(candidate.producer) == unit
+            ),
+            key=lambda candidate: (candidate.round, candidate.producer),
         )
-        return [each for each in found if each[:3] == best[:3]][-1].artifact, self._jobs[best.maker]
+        of_best = [candidate for candidate in candidates if candidate[:3] == best[:3]]
+        return of_best[-1].artifact, self._jobs[best.producer]
 
     def _unit(self, job_id: JobId) -> tuple[str, str]:
         job = self._jobs[job_id]
         return job.source, job.unit
 
-    def _all_needs(self, job: JobRecord) -> int:
-        """The numbers of the jobs that it needs, directly or not, as bits."""
+    def _transitive_needs(self, job: JobRecord) -> int:
+        """Returns the numbers of the jobs that the job needs, directly or not, as bits."""
         todo = [job.job_id]
         while todo:
-            waiting = [need for need in self._of(todo[-1], job).needs if need not in self._needs]
-            if waiting:
-                todo += waiting
+            missing = [need for need in self._job(todo[-1], job).needs if need not in self._needs]
+            if missing:
+                todo += missing
                 continue
-            own = todo.pop()
+            current = todo.pop()
             bits = 0
-            for need in self._of(own, job).needs:
+            for need in self._job(current, job).needs:
                 bits |= self._needs[need] | 1 << self._jobs[need].number
-            self._needs[own] = bits
+            self._needs[current] = bits
         return self._needs[job.job_id]
 
-    def _of(self, job_id: JobId, asked: JobRecord) -> JobRecord:
-        return asked if job_id == asked.job_id else self._jobs[job_id]
+    def _job(self, job_id: JobId, current: JobRecord) -> JobRecord:
+        """Returns the record of a job; `current` for itself, because `jobs` may not have it yet."""
+        return current if job_id == current.job_id else self._jobs[job_id]

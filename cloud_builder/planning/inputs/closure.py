@@ -1,4 +1,7 @@
-"""Which artifacts of ours a build gets: what its relations name, and what that depends on, by the rule of relations."""
+"""The closure of a build: the built artifacts that its relations name, and the artifacts that these depend on.
+
+See `planning/relations.py` for the rule by which an artifact meets a relation.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from cloud_builder.model.artifact import Artifact
 from cloud_builder.planning.relations import Alternative, cached_groups, versions_provided
 
 Find = Callable[[Alternative], Artifact | None]
-"""The artifact of ours that is meant by an alternative, if there is one."""
+"""Alternative → the built artifact that meets it; None: there is none, the package comes from the distribution."""
 
 
 def find_in(artifacts: Iterable[Artifact]) -> Find:
-    """Finds in these, of several the last. A real package is meant before one that provides the name."""
+    """Returns a lookup in these artifacts.
+
+    A package of that name is preferred to one that provides it. Of several packages the last one is taken."""
     real: dict[str, list[Artifact]] = defaultdict(list)
     virtual: dict[str, list[Artifact]] = defaultdict(list)
     for artifact in artifacts:
@@ -23,25 +28,24 @@ def find_in(artifacts: Iterable[Artifact]) -> Find:
                 virtual[name].append(artifact)
 
     def find(alternative: Alternative) -> Artifact | None:
-        known = (*virtual.get(alternative.name, ()), *real.get(alternative.name, ()))
-        return next((each for each in reversed(known) if alternative.is_met_by(each)), None)
+        candidates = (*virtual.get(alternative.name, ()), *real.get(alternative.name, ()))
+        return next((artifact for artifact in reversed(candidates) if alternative.is_met_by(artifact)), None)
 
     return find
 
 
 def closure(relations: str, machine: str, find: Find, *, profiles: tuple[str, ...] = ()) -> tuple[Artifact, ...]:
-    """The artifacts of ours that a build with these relations may use: those it names, and what they depend on.
+    """Returns the built artifacts that a build with these relations gets, sorted by name and digest.
 
-    Of alternatives the first that we have is given, as the order of the jobs was planned with it. Sorted by name and
-    digest."""
+    The first alternative with an artifact is taken, because the order of the jobs was planned with it."""
     chosen: dict[str, Artifact] = {}
     todo = [(relations, profiles)]
     while todo:
         field, active = todo.pop()
         for group in cached_groups(field, machine, active):
-            artifact = next((found for each in group if (found := find(each)) is not None), None)
+            artifact = next((match for alternative in group if (match := find(alternative)) is not None), None)
             if artifact is not None and artifact.sha256 not in chosen:
                 chosen[artifact.sha256] = artifact
                 assert artifact.package is not None
                 todo.append((artifact.package.depends, ()))
-    return tuple(sorted(chosen.values(), key=lambda a: (a.name, a.sha256)))
+    return tuple(sorted(chosen.values(), key=lambda artifact: (artifact.name, artifact.sha256)))

@@ -1,7 +1,8 @@
-"""When a job may start, what it builds with, and the input key that follows.
+"""The inputs of a job: whether it may start, the artifacts that it is built with, and its input key.
 
-The key holds everything that can change the output and nothing else (design: rebuild only what changed). Dependencies
-count by the digests of their artifacts, so that an output equal to the last one ends the cascade.
+The key has everything that can change the output, and nothing else: only jobs with changed inputs are built.
+Dependencies count by the digests of their artifacts. If a rebuilt dependency is equal to the last one, the keys of its
+dependants do not change, and the cascade ends.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from .artifacts import RequestArtifacts
 from .closure import closure
 
 RECIPE_VERSION = 1
-"""Raise it when a runner would make other bytes of the same inputs."""
-
+"""Increase it when runners make other bytes of the same inputs than before."""
 
 _canonical = json.JSONEncoder(sort_keys=True).encode
 
 
 class Readiness(StrEnum):
-    """What the needs of a job allow."""
+    """The next step of a job, which follows from its needs."""
 
     WAIT = "wait"
     START = "start"
@@ -41,49 +41,52 @@ class Readiness(StrEnum):
 
 @dataclass(frozen=True)
 class Dependencies:
-    """The artifacts of ours that a job builds with, and who made each."""
+    """The built artifacts that a job is built with, and the unit that each is of."""
 
     artifacts: tuple[Artifact, ...]
     used: tuple[UsedArtifact, ...]
 
 
 def readiness(needs: Iterable[JobRecord]) -> tuple[Readiness, tuple[JobRecord, ...]]:
-    """What may happen now, and the jobs that are the reason."""
+    """Returns the next step of a job and the needs that are the reason. `needs`: the jobs that it needs directly."""
     jobs = tuple(needs)
-    bad = tuple(job for job in jobs if job.is_finished and not job.is_good)
-    if bad:
-        canceled = all(job.outcome is Outcome.CANCELED for job in bad)
-        return (Readiness.CANCEL if canceled else Readiness.SKIP), bad
+    failed = tuple(job for job in jobs if job.is_finished and not job.is_good)
+    if failed:
+        all_canceled = all(job.outcome is Outcome.CANCELED for job in failed)
+        return (Readiness.CANCEL if all_canceled else Readiness.SKIP), failed
     waiting = tuple(job for job in jobs if not job.is_finished)
     return (Readiness.WAIT, waiting) if waiting else (Readiness.START, ())
 
 
 def dependencies(
-    job: JobRecord, made: RequestArtifacts, offers: Callable[[str], Iterable[PublishedPackage]]
+    job: JobRecord, artifacts: RequestArtifacts, published: Callable[[str], Iterable[PublishedPackage]]
 ) -> Dependencies:
-    """The exact artifacts of ours for a job: of its request first, else the newest published of other sources.
+    """Returns the built artifacts for a job: of its own request, else the newest published ones of other sources.
 
-    A member of a dependency cycle may also be built with what its own source has published: what it needs of the cycle
-    is not there yet. What of ours has no version that a relation asks for is not given: the package manager takes the
-    distribution's. `made`: what its request has made; `offers(name)`: for the job's target, the newest published binary
-    package of that name, and those that provide it."""
+    A member of a dependency cycle may also be built with the published packages of its own source, because the
+    artifacts of the cycle that it needs do not exist yet. If no artifact has a version that fits a relation, the
+    package manager takes the package of the distribution.
+
+    `artifacts`: the artifacts of the job's request.
+    `published(name)`: the newest published binary package of that name for the job's target, and those that provide it.
+    """
     origins: dict[str, tuple[SourceName, UnitPath]] = {}
 
     def find(alternative: Alternative) -> Artifact | None:
-        own = made.find(job, alternative)
+        own = artifacts.find(job, alternative)
         if own is not None:
-            artifact, maker = own
-            origins[artifact.sha256] = (maker.source, maker.unit)
+            artifact, producer = own
+            origins[artifact.sha256] = (producer.source, producer.unit)
             return artifact
-        known = (each for each in offers(alternative.name) if each.source != job.source or job.round)
-        other = next((each for each in known if alternative.is_met_by(each.artifact)), None)
-        if other is None:
+        allowed = (package for package in published(alternative.name) if package.source != job.source or job.round)
+        package = next((package for package in allowed if alternative.is_met_by(package.artifact)), None)
+        if package is None:
             return None
-        origins.setdefault(other.artifact.sha256, (other.source, other.unit))
-        return other.artifact
+        origins.setdefault(package.artifact.sha256, (package.source, package.unit))
+        return package.artifact
 
-    artifacts = closure(job.build_depends, job.target.arch, find, profiles=job.profiles)
-    return Dependencies(artifacts, tuple(_used(each, *origins[each.sha256]) for each in artifacts))
+    used = closure(job.build_depends, job.target.arch, find, profiles=job.profiles)
+    return Dependencies(used, tuple(_used(artifact, *origins[artifact.sha256]) for artifact in used))
 
 
 def _used(artifact: Artifact, source: SourceName, unit: UnitPath) -> UsedArtifact:
@@ -92,7 +95,7 @@ def _used(artifact: Artifact, source: SourceName, unit: UnitPath) -> UsedArtifac
 
 
 def inputs_of(job: JobRecord, used: Iterable[UsedArtifact]) -> Inputs:
-    """Everything that goes in. Not in it: where the unit lies, who asked, and when."""
+    """Returns all inputs of a job. The unit's directory, the requester and the time are no inputs."""
     return Inputs.construct_unchecked(
         recipe=RECIPE_VERSION,
         tree=job.tree,
@@ -104,8 +107,9 @@ def inputs_of(job: JobRecord, used: Iterable[UsedArtifact]) -> Inputs:
 
 
 def input_key(job: JobRecord, inputs: Inputs) -> InputKey:
-    """sha256 of what goes in (`inputs_of` the job), and of what the job is named and for. Keys of jobs without profiles
-    are as they were before there were any."""
+    """Returns the sha256 of the inputs (`inputs_of` the job), the name and the target.
+
+    `profiles` is left out when empty: keys of jobs without profiles stay as they were before build profiles existed."""
     parts: dict[str, object] = {
         "recipe": inputs.recipe,
         "name": job.name,
@@ -120,11 +124,12 @@ def input_key(job: JobRecord, inputs: Inputs) -> InputKey:
     return InputKey(hashlib.sha256(_canonical(parts).encode()).hexdigest())
 
 
-def reuse_result(job: JobRecord, built: BuildResult) -> JobRecord:
-    """A job whose input key was built before: one that was asked for is reused; one that was drawn in, or is a further
-    round of a cycle, was not touched."""
-    done = transitions.reuse(job, built).model_copy(update={"saved": built.seconds})
+def reuse_result(job: JobRecord, result: BuildResult) -> JobRecord:
+    """Returns a job whose input key was built before: reused if the request names it, else unchanged.
+
+    A further round of a cycle is unchanged, too."""
+    reused = transitions.reuse(job, result).model_copy(update={"saved": result.seconds})
     if job.is_requested and job.round <= 1:
-        return done
-    told = {"outcome": Outcome.SKIPPED, "code": UNCHANGED, "message": "its inputs are what they were"}
-    return done.model_copy(update=told)
+        return reused
+    unchanged = {"outcome": Outcome.SKIPPED, "code": UNCHANGED, "message": "its inputs have not changed"}
+    return reused.model_copy(update=unchanged)

@@ -1,11 +1,12 @@
-"""From an accepted request and the graph over all sources to jobs with an order.
+"""Expands an accepted request to jobs: request + graph over all sources → jobs, each after its needs.
 
-A request names units of one source. What these need in their own source is drawn in, too: when nothing of it changed,
-its input keys are known and it costs nothing. With `dependants` (a push) so is all that needs them, in whatever source,
-as that source's followed branch is now. Members of a dependency cycle become one job a round (see `cycle`).
-
-What is in a cycle without a way in becomes a job that has failed already, with the cause; what needs it is skipped in
-the usual manner. A request that names nothing else is rejected.
+- A request names units of one source. The units that these need in their own source become jobs, too: if they have not
+  changed, their input keys are known, and they cost nothing.
+- With `dependants` (a push) all units that need them become jobs, in every source, at the head of that source's
+  followed branch.
+- A member of a dependency cycle becomes one job a round (see `graph/cycle.py`).
+- A member of an unbreakable cycle becomes a job that has already failed, with the cause. Jobs that need it are skipped
+  as usual. A request that names no other units is rejected.
 """
 
 from __future__ import annotations
@@ -31,154 +32,162 @@ from cloud_builder.planning.graph.graph import Graph, Node
 from cloud_builder.planning.records import JobRecord
 
 DEFAULT_SECONDS = 60.0
-"""Seconds that a job is taken to last when none of its request was ever built."""
+"""Seconds that a job is expected to take when no job of its request was ever built."""
 
 Cycles = Mapping[int, Cycle | UnbreakableCycle]
-"""By the number of each member."""
+"""Number of each member → its cycle."""
 
 NodeRound = tuple[int, int]
-"""A node's number, and the round (0: it is in no cycle)."""
+"""A node's number, and the round (0: the node is in no cycle)."""
 
 
 @dataclass(frozen=True)
 class BuildHistory:
-    """What is known from before. `expected`: seconds the node's last build took, 0 for never built."""
+    """Lookups of earlier builds."""
 
-    is_published: IsPublished = field(default=lambda target, wanted: False)
+    is_published: IsPublished = field(default=lambda target, alternative: False)
     expected: Callable[[Node], float] = field(default=lambda node: 0.0)
+    """Seconds that the node's last build took; 0: never built."""
 
 
 def requested_nodes(request: RequestAccepted, graph: Graph) -> list[int]:
-    """The nodes that the request names."""
+    """Returns the nodes that the request names."""
     return graph.units_for(request.source, request.units, request.targets)
 
 
 def selected_nodes(request: RequestAccepted, graph: Graph) -> set[int]:
-    """What the request means: what it names, the dependants of that if asked, and all that these need."""
-    named = requested_nodes(request, graph)
-    return graph.transitive_needs(graph.reachable(named, graph.dependants) if request.dependants else named)
+    """Returns the requested nodes, their dependants if the request asks for them, and all needs of these."""
+    requested = requested_nodes(request, graph)
+    return graph.transitive_needs(graph.reachable(requested, graph.dependants) if request.dependants else requested)
 
 
 def expand(
     request: RequestAccepted,
     graph: Graph,
     sequence: int,
-    past: BuildHistory | None = None,
+    history: BuildHistory | None = None,
     *,
     rounds: int = DEFAULT_ROUNDS,
 ) -> list[JobRecord]:
-    """The jobs of a request, each after those it needs. `rounds`: most of a dependency cycle.
+    """Returns the jobs of a request, each after its needs. `rounds`: at most for a dependency cycle.
 
-    Raises Rejected when nothing of the snapshot is meant, or nothing that is named can be built because of a cycle."""
-    past = past or BuildHistory()
-    meant = selected_nodes(request, graph)
-    if not meant:
-        raise _nothing(request)
-    found = {number: each for each in cycles(graph, meant, past.is_published, rounds) for number in each.members}
-    named = set(requested_nodes(request, graph))
-    if closed := [each for each in found.values() if isinstance(each, UnbreakableCycle)]:
-        start = graph.reachable(named, graph.dependants) if request.dependants else named
-        meant = buildable_nodes(graph, meant, named, start, closed)
-    places = list(_places(graph.topological_order(meant), found))
-    ids = {place: job_id(request.request_id, number) for number, place in enumerate(places, 1)}
+    Raises Rejected when the snapshot has no unit that the request names, or when a cycle makes all of them unbuildable.
+    """
+    history = history or BuildHistory()
+    selected = selected_nodes(request, graph)
+    if not selected:
+        raise _nothing_to_build(request)
+    by_member = {
+        number: cycle for cycle in cycles(graph, selected, history.is_published, rounds) for number in cycle.members
+    }
+    requested = set(requested_nodes(request, graph))
+    if unbreakable := [cycle for cycle in by_member.values() if isinstance(cycle, UnbreakableCycle)]:
+        start = graph.reachable(requested, graph.dependants) if request.dependants else requested
+        selected = buildable_nodes(graph, selected, requested, start, unbreakable)
+    node_rounds = list(_node_rounds(graph.topological_order(selected), by_member))
+    ids = {node_round: job_id(request.request_id, number) for number, node_round in enumerate(node_rounds, 1)}
     jobs = [
         _job(
             request,
             graph,
-            number,
-            job_id=ids[number, turn],
+            node,
+            job_id=ids[node, round_number],
             number=position,
             sequence=sequence,
-            needs=tuple(ids[need] for need in sorted(_needs(graph, (number, turn), meant, found))),
-            is_requested=number in named,
-            expected_seconds=past.expected(graph.nodes[number]),
-            **_in_cycle(graph, found.get(number), number, turn),
+            needs=tuple(ids[need] for need in sorted(_needs(graph, (node, round_number), selected, by_member))),
+            is_requested=node in requested,
+            expected_seconds=history.expected(graph.nodes[node]),
+            **_cycle_fields(graph, by_member.get(node), node, round_number),
         )
-        for position, (number, turn) in enumerate(places, 1)
+        for position, (node, round_number) in enumerate(node_rounds, 1)
     ]
-    ahead = critical_paths(jobs)
-    return [job.model_copy(update={"critical_path": ahead[job.job_id]}) for job in jobs]
+    paths = critical_paths(jobs)
+    return [job.model_copy(update={"critical_path": paths[job.job_id]}) for job in jobs]
 
 
 def critical_paths(jobs: Sequence[JobRecord]) -> dict[JobId, float]:
-    """Of each job, the seconds from its start to the end of the longest chain that waits for it. Needs come first.
+    """Returns the seconds from the start of each job to the end of the longest chain of jobs that wait for it.
 
-    A job that was never built is taken to last as long as the others do in the middle."""
-    known = [job.expected_seconds for job in jobs if job.expected_seconds]
-    middle = sum(known) / len(known) if known else DEFAULT_SECONDS
-    behind = {job.job_id: 0.0 for job in jobs}
-    found = {}
+    `jobs`: each after its needs. A job that was never built is expected to take the mean of the others."""
+    durations = [job.expected_seconds for job in jobs if job.expected_seconds]
+    mean = sum(durations) / len(durations) if durations else DEFAULT_SECONDS
+    after_end = {job.job_id: 0.0 for job in jobs}
+    paths = {}
     for job in reversed(jobs):
-        found[job.job_id] = path = (job.expected_seconds or middle) + behind[job.job_id]
+        paths[job.job_id] = path = (job.expected_seconds or mean) + after_end[job.job_id]
         for need in job.needs:
-            behind[need] = max(behind[need], path)
-    return found
+            after_end[need] = max(after_end[need], path)
+    return paths
 
 
-def _places(order: Iterable[int], found: Cycles) -> Iterator[NodeRound]:
-    """Each node once, the members of a cycle round by round where the first of them stands."""
+def _node_rounds(order: Iterable[int], by_member: Cycles) -> Iterator[NodeRound]:
+    """Yields each node once, and the members of a cycle round by round at the position of the first member."""
     done: set[int] = set()
     for number in order:
-        cycle = found.get(number)
+        cycle = by_member.get(number)
         if cycle is None:
             yield number, 0
         elif number not in done:
             done.update(cycle.members)
             if isinstance(cycle, UnbreakableCycle):
-                yield from ((member, 0) for member in sorted(cycle.members, key=lambda one: not cycle.circle_of(one)))
+                deadlocked_first = sorted(cycle.members, key=lambda member: not cycle.deadlock_of(member))
+                yield from ((member, 0) for member in deadlocked_first)
             else:
                 yield from ((member, turn) for turn in range(1, cycle.rounds + 1) for member in cycle.order)
 
 
-def _needs(graph: Graph, place: NodeRound, meant: set[int], found: Cycles) -> set[NodeRound]:
-    number, turn = place
-    own = found.get(number)
+def _needs(graph: Graph, node_round: NodeRound, selected: set[int], by_member: Cycles) -> set[NodeRound]:
+    number, round_number = node_round
+    own = by_member.get(number)
     if isinstance(own, UnbreakableCycle):
-        return set() if own.circle_of(number) else {(need, 0) for circle in own.deadlocks for need in circle}
+        return set() if own.deadlock_of(number) else {(need, 0) for deadlock in own.deadlocks for need in deadlock}
     needs: set[NodeRound] = set()
     for need in graph.needs[number]:
-        other = found.get(need)
-        if need not in meant:
+        cycle = by_member.get(need)
+        if need not in selected:
             continue
-        if other is None or isinstance(other, UnbreakableCycle):
+        if cycle is None or isinstance(cycle, UnbreakableCycle):
             needs.add((need, 0))
-        elif other is not own:
-            needs.add((need, other.rounds))
-        elif turn > 1:
-            needs.add((need, turn if own.is_before(need, number) else turn - 1))
-    if own is not None and turn == 1:
+        elif cycle is not own:
+            needs.add((need, cycle.rounds))
+        elif round_number > 1:
+            needs.add((need, round_number if own.is_before(need, number) else round_number - 1))
+    if own is not None and round_number == 1:
         needs |= {(need, 1) for need in own.first[number]}
     return needs
 
 
-def _in_cycle(graph: Graph, cycle: Cycle | UnbreakableCycle | None, number: int, turn: int) -> dict[str, object]:
-    """Only the last round is published: what comes before it was built with what will be replaced."""
+def _cycle_fields(
+    graph: Graph, cycle: Cycle | UnbreakableCycle | None, number: int, round_number: int
+) -> dict[str, object]:
+    """Returns the fields of a job that follow from its cycle.
+
+    Only the last round is published: the rounds before it are built with packages that will be replaced."""
     if cycle is None:
         return {}
     if isinstance(cycle, UnbreakableCycle):
-        circle = cycle.circle_of(number)
-        return _failed(cycle.why(graph, circle)) if circle else {}
-    first = {"profiles": cycle.profiles.get(number, ())} if turn == 1 else {}
-    return {"round": turn, **first, **({} if turn == cycle.rounds else {"publish": False})}
+        deadlock = cycle.deadlock_of(number)
+        return _failed(cycle.rejection(graph, deadlock)) if deadlock else {}
+    profiles = {"profiles": cycle.profiles.get(number, ())} if round_number == 1 else {}
+    return {"round": round_number, **profiles, **({} if round_number == cycle.rounds else {"publish": False})}
 
 
-def _failed(why: Rejected) -> dict[str, object]:
-    """The recipes say so: it is not tried, and not tried again by itself."""
-    told = {"code": why.code, "message": why.message, "hint": why.hint}
-    return {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "publish": False, **told}
+def _failed(cause: Rejected) -> dict[str, object]:
+    """Returns the fields of a failed job: the recipes are the cause, so an attempt would change nothing."""
+    details = {"code": cause.code, "message": cause.message, "hint": cause.hint}
+    return {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "publish": False, **details}
 
 
-def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **more: Any) -> JobRecord:
-    """The job of a node; `more`: what the request makes of it."""
+def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **fields: Any) -> JobRecord:
+    """Returns the job of a node. `fields`: the values that do not follow from the unit and the request."""
     node, unit = graph.nodes[node_number], graph.units[node_number]
-    own = node.source == request.source
-    told = {"publish": request.publish and unit.kind is Kind.PACKAGE, **more}
+    is_own_source = node.source == request.source
     return JobRecord.construct_unchecked(
         request_id=request.request_id,
         source=node.source,
         requester=request.requester,
         url=graph.origins[node.source].url,
-        revision=request.revision if own else graph.origins[node.source].revision,
+        revision=request.revision if is_own_source else graph.origins[node.source].revision,
         unit=unit.path,
         directory=unit.directory,
         name=unit.name,
@@ -191,11 +200,11 @@ def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **more: An
         repositories=unit.repositories,
         priority=request.priority,
         constraints=unit.constraints,
-        **told,
+        **{"publish": request.publish and unit.kind is Kind.PACKAGE, **fields},
     )
 
 
-def _nothing(request: RequestAccepted) -> Rejected:
+def _nothing_to_build(request: RequestAccepted) -> Rejected:
     return Rejected(
         f"nothing to build: none of {first_few(request.units, 5)} is in {request.source} at {request.revision[:10]}",
         code="nothing-to-build",

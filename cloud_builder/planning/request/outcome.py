@@ -1,4 +1,4 @@
-"""From the jobs of a request to its outcome."""
+"""The outcome of a request: its jobs → `request.finished`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from .result_size import lines_that_fit
 
 
 def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome:
-    """The worst of its jobs; a cancel says more than what it stopped."""
-    found = {job.outcome for job in jobs}
-    if request.canceled and Outcome.CANCELED in found:
+    """Returns the worst outcome of the jobs; `canceled` if the request was canceled and a job ended so."""
+    outcomes = {job.outcome for job in jobs}
+    if request.canceled and Outcome.CANCELED in outcomes:
         return RequestOutcome.CANCELED
     if request.code == supersede.CODE:
         return RequestOutcome.SUPERSEDED
-    if Outcome.FAILURE in found:
+    if Outcome.FAILURE in outcomes:
         return RequestOutcome.FAILURE
-    if request.failure or Outcome.ERROR in found:
+    if request.failure or Outcome.ERROR in outcomes:
         return RequestOutcome.ERROR
-    return RequestOutcome.CANCELED if Outcome.CANCELED in found else RequestOutcome.SUCCESS
+    return RequestOutcome.CANCELED if Outcome.CANCELED in outcomes else RequestOutcome.SUCCESS
 
 
 def finished_event(request: RequestRecord, jobs: Sequence[JobRecord], objects_url: str, now: float) -> RequestFinished:
-    """The last word on a request."""
+    """Returns the final event of a request."""
     lines = [_result(job) for job in jobs]
-    told = lines_that_fit(lines)
+    kept = lines_that_fit(lines)
     return RequestFinished(
         request_id=request.request_id,
         source=request.source,
@@ -41,8 +41,8 @@ def finished_event(request: RequestRecord, jobs: Sequence[JobRecord], objects_ur
         outcome=outcome(request, jobs),
         code=request.code,
         message=request.failure or request.message or _first_cause(jobs) or _unstable_cycles(jobs),
-        jobs=told,
-        left_out=len(lines) - len(told),
+        jobs=kept,
+        left_out=len(lines) - len(kept),
         summary=summary(jobs),
         repositories=tuple(request.repositories[name] for name in sorted(request.repositories)),
         objects_url=objects_url,
@@ -52,7 +52,9 @@ def finished_event(request: RequestRecord, jobs: Sequence[JobRecord], objects_ur
 
 
 def summary(jobs: Sequence[JobRecord]) -> Summary:
-    """What was built, and what was not because it had been before. Seconds count from when those were built."""
+    """Returns how many jobs were built, reused and unchanged.
+
+    `saved`: the seconds that the earlier builds of the reused and unchanged jobs took."""
     unchanged = [job for job in jobs if job.outcome is Outcome.SKIPPED and job.is_good]
     reused = [job for job in jobs if job.outcome is Outcome.REUSED]
     return Summary(
@@ -64,28 +66,34 @@ def summary(jobs: Sequence[JobRecord]) -> Summary:
 
 
 def _unstable_cycles(jobs: Sequence[JobRecord]) -> str:
-    """Which members of a dependency cycle would be something else if they were built once more."""
-    moved = unstable_members(jobs)
-    if not moved:
+    """Returns a message about the members of dependency cycles that another round would change; empty: none."""
+    unstable = unstable_members(jobs)
+    if not unstable:
         return ""
     rounds = max(job.round for job in jobs)
-    return f"after {rounds} rounds of a dependency cycle these still change: {first_few(moved)}"
+    return f"after {rounds} rounds of a dependency cycle these still change: {first_few(unstable)}"
 
 
 def unstable_members(jobs: Iterable[JobRecord]) -> list[UnitPath]:
-    """Members whose last round made something else than the one before: they would never stand still, or not yet."""
-    made: dict[tuple[object, ...], dict[int, set[Digest]]] = defaultdict(dict)
+    """Returns the members of cycles whose last round made other packages than the round before.
+
+    Another round would change them again; their builds may never become stable."""
+    packages_by_round: dict[tuple[object, ...], dict[int, set[Digest]]] = defaultdict(dict)
     for job in jobs:
         if job.round and job.is_good:
             packages = {artifact.sha256 for artifact in job.artifacts if artifact.package is not None}
-            made[job.source, job.unit, job.target.name][job.round] = packages
-    last = {key: max(turns) for key, turns in made.items()}
-    moved = [key for key, turns in made.items() if last[key] > 1 and turns[last[key]] != turns.get(last[key] - 1)]
-    return sorted({UnitPath(str(unit)) for _, unit, _ in moved})
+            packages_by_round[job.source, job.unit, job.target.name][job.round] = packages
+    last = {key: max(rounds) for key, rounds in packages_by_round.items()}
+    unstable = [
+        key
+        for key, rounds in packages_by_round.items()
+        if last[key] > 1 and rounds[last[key]] != rounds.get(last[key] - 1)
+    ]
+    return sorted({UnitPath(str(unit)) for _, unit, _ in unstable})
 
 
 def _first_cause(jobs: Sequence[JobRecord]) -> str:
-    """A line: each job tells the whole of its own."""
+    """Returns one line about the first failed job; each job has the full message of its own failure."""
     failed = [job for job in jobs if job.outcome in (Outcome.FAILURE, Outcome.ERROR)]
     if not failed:
         return ""

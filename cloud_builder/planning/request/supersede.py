@@ -1,14 +1,15 @@
-"""Pushes in a row: what the newest one makes of those before it.
+"""Supersedes older pushes of a branch by the newest one.
 
-In come an accepted push and the open pushes of the same source and branch; out comes the push with the units that it
-takes over, and, once it is expanded, which jobs of the older ones end and which go on. An older push gives way
+*Input:* an accepted push and the open pushes of the same source and branch. *Output:* the push with the units that it
+takes over; after its expansion: the jobs of older pushes that end. An older push is superseded
 
-    when nothing of it was started   the newer one takes over its units
-    when the newer one covers it     each of its jobs is good already, or a job of the newer one, or gone from the tree
+    when no job of it was started    the newer push takes over its units
+    when the newer push covers it    each of its jobs is good, or also a job of the newer push, or its unit was removed
 
-and otherwise goes on beside the newer one: nobody else would build what it was sent for. Of one that gives way, a job
-that a runner has goes on while the newer push builds the same tree of that unit: it may well be the same build, and
-the newer job waits for it then. Nothing that was built is lost: it is found again by its input key.
+Otherwise the older push continues beside the newer one, because no other request builds its units.
+
+A job of a superseded push that a runner has continues if the newer push builds the same tree of the unit: it may be the
+same build, and then the newer job waits for its result. Finished builds are not lost: their input keys find them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cloud_builder.planning.records import JobRecord, RequestRecord
 CODE = "superseded"
 
 Node = tuple[SourceName, UnitPath, str]
-"""A unit of a source (a push also builds what needs it in other ones), and the name of a target."""
+"""A unit of a source (a push also builds its dependants in other sources), and the name of a target."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Push:
 
     @property
     def has_started(self) -> bool:
-        """A runner had one of its jobs. What was reused or found unchanged needed none."""
+        """True when a runner had one of its jobs. Reused and unchanged jobs need no runner."""
         return any(job.attempt for job in self.jobs)
 
     @property
@@ -47,14 +48,16 @@ class Push:
 
 @dataclass(frozen=True)
 class SupersededPush:
-    """An older push as it is now, and its jobs that end, as they were: the runner of one that is held must be told."""
+    """An older push that is superseded."""
 
     request: RequestRecord
+    """The request with its new code and message."""
     ended: tuple[JobRecord, ...]
+    """Its jobs that end, in the state before: the runner of an assigned job must get a `job.revoked`."""
 
 
 def can_be_superseded(older: RequestRecord, newer: RequestAccepted) -> bool:
-    """Both are pushes to the same branch, and the older one has not been given up already."""
+    """True when both are pushes to the same branch, and the older one is neither canceled nor superseded."""
     return (
         (older.origin, newer.origin) == ("push", "push")
         and (older.source, older.ref) == (newer.source, newer.ref)
@@ -65,48 +68,51 @@ def can_be_superseded(older: RequestRecord, newer: RequestAccepted) -> bool:
 
 
 def absorb_unstarted(newer: RequestAccepted, older: Iterable[Push]) -> RequestAccepted:
-    """The newer push, with the units of those that it replaces before anything of them was started."""
+    """Returns the newer push with the units of the older pushes of which no job was started."""
     units = set(newer.units).union(*(push.units for push in older if not push.has_started))
     return newer.model_copy(update={"units": tuple(sorted(units))}) if units != set(newer.units) else newer
 
 
 def supersede(
-    newer: RequestAccepted, jobs: Sequence[JobRecord], older: Iterable[Push], alive: Collection[UnitPath]
+    newer: RequestAccepted, jobs: Sequence[JobRecord], older: Iterable[Push], units: Collection[UnitPath]
 ) -> list[SupersededPush]:
-    """`jobs`: what the newer push became, `taking_over` done. `alive`: the units of its snapshot."""
-    known: dict[Node, list[JobRecord]] = defaultdict(list)
+    """Returns the older pushes that the newer one supersedes.
+
+    `jobs`: the expanded newer push, after `absorb_unstarted`. `units`: all units of its snapshot."""
+    newer_jobs: dict[Node, list[JobRecord]] = defaultdict(list)
     for job in jobs:
-        known[_node(job)].append(job)
-    found = []
+        newer_jobs[_node(job)].append(job)
+    superseded = []
     for push in older:
         unfinished = [job for job in push.jobs if not job.is_finished]
-        if unfinished and (not push.has_started or _is_covered(push, known, alive)):
+        if unfinished and (not push.has_started or _is_covered(push, newer_jobs, units)):
             message = f"superseded by {newer.request_id}"
             request = push.request.model_copy(update={"code": CODE, "message": message})
-            found.append(SupersededPush(request, tuple(job for job in unfinished if not _goes_on(job, known))))
-    return found
+            ended = tuple(job for job in unfinished if not _continues(job, newer_jobs))
+            superseded.append(SupersededPush(request, ended))
+    return superseded
 
 
 def end(job: JobRecord, by: RequestId) -> JobRecord:
-    """A job that a newer push builds instead."""
-    told = {"outcome": Outcome.SUPERSEDED, "code": CODE, "message": f"superseded by {by}"}
-    return job.model_copy(update={"state": JobState.FINISHED, "duplicate_of": None, **told})
+    """Returns the job finished as superseded by a newer push."""
+    details = {"outcome": Outcome.SUPERSEDED, "code": CODE, "message": f"superseded by {by}"}
+    return job.model_copy(update={"state": JobState.FINISHED, "duplicate_of": None, **details})
 
 
-def _is_covered(push: Push, known: Mapping[Node, Sequence[JobRecord]], alive: Collection[UnitPath]) -> bool:
-    return all(job.is_good or _node(job) in known or _is_gone(push, job, alive) for job in push.jobs)
+def _is_covered(push: Push, newer_jobs: Mapping[Node, Sequence[JobRecord]], units: Collection[UnitPath]) -> bool:
+    return all(job.is_good or _node(job) in newer_jobs or _is_removed(push, job, units) for job in push.jobs)
 
 
-def _is_gone(push: Push, job: JobRecord, alive: Collection[UnitPath]) -> bool:
-    return job.source == push.request.source and job.unit not in alive
+def _is_removed(push: Push, job: JobRecord, units: Collection[UnitPath]) -> bool:
+    return job.source == push.request.source and job.unit not in units
 
 
-def _goes_on(job: JobRecord, known: Mapping[Node, Sequence[JobRecord]]) -> bool:
-    return job.is_assigned and any(_own(job) == _own(newer) for newer in known.get(_node(job), ()))
+def _continues(job: JobRecord, newer_jobs: Mapping[Node, Sequence[JobRecord]]) -> bool:
+    return job.is_assigned and any(_own_inputs(job) == _own_inputs(newer) for newer in newer_jobs.get(_node(job), ()))
 
 
-def _own(job: JobRecord) -> tuple[object, ...]:
-    """What the unit itself brings to its input key."""
+def _own_inputs(job: JobRecord) -> tuple[object, ...]:
+    """Returns the inputs of a job that come from its unit, without its dependencies."""
     return job.tree, job.target, job.buildroot, job.repositories, job.profiles
 
 

@@ -102,4 +102,4 @@ def test_a_cycle_without_a_way_in_ends_its_members_and_what_needs_them_and_the_o
     }
     assert end.outcome is RequestOutcome.FAILURE
     assert end.message.startswith("p/a for bookworm.x86_64: units build-depend on each other")
-    assert next(event.hint for event in harness.of(e.JobFinished) if event.unit == "p/a").startswith("mark what")
+    assert next(event.hint for event in harness.of(e.JobFinished) if event.unit == "p/a").startswith("mark a package")

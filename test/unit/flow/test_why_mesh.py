@@ -247,7 +247,7 @@ def test_a_cycle_without_a_way_in_is_the_cause_of_all_that_needs_it(gate: Gate) 
     cause = until(mesh, home, "dependency-failed")
     assert (cause["root"]["job_id"], cause["root"]["kind"]) == (egg, "dependency-cycle")
     assert "(through packages/nest)" in cause["answer"]
-    assert "nothing of them is published: packages/egg, packages/hen" in cause["answer"]
+    assert "none of them is published: packages/egg, packages/hen" in cause["answer"]
     assert "<!stage1>" in cause["next"]
     assert until(mesh, "q", "failed")["root"]["kind"] == "dependency-cycle"
 

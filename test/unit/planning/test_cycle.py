@@ -1,4 +1,4 @@
-"""Units that need each other: rounds, the profiles that they begin with, and when there is no way in."""
+"""Dependency cycles: rounds, the build profiles of the first round, and unbreakable cycles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def unit(name, build_depends="", **more):
     return factories.unit(name, build_depends, path=name, **more)
 
 
-def jobs(units, *wanted, published=(), rounds=3, is_published=None, dependants=False):
+def jobs(units, *requested, published=(), rounds=3, is_published=None, dependants=False):
     fields = {
         "dependants": dependants,
         "request_id": "r",
@@ -29,13 +29,13 @@ def jobs(units, *wanted, published=(), rounds=3, is_published=None, dependants=F
         "revision": "a" * 40,
         "accepted_at": 1.0,
     }
-    request = RequestAccepted(units=wanted or tuple(each.path for each in units), **fields)
-    past = BuildHistory(is_published=is_published or (lambda target, wanted: wanted.name in published))
-    return expand(request, build_graph([SourceSnapshot("s", Origin("", "a" * 40), units)]), 1, past, rounds=rounds)
+    request = RequestAccepted(units=requested or tuple(each.path for each in units), **fields)
+    history = BuildHistory(is_published=is_published or (lambda target, alternative: alternative.name in published))
+    return expand(request, build_graph([SourceSnapshot("s", Origin("", "a" * 40), units)]), 1, history, rounds=rounds)
 
 
 def plan(*args, **more):
-    """(unit, round, profiles, what it waits for)"""
+    """(unit, round, profiles, needs)"""
     found = jobs(*args, **more)
     names = {job.job_id: f"{job.unit}{job.round or ''}" for job in found}
     return [(names[job.job_id], *job.profiles, [names[need] for need in job.needs]) for job in found]
@@ -44,7 +44,7 @@ def plan(*args, **more):
 PAIR = [unit("a", "b"), unit("b", "a")]
 
 
-def test_a_cycle_is_built_with_what_is_published_and_then_with_itself():
+def test_cycle_is_built_with_published_packages_and_then_with_itself():
     units = [*PAIR, unit("base"), unit("top", "a")]
     units[0] = unit("a", "b, base")
     assert plan(units, "top", published=("a", "b"), rounds=2) == [
@@ -52,10 +52,10 @@ def test_a_cycle_is_built_with_what_is_published_and_then_with_itself():
     ]  # fmt: skip
 
 
-def test_what_is_published_in_an_older_version_than_is_needed_is_no_way_in():
+def test_published_version_that_is_too_old_does_not_break_a_cycle():
     newer = [unit("a", "b (>= 2) <!nocheck>", version="2"), unit("b", "a (>= 2)", version="2")]
     assert plan(newer, published=("a", "b"), rounds=1)[0] == ("a1", [])
-    assert plan(newer, is_published=lambda target, wanted: wanted.fits("1"))[0][:2] == ("a1", "nocheck")
+    assert plan(newer, is_published=lambda target, alternative: alternative.fits("1"))[0][:2] == ("a1", "nocheck")
 
 
 def test_only_the_last_round_is_published():
@@ -63,7 +63,7 @@ def test_only_the_last_round_is_published():
     assert [name for name, publish in published.items() if publish] == ["a3", "b3"]
 
 
-def test_what_is_published_need_not_be_waited_for():
+def test_member_does_not_wait_for_published_packages():
     assert plan(PAIR, published=("a",), rounds=2)[:2] == [("b1", []), ("a1", ["b1"])]
 
 
@@ -77,7 +77,7 @@ def test_what_is_published_need_not_be_waited_for():
         ("b <!stage1>", "a <!stage1>", [("b1", "stage1", []), ("a1", ["b1"])]),
     ],
 )
-def test_at_the_start_of_the_world_the_cheapest_profile_breaks_it_for_as_few_as_will_do(a, b, first):
+def test_bootstrap_uses_the_cheapest_profile_for_the_fewest_members(a, b, first):
     found = plan([unit("a", a), unit("b", b)], rounds=1)
     one, other = first[0][0][0], first[1][0][0]
     assert found == [*first, (f"{one}2", [f"{other}1"]), (f"{other}2", [f"{one}2"])]
@@ -86,25 +86,25 @@ def test_at_the_start_of_the_world_the_cheapest_profile_breaks_it_for_as_few_as_
 @pytest.mark.parametrize(
     "units", [PAIR, [unit("a", "b <!cross>"), unit("b", "a")], [unit("a", depends=("b",)), unit("b", "a")]]
 )
-def test_a_cycle_that_nothing_breaks_is_rejected_with_its_members(units):
+def test_unbreakable_cycle_is_rejected_with_its_members(units):
     with pytest.raises(Rejected, match="a, b") as caught:
         plan([*units, unit("top", "a")], "top")
     assert caught.value.code == "dependency-cycle"
 
 
-def test_the_cycle_that_is_named_is_the_one_that_what_was_asked_for_needs():
+def test_rejection_names_the_cycle_that_the_requested_units_need():
     units = [unit("a", "b, x"), unit("b", "a"), unit("x", "y"), unit("y", "z"), unit("z", "y")]
     with pytest.raises(Rejected, match="y, z"):
         plan(units, "x", dependants=True)
 
 
-def test_what_is_asked_for_beside_a_broken_cycle_is_built():
+def test_requested_unit_beside_an_unbreakable_cycle_is_built():
     assert plan([*PAIR, unit("alone")], "alone") == [("alone", [])]
 
 
-def told(units, *wanted, **more):
-    """(unit, its outcome so far, what it waits for)"""
-    found = jobs(units, *wanted, **more)
+def codes(units, *requested, **more):
+    """(unit, code of its job, needs)"""
+    found = jobs(units, *requested, **more)
     names = {job.job_id: job.unit for job in found}
     return [(job.unit, job.code, [names[need] for need in job.needs]) for job in found]
 
@@ -113,7 +113,7 @@ CYCLE = "dependency-cycle"
 
 
 @pytest.mark.parametrize(
-    ("units", "wanted", "expected"),
+    ("units", "requested", "expected"),
     [
         ([*PAIR, unit("top", "a"), unit("alone")], ("top", "alone"),
          [("a", CYCLE, []), ("alone", "", []), ("b", CYCLE, []), ("top", "", ["a"])]),
@@ -128,25 +128,25 @@ CYCLE = "dependency-cycle"
          [("a", CYCLE, []), ("b", CYCLE, []), ("x", "", []),
           ("c", "", []), ("d", "", ["a", "c"]), ("c", "", ["d"]), ("d", "", ["a", "c"])]),
     ],
-    ids=["a dependant", "what only it needs", "what others need, too", "a member beside the circle", "two of them",
+    ids=["a dependant", "a need of it alone", "a need of others, too", "a member beside the deadlock", "two cycles",
          "a cycle that needs one"],
 )  # fmt: skip
-def test_only_what_is_in_or_needs_a_broken_cycle_cannot_be_built(units, wanted, expected):
+def test_only_members_and_dependants_of_unbreakable_cycles_are_not_built(units, requested, expected):
     if expected is None:
         with pytest.raises(Rejected, match="a, b"):
-            told(units, *wanted)
+            codes(units, *requested)
         return
-    assert sorted(told(units, *wanted, rounds=1)) == sorted(expected)
+    assert sorted(codes(units, *requested, rounds=1)) == sorted(expected)
 
 
-def test_what_cannot_be_built_says_which_cycle_and_what_would_break_it():
+def test_unbuildable_job_names_the_cycle_and_how_to_break_it():
     [a] = [job for job in jobs([*PAIR, unit("alone")]) if job.unit == "a"]
     assert (a.state, a.outcome, a.publish) == (JobState.FINISHED, Outcome.FAILURE, False)
-    assert a.message == "units build-depend on each other, and nothing of them is published: a, b"
+    assert a.message == "units build-depend on each other, and none of them is published: a, b"
     assert "<!stage1>" in a.hint and "published once" in a.hint
 
 
-def test_a_push_builds_what_it_changed_though_dependants_of_it_cannot_be():
+def test_push_builds_its_units_when_some_dependants_are_unbuildable():
     units = [unit("lib"), unit("a", "b, lib"), unit("b", "a"), unit("app", "lib"), unit("top", "a")]
     fields = {"request_id": "r", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
     push = RequestAccepted(units=("lib",), dependants=True, **fields)
@@ -156,39 +156,39 @@ def test_a_push_builds_what_it_changed_though_dependants_of_it_cannot_be():
     ]  # fmt: skip
 
 
-def made(name, turn, content):
+def built(name, turn, content):
     [job] = [job for job in jobs(PAIR, published=("a", "b")) if (job.unit, job.round) == (name, turn)]
     finished = {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (deb(name, content=str(content)),)}
     return job.model_copy(update=finished)
 
 
-def test_whoever_makes_something_else_in_the_last_round_moves():
-    still = [made("a", turn, 1) for turn in (1, 2, 3)]
-    assert unstable_members([*still, made("b", 2, 1), made("b", 3, 2)]) == ["b"]
-    assert unstable_members([*still, made("b", 1, 1), made("b", 2, 2), made("b", 3, 2)]) == []
+def test_member_that_changes_in_the_last_round_is_unstable():
+    stable = [built("a", turn, 1) for turn in (1, 2, 3)]
+    assert unstable_members([*stable, built("b", 2, 1), built("b", 3, 2)]) == ["b"]
+    assert unstable_members([*stable, built("b", 1, 1), built("b", 2, 2), built("b", 3, 2)]) == []
 
 
 TERMS = st.tuples(st.sampled_from("abcdef"), st.sampled_from(["", "", " <!nocheck>", " <!stage1>"])).map("".join)
-WORLDS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_size=6).map(
+UNITS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_size=6).map(
     lambda needs: [unit(name, each) for name, each in zip("abcdef", needs, strict=False)]
 )
 
 
-@given(WORLDS, st.sets(st.sampled_from("abcdef")), st.randoms(use_true_random=False))
-def test_in_whatever_circles_each_job_comes_after_its_needs_and_the_order_of_units_is_nothing(units, known, chance):
-    def said(world):
+@given(UNITS, st.sets(st.sampled_from("abcdef")), st.randoms(use_true_random=False))
+def test_jobs_come_after_their_needs_in_any_cycles_and_order_of_units(units, published, chance):
+    def result(units):
         try:
-            return plan(world, published=known)
+            return plan(units, published=published)
         except Rejected as error:
             return error.message
 
     shuffled = chance.sample(units, len(units))
-    assert said(units) == said(shuffled)
-    if isinstance(said(units), list):
-        seen, doomed = set(), set()
-        for job in jobs(units, published=known):
+    assert result(units) == result(shuffled)
+    if isinstance(result(units), list):
+        seen, unbuildable = set(), set()
+        for job in jobs(units, published=published):
             assert set(job.needs) <= seen
             seen.add(job.job_id)
-            if job.code or doomed.intersection(job.needs):
-                doomed.add(job.job_id)
-        assert seen > doomed
+            if job.code or unbuildable.intersection(job.needs):
+                unbuildable.add(job.job_id)
+        assert seen > unbuildable

@@ -1,4 +1,4 @@
-"""From a request to jobs with an order."""
+"""Expansion of requests to jobs."""
 
 import pytest
 from hypothesis import given
@@ -36,32 +36,32 @@ def whole(units, source="s", revision="a"):
     return SourceSnapshot(source, Origin(f"file:///{source}", revision * 40), units)
 
 
-def expanded(units, *wanted, others=(), past=None, **more):
-    return expand(request(*wanted, **more), build_graph([whole(units), *others]), 1, past)
+def expanded(units, *requested, others=(), history=None, **more):
+    return expand(request(*requested, **more), build_graph([whole(units), *others]), 1, history)
 
 
-def plan(units, *wanted, **more):
-    jobs = expanded(units, *wanted, **more)
+def plan(units, *requested, **more):
+    jobs = expanded(units, *requested, **more)
     names = {job.job_id: job.unit for job in jobs}
     return [(job.unit, [names[need] for need in job.needs]) for job in jobs]
 
 
-def test_what_a_unit_builds_with_is_drawn_in_and_comes_first():
+def test_needs_of_a_unit_are_added_and_come_first():
     assert plan(CHAIN, "p/card") == [("p/lib", []), ("p/tool", ["p/lib"]), ("p/card", ["p/tool"])]
 
 
-def test_only_what_was_asked_for_and_needed_is_built():
+def test_only_requested_units_and_their_needs_are_built():
     assert plan(CHAIN, "p/lib", "p/alone") == [("p/alone", []), ("p/lib", [])]
 
 
-def test_a_push_draws_in_dependants_and_what_these_need():
+def test_push_adds_dependants_and_their_needs():
     units = [*CHAIN, unit("p/extra"), unit("p/app", "tool, extra")]
     assert [path for path, _ in plan(units, "p/tool", dependants=True)] == [
         "p/extra", "p/lib", "p/tool", "p/app", "p/card",
     ]  # fmt: skip
 
 
-def test_targets_are_separate_worlds():
+def test_jobs_of_one_target_do_not_need_jobs_of_another():
     both = (BOOKWORM, TRIXIE)
     units = [unit("p/lib", provides=("libgreet-dev",), targets=both), unit("p/tool", "libgreet-dev", targets=both)]
     jobs = expanded(units, "p/tool", targets=("trixie.x86_64",))
@@ -69,17 +69,17 @@ def test_targets_are_separate_worlds():
     assert len(expanded(units, "p/tool")) == 4
 
 
-def test_what_is_drawn_in_is_not_wanted():
+def test_jobs_that_the_request_does_not_name_are_not_requested():
     units = [unit("p/lib"), unit("p/tool", "lib"), unit("p/card", "tool")]
     jobs = expanded(units, "p/tool", dependants=True)
     assert {job.unit: job.is_requested for job in jobs} == {"p/lib": False, "p/tool": True, "p/card": False}
 
 
-def test_a_push_draws_in_dependants_of_other_sources_at_their_own_commit():
+def test_push_adds_dependants_of_other_sources_at_their_own_commit():
     far = [unit("q/base"), unit("q/far", "lib, base"), unit("q/alone")]
     jobs = expanded([unit("p/lib")], "p/lib", others=[whole(far, "t", "b")], dependants=True)
-    told = [(job.source, job.unit, job.revision[0], job.url, job.repository) for job in jobs]
-    assert told == [
+    rows = [(job.source, job.unit, job.revision[0], job.url, job.repository) for job in jobs]
+    assert rows == [
         ("s", "p/lib", "a", "file:///s", "s-bookworm"),
         ("t", "q/base", "b", "file:///t", "t-bookworm"),
         ("t", "q/far", "b", "file:///t", "t-bookworm"),
@@ -87,15 +87,15 @@ def test_a_push_draws_in_dependants_of_other_sources_at_their_own_commit():
     assert jobs[2].needs == (jobs[0].job_id, jobs[1].job_id)
 
 
-def test_what_is_needed_of_another_source_is_not_drawn_in():
+def test_needs_in_another_source_are_not_added():
     assert plan([unit("p/app", "far")], "p/app", others=[whole([unit("q/far")], "t")]) == [("p/app", [])]
 
 
-def test_the_path_of_a_job_is_the_longest_chain_that_waits_for_it():
+def test_critical_path_is_the_longest_chain_that_waits_for_a_job():
     units = [unit("p/lib"), unit("p/tool", "lib"), unit("p/card", "tool"), unit("p/doc", "lib")]
     seconds = {"p/lib": 10.0, "p/tool": 20.0, "p/doc": 90.0}
-    past = BuildHistory(expected=lambda node: seconds.get(node.unit, 0.0))
-    jobs = expanded(units, *(each.path for each in units), past=past)
+    history = BuildHistory(expected=lambda node: seconds.get(node.unit, 0.0))
+    jobs = expanded(units, *(each.path for each in units), history=history)
     assert {job.unit: (job.expected_seconds, job.critical_path) for job in jobs} == {
         "p/lib": (10.0, 100.0), "p/doc": (90.0, 90.0), "p/tool": (20.0, 60.0), "p/card": (0.0, 40.0),
     }  # fmt: skip
@@ -107,13 +107,13 @@ def test_depends_of_the_manifest_counts_like_metadata():
     assert plan(units, "p/b") == [("p/a", []), ("p/b", ["p/a"])]
 
 
-def test_a_unit_that_is_not_there_is_rejected():
+def test_request_for_an_unknown_unit_is_rejected():
     with pytest.raises(Rejected, match="p/nope"):
         plan(CHAIN, "p/nope")
 
 
 @st.composite
-def worlds(draw):
+def unit_lists(draw):
     count = draw(st.integers(1, 12))
     return [
         unit(f"p/u{i}", ", ".join(f"u{j}" for j in draw(st.sets(st.integers(0, i - 1), max_size=3)) if i))
@@ -123,14 +123,14 @@ def worlds(draw):
     ]
 
 
-@given(worlds(), st.data())
-def test_every_job_comes_after_what_it_needs_and_the_plan_is_a_function_of_its_inputs(units, data):
-    wanted = data.draw(st.sets(st.sampled_from([u.path for u in units]), min_size=1))
-    jobs = expanded(units, *sorted(wanted), dependants=data.draw(st.booleans()))
+@given(unit_lists(), st.data())
+def test_jobs_come_after_their_needs_in_any_order_of_units(units, data):
+    requested = data.draw(st.sets(st.sampled_from([u.path for u in units]), min_size=1))
+    jobs = expanded(units, *sorted(requested), dependants=data.draw(st.booleans()))
     seen = set()
     for job in jobs:
         assert set(job.needs) <= seen
         seen.add(job.job_id)
-    assert wanted == {job.unit for job in jobs if job.is_requested}
+    assert requested == {job.unit for job in jobs if job.is_requested}
     shuffled = data.draw(st.permutations(units))
-    assert expanded(shuffled, *sorted(wanted)) == expanded(units, *sorted(wanted))
+    assert expanded(shuffled, *sorted(requested)) == expanded(units, *sorted(requested))

@@ -1,4 +1,4 @@
-"""Which unit a relation means, who is in a cycle with whom, and that a graph is a function of its snapshots."""
+"""Resolution of relations, components, and graphs that depend on nothing but their snapshots."""
 
 from __future__ import annotations
 
@@ -54,49 +54,49 @@ def needs(*snapshots, target="bookworm.x86_64", of="app", source="s"):
         ("app", []),
     ],
 )
-def test_the_unit_that_a_relation_means(relations, expected):
-    world = (
+def test_relation_is_resolved_to_units(relations, expected):
+    members = (
         unit("lib", provides=("lib-dev", "lib1"), version="1.5"),
         unit("other"),
         unit("exim", provides=("exim", *EXIM), version="1.2", virtual=EXIM),
         unit("postfix", provides=("postfix", *POSTFIX), version="9", virtual=POSTFIX),
         unit("app", relations),
     )
-    assert needs(snapshot(*world)) == expected
+    assert needs(snapshot(*members)) == expected
 
 
-def test_a_unit_of_the_same_source_is_meant_before_one_of_another():
-    mine, theirs = snapshot(unit("app", "lib"), unit("lib")), snapshot(unit("lib"), source="t")
-    assert needs(mine, theirs) == ["s/lib"]
-    assert needs(snapshot(unit("app", "lib")), theirs) == ["t/lib"]
+def test_unit_of_the_same_source_is_preferred():
+    own, foreign = snapshot(unit("app", "lib"), unit("lib")), snapshot(unit("lib"), source="t")
+    assert needs(own, foreign) == ["s/lib"]
+    assert needs(snapshot(unit("app", "lib")), foreign) == ["t/lib"]
 
 
-def test_a_version_that_only_another_source_has_is_meant_there():
-    mine = snapshot(unit("app", "lib (>= 2)"), unit("lib", version="1"))
-    assert needs(mine, snapshot(unit("lib", version="2"), source="t")) == ["t/lib"]
-    assert needs(mine, snapshot(unit("lib", version="1.9"), source="t")) == []
+def test_version_that_only_another_source_has_is_taken_from_it():
+    own = snapshot(unit("app", "lib (>= 2)"), unit("lib", version="1"))
+    assert needs(own, snapshot(unit("lib", version="2"), source="t")) == ["t/lib"]
+    assert needs(own, snapshot(unit("lib", version="1.9"), source="t")) == []
 
 
-def test_units_of_before_versions_were_told_provide_whatever_is_asked_for():
+def test_unit_without_known_versions_provides_every_version():
     old = unit("lib", provides=("lib", "virtual"))
     assert needs(snapshot(old, unit("app", "virtual (>= 2), lib (<< 1)"))) == ["s/lib"]
 
 
-def test_targets_are_separate_worlds():
+def test_needs_are_resolved_within_one_target():
     both = (BOOKWORM, TRIXIE)
-    world = snapshot(unit("lib", targets=(TRIXIE,)), unit("app", "lib", targets=both))
-    assert needs(world, target="trixie.aarch64") == ["s/lib"]
-    assert needs(world) == []
+    found = snapshot(unit("lib", targets=(TRIXIE,)), unit("app", "lib", targets=both))
+    assert needs(found, target="trixie.aarch64") == ["s/lib"]
+    assert needs(found) == []
 
 
 def test_depends_of_the_manifest_counts_like_metadata():
     assert needs(snapshot(unit("lib"), unit("app", depends=("p/lib", "p/gone")))) == ["s/lib"]
 
 
-def test_only_needs_of_the_same_source_are_drawn_in():
+def test_transitive_needs_stay_in_the_same_source():
     whole = build_graph([snapshot(unit("app", "lib, far"), unit("lib")), snapshot(unit("far"), source="t")])
-    drawn = whole.transitive_needs(whole.units_for("s", ["p/app"]))
-    assert [whole.nodes[number].unit for number in sorted(drawn)] == ["p/app", "p/lib"]
+    added = whole.transitive_needs(whole.units_for("s", ["p/app"]))
+    assert [whole.nodes[number].unit for number in sorted(added)] == ["p/app", "p/lib"]
 
 
 NAMES = [f"u{number}" for number in range(9)]
@@ -115,7 +115,7 @@ def units(draw, name):
 
 
 @st.composite
-def worlds(draw):
+def snapshots(draw):
     parts = {"s": [], "t": []}
     for name in NAMES[: draw(st.integers(1, len(NAMES)))]:
         parts[draw(st.sampled_from(["s", "s", "t"]))].append(draw(units(name)))
@@ -123,7 +123,7 @@ def worlds(draw):
 
 
 @given(EDGES)
-def test_components_are_those_that_can_reach_each_other_and_each_comes_after_its_needs(edges):
+def test_components_reach_each_other_and_come_after_their_needs(edges):
     def reach(start):
         seen, todo = {start}, [start]
         while todo:
@@ -136,19 +136,19 @@ def test_components_are_those_that_can_reach_each_other_and_each_comes_after_its
     found = list(strongly_connected(edges))
     naive = {frozenset(o for o in below[n] if n in below[o]) for n in range(len(edges))}
     assert {frozenset(each) for each in found} == naive
-    place = {node: n for n, each in enumerate(found) for node in each}
-    assert all(place[other] <= place[node] for node in place for other in edges[node])
+    index = {node: n for n, each in enumerate(found) for node in each}
+    assert all(index[neighbour] <= index[node] for node in index for neighbour in edges[node])
 
 
-@given(worlds(), st.randoms(use_true_random=False))
-def test_the_graph_is_a_function_of_its_snapshots(world, chance):
+@given(snapshots(), st.randoms(use_true_random=False))
+def test_graph_does_not_depend_on_the_order_of_snapshots_and_units(world, chance):
     shuffled = [each._replace(units=chance.sample(each.units, len(each.units))) for each in world]
     chance.shuffle(shuffled)
     assert same(build_graph(world), build_graph(shuffled))
 
 
-@given(worlds(), st.data())
-def test_an_exchanged_unit_gives_the_graph_that_would_be_built_anew(world, data):
+@given(snapshots(), st.data())
+def test_replaced_unit_gives_the_graph_that_is_built_anew(world, data):
     source = data.draw(st.sampled_from([each for each in world if each.units]))
     newer = data.draw(units(data.draw(st.sampled_from(source.units)).name))
     replaced = source._replace(units=[newer if each.path == newer.path else each for each in source.units])
@@ -156,16 +156,16 @@ def test_an_exchanged_unit_gives_the_graph_that_would_be_built_anew(world, data)
     assert same(replace_unit(build_graph(world), source.source, newer), anew)
 
 
-@given(worlds())
-def test_the_order_puts_every_node_after_what_it_needs_and_cycles_side_by_side(world):
+@given(snapshots())
+def test_topological_order_has_needs_first_and_cycles_side_by_side(world):
     whole = build_graph(world)
     order = whole.topological_order(range(len(whole.nodes)))
-    place = {number: n for n, number in enumerate(order)}
+    index = {number: n for n, number in enumerate(order)}
     for number in order:
         group = whole.component_of(number)
-        assert all(place[need] < place[number] or need in group for need in whole.needs[number])
-        assert sorted(place[member] for member in group) == list(
-            range(min(map(place.get, group)), max(map(place.get, group)) + 1)
+        assert all(index[need] < index[number] or need in group for need in whole.needs[number])
+        assert sorted(index[member] for member in group) == list(
+            range(min(map(index.get, group)), max(map(index.get, group)) + 1)
         )
     condensed = {
         whole.component[n]: {whole.component[need] for m in whole.component_of(n) for need in whole.needs[m]}

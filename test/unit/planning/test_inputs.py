@@ -1,4 +1,4 @@
-"""What a known input key makes of a job, and that keys stay what they were."""
+"""Inputs of a job: readiness, dependencies, and input keys that stay stable."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def key(job, used):
     return input_key(job, inputs_of(job, used))
 
 
-def test_keys_of_builds_without_profiles_are_what_they_have_always_been():
-    """Another one would build the whole world again after an upgrade."""
+def test_keys_of_builds_without_profiles_never_change():
+    """A changed key would build every unit again after an upgrade."""
     text = (
         '{"buildroot": null, "dependencies": ["' + "1" * 64 + '"], "name": "u", "recipe": 1, "repositories": null, '
         '"target": ["bookworm.x86_64", "bookworm", "x86_64"], "tree": "' + "b" * 40 + '"}'
@@ -51,7 +51,7 @@ def test_keys_of_builds_without_profiles_are_what_they_have_always_been():
         (job(round=2), Outcome.SKIPPED, "unchanged"),
     ],
 )
-def test_a_known_key_makes_a_job_reused_or_unchanged_and_good(record, outcome, code):
+def test_known_key_makes_a_job_reused_or_unchanged_and_good(record, outcome, code):
     after = reuse_result(record, BUILT)
     assert (after.outcome, after.code, after.reused_from, after.artifacts, after.saved) == (
         outcome, code, "old.1", (DEB,), 30.0,
@@ -60,7 +60,7 @@ def test_a_known_key_makes_a_job_reused_or_unchanged_and_good(record, outcome, c
     assert readiness([after])[0] is Readiness.START
 
 
-def test_what_is_skipped_because_its_needs_failed_is_not_good():
+def test_job_that_is_skipped_because_of_failed_needs_is_not_good():
     after = transitions.skip(job(is_requested=False), ["p/lib"])
     assert (after.outcome, after.code, after.is_good) == (Outcome.SKIPPED, "dependency-failed", False)
     assert readiness([after])[0] is Readiness.SKIP
@@ -69,37 +69,37 @@ def test_what_is_skipped_because_its_needs_failed_is_not_good():
 @pytest.mark.parametrize(
     ("source", "turn", "used"), [("t", 0, ["a"]), ("s", 0, []), ("s", 1, ["a"])], ids=["other source", "own", "cycle"]
 )
-def test_what_is_published_is_used_of_other_sources_and_in_a_cycle(source, turn, used):
-    offer = PublishedPackage(artifact=DEB, source=source, unit="p/a", sequence=1)
+def test_published_packages_are_used_of_other_sources_and_in_a_cycle(source, turn, used):
+    package = PublishedPackage(artifact=DEB, source=source, unit="p/a", sequence=1)
     record = job(build_depends="a, libc6", round=turn)
-    found = dependencies(record, RequestArtifacts({}), {"a": [offer], "libc6": []}.__getitem__)
+    found = dependencies(record, RequestArtifacts({}), {"a": [package], "libc6": []}.__getitem__)
     assert [each.name for each in found.used] == used
     assert all((each.source, each.unit) == (source, "p/a") for each in found.used)
 
 
 @pytest.mark.parametrize(
-    ("relation", "made_too", "used"),
+    ("relation", "built_too", "used"),
     [("a (>= 1)", False, "1"), ("a (>= 2)", False, ""), ("a (>= 2)", True, "2"), ("a (= 1)", True, "1")],
 )
-def test_only_a_version_that_fits_is_used_whoever_made_it(relation, made_too, used):
+def test_only_a_version_that_fits_is_used(relation, built_too, used):
     newer = DEB.model_copy(update={"sha256": "2" * 64, "package": DEB.package.model_copy(update={"version": "2"})})
-    jobs = {"r.1": job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, artifacts=(newer,))} if made_too else {}
-    made = RequestArtifacts(jobs)
+    jobs = {"r.1": job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, artifacts=(newer,))} if built_too else {}
+    artifacts = RequestArtifacts(jobs)
     for each in jobs.values():
-        made.add(each)
+        artifacts.add(each)
     record = job(2, build_depends=relation, needs=tuple(jobs))
-    offer = PublishedPackage(artifact=DEB, source="t", unit="p/a", sequence=1)
-    assert [each.package.version for each in dependencies(record, made, {"a": [offer]}.__getitem__).artifacts] == [
-        *used
-    ]
+    package = PublishedPackage(artifact=DEB, source="t", unit="p/a", sequence=1)
+    assert [
+        each.package.version for each in dependencies(record, artifacts, {"a": [package]}.__getitem__).artifacts
+    ] == [*used]
 
 
-def test_what_the_request_made_is_used_before_what_is_published():
+def test_artifacts_of_the_request_are_preferred_to_published_ones():
     fresh = DEB.model_copy(update={"sha256": "2" * 64})
     done = {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (fresh,)}
     jobs = {"r.1": job(**done)}
-    made = RequestArtifacts(jobs)
-    made.add(jobs["r.1"])
+    artifacts = RequestArtifacts(jobs)
+    artifacts.add(jobs["r.1"])
     record = job(2, build_depends="a", needs=("r.1",))
-    offer = PublishedPackage(artifact=DEB, source="t", unit="p/a", sequence=1)
-    assert dependencies(record, made, {"a": [offer]}.__getitem__).artifacts == (fresh,)
+    package = PublishedPackage(artifact=DEB, source="t", unit="p/a", sequence=1)
+    assert dependencies(record, artifacts, {"a": [package]}.__getitem__).artifacts == (fresh,)

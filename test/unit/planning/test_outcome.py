@@ -1,4 +1,4 @@
-"""The last word on a request."""
+"""The final event of a request."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cloud_builder.planning.request.expand import expand
 from support.factories import unit
 
 
-def test_a_request_tells_one_line_of_its_first_failure_and_how_many_more_there_are() -> None:
-    world = SourceSnapshot("s", Origin("file:///s", "a" * 40), [unit("one"), unit("two")])
+def test_message_has_one_line_of_the_first_failure_and_counts_the_others() -> None:
+    snapshot = SourceSnapshot("s", Origin("file:///s", "a" * 40), [unit("one"), unit("two")])
     accepted = RequestAccepted(
         request_id="r-1", source="s", ref="main", revision="a" * 40, units=("p/one", "p/two"), accepted_at=1.0
     )
     failed = {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "message": "a.c:1: error: no\n  | context"}
-    jobs = [job.model_copy(update=failed) for job in expand(accepted, build_graph([world]), 1)]
+    jobs = [job.model_copy(update=failed) for job in expand(accepted, build_graph([snapshot]), 1)]
     request = RequestRecord.model_validate({**accepted.model_dump(), "url": "file:///s", "sequence": 1})
-    told = outcome.finished_event(request, jobs, "", 2.0)
-    assert told.message == "p/one for bookworm.x86_64: a.c:1: error: no (and 1 more)"
-    assert told.jobs[0].message == failed["message"]
+    event = outcome.finished_event(request, jobs, "", 2.0)
+    assert event.message == "p/one for bookworm.x86_64: a.c:1: error: no (and 1 more)"
+    assert event.jobs[0].message == failed["message"]

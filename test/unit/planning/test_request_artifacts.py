@@ -1,4 +1,4 @@
-"""What of a request a job is built with: the same as looking through all that it needs."""
+"""The index of a request's artifacts finds what a search through all needs of a job finds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.factories import deb, job
 
 NAMES = ["a", "b", "c"]
 PROVIDES = ["", *NAMES, *(f"{name} (= {version})" for name in NAMES for version in (1, 2))]
-WANTED = [Alternative(name, *asked) for name in NAMES for asked in ((), ("=", "1"), (">=", "2"))]
+ALTERNATIVES = [Alternative(name, *asked) for name in NAMES for asked in ((), ("=", "1"), (">=", "2"))]
 
 
 def finished(number: int, **more: object) -> JobRecord:
@@ -32,9 +32,9 @@ def requests(draw: st.DrawFn) -> dict[str, JobRecord]:
     return jobs
 
 
-def naively(asked: JobRecord, jobs: dict[str, JobRecord]) -> Find:
+def naive_find(job: JobRecord, jobs: dict[str, JobRecord]) -> Find:
     seen: set[str] = set()
-    todo = list(asked.needs)
+    todo = list(job.needs)
     while todo:
         key = todo.pop()
         if key not in seen:
@@ -44,20 +44,20 @@ def naively(asked: JobRecord, jobs: dict[str, JobRecord]) -> Find:
 
 
 @given(requests(), st.randoms(use_true_random=False))
-def test_each_name_is_found_as_if_one_looked_through_all_needs(jobs, chance):
-    made = RequestArtifacts(jobs)
+def test_find_returns_what_a_search_through_all_needs_returns(jobs, chance):
+    artifacts = RequestArtifacts(jobs)
     for each in chance.sample(list(jobs.values()), len(jobs)):
-        made.add(each)
-        made.add(each)
+        artifacts.add(each)
+        artifacts.add(each)
     for each in jobs.values():
-        naive = naively(each, jobs)
-        for wanted in WANTED:
-            found = made.find(each, wanted)
-            assert (found[0] if found else None) == naive(wanted)
+        naive = naive_find(each, jobs)
+        for alternative in ALTERNATIVES:
+            found = artifacts.find(each, alternative)
+            assert (found[0] if found else None) == naive(alternative)
             assert found is None or found[0] in found[1].artifacts
 
 
-def test_of_a_cycle_the_last_round_before_a_job_counts_and_what_is_not_good_does_not():
+def test_last_round_before_a_job_counts_and_failed_jobs_do_not():
     jobs = {}
     for n in range(1, 12):
         of_round = {"unit": "u", "round": n, "artifacts": (deb("a", content=str(n)),)}
@@ -66,8 +66,8 @@ def test_of_a_cycle_the_last_round_before_a_job_counts_and_what_is_not_good_does
     jobs["r.13"] = finished(13, needs=("r.2", "r.9"))
     jobs["r.14"] = finished(14, outcome=Outcome.FAILURE, artifacts=(deb("b"),))
     jobs["r.15"] = finished(15, needs=("r.14",))
-    made = RequestArtifacts(jobs)
+    artifacts = RequestArtifacts(jobs)
     for each in jobs.values():
-        made.add(each)
-    assert [made.find(jobs[f"r.{n}"], Alternative("a"))[1].round for n in (12, 13, 3)] == [10, 9, 2]
-    assert made.find(jobs["r.15"], Alternative("b")) is None
+        artifacts.add(each)
+    assert [artifacts.find(jobs[f"r.{n}"], Alternative("a"))[1].round for n in (12, 13, 3)] == [10, 9, 2]
+    assert artifacts.find(jobs["r.15"], Alternative("b")) is None

@@ -1,4 +1,4 @@
-"""The result of a request of any size fits into a message, and what went wrong is in it."""
+"""The result of a request of any size fits into a message and has the failed jobs."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def line(number: int, outcome: Outcome = Outcome.SUCCESS, message: str = "", fil
     )
 
 
-def test_all_jobs_of_a_request_of_usual_size_are_told() -> None:
+def test_all_results_of_a_request_of_usual_size_are_kept() -> None:
     lines = [line(number) for number in range(400)]
     assert lines_that_fit(lines) == tuple(lines)
 
 
-def test_of_very_many_those_that_went_wrong_are_told_in_their_order_with_as_many_others_as_fit() -> None:
-    wrong = {7: Outcome.FAILURE, 39_999: Outcome.ERROR}
-    lines = [line(number, wrong.get(number, Outcome.SUCCESS)) for number in range(40_000)]
-    told = lines_that_fit(lines)
-    assert [one for one in told if one.outcome is not Outcome.SUCCESS] == [lines[7], lines[39_999]]
-    assert told[:-1] == tuple(lines[: len(told) - 1])
-    assert len(told) > 400
+def test_failed_jobs_are_kept_with_as_many_others_as_fit() -> None:
+    failed = {7: Outcome.FAILURE, 39_999: Outcome.ERROR}
+    lines = [line(number, failed.get(number, Outcome.SUCCESS)) for number in range(40_000)]
+    kept = lines_that_fit(lines)
+    assert [result for result in kept if result.outcome is not Outcome.SUCCESS] == [lines[7], lines[39_999]]
+    assert kept[:-1] == tuple(lines[: len(kept) - 1])
+    assert len(kept) > 400
 
 
-def test_one_that_is_too_large_for_any_message_is_told_all_the_same() -> None:
+def test_result_that_is_too_large_for_any_message_is_kept_alone() -> None:
     lines = [line(1, files=5000), line(2)]
     assert lines_that_fit(lines) == (lines[0],)
     assert lines_that_fit([]) == ()
 
 
 @given(st.lists(st.tuples(st.sampled_from(Outcome), st.text(max_size=60), st.integers(0, 30)), max_size=60))
-def test_what_is_told_is_never_larger_than_it_may_be(jobs: list[tuple[Outcome, str, int]]) -> None:
+def test_kept_results_never_exceed_the_limit(jobs: list[tuple[Outcome, str, int]]) -> None:
     lines = [line(number, *job) for number, job in enumerate(jobs)]
     most = 20_000
-    told = lines_that_fit(lines, most)
-    assert len(told) <= 1 or sum(len(one.model_dump_json()) for one in told) <= most < MAX_BYTES
-    assert set(told) <= set(lines)
+    kept = lines_that_fit(lines, most)
+    assert len(kept) <= 1 or sum(len(result.model_dump_json()) for result in kept) <= most < MAX_BYTES
+    assert set(kept) <= set(lines)

@@ -1,4 +1,4 @@
-"""What a push makes of those before it: a table of what is left over, and of what goes on."""
+"""Superseded pushes: a table of the jobs that end and of those that continue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cloud_builder.planning.request.supersede import Push, absorb_unstarted, can
 from support import factories
 from support.factories import deb
 
-ALIVE = {"lib", "tool", "card"}
+UNITS = {"lib", "tool", "card"}
 BLOCKED: dict[str, Any] = {}
 WAS_BUILT = {"attempt": 1, "state": JobState.FINISHED, "outcome": Outcome.SUCCESS}
 FAILED = {"attempt": 1, "state": JobState.FINISHED, "outcome": Outcome.FAILURE}
@@ -53,54 +53,59 @@ OLD, NEW = push("a", 1.0, "lib"), push("b", 2.0, "tool")
         (record(OLD), OLD, False),
     ],
 )
-def test_only_an_older_push_to_the_same_branch_may_give_way(
+def test_only_an_older_push_to_the_same_branch_can_be_superseded(
     older: RequestRecord, newer: RequestAccepted, may: bool
 ) -> None:
     assert can_be_superseded(older, newer) is may
 
 
-def test_a_push_takes_over_what_was_not_started() -> None:
+def test_push_takes_over_units_of_an_unstarted_push() -> None:
     idle = Push(record(OLD), (job("a", "lib"), job("a", "card", is_requested=False), job("a", "tool", **KNOWN)))
-    assert absorb_unstarted(NEW, [idle]).units == ("lib", "tool"), "card was only drawn in, and is again"
-    begun = Push(record(OLD), (job("a", "lib", **RUNS),))
-    assert absorb_unstarted(NEW, [begun]) is NEW
+    assert absorb_unstarted(NEW, [idle]).units == ("lib", "tool"), "card was not requested, and is added again"
+    started = Push(record(OLD), (job("a", "lib", **RUNS),))
+    assert absorb_unstarted(NEW, [started]) is NEW
 
 
 TABLE = [
-    # jobs of the older push: (unit, tree, how it stands); units of the newer one and their trees; which end, or None
-    ("nothing was started", [("lib", "1", BLOCKED)], {"tool": "1"}, ["lib"]),
-    ("a need stood still already", [("tool", "1", KNOWN), ("lib", "1", BLOCKED)], {"tool": "1"}, ["lib"]),
+    # jobs of the older push: (unit, tree, status); units of the newer one and their trees; units of ended jobs, or None
+    ("no job was started", [("lib", "1", BLOCKED)], {"tool": "1"}, ["lib"]),
+    ("a need was unchanged", [("tool", "1", KNOWN), ("lib", "1", BLOCKED)], {"tool": "1"}, ["lib"]),
     ("covered, another tree", [("lib", "1", RUNS), ("card", "1", BLOCKED)], {"lib": "2", "card": "1"}, ["lib", "card"]),
     ("covered, the same tree", [("lib", "1", RUNS), ("card", "1", BLOCKED)], {"lib": "1", "card": "1"}, ["card"]),
     ("covered, a retry waits", [("lib", "1", WAITS_AGAIN)], {"lib": "1"}, ["lib"]),
-    ("what was built needs no cover", [("lib", "1", WAS_BUILT), ("card", "1", BLOCKED)], {"card": "2"}, ["card"]),
-    ("what failed does", [("lib", "1", FAILED), ("card", "1", BLOCKED)], {"card": "2"}, None),
-    ("what failed is tried again", [("lib", "1", FAILED), ("card", "1", BLOCKED)], {"lib": "1", "card": "1"}, ["card"]),
+    ("a finished job needs no cover", [("lib", "1", WAS_BUILT), ("card", "1", BLOCKED)], {"card": "2"}, ["card"]),
+    ("a failed job does", [("lib", "1", FAILED), ("card", "1", BLOCKED)], {"card": "2"}, None),
+    (
+        "a failed job is tried again",
+        [("lib", "1", FAILED), ("card", "1", BLOCKED)],
+        {"lib": "1", "card": "1"},
+        ["card"],
+    ),
     ("not covered", [("lib", "1", RUNS), ("card", "1", BLOCKED)], {"lib": "2"}, None),
-    ("gone from the tree", [("lib", "1", RUNS), ("gone", "1", RUNS)], {"lib": "1"}, ["gone"]),
-    ("all is built and waits to be published", [("lib", "1", WAS_BUILT)], {"lib": "2"}, None),
+    ("removed from the tree", [("lib", "1", RUNS), ("gone", "1", RUNS)], {"lib": "1"}, ["gone"]),
+    ("all jobs wait for publication", [("lib", "1", WAS_BUILT)], {"lib": "2"}, None),
 ]
 
 
 @pytest.mark.parametrize(("older", "newer", "ended"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_what_gives_way(
+def test_superseded_pushes_and_their_ended_jobs(
     older: list[tuple[str, str, dict[str, Any]]], newer: dict[str, str], ended: list[str] | None
 ) -> None:
-    was = Push(record(OLD), tuple(job("a", unit, tree, **state) for unit, tree, state in older))
-    found = supersede(NEW, [job("b", unit, tree) for unit, tree in newer.items()], [was], ALIVE)
-    assert [[each.unit for each in way.ended] for way in found] == ([] if ended is None else [ended])
-    for way in found:
-        assert (way.request.code, way.request.message) == ("superseded", "superseded by b")
+    old = Push(record(OLD), tuple(job("a", unit, tree, **state) for unit, tree, state in older))
+    found = supersede(NEW, [job("b", unit, tree) for unit, tree in newer.items()], [old], UNITS)
+    assert [[each.unit for each in superseded.ended] for superseded in found] == ([] if ended is None else [ended])
+    for superseded in found:
+        assert (superseded.request.code, superseded.request.message) == ("superseded", "superseded by b")
 
 
-def test_another_source_is_another_unit() -> None:
-    """A push also builds what needs it elsewhere."""
-    was = Push(record(OLD), (job("a", "lib", **RUNS), job("a", "gone", source="else")))
-    assert supersede(NEW, [job("b", "lib", "2"), job("b", "gone")], [was], ALIVE) == []
-    assert supersede(NEW, [job("b", "lib", "2"), job("b", "gone", source="else")], [was], ALIVE)
+def test_unit_of_another_source_is_another_unit() -> None:
+    """A push also builds its dependants in other sources."""
+    old = Push(record(OLD), (job("a", "lib", **RUNS), job("a", "gone", source="else")))
+    assert supersede(NEW, [job("b", "lib", "2"), job("b", "gone")], [old], UNITS) == []
+    assert supersede(NEW, [job("b", "lib", "2"), job("b", "gone", source="else")], [old], UNITS)
 
 
-def test_a_job_that_ends_says_by_whom() -> None:
+def test_ended_job_names_the_newer_push() -> None:
     ended = end(job("a", "lib", **RUNS, duplicate_of="x.1"), NEW.request_id)
     assert (ended.outcome, ended.code, ended.message, ended.duplicate_of) == (
         Outcome.SUPERSEDED,
@@ -111,7 +116,7 @@ def test_a_job_that_ends_says_by_whom() -> None:
     assert not ended.is_good
 
 
-def test_artifacts_stay_with_who_made_them() -> None:
-    was = Push(record(OLD), (job("a", "lib", **WAS_BUILT, artifacts=(deb(),)), job("a", "card")))
-    (way,) = supersede(NEW, [job("b", "card", "2")], [was], ALIVE)
-    assert [each.unit for each in way.ended] == ["card"]
+def test_job_that_made_artifacts_does_not_end() -> None:
+    old = Push(record(OLD), (job("a", "lib", **WAS_BUILT, artifacts=(deb(),)), job("a", "card")))
+    (superseded,) = supersede(NEW, [job("b", "card", "2")], [old], UNITS)
+    assert [each.unit for each in superseded.ended] == ["card"]
