@@ -1,7 +1,7 @@
-"""What a principal may not do on a cluster, in words: the thing, the principal, and the command that allows it.
+"""Errors for missing ACLs: the resource, the principal, and the command that allows the operation.
 
-Comes in: an error code of librdkafka with what was asked for. Goes out: NotAllowed. What each daemon needs is known
-elsewhere (model/topics.py, from which schemas/acls.sh is generated); here is told what it lacks.
+Input: an operation on resources that a cluster refused. Output: NotAllowed. The ACLs that each daemon needs are in
+model/topics.py, from which schemas/acls.sh is generated.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ REFUSED = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     }
 )
-"""No waiting mends these: somebody has to allow it."""
+"""Errors that waiting does not solve: an administrator has to allow the operation."""
 _ALL = "schemas/acls.sh allows all that each daemon needs."
 
 
 def missing_acl(settings: BrokerSettings, operation: str, kind: str, names: Iterable[str]) -> NotAllowed:
-    """The error to raise when `operation` on things of one kind was refused."""
-    wanted = sorted(names)
-    things = f"{kind.replace('-', ' ')}{'s' if len(wanted) > 1 else ''} {', '.join(wanted)}"
+    """Returns the error to raise if `operation` on resources of one kind was refused."""
+    resources = sorted(names)
+    things = f"{kind.replace('-', ' ')}{'s' if len(resources) > 1 else ''} {', '.join(resources)}"
     verb = {READ: "read", WRITE: "write to", DESCRIBE: "see"}[operation] if kind == TOPIC else "use"
     return NotAllowed(
-        f"{things}: {principal(settings)} may not {verb} {'them' if len(wanted) > 1 else 'it'}",
+        f"{things}: {principal(settings)} may not {verb} {'them' if len(resources) > 1 else 'it'}",
         code="broker-rights",
-        hint=f"{grant_command(settings, operation, kind, wanted)}\n  {_ALL}",
+        hint=f"{grant_command(settings, operation, kind, resources)}\n  {_ALL}",
     )
 
 
 def principal(settings: BrokerSettings) -> str:
-    """Whom the broker takes us for, as far as our own settings tell."""
+    """Returns the principal that the broker sees, as far as the client's settings determine it."""
     options = settings.options
     if name := options.get("sasl.username") or options.get("sasl.kerberos.principal", "").partition("@")[0]:
         return f"User:{name.partition('/')[0]}"
@@ -56,15 +56,15 @@ def principal(settings: BrokerSettings) -> str:
 
 
 def grant_command(settings: BrokerSettings, operation: str, kind: str, names: Iterable[str]) -> str:
-    """What an administrator says to allow it. Of queues all are allowed, because more of them come by themselves."""
+    """Returns the command for an administrator. It allows all queues, because their topics are created as needed."""
     operations = dict.fromkeys([operation, DESCRIBE])
-    shared = [name for name in names if kind == TOPIC and QUEUE.has(name)]
+    queues = [name for name in names if kind == TOPIC and QUEUE.has(name)]
     words = ["kafka-acls.sh", "--bootstrap-server", settings.bootstrap]
     if settings.options.get("security.protocol", "PLAINTEXT").upper() != "PLAINTEXT":
         words += ["--command-config", "admin.properties"]
     words += ["--add", "--allow-principal", _quoted(principal(settings))]
-    words += [word for one in operations for word in ("--operation", one)]
-    if shared:
+    words += [word for name in operations for word in ("--operation", name)]
+    if queues:
         return " ".join([*words, "--resource-pattern-type", "prefixed", "--topic", QUEUE.prefix])
     return " ".join([*words, *(word for name in names for word in (f"--{kind}", name))])
 

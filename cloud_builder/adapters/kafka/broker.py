@@ -1,6 +1,6 @@
-"""The port `Broker` over librdkafka, for a real cluster and for the embedded one.
+"""The port `Broker` over librdkafka, for a Kafka cluster and for the embedded broker.
 
-The embedded broker makes a topic when it is asked about, with four partitions, and knows no topic settings.
+The embedded broker creates a topic at the first query for it, with four partitions, and has no topic settings.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _LOG = logging.getLogger("cb.kafka")
 
 
 class KafkaBroker:
-    """Connects when asked something, and not for longer. Thread-safe. `offers`: its producer sends some."""
+    """Implements ports.broker.Broker. Connects for each query, and closes the connection. Thread-safe.
+
+    `offers`: its producers also send offers."""
 
     def __init__(self, settings: BrokerSettings, *, offers: bool = False) -> None:
         self._settings = settings
@@ -42,34 +44,36 @@ class KafkaBroker:
         self._connection = Connection(settings)
 
     def incarnation(self) -> str:
-        """The embedded broker is named by its settings, a cluster by its id, which it keeps for life."""
-        with self._asking() as admin:
+        """Returns the id in the settings (embedded broker), else the id of the cluster, which never changes."""
+        with self._admin() as admin:
             cluster = self._cluster_id(admin)
         return self._settings.incarnation or str(cluster or self._settings.bootstrap)
 
     def ensure_topics(self, topics: Iterable[Topic]) -> None:
-        wanted = {topic.name: topic for topic in topics}
-        with self._asking() as admin:
+        expected = {topic.name: topic for topic in topics}
+        with self._admin() as admin:
             if self._settings.embedded:
-                _touch(admin, wanted)
+                _create_by_query(admin, expected)
                 return
             found = admin.list_topics(timeout=_TIMEOUT)
-            missing = [topic for name, topic in wanted.items() if name not in found.topics]
+            missing = [topic for name, topic in expected.items() if name not in found.topics]
             if missing:
                 topic_setup.create(admin, self._connection, missing, len(found.brokers))
 
     def watermarks(self, topics: Iterable[str]) -> Mapping[Partition, tuple[int, int]]:
         names = set(topics)
-        with self._asking() as admin:
+        with self._admin() as admin:
             if self._settings.embedded:
-                _touch(admin, names)
-            known = admin.list_topics(timeout=_TIMEOUT).topics
-            places = [Partition(name, part) for name in sorted(names & set(known)) for part in known[name].partitions]
-            return offsets.watermarks(admin, places, _TIMEOUT)
+                _create_by_query(admin, names)
+            found = admin.list_topics(timeout=_TIMEOUT).topics
+            partitions = [
+                Partition(name, number) for name in sorted(names & set(found)) for number in found[name].partitions
+            ]
+            return offsets.watermarks(admin, partitions, _TIMEOUT)
 
     def consumer(self, positions: Mapping[Partition, int]) -> Consumer:
-        """Where the embedded broker has a wake directory, a reader sleeps while nothing is sent."""
-        if positions and self._wakes:
+        """Returns a consumer. With the wake directory of the embedded broker it sleeps while nothing is sent."""
+        if positions and self._has_sleepers:
             try:
                 wake = WakeSocket(Path(self._settings.wake_directory), {partition.topic for partition in positions})
             except OSError as error:
@@ -79,14 +83,14 @@ class KafkaBroker:
         return KafkaConsumer(self._connection, positions)
 
     def producer(self) -> Producer:
-        if self._wakes:
+        if self._has_sleepers:
             try:
                 wake = WakeSender(Path(self._settings.wake_directory))
             except OSError as error:
                 _LOG.debug("no wake directory, readers find what is sent at their next check", exc_info=error)
             else:
                 return EmbeddedProducer(self._connection, wake)
-        return self._offering(KafkaProducer(self._connection))
+        return self._with_offers(KafkaProducer(self._connection))
 
     def _cluster_id(self, admin: AdminClient) -> str | None:
         """A broker that is not there shows an error within the usual time, and is not waited for any longer."""
@@ -99,18 +103,18 @@ class KafkaBroker:
             return admin.list_topics(timeout=_BUSY_TIMEOUT).cluster_id
 
     @property
-    def _wakes(self) -> bool:
+    def _has_sleepers(self) -> bool:
         return self._settings.embedded and bool(self._settings.wake_directory)
 
-    def _offering(self, producer: Producer) -> Producer:
+    def _with_offers(self, producer: Producer) -> Producer:
         return RoutingProducer(self, self._connection, producer) if self._offers else producer
 
     def close(self) -> None:
-        """Consumers and producers are closed by who opened them."""
+        """Has nothing to close: consumers and producers are closed by their callers."""
 
     @contextmanager
-    def _asking(self) -> Iterator[AdminClient]:
-        """A connection for one question; librdkafka's errors become Retryable, and `poll` lets it tell their cause."""
+    def _admin(self) -> Iterator[AdminClient]:
+        """Opens a connection for one query. Turns librdkafka's errors into Retryable; `poll` fetches their cause."""
         admin = AdminClient(self._connection.options())
         try:
             yield admin
@@ -119,6 +123,6 @@ class KafkaBroker:
             raise self._connection.unreachable(error.args[0]) from None
 
 
-def _touch(admin: AdminClient, names: Iterable[str]) -> None:
+def _create_by_query(admin: AdminClient, names: Iterable[str]) -> None:
     for name in names:
         admin.list_topics(name, timeout=_TIMEOUT)

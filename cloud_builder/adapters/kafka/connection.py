@@ -1,7 +1,7 @@
-"""What all connections to a cluster share: librdkafka's options, its logs, its errors in our words.
+"""Options, logs and errors that all librdkafka clients of a cluster share.
 
-librdkafka is talkative while a broker is away (a line for each attempt and thread). Its lines go to the debug log;
-the mesh says once that the broker is gone, with the last error that is kept here.
+While a broker is gone, librdkafka logs a line for each attempt and thread. These lines go to the debug log; the mesh
+logs once that the broker is gone, with the last error, which is kept here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from confluent_kafka import KafkaError
 from cloud_builder.errors import Retryable
 from cloud_builder.model.settings import BrokerSettings
 
-LARGEST_MESSAGE = 16 * 1024 * 1024
-"""Bytes; a topic's own limit may be lower."""
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""The limit of the clients; a topic's own limit may be lower."""
 _LOG = logging.getLogger("cb.kafka")
 
 _ONLY_CONSEQUENCES = frozenset(
@@ -28,27 +28,27 @@ _ONLY_CONSEQUENCES = frozenset(
     }
 )
 _UNINFORMATIVE = _ONLY_CONSEQUENCES | {KafkaError._TRANSPORT}
-"""Where these are what a call returned, the cause came by `error_cb` before."""
+"""If a call returns one of these errors, `error_cb` received the cause before."""
 
 Options = dict[str, Any]
 
 
 class _DebugLog:
-    """Takes the place of a logger in confluent_kafka."""
+    """A logger for confluent_kafka that writes to the debug log."""
 
     def log(self, level: int, message: str, *args: object) -> None:
         _LOG.debug(message, *args)
 
 
 class Connection:
-    """One cluster as the settings name it. `trouble` is the last error any client of it had. Thread-safe."""
+    """A cluster as the settings name it. `last_error`: the last error of any of its clients. Thread-safe."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self.settings = settings
         self.last_error = ""
 
     def options(self, **more: Any) -> Options:
-        """Settings of a client; what the user wrote comes last."""
+        """Returns the options of a client. The user's own options override all others."""
         return {
             "bootstrap.servers": self.settings.bootstrap,
             "client.id": "cloud-builder",
@@ -67,12 +67,12 @@ class Connection:
         }
 
     def note(self, error: KafkaError) -> None:
-        """Remembers the cause, where the error is one."""
+        """Saves an error as the last one, unless it is only a consequence of others."""
         if error.code() not in _ONLY_CONSEQUENCES:
             self.last_error = _cause(error)
 
     def unreachable(self, error: KafkaError | None = None) -> Retryable:
-        """The error to raise when nobody answers."""
+        """Returns the error to raise if the cluster does not answer."""
         if error is not None and error.code() not in _UNINFORMATIVE:
             self.note(error)
         kind = "embedded broker" if self.settings.embedded else "Kafka"
@@ -82,6 +82,6 @@ class Connection:
 
 
 def _cause(error: KafkaError) -> str:
-    """`host:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after …)` → `Connect to … refused`."""
+    """Shortens `host:1/1: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after …)`: `Connect to … refused`."""
     text = error.str().split(" (after ")[0]
     return text.split(": ", 1)[-1] if "/" in text.split(": ", 1)[0] else text

@@ -1,7 +1,7 @@
-"""Reading fixed partitions, without a consumer group: positions are the daemon's own.
+"""Reads assigned partitions without a consumer group: the daemon stores its own positions.
 
-librdkafka hides a lost broker behind endless patience. Here it shows: a fetch is answered at least every half second,
-so when nothing at all has come in for a while, the broker is gone.
+librdkafka retries for ever while a broker is lost, and reports no error. This consumer detects the loss: a broker
+answers a fetch at least every half second, so a longer time without any received byte means that it is gone.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from cloud_builder.ports.broker import Partition, Record
 from . import acl_errors
 from .connection import Connection, Options
 
-_SILENCE = 5.0
-_SILENCE_WHEN_SUSPECTED = 1.0
-_STATISTICS_EVERY = 0.5
+_SILENCE_TIMEOUT = 5.0
+"""Seconds without contact until the broker counts as gone."""
+_SUSPECTED_TIMEOUT = 1.0
+"""The same after librdkafka reported that all brokers are down."""
+_STATISTICS_INTERVAL = 0.5
 _LOG = logging.getLogger("cb.kafka")
 
 
 class KafkaConsumer:
-    """Fulfils ports.broker.Consumer."""
+    """Implements ports.broker.Consumer."""
 
     def __init__(
         self,
@@ -37,12 +39,14 @@ class KafkaConsumer:
     ) -> None:
         self._connection = connection
         self._next = dict(positions)
-        self._partitions = {(place.topic, place.number): place for place in positions}
+        self._partitions = {(partition.topic, partition.number): partition for partition in positions}
         self._contact = self._polled = time.monotonic()
         self._received = 0
         self._suspected = False
         self._consumer = client(self._options())
-        self._consumer.assign([TopicPartition(place.topic, place.number, next) for place, next in positions.items()])
+        self._consumer.assign(
+            [TopicPartition(partition.topic, partition.number, next) for partition, next in positions.items()]
+        )
 
     def _options(self) -> Options:
         return self._connection.options(
@@ -55,7 +59,7 @@ class KafkaConsumer:
                 "fetch.wait.max.ms": 3 if self._connection.settings.embedded else 500,
                 "fetch.error.backoff.ms": 50,
                 "check.crcs": False,
-                "statistics.interval.ms": int(_STATISTICS_EVERY * 1000),
+                "statistics.interval.ms": int(_STATISTICS_INTERVAL * 1000),
                 "stats_cb": self._on_statistics,
                 "error_cb": self._on_error,
             }
@@ -71,23 +75,24 @@ class KafkaConsumer:
                 return records
 
     def _receive(self, most: int, timeout: float) -> list[Record] | None:
-        """What comes first, be it only the end of a partition; None: nothing within `timeout` seconds.
+        """Returns received records (none: only the end of a partition was received); None after `timeout` seconds.
 
-        One message is waited for; the others are those that came with it. Waiting for more would cost a time-out."""
+        Waits for one message, and takes the others that were received with it. Waiting for more would cost a
+        time-out."""
         now = time.monotonic()
-        if now - self._polled > _STATISTICS_EVERY:
+        if now - self._polled > _STATISTICS_INTERVAL:
             self._contact = now
         first = self._consumer.poll(max(0.0, timeout))
         self._polled = time.monotonic()
         if first is None:
-            self._probe_broker()
+            self._check_contact()
             return None
         rest = self._consumer.consume(most - 1, 0) if most > 1 else []
-        self._alive()
+        self._note_contact()
         return self._records([first, *rest])
 
     def is_at_end(self) -> bool:
-        return all(self._is_read(place) for place in self._next)
+        return all(self._is_read(partition) for partition in self._next)
 
     def close(self) -> None:
         self._consumer.close()
@@ -98,41 +103,49 @@ class KafkaConsumer:
             if (error := message.error()) is not None:
                 self._on_message_error(error, message)
             else:
-                place = self._partitions[str(message.topic()), int(message.partition() or 0)]
-                record = record_of(place, message)
-                self._next[place] = record.offset + 1
+                partition = self._partitions[str(message.topic()), int(message.partition() or 0)]
+                record = record_of(partition, message)
+                self._next[partition] = record.offset + 1
                 records.append(record)
         return records
 
     def _on_message_error(self, error: KafkaError, message: Message) -> None:
-        """An error without a partition is of the group, which we do not use: whether we might is all the same."""
-        place = self._partitions.get((str(message.topic()), int(message.partition() or 0)))
-        if place is None:
-            _LOG.debug("of no partition: %s", error)
+        """Handles an error in partition of a record.
+
+        An error without a partition is about the consumer group. It is ignored, because no group is used: not even
+        the right to use it matters."""
+        partition = self._partitions.get((str(message.topic()), int(message.partition() or 0)))
+        if partition is None:
+            _LOG.debug("error without a partition: %s", error)
         elif error.code() == KafkaError._PARTITION_EOF:
-            self._next[place] = int(message.offset() or 0)
+            self._next[partition] = int(message.offset() or 0)
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise acl_errors.missing_acl(self._connection.settings, acl_errors.READ, acl_errors.TOPIC, [place.topic])
+            raise acl_errors.missing_acl(
+                self._connection.settings, acl_errors.READ, acl_errors.TOPIC, [partition.topic]
+            )
         else:
             self._connection.note(error)
 
-    def _is_read(self, place: Partition) -> bool:
-        """The watermark that came with the last fetch; below 0 before there was one."""
+    def _is_read(self, partition: Partition) -> bool:
+        """Compares the position with the watermark of the last fetch, which is below 0 before the first fetch."""
         try:
-            _, end = self._consumer.get_watermark_offsets(TopicPartition(place.topic, place.number), cached=True)
+            _, end = self._consumer.get_watermark_offsets(
+                TopicPartition(partition.topic, partition.number), cached=True
+            )
         except KafkaException:
             return False
-        return 0 <= end <= self._next[place]
+        return 0 <= end <= self._next[partition]
 
-    # --- is the broker there? ---------------------------------------------------------------------------------
+    # --- contact with the broker ------------------------------------------------------------------------------
 
-    def _alive(self) -> None:
+    def _note_contact(self) -> None:
         self._contact = self._polled
         self._suspected = False
 
-    def _probe_broker(self) -> None:
+    def _check_contact(self) -> None:
+        """Raises Retryable if nothing was received for too long."""
         silence = self._polled - self._contact
-        if silence > (_SILENCE_WHEN_SUSPECTED if self._suspected else _SILENCE):
+        if silence > (_SUSPECTED_TIMEOUT if self._suspected else _SILENCE_TIMEOUT):
             raise self._connection.unreachable()
 
     def _on_error(self, error: KafkaError) -> None:
@@ -148,9 +161,9 @@ class KafkaConsumer:
             self._suspected = False
 
 
-def record_of(place: Partition, message: Message) -> Record:
-    """As the port has it."""
+def record_of(partition: Partition, message: Message) -> Record:
+    """Returns a message as the port's record."""
     found = cast("list[tuple[str, bytes]]", message.headers() or [])
     headers = tuple(found) if all(value for _, value in found) else tuple((name, value or b"") for name, value in found)
     _, milliseconds = message.timestamp()
-    return Record(place, int(message.offset() or 0), message.key(), message.value(), headers, milliseconds / 1000)
+    return Record(partition, int(message.offset() or 0), message.key(), message.value(), headers, milliseconds / 1000)

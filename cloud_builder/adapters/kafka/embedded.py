@@ -1,7 +1,8 @@
-"""The broker inside the confluent-kafka wheel (librdkafka's mock cluster), for one machine and a first look.
+"""The embedded broker: the mock cluster of librdkafka in the confluent-kafka wheel, for one machine and a first look.
 
-It lives in the process that starts it, on a free port of 127.0.0.1, keeps everything in memory (5 MiB a partition,
-the rest is dropped silently), and forgets all when it ends: `incarnation` names one life.
+The broker runs in the process that starts it, on a free port of 127.0.0.1. Its records are in memory: 5 MiB for each
+partition, beyond which records are dropped silently. They are lost when the broker ends; each start is a new
+`incarnation`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ _TIMEOUT = 5.0
 
 
 class EmbeddedBroker:
-    """Serves from `start` to `close`, to this and other processes of the machine."""
+    """An embedded broker. From `start` to `close` it serves this and other processes of the machine."""
 
     def __init__(self, wake_directory: Path | None = None) -> None:
-        """`wake_directory`: where the readers of this machine have their wake sockets (see embedded_consumer). None:
-        they stay awake."""
+        """Starts nothing yet.
+
+        `wake_directory`: for the wake sockets of this machine's readers (see embedded_consumer). None: the readers
+        never sleep."""
         self._wake_directory = wake_directory
         self._host: Producer | None = None
 
     def start(self) -> BrokerSettings:
-        """How clients reach it."""
+        """Starts the broker and returns the settings of its clients. Raises Retryable if it does not start."""
         options = Connection(BrokerSettings(embedded=True)).options(**{"test.mock.num.brokers": 1})
         self._host = Producer(options)
         try:
@@ -45,7 +48,7 @@ class EmbeddedBroker:
         )
 
     def _make_wake_directory(self) -> str:
-        """Without what readers of an earlier broker left, which were killed."""
+        """Makes the directory, and removes the sockets of killed readers of an earlier broker."""
         if self._wake_directory is None:
             return ""
         self._wake_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,5 +57,5 @@ class EmbeddedBroker:
         return str(self._wake_directory)
 
     def close(self) -> None:
-        """Ends the broker: the library does so with the last reference to its host."""
+        """Ends the broker: the library ends it with the last reference to its host."""
         self._host = None

@@ -1,15 +1,15 @@
-"""Reading from the embedded broker: asleep while nothing is sent, awake within a millisecond when something is.
+"""Reads from the embedded broker: asleep while nothing is sent, and awake within a millisecond after a send.
 
-The embedded broker answers a fetch when the fetch's time is over, and not when a record arrives. Short fetches, one
-after the other, find a record soon, but cost 2–4 % of a core for each reader. So a reader pauses its partitions, which
+The embedded broker answers a fetch when the fetch's time is over, not when a record arrives. Short fetches, one after
+the other, find a record soon, but cost 2–4 % of a core for each reader. A reader therefore pauses its partitions, which
 stops the fetches, and waits at its wake socket:
 
     awake ──the end of each partition was seen──► asleep ──datagram, or the check is due──► awake
 
-`EmbeddedProducer` sends the datagrams. Other programs do not know of them: what they send is found by the next check.
-Readers of topics that clients write check more often.
+`EmbeddedProducer` sends the datagrams. Other programs send none: the next check finds their records. Readers of topics
+that clients write check more often.
 
-Each change to awake is one fetch. It costs 0.6 ms of processor time here, and 0.2 ms in the broker.
+Each wake-up is one fetch. It costs 0.6 ms of processor time here, and 0.2 ms in the broker.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ CHECK_INTERVAL = 1.0
 """Seconds between two checks of topics that only daemons write."""
 CLIENT_CHECK_INTERVAL = 0.25
 _STAY_AWAKE = 0.02
-"""Seconds after a datagram. A record that was posted and not confirmed yet arrives meanwhile."""
+"""Seconds after a datagram during which the reader does not sleep: a posted record that the broker has not confirmed
+arrives in this time."""
 _START_INTERVAL = 0.015
-"""Seconds until a fetch that has not ended any partition is started once more: an answer takes 4 ms."""
+"""Seconds until a fetch is started again if no end of a partition was seen: an answer takes 4 ms."""
 _START_TIMEOUT = 1.0
 _CLIENT_TOPICS = frozenset(topic.name for topic in TOPICS if topic.writer is Role.CLIENT)
 
 
 class EmbeddedConsumer(KafkaConsumer):
-    """Fulfils ports.broker.Consumer. The wake socket is the consumer's own from now on."""
+    """Implements ports.broker.Consumer. The consumer closes the wake socket."""
 
     def __init__(self, connection: Connection, positions: Mapping[Partition, int], wake: WakeSocket) -> None:
         super().__init__(connection, positions)
@@ -48,14 +49,14 @@ class EmbeddedConsumer(KafkaConsumer):
         self.check_interval = CLIENT_CHECK_INTERVAL if is_for_clients else CHECK_INTERVAL
         self._all = [TopicPartition(partition.topic, partition.number) for partition in positions]
         self._ended: set[Partition] = set()
-        """Partitions whose end was seen since the last change to awake."""
+        """Partitions whose end was seen since the last wake-up."""
         self.is_asleep = False
         self._awake_until = 0.0
         self._next_check = 0.0
         self._next_start = time.monotonic() + _START_INTERVAL
 
     def _options(self) -> Options:
-        """An answer to each fetch is seen as the end of its partition: no statistics are needed to know of it."""
+        """Turns statistics off: the end of a partition, seen after each fetch, shows contact with the broker."""
         return {**super()._options(), "statistics.interval.ms": 0}
 
     def poll(self, most: int, timeout: float) -> list[Record]:
@@ -74,18 +75,19 @@ class EmbeddedConsumer(KafkaConsumer):
         self._wake.close()
 
     def _wait(self, until: float) -> bool:
-        """True when awake."""
-        is_called = self._wake.wait(min(until, self._next_check) - time.monotonic())
+        """Waits for a datagram, the next check or `until`. Returns True if the reader is awake."""
+        was_woken = self._wake.wait(min(until, self._next_check) - time.monotonic())
         now = time.monotonic()
-        if is_called:
+        if was_woken:
             self._awake_until = now + _STAY_AWAKE
-        if is_called or now >= self._next_check:
+        if was_woken or now >= self._next_check:
             self._wake_up(now)
         return not self.is_asleep
 
     def _awake_for(self, until: float) -> float:
-        """Seconds that something may still come in before there is anything else to do. Not less than a millisecond:
-        librdkafka does not wait for parts of one."""
+        """Returns the seconds to wait for records before the next action is due.
+
+        At least a millisecond, because librdkafka does not wait for less."""
         end = min(until, self._awake_until if self._is_read_to_end() else self._next_start)
         return max(0.001, end - time.monotonic())
 
@@ -97,8 +99,10 @@ class EmbeddedConsumer(KafkaConsumer):
         self._start_fetch()
 
     def _start_fetch(self) -> None:
-        """librdkafka's thread notices resumed partitions when it has anything to do, else within a second. So it gets
-        something to do: a question about offsets, whose answer nobody needs."""
+        """Makes librdkafka fetch from the resumed partitions now.
+
+        Its thread notices resumed partitions only when it has work to do, or after up to a second. A query for an
+        offset, whose result is not used, gives it work."""
         self._next_start = time.monotonic() + _START_INTERVAL
         try:
             self._consumer.get_watermark_offsets(self._all[0], _START_TIMEOUT, cached=False)
@@ -106,9 +110,9 @@ class EmbeddedConsumer(KafkaConsumer):
             self._connection.note(error.args[0])
 
     def _fall_asleep(self) -> None:
-        """Unless something may be under way to us, or the end of a partition was not seen yet."""
+        """Falls asleep, unless records may be on their way, or the end of a partition was not seen yet."""
         now = time.monotonic()
-        if self._wake.is_called():
+        if self._wake.was_woken():
             self._awake_until = now + _STAY_AWAKE
         if not self._is_read_to_end():
             if now >= self._next_start:

@@ -1,4 +1,4 @@
-"""Sending to the embedded broker: the readers of this machine are woken when something is there for them."""
+"""Sends to the embedded broker, and wakes the sleeping readers of this machine."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from .wake_socket import WakeSender
 
 
 class EmbeddedProducer(KafkaProducer):
-    """Fulfils ports.broker.Producer. The wake sender is the producer's own from now on."""
+    """Implements ports.broker.Producer. The producer closes the wake sender."""
 
     _flush_timeout = 0.02
-    """Seconds. The embedded broker confirms in one or two milliseconds, unless the machine is busy."""
+    """Seconds. The embedded broker confirms within one or two milliseconds, unless the machine is busy."""
 
     def __init__(self, connection: Connection, wake: WakeSender) -> None:
         super().__init__(connection)
         self._wake = wake
 
     def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
-        """Readers are woken once more at the confirmation, when that is not there yet."""
-        posted = self._hand_over(records)
+        """Posts records and wakes the readers; wakes them again when the broker has confirmed, if it has not yet."""
+        pending = self._enqueue(records)
         topics = sorted({record.topic for record in records})
-        is_delivered = posted.is_delivered
+        is_delivered = pending.is_delivered
         self._wake.send(topics)
-        return posted if is_delivered else _WakingPosted(posted, self._wake, topics)
+        return pending if is_delivered else _WakingSend(pending, self._wake, topics)
 
     def send_best_effort(self, record: OutgoingRecord) -> None:
         super().send_best_effort(record)
@@ -38,18 +38,18 @@ class EmbeddedProducer(KafkaProducer):
         self._wake.close()
 
 
-class _WakingPosted:
-    """Fulfils ports.broker.PendingSend."""
+class _WakingSend:
+    """Implements ports.broker.PendingSend: wakes the readers when the broker has confirmed."""
 
-    def __init__(self, posted: PendingSend, wake: WakeSender, topics: Sequence[str]) -> None:
-        self._posted, self._wake, self._topics = posted, wake, topics
+    def __init__(self, pending: PendingSend, wake: WakeSender, topics: Sequence[str]) -> None:
+        self._pending, self._wake, self._topics = pending, wake, topics
 
     def is_done(self) -> bool:
-        if not self._posted.is_done():
+        if not self._pending.is_done():
             return False
         self._wake.send(self._topics)
         return True
 
     def wait(self, timeout: float) -> None:
-        self._posted.wait(timeout)
+        self._pending.wait(timeout)
         self._wake.send(self._topics)

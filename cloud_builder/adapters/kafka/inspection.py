@@ -1,4 +1,7 @@
-"""A cluster as `cb-ctl doctor` sees it: reachable, its topics with their settings, its clock. Changes nothing."""
+"""Inspects a cluster for `cb-ctl doctor`: reachability, topics with their settings, clock.
+
+Must not: change anything on the cluster.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ _CHECKED = ("cleanup.policy", "retention.ms", "max.message.bytes")
 
 
 def inspect(settings: BrokerSettings) -> BrokerFacts:
-    """Never raises: what went wrong is `refusal`. The embedded broker has no topic settings to look at."""
+    """Returns the facts about a broker. Never raises: an error is part of them.
+
+    The embedded broker has no topic settings to inspect."""
     broker = KafkaBroker(settings)
     try:
         broker.incarnation()
@@ -35,23 +40,23 @@ def inspect(settings: BrokerSettings) -> BrokerFacts:
 
 
 def _topics(settings: BrokerSettings) -> tuple[tuple[TopicFacts, TopicFacts], ...]:
-    """Wanted and found, of all topics but those that we may not see: nothing can be said about these."""
+    """Returns the expected and the found facts of each topic, except of those that may not be seen."""
     connection = Connection(settings)
     admin = AdminClient(connection.options())
     try:
-        known = admin.list_topics(timeout=_TIMEOUT).topics
-        hidden = {topic for topic in TOPICS if topic.name not in known and is_hidden(admin, topic.name)}
+        existing = admin.list_topics(timeout=_TIMEOUT).topics
+        hidden = {topic for topic in TOPICS if topic.name not in existing and is_hidden(admin, topic.name)}
     except KafkaException as error:
         raise connection.unreachable(error.args[0]) from None
-    configured = _configured(admin, [topic for topic in TOPICS if topic.name in known])
+    configured = _configured(admin, [topic for topic in TOPICS if topic.name in existing])
     return tuple(
         (
-            _wanted(topic),
+            _expected(topic),
             TopicFacts(
                 topic.name,
-                len(known[topic.name].partitions) if topic.name in known else 0,
+                len(existing[topic.name].partitions) if topic.name in existing else 0,
                 configured.get(topic.name, {}),
-                exists=topic.name in known,
+                exists=topic.name in existing,
             ),
         )
         for topic in TOPICS
@@ -59,18 +64,18 @@ def _topics(settings: BrokerSettings) -> tuple[tuple[TopicFacts, TopicFacts], ..
     )
 
 
-def _wanted(topic: Topic) -> TopicFacts:
+def _expected(topic: Topic) -> TopicFacts:
     config: dict[str, str] = dict(new_topic(topic, 1).config or {})
     return TopicFacts(topic.name, topic.partitions, {name: config[name] for name in _CHECKED})
 
 
 def _configured(admin: AdminClient, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
-    """Settings by topic; a topic whose settings we may not read is left out."""
+    """Returns the settings by topic. A topic whose settings may not be read is left out."""
     if not topics:
         return {}
-    asked = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
+    resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
     found: dict[str, dict[str, str]] = {}
-    for resource, future in admin.describe_configs(asked, request_timeout=_TIMEOUT).items():
+    for resource, future in admin.describe_configs(resources, request_timeout=_TIMEOUT).items():
         try:
             entries = future.result()
         except KafkaException:
@@ -80,9 +85,9 @@ def _configured(admin: AdminClient, topics: Sequence[Topic]) -> dict[str, dict[s
 
 
 def _ahead(broker: KafkaBroker) -> float | None:
-    """How far the newest heartbeat of a runner is from the future; None: there is none that is."""
+    """Returns the seconds by which the newest heartbeat of a runner is in the future; None: it is not."""
     marks = broker.watermarks([RUNNERS.name])
-    last = {place: end - 1 for place, (oldest, end) in marks.items() if end > oldest}
+    last = {partition: end - 1 for partition, (oldest, end) in marks.items() if end > oldest}
     if not last:
         return None
     consumer = broker.consumer(last)

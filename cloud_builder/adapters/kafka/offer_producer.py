@@ -1,7 +1,7 @@
-"""Sending where offers are among the records: those go alone, one record a batch.
+"""Sends records among which are offers: each offer in a batch of its own.
 
-A share group gives out whole batches: a runner with one free slot would get all offers that were sent together. The
-topics of queues are made when something is first sent to them.
+A share group delivers whole batches: a runner with one free slot would get all offers of a batch. The topic of a queue
+is created before the first offer is sent to it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from cloud_builder.ports.broker import Broker, OutgoingRecord, PendingSend, Prod
 from .connection import Connection, Options
 from .producer import KafkaProducer
 
-_UNDER_WAY = 16
+_MAX_IN_FLIGHT = 16
 
 
 class SingleRecordProducer(KafkaProducer):
-    """One record a batch, several on their way: their order counts less than their speed."""
+    """A producer with one record a batch and several requests in flight: speed matters more than order."""
 
     def _options(self) -> Options:
         return {
@@ -26,28 +26,28 @@ class SingleRecordProducer(KafkaProducer):
             "linger.ms": 0,
             "batch.num.messages": 1,
             "compression.type": "none",
-            "max.in.flight.requests.per.connection": _UNDER_WAY,
+            "max.in.flight.requests.per.connection": _MAX_IN_FLIGHT,
         }
 
 
 class RoutingProducer:
-    """Fulfils ports.broker.Producer."""
+    """Implements ports.broker.Producer: offers go to one producer, the other records to another."""
 
     def __init__(self, broker: Broker, connection: Connection, others: Producer) -> None:
-        """`others`: sends what is no offer."""
+        """Makes the producer of offers. `others`: the producer of all other records."""
         self._broker = broker
         self._others = others
         self._offers = SingleRecordProducer(connection)
-        self._made: set[str] = set()
+        self._created: set[str] = set()
 
     def post(self, records: Sequence[OutgoingRecord]) -> PendingSend:
         offers = [record for record in records if QUEUE.has(record.topic)]
         if not offers:
             return self._others.post(records)
-        self._make({record.topic for record in offers} - self._made)
+        self._create({record.topic for record in offers} - self._created)
         others = [record for record in records if not QUEUE.has(record.topic)]
-        posted = [self._others.post(others)] if others else []
-        return _All([*posted, self._offers.post(offers)])
+        pending = [self._others.post(others)] if others else []
+        return _CombinedSend([*pending, self._offers.post(offers)])
 
     def send(self, records: Sequence[OutgoingRecord], timeout: float) -> None:
         self.post(records).wait(timeout)
@@ -59,14 +59,14 @@ class RoutingProducer:
         self._others.close(timeout)
         self._offers.close(timeout)
 
-    def _make(self, names: set[str]) -> None:
+    def _create(self, names: set[str]) -> None:
         if names:
             self._broker.ensure_topics(QUEUE.member(name.removeprefix(QUEUE.prefix)) for name in names)
-            self._made |= names
+            self._created |= names
 
 
-class _All:
-    """Fulfils ports.broker.Posted. Each part is asked, because each may have failed."""
+class _CombinedSend:
+    """Implements ports.broker.PendingSend for several sends. Each part is checked, because each may have failed."""
 
     def __init__(self, parts: Sequence[PendingSend]) -> None:
         self._parts = parts

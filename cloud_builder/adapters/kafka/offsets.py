@@ -1,4 +1,4 @@
-"""Asking a cluster for the oldest and the next offset of partitions, all in one go."""
+"""Queries a cluster for the oldest and the next offset of partitions, all partitions at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from cloud_builder.ports.broker import Partition
 
-_SETTLE = 5.0
-_AGAIN = 0.05
-_UNSETTLED = frozenset(
+_LEADER_TIMEOUT = 5.0
+_RETRY_INTERVAL = 0.05
+_NO_LEADER_YET = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
@@ -21,26 +21,26 @@ _UNSETTLED = frozenset(
 )
 
 
-def watermarks(admin: AdminClient, places: Sequence[Partition], timeout: float) -> dict[Partition, tuple[int, int]]:
-    """KafkaException when the cluster does not answer."""
-    oldest = _offsets(admin, places, OffsetSpec.earliest(), timeout)  # type: ignore[no-untyped-call]
-    end = _offsets(admin, places, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
-    return {place: (oldest[place], end[place]) for place in places}
+def watermarks(admin: AdminClient, partitions: Sequence[Partition], timeout: float) -> dict[Partition, tuple[int, int]]:
+    """Returns (oldest offset, next offset) by partition. Raises KafkaException if the cluster does not answer."""
+    oldest = _offsets(admin, partitions, OffsetSpec.earliest(), timeout)  # type: ignore[no-untyped-call]
+    end = _offsets(admin, partitions, OffsetSpec.latest(), timeout)  # type: ignore[no-untyped-call]
+    return {partition: (oldest[partition], end[partition]) for partition in partitions}
 
 
 def _offsets(
-    admin: AdminClient, places: Sequence[Partition], which: OffsetSpec, timeout: float
+    admin: AdminClient, partitions: Sequence[Partition], which: OffsetSpec, timeout: float
 ) -> dict[Partition, int]:
-    """A new topic has no leader for a moment: asked again until it has."""
-    if not places:
+    """Queries offsets. A partition of a new topic has no leader for a moment: the query is repeated until it has."""
+    if not partitions:
         return {}
-    asked = {TopicPartition(place.topic, place.number): which for place in places}
-    until = time.monotonic() + _SETTLE
+    queries = {TopicPartition(partition.topic, partition.number): which for partition in partitions}
+    until = time.monotonic() + _LEADER_TIMEOUT
     while True:
         try:
-            answers = admin.list_offsets(asked, request_timeout=timeout)
+            answers = admin.list_offsets(queries, request_timeout=timeout)
             return {Partition(at.topic, at.partition): found.result().offset for at, found in answers.items()}
         except KafkaException as error:
-            if error.args[0].code() not in _UNSETTLED or time.monotonic() > until:
+            if error.args[0].code() not in _NO_LEADER_YET or time.monotonic() > until:
                 raise
-            time.sleep(_AGAIN)
+            time.sleep(_RETRY_INTERVAL)

@@ -1,4 +1,4 @@
-"""Members of the share group that all runners are in, and whether a broker has share groups at all (Kafka 4.2)."""
+"""The share group of all runners: its members, its set-up, and a check for share groups (Kafka 4.2 or newer)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from . import acl_errors
 from .connection import Connection
 
 _TOO_OLD = frozenset({KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE})
-_CHECKED_FOR = 1.0
+_CHECK_TIMEOUT = 1.0
 _LONGEST_BUILD_MS = 86_400_000
 _ADMIN_TIMEOUT = 3.0
 _LOG = logging.getLogger("cb.kafka")
 
 
 def check_share_groups(settings: BrokerSettings) -> None:
-    """Rejected when this broker shares out no queues; content when it cannot be reached now."""
+    """Raises Rejected if this broker has no share groups. Raises nothing if it cannot be reached now."""
     member = open_member(Connection(settings), (QUEUE.member("check").name,), 1)
-    until = time.monotonic() + _CHECKED_FOR
+    until = time.monotonic() + _CHECK_TIMEOUT
     try:
         while (left := until - time.monotonic()) > 0:
             member.poll(left)
@@ -44,12 +44,12 @@ def check_share_groups(settings: BrokerSettings) -> None:
 
 
 def rejection_for(settings: BrokerSettings, error: KafkaError) -> None:
-    """Rejected when waiting cannot mend it."""
+    """Raises Rejected for an error that waiting does not solve; returns for all others."""
     if error.code() in _TOO_OLD:
         raise Rejected(
             f"dispatch shared-queue: Kafka at {settings.bootstrap} has no share groups",
             code="no-share-groups",
-            hint="Use Apache Kafka 4.2 or newer, or say `dispatch: directed`.",
+            hint="Use Apache Kafka 4.2 or newer, or set `dispatch: directed`.",
         )
     if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
         raise acl_errors.missing_acl(settings, acl_errors.READ, acl_errors.GROUP, [SHARE_GROUP])
@@ -58,11 +58,11 @@ def rejection_for(settings: BrokerSettings, error: KafkaError) -> None:
 
 
 def open_member(connection: Connection, topics: Sequence[str], size: int) -> Any:
-    """A new member of the group. Rejected when the client library is too old."""
+    """Returns a new member of the group. Raises Rejected if the client library is too old."""
     try:
         from confluent_kafka import ShareConsumer
     except ImportError:
-        hint = "pip install 'confluent-kafka>=2.16', or say `dispatch: directed`."
+        hint = "pip install 'confluent-kafka>=2.16', or set `dispatch: directed`."
         raise Rejected(
             "dispatch shared-queue: the client library is too old", code="no-share-groups", hint=hint
         ) from None
@@ -79,7 +79,7 @@ def open_member(connection: Connection, topics: Sequence[str], size: int) -> Any
 
 
 def leave(member: Any) -> None:
-    """What it has not acknowledged goes to others."""
+    """Makes a member leave the group: records that it has not acknowledged go to other members."""
     if member is not None:
         try:
             member.close()
@@ -88,8 +88,10 @@ def leave(member: Any) -> None:
 
 
 def set_up_group(connection: Connection, queues: Sequence[str]) -> None:
-    """Where that is not allowed, an operator has done it (schemas/topics.sh); if not, that is said: what is offered
-    before the first runner comes is then not taken before it is offered again."""
+    """Sets the group's options, if they are not set.
+
+    Where that is not allowed, an operator sets them (schemas/topics.sh). If nobody has, a warning is logged: offers
+    from before the first runner joined are then not delivered until they are sent again."""
     admin = AdminClient(connection.options())
     try:
         if not _is_set_up(admin):

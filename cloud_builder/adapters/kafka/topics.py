@@ -1,4 +1,4 @@
-"""Making topics as the topic table describes them."""
+"""Creates topics as the topic table describes them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ _NOT_ALLOWED = frozenset(
 
 
 def create(admin: AdminClient, connection: Connection, topics: Sequence[Topic], brokers: int) -> None:
-    """Creates topics that do not exist, and waits until every broker would know them."""
-    wanted = [new_topic(topic, min(_REPLICAS, brokers)) for topic in topics]
+    """Creates topics that do not exist, and waits until they are visible.
+
+    Raises NotAllowed with the missing topics or ACL, Retryable for other errors and after _TIMEOUT seconds."""
+    missing = [new_topic(topic, min(_REPLICAS, brokers)) for topic in topics]
     refused: dict[str, KafkaError] = {}
-    for name, future in admin.create_topics(wanted, operation_timeout=_TIMEOUT, request_timeout=_TIMEOUT).items():
+    for name, future in admin.create_topics(missing, operation_timeout=_TIMEOUT, request_timeout=_TIMEOUT).items():
         try:
             future.result()
         except KafkaException as error:
@@ -42,7 +44,7 @@ def create(admin: AdminClient, connection: Connection, topics: Sequence[Topic], 
 
 
 def new_topic(topic: Topic, replicas: int) -> NewTopic:
-    """The settings of a topic; durable against the loss of one of three brokers."""
+    """Returns a topic with its settings; with three brokers it survives the loss of one."""
     settings = {
         "cleanup.policy": _cleanup(topic),
         "retention.ms": str(int(topic.retention * 1000)) if topic.retention else "-1",
@@ -76,7 +78,9 @@ def _explain(refused: dict[str, KafkaError], admin: AdminClient, connection: Con
 
 
 def is_hidden(admin: AdminClient, name: str) -> bool:
-    """In the list of all, a topic that we may not see looks as if it did not exist; asked for by name it does not."""
+    """Returns True if the topic may not be seen.
+
+    A list of all topics leaves such a topic out, as if it did not exist; a query by name returns an error."""
     error = admin.list_topics(name, timeout=_TIMEOUT).topics[name].error
     return error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
@@ -85,5 +89,5 @@ def _await(admin: AdminClient, connection: Connection, names: set[str]) -> None:
     until = time.monotonic() + _TIMEOUT
     while missing := names - set(admin.list_topics(timeout=_TIMEOUT).topics):
         if time.monotonic() > until:
-            raise Retryable(f"topics made and not visible yet: {', '.join(sorted(missing))}", code="broker")
+            raise Retryable(f"topics created and not visible yet: {', '.join(sorted(missing))}", code="broker")
         time.sleep(0.05)

@@ -1,9 +1,10 @@
-"""Unix datagram sockets that tell sleeping readers of this machine that something was sent. No Kafka in here.
+"""Unix datagram sockets that wake the sleeping readers of this machine after a send. Does not use Kafka.
 
-    <directory>/<random name>   one socket a reader, from its start to its end
+    <directory>/<random name>   one socket for each reader, from its start to its end
 
-A datagram names the topics that were sent to. It carries no event and promises nothing: a reader that misses it finds
-the event at its next check. A sender therefore never waits and never fails; what a dead reader left is removed.
+A datagram has the names of the topics that records were sent to. It has no event and guarantees nothing: a reader that
+misses it finds the event at its next check. A sender therefore never waits and never fails. It removes the sockets of
+readers that ended without closing them.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from pathlib import Path
 from uuid import uuid4
 
 _DATAGRAM_BYTES = 4096
-_QUEUE_MAY_BE_FULL = 8
-"""Datagrams at once. The kernel keeps ten for a reader (net.unix.max_dgram_qlen), and a sender drops the others."""
+_MAX_DATAGRAMS = 8
+"""Datagrams received at once; after more of them some may be lost. The kernel queues ten for a socket
+(net.unix.max_dgram_qlen), and a sender drops the others."""
 
 
 class _Directory:
-    """An open directory. Paths through /proc stay below the 107 bytes of a socket's address, wherever it is."""
+    """An open directory. Its entries have paths in /proc, which fit into the 107 bytes of a socket address."""
 
     def __init__(self, path: Path) -> None:
         self._handle = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -41,10 +43,13 @@ class _Directory:
 
 
 class WakeSocket:
-    """The socket of one reader of `topics`. OSError when it cannot be made. Belongs to one thread."""
+    """The socket of one reader. Used by one thread."""
 
     def __init__(self, path: Path, topics: Iterable[str]) -> None:
-        """`path`: a directory of this user alone; it is made when it is missing."""
+        """Creates the socket; raises OSError if it cannot.
+
+        `path`: a directory that only this user may enter; it is created if it is missing.
+        `topics`: the topics that the reader is woken for."""
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._topics = frozenset(topic.encode() for topic in topics)
         self._directory = _Directory(path)
@@ -54,31 +59,31 @@ class WakeSocket:
         self._poller.register(self._socket, select.POLLIN)
         try:
             self._socket.bind(str(self._path))
-            self._path.chmod(0o666)  # The directory guards it: root's reader is woken by the mesh's user, too.
+            self._path.chmod(0o666)  # The directory limits access. The mesh's user must be able to wake root's readers.
         except OSError:
             self.close()
             raise
 
     def wait(self, timeout: float) -> bool:
-        """True as soon as something was sent to one of the topics; False after `timeout` seconds."""
+        """Returns True as soon as records were sent to one of the topics; False after `timeout` seconds."""
         until = time.monotonic() + timeout
         while True:
             left = max(0.0, until - time.monotonic())
             if not self._poller.poll(left * 1000):
                 return False
-            if self.is_called():
+            if self.was_woken():
                 return True
 
-    def is_called(self) -> bool:
-        """Takes what has come; True when any of it was about one of the topics, or may have been."""
-        count, called = 0, False
-        while count <= _QUEUE_MAY_BE_FULL:
+    def was_woken(self) -> bool:
+        """Receives the queued datagrams. Returns True if one named one of the topics, or if some may be lost."""
+        count, woken = 0, False
+        while count <= _MAX_DATAGRAMS:
             try:
                 topics = self._socket.recv(_DATAGRAM_BYTES)
             except BlockingIOError:
-                return called
+                return woken
             count += 1
-            called = called or not self._topics.isdisjoint(topics.split())
+            woken = woken or not self._topics.isdisjoint(topics.split())
         return True
 
     def close(self) -> None:
@@ -89,15 +94,15 @@ class WakeSocket:
 
 
 class WakeSender:
-    """Wakes the readers that have a socket in a directory. Thread-safe."""
+    """A sender of datagrams to all readers with a socket in a directory. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """OSError when there is no such directory."""
+        """Opens the directory; raises OSError if there is none."""
         self._directory = _Directory(path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     def send(self, topics: Iterable[str]) -> None:
-        """One datagram to each reader."""
+        """Sends one datagram to each reader."""
         datagram = " ".join(topics).encode()[:_DATAGRAM_BYTES]
         with suppress(OSError):
             for path in self._directory.entries():
