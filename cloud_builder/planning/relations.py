@@ -158,10 +158,8 @@ def _parsed(relation: str) -> tuple[tuple[_Term, ...], ...]:
 
 def _term(item: Mapping[str, object]) -> _Term:
     operator, version = cast("tuple[str, str] | None", item.get("version")) or ("", "")
-    known = _OLD_OPERATORS.get(operator, operator)
-    alternative = (
-        Alternative(str(item["name"]), known, version) if known in _COMPARE else Alternative(str(item["name"]))
-    )
+    name, operator = str(item["name"]), _OLD_OPERATORS.get(operator, operator)
+    alternative = Alternative(name, operator, version) if operator in _COMPARE else Alternative(name)
     return _Term(alternative, item.get("arch"), item.get("restrictions"))
 
 

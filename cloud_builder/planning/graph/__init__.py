@@ -2,7 +2,7 @@
 
 graph         source snapshots → `Graph`
 incremental   `Graph` + a changed unit → `Graph`, in milliseconds
-resolve       relations of a unit → the units that are meant
+resolve       relations of a unit → the units that they mean
 scc           strongly connected components, and the level of each
 cycle         members of a dependency cycle → rounds and build profiles
 """
