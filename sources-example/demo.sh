@@ -35,9 +35,9 @@ finish() {
 }
 
 # Fails unless the greeting of the installed package contains the text.
-installs_and_says() {
-    run cb-ctl try example-bookworm greeting-card -- greeting-card --hour 15 Ada | tee "$top/said"
-    grep -qF "$1" "$top/said" || { echo "error: expected: $1" >&2; return 1; }
+installs_and_prints() {
+    run cb-ctl try example-bookworm greeting-card -- greeting-card --hour 15 Ada | tee "$top/output"
+    grep -qF "$1" "$top/output" || { echo "error: expected: $1" >&2; return 1; }
 }
 
 # Waits for the request of a push, and prints its id.
@@ -78,7 +78,7 @@ say 'The packages are in a signed apt repository.'
 run cb-ctl list repositories
 
 say 'Install greeting-card with apt into a throw-away root, and run it.'
-installs_and_says 'Good afternoon, Ada!'
+installs_and_prints 'Good afternoon, Ada!'
 
 say 'Change the lowest package, and commit. No other command is needed.'
 cd "$source/projects/packages/libgreet"
@@ -99,7 +99,7 @@ run cb-ctl list requests
 run cb-ctl watch "$push"
 
 say 'Install again: greeting-card now uses the new library.'
-installs_and_says 'A lovely afternoon, Ada!'
+installs_and_prints 'A lovely afternoon, Ada!'
 
 run cb-ctl down
 up=

@@ -1,4 +1,4 @@
-"""`cb-ctl build` and `shell`: a unit's directory as it is, on this machine, without any mesh."""
+"""`cb-ctl build` and `shell`: builds a unit's directory as it is on this machine, without a mesh."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 _CODES = {"success": ExitCode.SUCCESS, "failure": ExitCode.FAILED, "canceled": ExitCode.INTERRUPTED}
 
 directory_argument = click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-target_option = click.option("--target", metavar="DIST.ARCH", help="Only this target [those of this architecture].")
+target_option = click.option(
+    "--target", metavar="DIST.ARCH", help="Only this target [default: those of this machine's architecture]."
+)
 with_option = click.option(
     "--with",
     "given",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.deb",
-    help="A package that the build may use; may be repeated.",
+    help="A package that the build can use; can be repeated.",
 )
 no_deps_option = click.option(
     "--no-deps", is_flag=True, help="Do not build the units of the same tree that this one needs."
@@ -50,30 +52,30 @@ no_deps_option = click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the results go [here; beside the unit when here is inside of it].",
+    help="Directory for the results [default: here; beside the unit if here is inside the unit].",
 )
 @home_option
 @json_option
 def build(directory: Path, *, target: str | None, given: Sequence[Path], no_deps: bool, output: Path | None) -> int:
-    """Build the unit in DIR as it is now, committed or not, with the recipe and the root that the mesh would use."""
+    """Build the unit in DIR as it is now, committed or not, with the recipe and the build root of a mesh."""
     from cloud_builder.wiring.local_build import LocalBuilds, plan
 
-    with session() as here:
+    with session() as mesh:
         steps = plan(directory, target, with_needs=not no_deps)
         cancel = _cancel_on_interrupt()
-        local = LocalBuilds(here.settings, given)
+        local = LocalBuilds(mesh.settings, given)
         results: list[dict[str, Any]] = []
         code = ExitCode.SUCCESS
         for step in steps:
-            _head(here, step)
-            ended = local.build(step, _log(here), cancel)
-            code = _CODES.get(ended.outcome, ExitCode.INFRASTRUCTURE)
-            into = (output or _beside(directory)) if step.wanted else None
-            results.append(_result(local, step, ended, into, many=len({each.target.name for each in steps}) > 1))
-            _tail(here, results[-1], ended)
+            _head(mesh, step)
+            finished = local.build(step, _log(mesh), cancel)
+            code = _CODES.get(finished.outcome, ExitCode.INFRASTRUCTURE)
+            into = (output or _beside(directory)) if step.is_requested else None
+            results.append(_result(local, step, finished, into, many=len({other.target.name for other in steps}) > 1))
+            _tail(mesh, results[-1], finished)
             if code:
                 break
-        if here.json:
+        if mesh.json:
             show_json(results)
         return code
 
@@ -87,25 +89,25 @@ def build(directory: Path, *, target: str | None, given: Sequence[Path], no_deps
 @home_option
 @json_option
 def shell(directory: Path, *, target: str | None, given: Sequence[Path], no_deps: bool, after_failure: bool) -> int:
-    """Open a shell in the buildroot of the unit in DIR, its build dependencies installed, its source unpacked.
+    """Open a shell in the build root of the unit in DIR, with build dependencies installed and source unpacked.
 
-    What is done there is thrown away. The exit code is the shell's."""
+    All changes in the build root are thrown away. The exit code is that of the shell."""
     from cloud_builder.wiring.local_build import LocalBuilds, plan
 
     if not sys.stdin.isatty():
         raise click.UsageError("A shell needs a terminal.")
-    with session() as here:
+    with session() as mesh:
         *before, step = plan(directory, target, with_needs=not no_deps)
         cancel = _cancel_on_interrupt()
-        local = LocalBuilds(here.settings, given)
+        local = LocalBuilds(mesh.settings, given)
         for need in before:
-            _head(here, need)
-            ended = local.build(need, _log(here), cancel)
-            if code := _CODES.get(ended.outcome, ExitCode.INFRASTRUCTURE):
-                _tail(here, _result(local, need, ended, None, many=False), ended)
+            _head(mesh, need)
+            finished = local.build(need, _log(mesh), cancel)
+            if code := _CODES.get(finished.outcome, ExitCode.INFRASTRUCTURE):
+                _tail(mesh, _result(local, need, finished, None, many=False), finished)
                 return code
-        _head(here, step)
-        return local.shell(step, _log(here), cancel, after_failure=after_failure)
+        _head(mesh, step)
+        return local.shell(step, _log(mesh), cancel, after_failure=after_failure)
 
 
 def _cancel_on_interrupt() -> Event:
@@ -114,49 +116,49 @@ def _cancel_on_interrupt() -> Event:
     return stop_on(signal.SIGINT, signal.SIGTERM)
 
 
-def _log(here: Session) -> Callable[[bytes], None]:
+def _log(mesh: Session) -> Callable[[bytes], None]:
     shown = LogSanitizer()
 
-    def write(piece: bytes) -> None:
-        if not here.json:
-            sys.stdout.buffer.write(shown.feed(piece))
+    def write(chunk: bytes) -> None:
+        if not mesh.json:
+            sys.stdout.buffer.write(shown.feed(chunk))
             sys.stdout.buffer.flush()
 
     return write
 
 
 def _beside(directory: Path) -> Path:
-    """Never inside of the unit: results would be a part of the next build's source."""
-    here, unit = Path.cwd(), directory.resolve()
-    return unit.parent if here.is_relative_to(unit) else here
+    """Returns the directory for results: not inside the unit, where they would be part of the next build's source."""
+    current, unit = Path.cwd(), directory.resolve()
+    return unit.parent if current.is_relative_to(unit) else current
 
 
-def _head(here: Session, step: BuildStep) -> None:
-    if not here.json:
-        need = "" if step.wanted else " (needed)"
+def _head(mesh: Session, step: BuildStep) -> None:
+    if not mesh.json:
+        need = "" if step.is_requested else " (needed)"
         click.echo(click.style(f"=== {step.unit.path} {step.target.name}{need}", bold=True))
 
 
 def _result(
-    local: LocalBuilds, step: BuildStep, ended: AttemptFinished, into: Path | None, *, many: bool
+    local: LocalBuilds, step: BuildStep, finished: AttemptFinished, into: Path | None, *, many: bool
 ) -> dict[str, Any]:
-    """What --json shows of a step; its files are delivered, the log too when it failed."""
+    """Copies the files of a step, and its log if it has one; returns the result as --json prints it."""
     files: list[str] = []
     if into is not None:
         directory = into / step.target.name if many else into
-        wanted = [*ended.artifacts, *([ended.log] if ended.log else [])]
-        files = [str(local.deliver(artifact, directory)) for artifact in wanted]
-    told = ended.model_dump(mode="json", include={"outcome", "code", "message", "hint", "step", "timings"})
-    return {"unit": step.unit.path, "target": step.target.name, **told, "files": files}
+        artifacts = [*finished.artifacts, *([finished.log] if finished.log else [])]
+        files = [str(local.deliver(artifact, directory)) for artifact in artifacts]
+    report = finished.model_dump(mode="json", include={"outcome", "code", "message", "hint", "step", "timings"})
+    return {"unit": step.unit.path, "target": step.target.name, **report, "files": files}
 
 
-def _tail(here: Session, result: dict[str, Any], ended: AttemptFinished) -> None:
-    if here.json:
+def _tail(mesh: Session, result: dict[str, Any], finished: AttemptFinished) -> None:
+    if mesh.json:
         return
-    took = compact_duration(ended.finished_at - ended.started_at)
+    took = compact_duration(finished.finished_at - finished.started_at)
     click.echo(f"{result['unit']} {result['target']}: {styled(result['outcome'])} after {took}")
-    for word in ("message", "hint"):
-        for line in str(result[word]).splitlines():
+    for field in ("message", "hint"):
+        for line in str(result[field]).splitlines():
             click.echo(f"  {sanitize(line)}", err=True)
     for file in result["files"]:
         click.echo(f"  {file}  {size(Path(file).stat().st_size)}")

@@ -27,10 +27,10 @@ def doctor() -> int:
     The checks run with the rights of the current user. Exit code 4 if there is an error; a warning does not count."""
     from cloud_builder.planning.doctor import errors, judge
     from cloud_builder.wiring import doctor as probes
-    from cloud_builder.wiring.rundir import up_of
+    from cloud_builder.wiring.rundir import running_mesh
 
     with session() as mesh:
-        is_up = up_of(mesh.settings.home) is not None
+        is_up = running_mesh(mesh.settings.home) is not None
         findings = judge(probes.whole(mesh.settings, _broker(mesh), is_up=is_up))
         if mesh.json:
             show_json([{**vars(finding), "level": str(finding.level)} for finding in findings])

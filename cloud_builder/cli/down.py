@@ -27,11 +27,11 @@ POLL_INTERVAL = 0.1
 @global_options
 def down() -> int:
     """Stop the mesh of this machine. Running builds are stopped and requeued; the state is kept."""
-    from cloud_builder.wiring.rundir import is_alive, last_written, up_of
+    from cloud_builder.wiring.rundir import is_alive, last_written, running_mesh
 
     with session() as mesh:
         home = mesh.settings.home
-        running = up_of(home)
+        running = running_mesh(home)
         if running is None:
             left = [child for child in getattr(last_written(home), "children", ()) if is_alive(child)]
             if not left:

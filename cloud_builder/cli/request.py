@@ -14,7 +14,7 @@ from .options import global_options
 from .output import show_json
 from .request_options import RequestSpec, build_requested, priority_options, requester, unit_options
 from .session import Session, session
-from .source import silent_request
+from .source import no_answer_from_request
 
 ACCEPT_TIMEOUT = 60.0
 """Seconds until cb-request must have accepted or rejected a request.
@@ -108,7 +108,7 @@ def _wait_until_accepted(mesh: Session, name: str, source: str) -> dict[str, Any
         if row["source"] == source and (trouble := row.get("trouble")):
             hint = f"{trouble['hint']}\n  If it stays so for a minute, request {name} is rejected."
             raise Retryable(f"source {source} cannot be read: {trouble['message']}", code=trouble["code"], hint=hint)
-    raise silent_request(mesh)
+    raise no_answer_from_request(mesh)
 
 
 def _find(mesh: Session, name: str) -> dict[str, Any] | None:

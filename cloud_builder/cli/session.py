@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cloud_builder.model.events import Payload
     from cloud_builder.model.settings import Settings
     from cloud_builder.ports.broker import Broker
-    from cloud_builder.wiring.settings import Loaded
+    from cloud_builder.wiring.settings import LoadedSettings
 
 ANSWER_TIMEOUT = 30.0
 """Seconds to wait for an answer of cb-info. An answer takes milliseconds, on a busy machine ten seconds and more."""
@@ -38,7 +38,7 @@ class Session:
         return self._options.json
 
     @cached_property
-    def _loaded(self) -> Loaded:
+    def _loaded(self) -> LoadedSettings:
         from cloud_builder.wiring.settings import parse_broker, read
 
         given = self._options.broker if self._options.broker != "embedded" else None
@@ -52,9 +52,9 @@ class Session:
     @property
     def is_remote(self) -> bool:
         """True when the mesh was not started on this machine by `cb-ctl up`."""
-        from cloud_builder.wiring.rundir import up_of
+        from cloud_builder.wiring.rundir import running_mesh
 
-        return up_of(self.settings.home) is None
+        return running_mesh(self.settings.home) is None
 
     @property
     def client(self) -> Client:
@@ -71,12 +71,12 @@ class Session:
     def broker(self) -> Broker:
         """The broker itself, for commands that read topics. Retryable when no mesh is running on this machine."""
         from cloud_builder.wiring.broker import connect
-        from cloud_builder.wiring.rundir import up_of
-        from cloud_builder.wiring.settings import BrokerFrom
+        from cloud_builder.wiring.rundir import running_mesh
+        from cloud_builder.wiring.settings import BrokerOrigin
 
         home = self.settings.home
-        down = self._loaded.broker_from is BrokerFrom.HOME and up_of(home) is None
-        if down or self._loaded.broker_from is BrokerFrom.NOBODY:
+        down = self._loaded.broker_origin is BrokerOrigin.HOME and running_mesh(home) is None
+        if down or self._loaded.broker_origin is BrokerOrigin.NONE:
             raise Retryable(
                 f"no mesh is running at {home}",
                 code="no-mesh",
@@ -113,10 +113,10 @@ class Session:
                 return rows
 
     def _unanswered(self, cause: Retryable) -> Retryable:
-        from cloud_builder.wiring.rundir import log_file, up_of
+        from cloud_builder.wiring.rundir import log_file, running_mesh
 
         home = self.settings.home
-        if up_of(home) is not None:
+        if running_mesh(home) is not None:
             hint = f"See {log_file(home, 'info')}. To restart the mesh: `cb-ctl down`, then `cb-ctl up`."
         else:
             hint = f"Check that cb-info is running, and that {self.settings.broker.bootstrap} is the right broker."

@@ -1,4 +1,4 @@
-"""`cb-ctl source`: which git repositories the mesh follows."""
+"""`cb-ctl source`: adds, lists and removes the git repositories that the mesh follows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .options import global_options
 from .output import show_json, show_table
 from .session import Session, session
 
-SEEN_WITHIN = 30.0
-"""Seconds to wait until cb-request has read a new source."""
+READ_TIMEOUT = 30.0
+"""Seconds until cb-request must have read a new source, or removed one."""
 
 TABLE = {
     "add": ("cloud_builder.cli.source", "add", "Follow a git repository under a name."),
     "list": ("cloud_builder.cli.source", "list_sources", "Show the sources and the commit each is at."),
-    "remove": ("cloud_builder.cli.source", "remove", "Follow a source no longer; what it published stays."),
+    "remove": ("cloud_builder.cli.source", "remove", "Stop following a source; keep its packages."),
 }
 
 
@@ -37,7 +37,7 @@ def source() -> None:
 @click.command()
 @click.argument("name")
 @click.argument("url")
-@click.option("--branch", default="", help="Follow this branch [the repository's default].")
+@click.option("--branch", default="", help="Branch to follow [default: that of the repository].")
 @global_options
 def add(name: str, url: str, branch: str) -> None:
     """Follow the git repository URL (a path, file://, https:// or ssh) under NAME."""
@@ -56,19 +56,20 @@ def add(name: str, url: str, branch: str) -> None:
 @click.argument("name", shell_complete=SOURCES)
 @global_options
 def remove(name: str) -> None:
-    """Follow the source NAME no longer. What was built from it stays published."""
+    """Stop following the source NAME. The packages that were built from it stay published."""
     from cloud_builder.model.events import SourceRemoveRequested
     from cloud_builder.model.ids import SourceName
 
     with session() as mesh:
-        known = [row["source"] for row in mesh.pages("sources")]
-        if name not in known:
-            raise Rejected(f"source {name!r}: not known", code="unknown-source", hint=did_you_mean(name, known))
+        names = [row["source"] for row in mesh.pages("sources")]
+        if name not in names:
+            hint = did_you_mean(name, names) or "`cb-ctl source list` shows the sources."
+            raise Rejected(f"no source {name!r}", code="unknown-source", hint=hint)
         mesh.send(SourceRemoveRequested(source=SourceName(name)))
-        deadline = time.monotonic() + SEEN_WITHIN
+        deadline = time.monotonic() + READ_TIMEOUT
         while any(row["source"] == name for row in mesh.pages("sources")):
             if time.monotonic() > deadline:
-                raise silent_request(mesh)
+                raise no_answer_from_request(mesh)
             time.sleep(0.2)
         if mesh.json:
             show_json({"removed": name})
@@ -94,7 +95,7 @@ def show_sources() -> None:
             for row in rows
         ]
         columns = ["source", "branch", "revision", "units", "problems", "url"]
-        show_table(columns, cells, empty="no sources yet: cb-ctl source add NAME URL")
+        show_table(columns, cells, empty="no sources yet: add one with `cb-ctl source add NAME URL`")
         for row in rows:
             if trouble := row.get("trouble"):
                 click.echo(f"{row['source']}: cannot be read: {trouble['message']}\n  {trouble['hint']}", err=True)
@@ -103,13 +104,13 @@ def show_sources() -> None:
 
 
 def send_source(mesh: Session, name: str, url: str, branch: str = "") -> None:
-    """Announces a source. Rejected for a name that cannot be one."""
+    """Sends a source to cb-request. Rejected for an invalid name, or a path on this machine that does not exist."""
     from cloud_builder.model.events import SourceAddRequested
     from cloud_builder.model.ids import SOURCE_NAME, SourceName
 
     if not re.match(SOURCE_NAME, name):
-        hint = "Lower-case letters, digits, '.', '+', '-'; it begins with a letter or digit."
-        raise Rejected(f"source {name!r}: cannot be a name", code="bad-source-name", hint=hint)
+        hint = "Use lower-case letters, digits, '.', '+' and '-'; begin with a letter or digit."
+        raise Rejected(f"source name {name!r} is not valid", code="bad-source-name", hint=hint)
     if is_path(url) and not mesh.is_remote and not Path(url).expanduser().exists():
         hint = "Give the path of a git repository, or a URL (https://, ssh://, file://)."
         raise Rejected(f"source {name}: {url}: no such directory", code="source-unreachable", hint=hint)
@@ -117,56 +118,58 @@ def send_source(mesh: Session, name: str, url: str, branch: str = "") -> None:
 
 
 def wait_for_source(mesh: Session, name: str, url: str, branch: str = "") -> dict[str, Any]:
-    """The source as cb-request has read it. Retryable with the cause when it cannot; cb-request goes on trying."""
+    """Returns the source after cb-request has read it.
+
+    Retryable with the cause when cb-request cannot read it; cb-request goes on trying."""
     started = time.time()
-    while time.time() - started < SEEN_WITHIN:
+    while time.time() - started < READ_TIMEOUT:
         for row in [row for row in mesh.pages("sources") if row["source"] == name]:
             trouble = row.get("trouble")
             if trouble and trouble["at"] > started - 1.0:
-                raise _unread(name, trouble)
+                raise _read_error(name, trouble)
             if row["revision"] and row["url"] == url and (not branch or row["branch"] == branch):
                 return row
         time.sleep(0.2)
     raise Retryable(
-        f"source {name}: nothing was read from {url} within {SEEN_WITHIN:g} s",
+        f"source {name}: nothing was read from {url} within {READ_TIMEOUT:g} s",
         code="source-unreachable",
-        hint=_why_unread(mesh),
+        hint=_where_to_look(mesh),
     )
 
 
-def _unread(name: str, trouble: dict[str, Any]) -> CloudBuilderError:
-    """A branch that is not there is a slip of who typed it; anything else may get well by itself."""
-    told = str(trouble["message"]).removeprefix(f"source {name}: ")
+def _read_error(name: str, trouble: dict[str, Any]) -> CloudBuilderError:
+    """Returns Rejected for a branch that does not exist; Retryable for an error that can be temporary."""
+    message = str(trouble["message"]).removeprefix(f"source {name}: ")
     kind = Rejected if trouble["code"] == "unknown-ref" else Retryable
-    return kind(f"source {name}: {told}", code=trouble["code"], hint=trouble["hint"])
+    return kind(f"source {name}: {message}", code=trouble["code"], hint=trouble["hint"])
 
 
-def _why_unread(mesh: Session) -> str:
-    from cloud_builder.wiring.rundir import log_file, up_of
-
-    home = mesh.settings.home
-    if up_of(home) is not None:
-        return f"cb-request goes on trying; {log_file(home, 'request')} says why."
-    return "cb-request goes on trying; its log says why."
-
-
-def silent_request(mesh: Session) -> CloudBuilderError:
-    from cloud_builder.wiring.rundir import log_file, up_of
+def _where_to_look(mesh: Session) -> str:
+    from cloud_builder.wiring.rundir import log_file, running_mesh
 
     home = mesh.settings.home
-    where = f"; see {log_file(home, 'request')}" if up_of(home) is not None else ""
+    if running_mesh(home) is not None:
+        return f"cb-request goes on trying; the cause is in {log_file(home, 'request')}."
+    return "cb-request goes on trying; the cause is in its log."
+
+
+def no_answer_from_request(mesh: Session) -> CloudBuilderError:
+    from cloud_builder.wiring.rundir import log_file, running_mesh
+
+    home = mesh.settings.home
+    where = f"; see {log_file(home, 'request')}" if running_mesh(home) is not None else ""
     return Retryable(
-        "cb-request does not answer", code="no-cb-request", hint=f"Is it running? `cb-ctl status` tells{where}."
+        "cb-request does not answer", code="no-cb-request", hint=f"Check that cb-request is running{where}."
     )
 
 
 def absolute_url(url: str) -> str:
-    """A path on this machine as an absolute one: the daemon that reads it stands elsewhere."""
+    """Returns a path on this machine as an absolute path, because cb-request runs in another directory."""
     return str(Path(url).expanduser().resolve()) if is_path(url) else url
 
 
 def is_path(url: str) -> bool:
-    """True for what is neither a URL nor `host:path`, as git reads it."""
+    """True for a path; False for a URL or `host:path`, as git distinguishes them."""
     return "://" not in url and (":" not in url or Path(url).exists())
 
 

@@ -1,4 +1,4 @@
-"""Starting the supervisor for `cb-ctl up`: what to run, on which port, until the mesh answers or why it does not."""
+"""Starts the supervisor for `cb-ctl up`, and waits until the mesh is ready or reports why it is not."""
 
 from __future__ import annotations
 
@@ -21,124 +21,128 @@ if TYPE_CHECKING:
     from cloud_builder.adapters.process import Popen
     from cloud_builder.wiring.supervisor import MeshSpec
 
-UP_WITHIN = 180.0
-"""Seconds until the whole mesh must answer: 5 on a quiet machine, a minute and more on a busy one."""
-DYING_WITHIN = 30.0
-"""Seconds for a daemon that has died to come back."""
+START_TIMEOUT = 180.0
+"""Seconds until the mesh must be ready: it takes 5 on a quiet machine, a minute and more on a busy one."""
+RESTART_TIMEOUT = 30.0
+"""Seconds until the mesh must be ready after a daemon has exited."""
 POLL_INTERVAL = 0.1
 
 
 def make_mesh_spec(
     mesh: Session, runners: int, broker: str | None, *, slots: int | None, port: int | None, detach: bool
 ) -> MeshSpec:
+    """Returns what to run. Rejected for settings with which the mesh cannot run. `broker`: that of the command line."""
     from cloud_builder.wiring.broker import require_share_groups
     from cloud_builder.wiring.public_url import public_url
-    from cloud_builder.wiring.settings import BrokerFrom, parse_broker, read
+    from cloud_builder.wiring.settings import BrokerOrigin, parse_broker, read
     from cloud_builder.wiring.supervisor import MeshSpec
 
     home = mesh.settings.home
     loaded = read(options_of(click.get_current_context()).home)
-    named = loaded.settings.broker if loaded.broker_from is BrokerFrom.SAID else None
+    named = loaded.settings.broker if loaded.broker_origin is BrokerOrigin.CONFIGURED else None
     if broker == "embedded":
         named = None
     elif broker:
         options = named.options if named else {}
         named = parse_broker(broker).model_copy(update={"options": options})
-    flags = {"CB_RUNNER__SLOTS": slots, "CB_COLLECTOR__PORT": port, "CB_CACHE": mesh.settings.cache}
+    variables = {"CB_RUNNER__SLOTS": slots, "CB_COLLECTOR__PORT": port, "CB_CACHE": mesh.settings.cache}
     require_share_groups(loaded.settings.dispatch, named)
     collector = loaded.settings.collector
     if (collector.port if port is None else port) == 0:
-        flags["CB_COLLECTOR__PORT"] = port = _free_port()
+        variables["CB_COLLECTOR__PORT"] = port = _free_port()
     else:
         _check_port(collector.host, port or collector.port)
     public_url(collector.model_copy(update={"port": port or collector.port}))
-    environment = {name: str(value) for name, value in flags.items() if value is not None}
+    environment = {name: str(value) for name, value in variables.items() if value is not None}
     return MeshSpec(home, runners, named, environment, parent=0 if detach else os.getpid())
 
 
 def _free_port() -> int:
-    """Every daemon must know the port, so that it is chosen here."""
+    """Returns a free port. Every daemon must know the port, so that it is chosen before they start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def _check_port(host: str, port: int) -> None:
-    """Rejected when the repositories could not be served: better now than from the log of a daemon."""
+    """Rejected when the repositories cannot be served; otherwise only the log of a daemon would show it."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as taken:
+        except OSError as error:
             raise Rejected(
-                f"repositories cannot be served at {host}:{port}: {taken.strerror}",
+                f"repositories cannot be served at {host}:{port}: {error.strerror}",
                 code="cannot-listen",
-                hint="Choose another with --port N (0: any free one).",
+                hint="Choose another port with --port N (0: any free one).",
             ) from None
 
 
-def start(plan: MeshSpec) -> Popen[bytes]:
+def start(spec: MeshSpec) -> Popen[bytes]:
+    """Starts the supervisor in a session of its own."""
     from cloud_builder.adapters.process import spawn
     from cloud_builder.wiring.rundir import error_file, log_file
 
-    log = log_file(plan.home, "up")
+    log = log_file(spec.home, "up")
     log.parent.mkdir(parents=True, exist_ok=True)
-    error_file(plan.home).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "cloud_builder.wiring.supervisor", plan.as_json()]
+    error_file(spec.home).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "cloud_builder.wiring.supervisor", spec.as_json()]
     with log.open("ab") as file:
         return spawn(command, cwd=Path("/"), stdout=file, stderr=file, new_session=True)
 
 
 def wait_until_up(supervisor: Popen[bytes], mesh: Session) -> None:
-    """Until the mesh answers, saying what is being waited for."""
-    from cloud_builder.wiring.rundir import up_of
+    """Waits until the mesh is ready; prints what it waits for. Retryable with the cause when it does not get ready."""
+    from cloud_builder.wiring.rundir import running_mesh
 
     home = mesh.settings.home
-    deadline = time.monotonic() + UP_WITHIN
-    told = ""
+    deadline = time.monotonic() + START_TIMEOUT
+    stage = ""
     while time.monotonic() < deadline:
         if supervisor.poll() is not None:
             raise _could_not_start(home)
-        state = up_of(home)
-        if state is not None and not state.stage and state.supervisor.pid == supervisor.pid:
+        mesh_state = running_mesh(home)
+        if mesh_state is not None and not mesh_state.stage and mesh_state.supervisor.pid == supervisor.pid:
             return
-        if state is not None and state.stage != told:
-            told = state.stage
-            click.echo(f"{told} …", err=True)
-        if state is not None and state.dying:
-            deadline = min(deadline, time.monotonic() + DYING_WITHIN)
+        if mesh_state is not None and mesh_state.stage != stage:
+            stage = mesh_state.stage
+            click.echo(f"{stage} …", err=True)
+        if mesh_state is not None and mesh_state.failing:
+            deadline = min(deadline, time.monotonic() + RESTART_TIMEOUT)
         time.sleep(POLL_INTERVAL)
     supervisor.terminate()
     supervisor.wait()
-    raise _not_up(home, told, getattr(state, "dying", ()))
+    raise _not_ready(home, stage, getattr(mesh_state, "failing", ()))
 
 
 def _could_not_start(home: Path) -> CloudBuilderError:
     from cloud_builder.wiring.rundir import error_file, log_file
 
     try:
-        why = json.loads(error_file(home).read_text())
-        message, _, hint = str(why["message"]).partition("\n")
-        return Retryable(f"the mesh cannot start: {message}", code=str(why["code"]), hint=hint.strip())
+        cause = json.loads(error_file(home).read_text())
+        message, _, hint = str(cause["message"]).partition("\n")
+        return Retryable(f"the mesh cannot start: {message}", code=str(cause["code"]), hint=hint.strip())
     except (OSError, ValueError):
         return Retryable(
-            f"the mesh ended at once{_last_words(home, 'up')}", code="not-up", hint=f"See {log_file(home, 'up')}."
+            f"the supervisor ended at once{_last_log_lines(home, 'up')}",
+            code="not-up",
+            hint=f"See {log_file(home, 'up')}.",
         )
 
 
-def _not_up(home: Path, stage: str, dying: tuple[str, ...]) -> CloudBuilderError:
+def _not_ready(home: Path, stage: str, failing: tuple[str, ...]) -> CloudBuilderError:
     from cloud_builder.wiring.rundir import log_file
 
-    name = dying[0] if dying else "up"
-    blame = f"; {', '.join(dying)} died" if dying else ""
+    name = failing[0] if failing else "up"
+    cause = f"; {', '.join(failing)} exited" if failing else ""
     return Retryable(
-        f"the mesh is not whole in time ({stage}{blame}){_last_words(home, name)}",
+        f"the mesh did not get ready in time ({stage}{cause}){_last_log_lines(home, name)}",
         code="not-up",
-        hint=f"See {log_file(home, name)}; then try again.",
+        hint=f"Fix the cause in {log_file(home, name)}, and run `cb-ctl up` again.",
     )
 
 
-def _last_words(home: Path, name: str) -> str:
+def _last_log_lines(home: Path, name: str) -> str:
     from cloud_builder.wiring.rundir import log_file
 
     try:

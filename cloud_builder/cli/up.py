@@ -1,4 +1,4 @@
-"""`cb-ctl up`: the whole mesh on this machine."""
+"""`cb-ctl up`: starts the whole mesh on this machine."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--detach", "-d", is_flag=True, help="Return when the mesh answers; it runs on.")
+@click.option("--detach", "-d", is_flag=True, help="Return when the mesh is ready; it runs on.")
 @click.option(
-    "--runners", type=click.IntRange(0, 64), default=1, show_default=True, metavar="N", help="How many build."
+    "--runners", type=click.IntRange(0, 64), default=1, show_default=True, metavar="N", help="Number of runners."
 )
-@click.option("--broker", metavar="embedded|HOST:PORT,…", help="Kafka to use [the settings', else embedded].")
 @click.option(
-    "--source", "sources", multiple=True, metavar="NAME=URL", help="Follow a git repository; may be repeated."
+    "--broker", metavar="embedded|HOST:PORT,…", help="Kafka to use [default: that of the settings, else embedded]."
 )
-@click.option("--slots", type=click.IntRange(1, 256), metavar="N", help="Jobs at the same time, a runner.")
-@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Of the repositories [8480; 0: any free one].")
+@click.option(
+    "--source", "sources", multiple=True, metavar="NAME=URL", help="Follow this git repository; can be repeated."
+)
+@click.option("--slots", type=click.IntRange(1, 256), metavar="N", help="Jobs that a runner builds at the same time.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Port of the repositories [default: 8480; 0: any free port].",
+)
 @home_option
 @json_option
 def up(
@@ -43,19 +50,19 @@ def up(
 ) -> int:
     """Start the whole mesh on this machine: a broker, the five daemons, N runners.
 
-    Without --detach it runs until Ctrl-C. State is kept in --home, so that `down` and `up` lose nothing."""
-    from cloud_builder.wiring.rundir import up_of
+    Without --detach the mesh runs until Ctrl-C. Its state is stored in --home: `up` after `down` continues with it."""
+    from cloud_builder.wiring.rundir import running_mesh
 
-    wanted = dict(_named(source) for source in sources)
+    urls = dict(_parse_source(source) for source in sources)
     with session() as mesh:
         home = mesh.settings.home
-        if running := up_of(home):
-            _say_running(mesh, running)
-            _say_ignored({"--broker": broker, "--slots": slots, "--port": port})
-            _add_sources(mesh, wanted)
+        if running := running_mesh(home):
+            _report_running(mesh, running)
+            _warn_of_ignored({"--broker": broker, "--slots": slots, "--port": port})
+            _add_sources(mesh, urls)
             return ExitCode.SUCCESS
         preflight(mesh.settings, runners)
-        plan = make_mesh_spec(
+        spec = make_mesh_spec(
             mesh,
             runners,
             broker or options_of(click.get_current_context()).broker,
@@ -63,7 +70,7 @@ def up(
             port=port,
             detach=detach,
         )
-        supervisor = start(plan)
+        supervisor = start(spec)
         try:
             wait_until_up(supervisor, mesh)
         except KeyboardInterrupt:
@@ -71,24 +78,24 @@ def up(
             supervisor.wait()
             raise
     with session() as mesh:
-        _add_sources(mesh, wanted)
-        _say_up(mesh, detach)
-        return ExitCode.SUCCESS if detach else _stay(supervisor)
+        _add_sources(mesh, urls)
+        _report_up(mesh, detach)
+        return ExitCode.SUCCESS if detach else _wait_for_end(supervisor)
 
 
-def _named(text: str) -> tuple[str, str]:
+def _parse_source(text: str) -> tuple[str, str]:
     name, equals, url = text.partition("=")
     if not (name and equals and url):
         raise click.BadParameter(f"{text!r} is not NAME=URL", param_hint="--source")
     return name, url
 
 
-def _add_sources(mesh: Session, wanted: dict[str, str]) -> None:
+def _add_sources(mesh: Session, urls: dict[str, str]) -> None:
     from .source import absolute_url, problem_line, send_source, wait_for_source
 
-    for name, url in wanted.items():
+    for name, url in urls.items():
         send_source(mesh, name, url)
-    for name, url in wanted.items():
+    for name, url in urls.items():
         try:
             row = wait_for_source(mesh, name, absolute_url(url))
         except Retryable as unread:
@@ -99,15 +106,17 @@ def _add_sources(mesh: Session, wanted: dict[str, str]) -> None:
             click.echo(f"  {problem_line(problem)}", err=True)
 
 
-def _say_up(mesh: Session, detach: bool) -> None:
+def _report_up(mesh: Session, detach: bool) -> None:
     found = _description(mesh)
-    ways = "cb-ctl status, cb-ctl request --all --watch, cb-ctl down" if detach else "Ctrl-C stops it"
+    next_steps = "cb-ctl status, cb-ctl request --all --watch, cb-ctl down" if detach else "Ctrl-C stops it"
     print_result(
-        mesh.json, found, f"up: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}\n  {ways}"
+        mesh.json,
+        found,
+        f"up: {', '.join(found['daemons'])} on {found['broker']}, state in {found['home']}\n  {next_steps}",
     )
 
 
-def _say_running(mesh: Session, running: RunningMesh) -> None:
+def _report_running(mesh: Session, running: RunningMesh) -> None:
     found = _description(mesh)
     stage = f" ({running.stage})" if running.stage else ""
     print_result(
@@ -117,17 +126,19 @@ def _say_running(mesh: Session, running: RunningMesh) -> None:
     )
 
 
-def _say_ignored(options: dict[str, object]) -> None:
-    """A mesh that is up stays as it was started."""
+def _warn_of_ignored(options: dict[str, object]) -> None:
+    """Warns of options that a running mesh does not take over."""
     if given := [name for name, value in options.items() if value is not None]:
-        click.echo(f"warning: {', '.join(given)}: not applied; cb-ctl down first", err=True)
+        click.echo(
+            f"warning: {', '.join(given)} ignored, because the mesh runs already; run `cb-ctl down` first", err=True
+        )
 
 
 def _description(mesh: Session) -> dict[str, Any]:
-    from cloud_builder.wiring.rundir import broker_of, up_of
+    from cloud_builder.wiring.rundir import broker_of, running_mesh
 
     home = mesh.settings.home
-    running, broker = up_of(home), broker_of(home)
+    running, broker = running_mesh(home), broker_of(home)
     kind = "the embedded broker " if broker and broker.embedded else "Kafka "
     return {
         "home": str(home),
@@ -137,8 +148,8 @@ def _description(mesh: Session) -> dict[str, Any]:
     }
 
 
-def _stay(supervisor: Popen[bytes]) -> int:
-    """Until Ctrl-C, or until the supervisor ends by itself (`cb-ctl down` elsewhere)."""
+def _wait_for_end(supervisor: Popen[bytes]) -> int:
+    """Waits for Ctrl-C, or until the supervisor ends (after `cb-ctl down` elsewhere); returns the exit code."""
     try:
         supervisor.wait()
     except KeyboardInterrupt:

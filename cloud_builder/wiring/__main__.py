@@ -1,4 +1,4 @@
-"""`python -m cloud_builder.wiring scheduler …`: a daemon, where its program is not on the PATH."""
+"""Runs a daemon whose program is not on the PATH: `python -m cloud_builder.wiring scheduler …`."""
 
 from __future__ import annotations
 

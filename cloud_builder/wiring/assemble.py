@@ -1,6 +1,7 @@
-"""Each daemon's flow with its adapters: the one place where ports meet what fulfils them.
+"""Builds each daemon's flow with its adapters. No other module chooses the adapters of daemons.
 
-What must be closed at the end goes onto the stack. Imports stand in the functions: a daemon loads what it uses.
+What must be closed at the end is registered on the exit stack. Imports are inside the functions, so that a daemon loads
+only what it uses.
 """
 
 from __future__ import annotations
@@ -44,73 +45,76 @@ def scheduler(settings: Settings, stack: ExitStack) -> Flow:
 
 
 def runner(settings: Settings, stack: ExitStack) -> Flow:
-    """What an earlier life left on disk goes first: a runner without its broker, or one that is told to stop before it
-    has begun, should not keep it."""
+    """Builds the runner's flow, and removes what an earlier process left on disk.
+
+    The flow does that only after the broker was reached; a runner that never reaches it would keep the leftovers."""
     from cloud_builder.adapters.store.directory import DirectoryStore
     from cloud_builder.builder.buildroot_cache import MAX_ROOTS
     from cloud_builder.builder.layer_cache import MAX_LAYERS
     from cloud_builder.flow.runner.cache_inventory import CacheInventory
     from cloud_builder.flow.runner.flow import RunnerFlow
 
-    said, store = settings.runner, DirectoryStore(settings.store_path)
-    hands: Builder
-    if said.simulate:
+    options, store = settings.runner, DirectoryStore(settings.store_path)
+    package_builder: Builder
+    if options.simulate:
         from cloud_builder.adapters.simulated.builder import SimulatedBuilder
 
-        hands = SimulatedBuilder(store, settings.runner_work, said.simulate)
+        package_builder = SimulatedBuilder(store, settings.runner_work, options.simulate)
     else:
-        hands = builder(settings, settings.runner_work, store, said.id)
+        package_builder = builder(settings, settings.runner_work, store, options.id)
     arch = platform.machine()
-    shared = offers(settings, arch)
-    if shared is not None:
-        stack.callback(shared.close)
-    flow = RunnerFlow(said, hands, arch, time.time(), inventory=CacheInventory(MAX_ROOTS, MAX_LAYERS), queue=shared)
+    queue = offers(settings, arch)
+    if queue is not None:
+        stack.callback(queue.close)
+    inventory = CacheInventory(MAX_ROOTS, MAX_LAYERS)
+    flow = RunnerFlow(options, package_builder, arch, time.time(), inventory=inventory, queue=queue)
     stack.callback(flow.close)
-    with suppress(CloudBuilderError, OSError):  # The flow sweeps, too, and does not begin before it could.
-        hands.sweep()
+    with suppress(CloudBuilderError, OSError):  # The flow sweeps again, and takes no job until that has succeeded.
+        package_builder.sweep()
     return flow
 
 
 def collector(settings: Settings, stack: ExitStack) -> Flow:
-    """With the web server that shows what it publishes."""
+    """Builds the collector's flow, and starts the web server for its repositories and objects."""
     from cloud_builder.adapters.deb.repository import AptRepositories
     from cloud_builder.adapters.http.server import serve
     from cloud_builder.adapters.signing.gnupg import GnupgSigner
     from cloud_builder.adapters.store.directory import DirectoryStore
     from cloud_builder.flow.collector import CollectorFlow
 
-    said = settings.collector
+    options = settings.collector
     home = settings.home / "collector"
     store = DirectoryStore(settings.store_path)
-    signer = GnupgSigner(home / "gnupg", said.key_name)
+    signer = GnupgSigner(home / "gnupg", options.key_name)
     stack.callback(signer.close)
-    shelves = home / "repositories"
-    repositories = AptRepositories(shelves, store, signer, url=repositories_url(settings), keep=said.keep_snapshots)
-    stack.callback(serve(said.host, said.port, shelves, store).close)
-    return CollectorFlow(said, store, repositories, signer)
+    directory = home / "repositories"
+    url = repositories_url(settings)
+    repositories = AptRepositories(directory, store, signer, url=url, keep=options.keep_snapshots)
+    stack.callback(serve(options.host, options.port, directory, store).close)
+    return CollectorFlow(options, store, repositories, signer)
 
 
 def info(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.info import InfoFlow
     from cloud_builder.planning.schedule.queue import QueuePolicy
 
-    said = settings.scheduler
-    rules = QueuePolicy(said.ageing, said.weights, said.quotas)
-    return InfoFlow(objects_url(settings), rules, days=settings.info.request_retention)
+    options = settings.scheduler
+    policy = QueuePolicy(options.ageing, options.weights, options.quotas)
+    return InfoFlow(objects_url(settings), policy, days=settings.info.request_retention)
 
 
 def objects_url(settings: Settings) -> str:
-    """A file of sha256 D is at `<this>/D`: cb-collector serves the object store."""
+    """Returns the URL at which cb-collector serves the object store; the object with sha256 D is at `<url>/D`."""
     return f"{public_url(settings.collector)}/objects"
 
 
 def repositories_url(settings: Settings) -> str:
-    """Repository R is at `<this>/R`."""
+    """Returns the URL at which cb-collector serves repositories; repository R is at `<url>/R`."""
     return f"{public_url(settings.collector)}/repositories"
 
 
 def builder(settings: Settings, work: Path, store: ObjectStore, name: str) -> PackageBuilder:
-    """What builds packages on this machine: for cb-runner, and for `cb-ctl build` without any mesh."""
+    """Returns the builder of packages on this machine, for cb-runner, and for `cb-ctl build` without a mesh."""
     from cloud_builder.adapters.deb.recipe import DebRecipe
     from cloud_builder.adapters.git.mirror import GitMirror
     from cloud_builder.adapters.kiwi.root import KiwiRootMaker

@@ -1,4 +1,4 @@
-"""From settings to the broker and its shared queues: the one place that names their adapters."""
+"""Connects to the broker and its shared queues by settings. No other module names their adapters."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def connect(settings: BrokerSettings, *, offers: bool = False) -> Broker:
-    """A connection to Kafka, or to the embedded broker of a running mesh. `offers`: for shared-queue dispatch."""
+    """Connects to Kafka, or to the embedded broker of a running mesh. `offers`: for shared-queue dispatch."""
     from cloud_builder.adapters.kafka.broker import KafkaBroker
 
     return KafkaBroker(settings, offers=offers)
 
 
 def offers(settings: Settings, arch: str) -> OfferQueue | None:
-    """None: directed dispatch. Rejected when this broker cannot share out queues."""
+    """Returns the shared queues of this runner; None with directed dispatch. Rejected without share groups."""
     if settings.dispatch is not Dispatch.SHARED_QUEUE:
         return None
     from cloud_builder.adapters.kafka.offer_queue import KafkaOfferQueue
@@ -36,17 +36,17 @@ def offers(settings: Settings, arch: str) -> OfferQueue | None:
 
 
 def require_share_groups(dispatch: Dispatch, broker: BrokerSettings | None) -> None:
-    """Rejected where no asking is needed to see that shared-queue dispatch will not work. `broker` None: embedded."""
+    """Rejected when shared-queue dispatch is set for the embedded broker. `broker` None: the embedded one."""
     if dispatch is Dispatch.SHARED_QUEUE and (broker is None or broker.embedded):
         raise Rejected(
             "dispatch shared-queue: the embedded broker has no share groups",
             code="no-share-groups",
-            hint="Use Apache Kafka 4.2 or newer (--broker HOST:PORT), or say `dispatch: directed`.",
+            hint="Use Apache Kafka 4.2 or newer (--broker HOST:PORT), or set `dispatch: directed`.",
         )
 
 
 def probe_share_groups(dispatch: Dispatch, broker: BrokerSettings) -> None:
-    """Asks the broker, too. Content when it cannot be reached, which others say."""
+    """Rejected when the broker has no share groups. Ignores an unreachable broker, which the loop reports."""
     require_share_groups(dispatch, broker)
     if dispatch is Dispatch.SHARED_QUEUE:
         from cloud_builder.adapters.kafka.share_group import check_share_groups
@@ -55,7 +55,7 @@ def probe_share_groups(dispatch: Dispatch, broker: BrokerSettings) -> None:
 
 
 def read_offer(record: Record) -> JobOffered | None:
-    """None: it is none. Whoever offered it finds that nobody claims it."""
+    """Returns the offer in a record; None if it has none. The scheduler then finds that no runner claims the job."""
     try:
         payload = decode(record, "").payload
     except Undecodable:

@@ -1,6 +1,6 @@
-"""The daemons as child processes: started, started again with back-off when they die, stopped one group after another.
+"""Runs the daemons as child processes: starts them, restarts them with back-off, and stops them in groups.
 
-Must never lose sight of a child: each is known by pid and start time, and ends with the supervisor, however that ends.
+Must not lose a child: each is recorded with pid and start time, and ends with the supervisor, even if that is killed.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ if TYPE_CHECKING:
     from cloud_builder.adapters.process import Popen
 
 FIRST_DELAY = 0.5
-MOST_DELAY = 30.0
+MAX_DELAY = 30.0
+"""Seconds before a restart: doubled after each exit, from the first to the longest."""
 HEALTHY_AFTER = 30.0
-"""Seconds of life after which a death is no longer held against a child."""
+"""Seconds. After a run of that length the next restart is delayed by FIRST_DELAY only."""
 READY_AFTER = 3.0
-"""Seconds after which a child that was started again is taken for alive."""
-STOP_WITHIN = 30.0
-"""Seconds after which a child is killed. It needs up to 5 on a quiet machine, several times that on a busy one."""
-LOG_BYTES = 16 * 1024 * 1024
+"""Seconds after which a restarted child counts as running."""
+STOP_TIMEOUT = 30.0
+"""Seconds after which a child is killed. It needs up to 5 to stop, several times that on a busy machine."""
+MAX_LOG_BYTES = 16 * 1024 * 1024
+"""A larger log is renamed to `.log.1` when its daemon starts."""
 
 _LOG = logging.getLogger("cb.up")
 
 
 @dataclass
 class Child:
-    """One daemon. `arguments` follow its program's name."""
+    """A daemon that the supervisor runs. `arguments` follow the name of its program."""
 
     name: str
     daemon: str
@@ -45,53 +47,53 @@ class Child:
     environment: Mapping[str, str]
     log: Path
     process: Popen[bytes] | None = None
-    seen: rundir.Process | None = None
-    born: float = 0.0
-    deaths: int = 0
-    due: float = 0.0
-    """When it may be started again."""
+    record: rundir.Process | None = None
+    started_at: float = 0.0
+    exits: int = 0
+    """Exits in a row; 1 again after a run of HEALTHY_AFTER seconds."""
+    restart_at: float = 0.0
     last_status: int | None = field(default=None)
 
     def start(self, now: float) -> None:
         program = [sys.executable, "-m", "cloud_builder.wiring", self.daemon]
         command = [*program, *self.arguments, "--parent", str(os.getpid())]
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+        if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:
             self.process = spawn(command, env=self.environment, stdout=log, stderr=log, new_session=True)
-        self.seen = rundir.process(self.name, self.process.pid)
-        self.born = now
+        self.record = rundir.process(self.name, self.process.pid)
+        self.started_at = now
 
-    def tend(self, now: float) -> bool:
-        """Notices its death, starts it again when that is due; True when anything changed."""
+    def reconcile(self, now: float) -> bool:
+        """Records an exit, or restarts the daemon when that is due. Returns True if something has changed."""
         if self.process is not None:
             status = self.process.poll()
             if status is None:
                 return False
-            self._died(status, now)
+            self._on_exit(status, now)
             return True
-        if now >= self.due:
+        if now >= self.restart_at:
             self.start(now)
             return True
         return False
 
     def is_healthy(self, now: float) -> bool:
-        """Alive, and if it has died before, for long enough to believe it."""
-        return self.process is not None and (self.deaths == 0 or now - self.born > READY_AFTER)
+        """True if the daemon runs, and after an exit for long enough not to exit again at once."""
+        return self.process is not None and (self.exits == 0 or now - self.started_at > READY_AFTER)
 
-    def _died(self, status: int, now: float) -> None:
-        self.deaths = 1 if now - self.born > HEALTHY_AFTER else self.deaths + 1
-        delay = min(MOST_DELAY, FIRST_DELAY * 2 ** min(self.deaths - 1, 16))
-        _LOG.warning("died", extra={"daemon": self.name, "status": status, "again_in": delay, "log": self.log})
-        self.process, self.last_status, self.due = None, status, now + delay
+    def _on_exit(self, status: int, now: float) -> None:
+        self.exits = 1 if now - self.started_at > HEALTHY_AFTER else self.exits + 1
+        delay = min(MAX_DELAY, FIRST_DELAY * 2 ** min(self.exits - 1, 16))
+        _LOG.warning("exited", extra={"daemon": self.name, "status": status, "restart_in": delay, "log": self.log})
+        self.process, self.last_status, self.restart_at = None, status, now + delay
 
-    def tell_to_stop(self) -> None:
+    def terminate(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
 
     def wait(self, deadline: float) -> None:
-        """Until it has ended; killed with all that is in its session at the deadline."""
+        """Waits until the daemon has ended; kills it at the deadline."""
         if self.process is None:
             return
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -103,12 +105,14 @@ class Child:
         self.process = None
 
 
-def stop_in_order(children: Sequence[Child], order: Sequence[str], within: float = STOP_WITHIN) -> None:
-    """Group by group: what one has said last is still heard by the next. `within`: seconds a group."""
+def stop_in_order(children: Sequence[Child], order: Sequence[str], within: float = STOP_TIMEOUT) -> None:
+    """Stops group by group, so that the next group still handles the last events of the one before.
+
+    `within`: seconds for each group."""
     for daemon in order:
         group = [child for child in children if child.daemon == daemon]
         for child in group:
-            child.tell_to_stop()
+            child.terminate()
         deadline = time.monotonic() + within
         for child in group:
             child.wait(deadline)

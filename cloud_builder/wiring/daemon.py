@@ -1,6 +1,6 @@
-"""The five programs: settings in, one flow in its loop until SIGTERM or SIGINT, an exit code out.
+"""The five programs. Each reads its settings and runs one flow in a loop until SIGTERM or SIGINT.
 
-Exit codes: 0 told to stop, 2 wrong usage, 3 settings or rights that someone must mend, 4 anything else.
+Exit codes: 0 stopped by a signal, 2 wrong usage, 3 settings or rights that a person must fix, 4 anything else.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from cloud_builder.model.outcome import Role
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
 
-from . import assemble, parent_death, standby, stop_signals
+from . import assemble, parent_exit, standby, stop_signals
 from .broker import connect
 from .settings import load, parse_broker
 
 Assemble = Callable[[Settings, ExitStack], Flow]
 
 _CHECK_INTERVAL = 0.1
-"""Seconds. Where no offers come in by other threads, an idle daemon need not look for them: each look costs 80 µs."""
+"""Seconds. With directed dispatch no offers arrive from other threads, so that an idle daemon can check less often. A
+check costs 80 µs."""
 _LOG = logging.getLogger("cb.daemon")
 
 
@@ -64,17 +65,17 @@ def info() -> None:
 
 
 def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
-    """One daemon from its command line to its exit code."""
-    said = _parser(name).parse_args(args)
+    """Runs one daemon with these arguments; returns its exit code."""
+    options = _parser(name).parse_args(args)
     stop = stop_signals.stop_on(signal.SIGTERM, signal.SIGINT)
-    if said.parent:
-        parent_death.end_with(said.parent)
+    if options.parent:
+        parent_exit.end_with(options.parent)
     try:
-        settings = load(said.home, said.settings, _flags(said))
+        settings = load(options.home, options.settings, _overrides(options))
         instance = _instance(name, settings)
-        logs.configure(instance, settings.log_level, as_json=said.log_json)
+        logs.configure(instance, settings.log_level, as_json=options.log_json)
         if name == "scheduler" and settings.scheduler.is_one_of_several:
-            _spare_the_collector()
+            _tune_garbage_collection()
             standby.serve(settings, settings.home / instance, assemble_flow, stop)
         else:
             _serve(name, instance, settings, assemble_flow, stop)
@@ -82,13 +83,13 @@ def run(name: str, assemble_flow: Assemble, args: Sequence[str]) -> int:
         sys.stderr.write(f"cb-{name}: {error}\n")
         return error.exit_code
     except Exception:
-        _LOG.exception("ended by a bug of ours, please report it")
+        _LOG.exception("ended by a bug in Cloud Builder, please report it")
         return ExitCode.INFRASTRUCTURE
     return ExitCode.SUCCESS
 
 
 def _instance(name: str, settings: Settings) -> str:
-    """Its name among the processes of a home, and that of its folder there."""
+    """Returns the daemon's name among the processes of a home, which is also the name of its directory there."""
     if name == "runner":
         return settings.runner.id
     if name == "scheduler" and settings.scheduler.id:
@@ -111,7 +112,7 @@ def _serve(name: str, instance: str, settings: Settings, assemble_flow: Assemble
         stack.callback(broker.close)
         flow = assemble_flow(settings, stack)
         _LOG.info("ready", extra={"home": settings.home, "broker": settings.broker.bootstrap, "version": __version__})
-        _spare_the_collector()
+        _tune_garbage_collection()
         pulse = notify.of_environment(os.environ)
         if flow.role is Role.RUNNER:
             pulse = logs.batch_by_round(pulse)
@@ -119,9 +120,11 @@ def _serve(name: str, instance: str, settings: Settings, assemble_flow: Assemble
         Loop(flow, broker, state, clock=SteadyClock(), health=pulse, check_interval=interval).run(stop)
 
 
-def _spare_the_collector() -> None:
-    """What is loaded stays; and frozen values make no cycles, so looking for some after each 700 new ones, as is the
-    default, took a quarter of the scheduler's time under load."""
+def _tune_garbage_collection() -> None:
+    """Exempts loaded modules from garbage collection, and makes collections rare.
+
+    Frozen values form no reference cycles. The default, a collection after each 700 new objects, took a quarter of the
+    scheduler's time under load."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
@@ -130,31 +133,41 @@ def _parser(name: str) -> argparse.ArgumentParser:
     purpose = str(getattr(sys.modules[__name__], name).__doc__)
     parser = argparse.ArgumentParser(prog=f"cb-{name}", description=purpose, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"cb-{name} {__version__}")
-    parser.add_argument("--home", type=_path, metavar="DIR", help="state of this machine's daemons [CB_HOME]")
-    parser.add_argument("--settings", type=_path, metavar="FILE", help="settings [CB_SETTINGS, <home>/settings.yml]")
-    parser.add_argument("--broker", metavar="HOST:PORT,…", help="Kafka to talk to [CB_BROKER]")
-    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], help="[CB_LOG_LEVEL]")
-    parser.add_argument("--log-json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "--home", type=_path, metavar="DIR", help="directory of the state of this machine's daemons [CB_HOME]"
+    )
+    parser.add_argument(
+        "--settings", type=_path, metavar="FILE", help="settings file [CB_SETTINGS; default: settings.yml in the home]"
+    )
+    parser.add_argument("--broker", metavar="HOST:PORT,…", help="Kafka to connect to [CB_BROKER]")
+    parser.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        help="least severe messages that are logged [CB_LOG_LEVEL]",
+    )
+    parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     parser.add_argument("--parent", type=int, default=0, help=argparse.SUPPRESS)
     if name == "runner":
-        parser.add_argument("--id", metavar="ID", help="its name among the runners [CB_RUNNER__ID]")
-        parser.add_argument("--slots", type=int, metavar="N", help="jobs at the same time [CB_RUNNER__SLOTS]")
+        parser.add_argument("--id", metavar="ID", help="name of this runner, unique in the mesh [CB_RUNNER__ID]")
+        parser.add_argument(
+            "--slots", type=int, metavar="N", help="number of jobs that run at the same time [CB_RUNNER__SLOTS]"
+        )
     if name == "scheduler":
-        parser.add_argument("--standby", action="store_true", help="follow one that leads, and take its place")
-        parser.add_argument("--id", metavar="ID", help="its name among several schedulers [CB_SCHEDULER__ID]")
+        parser.add_argument("--standby", action="store_true", help="follow the leader, and take over when it fails")
+        parser.add_argument("--id", metavar="ID", help="name of this scheduler, unique in the mesh [CB_SCHEDULER__ID]")
     if name == "collector":
-        parser.add_argument("--port", type=int, metavar="N", help="of the repositories [CB_COLLECTOR__PORT]")
+        parser.add_argument("--port", type=int, metavar="N", help="port of the repositories [CB_COLLECTOR__PORT]")
     return parser
 
 
-def _flags(said: argparse.Namespace) -> dict[str, object]:
-    bootstrap = parse_broker(said.broker).bootstrap if said.broker else None
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    bootstrap = parse_broker(options.broker).bootstrap if options.broker else None
     return {
         "broker": {"bootstrap": bootstrap},
-        "log_level": said.log_level,
-        "runner": {"id": said.id, "slots": said.slots} if hasattr(said, "slots") else {},
-        "scheduler": {"id": said.id, "standby": said.standby or None} if hasattr(said, "standby") else {},
-        "collector": {"port": getattr(said, "port", None)},
+        "log_level": options.log_level,
+        "runner": {"id": options.id, "slots": options.slots} if hasattr(options, "slots") else {},
+        "scheduler": {"id": options.id, "standby": options.standby or None} if hasattr(options, "standby") else {},
+        "collector": {"port": getattr(options, "port", None)},
     }
 
 

@@ -1,4 +1,7 @@
-"""Which probes look at what, by the settings: facts for planning.doctor. The quick ones are run by `cb-ctl up`, too."""
+"""Runs the probes that the settings ask for, and returns facts for planning.doctor.
+
+`cb-ctl up` runs the quick probes, too.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,7 @@ from .broker import probe_share_groups
 
 
 def quick(settings: Settings, *, builds: bool = True) -> Facts:
-    """What a mesh on this machine cannot do without: nothing but this machine is asked. `builds`: also what only a
-    runner needs."""
+    """Returns the facts that every mesh needs, about this machine only. `builds`: also those for a runner."""
     return Facts(
         user=host.user(),
         now=time.time(),
@@ -27,26 +29,30 @@ def quick(settings: Settings, *, builds: bool = True) -> Facts:
         kiwi=host.kiwi(),
         trial=host.try_sandbox(settings.runner_work) if builds else None,
         tried=builds,
-        places=_places(settings, builds=builds),
+        places=_directories(settings, builds=builds),
     )
 
 
 def whole(settings: Settings, broker: BrokerSettings | None, *, is_up: bool) -> Facts:
-    """Everything. `broker` None: there is none to ask. `is_up`: a mesh of this home runs. Its port, or that of a
-    collector which systemd runs, is its own."""
+    """Returns all facts.
+
+    broker  the broker to inspect; None: there is none
+    is_up   a mesh of this home runs
+
+    The collector's port is not probed while a collector of this home uses it, started by `cb-ctl up` or by systemd."""
     from dataclasses import replace
 
     from cloud_builder.adapters.machine.key import key
     from cloud_builder.adapters.sqlite.lock import is_held
 
-    said = settings.collector
+    collector = settings.collector
     is_served = is_up or is_held(settings.home / "collector" / "state.sqlite")
-    port = None if is_served else (f"{said.host}:{said.port}", host.port(said.host, said.port))
+    port = None if is_served else (f"{collector.host}:{collector.port}", host.port(collector.host, collector.port))
     return replace(
         quick(settings),
         seccomp=host.seccomp(),
         cgroup_controllers=host.delegated(),
-        key=key(settings.home / "collector" / "gnupg", said.key_name),
+        key=key(settings.home / "collector" / "gnupg", collector.key_name),
         port=port,
         broker=_broker(broker, settings.dispatch),
     )
@@ -64,7 +70,7 @@ def _broker(settings: BrokerSettings | None, dispatch: Dispatch) -> BrokerFacts 
 
 
 def _unshared(settings: BrokerSettings, dispatch: Dispatch) -> ProbeError | None:
-    """Rights are a runner's, which we may not have."""
+    """Returns the error if the broker has no share groups. Ignores missing rights, which only a runner must have."""
     try:
         probe_share_groups(dispatch, settings)
     except Rejected as error:
@@ -72,12 +78,12 @@ def _unshared(settings: BrokerSettings, dispatch: Dispatch) -> ProbeError | None
     return None
 
 
-def _places(settings: Settings, *, builds: bool) -> tuple[DirectoryFacts, ...]:
-    """What lies beside the home is said once."""
+def _directories(settings: Settings, *, builds: bool) -> tuple[DirectoryFacts, ...]:
+    """Returns the directories to check. One that is the home itself is not checked twice."""
     home = host.probe_directory("home", settings.home, "home")
     others = (
         host.probe_directory("store", settings.store_path, "store"),
         host.probe_directory("cache", settings.cache, "cache"),
     )
     work = (host.probe_directory("work", settings.runner_work, "runner.work", builds=True),) if builds else ()
-    return (home, *(place for place in others if place.path != home.path), *work)
+    return (home, *(directory for directory in others if directory.path != home.path), *work)

@@ -1,7 +1,7 @@
-"""Building a working tree as it is, without any mesh: the same discovery, order, root and recipe as in it.
+"""Builds a working tree as it is, without a mesh, with the same discovery, order, build root and recipe as a mesh.
 
-A unit's directory comes in; the units of the same tree that its build needs are built before it, in order. Artifacts
-lie in a store of their own below the cache; buildroots are shared with the runners of this machine.
+Input: a unit's directory. The units of the same tree that it needs are built before it, in order. The artifacts are in
+a separate store below the cache; build roots are shared with the runners of this machine.
 """
 
 from __future__ import annotations
@@ -36,75 +36,78 @@ LOCAL_SOURCE = SourceName("here")
 
 @dataclass(frozen=True)
 class BuildStep:
-    """One unit to be built for one target. `wanted`: named by the user, and not only needed by what is."""
+    """A unit to build for a target. `is_requested`: named by the user, and not only needed by the named unit."""
 
     directory: Path
     unit: Unit
     target: Target
-    wanted: bool
+    is_requested: bool
 
 
 class BrokenUnit(Rejected):
-    """The unit has problems; each with its line."""
+    """The problems of a unit, each with its line."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)), code="broken-unit")
 
 
 def check(root: Path) -> tuple[tuple[Unit, ...], tuple[Problem, ...]]:
-    """Units and problems of a tree; asks no network."""
+    """Returns the units and the problems of a tree. Needs no network."""
     return check_tree(root, [DebMetadata()], OfflineStates())
 
 
 def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[BuildStep]:
-    """What to build, in order. Rejected for what is no unit, a broken one, or a target it does not have."""
+    """Returns the steps in order. Rejected for a directory without a unit, a broken unit, or an unknown target."""
     directory = directory.resolve()
     if not (directory / MANIFEST).is_file():
         raise _no_unit(directory)
     root = _top(directory)
     units, problems = check(root)
-    place = "" if directory == root else directory.relative_to(root).as_posix()
-    unit = next((unit for unit in units if unit.directory == place), None)
+    relative = "" if directory == root else directory.relative_to(root).as_posix()
+    unit = next((unit for unit in units if unit.directory == relative), None)
     if unit is None:
-        raise BrokenUnit([each for each in problems if (each.file or each.path).startswith(place)] or problems)
-    whole = build_graph([SourceSnapshot(LOCAL_SOURCE, Origin("", Revision("")), units)])
-    wanted = whole.units_for(LOCAL_SOURCE, [unit.path], [chosen.name for chosen in _targets(unit, target)])
-    numbers = whole.topological_order(whole.transitive_needs(wanted) if with_needs else wanted)
-    _check_cycles(whole, numbers)
+        raise BrokenUnit(
+            [problem for problem in problems if (problem.file or problem.path).startswith(relative)] or problems
+        )
+    graph = build_graph([SourceSnapshot(LOCAL_SOURCE, Origin("", Revision("")), units)])
+    requested = graph.units_for(LOCAL_SOURCE, [unit.path], [chosen.name for chosen in _targets(unit, target)])
+    numbers = graph.topological_order(graph.transitive_needs(requested) if with_needs else requested)
+    _check_cycles(graph, numbers)
     return [
-        BuildStep(root / whole.units[number].directory, whole.units[number], whole.targets[number], number in wanted)
+        BuildStep(root / graph.units[number].directory, graph.units[number], graph.targets[number], number in requested)
         for number in numbers
     ]
 
 
-def _check_cycles(whole: Graph, numbers: Sequence[int]) -> None:
-    """Only the mesh builds in rounds, and with what is published."""
-    found = next((one for one in numbers if len({*whole.component_of(one)}.intersection(numbers)) > 1), None)
-    if found is not None:
-        names = ", ".join(whole.nodes[member].unit for member in whole.component_of(found))
+def _check_cycles(graph: Graph, numbers: Sequence[int]) -> None:
+    """Rejected for a dependency cycle: only a mesh builds in rounds, with the published packages."""
+    cycles = (graph.component_of(number) for number in numbers)
+    cycle = next((members for members in cycles if len({*members}.intersection(numbers)) > 1), None)
+    if cycle is not None:
+        names = ", ".join(graph.nodes[member].unit for member in cycle)
         raise Rejected(
             f"units build-depend on each other: {names}",
             code="dependency-cycle",
-            hint="Build one alone: cb-ctl build --no-deps DIR, with --with FILE.deb for what it needs of the others.",
+            hint="Build one alone with --no-deps, and give the packages that it needs with --with FILE.deb.",
         )
 
 
 class LocalBuilds:
-    """Builds steps; what one makes, the next ones may use."""
+    """The builds of one command. A step can use the packages of the steps before it."""
 
     def __init__(self, settings: Settings, given: Sequence[Path] = ()) -> None:
-        """`given`: .deb files of the user that builds may use, too."""
-        here = settings.cache / "local"
-        self.store = DirectoryStore(here / "store")
-        self._builder = builder(settings, here / "work", self.store, "local")
+        """`given`: .deb files of the user, which the builds can use, too."""
+        directory = settings.cache / "local"
+        self.store = DirectoryStore(directory / "store")
+        self._builder = builder(settings, directory / "work", self.store, "local")
         self._builder.sweep()
         self._limits = settings.runner.limits
-        self._given = [self._stored(path) for path in given]
-        self._made: dict[str, list[Artifact]] = {}
+        self._given = [self._store_package(path) for path in given]
+        self._artifacts: dict[str, list[Artifact]] = {}
 
     def build(self, step: BuildStep, log: Log, cancel: Event) -> AttemptFinished:
-        """Never raises; what it made is in `store`."""
-        ended = self._builder.build_directory(
+        """Builds a step. Does not raise; the artifacts are in `store`."""
+        finished = self._builder.build_directory(
             step.directory,
             step.target,
             log=log,
@@ -112,11 +115,11 @@ class LocalBuilds:
             dependencies=self._dependencies(step),
             limits=self._limits,
         )
-        self._made.setdefault(step.target.name, []).extend(ended.artifacts)
-        return ended
+        self._artifacts.setdefault(step.target.name, []).extend(finished.artifacts)
+        return finished
 
     def shell(self, step: BuildStep, log: Log, cancel: Event, *, after_failure: bool) -> int:
-        """A shell in the buildroot, with the source unpacked; its exit status."""
+        """Opens a shell in the build root, with the source unpacked; returns its exit status."""
         return self._builder.shell(
             step.directory,
             step.target,
@@ -133,46 +136,46 @@ class LocalBuilds:
         path = directory / artifact.name
         path.unlink(missing_ok=True)
         with self.store.open(artifact.sha256) as source, path.open("wb") as file:
-            while piece := source.read(1024 * 1024):
-                file.write(piece)
+            while chunk := source.read(1024 * 1024):
+                file.write(chunk)
         return path
 
     def _dependencies(self, step: BuildStep) -> tuple[Artifact, ...]:
-        ours = find_in([*self._made.get(step.target.name, ()), *self._given])
-        return closure(step.unit.build_depends, step.target.arch, ours)
+        find = find_in([*self._artifacts.get(step.target.name, ()), *self._given])
+        return closure(step.unit.build_depends, step.target.arch, find)
 
-    def _stored(self, path: Path) -> Artifact:
+    def _store_package(self, path: Path) -> Artifact:
         package = binary_package.binary_package(binary_package.read(path))
         digest, size = self.store.put(path)
         return Artifact(name=path.name, sha256=digest, size=size, kind=ArtifactKind.DEB, package=package)
 
 
 def _top(directory: Path) -> Path:
-    """The working tree that a directory lies in; itself when it lies in none."""
+    """Returns the git working tree that a directory is in; the directory itself if it is in none."""
     return next((parent for parent in (directory, *directory.parents) if (parent / ".git").exists()), directory)
 
 
-def _targets(unit: Unit, wanted: str | None) -> list[Target]:
-    """The target of that name; without one those of this machine's architecture."""
-    if wanted:
-        found = [target for target in unit.targets if target.name == wanted]
-        hint = did_you_mean(wanted, [target.name for target in unit.targets])
-        what = f"{unit.path}: no target {wanted!r}"
+def _targets(unit: Unit, name: str | None) -> list[Target]:
+    """Returns the target with this name; without a name the targets of this machine's architecture."""
+    if name:
+        found = [target for target in unit.targets if target.name == name]
+        hint = did_you_mean(name, [target.name for target in unit.targets])
+        message = f"{unit.path}: no target {name!r}"
     else:
         found = [target for target in unit.targets if target.arch == platform.machine()]
         hint = f"Its targets: {', '.join(target.name for target in unit.targets)}."
-        what = f"{unit.path}: no target of this machine's architecture ({platform.machine()})"
+        message = f"{unit.path}: no target of this machine's architecture ({platform.machine()})"
     if not found:
-        raise Rejected(what, code="unknown-target", hint=hint)
+        raise Rejected(message, code="unknown-target", hint=hint)
     return found
 
 
 def _no_unit(directory: Path) -> Rejected:
     if not directory.is_dir():
-        known = [str(path) for path in directory.parent.glob("*/") if (path / MANIFEST).is_file()]
-        hint = did_you_mean(str(directory), known)
+        units = [str(path) for path in directory.parent.glob("*/") if (path / MANIFEST).is_file()]
+        hint = did_you_mean(str(directory), units)
         return Rejected(f"{directory}: no such directory", code="no-unit", hint=hint)
     below = sorted(str(path.parent.parent) for path in directory.glob(f"*/{MANIFEST}"))
     below += sorted(str(path.parent.parent) for path in directory.glob(f"*/*/{MANIFEST}"))
-    hint = f"Units below it: {', '.join(below[:5])}" if below else f"A unit has a {MANIFEST}."
-    return Rejected(f"{directory}: is no unit", code="no-unit", hint=hint)
+    hint = f"Units below it: {', '.join(below[:5])}" if below else f"A unit is a directory with {MANIFEST}."
+    return Rejected(f"{directory}: not a unit", code="no-unit", hint=hint)

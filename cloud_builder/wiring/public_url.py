@@ -1,23 +1,23 @@
-"""Where others find what cb-collector serves: every daemon that names it must know, and none can ask."""
+"""Returns the address of what cb-collector serves. Every daemon that writes a link needs it, and cannot query it."""
 
 from __future__ import annotations
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.settings import CollectorSettings
 
-_ANY = ("0.0.0.0", "::", "")  # compared with, not listened at
+_ALL_ADDRESSES = ("0.0.0.0", "::", "")
 _HINT = (
-    "Say what others reach it by: collector.public_url (CB_COLLECTOR__PUBLIC_URL), e.g. http://builds.example.org:8480"
+    "Set collector.public_url (CB_COLLECTOR__PUBLIC_URL) to the address for others, e.g. http://builds.example.org:8480"
 )
 
 
-def public_url(said: CollectorSettings) -> str:
-    """Rejected when the settings name no address that anybody could use."""
-    if not said.public_url:
-        if said.port == 0:
-            message = "collector.port 0 is any free port, and which one no other daemon could know"
-            raise Rejected(message, code="no-public-url", hint=f"Choose one with --port N. Or: {_HINT}")
-        if said.host in _ANY:
-            message = f"collector.host {said.host} is every address of this machine, and none that others could use"
+def public_url(settings: CollectorSettings) -> str:
+    """Returns the URL without a slash at the end. Rejected when the settings name no address that others can use."""
+    if not settings.public_url:
+        if settings.port == 0:
+            message = "collector.port 0 means any free port, which the other daemons cannot know"
+            raise Rejected(message, code="no-public-url", hint=f"Choose a port with --port N. Or: {_HINT}")
+        if settings.host in _ALL_ADDRESSES:
+            message = f"collector.host {settings.host} means all addresses of this machine, and names none for others"
             raise Rejected(message, code="no-public-url", hint=_HINT)
-    return said.url
+    return settings.url

@@ -1,7 +1,7 @@
-"""Whether a mesh that starts is whole, as cb-info sees it: a program of its own beside the supervisor.
+"""Checks that a mesh has started completely, in a program of its own beside the supervisor.
 
-It prints what is being waited for, a line each time that changes, and ends with status 0 when nothing is. The
-supervisor runs for as long as the mesh. So it should not hold what only this question needs: a client with all events.
+The program queries cb-info. It prints a line when what it waits for changes, and exits with 0 when the mesh is ready.
+The check needs a client with all events; the supervisor runs as long as the mesh and should not keep that in memory.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from cloud_builder.mesh.client import Client
     from cloud_builder.model.settings import Settings
 
-_FIRST_TIMEOUT, _LONGEST_TIMEOUT = 1.0, 8.0
+_FIRST_TIMEOUT, _MAX_TIMEOUT = 1.0, 8.0
 """Seconds for an answer. A cb-info that starts later never sees a query; on a busy machine an answer takes long."""
 _INTERVAL = 0.2
 
 
 class ReadinessCheck:
-    """The supervisor's side: starts the program, reads what it prints, starts it again when it fails."""
+    """The supervisor's side of the check: starts the program, reads its output, restarts the program when it fails."""
 
     def __init__(
         self, home: Path, runners: int, environment: Mapping[str, str], *, command: Sequence[str] = ()
@@ -43,7 +43,7 @@ class ReadinessCheck:
         self._missing = "waiting for cb-info to answer"
 
     def missing(self) -> str:
-        """What is being waited for; empty when nothing is. Does not wait."""
+        """Returns what is being waited for; empty when the mesh is ready. Does not wait."""
         if self._process is None:
             self._process = spawn(self._command, env=self._environment, stderr=None)
             assert self._process.stdout is not None
@@ -56,7 +56,7 @@ class ReadinessCheck:
         return self._missing
 
     def end(self) -> None:
-        """The next call of `missing` begins anew."""
+        """Ends the program; the next call of `missing` starts it again."""
         if self._process is not None:
             self._process.terminate()
             self._process.communicate()
@@ -73,20 +73,20 @@ def main() -> None:
     from cloud_builder.mesh.client import Client
 
     from . import broker as brokers
-    from . import parent_death
+    from . import parent_exit
     from .settings import load
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--runners", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
-    given = parser.parse_args()
-    parent_death.end_with(given.parent)
-    settings = load(given.home)
+    arguments = parser.parse_args()
+    parent_exit.end_with(arguments.parent)
+    settings = load(arguments.home)
     client, printed = Client(brokers.connect(settings.broker), "cb-up"), ""
     timeout = _FIRST_TIMEOUT
-    while missing := _missing(client, _health_url(settings), given.runners, timeout):
-        timeout = min(2 * timeout, _LONGEST_TIMEOUT)
+    while missing := _missing(client, _health_url(settings), arguments.runners, timeout):
+        timeout = min(2 * timeout, _MAX_TIMEOUT)
         if missing != printed:
             sys.stdout.write(f"{missing}\n")
             sys.stdout.flush()

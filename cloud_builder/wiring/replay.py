@@ -1,4 +1,4 @@
-"""Replays the daemons of this machine against their broker, with copies of their states: see mesh/replay."""
+"""Replays the topics for the daemons of this machine, with copies of their states: see mesh/replay."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from . import assemble
 _STATE = "state.sqlite"
 _ROLES = {"scheduler": Role.SCHEDULER, "info": Role.INFO, "collector": Role.COLLECTOR, "request": Role.REQUEST}
 _FLOWS = {Role.SCHEDULER: assemble.scheduler, Role.INFO: assemble.info}
-"""Those that touch nothing but their state."""
+"""The flows without effects outside of their state; the other daemons are replayed without their flow."""
 
 
 def replay_daemons(settings: Settings, broker: Broker) -> Iterator[ReplayReport]:
-    """One result a daemon whose state is on this machine; runners keep none that the topics could change. Rejected when
-    there is no state here, Retryable while the broker cannot be reached."""
+    """Yields a report for each daemon whose state is on this machine. Runners have no state that topics could change.
+
+    Rejected when there is no state here, Retryable while the broker cannot be reached."""
     found = [path for path in sorted(settings.home.glob(f"*/{_STATE}")) if _role(path) is not None]
     if not found:
         hint = "Run this on the machine of the daemons, as their user, with their --home."
@@ -36,8 +37,8 @@ def replay_daemons(settings: Settings, broker: Broker) -> Iterator[ReplayReport]
             yield result
 
 
-def _anywhere(settings: Settings) -> Settings:
-    """Nobody follows the links in what a replay says, and the port of the collector may be known to it alone."""
+def _with_any_url(settings: Settings) -> Settings:
+    """Returns settings with a made-up public URL: no link is opened, and only the collector may know its port."""
     collector = settings.collector.model_copy(update={"public_url": "http://replay"})
     return settings.model_copy(update={"collector": collector})
 
@@ -47,7 +48,7 @@ def _role(path: Path) -> Role | None:
 
 
 def _replay(path: Path, settings: Settings, broker: Broker) -> ReplayReport | None:
-    """None for a standby's copy: what it holds was handled elsewhere."""
+    """Returns the report; None for a standby's copy, whose events another process handled."""
     from cloud_builder.adapters.sqlite.backup import backup
     from cloud_builder.adapters.sqlite.state import SqliteState
 
@@ -61,5 +62,5 @@ def _replay(path: Path, settings: Settings, broker: Broker) -> ReplayReport | No
         stack.callback(state.close)
         if leadership.is_replica(state):
             return None
-        flow: Flow | None = _FLOWS[role](_anywhere(settings), stack) if role in _FLOWS else None
+        flow: Flow | None = _FLOWS[role](_with_any_url(settings), stack) if role in _FLOWS else None
         return replay(path.parent.name, role, flow, state, broker, now=now)

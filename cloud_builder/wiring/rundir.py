@@ -1,9 +1,10 @@
-"""`<home>/run`: what a running mesh says of itself to its daemons and to cb-ctl.
+"""Reads and writes `<home>/run`: what the daemons and cb-ctl must know about the running mesh.
 
-broker.json   BrokerSettings: where the broker of this home is
-up.json       the supervisor and its children, by pid and start time (a pid alone may have been given away since)
-up.lock       held by the supervisor as long as it lives
-wake/         a socket for each reader of the embedded broker, by which senders wake it
+broker.json     BrokerSettings: the address of this home's broker
+up.json         the supervisor and its children, by pid and start time (another process can have the same pid later)
+up.lock         locked by the supervisor as long as it runs
+up-error.json   why the last supervisor could not start
+wake/           a socket for each reader of the embedded broker, by which senders wake it
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cloud_builder.model.settings import BrokerSettings
 
 @dataclass(frozen=True)
 class Process:
-    """A process that is told from a later one with the same pid by its start time (clock ticks since boot)."""
+    """A process. `started`, in clock ticks since boot, distinguishes it from a later process with the same pid."""
 
     name: str
     pid: int
@@ -33,9 +34,9 @@ class RunningMesh:
     children: tuple[Process, ...] = ()
     broker: str = ""
     stage: str = ""
-    """What it is doing; empty once the mesh is whole."""
-    dying: tuple[str, ...] = ()
-    """Daemons that have died at least once."""
+    """What the supervisor waits for; empty once the mesh is ready."""
+    failing: tuple[str, ...] = ()
+    """Daemons that have exited at least once."""
 
 
 def broker_file(home: Path) -> Path:
@@ -51,12 +52,12 @@ def lock_file(home: Path) -> Path:
 
 
 def error_file(home: Path) -> Path:
-    """Why the last supervisor could not go on."""
+    """The file with the reason why the last supervisor could not start."""
     return home / "run" / "up-error.json"
 
 
 def wake_directory(home: Path) -> Path:
-    """The wake sockets of those who read from the embedded broker."""
+    """The directory with the wake sockets of the embedded broker's readers."""
     return home / "run" / "wake"
 
 
@@ -65,7 +66,7 @@ def log_file(home: Path, name: str) -> Path:
 
 
 def broker_of(home: Path) -> BrokerSettings | None:
-    """The broker of the mesh of this home; None when none was ever started or it left nothing readable."""
+    """Returns the broker of this home's mesh; None if no mesh was ever started, or the file cannot be read."""
     try:
         return BrokerSettings.model_validate_json(broker_file(home).read_text())
     except (OSError, ValueError):
@@ -76,39 +77,39 @@ def write_broker(home: Path, broker: BrokerSettings) -> None:
     write_whole(broker_file(home), broker.model_dump_json(indent=1), mode=0o600)
 
 
-def up_of(home: Path) -> RunningMesh | None:
-    """The mesh that runs on this home; None when none does (whatever a killed one has left)."""
-    up = last_written(home)
-    return up if up is not None and is_alive(up.supervisor) else None
+def running_mesh(home: Path) -> RunningMesh | None:
+    """Returns the mesh that runs on this home; None if none does, even if a killed supervisor left its file."""
+    mesh = last_written(home)
+    return mesh if mesh is not None and is_alive(mesh.supervisor) else None
 
 
 def last_written(home: Path) -> RunningMesh | None:
-    """What the last supervisor wrote, whether it lives or not."""
+    """Returns what the last supervisor wrote, whether it still runs or not; None if there is nothing readable."""
     try:
         raw = json.loads(up_file(home).read_text())
         supervisor = Process(**raw["supervisor"])
         children = tuple(Process(**child) for child in raw["children"])
-        dying = tuple(str(name) for name in raw.get("dying", ()))
-        return RunningMesh(supervisor, children, str(raw.get("broker", "")), str(raw.get("stage", "")), dying)
+        failing = tuple(str(name) for name in raw.get("failing", ()))
+        return RunningMesh(supervisor, children, str(raw.get("broker", "")), str(raw.get("stage", "")), failing)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write_up(home: Path, up: RunningMesh) -> None:
-    write_whole(up_file(home), json.dumps(asdict(up), indent=1))
+def write_running_mesh(home: Path, mesh: RunningMesh) -> None:
+    write_whole(up_file(home), json.dumps(asdict(mesh), indent=1))
 
 
 def process(name: str, pid: int) -> Process:
-    """A process as it is now; `started` is 0 when there is none."""
+    """Returns the process that has this pid now; `started` is 0 if there is none."""
     return Process(name, pid, start_time(pid))
 
 
-def is_alive(seen: Process) -> bool:
-    return seen.started != 0 and start_time(seen.pid) == seen.started
+def is_alive(recorded: Process) -> bool:
+    return recorded.started != 0 and start_time(recorded.pid) == recorded.started
 
 
 def start_time(pid: int) -> int:
-    """Clock ticks from boot to the start of a process (proc(5), field 22); 0: there is none, or it is a zombie."""
+    """Returns clock ticks from boot to a process's start (proc(5), field 22); 0: no process, or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -117,7 +118,7 @@ def start_time(pid: int) -> int:
 
 
 def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
-    """Readers see the old file or the new one, never a part."""
+    """Writes a file so that readers see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:

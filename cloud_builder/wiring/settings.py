@@ -1,9 +1,10 @@
-"""Settings from their four places: defaults < file < CB_* variables < flags. Nothing else reads the environment.
+"""Reads settings from four sources: defaults < file < CB_* variables < options. No other module reads the environment.
 
-In: `<home>/settings.yml` (or the file that CB_SETTINGS names), CB_HOME, CB_CACHE, CB_BROKER, CB_LOG_LEVEL, nested ones
-by double underscore (CB_RUNNER__SLOTS), and what the command line says. Out: one `Settings`. A value that does not fit
-is Rejected with its place, key, cause and the nearest valid key; a variable that is merely foreign (CB_ is a short
-prefix) is left alone.
+Input: `<home>/settings.yml` (or the file that CB_SETTINGS names), CB_HOME, CB_CACHE, CB_BROKER, CB_LOG_LEVEL, nested
+settings with double underscores (CB_RUNNER__SLOTS), and the options of the command line. Output: one `Settings`.
+
+An invalid value is Rejected with its file and line or variable, the key, the cause and the nearest valid key. A
+variable that resembles no setting is ignored, because other programs can use the short prefix CB_, too.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ FILE_VARIABLE = "CB_SETTINGS"
 FILE_NAME = "settings.yml"
 
 
-class BrokerFrom(StrEnum):
-    """Who said where the broker is."""
+class BrokerOrigin(StrEnum):
+    """The origin of the broker's address."""
 
-    SAID = "said"
-    """A flag, a variable or the file."""
+    CONFIGURED = "configured"
+    """From an option, a variable or the file."""
     HOME = "home"
-    """The mesh that runs, or ran last, on this home."""
-    NOBODY = "nobody"
+    """From the mesh that runs, or ran last, on this home."""
+    NONE = "none"
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """Settings, and where their broker comes from."""
+class LoadedSettings:
+    """Settings, and where the address of their broker comes from."""
 
     settings: Settings
-    broker_from: BrokerFrom
+    broker_origin: BrokerOrigin
 
 
 def load(
@@ -54,7 +55,10 @@ def load(
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """All settings of this machine. `overrides` are flags: a nested mapping, or None values for those not given.
+    """Returns all settings of this machine.
+
+    overrides  the options: a nested mapping, with None for each option that is not given
+    environ    the variables; default: those of this process
 
     Raises Rejected(code="bad-setting")."""
     return read(home, file, overrides, environ).settings
@@ -65,22 +69,22 @@ def read(
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
-) -> Loaded:
-    """`load`, and whether anyone said where the broker is."""
+) -> LoadedSettings:
+    """Returns the settings as `load`, and where the address of the broker comes from."""
     env = os.environ if environ is None else environ
     variables = _from_variables(env)
-    flags = _without_none(overrides or {})
-    place = home or _path(variables.get("home"))
+    options = _without_none(overrides or {})
+    given_home = home or _path(variables.get("home"))
     named = file or _path(env.get(FILE_VARIABLE))
-    written, origin = _from_file(named, place or default_home(env))
-    tree = merge(written, variables, flags, {"home": str(home)} if home else {})
+    written, origin = _from_file(named, given_home or default_home(env))
+    tree = merge(written, variables, options, {"home": str(home)} if home else {})
     tree.setdefault("home", str(default_home(env)))
     tree.setdefault("cache", str(default_cache(env)))
-    broker_from = BrokerFrom.SAID if "bootstrap" in (tree.get("broker") or {}) else BrokerFrom.NOBODY
-    if broker_from is BrokerFrom.NOBODY and (running := rundir.broker_of(Path(tree["home"]))):
+    broker_origin = BrokerOrigin.CONFIGURED if "bootstrap" in (tree.get("broker") or {}) else BrokerOrigin.NONE
+    if broker_origin is BrokerOrigin.NONE and (running := rundir.broker_of(Path(tree["home"]))):
         tree["broker"] = merge(running.model_dump(), tree.get("broker") or {})
-        broker_from = BrokerFrom.HOME
-    return Loaded(_validated(tree, origin, variables), broker_from)
+        broker_origin = BrokerOrigin.HOME
+    return LoadedSettings(_validated(tree, origin, variables), broker_origin)
 
 
 def default_home(env: Mapping[str, str]) -> Path:
@@ -92,12 +96,12 @@ def default_cache(env: Mapping[str, str]) -> Path:
 
 
 def parse_broker(text: str) -> BrokerSettings:
-    """`HOST:PORT,…` as BrokerSettings. Raises Rejected."""
+    """Returns BrokerSettings for `HOST:PORT,…`. Raises Rejected."""
     for part in text.split(","):
         host, colon, port = part.strip().rpartition(":")
         if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
             raise Rejected(
-                f"broker {part.strip()!r}: not HOST:PORT", code="bad-setting", hint="for example --broker kafka-1:9092"
+                f"broker {part.strip()!r}: not HOST:PORT", code="bad-setting", hint="For example: --broker kafka-1:9092"
             )
     return BrokerSettings(bootstrap=",".join(part.strip() for part in text.split(",")))
 
@@ -117,14 +121,14 @@ def _without_none(tree: Mapping[str, Any]) -> Tree:
 
 
 def _from_file(named: Path | None, home: Path) -> tuple[Tree, Origin]:
-    """The file's tree and where its keys stand; a default file may be missing, a named one may not."""
+    """Returns the file's tree, and the line of each key. The default file may be missing, a named one may not."""
     path = named or home / FILE_NAME
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         if named is None:
             return {}, Origin(path, {})
-        raise _bad(f"{path}: no such settings file", f"create it, or unset {FILE_VARIABLE}") from None
+        raise _bad(f"{path}: no such settings file", f"Create it, or correct --settings or {FILE_VARIABLE}.") from None
     except (OSError, UnicodeDecodeError) as cause:
         raise _bad(f"{path}: cannot be read: {cause}") from cause
     try:
@@ -134,7 +138,7 @@ def _from_file(named: Path | None, home: Path) -> tuple[Tree, Origin]:
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise _bad(f"{where}: not YAML: {getattr(cause, 'problem', None) or cause}") from cause
     if not isinstance(tree, dict | None):
-        raise _bad(f"{path}: must be a mapping of settings, not {type(tree).__name__}")
+        raise _bad(f"{path}: must be a mapping of settings, and is {type(tree).__name__}")
     return _expanded(tree or {}), Origin(path, yaml_lines(text))
 
 
@@ -149,14 +153,14 @@ def _from_variables(env: Mapping[str, str]) -> Tree:
         if not name.startswith(PREFIX) or name == FILE_VARIABLE or name.startswith("CB_TEST_"):
             continue
         keys = name[len(PREFIX) :].lower().split("__")
-        if not _is_ours(name, keys):
+        if not _is_setting(name, keys):
             continue
         tree = merge(tree, _nested(keys, _value(name, keys, env[name])))
     return _expanded(tree)
 
 
-def _is_ours(name: str, keys: list[str]) -> bool:
-    """Whether a variable names a setting; Rejected when it nearly does."""
+def _is_setting(name: str, keys: list[str]) -> bool:
+    """True if a variable names a setting. Rejected when the name is only similar to one."""
     top = names_of(Settings)
     if keys[0] not in top:
         if close := nearest(keys[0], top):
@@ -176,7 +180,7 @@ def _value(name: str, keys: list[str], text: str) -> Any:
         try:
             return {"bootstrap": parse_broker(text).bootstrap}
         except Rejected as bad:
-            raise _bad(f"{name}: {bad.message}", "for example CB_BROKER=kafka-1:9092,kafka-2:9092") from None
+            raise _bad(f"{name}: {bad.message}", "For example: CB_BROKER=kafka-1:9092,kafka-2:9092") from None
     if text[:1] not in ("{", "["):
         return text
     try:
@@ -201,11 +205,11 @@ def _validated(tree: Tree, origin: Origin, variables: Tree) -> Settings:
 
 
 def _explained(location: list[str], cause: str, origin: Origin, variables: Tree) -> Rejected:
-    """Which place said the wrong value: a variable wins over the file, and what neither says came by a flag."""
+    """Returns the error with the source of the value: the variable, else the file, else it came from an option."""
     key, hint = ".".join(location), ""
     parent = model_at(Settings, location[:-1])
     if parent is not None and location[-1] not in names_of(parent):
-        cause, hint = "no such setting", _known(location[-1], parent)
+        cause, hint = "no such setting", _suggestion(location[-1], parent)
     if (variable := _deepest(location, variables)) is not None:
         return _bad(f"{PREFIX}{'__'.join(variable).upper()}: {cause}", hint)
     if where := origin.of(location):
@@ -213,8 +217,8 @@ def _explained(location: list[str], cause: str, origin: Origin, variables: Tree)
     return _bad(f"{key}: {cause}", hint)
 
 
-def _known(word: str, parent: type[BaseModel]) -> str:
-    return did_you_mean(word, names_of(parent)) or f"known here: {', '.join(names_of(parent))}"
+def _suggestion(word: str, parent: type[BaseModel]) -> str:
+    return did_you_mean(word, names_of(parent)) or f"Settings here: {', '.join(names_of(parent))}."
 
 
 def _deepest(location: list[str], tree: Tree) -> list[str] | None:

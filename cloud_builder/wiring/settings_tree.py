@@ -1,4 +1,4 @@
-"""Settings as trees: merging them, walking their models, finding the line that said a key. Pure."""
+"""Settings as trees: merges them, walks their models, finds the line of a key. Without effects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Origin:
     lines: Mapping[tuple[str, ...], int]
 
     def of(self, location: Sequence[str]) -> str:
-        """`file:line` of the deepest part of a key that the file has; empty when it has none."""
+        """Returns `file:line` of the deepest part of a key that the file contains; empty if there is none."""
         for depth in range(len(location), 0, -1):
             if line := self.lines.get(tuple(location[:depth])):
                 return f"{self.path}:{line}"
@@ -30,7 +30,7 @@ class Origin:
 
 
 def merge(*trees: Mapping[str, Any]) -> Tree:
-    """Later ones win; mappings are merged key by key."""
+    """Merges trees key by key; later trees win."""
     result: Tree = {}
     for tree in trees:
         for key, value in tree.items():
@@ -44,7 +44,7 @@ def names_of(model: type[BaseModel]) -> list[str]:
 
 
 def model_at(model: type[BaseModel], keys: Sequence[str]) -> type[BaseModel] | None:
-    """The model that a key path leads to; None for plain values and mappings with free keys."""
+    """Returns the model at a key path; None for plain values and for mappings with free keys."""
     for key in keys:
         field = model.model_fields.get(key)
         found = _model_in(field.annotation) if field else None
@@ -63,7 +63,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def first_problem(error: ValidationError) -> tuple[list[str], str]:
-    """Key path and cause of the first thing that is wrong."""
+    """Returns the key path and the cause of the first error."""
     problem = error.errors()[0]
     given = problem.get("input")
     shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
@@ -71,7 +71,7 @@ def first_problem(error: ValidationError) -> tuple[list[str], str]:
 
 
 def yaml_lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line of each key of a YAML mapping, by key path."""
+    """Returns the line of each key of a YAML mapping, by key path."""
     lines: dict[tuple[str, ...], int] = {}
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     if node is not None:

@@ -14,19 +14,19 @@ from collections.abc import Collection
 from threading import Event, Thread
 from types import FrameType
 
-_PIECE = 64
-"""Signals read at once."""
+_READ_SIZE = 64
+"""Signals that are read at once."""
 
 
 def stop_on(*numbers: signal.Signals) -> Event:
-    """Returns an event that is set by each of these signals. To be called once a program, in its main thread."""
+    """Returns an event that each of these signals sets. Call it once in a program, in the main thread."""
     stop = Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in numbers:
         signal.signal(number, _no_op)
-    Thread(target=set_when_told, args=(reader, numbers, stop), name="signals", daemon=True).start()
+    Thread(target=set_on_signal, args=(reader, numbers, stop), name="signals", daemon=True).start()
     return stop
 
 
@@ -34,8 +34,8 @@ def _no_op(number: int, frame: FrameType | None) -> None:
     """Replaces the default action; only signals with a handler are written to the pipe."""
 
 
-def set_when_told(reader: int, numbers: Collection[int], stop: Event) -> None:
+def set_on_signal(reader: int, numbers: Collection[int], stop: Event) -> None:
     """Reads signal numbers from the pipe `reader` until its end; sets `stop` at the first that is in `numbers`."""
-    while arrived := os.read(reader, _PIECE):
+    while arrived := os.read(reader, _READ_SIZE):
         if any(number in numbers for number in arrived):
             stop.set()

@@ -1,7 +1,7 @@
-"""The whole mesh of one machine: a broker, the five daemons as children, and nothing of it left when it ends.
+"""Runs the whole mesh of one machine: a broker, and the five daemons as children. Leaves no process when it ends.
 
-In: a Plan (on the command line, as JSON). Out: `<home>/run/broker.json` and `up.json`, logs in `<home>/log`. Ends on
-SIGTERM: the front door first, the window last, the embedded broker at the very end. Must never build or decide.
+Input: a MeshSpec (on the command line, as JSON). Output: `<home>/run/broker.json` and `up.json`, logs in `<home>/log`.
+On SIGTERM it stops cb-request first, cb-info last, and then the embedded broker. Must not: build, or decide about jobs.
 """
 
 from __future__ import annotations
@@ -24,27 +24,29 @@ from cloud_builder.mesh import logs
 from cloud_builder.model.settings import BrokerSettings
 
 from . import broker as brokers
-from . import parent_death, rundir, stop_signals
+from . import parent_exit, rundir, stop_signals
 from .children import Child, stop_in_order
 from .readiness import ReadinessCheck
 
 STOP_ORDER = ("request", "runner", "scheduler", "collector", "info")
-"""Runners before the scheduler: what they hand back is heard, even when the broker forgets everything at its end."""
+"""Runners stop before the scheduler, so that it handles the jobs that they hand back. The embedded broker loses its
+messages when it ends."""
 RECONCILE_INTERVAL = 0.2
+"""Seconds between two checks of the children."""
 
 _LOG = logging.getLogger("cb.up")
 
 
 @dataclass(frozen=True)
 class MeshSpec:
-    """What to run. `broker` None: the embedded one. `environment`: CB_* variables that flags of `up` stand for."""
+    """The processes to run. `broker` None: the embedded one. `environment`: CB_* variables for options of `up`."""
 
     home: Path
     runners: int = 1
     broker: BrokerSettings | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     parent: int = 0
-    """End with this process; 0: stay when the one who started it is gone."""
+    """The pid of a process with which the supervisor ends; 0: it runs on when the process that started it has ended."""
 
     def as_json(self) -> str:
         broker = self.broker.model_dump() if self.broker else None
@@ -58,128 +60,133 @@ class MeshSpec:
 
 
 class Supervisor:
-    """Runs a plan until it is told to stop."""
+    """The supervisor of one mesh."""
 
-    def __init__(self, plan: MeshSpec) -> None:
-        self._plan = plan
+    def __init__(self, spec: MeshSpec) -> None:
+        self._spec = spec
         self._children: list[Child] = []
         self._stage = ""
         self._broker = BrokerSettings()
 
     def run(self, stop: Event) -> None:
-        """Rejected when another one has this home, Retryable when the broker cannot be reached."""
+        """Runs the mesh until `stop` is set.
+
+        Rejected when another supervisor runs on this home, Retryable when the broker cannot be reached."""
         with ExitStack() as stack:
-            stack.enter_context(exclusive_home(self._plan.home))
-            stack.callback(lambda: rundir.up_file(self._plan.home).unlink(missing_ok=True))
-            self._say("waiting for the broker" if self._plan.broker else "starting the embedded broker")
+            stack.enter_context(exclusive_home(self._spec.home))
+            stack.callback(lambda: rundir.up_file(self._spec.home).unlink(missing_ok=True))
+            self._set_stage("waiting for the broker" if self._spec.broker else "starting the embedded broker")
             self._broker = self._start_broker(stack)
-            rundir.write_broker(self._plan.home, self._broker)
-            self._children = self._wanted()
+            rundir.write_broker(self._spec.home, self._broker)
+            self._children = self._make_children()
             stack.callback(lambda: stop_in_order(self._children, STOP_ORDER))
-            self._say("starting the daemons")
-            self._tend_until(stop)
+            self._set_stage("starting the daemons")
+            self._reconcile_until(stop)
 
     def _start_broker(self, stack: ExitStack) -> BrokerSettings:
-        if self._plan.broker is None:
+        if self._spec.broker is None:
             from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
 
-            embedded = EmbeddedBroker(rundir.wake_directory(self._plan.home))
+            embedded = EmbeddedBroker(rundir.wake_directory(self._spec.home))
             stack.callback(embedded.close)
             return embedded.start()
-        probe = brokers.connect(self._plan.broker)
+        probe = brokers.connect(self._spec.broker)
         try:
             probe.incarnation()
         finally:
             probe.close()
-        return self._plan.broker
+        return self._spec.broker
 
-    def _wanted(self) -> list[Child]:
-        home = ["--home", str(self._plan.home)]
+    def _make_children(self) -> list[Child]:
+        home = ["--home", str(self._spec.home)]
         names = [("info", "info"), ("collector", "collector"), ("scheduler", "scheduler"), ("request", "request")]
-        runners = [(f"runner-{number}", "runner") for number in range(1, self._plan.runners + 1)]
+        runners = [(f"runner-{number}", "runner") for number in range(1, self._spec.runners + 1)]
         return [
             Child(
                 name=name,
                 daemon=daemon,
                 arguments=[*home, *(["--id", name] if daemon == "runner" else [])],
                 environment=self._environment(),
-                log=rundir.log_file(self._plan.home, name),
+                log=rundir.log_file(self._spec.home, name),
             )
             for name, daemon in [*names, *runners]
         ]
 
     def _environment(self) -> dict[str, str]:
         broker = self._broker.model_dump_json()
-        return {**os.environ, **self._plan.environment, "CB_BROKER": broker, "PYTHONUNBUFFERED": "1"}
+        return {**os.environ, **self._spec.environment, "CB_BROKER": broker, "PYTHONUNBUFFERED": "1"}
 
-    def _tend_until(self, stop: Event) -> None:
-        readiness = ReadinessCheck(self._plan.home, self._plan.runners, self._environment())
+    def _reconcile_until(self, stop: Event) -> None:
+        readiness = ReadinessCheck(self._spec.home, self._spec.runners, self._environment())
         try:
             while self._stage and not stop.is_set():
-                self._tend()
-                if missing := self._unwell():
+                self._reconcile()
+                if missing := self._waiting_for_restarts():
                     readiness.end()
                 else:
                     missing = readiness.missing()
                 if missing != self._stage:
-                    self._say(missing)
+                    self._set_stage(missing)
                 stop.wait(RECONCILE_INTERVAL)
         finally:
             readiness.end()
         while not stop.is_set():
-            self._tend()
+            self._reconcile()
             stop.wait(RECONCILE_INTERVAL)
-        self._say("stopping")
+        self._set_stage("stopping")
 
-    def _tend(self) -> None:
-        changed = [child.tend(time.monotonic()) for child in self._children]
+    def _reconcile(self) -> None:
+        changed = [child.reconcile(time.monotonic()) for child in self._children]
         if any(changed):
             self._write()
 
-    def _unwell(self) -> str:
-        """Names daemons that have died and have not lived for a while since."""
+    def _waiting_for_restarts(self) -> str:
+        """Returns a message that names the daemons that have just exited or restarted; empty if there is none."""
         now = time.monotonic()
         names = [child.name for child in self._children if not child.is_healthy(now)]
-        return f"waiting for {', '.join(names)}, which died" if names else ""
+        return f"waiting for {', '.join(names)} to restart" if names else ""
 
-    def _say(self, stage: str) -> None:
+    def _set_stage(self, stage: str) -> None:
         self._stage = stage
-        _LOG.info(stage or "up", extra={"home": self._plan.home, "broker": self._broker.bootstrap})
+        _LOG.info(stage or "up", extra={"home": self._spec.home, "broker": self._broker.bootstrap})
         self._write()
 
     def _write(self) -> None:
-        children = tuple(child.seen for child in self._children if child.seen is not None and child.process is not None)
-        dying = tuple(child.name for child in self._children if child.deaths)
+        children = tuple(
+            child.record for child in self._children if child.record is not None and child.process is not None
+        )
+        failing = tuple(child.name for child in self._children if child.exits)
         me = rundir.process("supervisor", os.getpid())
         broker = "embedded" if self._broker.embedded else self._broker.bootstrap
-        rundir.write_up(self._plan.home, rundir.RunningMesh(me, children, broker, self._stage, dying))
+        rundir.write_running_mesh(self._spec.home, rundir.RunningMesh(me, children, broker, self._stage, failing))
 
 
 def exclusive_home(home: Path) -> ExitStack:
-    """Holds the lock of a home. Rejected when a living supervisor has it."""
+    """Locks a home until the returned stack is closed. Rejected when another supervisor has the lock."""
     path = rundir.lock_file(home)
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = ExitStack()
-    file = held.enter_context(path.open("w"))
+    lock = ExitStack()
+    file = lock.enter_context(path.open("w"))
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        held.close()
-        raise Rejected(f"a mesh is running at {home}", code="already-up", hint="cb-ctl status, cb-ctl down") from None
-    return held
+        lock.close()
+        hint = "`cb-ctl status` shows it, `cb-ctl down` stops it."
+        raise Rejected(f"a mesh is running at {home}", code="already-up", hint=hint) from None
+    return lock
 
 
 def main() -> None:
-    """`python -m cloud_builder.wiring.supervisor PLAN`: see Plan.as_json."""
-    plan = MeshSpec.from_json(sys.argv[1])
+    """`python -m cloud_builder.wiring.supervisor SPEC`: see MeshSpec.as_json."""
+    spec = MeshSpec.from_json(sys.argv[1])
     stop = stop_signals.stop_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    if plan.parent:
-        parent_death.end_with(plan.parent)
+    if spec.parent:
+        parent_exit.end_with(spec.parent)
     logs.configure("up")
     try:
-        Supervisor(plan).run(stop)
+        Supervisor(spec).run(stop)
     except CloudBuilderError as error:
-        rundir.write_whole(rundir.error_file(plan.home), json.dumps({"code": error.code, "message": str(error)}))
+        rundir.write_whole(rundir.error_file(spec.home), json.dumps({"code": error.code, "message": str(error)}))
         sys.stderr.write(f"cb-ctl up: {error}\n")
         sys.exit(error.exit_code)
     sys.exit(ExitCode.SUCCESS)

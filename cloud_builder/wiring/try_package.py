@@ -1,6 +1,6 @@
-"""`cb-ctl try` without its command line: a root, a repository and a command come in, an exit status goes out.
+"""Installs packages of a repository into a throw-away build root, and runs a command there (`cb-ctl try`).
 
-The root is the one that the repository's packages are built on, so it is there already when this machine built them.
+The build root is the one that the repository's packages are built in, so it is cached if this machine has built them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from cloud_builder.model.settings import Settings
 from cloud_builder.ports.sandbox import Confinement
 
 DESCRIPTION = ".cb/build_root.kiwi"
-_MOST = 1024 * 1024
+_MAX_BYTES = 1024 * 1024
+"""Of a build root's description, and of a repository's `.sources` file."""
 
 
 @dataclass(frozen=True)
 class RootSource:
-    """Where the description of a build root lies, and for what."""
+    """The location of a build root's description, and the profile and repositories to build it with."""
 
     source: SourceName
     url: str
@@ -42,7 +43,7 @@ class RootSource:
 
 @dataclass(frozen=True)
 class TryRequest:
-    """What to install from where, and what to run then; `command` empty: a shell on our terminal."""
+    """The packages to install from a repository, and the command to run; `command` empty: a shell on the terminal."""
 
     repository: str
     url: str
@@ -51,18 +52,20 @@ class TryRequest:
     root: RootSource
 
 
-def run(settings: Settings, wanted: TryRequest, output: Callable[[bytes], None]) -> int:
-    """The exit status of the command. Permanent or Retryable when the root or the repository cannot be had."""
-    source = _fetched(f"{wanted.url}/{wanted.repository}.sources")
+def run(settings: Settings, request: TryRequest, output: Callable[[bytes], None]) -> int:
+    """Returns the exit status of the command.
+
+    Permanent or Retryable when the build root, the repository or a package is not available."""
+    source = _fetch(f"{request.url}/{request.repository}.sources")
     sandbox = NamespaceSandbox(settings.runner_work / "scratch")
     store = DirectoryStore(settings.buildroot_store_path)
     roots = BuildrootCache(KiwiRootMaker(sandbox), sandbox, store, settings.runner_work)
     with tempfile.TemporaryDirectory(prefix="cb-try-") as directory:
         workspace = Path(directory)
         workspace.chmod(0o755)
-        description = _described(settings, wanted.root, workspace)
-        root = roots.acquire(description, wanted.root.profile, wanted.root.repositories, output, Event())
-        action = install_command(wanted.repository, source, wanted.packages, wanted.command, workspace)
+        description = _write_description(settings, request.root, workspace)
+        root = roots.acquire(description, request.root.profile, request.root.repositories, output, Event())
+        action = install_command(request.repository, source, request.packages, request.command, workspace)
         confinement = Confinement(
             layers=(root.path,),
             binds=action.binds,
@@ -70,27 +73,27 @@ def run(settings: Settings, wanted: TryRequest, output: Callable[[bytes], None])
             uid=action.uid,
             environment=action.environment,
         )
-        terminal = None if wanted.command else 0
+        terminal = None if request.command else 0
         status = sandbox.run(action.command, confinement, output=output, cancel=Event(), stdin=terminal).status
         if status == NOT_INSTALLED:
-            what = f"{', '.join(wanted.packages)} from {wanted.repository}"
-            raise Permanent(f"apt could not install {what}", code="not-installed", hint="Its own words are above.")
+            what = f"{', '.join(request.packages)} from {request.repository}"
+            raise Permanent(f"apt could not install {what}", code="not-installed", hint="See the output of apt above.")
         return status
 
 
-def _described(settings: Settings, root: RootSource, workspace: Path) -> Path:
+def _write_description(settings: Settings, root: RootSource, workspace: Path) -> Path:
     mirror = GitMirror(settings.home / "mirrors")
     mirror.refresh(root.source, root.url)
     file = workspace / Path(DESCRIPTION).name
-    file.write_bytes(mirror.read(root.source, root.revision, f"{root.directory}/{DESCRIPTION}", _MOST))
+    file.write_bytes(mirror.read(root.source, root.revision, f"{root.directory}/{DESCRIPTION}", _MAX_BYTES))
     return file
 
 
-def _fetched(url: str) -> str:
+def _fetch(url: str) -> str:
     try:
         with urlopen(url, timeout=30) as answer:
-            text: str = answer.read(_MOST).decode()
+            text: str = answer.read(_MAX_BYTES).decode()
             return text
     except (URLError, OSError) as cause:
-        hint = "Is cb-collector running, and reachable under the URL that `cb-ctl list repositories` shows?"
+        hint = "Check that cb-collector is running, and that the URL in `cb-ctl list repositories` can be reached."
         raise Retryable(f"{url}: {cause}", code="repository-unreachable", hint=hint) from cause

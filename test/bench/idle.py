@@ -55,7 +55,7 @@ def _up() -> Iterator[tuple[BenchMesh, list[int]]]:
 
         ctl("up", "--detach", "--broker", "embedded", "--port", "0")
         try:
-            up, broker = rundir.up_of(home), rundir.broker_of(home)
+            up, broker = rundir.running_mesh(home), rundir.broker_of(home)
             if up is None or broker is None:
                 raise RuntimeError("the mesh ended")
             mesh = BenchMesh(home, broker)

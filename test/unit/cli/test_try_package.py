@@ -6,10 +6,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cloud_builder.cli.try_package import BeforeDashes
+from cloud_builder.cli.try_package import CommandWithDashes
 
 
-@click.command(cls=BeforeDashes)
+@click.command(cls=CommandWithDashes)
 @click.argument("packages", nargs=-1)
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_context

@@ -10,7 +10,7 @@ import pytest
 
 from cloud_builder.adapters.process import spawn
 from cloud_builder.wiring import rundir
-from cloud_builder.wiring.children import FIRST_DELAY, HEALTHY_AFTER, MOST_DELAY, Child, stop_in_order
+from cloud_builder.wiring.children import FIRST_DELAY, HEALTHY_AFTER, MAX_DELAY, Child, stop_in_order
 from support.waiting import LIMIT
 
 
@@ -28,22 +28,22 @@ def test_a_child_that_dies_at_once_is_started_again_later_and_later(tmp_path: Pa
     one.start(now)
     for _ in range(9):
         ended(one)
-        assert one.tend(now)
-        delays.append(one.due - now)
-        assert not one.tend(one.due - 0.01)
-        one.process, now = spawn(["true"]), one.due
-        one.born = now
-    assert delays == [min(MOST_DELAY, FIRST_DELAY * 2**times) for times in range(9)]
+        assert one.reconcile(now)
+        delays.append(one.restart_at - now)
+        assert not one.reconcile(one.restart_at - 0.01)
+        one.process, now = spawn(["true"]), one.restart_at
+        one.started_at = now
+    assert delays == [min(MAX_DELAY, FIRST_DELAY * 2**times) for times in range(9)]
     assert one.last_status == 0
     assert "usage" in one.log.read_text()
 
 
 def test_a_death_after_a_healthy_life_costs_the_first_delay_only(tmp_path: Path) -> None:
     one = child(tmp_path)
-    one.deaths, one.process, one.born = 5, spawn(["true"]), 0.0
+    one.exits, one.process, one.started_at = 5, spawn(["true"]), 0.0
     ended(one)
-    one.tend(HEALTHY_AFTER + 1)
-    assert one.due - (HEALTHY_AFTER + 1) == FIRST_DELAY
+    one.reconcile(HEALTHY_AFTER + 1)
+    assert one.restart_at - (HEALTHY_AFTER + 1) == FIRST_DELAY
 
 
 @pytest.mark.parametrize(("deaths", "age", "well"), [(0, 0.1, True), (1, 0.1, False), (1, 5.0, True)])
@@ -51,7 +51,7 @@ def test_a_child_that_was_started_again_is_believed_after_a_while(
     tmp_path: Path, deaths: int, age: float, well: bool
 ) -> None:
     one = child(tmp_path)
-    one.process, one.deaths, one.born = spawn(["sleep", "60"]), deaths, 100.0
+    one.process, one.exits, one.started_at = spawn(["sleep", "60"]), deaths, 100.0
     assert one.is_healthy(100.0 + age) is well
     one.process.kill()
     one.process.wait()
@@ -78,12 +78,14 @@ def test_groups_stop_one_after_another(tmp_path: Path) -> None:
 
 def test_what_a_killed_supervisor_has_left_is_no_running_mesh(tmp_path: Path) -> None:
     me = rundir.process("supervisor", os.getpid())
-    rundir.write_up(tmp_path, rundir.RunningMesh(me, (me,), "embedded", "starting"))
+    rundir.write_running_mesh(tmp_path, rundir.RunningMesh(me, (me,), "embedded", "starting"))
     assert (
-        rundir.up_of(tmp_path) == rundir.last_written(tmp_path) == rundir.RunningMesh(me, (me,), "embedded", "starting")
+        rundir.running_mesh(tmp_path)
+        == rundir.last_written(tmp_path)
+        == rundir.RunningMesh(me, (me,), "embedded", "starting")
     )
     other = rundir.Process("supervisor", me.pid, me.started - 1)
-    rundir.write_up(tmp_path, rundir.RunningMesh(other))
-    assert rundir.up_of(tmp_path) is None
+    rundir.write_running_mesh(tmp_path, rundir.RunningMesh(other))
+    assert rundir.running_mesh(tmp_path) is None
     rundir.up_file(tmp_path).write_text("{")
     assert rundir.last_written(tmp_path) is None

@@ -37,7 +37,7 @@ def test_what_a_unit_needs_is_built_before_it_and_nothing_else(tree: Path) -> No
     package(tree, "lib")
     package(tree, "other")
     steps = plan(card, None, with_needs=True)
-    assert [(step.unit.name, step.wanted) for step in steps] == [("lib", False), ("tool", False), ("card", True)]
+    assert [(step.unit.name, step.is_requested) for step in steps] == [("lib", False), ("tool", False), ("card", True)]
     assert [step.unit.name for step in plan(card, None, with_needs=False)] == ["card"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from cloud_builder.errors import Rejected
 from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.wiring import rundir
-from cloud_builder.wiring.settings import BrokerFrom, load, parse_broker, read
+from cloud_builder.wiring.settings import BrokerOrigin, load, parse_broker, read
 
 
 def write(home: Path, text: str) -> Path:
@@ -57,11 +57,11 @@ def test_settings_variable_names_another_file(tmp_path: Path) -> None:
 
 
 def test_a_broker_is_found_in_the_home_when_nobody_names_one(tmp_path: Path) -> None:
-    assert read(tmp_path, environ={}).broker_from is BrokerFrom.NOBODY
+    assert read(tmp_path, environ={}).broker_origin is BrokerOrigin.NONE
     rundir.write_broker(tmp_path, BrokerSettings(bootstrap="127.0.0.1:4711", embedded=True, incarnation="i1"))
     found = read(tmp_path, environ={})
-    assert (found.broker_from, found.settings.broker.bootstrap, found.settings.broker.embedded) == (
-        BrokerFrom.HOME,
+    assert (found.broker_origin, found.settings.broker.bootstrap, found.settings.broker.embedded) == (
+        BrokerOrigin.HOME,
         "127.0.0.1:4711",
         True,
     )

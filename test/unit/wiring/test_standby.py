@@ -41,7 +41,7 @@ def test_who_was_overtaken_before_it_began_follows_and_does_not_take_the_others_
         with ExitStack() as stack:
             turn = StandbySession(settings, tmp_path / "state.sqlite", stack, NullReporter(), stop, broker=broker)
             turn.connect()
-            turn.run(assemble, eager=True)
+            turn.run(assemble, lead_at_once=True)
 
     def overtaken(_, stack):
         """The name is taken, and cb.state is not read yet: the other one writes there in between."""

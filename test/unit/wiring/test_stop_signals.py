@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from cloud_builder.wiring.stop_signals import set_when_told, stop_on
+from cloud_builder.wiring.stop_signals import set_on_signal, stop_on
 from support.waiting import LIMIT
 
 
@@ -45,5 +45,5 @@ def test_other_signals_do_not_set_the_event() -> None:
     os.write(writer, bytes([signal.SIGWINCH, signal.SIGCHLD]))
     os.close(writer)
     stop = Event()
-    set_when_told(reader, [signal.SIGUSR1], stop)
+    set_on_signal(reader, [signal.SIGUSR1], stop)
     assert not stop.is_set()

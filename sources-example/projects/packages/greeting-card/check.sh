@@ -3,9 +3,9 @@
 set -eu
 
 got=$(./greeting-card --hour 8 Ada)
-wanted=$(printf '+-%s-+\n| %s |\n+-%s-+' '------------------' 'Good morning, Ada!' '------------------')
-if [ "$got" != "$wanted" ]; then
-    printf 'FAIL: expected\n%s\ngot\n%s\n' "$wanted" "$got" >&2
+expected=$(printf '+-%s-+\n| %s |\n+-%s-+' '------------------' 'Good morning, Ada!' '------------------')
+if [ "$got" != "$expected" ]; then
+    printf 'FAIL: expected\n%s\ngot\n%s\n' "$expected" "$got" >&2
     exit 1
 fi
 if ./greeting-card --hour noon 2>/dev/null; then
