@@ -1,4 +1,4 @@
-"""cb-info after some events, for tests of its views: an event takes a line, and so does a question."""
+"""cb-info's read model after some events, for tests of its views: one line for an event, and one for a query."""
 
 from __future__ import annotations
 
@@ -22,52 +22,56 @@ KEY, OTHER_KEY = "1" * 64, "2" * 64
 
 
 class InfoHistory:
-    """cb-info after some events; the clock stands at 1000."""
+    """The read model after some events; the clock stands at 1000."""
 
     def __init__(self, rules: QueuePolicy | None = None) -> None:
         self.state, self.rules, self.now = MemoryState(), rules or QueuePolicy(), 1000.0
 
-    def tell(self, *payloads: e.Payload) -> InfoHistory:
+    def apply(self, *payloads: e.Payload) -> InfoHistory:
         for payload in payloads:
             apply_event(payload, self.state)
         return self
 
-    def why(self, word: str) -> list[dict[str, Any]]:
-        return why(word, self.state, self.now, self.rules)["causes"]
+    def why(self, name: str) -> list[dict[str, Any]]:
+        return why(name, self.state, self.now, self.rules)["causes"]
 
-    def one(self, word: str) -> dict[str, Any]:
-        [cause] = self.why(word)
+    def one(self, name: str) -> dict[str, Any]:
+        [cause] = self.why(name)
         return cause
 
     # --- events -------------------------------------------------------------------------------------------------------
 
     def accept(self, request: str = "r", **more: Any) -> InfoHistory:
-        told = {"source": "demo", "ref": "main", "revision": NEW, "units": ("packages/lib",), "accepted_at": 900.0}
-        return self.tell(e.RequestAccepted(request_id=request, **{**told, **more}))
+        fields = {"source": "demo", "ref": "main", "revision": NEW, "units": ("packages/lib",), "accepted_at": 900.0}
+        return self.apply(e.RequestAccepted(request_id=request, **{**fields, **more}))
 
     def job(self, event: type[e.JobEvent], job: str = "r.1", unit: str = "lib", **more: Any) -> InfoHistory:
         about = {"request_id": job.rpartition(".")[0], "source": "demo", "revision": NEW, "target": TARGET, "at": 900.0}
-        return self.tell(event(job_id=job, unit=f"packages/{unit}", **{**about, **more}))
+        return self.apply(event(job_id=job, unit=f"packages/{unit}", **{**about, **more}))
 
-    def runner(self, name: str = "r1", *held: tuple[str, int], **more: Any) -> InfoHistory:
-        attempts = tuple(e.RunningAttempt(job_id=job, attempt=attempt) for job, attempt in held)
-        told = {"arch": "x86_64", "slots": 1, "started_at": 1.0, "at": self.now, "attempts": attempts}
-        return self.tell(e.RunnerSeen(runner_id=name, **{**told, **more}))
+    def runner(self, name: str = "r1", *running: tuple[str, int], **more: Any) -> InfoHistory:
+        attempts = tuple(e.RunningAttempt(job_id=job, attempt=attempt) for job, attempt in running)
+        fields = {"arch": "x86_64", "slots": 1, "started_at": 1.0, "at": self.now, "attempts": attempts}
+        return self.apply(e.RunnerSeen(runner_id=name, **{**fields, **more}))
 
-    def built(self, job: str, unit: str, inputs: Inputs, made: tuple[Artifact, ...] = (), **more: Any) -> InfoHistory:
-        """A job that was queued, ran for 50 s and ended well, an age before now."""
-        told = {"revision": OLD, "input_key": OTHER_KEY, **more}
-        self.job(e.JobQueued, job, unit, **{**told, "inputs": inputs, "at": 100.0})
+    def built(
+        self, job: str, unit: str, inputs: Inputs, artifacts: tuple[Artifact, ...] = (), **more: Any
+    ) -> InfoHistory:
+        """Adds a job that was queued, ran for 50 s and succeeded, long before now."""
+        fields = {"revision": OLD, "input_key": OTHER_KEY, **more}
+        self.job(e.JobQueued, job, unit, **{**fields, "inputs": inputs, "at": 100.0})
         self.job(e.JobRunning, job, unit, attempt=1, runner_id="r1", revision=OLD, at=110.0)
-        return self.job(e.JobFinished, job, unit, outcome=Outcome.SUCCESS, artifacts=made, **{**told, "at": 160.0})
+        return self.job(
+            e.JobFinished, job, unit, outcome=Outcome.SUCCESS, artifacts=artifacts, **{**fields, "at": 160.0}
+        )
 
     def finished(self, outcome: Outcome, job: str = "r.1", unit: str = "lib", **more: Any) -> InfoHistory:
         self.job(e.JobRunning, job, unit, attempt=1, runner_id="r1", at=910.0)
         return self.job(e.JobFinished, job, unit, **{"at": 990.0, "outcome": outcome, "attempt": 1, **more})
 
 
-def queued(told: InfoHistory, job: str = "r.1", unit: str = "lib", **more: Any) -> InfoHistory:
-    return told.job(e.JobQueued, job, unit, **{"input_key": KEY, **more})
+def queued(history: InfoHistory, job: str = "r.1", unit: str = "lib", **more: Any) -> InfoHistory:
+    return history.job(e.JobQueued, job, unit, **{"input_key": KEY, **more})
 
 
 def inputs(tree: str = "t1", *dependencies: UsedArtifact, **more: Any) -> Inputs:

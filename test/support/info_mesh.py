@@ -29,7 +29,7 @@ TARGET = factories.BOOKWORM
 
 
 class InfoMesh:
-    """A broker with cb-info, and what the other daemons would have said."""
+    """A broker with cb-info, and the events that the other daemons would have emitted."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.broker = MemoryBroker()
@@ -43,7 +43,7 @@ class InfoMesh:
         until(self._answers, "cb-info answers")
 
     def _answers(self) -> bool:
-        """A new cb-info reads questions from when it is there."""
+        """True once cb-info answers: it reads only the queries that are sent after its start."""
         try:
             return bool(self.client.ask("status", {}, timeout=1.0).data)
         except Retryable:
@@ -67,19 +67,19 @@ class InfoMesh:
         digest, size = self.store.put(path)
         return Artifact(name=name, sha256=digest, size=size, kind=kind)
 
-    def tell(self, *payloads: e.Payload) -> None:
+    def send(self, *payloads: e.Payload) -> None:
         for payload in payloads:
             self.client.send(payload)
         self.client.ask("status", {})
 
     def follow(self, source: str = "demo") -> None:
         unit = factories.unit("hello", path="packages/hello", tree=TREE)
-        self.tell(
+        self.send(
             e.SourceRevised(source=source, url="/srv", branch="main", revision=REVISION, followed=True, units=(unit,))
         )
 
     def accept(self, request: str = "r-1") -> None:
-        self.tell(
+        self.send(
             e.RequestAccepted(
                 request_id=request, source="demo", ref="main", revision=REVISION, units=("packages/hello",),
                 accepted_at=1000.0,
@@ -88,14 +88,14 @@ class InfoMesh:
 
     def job(self, event: type[e.JobEvent], **more: Any) -> None:
         about = {"job_id": "r-1.1", "request_id": "r-1", "source": "demo", "revision": REVISION, "at": 1001.0}
-        self.tell(event(**{**about, "unit": "packages/hello", "target": TARGET, **more}))
+        self.send(event(**{**about, "unit": "packages/hello", "target": TARGET, **more}))
 
     def finish(self, outcome: RequestOutcome, job: Outcome, **more: Any) -> None:
         self.accept()
         self.job(e.JobRunning, attempt=1, runner_id="runner-1")
         self.job(e.JobFinished, outcome=job, attempt=1, runner_id="runner-1", at=1005.0, **more)
         state = e.RepositoryState(repository="demo-bookworm", snapshot="1", url="http://r/repositories/demo-bookworm")
-        self.tell(
+        self.send(
             e.RequestFinished(
                 request_id="r-1", source="demo", outcome=outcome, accepted_at=1000.0, finished_at=1006.0,
                 repositories=(state,) if outcome is RequestOutcome.SUCCESS else (),
@@ -103,14 +103,14 @@ class InfoMesh:
         )  # fmt: skip
 
 
-def shown(capsys: pytest.CaptureFixture[str], *words: str, code: ExitCode = ExitCode.SUCCESS) -> Any:
+def json_output(capsys: pytest.CaptureFixture[str], *arguments: str, code: ExitCode = ExitCode.SUCCESS) -> Any:
     capsys.readouterr()
-    assert run([*words, "--json"]) == code
+    assert run([*arguments, "--json"]) == code
     return json.loads(capsys.readouterr().out)
 
 
-def said(capsys: pytest.CaptureFixture[str], *words: str, code: ExitCode = ExitCode.SUCCESS) -> str:
+def output(capsys: pytest.CaptureFixture[str], *arguments: str, code: ExitCode = ExitCode.SUCCESS) -> str:
     capsys.readouterr()
-    assert run(list(words)) == code
+    assert run(list(arguments)) == code
     both = capsys.readouterr()
     return both.out + both.err

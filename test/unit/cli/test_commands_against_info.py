@@ -17,7 +17,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.model.unit import Target
-from support.info_mesh import InfoMesh, said, shown
+from support.info_mesh import InfoMesh, json_output, output
 
 
 def test_lists_are_arrays_of_objects(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,19 +25,19 @@ def test_lists_are_arrays_of_objects(mesh: InfoMesh, capsys: pytest.CaptureFixtu
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
     keys = {"sources": "source", "units": "path", "requests": "request_id", "jobs": "job_id"}
     for what, key in keys.items():
-        assert [key in row for row in shown(capsys, "list", what)] == [True], what
-        assert len(said(capsys, "list", what).splitlines()) == 2, what
-    assert shown(capsys, "list", "runners") == []
-    assert shown(capsys, "status")["jobs"] == {"success": 1}
+        assert [key in row for row in json_output(capsys, "list", what)] == [True], what
+        assert len(output(capsys, "list", what).splitlines()) == 2, what
+    assert json_output(capsys, "list", "runners") == []
+    assert json_output(capsys, "status")["jobs"] == {"success": 1}
 
 
 def test_status_of_a_thing(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build")
-    found = shown(capsys, "status", "r-1")
+    found = json_output(capsys, "status", "r-1")
     assert [job["outcome"] for job in found["jobs"]] == ["failure"]
-    assert shown(capsys, "status", "hello")["job_id"] == "r-1.1"
-    assert "does not build" in said(capsys, "status", "r-1.1")
-    assert "Did you mean r-1" in said(capsys, "status", "r-2", code=ExitCode.REJECTED)
+    assert json_output(capsys, "status", "hello")["job_id"] == "r-1.1"
+    assert "does not build" in output(capsys, "status", "r-1.1")
+    assert "Did you mean r-1" in output(capsys, "status", "r-2", code=ExitCode.REJECTED)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_watching_ends_with_the_code_of_the_outcome(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str], outcome: RequestOutcome, job: Outcome, code: ExitCode
 ) -> None:
     mesh.finish(outcome, job, message="a cause")
-    found = shown(capsys, "watch", "r-1", code=code)
+    found = json_output(capsys, "watch", "r-1", code=code)
     assert (found["request"]["outcome"], found["jobs"][0]["outcome"]) == (outcome, job)
-    text = said(capsys, "watch", "r-1", code=code)
+    text = output(capsys, "watch", "r-1", code=code)
     assert f"r-1: {outcome}" in text
     assert ("demo-bookworm.sources" in text) == (code is ExitCode.SUCCESS)
     assert ("cb-ctl get r-1" in text) == (code is ExitCode.SUCCESS)
@@ -66,29 +66,29 @@ def test_watching_ends_with_the_code_of_the_outcome(
 def test_a_failure_shows_the_end_of_its_log(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     log = mesh.stored("hello.log", b"one\n" * 50 + b"hello.c:3: error\n", ArtifactKind.LOG)
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build", log=log)
-    text = said(capsys, "watch", "r-1", code=ExitCode.FAILED)
+    text = output(capsys, "watch", "r-1", code=ExitCode.FAILED)
     assert "hello.c:3: error" in text
     assert "cb-ctl logs r-1.1" in text
 
 
 def test_watching_gives_up_in_time(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.accept()
-    text = said(capsys, "watch", "r-1", "--timeout", "0.1", code=ExitCode.INFRASTRUCTURE)
+    text = output(capsys, "watch", "r-1", "--timeout", "0.1", code=ExitCode.INFRASTRUCTURE)
     assert "cb-ctl cancel r-1" in text
 
 
 def test_a_request_that_is_accepted_says_how_to_go_on(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.accept("r-mine")
-    assert "cb-ctl watch r-mine" in said(capsys, "request", "packages/hello", "--id", "r-mine")
-    assert shown(capsys, "request", "--all", "--id", "r-mine")["request_id"] == "r-mine"
+    assert "cb-ctl watch r-mine" in output(capsys, "request", "packages/hello", "--id", "r-mine")
+    assert json_output(capsys, "request", "--all", "--id", "r-mine")["request_id"] == "r-mine"
 
 
 def test_the_words_of_a_request_become_the_wish(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.accept("r-mine")
     urgent = ["--rebuild-dependants", "--priority", "interactive", "--deadline", "1h30m"]
-    said(capsys, "request", "--since", "main~1", *urgent, "--target", "bookworm.x86_64", "--id", "r-mine")
+    output(capsys, "request", "--since", "main~1", *urgent, "--target", "bookworm.x86_64", "--id", "r-mine")
     [log] = [log for place, log in mesh.broker.logs.items() if place.topic == "cb.request"]
     wish = decode(log[-1], "").payload
     assert isinstance(wish, e.BuildRequested)
@@ -98,7 +98,7 @@ def test_the_words_of_a_request_become_the_wish(mesh: InfoMesh, capsys: pytest.C
 
 def test_a_request_that_is_rejected_says_why(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
-    mesh.tell(
+    mesh.send(
         e.RequestRejected(
             request_id="r-no",
             code="unknown-unit",
@@ -107,7 +107,7 @@ def test_a_request_that_is_rejected_says_why(mesh: InfoMesh, capsys: pytest.Capt
             rejected_at=1.0,
         )
     )
-    text = said(capsys, "request", "helo", "--id", "r-no", code=ExitCode.REJECTED)
+    text = output(capsys, "request", "helo", "--id", "r-no", code=ExitCode.REJECTED)
     assert 'no unit "helo"' in text
     assert "Did you mean hello?" in text
 
@@ -117,7 +117,7 @@ def test_without_cb_request_nobody_waits_long(
 ) -> None:
     monkeypatch.setattr(request_module, "ACCEPT_TIMEOUT", 0.2)
     mesh.follow()
-    assert "cb-request does not answer" in said(capsys, "request", "--all", code=ExitCode.INFRASTRUCTURE)
+    assert "cb-request does not answer" in output(capsys, "request", "--all", code=ExitCode.INFRASTRUCTURE)
 
 
 @pytest.mark.parametrize(("sources", "hint"), [((), "cb-ctl source add"), (("one", "two"), "--source one")])
@@ -126,13 +126,13 @@ def test_the_source_may_be_left_out_only_when_it_is_the_only_one(
 ) -> None:
     for source in sources:
         mesh.follow(source)
-    assert hint in said(capsys, "request", "--all", code=ExitCode.REJECTED)
+    assert hint in output(capsys, "request", "--all", code=ExitCode.REJECTED)
 
 
 def test_logs_are_live_and_then_whole(mesh: InfoMesh, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     mesh.accept()
     mesh.job(e.JobRunning, attempt=1, runner_id="runner-1")
-    mesh.tell(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text="live\n"))
+    mesh.send(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text="live\n"))
     assert run(["logs", "hello"]) == ExitCode.SUCCESS
     assert capfdbinary.readouterr().out == b"live\n"
     log = mesh.stored("hello.log", b"live\nwhole\n", ArtifactKind.LOG)
@@ -144,10 +144,10 @@ def test_logs_are_live_and_then_whole(mesh: InfoMesh, capfdbinary: pytest.Captur
 def test_get_downloads_and_verifies(mesh: InfoMesh, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, artifacts=(deb,))
-    [got] = shown(capsys, "get", "r-1", "-o", str(tmp_path / "out"))
+    [got] = json_output(capsys, "get", "r-1", "-o", str(tmp_path / "out"))
     content = Path(got["path"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == got["sha256"] == deb.sha256
-    assert shown(capsys, "get", "hello", "-o", str(tmp_path / "out")) == [got]
+    assert json_output(capsys, "get", "hello", "-o", str(tmp_path / "out")) == [got]
 
 
 def test_files_of_several_targets_have_a_directory_each_also_when_only_one_was_built(
@@ -158,7 +158,7 @@ def test_files_of_several_targets_have_a_directory_each_also_when_only_one_was_b
     other = Target(name="trixie.x86_64", dist="trixie", arch="x86_64")
     mesh.job(e.JobFinished, job_id="r-1.2", target=other, outcome=Outcome.FAILURE)
     for more in ((), ("--logs",)):
-        [got] = shown(capsys, "get", "r-1", "-o", str(tmp_path / "out"), *more)
+        [got] = json_output(capsys, "get", "r-1", "-o", str(tmp_path / "out"), *more)
         assert Path(got["path"]) == tmp_path / "out" / "bookworm.x86_64" / "hello_1_amd64.deb"
 
 
@@ -170,19 +170,19 @@ def test_get_keeps_nothing_that_is_not_what_was_built(
     [stored] = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and path.name in deb.sha256]
     stored.chmod(0o644)
     stored.write_bytes(b"b package")
-    text = said(capsys, "get", "r-1", "-o", str(tmp_path / "out"), code=ExitCode.INFRASTRUCTURE)
+    text = output(capsys, "get", "r-1", "-o", str(tmp_path / "out"), code=ExitCode.INFRASTRUCTURE)
     assert f"not {deb.sha256[:12]}" in text
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_get_of_what_built_nothing_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE)
-    assert "cb-ctl status r-1" in said(capsys, "get", "r-1", code=ExitCode.REJECTED)
+    assert "cb-ctl status r-1" in output(capsys, "get", "r-1", code=ExitCode.REJECTED)
 
 
 def test_cancel_of_what_has_ended_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
-    assert "already finished" in said(capsys, "cancel", "r-1", code=ExitCode.REJECTED)
+    assert "already finished" in output(capsys, "cancel", "r-1", code=ExitCode.REJECTED)
 
 
 @pytest.mark.parametrize(
@@ -205,13 +205,13 @@ def test_tab_offers_what_the_mesh_knows(
 
 
 def test_dead_letters_are_listed_shown_and_sent_again(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
-    mesh.tell(
+    mesh.send(
         e.MessageDead(
             dead_id="d-1", daemon="cb-request", topic="cb.request", partition=0, offset=3, key=None,
             value="bm90IGpzb24=", reason="not JSON", at=1.0,
         )
     )  # fmt: skip
-    assert [row["dead_id"] for row in shown(capsys, "dead-letter", "list")] == ["d-1"]
-    assert "not json" in said(capsys, "dead-letter", "show", "d-1")
-    assert shown(capsys, "dead-letter", "retry", "d-1") == {"sent": "d-1", "topic": "cb.request"}
-    assert "d-1" in said(capsys, "dead-letter", "show", "d-2", code=ExitCode.REJECTED)
+    assert [row["dead_id"] for row in json_output(capsys, "dead-letter", "list")] == ["d-1"]
+    assert "not json" in output(capsys, "dead-letter", "show", "d-1")
+    assert json_output(capsys, "dead-letter", "retry", "d-1") == {"sent": "d-1", "topic": "cb.request"}
+    assert "d-1" in output(capsys, "dead-letter", "show", "d-2", code=ExitCode.REJECTED)

@@ -12,7 +12,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Unit
 from support import factories
-from support.info_mesh import REVISION, TREE, InfoMesh, said, shown
+from support.info_mesh import REVISION, TREE, InfoMesh, json_output, output
 
 
 def unit(name: str, *needs: str) -> Unit:
@@ -22,31 +22,31 @@ def unit(name: str, *needs: str) -> Unit:
 @pytest.fixture
 def world(mesh: InfoMesh) -> Iterator[InfoMesh]:
     units = (unit("base"), unit("hello", "base"), unit("app", "hello", "base"))
-    mesh.tell(e.SourceRevised(source="demo", url="/srv", branch="main", revision=REVISION, followed=True, units=units))
+    mesh.send(e.SourceRevised(source="demo", url="/srv", branch="main", revision=REVISION, followed=True, units=units))
     mesh.job(e.JobFinished, outcome=Outcome.FAILURE)
     yield mesh
 
 
 def test_a_tree_down_and_up(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(capsys, "graph", "app").splitlines() == [
+    assert output(capsys, "graph", "app").splitlines() == [
         "packages/app",
         "├─ packages/base",
         "└─ packages/hello  failure",
         "   └─ packages/base",
     ]
-    assert said(capsys, "graph", "base", "--reverse", "--depth", "1").splitlines()[0] == "packages/base"
-    assert said(capsys, "graph").splitlines()[0] == "packages/app"
+    assert output(capsys, "graph", "base", "--reverse", "--depth", "1").splitlines()[0] == "packages/base"
+    assert output(capsys, "graph").splitlines()[0] == "packages/app"
 
 
 def test_pictures(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
-    text = said(capsys, "graph", "--format", "dot")
+    text = output(capsys, "graph", "--format", "dot")
     assert '"demo:packages/hello@bookworm.x86_64" -> "demo:packages/base@bookworm.x86_64"' in text
-    document = ElementTree.fromstring(said(capsys, "graph", "app", "--format", "svg"))
+    document = ElementTree.fromstring(output(capsys, "graph", "app", "--format", "svg"))
     assert document.tag.endswith("svg")
 
 
 def test_programs_get_nodes(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
-    found = shown(capsys, "graph", "hello")
+    found = json_output(capsys, "graph", "hello")
     assert [(row["unit"], row["state"]) for row in found["nodes"]] == [
         ("packages/hello", "failure"),
         ("packages/base", ""),
@@ -55,8 +55,8 @@ def test_programs_get_nodes(world: InfoMesh, capsys: pytest.CaptureFixture[str])
 
 
 def test_too_many_are_cut_with_a_word(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "1 of 3 units are shown" in said(capsys, "graph", "--most", "1")
+    assert "1 of 3 units are shown" in output(capsys, "graph", "--most", "1")
 
 
 def test_a_name_that_does_not_exist(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Did you mean packages/hello?" in said(capsys, "graph", "helo", code=ExitCode.REJECTED)
+    assert "Did you mean packages/hello?" in output(capsys, "graph", "helo", code=ExitCode.REJECTED)

@@ -11,7 +11,7 @@ from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from support.info_mesh import InfoMesh, said, shown
+from support.info_mesh import InfoMesh, json_output, output
 
 LOG = b"""==> unpack
 unpack: error: harmless, it was mended
@@ -30,12 +30,12 @@ def test_a_failure_shows_the_line_that_looks_like_the_cause_and_the_last_ones(
     log = mesh.stored("hello.log", LOG, ArtifactKind.LOG)
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build", log=log)
     for word in ("hello", "r-1.1", "r-1"):
-        text = said(capsys, "why", word)
+        text = output(capsys, "why", word)
         assert "failure in step build: does not build" in text, word
         assert "cause      hello.c:3:5: error: 'x' undeclared" in text, word
         assert "| dpkg-buildpackage: error:" in text and "harmless" not in text, word
         assert len(text.splitlines()) <= 24, word
-    found = shown(capsys, "why", "r-1")
+    found = json_output(capsys, "why", "r-1")
     assert found["causes"][0]["root"]["log"]["cause"] == "hello.c:3:5: error: 'x' undeclared"
     assert (found["kind"], found["causes"][0]["kind"]) == ("request", "failed")
 
@@ -43,56 +43,56 @@ def test_a_failure_shows_the_line_that_looks_like_the_cause_and_the_last_ones(
 def test_a_log_that_is_gone_is_no_reason_to_say_nothing(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     log = mesh.stored("hello.log", LOG, ArtifactKind.LOG).model_copy(update={"sha256": "0" * 64})
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build", log=log)
-    text = said(capsys, "why", "hello")
+    text = output(capsys, "why", "hello")
     assert "does not build" in text and "cannot be read" in text
 
 
 def test_what_is_being_built_shows_its_last_line(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.accept()
     mesh.job(e.JobRunning, attempt=1, runner_id="runner-1")
-    mesh.tell(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text="configure\ncc -c hello.c\n"))
-    assert "log        | cc -c hello.c" in said(capsys, "why", "r-1")
+    mesh.send(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text="configure\ncc -c hello.c\n"))
+    assert "log        | cc -c hello.c" in output(capsys, "why", "r-1")
 
 
 def test_a_live_log_is_looked_into_as_well(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
-    mesh.tell(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text=LOG.decode()))
+    mesh.send(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text=LOG.decode()))
     mesh.finish(RequestOutcome.ERROR, Outcome.ERROR, message="lost")
-    assert "'x' undeclared" in said(capsys, "why", "hello")
+    assert "'x' undeclared" in output(capsys, "why", "hello")
 
 
 def test_what_waits_is_told_with_its_cause(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.accept()
     mesh.job(e.JobQueued, input_key="k")
-    text = said(capsys, "why", "hello")
+    text = output(capsys, "why", "hello")
     assert "packages/hello for bookworm.x86_64 (r-1.1): queued" in text
     assert "no live runner for x86_64" in text
     assert "next       Start one: cb-runner" in text
-    assert shown(capsys, "why", "r-1")["causes"][0]["root"]["kind"] == "waits-for-runner"
+    assert json_output(capsys, "why", "r-1")["causes"][0]["root"]["kind"] == "waits-for-runner"
 
 
 def test_what_nobody_knows_is_rejected_with_the_nearest_name(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mesh.follow()
-    assert "Did you mean packages/hello?" in said(capsys, "why", "helo", code=ExitCode.REJECTED)
-    assert "cb-ctl request packages/hello" in said(capsys, "why", "hello")
+    assert "Did you mean packages/hello?" in output(capsys, "why", "helo", code=ExitCode.REJECTED)
+    assert "cb-ctl request packages/hello" in output(capsys, "why", "hello")
 
 
 def test_a_runner_that_is_set_aside_is_listed_with_the_reason(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = time.time()
-    mesh.tell(e.RunnerSeen(runner_id="r1", arch="x86_64", slots=1, started_at=1.0, at=now))
-    mesh.tell(e.RunnerQuarantined(runner_id="r1", reason="disk full", until=now + 60, at=now))
-    text = said(capsys, "list", "runners")
+    mesh.send(e.RunnerSeen(runner_id="r1", arch="x86_64", slots=1, started_at=1.0, at=now))
+    mesh.send(e.RunnerQuarantined(runner_id="r1", reason="disk full", until=now + 60, at=now))
+    text = output(capsys, "list", "runners")
     assert "quarantined" in text and "disk full" in text
-    assert "set aside   r1, until" in said(capsys, "status")
+    assert "set aside   r1, until" in output(capsys, "status")
 
 
 def test_a_build_cannot_steer_the_terminal(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     log = mesh.stored("hello.log", b"\x1b]0;owned\x07a.c:1: error: \x1b[2Jx\x9b\n", ArtifactKind.LOG)
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="no", log=log)
-    assert not set(said(capsys, "why", "hello")) & set("\x1b\x07\x9b")
+    assert not set(output(capsys, "why", "hello")) & set("\x1b\x07\x9b")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""cb-info: whatever order the topics come in, and however often, the answers are the same."""
+"""cb-info gives the same answers in every order the topics are read, and when they are read again."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ DEB = Artifact(name="hello_1_amd64.deb", sha256="d" * 64, size=99, kind=Artifact
 
 @dataclass
 class InfoHarness(RecordingWork):
-    """A unit of work that a test hands to cb-info's flow, event by event."""
+    """Drives cb-info's flow, event by event; the unit of work is the harness itself."""
 
     documents: Documents = field(default_factory=MemoryState)
     now: float = 1010.0
 
-    def tell(self, *payloads: e.Payload) -> InfoHarness:
+    def apply(self, *payloads: e.Payload) -> InfoHarness:
         flow = InfoFlow("http://objects/")
         for payload in payloads:
             flow.handle(ReceivedEvent(payload, time=self.now), self)
@@ -42,7 +42,7 @@ class InfoHarness(RecordingWork):
 
     def answered(self, what: str, **args: Any) -> e.InfoAnswered:
         self.emitted.clear()
-        self.tell(e.InfoAsked(query_id="q", what=what, args=args))
+        self.apply(e.InfoAsked(query_id="q", what=what, args=args))
         assert isinstance(self.emitted[0], e.InfoAnswered)
         return self.emitted[0]
 
@@ -121,14 +121,14 @@ def test_topics_may_come_in_any_order_and_again(seed: int) -> None:
     while any(queues):
         queue = chance.choice([queue for queue in queues if queue])
         mixed.append(queue.pop(0))
-    expected = everything(InfoHarness().tell(*(event for topic in TOPICS for event in topic)))
-    once = InfoHarness().tell(*mixed)
+    expected = everything(InfoHarness().apply(*(event for topic in TOPICS for event in topic)))
+    once = InfoHarness().apply(*mixed)
     assert everything(once) == expected
-    assert everything(once.tell(*mixed)) == expected
+    assert everything(once.apply(*mixed)) == expected
 
 
-def test_a_finished_job_tells_where_everything_is() -> None:
-    info = InfoHarness().tell(*(event for topic in TOPICS for event in topic))
+def test_finished_job_has_the_urls_of_its_files() -> None:
+    info = InfoHarness().apply(*(event for topic in TOPICS for event in topic))
     job = info.ask("job", job="r-1.1")
     assert (job["state"], job["outcome"], job["target"]) == ("finished", "success", "bookworm.x86_64")
     assert job["artifacts"][0]["url"] == f"http://objects/{DEB.sha256}"
@@ -139,30 +139,32 @@ def test_a_finished_job_tells_where_everything_is() -> None:
     assert [row["job_id"] for row in request["jobs"]["items"]] == ["r-1.1"]
 
 
-def test_units_that_left_the_commit_are_gone_when_its_last_part_is_there() -> None:
+def test_removed_units_are_dropped_with_the_last_part_of_a_commit() -> None:
     other = "e" * 40
-    info = InfoHarness().tell(revised("packages/a", "packages/b"))
-    info.tell(revised("packages/b", revision=other, part=0, parts=2, problems=(Problem(path="x", message="bad"),)))
-    info.tell(revised("packages/c", revision=other, part=1, parts=2))
+    info = InfoHarness().apply(revised("packages/a", "packages/b"))
+    info.apply(revised("packages/b", revision=other, part=0, parts=2, problems=(Problem(path="x", message="bad"),)))
+    info.apply(revised("packages/c", revision=other, part=1, parts=2))
     assert [row["path"] for row in info.ask("units")["items"]] == ["packages/b", "packages/c"]
     assert info.ask("status")["problems"][0]["message"] == "bad"
-    assert info.tell(e.SourceRemoved(source="demo")).ask("units")["items"] == []
+    assert info.apply(e.SourceRemoved(source="demo")).ask("units")["items"] == []
 
 
-def test_a_source_that_cannot_be_read_says_why_until_it_can() -> None:
+def test_error_of_a_source_is_shown_until_it_can_be_read() -> None:
     trouble = e.SourceTroubled(source="demo", url="https://x", code="source-unreachable", message="no route", at=1)
-    info = InfoHarness().tell(trouble)
+    info = InfoHarness().apply(trouble)
     [row] = info.ask("sources")["items"]
     assert (row["url"], row["revision"], row["trouble"]["message"]) == ("https://x", "", "no route")
-    [row] = info.tell(revised("packages/a")).ask("sources")["items"]
+    [row] = info.apply(revised("packages/a")).ask("sources")["items"]
     assert (row["units"], row["trouble"]["message"]) == (1, "no route")
-    [row] = info.tell(trouble.model_copy(update={"message": "", "code": ""})).ask("sources")["items"]
+    [row] = info.apply(trouble.model_copy(update={"message": "", "code": ""})).ask("sources")["items"]
     assert row["trouble"] is None
 
 
-def test_a_rejected_request_says_why() -> None:
-    told = e.RequestRejected(request_id="r-9", code="unknown-unit", message="no", hint="Did you mean x?", rejected_at=5)
-    row = InfoHarness().tell(told).ask("request", request="r-9")["request"]
+def test_rejected_request_has_its_code_and_hint() -> None:
+    rejected = e.RequestRejected(
+        request_id="r-9", code="unknown-unit", message="no", hint="Did you mean x?", rejected_at=5
+    )
+    row = InfoHarness().apply(rejected).ask("request", request="r-9")["request"]
     assert (row["state"], row["code"], row["hint"]) == ("rejected", "unknown-unit", "Did you mean x?")
 
 
@@ -181,15 +183,15 @@ def test_a_rejected_request_says_why() -> None:
         ("log", {"job": "helo"}, "not-found", "packages/hello"),
     ],
 )
-def test_what_is_unknown_gets_the_nearest_name(what: str, args: dict[str, Any], code: str, hint: str) -> None:
-    info = InfoHarness().tell(*(event for topic in TOPICS for event in topic))
+def test_unknown_name_gets_the_nearest_name(what: str, args: dict[str, Any], code: str, hint: str) -> None:
+    info = InfoHarness().apply(*(event for topic in TOPICS for event in topic))
     found = info.answered(what, **args)
     assert found.code == code
     assert hint in found.hint
 
 
 @pytest.mark.parametrize(
-    ("word", "kind", "found"),
+    ("name", "kind", "found"),
     [
         ("r-1", "request", "r-1"),
         ("r-1.1", "job", "r-1.1"),
@@ -198,19 +200,19 @@ def test_what_is_unknown_gets_the_nearest_name(what: str, args: dict[str, Any], 
         ("demo:packages/hello", "job", "r-1.1"),
     ],
 )
-def test_a_thing_is_found_by_id_or_unit(word: str, kind: str, found: str) -> None:
-    info = InfoHarness().tell(*(event for topic in TOPICS for event in topic))
-    assert info.ask("resolve", id=word) == {"kind": kind, "id": found}
+def test_id_or_unit_is_resolved(name: str, kind: str, found: str) -> None:
+    info = InfoHarness().apply(*(event for topic in TOPICS for event in topic))
+    assert info.ask("resolve", id=name) == {"kind": kind, "id": found}
 
 
-def test_the_beginning_of_an_id_finds_it_when_it_is_the_only_one() -> None:
-    info = InfoHarness().tell(accepted("r-abc"), accepted("r-abd"), accepted("r-x"))
+def test_beginning_of_an_id_is_resolved_when_it_is_the_only_one() -> None:
+    info = InfoHarness().apply(accepted("r-abc"), accepted("r-abd"), accepted("r-x"))
     assert info.ask("resolve", id="r-x")["id"] == "r-x"
     assert info.answered("resolve", id="r-a").code == "ambiguous"
 
 
 def test_pages_go_on_behind_their_last_row() -> None:
-    info = InfoHarness().tell(*(accepted(f"r-{number}", at=number) for number in range(25)))
+    info = InfoHarness().apply(*(accepted(f"r-{number}", at=number) for number in range(25)))
     seen, after = [], None
     while True:
         page = info.ask("requests", most=10, after=after)
@@ -221,7 +223,7 @@ def test_pages_go_on_behind_their_last_row() -> None:
 
 
 def test_the_jobs_of_a_request_come_in_pages_by_number() -> None:
-    info = InfoHarness().tell(
+    info = InfoHarness().apply(
         accepted(), *(of_job(e.JobQueued, number, input_key="0" * 64) for number in range(25, 0, -1))
     )
     seen, after = [], None
@@ -235,7 +237,7 @@ def test_the_jobs_of_a_request_come_in_pages_by_number() -> None:
 
 def test_an_answer_fits_in_a_message() -> None:
     wide = revised(*(f"packages/{number:04d}{'x' * 1000}" for number in range(600)))
-    answer = InfoHarness().tell(wide).answered("units", most=1000)
+    answer = InfoHarness().apply(wide).answered("units", most=1000)
     assert len(answer.model_dump_json()) < 512 * 1024
     assert answer.data["next"]
 
@@ -244,18 +246,18 @@ def test_requests_for_everything_do_not_fill_an_answer() -> None:
     info = InfoHarness()
     for number in range(10):
         wide = accepted(f"r-{number}").model_copy(update={"units": tuple(f"packages/lib{n}" for n in range(35_000))})
-        info.tell(wide)
+        info.apply(wide)
     assert len(info.answered("status").model_dump_json()) < 20_000
     assert info.ask("request", request="r-1")["request"]["unit_count"] == 35_000
 
 
-def test_nobody_is_answered_who_no_longer_waits() -> None:
+def test_old_query_is_not_answered() -> None:
     info = InfoHarness(now=2000.0)
     InfoFlow().handle(ReceivedEvent(e.InfoAsked(query_id="q", what="status")), info)
     assert info.emitted == []
 
 
-def read_on(info: InfoHarness) -> str:
+def read_log(info: InfoHarness) -> str:
     text, offset, attempt = "", 0, 0
     while True:
         piece = info.ask("log", job="r-1.1", offset=offset, attempt=attempt)
@@ -265,59 +267,61 @@ def read_on(info: InfoHarness) -> str:
 
 
 def test_a_live_log_is_read_in_chunks_without_breaking_characters() -> None:
-    info = InfoHarness().tell(QUEUED, RUNNING)
+    info = InfoHarness().apply(QUEUED, RUNNING)
     whole, offset = "", 0
     for number in range(30):
         text = f"{number} größe € " * 700
-        info.tell(appended(text, offset), appended(text, offset))
+        info.apply(appended(text, offset), appended(text, offset))
         whole, offset = whole + text, offset + len(text.encode())
-    assert read_on(info) == whole
+    assert read_log(info) == whole
     assert len(info.ask("log", job="r-1.1")["text"].encode()) <= livelog.CHUNK_BYTES
 
 
-def test_a_newer_attempt_begins_the_log_anew() -> None:
-    info = InfoHarness().tell(
+def test_newer_attempt_replaces_the_log() -> None:
+    info = InfoHarness().apply(
         QUEUED, RUNNING, appended("one\n", 0), appended("two\n", 0, attempt=2), appended("late", 4)
     )
     found = info.ask("log", job="r-1.1", offset=4, attempt=1)
     assert (found["text"], found["attempt"], found["offset"]) == ("two\n", 2, 0)
 
 
-def test_a_live_log_is_bounded_and_goes_when_the_whole_one_is_there() -> None:
+def test_live_log_is_bounded_and_dropped_when_the_whole_log_came() -> None:
     piece = "x" * 65536
-    info = InfoHarness().tell(QUEUED, RUNNING, *(appended(piece, number * 65536) for number in range(40)))
+    info = InfoHarness().apply(QUEUED, RUNNING, *(appended(piece, number * 65536) for number in range(40)))
     assert info.documents.count("log-piece") * 65536 <= livelog.MAX_LOG_BYTES
     assert info.ask("log", job="r-1.1")["offset"] > 0
-    info.tell(FINISHED, appended("late", 40 * 65536))
+    info.apply(FINISHED, appended("late", 40 * 65536))
     found = info.ask("log", job="r-1.1")
     assert (info.documents.count("log-piece"), found["done"], found["log"]["sha256"]) == (0, True, DIGEST)
 
 
-def test_a_row_shows_the_last_line_of_a_running_job() -> None:
-    info = InfoHarness().tell(QUEUED, RUNNING, appended("configure\nmake all\n", 0))
+def test_row_has_the_last_line_of_a_running_job() -> None:
+    info = InfoHarness().apply(QUEUED, RUNNING, appended("configure\nmake all\n", 0))
     assert info.ask("jobs")["items"][0]["last_line"] == "make all"
 
 
 @pytest.mark.parametrize(("now", "state"), [(1005.0, "online"), (1050.0, "silent")])
-def test_a_runner_is_online_while_it_speaks(now: float, state: str) -> None:
-    info = InfoHarness(now=now).tell(runner(1000.0))
+def test_runner_is_online_while_its_heartbeats_come(now: float, state: str) -> None:
+    info = InfoHarness(now=now).apply(runner(1000.0))
     assert [row["state"] for row in info.ask("runners")["items"]] == [state]
 
 
-def test_a_runner_that_hands_over_is_draining_and_one_long_silent_is_forgotten() -> None:
-    info = InfoHarness().tell(runner(1000.0), e.RunnerDraining(runner_id="runner-1", reason="stopped", at=1001.0))
+def test_runner_is_draining_then_removed_when_silent_for_long() -> None:
+    info = InfoHarness().apply(runner(1000.0), e.RunnerDraining(runner_id="runner-1", reason="stopped", at=1001.0))
     assert info.ask("runners")["items"][0]["state"] == "draining"
     info.now = 1000.0 + 2 * 86400
     InfoFlow().tick(info)
     assert info.ask("runners")["items"] == []
 
 
-@pytest.mark.parametrize("heard", [(), (QUEUED,), (QUEUED, RUNNING, appended("one\n", 0)), (QUEUED, RUNNING, FINISHED)])
-def test_the_result_of_a_request_ends_jobs_whose_own_verdict_was_lost(heard: tuple[e.Payload, ...]) -> None:
+@pytest.mark.parametrize(
+    "received", [(), (QUEUED,), (QUEUED, RUNNING, appended("one\n", 0)), (QUEUED, RUNNING, FINISHED)]
+)
+def test_result_of_a_request_finishes_jobs_whose_own_event_was_lost(received: tuple[e.Payload, ...]) -> None:
     result = e.JobResult(
         job_id="r-1.1", unit="packages/hello", target=TARGET.name, outcome=Outcome.SUCCESS, artifacts=(DEB,), log=LOG
     )
-    info = InfoHarness().tell(accepted(), *heard, ENDED.model_copy(update={"jobs": (result,)}))
+    info = InfoHarness().apply(accepted(), *received, ENDED.model_copy(update={"jobs": (result,)}))
     [row] = info.ask("jobs", request="r-1")["items"]
     assert (row["state"], row["outcome"], row["target"]) == ("finished", "success", "bookworm.x86_64")
     assert info.ask("log", job="r-1.1")["log"]["sha256"] == DIGEST

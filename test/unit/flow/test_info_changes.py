@@ -1,4 +1,4 @@
-"""What is new of a request, and what it has made: how much of a large one is read for it is counted, not timed."""
+"""The views `changes` and `made`. Of a large request the documents that they read are counted, not timed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from support.info_history import TARGET, InfoHistory, deb, queued
 JOBS = 20_000
 
 
-class Counted(Documents):
-    """How many documents were read of a state."""
+class CountingDocuments(Documents):
+    """A state that counts the documents that are read."""
 
     def __init__(self, state: MemoryState) -> None:
         self._state, self.read = state, 0
@@ -41,7 +41,7 @@ class Counted(Documents):
 
 
 def pages(view: Any, state: Documents, **args: Any) -> tuple[list[str], int]:
-    """The jobs of all pages, and the number to go on behind."""
+    """Returns the jobs of all pages, and the number to go on behind."""
     seen: list[str] = []
     after, more = args.pop("after", 0), True
     while more:
@@ -75,32 +75,32 @@ def job(number: int, event: type[e.JobEvent] = e.JobQueued, **more: Any) -> e.Jo
 # --- a large request --------------------------------------------------------------------------------------------------
 
 
-def test_the_first_look_reads_each_job_once(large: MemoryState) -> None:
-    counted = Counted(large)
+def test_first_query_reads_each_job_once(large: MemoryState) -> None:
+    counted = CountingDocuments(large)
     seen, _ = pages(change_views.changed, counted)
     assert sorted(seen, key=change_index.number_of) == [f"r.{number}" for number in range(1, JOBS + 1)]
     assert counted.read < 3.2 * JOBS
 
 
-def test_later_looks_read_what_has_changed(large: MemoryState) -> None:
+def test_later_queries_read_only_changed_jobs(large: MemoryState) -> None:
     _, after = pages(change_views.changed, large)
     for number in (7, 19_000, 7):
         apply_event(job(number, e.JobRunning, attempt=1, runner_id=f"runner-{number}", at=901.0), large)
-    counted = Counted(large)
+    counted = CountingDocuments(large)
     seen, last = pages(change_views.changed, counted, after=after)
     assert seen == ["r.7", "r.19000"]
     assert counted.read < 15
-    counted = Counted(large)
+    counted = CountingDocuments(large)
     assert pages(change_views.changed, counted, after=last) == ([], last)
     assert counted.read < 5
 
 
-def test_only_jobs_that_made_something_are_read_for_what_was_made(large: MemoryState) -> None:
+def test_view_made_reads_only_jobs_with_artifacts(large: MemoryState) -> None:
     for number in (3, 12_000):
         made = (deb(f"u{number}", "7"),)
         apply_event(job(number, e.JobFinished, outcome=Outcome.SUCCESS, artifacts=made, at=950.0), large)
     apply_event(job(4, e.JobFinished, outcome=Outcome.FAILURE, at=950.0), large)
-    counted = Counted(large)
+    counted = CountingDocuments(large)
     assert pages(change_views.made, counted)[0] == ["r.3", "r.12000"]
     assert counted.read < 20
 
@@ -108,94 +108,94 @@ def test_only_jobs_that_made_something_are_read_for_what_was_made(large: MemoryS
 # --- changes ----------------------------------------------------------------------------------------------------------
 
 
-def changed(told: InfoHistory, after: int = 0, **args: Any) -> dict[str, Any]:
-    return change_views.changed("r", told.state, "", {"after": after, **args})
+def changed(history: InfoHistory, after: int = 0, **args: Any) -> dict[str, Any]:
+    return change_views.changed("r", history.state, "", {"after": after, **args})
 
 
-def test_the_same_event_again_is_no_change() -> None:
-    told = queued(InfoHistory().accept())
-    after = changed(told)["after"]
-    assert changed(queued(told), after)["items"] == []
+def test_repeated_event_is_no_change() -> None:
+    history = queued(InfoHistory().accept())
+    after = changed(history)["after"]
+    assert changed(queued(history), after)["items"] == []
 
 
-def test_a_line_of_the_log_is_a_change() -> None:
-    told = InfoHistory().accept().job(e.JobRunning, attempt=1, runner_id="r1")
-    after = changed(told)["after"]
-    told.tell(e.LogAppended(job_id="r.1", attempt=1, offset=0, text="make all\n"))
-    [row] = changed(told, after)["items"]
+def test_line_of_the_log_is_a_change() -> None:
+    history = InfoHistory().accept().job(e.JobRunning, attempt=1, runner_id="r1")
+    after = changed(history)["after"]
+    history.apply(e.LogAppended(job_id="r.1", attempt=1, offset=0, text="make all\n"))
+    [row] = changed(history, after)["items"]
     assert row["last_line"] == "make all"
 
 
-def test_a_change_of_another_request_is_not_told() -> None:
-    told = queued(InfoHistory().accept())
-    after = changed(told)["after"]
-    assert changed(queued(told, "q.1", "other"), after)["items"] == []
+def test_change_of_another_request_is_not_listed() -> None:
+    history = queued(InfoHistory().accept())
+    after = changed(history)["after"]
+    assert changed(queued(history, "q.1", "other"), after)["items"] == []
 
 
-def test_more_than_a_page_goes_on_behind_its_last_row() -> None:
-    told = InfoHistory().accept()
+def test_next_page_begins_behind_the_last_row() -> None:
+    history = InfoHistory().accept()
     for number in range(1, 26):
-        queued(told, f"r.{number}", f"u{number}")
-    first = changed(told, most=10)
+        queued(history, f"r.{number}", f"u{number}")
+    first = changed(history, most=10)
     assert (len(first["items"]), first["more"]) == (10, True)
-    told.job(e.JobRunning, "r.1", "u1", attempt=1, runner_id="r1")
-    rest = changed(told, first["after"], most=1000)
+    history.job(e.JobRunning, "r.1", "u1", attempt=1, runner_id="r1")
+    rest = changed(history, first["after"], most=1000)
     assert [row["job_id"] for row in rest["items"]] == [*(f"r.{number}" for number in range(11, 26)), "r.1"]
     assert not rest["more"]
 
 
-def test_a_cb_info_that_began_anew_tells_all() -> None:
-    told = queued(InfoHistory().accept())
-    assert [row["job_id"] for row in changed(told, after=10_000)["items"]] == ["r.1"]
+def test_all_jobs_are_listed_after_cb_info_began_anew() -> None:
+    history = queued(InfoHistory().accept())
+    assert [row["job_id"] for row in changed(history, after=10_000)["items"]] == ["r.1"]
 
 
-def test_jobs_that_were_read_before_there_were_numbers_are_told_too() -> None:
-    told = queued(queued(InfoHistory().accept()), "r.2", "other").finished(
+def test_jobs_without_a_change_number_are_listed_too() -> None:
+    history = queued(queued(InfoHistory().accept()), "r.2", "other").finished(
         Outcome.SUCCESS, artifacts=(deb("lib", "1"),)
     )
     for collection in ("job-change", "artifact-job", "request-target", "counter"):
-        for key in [key for key, _ in told.state.find(collection)]:
-            told.state.delete(collection, key)
-    found = changed(told, full=True)
+        for key in [key for key, _ in history.state.find(collection)]:
+            history.state.delete(collection, key)
+    found = changed(history, full=True)
     assert {row["job_id"]: len(row["artifacts"]) for row in found["items"]} == {"r.1": 1, "r.2": 0}
-    assert [row["job_id"] for row in change_views.made("r", told.state, "", {})["items"]] == ["r.1"]
+    assert [row["job_id"] for row in change_views.made("r", history.state, "", {})["items"]] == ["r.1"]
 
 
-def test_a_row_names_what_it_still_waits_for_and_may_be_asked_for_again() -> None:
-    told = queued(queued(InfoHistory().accept(), "r.1", "base"), "r.2", "lib")
-    told.job(e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2"))
-    after = changed(told)["after"]
-    told.finished(Outcome.SUCCESS, "r.1", "base")
-    found = changed(told, after, again=["r.3", "r.99"])
+def test_row_names_the_jobs_that_it_waits_for_and_may_be_queried_again() -> None:
+    history = queued(queued(InfoHistory().accept(), "r.1", "base"), "r.2", "lib")
+    history.job(e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2"))
+    after = changed(history)["after"]
+    history.finished(Outcome.SUCCESS, "r.1", "base")
+    found = changed(history, after, again=["r.3", "r.99"])
     assert [row["job_id"] for row in found["items"]] == ["r.1"]
     [row] = found["again"]
     assert (row["waiting_for"], row["waiting_units"]) == (["r.2"], ["packages/lib"])
 
 
 @pytest.mark.parametrize("after", [-1, "x", 1.5])
-def test_what_is_no_number_is_rejected(after: Any) -> None:
-    with pytest.raises(Rejected) as no:
+def test_argument_that_is_no_number_is_rejected(after: Any) -> None:
+    with pytest.raises(Rejected) as caught:
         changed(queued(InfoHistory().accept()), after)
-    assert no.value.code == "bad-argument"
+    assert caught.value.code == "bad-argument"
 
 
 # --- made -------------------------------------------------------------------------------------------------------------
 
 
-def made(told: InfoHistory) -> dict[str, Any]:
-    return change_views.made("r", told.state, "http://objects", {})
+def made(history: InfoHistory) -> dict[str, Any]:
+    return change_views.made("r", history.state, "http://objects", {})
 
 
-def test_of_a_cycle_the_last_round_counts_whatever_it_made() -> None:
-    told = queued(queued(InfoHistory().accept(), "r.2", "egg"), "r.11", "egg")
-    told.finished(Outcome.SUCCESS, "r.2", "egg", artifacts=(deb("egg", "1"),))
-    assert made(told)["items"] == []
-    told.finished(Outcome.SUCCESS, "r.11", "egg", artifacts=(deb("egg", "2"),))
-    [row] = made(told)["items"]
+def test_last_round_of_a_cycle_counts() -> None:
+    history = queued(queued(InfoHistory().accept(), "r.2", "egg"), "r.11", "egg")
+    history.finished(Outcome.SUCCESS, "r.2", "egg", artifacts=(deb("egg", "1"),))
+    assert made(history)["items"] == []
+    history.finished(Outcome.SUCCESS, "r.11", "egg", artifacts=(deb("egg", "2"),))
+    [row] = made(history)["items"]
     assert (row["job_id"], row["artifacts"][0]["url"]) == ("r.11", f"http://objects/{'2' * 64}")
 
 
-def test_targets_are_told_of_all_jobs() -> None:
-    told = queued(InfoHistory().accept()).finished(Outcome.SUCCESS, artifacts=(deb("lib", "1"),))
-    queued(told, "r.2", target=Target(name="trixie.x86_64", dist="trixie", arch="x86_64"))
-    assert made(told)["targets"] == ["bookworm.x86_64", "trixie.x86_64"]
+def test_targets_of_all_jobs_are_listed() -> None:
+    history = queued(InfoHistory().accept()).finished(Outcome.SUCCESS, artifacts=(deb("lib", "1"),))
+    queued(history, "r.2", target=Target(name="trixie.x86_64", dist="trixie", arch="x86_64"))
+    assert made(history)["targets"] == ["bookworm.x86_64", "trixie.x86_64"]

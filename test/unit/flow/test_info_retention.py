@@ -1,4 +1,4 @@
-"""What cb-info forgets, over a whole mesh in memory whose clock is moved by days."""
+"""The retention of cb-info, with a whole mesh in memory whose clock is moved by days."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def pass_days(mesh, days):
     mesh.wait(5)
 
 
-def test_a_request_is_shown_for_thirty_days_and_then_forgotten_with_all_of_its_jobs(mesh, state):
+def test_request_is_deleted_after_thirty_days_with_all_of_its_jobs(mesh, state):
     pass_days(mesh, 29)
     assert state.count("request") == 1
     assert state.count("job") == 2
@@ -41,7 +41,7 @@ def test_a_request_is_shown_for_thirty_days_and_then_forgotten_with_all_of_its_j
     assert state.count("unit") == 2
 
 
-def test_a_request_without_an_end_stays_and_does_not_hold_up_the_others(mesh, state, monkeypatch):
+def test_unfinished_request_stays_and_does_not_stop_the_pruning(mesh, state, monkeypatch):
     monkeypatch.setattr(retention, "MAX_REQUESTS", 1)
     with state.transaction():
         lost = {"request_id": "lost", "source": "demo", "state": "accepted", "accepted_at": 1.0}
@@ -50,7 +50,7 @@ def test_a_request_without_an_end_stays_and_does_not_hold_up_the_others(mesh, st
     assert [key for key, _ in state.find("request")] == ["lost"]
 
 
-def test_a_live_log_without_a_whole_one_goes_a_day_after_its_job(mesh, state):
+def test_live_log_is_deleted_a_day_after_its_job_when_no_whole_log_came(mesh, state):
     [(job, body), *_] = state.find("job")
     with state.transaction():
         state.put("job", job, {**body, "log": None}, parent="q", rank=1.0)

@@ -1,4 +1,4 @@
-"""The whole mesh in memory: the way of a request, and that nothing happens twice when everything is read again."""
+"""The whole mesh in memory: a request from its start to its end; and all topics read again, which starts nothing."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def mesh(request):
     return MemoryMesh(CHAIN, runners=2, dispatch=request.param)
 
 
-def test_a_request_is_built_in_order_published_and_known(mesh):
+def test_request_is_built_in_order_and_published(mesh):
     mesh.ask("card")
     finished = mesh.finished()
     assert [(job.unit, job.outcome) for job in finished.jobs] == [
@@ -34,7 +34,7 @@ def test_a_request_is_built_in_order_published_and_known(mesh):
     mesh.until(lambda: mesh.told(e.InfoAnswered))
 
 
-def test_a_push_builds_what_it_changes_and_what_builds_with_it(mesh):
+def test_push_builds_changed_units_and_their_dependants(mesh):
     mesh.ask("card")
     mesh.finished()
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("tool", "lib", content="new"))
@@ -69,7 +69,7 @@ def eventful(mesh):
     return mesh
 
 
-def test_reading_everything_again_starts_nothing_and_says_nothing(eventful):
+def test_reading_all_topics_again_starts_and_emits_nothing(eventful):
     before, built, sources = eventful.sizes(), len(eventful.builder.orders), followed(eventful)
     eventful.rewind()
     eventful.wait(30)

@@ -13,53 +13,53 @@ from support.info_history import KEY, OLD, OTHER_KEY, InfoHistory, inputs, lines
     ("outcome", "code", "kind"), [(Outcome.REUSED, "", "reused"), (Outcome.SKIPPED, "unchanged", "unchanged")]
 )
 def test_the_earlier_job_whose_output_is_used(outcome: Outcome, code: str, kind: str) -> None:
-    told = InfoHistory().built("o.1", "lib", inputs())
-    told.job(e.JobFinished, outcome=outcome, code=code, reused_from="o.1", input_key=OTHER_KEY)
-    cause = told.one("r.1")
+    history = InfoHistory().built("o.1", "lib", inputs())
+    history.job(e.JobFinished, outcome=outcome, code=code, reused_from="o.1", input_key=OTHER_KEY)
+    cause = history.one("r.1")
     assert cause["kind"] == kind
     assert f"o.1 at {OLD[:12]}, 14 min ago" in cause["answer"]
 
 
 def test_a_dependency_failed_and_why_that_one_did() -> None:
-    told = (
+    history = (
         InfoHistory()
         .job(e.JobBlocked, "r.2", "mid", waiting_for=("r.1",))
         .job(e.JobBlocked, "r.3", "app", waiting_for=("r.2",))
     )
-    told.finished(Outcome.FAILURE, "r.1", "base", step="build", message="base 1 does not build: base.c:3: error: x")
+    history.finished(Outcome.FAILURE, "r.1", "base", step="build", message="base 1 does not build: base.c:3: error: x")
     for job, name in (("r.2", "mid"), ("r.3", "app")):
-        told.job(e.JobFinished, job, name, outcome=Outcome.SKIPPED, code="dependency-failed", message="needs it")
-    cause = told.one("app")
+        history.job(e.JobFinished, job, name, outcome=Outcome.SKIPPED, code="dependency-failed", message="needs it")
+    cause = history.one("app")
     assert (cause["kind"], cause["root"]["kind"], cause["root"]["job_id"]) == ("dependency-failed", "failed", "r.1")
     assert "packages/base for bookworm.x86_64 (through packages/mid)" in cause["answer"]
     assert "base.c:3: error: x" in cause["answer"]
 
 
 def test_a_failure_with_its_step_and_whether_it_ever_worked() -> None:
-    told = queued(InfoHistory(), inputs=inputs("t2"))
-    told.finished(Outcome.FAILURE, step="build", message="does not build: x\n  | y", hint="look", input_key=KEY)
-    cause = told.one("r.1")
+    history = queued(InfoHistory(), inputs=inputs("t2"))
+    history.finished(Outcome.FAILURE, step="build", message="does not build: x\n  | y", hint="look", input_key=KEY)
+    cause = history.one("r.1")
     assert (cause["kind"], cause["answer"], cause["next"]) == (
         "failed", "failure in step build: does not build: x", "look",
     )  # fmt: skip
     assert "never" in lines(cause, "last good")[0]
-    told.built("o.1", "lib", inputs("t1"))
-    cause = told.one("r.1")
+    history.built("o.1", "lib", inputs("t1"))
+    cause = history.one("r.1")
     assert "with other inputs" in lines(cause, "last good")[1]
     assert "t1 → t2" in cause["because"][0]["text"]
 
 
 def test_an_error_names_attempts_and_runners() -> None:
-    told = InfoHistory()
+    history = InfoHistory()
     for attempt in (1, 2):
-        told.tell(
+        history.apply(
             e.AttemptFinished(
                 job_id="r.1", attempt=attempt, runner_id=f"r{attempt}", outcome=Outcome.ERROR, message="no route",
                 started_at=1, finished_at=2,
             )
         )  # fmt: skip
-    told.finished(Outcome.ERROR, message="no route (attempt 2 of 2, none worked)", attempt=2)
-    cause = told.one("r.1")
+    history.finished(Outcome.ERROR, message="no route (attempt 2 of 2, none worked)", attempt=2)
+    cause = history.one("r.1")
     assert cause["kind"] == "error"
     assert lines(cause, "attempts") == ["1: r1, error: no route", "2: r2, error: no route"]
     assert "cb-ctl request packages/lib" in cause["next"]
@@ -85,10 +85,10 @@ def test_a_job_that_only_the_result_of_its_request_told_of() -> None:
     result = e.JobResult(
         job_id="r.1", unit="packages/lib", target="bookworm.x86_64", outcome=Outcome.FAILURE, message="no"
     )
-    told = InfoHistory().tell(
+    history = InfoHistory().apply(
         e.RequestFinished(
             request_id="r", source="demo", outcome=RequestOutcome.FAILURE, jobs=(result,), finished_at=990.0
         )
     )
-    assert (told.one("r.1")["kind"], told.one("lib")["answer"]) == ("failed", "failure: no")
-    assert told.one("r")["root"]["job_id"] == "r.1"
+    assert (history.one("r.1")["kind"], history.one("lib")["answer"]) == ("failed", "failure: no")
+    assert history.one("r")["root"]["job_id"] == "r.1"

@@ -13,9 +13,9 @@ from support.info_history import KEY, NEW, OLD, InfoHistory, deb, inputs, lines,
 
 def test_files_that_pushes_changed() -> None:
     told = InfoHistory().built("o.1", "lib", inputs("t1"))
-    told.tell(revised(OLD, unit("lib", "t1")))
-    told.tell(revised("c" * 40, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("README",)),)))
-    told.tell(revised(NEW, unit("lib", "t3"), changes=(UnitChange(path="packages/lib", files=("lib.c",), more=2),)))
+    told.apply(revised(OLD, unit("lib", "t1")))
+    told.apply(revised("c" * 40, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("README",)),)))
+    told.apply(revised(NEW, unit("lib", "t3"), changes=(UnitChange(path="packages/lib", files=("lib.c",), more=2),)))
     told.accept(origin="push", requester="")
     queued(told, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0)
     cause = told.one("r.1")
@@ -37,9 +37,9 @@ def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
         .built("o.1", "lib", inputs("t1"), (deb("lib", "3"),))
         .built("o.2", "app", inputs("a", used("lib", "3")))
     )
-    told.tell(revised(OLD, unit("lib", "t1"), unit("app", "a")))
+    told.apply(revised(OLD, unit("lib", "t1"), unit("app", "a")))
     change = UnitChange(path="packages/lib", files=("lib.c",))
-    told.tell(revised(NEW, unit("lib", "t2"), unit("app", "a"), changes=(change,)))
+    told.apply(revised(NEW, unit("lib", "t2"), unit("app", "a"), changes=(change,)))
     queued(told, "r.1", "lib", inputs=inputs("t2")).finished(
         Outcome.SUCCESS, "r.1", "lib", artifacts=(deb("lib", "4"),), input_key=KEY
     )

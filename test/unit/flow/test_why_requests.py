@@ -19,20 +19,20 @@ def test_a_request_without_jobs_waits_for_the_scheduler() -> None:
 
 
 def test_a_request_names_its_longest_pole() -> None:
-    told = (
+    history = (
         InfoHistory()
         .accept()
         .runner("r1", ("r.1", 1))
         .job(e.JobRunning, "r.1", "base", attempt=1, runner_id="r1", at=950.0)
     )
-    cause = told.job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",)).one("r")
+    cause = history.job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",)).one("r")
     assert (cause["kind"], cause["root"]["job_id"], cause["root"]["root"]["job_id"]) == ("request-runs", "r.2", "r.1")
     assert "2 of 2 jobs are not finished" in cause["answer"]
 
 
 def test_a_request_that_waits_for_its_publication() -> None:
-    told = InfoHistory().accept().finished(Outcome.SUCCESS, publish=True, repository="demo-bookworm")
-    cause = told.one("r")
+    history = InfoHistory().accept().finished(Outcome.SUCCESS, publish=True, repository="demo-bookworm")
+    cause = history.one("r")
     assert (cause["kind"], "demo-bookworm" in cause["answer"]) == ("waits-for-publication", True)
 
 
@@ -41,19 +41,19 @@ def ended(outcome: RequestOutcome, **more: Any) -> e.RequestFinished:
 
 
 def test_a_request_that_ended_well_sums_up() -> None:
-    told = InfoHistory().accept().finished(Outcome.SUCCESS)
-    told.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="unchanged", reused_from="o.2")
-    told.tell(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, unchanged=1, saved=75.0)))
-    cause = told.one("r")
+    history = InfoHistory().accept().finished(Outcome.SUCCESS)
+    history.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="unchanged", reused_from="o.2")
+    history.apply(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, unchanged=1, saved=75.0)))
+    cause = history.one("r")
     assert cause["kind"] == "request-succeeded"
     assert "1 built, 0 reused, 1 unchanged and therefore not built, which saved 1 min 15 s" in cause["answer"]
 
 
 def test_a_request_that_failed_names_the_failure_and_not_what_followed() -> None:
-    told = InfoHistory().accept().job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",))
-    told.finished(Outcome.FAILURE, "r.1", "lib", message="does not build: x")
-    told.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="dependency-failed")
-    cause = told.tell(ended(RequestOutcome.FAILURE)).one("r")
+    history = InfoHistory().accept().job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",))
+    history.finished(Outcome.FAILURE, "r.1", "lib", message="does not build: x")
+    history.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="dependency-failed")
+    cause = history.apply(ended(RequestOutcome.FAILURE)).one("r")
     assert (cause["kind"], cause["root"]["job_id"]) == ("failed", "r.1")
     assert "does not build: x" in cause["answer"]
 
@@ -77,53 +77,53 @@ def test_a_request_that_failed_names_the_failure_and_not_what_followed() -> None
     ],
 )
 def test_why_a_request_ended(event: e.Payload, kind: str, answer: str) -> None:
-    cause = InfoHistory().tell(event).one("r")
+    cause = InfoHistory().apply(event).one("r")
     assert cause["kind"] == kind
     assert answer in cause["answer"]
 
 
 def test_a_unit_is_its_newest_job_on_each_target() -> None:
-    told = queued(queued(InfoHistory().runner()), "s.1", at=950.0)
-    told.job(e.JobQueued, "s.2", input_key=KEY, target=TARGET.model_copy(update={"name": "sid.x86_64"}), at=950.0)
-    assert {(cause["job_id"], cause["target"]) for cause in told.why("lib")} == {
+    history = queued(queued(InfoHistory().runner()), "s.1", at=950.0)
+    history.job(e.JobQueued, "s.2", input_key=KEY, target=TARGET.model_copy(update={"name": "sid.x86_64"}), at=950.0)
+    assert {(cause["job_id"], cause["target"]) for cause in history.why("lib")} == {
         ("s.1", "bookworm.x86_64"),
         ("s.2", "sid.x86_64"),
     }
 
 
 def test_the_last_round_of_a_cycle_is_meant() -> None:
-    told = InfoHistory().runner()
+    history = InfoHistory().runner()
     for number in (9, 10, 8):
-        told.job(e.JobBlocked, f"r.{number}", waiting_for=())
-    assert told.one("lib")["job_id"] == "r.10"
+        history.job(e.JobBlocked, f"r.{number}", waiting_for=())
+    assert history.one("lib")["job_id"] == "r.10"
 
 
 def test_a_unit_with_a_mistake_in_it() -> None:
     problem = Problem(
         path="packages/lib", file="packages/lib/.cb/cloud_builder.yml", line=3, message="no dist", hint="x"
     )
-    cause = InfoHistory().tell(revised(NEW, problems=(problem,))).one("lib")
+    cause = InfoHistory().apply(revised(NEW, problems=(problem,))).one("lib")
     assert (cause["kind"], cause["next"]) == ("broken-unit", "x")
     assert "packages/lib/.cb/cloud_builder.yml:3: no dist" in cause["answer"]
 
 
 def test_a_request_tells_what_it_builds_and_why() -> None:
-    told = queued(InfoHistory().built("o.1", "lib", inputs("t1")).accept(), inputs=inputs("t2")).finished(
+    history = queued(InfoHistory().built("o.1", "lib", inputs("t1")).accept(), inputs=inputs("t2")).finished(
         Outcome.SUCCESS
     )
-    assert "t1 → t2" in lines(told.one("r"), "built")[0]
+    assert "t1 → t2" in lines(history.one("r"), "built")[0]
 
 
 def test_a_unit_that_nobody_asked_for() -> None:
-    cause = InfoHistory().tell(revised(NEW, unit("lib", "t1"))).one("packages/lib")
+    cause = InfoHistory().apply(revised(NEW, unit("lib", "t1"))).one("packages/lib")
     assert (cause["kind"], cause["next"]) == ("never-asked", "cb-ctl request packages/lib")
 
 
 @pytest.mark.parametrize(("word", "hint"), [("r.1.", "r.1"), ("libb", "packages/lib"), ("", "")])
 def test_the_nearest_name_to_what_nobody_knows(word: str, hint: str) -> None:
-    told = queued(InfoHistory().tell(revised(NEW, unit("lib", "t1"))))
+    history = queued(InfoHistory().apply(revised(NEW, unit("lib", "t1"))))
     with pytest.raises(Rejected) as rejected:
-        told.why(word)
+        history.why(word)
     assert hint in rejected.value.hint
 
 
@@ -136,10 +136,10 @@ def test_the_same_events_again_change_no_answer() -> None:
         revised(OLD, unit("lib", "t1")),
         revised(NEW, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("lib.c",)),)),
     ]
-    told = InfoHistory().built("o.1", "lib", inputs("t1")).tell(*events)
-    queued(told, inputs=inputs("t2")).finished(Outcome.SUCCESS, input_key=KEY)
-    before = told.one("r.1")
-    told.tell(*events).built("o.1", "lib", inputs("t1"))
-    queued(told, inputs=inputs("t2")).finished(Outcome.SUCCESS, input_key=KEY)
-    assert told.one("r.1") == before
+    history = InfoHistory().built("o.1", "lib", inputs("t1")).apply(*events)
+    queued(history, inputs=inputs("t2")).finished(Outcome.SUCCESS, input_key=KEY)
+    before = history.one("r.1")
+    history.apply(*events).built("o.1", "lib", inputs("t1"))
+    queued(history, inputs=inputs("t2")).finished(Outcome.SUCCESS, input_key=KEY)
+    assert history.one("r.1") == before
     assert "lib.c" in before["answer"]

@@ -138,7 +138,7 @@ def test_no_live_runner(events: list[dict[str, Any]], told: str) -> None:
 
 
 def test_a_runner_that_leaves_takes_nothing() -> None:
-    told = InfoHistory().runner().tell(e.RunnerDraining(runner_id="r1", reason="maintenance", at=999.0))
+    told = InfoHistory().runner().apply(e.RunnerDraining(runner_id="r1", reason="maintenance", at=999.0))
     assert "r1 is draining (maintenance)" in queued(told).one("r.1")["answer"]
 
 
@@ -146,7 +146,7 @@ def test_all_runners_are_set_aside() -> None:
     aside = e.RunnerQuarantined(
         runner_id="r1", reason="its last 3 jobs ended in error: disk full", until=1030.0, at=990.0
     )
-    told = queued(InfoHistory().runner().tell(aside))
+    told = queued(InfoHistory().runner().apply(aside))
     cause = told.one("r.1")
     assert cause["kind"] == "waits-for-quarantined-runner"
     assert "r1 for another 30 s: its last 3 jobs ended in error: disk full" in cause["answer"]
@@ -154,12 +154,12 @@ def test_all_runners_are_set_aside() -> None:
     assert told.runner(slots=4).one("r.1")["kind"] == "next-to-start"
     trusted = e.RunnerQuarantined(runner_id="r1", at=1000.0)
     told.now = 1000.0
-    assert told.tell(trusted, aside).one("r.1")["kind"] == "next-to-start"
+    assert told.apply(trusted, aside).one("r.1")["kind"] == "next-to-start"
 
 
 def test_a_pause_after_an_error() -> None:
     told = InfoHistory().runner()
-    told.tell(
+    told.apply(
         e.AttemptFinished(
             job_id="r.1", attempt=1, runner_id="r9", outcome=Outcome.ERROR, message="mirror away\nmore", started_at=1,
             finished_at=2,
@@ -176,7 +176,7 @@ def test_a_pause_after_an_error() -> None:
 def test_a_retry_waits_for_a_runner_that_has_not_had_it() -> None:
     told = InfoHistory().runner("r1").runner("r2", ("q.1", 1))
     told.job(e.JobRunning, "q.1", "other", attempt=1, runner_id="r2", at=950.0)
-    told.tell(e.AttemptStarted(job_id="r.1", attempt=1, runner_id="r1", started_at=900.0))
+    told.apply(e.AttemptStarted(job_id="r.1", attempt=1, runner_id="r1", started_at=900.0))
     cause = queued(told, attempt=1, not_before=990.0).one("r.1")
     assert (cause["kind"], "on a runner that has not had it" in lines(cause, "retry")[0]) == ("waits-for-slot", True)
     assert "r1" not in str(lines(cause, "slots"))
