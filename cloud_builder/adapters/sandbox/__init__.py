@@ -1,2 +1,12 @@
-"""Confinement by Linux namespaces. `namespaces` fulfils the port; `stage` is the program that runs between us and the
-confined one; `idmap`, `watch`, `lacks` are its map of ids, its limits and what to say when the machine cannot."""
+"""Confinement by Linux namespaces, without root on the machine.
+
+namespaces       implements the port `Sandbox`
+stage_session    one run of the stage, seen from the runner
+stage/           the program between the runner and the confined program
+idmap            which ids of the machine stand for which ids inside
+cgroups          exact limits on memory and processes, where the machine delegates a control group
+limit_monitor    decides which limit a run has exceeded
+resource_usage   what a run uses, read from /proc
+scratch          side directories of runs
+host_errors      errors of an unsuitable machine, with the command that fixes it
+"""

@@ -1,8 +1,9 @@
-"""Control groups (cgroup v2), where the machine has delegated one to us: exact limits on memory and processes.
+"""Control groups (cgroup v2): exact limits on memory and processes, where the machine delegates a group to the runner.
 
-systemd delegates with `Delegate=yes`, a container with a writable cgroup namespace. Comes in: limits. Goes out: a group
-for one run, and what the kernel refused in it. Without delegation there are none, and the watch does what it can.
-Must never touch a group outside of our own, or leave one behind. cgroups(7), Documentation/admin-guide/cgroup-v2.rst.
+systemd delegates with `Delegate=yes`, a container with a writable cgroup namespace. Without delegation there are no
+groups, and the limit monitor enforces the limits by samples.
+Input: limits. Output: a group for one run, and the limit at which the kernel intervened in it. Must not change a group
+outside of the delegated one, or leave one behind. cgroups(7), Documentation/admin-guide/cgroup-v2.rst.
 """
 
 from __future__ import annotations
@@ -23,30 +24,30 @@ MOUNT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 _NEEDED = frozenset({"memory", "pids"})
 _LEAF = "cb-runner"
-"""Where we ourselves go: a group with controllers for its children must have no process of its own."""
+"""The group that the runner moves into: a group with controllers for its children must not contain processes."""
 _PREFIX = "cb-build-"
-_STAGE = 2
-"""Processes that are ours: the launcher and pid 1."""
-_TRIES = 20
-"""So often what was started meanwhile is moved, too."""
-_REMOVED_WITHIN = 2.0
-_PERIOD = 100_000
+_STAGE_PROCESSES = 2
+"""The launcher and pid 1, which count with the processes of a run."""
+_MAX_TRIES = 20
+"""How often processes are moved that were started in the meantime."""
+_REMOVE_TIMEOUT = 2.0
+_CPU_PERIOD = 100_000
 """Microseconds, of cpu.max."""
 
 
 @dataclass(frozen=True)
 class RunCgroup:
-    """Of one run. `path` is its directory."""
+    """The control group of one run. `path` is its directory."""
 
     path: Path
 
     def add(self, pid: int) -> None:
-        """A process and, from now on, all that it starts. Nothing happens when it is gone."""
+        """Moves a process into the group; its future children belong to it, too. Ignores ended processes."""
         with contextlib.suppress(ProcessLookupError):
             _write(self.path / "cgroup.procs", str(pid))
 
     def reached(self) -> EndReason | None:
-        """The limit at which the kernel has killed one of its processes, or refused it one."""
+        """Returns the limit at which the kernel killed a process of the group, or refused to start one."""
         if self._count("memory.events", "oom_kill"):
             return EndReason.MEMORY
         return EndReason.PROCESSES if self._count("pids.events", "max") else None
@@ -60,25 +61,26 @@ class RunCgroup:
 
 
 class Cgroups:
-    """Thread-safe. `mount` and `own` are the kernel's, but for tests."""
+    """The control groups of a runner. Thread-safe. Tests replace `mount` and `own`, files of the kernel."""
 
     def __init__(self, mount: Path = MOUNT, own: Path = _OWN) -> None:
         self._mount, self._own = mount, own
         self._lock = threading.Lock()
-        self._looked, self._base = False, None
-
-    _base: Path | None
+        self._is_searched = False
+        self._base: Path | None = None
 
     def base(self) -> Path | None:
-        """The group that our runs' groups are made in; None: nothing is delegated to us. Moves us into a leaf of it."""
+        """Returns the delegated group, the parent of the runs' groups; None: no group is delegated.
+
+        The first call moves this process into a leaf of it."""
         with self._lock:
-            if not self._looked:
-                self._base, self._looked = self._find(), True
+            if not self._is_searched:
+                self._base, self._is_searched = self._find(), True
             return self._base
 
     @contextlib.contextmanager
-    def one(self, name: str, limits: Limits | None) -> Iterator[RunCgroup | None]:
-        """A group for one run with its limits, gone at the end; None where there are no groups."""
+    def for_run(self, name: str, limits: Limits | None) -> Iterator[RunCgroup | None]:
+        """Yields a group with these limits, removed at the end; None: without limits or without a delegated group."""
         base = self.base()
         if base is None or limits is None:
             yield None
@@ -100,42 +102,43 @@ class Cgroups:
             path = next(line.removeprefix("0::") for line in lines if line.startswith("0::"))
             own = self._mount / path.lstrip("/")
             base = own.parent if own.name == _LEAF else own
-            if not _words(base / "cgroup.controllers") >= _NEEDED or not _ours(base):
+            if not _words(base / "cgroup.controllers") >= _NEEDED or not _is_writable(base):
                 return None
             if not _words(base / "cgroup.subtree_control") >= _NEEDED:
-                _settle(base)
+                _enable_controllers(base)
         except (OSError, StopIteration):
             return None
-        for left in base.glob(f"{_PREFIX}*"):
-            with contextlib.suppress(OSError):  # In use by a living runner.
-                left.rmdir()
+        for leftover in base.glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError):  # In use by another runner that is running.
+                leftover.rmdir()
         return base
 
 
 def _settings(limits: Limits, *, cpu: bool) -> dict[str, str]:
     settings = {
         "memory.max": str(limits.memory),
-        "pids.max": str(limits.processes + _STAGE),
+        "pids.max": str(limits.processes + _STAGE_PROCESSES),
     }
     if limits.cpu and cpu:
-        settings["cpu.max"] = f"{limits.cpu * _PERIOD} {_PERIOD}"
+        settings["cpu.max"] = f"{limits.cpu * _CPU_PERIOD} {_CPU_PERIOD}"
     return settings
 
 
-def _ours(base: Path) -> bool:
+def _is_writable(base: Path) -> bool:
     return all(os.access(path, os.W_OK) for path in (base, base / "cgroup.procs", base / "cgroup.subtree_control"))
 
 
-def _settle(base: Path) -> None:
-    """Moves us into a leaf and hands controllers down. OSError, and all as it was, when others live in the group that
-    we may not move."""
-    leaf, us = base / _LEAF, str(os.getpid())
+def _enable_controllers(base: Path) -> None:
+    """Moves this process into a leaf and enables controllers for the children of the group.
+
+    Raises OSError when the group contains processes that may not be moved; everything is then as before."""
+    leaf, own_pid = base / _LEAF, str(os.getpid())
     leaf.mkdir(exist_ok=True)
-    _write(leaf / "cgroup.procs", us)
+    _write(leaf / "cgroup.procs", own_pid)
     try:
-        _hand_down(base, leaf)
+        _enable_memory_and_pids(base, leaf)
     except OSError:
-        _write(base / "cgroup.procs", us)
+        _write(base / "cgroup.procs", own_pid)
         with contextlib.suppress(OSError):
             leaf.rmdir()
         raise
@@ -143,21 +146,23 @@ def _settle(base: Path) -> None:
         _write(base / "cgroup.subtree_control", "+cpu")
 
 
-def _hand_down(base: Path, leaf: Path) -> None:
-    """The kernel refuses it (EBUSY) while one of our children is still, or again, beside the leaf."""
-    for tries_left in reversed(range(_TRIES)):
+def _enable_memory_and_pids(base: Path, leaf: Path) -> None:
+    """Tries again while the kernel refuses with EBUSY: a child of this process is in the group, beside the leaf."""
+    for tries_left in reversed(range(_MAX_TRIES)):
         if _is_delegated(base):
             _move_all(base / "cgroup.procs", leaf / "cgroup.procs")
         try:
             _write(base / "cgroup.subtree_control", "+memory +pids")
             return
-        except OSError as refused:
-            if refused.errno != errno.EBUSY or not tries_left:
+        except OSError as error:
+            if error.errno != errno.EBUSY or not tries_left:
                 raise
 
 
 def _is_delegated(base: Path) -> bool:
-    """What an ordinary user may write to was given to it; root may write to all, and systemd marks what it gives."""
+    """True if the group was delegated to this user.
+
+    An ordinary user may write only to delegated groups. Root may write to all groups; systemd marks delegated ones."""
     if os.geteuid() != 0:
         return True
     with contextlib.suppress(OSError):
@@ -180,14 +185,14 @@ def _words(file: Path) -> frozenset[str]:
 
 
 def _remove(path: Path) -> None:
-    """The kernel lets go of a group a moment after its last process."""
+    """Removes a group. The kernel allows it a moment after the last process of the group has ended."""
     with contextlib.suppress(OSError), (path / "cgroup.kill").open("r+") as kill:
         kill.write("1")
-    deadline = time.monotonic() + _REMOVED_WITHIN
+    give_up_at = time.monotonic() + _REMOVE_TIMEOUT
     while path.exists():
         try:
             path.rmdir()
         except OSError:
-            if time.monotonic() > deadline:
+            if time.monotonic() > give_up_at:
                 return
             time.sleep(0.002)

@@ -1,4 +1,4 @@
-"""What to tell when the machine cannot confine: what it lacks, and the exact command that mends it."""
+"""Errors of a machine that cannot confine builds: what is missing, and the exact command or change that fixes it."""
 
 from __future__ import annotations
 
@@ -8,62 +8,63 @@ from pathlib import Path
 
 from cloud_builder.errors import Retryable
 
-LEAST_KERNEL = (5, 12)
+MIN_KERNEL = (5, 12)
 """overlayfs in a user namespace (5.11), mount_setattr (5.12)."""
 _DELAY = 60.0
-_FORBIDDING = {
+"""Seconds until the build is tried again: somebody has to fix the machine."""
+_SYSCTLS = {
     "kernel/unprivileged_userns_clone": ("0", "kernel.unprivileged_userns_clone=1"),
     "kernel/apparmor_restrict_unprivileged_userns": ("1", "kernel.apparmor_restrict_unprivileged_userns=0"),
     "user/max_user_namespaces": ("0", "user.max_user_namespaces=15000"),
     "user/max_net_namespaces": ("0", "user.max_net_namespaces=15000"),
 }
-_OVERLAY_ON_OVERLAY = "put the work directory on a file system that overlayfs can write to (ext4, xfs, btrfs, tmpfs)"
+_OVERLAY_HINT = "put the work directory on a file system that overlayfs can write to (ext4, xfs, btrfs, tmpfs)"
 
 
 def no_ids(user: str, cause: str = "", first: int = 100000) -> Retryable:
-    """`cause`: what newuidmap said. `first`: the first of 65,536 ids that nobody else has."""
+    """The user has no subordinate ids. `cause`: output of newuidmap. `first`: the first of 65,536 unused ids."""
     ids = f"{first}-{first + 65535}"
     command = f"usermod --add-subuids {ids} --add-subgids {ids} {user}"
-    told = f": {cause}" if cause else ""
-    return _lack(f"user {user} has no range of subordinate ids in /etc/subuid and /etc/subgid{told}", command)
+    reason = f": {cause}" if cause else ""
+    return _error(f"user {user} has no range of subordinate ids in /etc/subuid and /etc/subgid{reason}", command)
 
 
 def no_uidmap_tools() -> Retryable:
-    return _lack("newuidmap and newgidmap are not installed on this machine", "apt-get install uidmap")
+    return _error("newuidmap and newgidmap are not installed on this machine", "apt-get install uidmap")
 
 
 def no_program(program: str, package: str) -> Retryable:
-    return _lack(f"{program} is not installed on this machine", f"apt-get install {package}")
+    return _error(f"{program} is not installed on this machine", f"apt-get install {package}")
 
 
 def refused(step: str, number: int) -> Retryable:
-    """The kernel refused a step of the stage with `errno` number."""
+    """The kernel refused a step of the stage with the errno `number`."""
     version = _kernel()
-    if version < LEAST_KERNEL:
-        have, need = (".".join(map(str, numbers)) for numbers in (version, LEAST_KERNEL))
-        return _lack(f"Linux {have} is too old to confine builds without root", f"boot Linux {need} or newer")
+    if version < MIN_KERNEL:
+        present, needed = (".".join(map(str, numbers)) for numbers in (version, MIN_KERNEL))
+        return _error(f"Linux {present} is too old to confine builds without root", f"boot Linux {needed} or newer")
     if step.startswith("unshare"):
         return _no_namespaces(number)
     if "overlay" in step and number in (errno.EINVAL, errno.EPERM, errno.ENODEV):
-        return _lack(f"no overlay can be mounted there ({step})", _OVERLAY_ON_OVERLAY)
+        return _error(f"no overlay can be mounted in the work directory ({step})", _OVERLAY_HINT)
     if step.startswith("mount proc"):
         hint = "in a container: start it with an unmasked /proc (docker: --security-opt systempaths=unconfined)"
-        return _lack(f"a fresh /proc cannot be mounted ({step})", hint)
-    return _lack(f"the kernel refused to confine: {step}", "see doc/how-to/machine.md")
+        return _error(f"a fresh /proc cannot be mounted ({step})", hint)
+    return _error(f"the kernel refused to confine builds: {step}", "see doc/how-to/machine.md")
 
 
 def killed_from_outside() -> Retryable:
     hint = "if the machine ran out of memory (dmesg), give it more or the runner fewer slots"
-    return Retryable("the build was killed from outside", code="killed", hint=hint)
+    return Retryable("the build was killed, and not by the runner", code="killed", hint=hint)
 
 
 def _no_namespaces(number: int) -> Retryable:
-    for name, (bad, mend) in _FORBIDDING.items():
+    for name, (forbidding, setting) in _SYSCTLS.items():
         file = Path("/proc/sys") / name
-        if file.exists() and file.read_text(encoding="ascii").strip() == bad:
-            return _lack("user namespaces are switched off on this machine", f"sysctl -w {mend}")
+        if file.exists() and file.read_text(encoding="ascii").strip() == forbidding:
+            return _error("user namespaces are switched off on this machine", f"sysctl -w {setting}")
     hint = "in a container: allow them (docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined)"
-    return _lack(f"the kernel gives no namespaces: {os.strerror(number)}", hint)
+    return _error(f"the kernel refused to make namespaces: {os.strerror(number)}", hint)
 
 
 def _kernel() -> tuple[int, ...]:
@@ -71,5 +72,5 @@ def _kernel() -> tuple[int, ...]:
     return tuple(int(number) for number in numbers if number.isdigit())
 
 
-def _lack(message: str, hint: str) -> Retryable:
+def _error(message: str, hint: str) -> Retryable:
     return Retryable(message, code="sandbox", hint=hint, delay=_DELAY)

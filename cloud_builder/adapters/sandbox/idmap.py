@@ -1,8 +1,10 @@
-"""Which ids of the machine stand for which inside. Inside 0 is always the runner's own user: what it wrote, inside root
-owns. 1..65535 are subordinate ids: nobody outside. The choice is stable, so that roots unpacked once fit for ever.
+"""The map of user and group ids: which ids of the machine stand for which ids inside a sandbox.
 
-An ordinary user: its lines in /etc/subuid and /etc/subgid, written by newuidmap and newgidmap. Root without such lines
-(a plain container): 100001 and up, where its user namespace has them, else the ids it has, as they are.
+Inside, 0 is the runner's own user, so that root inside owns the files that the runner wrote. 1..65535 are subordinate
+ids, which belong to no user outside. The choice is stable, so that an unpacked root stays usable.
+
+An ordinary user has lines in /etc/subuid and /etc/subgid, and newuidmap and newgidmap write the map. Root without such
+lines (a plain container) uses 100001 and up if its user namespace has them, else the ids that it has, unchanged.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from cloud_builder.errors import CloudBuilderError, Retryable
 from .host_errors import no_ids, no_uidmap_tools
 
 IDS = 65535
-"""How many subordinate ids a root file system needs: 1..65535."""
-LEAST = 1001
-"""With fewer there is no build user."""
-_FIRST_OF_ROOT = 100001
-_FIRST_GIVEN = 100000
+"""Subordinate ids that a root file system needs: 1..65535."""
+MIN_IDS = 1001
+"""With fewer ids there is no build user."""
+_FIRST_ID_OF_ROOT = 100001
+_FIRST_SUBORDINATE_ID = 100000
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,17 @@ class Range:
 
 @dataclass(frozen=True)
 class IdMap:
-    """The subordinate ranges that 1, 2, … inside stand for, and who may write them into the kernel."""
+    """The subordinate ranges for the ids 1, 2, … inside.
+
+    by_kernel   True: this process may write uid_map itself (root); else newuidmap writes it
+    """
 
     uids: Range
     gids: Range
     by_kernel: bool
-    """We may write uid_map ourselves (root); else newuidmap does."""
 
     def apply(self, pid: int) -> None:
-        """Maps the ids of the user namespace that process `pid` has just made."""
+        """Maps the ids of the user namespace that process `pid` has just created."""
         own = (os.getuid(), os.getgid())
         for name, user, ids in (("uid", own[0], self.uids), ("gid", own[1], self.gids)):
             lines = ((0, user, 1), (1, ids.first, ids.count))
@@ -57,22 +61,22 @@ class IdMap:
                 Path(f"/proc/{pid}/{name}_map").write_text(text, encoding="ascii")
             else:
                 numbers = [str(number) for line in lines for number in line]
-                _by_tool([f"new{name}map", str(pid), *numbers])
+                _run_tool([f"new{name}map", str(pid), *numbers])
 
 
 def of_this_user() -> IdMap:
-    """Raises Retryable(code="sandbox") when this user has no ids to give."""
-    root = os.getuid() == 0
+    """Returns the map of this user. Raises Retryable(code="sandbox") when the user has too few subordinate ids."""
+    is_root = os.getuid() == 0
     uids, gids = (_largest(_granted(Path(f"/etc/{name}"))) for name in ("subuid", "subgid"))
-    if root and (uids is None or gids is None):
+    if is_root and (uids is None or gids is None):
         uids, gids = (_free(Path(f"/proc/self/{name}_map")) for name in ("uid", "gid"))
-    if uids is None or gids is None or min(uids.count, gids.count) < LEAST:
+    if uids is None or gids is None or min(uids.count, gids.count) < MIN_IDS:
         raise no_ids(_user(), first=first_unused(*(_text(Path(f"/etc/{name}")) for name in ("subuid", "subgid"))))
-    return IdMap(_cut(uids), _cut(gids), by_kernel=root)
+    return IdMap(_cut(uids), _cut(gids), by_kernel=is_root)
 
 
 def parse_granted(text: str, names: Iterable[str]) -> Iterator[Range]:
-    """Ranges that /etc/subuid or /etc/subgid gives to a user, who is named by login or number (subuid(5))."""
+    """Yields the ranges that /etc/subuid or /etc/subgid grants to a user, named by login or number (subuid(5))."""
     for line in text.splitlines():
         owner, _, numbers = line.partition(":")
         first, _, count = numbers.partition(":")
@@ -81,20 +85,21 @@ def parse_granted(text: str, names: Iterable[str]) -> Iterator[Range]:
 
 
 def free_in(text: str) -> Range | None:
-    """Where root takes its ids from, by the text of /proc/self/uid_map (user_namespaces(7)): its own namespace's
-    ids from 100001 on if there are enough, else the largest range that is there, as it is. One range: the kernel
-    maps no others."""
+    """Returns the range that root uses, from the text of /proc/self/uid_map (user_namespaces(7)).
+
+    It is 100001..165535 if the namespace of this process has all of them, else its largest range. One range only:
+    the kernel refuses a line of the map that spans several."""
     mapped = [Range(int(line.split()[0]), int(line.split()[2])) for line in text.splitlines()]
-    if any(one.first <= _FIRST_OF_ROOT and one.end >= _FIRST_OF_ROOT + IDS for one in mapped):
-        return Range(_FIRST_OF_ROOT, IDS)
-    return _largest([Range(max(one.first, 1), one.end - max(one.first, 1)) for one in mapped])
+    if any(ids.first <= _FIRST_ID_OF_ROOT and ids.end >= _FIRST_ID_OF_ROOT + IDS for ids in mapped):
+        return Range(_FIRST_ID_OF_ROOT, IDS)
+    return _largest([Range(max(ids.first, 1), ids.end - max(ids.first, 1)) for ids in mapped])
 
 
 def first_unused(*texts: str) -> int:
-    """The first id behind all that files like /etc/subuid give away, 100000 at least: where useradd would go on."""
+    """Returns the first id after all ranges of files like /etc/subuid, at least 100000, as useradd would choose."""
     lines = [line.split(":") for text in texts for line in text.splitlines()]
     ends = [int(line[1]) + int(line[2]) for line in lines if len(line) == 3 and line[1].isdigit() and line[2].isdigit()]
-    return max([_FIRST_GIVEN, *ends])
+    return max([_FIRST_SUBORDINATE_ID, *ends])
 
 
 def _granted(file: Path) -> list[Range]:
@@ -109,7 +114,7 @@ def _text(file: Path) -> str:
 
 
 def _user() -> str:
-    """Our login, and not what the environment says it is."""
+    """Returns the login name from the password database; the environment may have another one."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -117,7 +122,7 @@ def _user() -> str:
 
 
 def _largest(ranges: list[Range]) -> Range | None:
-    return max(ranges, key=lambda one: one.count, default=None)
+    return max(ranges, key=lambda ids: ids.count, default=None)
 
 
 def _free(file: Path) -> Range | None:
@@ -128,7 +133,7 @@ def _cut(ids: Range) -> Range:
     return Range(ids.first, min(ids.count, IDS))
 
 
-def _by_tool(command: list[str]) -> None:
+def _run_tool(command: list[str]) -> None:
     try:
         run(command, error=Retryable, code="sandbox")
     except CloudBuilderError as cause:

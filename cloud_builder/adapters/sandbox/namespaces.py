@@ -1,8 +1,7 @@
-"""The port `Sandbox` by Linux namespaces: a user namespace of its own for every run, so that no root is needed.
+"""The port `Sandbox` by Linux namespaces: each run has its own user namespace, so that no root is needed.
 
-Comes in: a command and its confinement, or a tree to delete, pack or unpack. Goes out: how it ended. Must never leave
-a process or a mount behind, whatever happens to this process; what remains on disk after a kill is swept at the next
-start.
+Input: a command and its confinement, or a tree to delete, pack or unpack. Output: the result of the run. Must not leave
+a process or a mount behind, even when this process is killed; its files on disk are swept at the next start.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ from .stage_session import StageSession
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAR = ("tar", "--numeric-owner", "--xattrs", "--xattrs-include=*")
 _PACK, _UNPACK = "zstd -T0 -3", "zstd -T0"
-_REMOVE_AGAIN = (0.1, 0.4, 0.0)
-"""Seconds after each try that failed; 0: the last one."""
-_SAID = 4000
-"""Bytes of output that an error of an archive tool shows at most."""
+_REMOVE_PAUSES = (0.1, 0.4, 0.0)
+"""Seconds to wait after each failed try to remove a tree; 0: after the last one."""
+_MAX_OUTPUT_BYTES = 4000
+"""Output of an archive tool in its error, from the end."""
 
 
 class NamespaceSandbox:
-    """Thread-safe. `work`: where thrown-away changes lie while a run lasts; default: /var/tmp/cloud-builder-<uid>."""
+    """Thread-safe. `work`: for changes that are discarded after a run; default: /var/tmp/cloud-builder-<uid>."""
 
-    def __init__(self, work: Path | None = None, groups: Cgroups | None = None) -> None:
+    def __init__(self, work: Path | None = None, cgroups: Cgroups | None = None) -> None:
         self._work = work or scratch.default_work_directory()
-        self._turn = count()
-        self._groups = groups or Cgroups()
+        self._pinned_runs = count()
+        self._cgroups = cgroups or Cgroups()
 
     def run(
         self,
@@ -56,17 +55,18 @@ class NamespaceSandbox:
         ids = idmap.of_this_user()
         limits = confinement.limits
         with (
-            scratch.side_directory(*self._place(confinement.upper)) as side,
-            self._groups.one(side.name.lstrip("."), limits) as group,
+            scratch.side_directory(*self._side_parent(confinement.upper)) as side,
+            self._cgroups.for_run(side.name.lstrip("."), limits) as cgroup,
         ):
             spec = self._spec(command, confinement, side, terminal=stdin == 0)
-            return StageSession(spec, ids, limits, group, output).hold(cancel, stdin)
+            return StageSession(spec, ids, limits, cgroup, output).run(cancel, stdin)
 
     def remove(self, path: Path) -> None:
-        """Tried again: what was killed a moment ago may still have written into it. On a disk without room for the
-        side directory the removing itself is run from memory."""
+        """Deletes a tree. Tries again: processes that were killed a moment ago may still have written into it.
+
+        On a full disk, without room for the side directory of this very run, the side directory is in memory."""
         command = ["rm", "-rf", "--", str(path)]
-        for pause in _REMOVE_AGAIN:
+        for pause in _REMOVE_PAUSES:
             if not (path.is_symlink() or path.exists()):
                 return
             try:
@@ -74,7 +74,7 @@ class NamespaceSandbox:
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-                NamespaceSandbox(scratch.memory_work_directory(), self._groups)._tool(command, path.parent)  # noqa: SLF001
+                NamespaceSandbox(scratch.memory_work_directory(), self._cgroups)._tool(command, path.parent)  # noqa: SLF001
             except Retryable:
                 if not pause:
                     raise
@@ -90,16 +90,19 @@ class NamespaceSandbox:
         self._tool(command, root, archive.parent, cancel=cancel)
 
     def sweep(self) -> None:
-        """Deletes what runs of a killed process left in the work directory. Finds our control group, too, as long as we
-        have started nothing that would have to move."""
-        self._groups.base()
+        """Deletes the side directories of killed processes.
+
+        Also finds the delegated control group, while this process has no children that would have to be moved."""
+        self._cgroups.base()
         scratch.prepare(self._work)
         for work in (self._work, scratch.memory_work_directory()):
             for side in abandoned_directories(work, f"{scratch.SIDE_PREFIX}*"):
                 self.remove(side)
 
-    def _place(self, upper: Path | None) -> tuple[Path, str]:
-        """The side directory lies on the same file system as the changes: overlayfs wants it."""
+    def _side_parent(self, upper: Path | None) -> tuple[Path, str]:
+        """Returns the parent of the side directory and its prefix.
+
+        overlayfs requires the side directory on the file system of the changes (`upper`)."""
         if upper is None:
             scratch.prepare(self._work)
             return self._work, scratch.SIDE_PREFIX
@@ -131,24 +134,24 @@ class NamespaceSandbox:
             cpus=self._cpus(limits.cpu if limits else 0),
         )
 
-    def _cpus(self, wanted: int) -> list[int]:
-        """Runs that may use some of the cores get different ones in turn. Empty: all."""
+    def _cpus(self, cores_of_run: int) -> list[int]:
+        """Returns the cores of a run, by turns, so that parallel runs use different ones; empty: all."""
         cores = sorted(os.sched_getaffinity(0))
-        if not 0 < wanted < len(cores):
+        if not 0 < cores_of_run < len(cores):
             return []
-        first = next(self._turn) * wanted
-        return [cores[(first + number) % len(cores)] for number in range(wanted)]
+        first = next(self._pinned_runs) * cores_of_run
+        return [cores[(first + number) % len(cores)] for number in range(cores_of_run)]
 
     def _tool(self, command: list[str], *writable: Path, cancel: Event | None = None) -> None:
-        """A program of the machine, with the ids as seen inside."""
+        """Runs a program of the machine with the ids as seen inside."""
         for program in {command[0], *(("zstd",) if "-I" in command else ())}:
             if shutil.which(program) is None:
                 raise no_program(program, package_of(program))
-        said = bytearray()
+        printed = bytearray()
         binds = tuple(Bind(path.absolute(), str(path.absolute()), writable=True) for path in writable)
-        ended = self.run(command, Confinement(binds=binds), output=said.extend, cancel=cancel or Event())
-        if ended.ended_by is EndReason.CANCEL:
+        result = self.run(command, Confinement(binds=binds), output=printed.extend, cancel=cancel or Event())
+        if result.ended_by is EndReason.CANCEL:
             raise Retryable(f"{command[0]}: was canceled", code="canceled")
-        if ended.status != 0:
-            told = bytes(said[-_SAID:]).decode(errors="replace").strip()
-            raise Retryable(f"{' '.join(command)}: exit status {ended.status}\n{told}", code="sandbox-tool")
+        if result.status != 0:
+            shown = bytes(printed[-_MAX_OUTPUT_BYTES:]).decode(errors="replace").strip()
+            raise Retryable(f"{' '.join(command)}: exit status {result.status}\n{shown}", code="sandbox-tool")

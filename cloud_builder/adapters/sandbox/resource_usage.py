@@ -1,7 +1,7 @@
-"""What a run uses of the machine right now, as /proc tells. Processes come and go while it is read.
+"""The resource usage of a run at one moment, read from /proc. Processes start and end while it is read.
 
-Memory that files in memory back (tmpfs, memfd, shared mappings) is nobody's own: only the stage can count it, when the
-machine as a whole says that there is more of it (`shared_memory`).
+Memory in tmpfs, memfds and shared mappings is not counted here: it belongs to no single process. The stage measures it,
+when it has grown on the machine as a whole (`shared_memory`).
 """
 
 from __future__ import annotations
@@ -11,48 +11,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE = 4096
-_NO_ROOM, _NO_FILES = 4 * 1024 * 1024, 64
-"""With less than that on its disk, bytes or files, a build fails of it sooner or later."""
+_FULL_BYTES, _FULL_FILES = 4 * 1024 * 1024, 64
+"""A disk with less free space, or fewer free inodes, counts as full: a build fails on it sooner or later."""
 
 
 @dataclass(frozen=True)
 class ResourceUsage:
-    """`memory`: bytes that no file backs. `tasks`: processes and their threads."""
+    """Usage of a process tree. `memory`: bytes that are backed by no file. `tasks`: processes and their threads."""
 
     memory: int
     tasks: int
 
 
 def of_tree(pid: int) -> ResourceUsage:
-    """Of a process and all its descendants; `tasks` without the process itself."""
-    memory, tasks, left = 0, -1, [pid]
-    while left:
-        one = Path(f"/proc/{left.pop()}")
+    """Returns the usage of a process and all its descendants; `tasks` does not count the process itself."""
+    memory, tasks, unread = 0, -1, [pid]
+    while unread:
+        process = Path(f"/proc/{unread.pop()}")
         try:
-            _, resident, shared, *_ = (one / "statm").read_text(encoding="ascii").split()
+            _, resident, shared, *_ = (process / "statm").read_text(encoding="ascii").split()
             memory += max(0, int(resident) - int(shared)) * _PAGE
-            for task in (one / "task").iterdir():
+            for task in (process / "task").iterdir():
                 tasks += 1
-                left += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
+                unread += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
         except (OSError, ValueError):
             continue
     return ResourceUsage(memory, max(tasks, 0))
 
 
 def shared_memory() -> int:
-    """Bytes of shared and file-system memory on the whole machine."""
+    """Returns the bytes of shared and file-system memory on the whole machine."""
     return _numbers(Path("/proc/meminfo"), "Shmem:") * 1024
 
 
 def out_of_memory_kills() -> int:
-    """How many processes of this machine the kernel has killed for lack of memory since it booted."""
+    """Returns the number of processes that the kernel of this machine has killed for lack of memory since the boot."""
     return _numbers(Path("/proc/vmstat"), "oom_kill")
 
 
-def is_full(place: Path) -> bool:
-    """Whether the file system that a path lies on has no room left for what builds write."""
-    about = os.statvfs(place)
-    return about.f_bavail * about.f_frsize < _NO_ROOM or (about.f_files > 0 and about.f_favail < _NO_FILES)
+def is_full(path: Path) -> bool:
+    """True if the file system of a path has no room left for the files of builds."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize < _FULL_BYTES or (status.f_files > 0 and status.f_favail < _FULL_FILES)
 
 
 def _numbers(file: Path, key: str) -> int:

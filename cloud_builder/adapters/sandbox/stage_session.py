@@ -1,6 +1,6 @@
-"""One run of the stage, seen from the runner: starts it, maps its ids, speaks with it, carries its output, ends it.
+"""One run of the stage, seen from the runner: starts it, maps its ids, exchanges messages, reads its output, ends it.
 
-All of it in the calling thread: the kernel ends the stage together with the thread that started it.
+Runs in the calling thread: the kernel ends the stage together with the thread that started it.
 """
 
 from __future__ import annotations
@@ -29,29 +29,31 @@ from .idmap import IdMap
 from .limit_monitor import LimitMonitor
 from .stage.spec import DISK, KILL, MAPPED, SHARED, Spec, StageMessage
 
-_TICK = 0.1
-"""Seconds: how soon a cancel is noticed."""
-_SAMPLE = 0.25
-_PIECE = 65536
-_FILE = 4096
+_POLL_INTERVAL = 0.1
+"""Seconds until a cancel is noticed."""
+_SAMPLE_INTERVAL = 0.25
+"""Seconds between two samples of the usage."""
+_PIECE_BYTES = 65536
+_FILE_BYTES = 4096
+"""What a file counts as at least, so that empty files count, too."""
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
     "from cloud_builder.adapters.sandbox.stage.launch import main; main(int(sys.argv[2]))"
 )
-_OURS = Path(cloud_builder.__file__).parent.parent
+_PACKAGE_PARENT = Path(cloud_builder.__file__).parent.parent
 
 
 class StageSession:
-    """`hold` is called once and returns when nothing of the run is left."""
+    """One run. `run` is called once; when it returns, no process of the run is left."""
 
     def __init__(
-        self, spec: Spec, ids: IdMap, limits: Limits | None, group: RunCgroup | None, output: Callable[[bytes], None]
+        self, spec: Spec, ids: IdMap, limits: Limits | None, cgroup: RunCgroup | None, output: Callable[[bytes], None]
     ) -> None:
-        self._spec, self._ids, self._group, self._output = spec, ids, group, output
-        self._place = Path(spec["side"]).parent
-        self._crowded = False
+        self._spec, self._ids, self._cgroup, self._output = spec, ids, cgroup, output
+        self._side_parent = Path(spec["side"]).parent
+        self._disk_was_full = False
         started = time.monotonic()
-        self._watch = LimitMonitor(limits, started, self._free(), resource_usage.shared_memory())
+        self._monitor = LimitMonitor(limits, started, self._free(), resource_usage.shared_memory())
         self._killed_before = resource_usage.out_of_memory_kills()
         self._sampled = started
         self._stage = self._init = 0
@@ -62,29 +64,29 @@ class StageSession:
         self._unread = b""
         self._ended_by: EndReason | None = None
 
-    def hold(self, cancel: Event, stdin: int | None) -> RunResult:
-        self._ours, theirs = socket.socketpair()
-        self._pipe, write = os.pipe()
+    def run(self, cancel: Event, stdin: int | None) -> RunResult:
+        self._socket, stage_socket = socket.socketpair()
+        self._pipe, output = os.pipe()
         terminal = self._spec["terminal"]
         try:
-            child = self._start(theirs.fileno(), stdin, (1, 2) if terminal else (write, write))
+            child = self._start(stage_socket.fileno(), stdin, (1, 2) if terminal else (output, output))
         finally:
-            theirs.close()
-            os.close(write)
+            stage_socket.close()
+            os.close(output)
         self._stage = child.pid
         try:
             self._exchange(cancel)
         finally:
-            self._ours.close()
+            self._socket.close()
             child.wait()
             os.close(self._pipe)
             if terminal:
                 _take_terminal_back()
-        return self._ended()
+        return self._result()
 
     def _start(self, control: int, stdin: int | None, outputs: tuple[int, int]) -> Popen[bytes]:
         return spawn(
-            [sys.executable, "-I", "-S", "-c", _START, str(_OURS), str(control)],
+            [sys.executable, "-I", "-S", "-c", _START, str(_PACKAGE_PARENT), str(control)],
             stdin=DEVNULL if stdin is None else stdin,
             stdout=outputs[0],
             stderr=outputs[1],
@@ -94,15 +96,17 @@ class StageSession:
         )
 
     def _exchange(self, cancel: Event) -> None:
-        """Until both streams have ended. The stage joins the group while its interpreter starts: that is slow."""
-        if self._group:
-            self._group.add(self._stage)
+        """Exchanges messages until both streams have ended.
+
+        The stage is moved into its control group first: its interpreter is still starting, which takes long enough."""
+        if self._cgroup:
+            self._cgroup.add(self._stage)
         self._send(json.dumps(self._spec).encode() + b"\n")
         with selectors.DefaultSelector() as streams:
-            streams.register(self._pipe, selectors.EVENT_READ, self._carry)
-            streams.register(self._ours, selectors.EVENT_READ, self._listen)
+            streams.register(self._pipe, selectors.EVENT_READ, self._on_output)
+            streams.register(self._socket, selectors.EVENT_READ, self._on_socket)
             while streams.get_map():
-                for key, _ in streams.select(_TICK):
+                for key, _ in streams.select(_POLL_INTERVAL):
                     if not key.data():
                         streams.unregister(key.fileobj)
                 self._sample_usage(cancel)
@@ -111,94 +115,96 @@ class StageSession:
         if self._ended_by is None and cancel.is_set():
             self._end(EndReason.CANCEL)
         now = time.monotonic()
-        if now - self._sampled >= _SAMPLE and self._init:
+        if now - self._sampled >= _SAMPLE_INTERVAL and self._init:
             self._sample(now)
             self._sampled = time.monotonic()
-        if self._watch.exceeded and self._ended_by is None:
-            self._end(self._watch.exceeded)
+        if self._monitor.exceeded and self._ended_by is None:
+            self._end(self._monitor.exceeded)
 
     def _sample(self, now: float) -> None:
         used = resource_usage.of_tree(self._init)
-        self._crowded = self._crowded or resource_usage.is_full(self._place)
-        self._watch.memory(used.memory)
-        self._watch.processes(used.tasks)
-        self._watch.clock(now)
-        if self._watch.wants_disk(now, self._free()):
+        self._disk_was_full = self._disk_was_full or resource_usage.is_full(self._side_parent)
+        self._monitor.memory(used.memory)
+        self._monitor.processes(used.tasks)
+        self._monitor.clock(now)
+        if self._monitor.wants_disk(now, self._free()):
             self._send(DISK)
-        if self._watch.limits and self._watch.wants_shared(now, resource_usage.shared_memory()):
+        if self._monitor.limits and self._monitor.wants_shared(now, resource_usage.shared_memory()):
             self._send(SHARED)
-        if self._ended_by is None and self._group and (reached := self._group.reached()):
+        if self._ended_by is None and self._cgroup and (reached := self._cgroup.reached()):
             self._end(reached)
 
-    def _carry(self) -> bool:
-        piece = os.read(self._pipe, _PIECE)
+    def _on_output(self) -> bool:
+        piece = os.read(self._pipe, _PIECE_BYTES)
         if piece:
-            self._watch.output(time.monotonic(), len(piece))
-            if self._watch.exceeded is not EndReason.LOG:
+            self._monitor.output(time.monotonic(), len(piece))
+            if self._monitor.exceeded is not EndReason.LOG:
                 self._output(piece)
         return bool(piece)
 
-    def _listen(self) -> bool:
+    def _on_socket(self) -> bool:
         piece = self._receive()
         *lines, self._unread = (self._unread + piece).split(b"\n")
         for line in lines:
             self._on_message(json.loads(line))
         return bool(piece)
 
-    def _on_message(self, said: StageMessage) -> None:
-        if said.get("unshared"):
+    def _on_message(self, message: StageMessage) -> None:
+        if message.get("unshared"):
             self._ids.apply(self._stage)
             self._send(MAPPED)
-        self._init = said.get("init", self._init)
-        self._status = said.get("status", self._status)
-        self._rss = said.get("rss", self._rss)
+        self._init = message.get("init", self._init)
+        self._status = message.get("status", self._status)
+        self._rss = message.get("rss", self._rss)
         if self._status:
-            self._watch.processes(said.get("left", 0))  # It may have failed for that, faster than a sample.
-        self._watch.disk(said.get("disk", 0))
-        if "shared" in said:
-            self._watch.shared(said["shared"])
-        if "error" in said:
-            self._refusal = (said["error"], said["errno"])
+            # The program may have failed because of the limit before the next sample was due.
+            self._monitor.processes(message.get("left", 0))
+        self._monitor.disk(message.get("disk", 0))
+        if "shared" in message:
+            self._monitor.shared(message["shared"])
+        if "error" in message:
+            self._refusal = (message["error"], message["errno"])
 
-    def _end(self, why: EndReason) -> None:
-        self._ended_by = why
+    def _end(self, reason: EndReason) -> None:
+        self._ended_by = reason
         self._send(KILL)
 
-    def _ended(self) -> RunResult:
-        seconds = time.monotonic() - self._watch.started
-        peak = max(self._watch.peak_memory, self._rss)
-        reached = self._ended_by
-        if self._status != 0:  # Else it succeeded in spite of what it reached.
-            reached = reached or (self._group and self._group.reached()) or self._watch.exceeded
-        if reached is not None:
-            return RunResult(-signal.SIGKILL, reached, seconds, peak)
+    def _result(self) -> RunResult:
+        seconds = time.monotonic() - self._monitor.started
+        peak = max(self._monitor.peak_memory, self._rss)
+        reason = self._ended_by
+        if self._status != 0:  # A program that succeeded has not failed because of a limit.
+            reason = reason or (self._cgroup and self._cgroup.reached()) or self._monitor.exceeded
+        if reason is not None:
+            return RunResult(-signal.SIGKILL, reason, seconds, peak)
         if self._refusal is not None:
             raise refused(*self._refusal)
         if self._status is None:
             raise killed_from_outside()
-        starved = resource_usage.out_of_memory_kills() > self._killed_before
-        crowded = self._crowded or resource_usage.is_full(self._place)
-        return RunResult(self._status, EndReason.ITSELF, seconds, peak, starved, crowded)
+        host_out_of_memory = resource_usage.out_of_memory_kills() > self._killed_before
+        disk_was_full = self._disk_was_full or resource_usage.is_full(self._side_parent)
+        return RunResult(self._status, EndReason.ITSELF, seconds, peak, host_out_of_memory, disk_was_full)
 
-    def _send(self, order: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._ours.sendall(order)
+            self._socket.sendall(message)
 
     def _receive(self) -> bytes:
         try:
-            return self._ours.recv(_PIECE)
+            return self._socket.recv(_PIECE_BYTES)
         except ConnectionResetError:
             return b""
 
     def _free(self) -> int:
-        """In bytes; every file counts as a block, so that empty ones count, too. Beside the side directory, because the
-        stage deletes that before we hear of its end."""
-        file_system = os.statvfs(self._place)
-        return file_system.f_bavail * file_system.f_frsize + file_system.f_ffree * _FILE
+        """Returns the free bytes of the disk; each free inode counts as `_FILE_BYTES`.
+
+        It looks at the parent of the side directory: the stage deletes the side directory before the run has ended."""
+        file_system = os.statvfs(self._side_parent)
+        return file_system.f_bavail * file_system.f_frsize + file_system.f_ffree * _FILE_BYTES
 
 
 def _take_terminal_back() -> None:
-    """The shell's process group held the terminal; without this our next write to it would stop us."""
+    """Makes this process group the foreground one again, which the shell was; else the next write would stop it."""
     with contextlib.suppress(OSError):
         before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         os.tcsetpgrp(0, os.getpgrp())

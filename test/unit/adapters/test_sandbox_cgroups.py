@@ -43,7 +43,7 @@ def removable(path: Path) -> None:
 
 
 def test_a_run_gets_its_limits_in_a_group_of_its_own(tree: Tree) -> None:
-    with tree.groups().one("run-1", LIMITS) as group:
+    with tree.groups().for_run("run-1", LIMITS) as group:
         assert group is not None
         assert group.path == tree.base / "cb-build-run-1"
         written = {file.name: file.read_text() for file in group.path.iterdir()}
@@ -58,7 +58,7 @@ def test_a_run_gets_its_limits_in_a_group_of_its_own(tree: Tree) -> None:
 
 
 def test_what_the_kernel_refused_is_read(tree: Tree) -> None:
-    with tree.groups().one("run-1", LIMITS) as group:
+    with tree.groups().for_run("run-1", LIMITS) as group:
         assert group is not None
         assert group.reached() is None
         (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 0\n")
@@ -72,7 +72,7 @@ def test_what_the_kernel_refused_is_read(tree: Tree) -> None:
 
 @pytest.mark.parametrize("controllers", ["", "cpu io", "memory cpu", "hugetlb"])
 def test_without_the_controllers_there_are_no_groups(tmp_path: Path, controllers: str) -> None:
-    with Tree(tmp_path, controllers).groups().one("run-1", LIMITS) as group:
+    with Tree(tmp_path, controllers).groups().for_run("run-1", LIMITS) as group:
         assert group is None
 
 
@@ -84,7 +84,7 @@ def test_without_cgroup_v2_there_are_no_groups(tree: Tree) -> None:
 
 
 def test_without_limits_no_group_is_made(tree: Tree) -> None:
-    with tree.groups().one("run-1", None) as group:
+    with tree.groups().for_run("run-1", None) as group:
         assert group is None
 
 

@@ -21,7 +21,7 @@ def tools(monkeypatch):
         turns.pop(0)(command[-1])
 
     monkeypatch.setattr(NamespaceSandbox, "_tool", tool)
-    monkeypatch.setattr(namespaces, "_REMOVE_AGAIN", (0.001, 0.001, 0.0))
+    monkeypatch.setattr(namespaces, "_REMOVE_PAUSES", (0.001, 0.001, 0.0))
     return places, turns
 
 

@@ -1,11 +1,13 @@
-"""The program between the runner and a confined one.
+"""The program between the runner and a confined program.
 
-It runs by itself (`python -I -S`), so it imports only the standard library and its siblings, and all of that at the
-start: after pivot_root there is nothing left to import from. Three processes, one file each:
+It runs as a process of its own (`python -I -S`) and starts fast. It imports only a few modules of the standard library
+and its siblings, all of them at the start: after pivot_root the modules are out of reach.
 
-    launch.py   outside the pid namespace: owns the ids, obeys the runner, cleans up
-    inside.py   pid 1: mounts the root, reaps, and becomes the confined program in a child
-    mounts.py, syscalls.py   what the two do to the kernel
-
-A line of JSON each way on one socket: `spec.py` says which.
+    launch     first process, outside the pid namespace: owns the ids, follows the runner's commands, cleans up
+    inside     pid 1: mounts the root, reaps processes; its child becomes the confined program
+    spec       messages between runner and stage, JSON lines on one socket
+    mounts     the root file system of a run
+    measure    disk and shared memory that a run uses
+    seccomp    the filter of system calls
+    syscalls   system calls that Python lacks
 """

@@ -1,6 +1,7 @@
-"""Pid 1 of the confined world, and the step from there into the confined program.
+"""Pid 1 of the pid namespace, and the child of it that becomes the confined program.
 
-Pid 1 reaps what is orphaned. When the program ends it tells how and ends too, and the kernel ends all that is left.
+Pid 1 reaps orphaned processes. When the program ends, pid 1 sends its status and ends, too; the kernel then kills all
+other processes of the namespace.
 """
 
 from __future__ import annotations
@@ -32,25 +33,28 @@ from .syscalls import (
     unshare,
 )
 
-_OF_ROOT = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 18, 29, 31})
-"""What installing packages takes: chown, dac_override, dac_read_search, fowner, fsetid, kill, setgid, setuid, setpcap,
-net_bind_service, sys_chroot, audit_write, setfcap. Not among them: everything that mounts or reconfigures."""
-_FILES = 65536
-_SPARE = 16
-"""So many processes more than the limit can be started: the watch has to see that it is passed."""
+_CAPABILITIES = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 18, 29, 31})
+"""Capabilities of root inside, which installing packages needs: chown, dac_override, dac_read_search, fowner, fsetid,
+kill, setgid, setuid, setpcap, net_bind_service, sys_chroot, audit_write, setfcap. None of them allows to mount file
+systems or to configure the machine."""
+_MAX_FILES = 65536
+_SPARE_PROCESSES = 16
+"""Processes that can be started beyond the limit, so that the limit monitor sees that it is exceeded."""
 _CANNOT_RUN, _NOT_FOUND = 126, 127
+"""Exit statuses, as a shell has them."""
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
-def send(control: int, said: StageMessage) -> None:
-    os.write(control, json.dumps(said).encode() + b"\n")
+def send(control: int, message: StageMessage) -> None:
+    """Sends a message to the runner."""
+    os.write(control, json.dumps(message).encode() + b"\n")
 
 
 def run_init(spec: Spec, control: int, parent_pipe: int) -> NoReturn:
-    """Never returns. `leash`: readable when the launcher is gone."""
+    """Runs as pid 1. Never returns. `parent_pipe`: readable when the launcher has ended."""
     try:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # pid 1 gets no signal that it has no handler for
-        _die_with(parent_pipe)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # The kernel sends pid 1 no signal that it has no handler for.
+        _end_with_launcher(parent_pipe)
         unshare(NEWNS)
         set_hostname(spec["hostname"])
         if not spec["network"]:
@@ -58,15 +62,15 @@ def run_init(spec: Spec, control: int, parent_pipe: int) -> NoReturn:
         build_root(spec)
         refuse_system_calls(build=bool(spec["layers"]))
         if spec["layers"]:
-            bound_capabilities(_OF_ROOT)
-            hold_capabilities(_OF_ROOT)
+            bound_capabilities(_CAPABILITIES)
+            hold_capabilities(_CAPABILITIES)
         hide_from_tracers()
         program = os.fork()
         if program == 0:
-            _become(spec, control)
+            _become_program(spec, control)
         _reap(program, control)
     except OSError as cause:
-        send(control, {"error": _told(cause), "errno": cause.errno or 0})
+        send(control, {"error": _description(cause), "errno": cause.errno or 0})
     os._exit(0)
 
 
@@ -82,38 +86,38 @@ def _reap(program: int, control: int) -> None:
             return
 
 
-def _become(spec: Spec, control: int) -> NoReturn:
-    """Gives up what the program must not have, last the user id, and turns into it."""
+def _become_program(spec: Spec, control: int) -> NoReturn:
+    """Drops the rights that the program must not have, the user id last, and executes the program."""
     try:
         _take_terminal(spec["terminal"])
-        _limit(spec)
+        _set_limits(spec)
         if spec["uid"]:
-            _hand_over_outputs(spec)
-            _give_up_root(spec["uid"])
+            _give_outputs_to_user(spec)
+            _drop_root(spec["uid"])
         die_with_parent()
         os.umask(0o022)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTOU):
             signal.signal(number, signal.SIG_DFL)
     except OSError as cause:
-        send(control, {"error": _told(cause), "errno": cause.errno or 0})
+        send(control, {"error": _description(cause), "errno": cause.errno or 0})
         os._exit(_CANNOT_RUN)
     try:
         os.chdir(spec["directory"])
         os.execvpe(spec["command"][0], spec["command"], spec["environment"])
     except OSError as cause:
-        thing = cause.filename if cause.filename == spec["directory"] else spec["command"][0]
-        sys.stderr.write(f"{thing}: {cause.strerror}\n")
+        path = cause.filename if cause.filename == spec["directory"] else spec["command"][0]
+        sys.stderr.write(f"{path}: {cause.strerror}\n")
         sys.stderr.flush()
         os._exit(_NOT_FOUND if cause.errno == errno.ENOENT else _CANNOT_RUN)
 
 
-def _hand_over_outputs(spec: Spec) -> None:
-    """Whose pipe it is may open it by name: `echo > /dev/stderr`."""
+def _give_outputs_to_user(spec: Spec) -> None:
+    """Makes the build user the owner of the output pipe, so that it may open it by name: `echo > /dev/stderr`."""
     if not spec["terminal"]:
         os.fchown(1, spec["uid"], spec["uid"])
 
 
-def _give_up_root(uid: int) -> None:
+def _drop_root(uid: int) -> None:
     bound_capabilities(frozenset())
     os.setgroups([])
     os.setresgid(uid, uid, uid)
@@ -121,23 +125,25 @@ def _give_up_root(uid: int) -> None:
     no_new_privileges()
 
 
-def _limit(spec: Spec) -> None:
-    """The watch ends what is too big by name; these stop what is too fast for it."""
-    bounds = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES)]
+def _set_limits(spec: Spec) -> None:
+    """Sets limits of the kernel that stop a program which grows faster than the limit monitor takes samples."""
+    limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _MAX_FILES)]
     if spec["processes"]:
-        bounds.append((resource.RLIMIT_NPROC, spec["processes"] + max(_SPARE, spec["processes"] // 8)))
+        limits.append((resource.RLIMIT_NPROC, spec["processes"] + max(_SPARE_PROCESSES, spec["processes"] // 8)))
     if spec["memory"]:
-        bounds.append((resource.RLIMIT_DATA, 2 * spec["memory"]))
-    for what, bound in bounds:
-        _, hard = resource.getrlimit(what)
-        least = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-        resource.setrlimit(what, (least, least))
+        limits.append((resource.RLIMIT_DATA, 2 * spec["memory"]))
+    for kind, limit in limits:
+        _, hard = resource.getrlimit(kind)
+        allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (allowed, allowed))
     if spec["cpus"]:
         os.sched_setaffinity(0, spec["cpus"])
 
 
 def _take_terminal(terminal: bool) -> None:
-    """Job control needs a process group that the pid namespace knows; without a terminal, a session of its own."""
+    """Makes the program the foreground process group, in the pid namespace, for job control.
+
+    Without a terminal the program gets a session of its own."""
     if not terminal:
         os.setsid()
         return
@@ -147,7 +153,7 @@ def _take_terminal(terminal: bool) -> None:
         os.tcsetpgrp(0, os.getpid())
 
 
-def _die_with(parent_pipe: int) -> None:
+def _end_with_launcher(parent_pipe: int) -> None:
     die_with_parent()
     if select.select([parent_pipe], [], [], 0)[0]:
         os._exit(1)
@@ -161,5 +167,5 @@ def _raise_loopback() -> None:
     link.close()
 
 
-def _told(cause: OSError) -> str:
+def _description(cause: OSError) -> str:
     return f"{cause.filename or 'system call'}: {cause.strerror}"

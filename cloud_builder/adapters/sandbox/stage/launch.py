@@ -1,7 +1,8 @@
-"""The stage's first process: makes the user namespace, starts pid 1 in the others, obeys the runner until the end.
+"""The first process of the stage: makes the user namespace, starts pid 1 in the other namespaces, follows the runner.
 
-It stays outside of the pid namespace, so when it has waited for pid 1 nothing confined is left; and outside of the
-mount namespace, with the ids of the user namespace: it can measure and delete what the confined program wrote.
+It stays outside of the pid namespace: when it has waited for pid 1, no confined process is left. It also stays outside
+of the mount namespace and has the ids of the user namespace: it can measure and delete the files of the confined
+program.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ _RM = "/bin/rm"
 
 
 def main(control: int) -> NoReturn:
-    """`control`: descriptor of the socket to the runner. Exits with 0 when everything that happened was told."""
+    """Runs the stage. `control`: descriptor of the socket to the runner. Ends by removing the side directory."""
     os.set_inheritable(control, False)
-    spec, called_off = read_spec(control)
-    if called_off:
+    spec, is_canceled = read_spec(control)
+    if is_canceled:
         _clean_up(spec["side"])
     try:
         die_with_parent()
         if os.getppid() != spec["parent"]:
             os._exit(1)
-        _offer_to_oom_killer()
+        _prefer_for_oom_killer()
         if _own_ids(spec, control):
             _run(spec, control)
     except OSError as cause:
@@ -39,31 +40,34 @@ def main(control: int) -> NoReturn:
     _clean_up(spec["side"])
 
 
-def _offer_to_oom_killer() -> None:
-    """When the machine runs out of memory, a build goes before the runner does."""
+def _prefer_for_oom_killer() -> None:
+    """Makes the kernel kill a build before the runner when the machine runs out of memory."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
         score.write("500")
 
 
 def read_spec(control: int) -> tuple[Spec, bool]:
-    """The spec, and whether the runner has called it off already: its KILL may lie right behind the line, when we
-    are slow to start."""
-    said = b""
-    while b"\n" not in said:
+    """Returns the spec, and True if the runner has canceled the run already.
+
+    When the stage starts slowly, the runner's KILL may follow the line of the spec at once."""
+    received = b""
+    while b"\n" not in received:
         piece = os.read(control, 65536)
         if not piece:
             os._exit(1)
-        said += piece
-    line, _, orders = said.partition(b"\n")
+        received += piece
+    line, _, commands = received.partition(b"\n")
     spec: Spec = json.loads(line)
-    return spec, bool(orders)
+    return spec, bool(commands)
 
 
 def _own_ids(spec: Spec, control: int) -> bool:
-    """A user namespace in which the runner has mapped the ids, and we are root. False: it does not want to go on."""
+    """Enters a user namespace, waits until the runner has mapped the ids, and becomes root in it.
+
+    False: the runner canceled the run instead."""
     unshare(NEWUSER)
     send(control, {"unshared": True})
-    if _order(control) != MAPPED:
+    if _receive(control) != MAPPED:
         return False
     os.setresgid(0, 0, 0)
     os.setgroups([])
@@ -75,50 +79,52 @@ def _own_ids(spec: Spec, control: int) -> bool:
 
 
 def _forbid_user_namespaces() -> None:
-    """Where /proc/sys can be written to; the filter of system calls says the same."""
-    with contextlib.suppress(OSError), open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as most:
-        most.write("0")
+    """Forbids user namespaces where /proc/sys is writable. The filter of system calls forbids them, too."""
+    with contextlib.suppress(OSError), open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as maximum:
+        maximum.write("0")
 
 
 def _run(spec: Spec, control: int) -> None:
     unshare(NEWPID | NEWIPC | NEWUTS | (0 if spec["network"] else NEWNET))
-    leash, held = os.pipe()
+    parent_pipe, own_end = os.pipe()
     init = os.fork()
     if init == 0:
-        os.close(held)
-        run_init(spec, control, leash)
-    for descriptor in (0, 1, 2, leash):
+        os.close(own_end)
+        run_init(spec, control, parent_pipe)
+    for descriptor in (0, 1, 2, parent_pipe):
         os.close(descriptor)
     send(control, {"init": init})
-    _obey(spec, control, init)
+    _follow_commands(spec, control, init)
 
 
-def _obey(spec: Spec, control: int, init: int) -> None:
-    ended = os.pidfd_open(init)
+def _follow_commands(spec: Spec, control: int, init: int) -> None:
+    """Carries out the runner's commands until pid 1 has ended."""
+    init_end = os.pidfd_open(init)
 
-    def hurry() -> bool:
-        return bool(select.select([control, ended], [], [], 0)[0])
+    def is_interrupted() -> bool:
+        return bool(select.select([control, init_end], [], [], 0)[0])
 
     poll = select.poll()
-    for descriptor in (control, ended):
+    for descriptor in (control, init_end):
         poll.register(descriptor, select.POLLIN)
     while True:
         ready = [descriptor for descriptor, _ in poll.poll()]
-        if ended in ready:
+        if init_end in ready:
             os.waitpid(init, 0)
             return
-        order = _order(control)
-        if order == KILL:
+        command = _receive(control)
+        if command == KILL:
             _kill(init)
             os.waitpid(init, 0)
             return
-        if order == DISK:
-            send(control, {"disk": disk_used([spec["upper"], f"{spec['side']}/tmp"], hurry)})
-        if order == SHARED:
-            send(control, {"shared": shared_used(init, hurry)})
+        if command == DISK:
+            send(control, {"disk": disk_used([spec["upper"], f"{spec['side']}/tmp"], is_interrupted)})
+        if command == SHARED:
+            send(control, {"shared": shared_used(init, is_interrupted)})
 
 
-def _order(control: int) -> bytes:
+def _receive(control: int) -> bytes:
+    """Returns the next command of the runner. The end of the stream means KILL."""
     try:
         return os.read(control, 1) or KILL
     except ConnectionResetError:
@@ -131,7 +137,7 @@ def _kill(init: int) -> None:
 
 
 def _clean_up(side: str) -> NoReturn:
-    """No fork is possible any more: the pid namespace of our children has ended. So we become the cleaner."""
+    """Executes rm in this process: fork fails because the pid namespace for children has ended."""
     null = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)

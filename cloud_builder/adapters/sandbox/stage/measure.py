@@ -1,7 +1,7 @@
-"""How much a run uses of what only the stage can see: it has the ids and the capabilities of the user namespace.
+"""Measures disk and shared memory of a run. Only the stage can: it has the ids and capabilities of the user namespace.
 
-Comes in: the directories of the run, or its pid 1. Goes out: bytes. Runs while the confined programs go on, so
-everything may be gone when it is looked at.
+Input: the directories of the run, or its pid 1. Output: bytes. The confined programs run on in the meantime, so each
+file and process may have ended when it is read.
 """
 
 from __future__ import annotations
@@ -10,47 +10,49 @@ import contextlib
 import os
 from collections.abc import Callable
 
-_BLOCK = 512
-_LEAST = 4096
-"""Bytes that any file counts as: without this, empty files would fill the disk's list of files for nothing."""
-_IN_MEMORY = ("/dev/shm", "/run")
+_BLOCK_BYTES = 512
+_MIN_FILE_BYTES = 4096
+"""What each file counts as at least; otherwise empty files could use up all inodes of the disk."""
+_MEMORY_DIRECTORIES = ("/dev/shm", "/run")
 
 
-def disk_used(directories: list[str], hurry: Callable[[], bool]) -> int:
-    """Bytes of everything below; cut short when `hurry`."""
-    used, left, seen = 0, directories, set()
-    while left and not hurry():
+def disk_used(directories: list[str], is_interrupted: Callable[[], bool]) -> int:
+    """Returns the bytes of all files below the directories; fewer when `is_interrupted` becomes True."""
+    used, unread, seen = 0, directories, set()
+    while unread and not is_interrupted():
         try:
-            with os.scandir(left.pop()) as entries:
+            with os.scandir(unread.pop()) as entries:
                 for entry in entries:
-                    about = entry.stat(follow_symlinks=False)
-                    if about.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
-                        if about.st_ino in seen:
+                    status = entry.stat(follow_symlinks=False)
+                    if status.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                        if status.st_ino in seen:
                             continue
-                        seen.add(about.st_ino)
-                    used += max(about.st_blocks * _BLOCK, _LEAST)
+                        seen.add(status.st_ino)
+                    used += max(status.st_blocks * _BLOCK_BYTES, _MIN_FILE_BYTES)
                     if entry.is_dir(follow_symlinks=False):
-                        left.append(entry.path)
+                        unread.append(entry.path)
         except OSError:
             continue
     return used
 
 
-def shared_used(init: int, hurry: Callable[[], bool]) -> int:
-    """Bytes of memory in file systems, memfds, System V segments and shared mappings; at least what there is."""
+def shared_used(init: int, is_interrupted: Callable[[], bool]) -> int:
+    """Returns the bytes of memory in file systems, memfds, System V segments and shared mappings.
+
+    Memory that several processes map counts for each of them: the result is an upper bound."""
     probe = os.memfd_create("probe")
     memory_device = os.fstat(probe).st_dev
     os.close(probe)
     files: dict[int, int] = {}
-    mapped, mounts, left = 0, 0, [init]
-    while left and not hurry():
-        pid = left.pop()
+    mapped, mounts, unread = 0, 0, [init]
+    while unread and not is_interrupted():
+        pid = unread.pop()
         with contextlib.suppress(OSError):
             for task in os.listdir(f"/proc/{pid}/task"):
-                left += [int(child) for child in _text(f"/proc/{pid}/task/{task}/children").split()]
+                unread += [int(child) for child in _text(f"/proc/{pid}/task/{task}/children").split()]
             mapped += _mapped(pid)
             files |= _open_files(pid, memory_device)
-            mounts = mounts or sum(_used(f"/proc/{pid}/root{path}") for path in _IN_MEMORY)
+            mounts = mounts or sum(_used(f"/proc/{pid}/root{path}") for path in _MEMORY_DIRECTORIES)
     return mapped + sum(files.values()) + mounts + _system_v()
 
 
@@ -65,19 +67,19 @@ def _open_files(pid: int, device: int) -> dict[int, int]:
     found = {}
     for name in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(OSError):
-            about = os.stat(f"/proc/{pid}/fd/{name}")
-            if about.st_dev == device:
-                found[about.st_ino] = about.st_blocks * _BLOCK
+            status = os.stat(f"/proc/{pid}/fd/{name}")
+            if status.st_dev == device:
+                found[status.st_ino] = status.st_blocks * _BLOCK_BYTES
     return found
 
 
 def _used(path: str) -> int:
-    about = os.statvfs(path)
-    return (about.f_blocks - about.f_bfree) * about.f_frsize
+    status = os.statvfs(path)
+    return (status.f_blocks - status.f_bfree) * status.f_frsize
 
 
 def _system_v() -> int:
-    """Of our ipc namespace, which is the run's."""
+    """Returns the bytes of System V segments of this ipc namespace, which is that of the run."""
     names, *lines = [line.split() for line in _text("/proc/sysvipc/shm").splitlines()] or [[]]
     return sum(int(line[names.index("rss")]) for line in lines)
 

@@ -1,6 +1,6 @@
-"""What a confined program sees: its root, made from layers or from the machine's own, and what belongs into every one.
+"""The file system that a confined program sees: its root, from layers or from the machine, with /dev, /proc and /tmp.
 
-Comes in: the spec, in a fresh mount namespace. Goes out: a new root that the old one is not reachable from.
+Input: the spec, in a new mount namespace. Output: a new root from which the old one cannot be reached.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from .syscalls import (
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
-_KERNEL_SWITCHES = ("/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/sysrq-trigger")
+_KERNEL_SETTINGS = ("/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/sysrq-trigger")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts")
-_SMALL = 64 * 1024 * 1024
-_FEW, _MANY = 4096, 65536
-"""Files in a memory file system: each takes a kilobyte of the kernel's memory, which no size of it counts."""
+_SMALL_BYTES = 64 * 1024 * 1024
+_FEW_FILES, _MANY_FILES = 4096, 65536
+"""Files in a memory file system. Each takes a kilobyte of the kernel's memory, which its size does not count."""
 
 
 def build_root(spec: Spec) -> None:
-    """Ends with the new root as our root and working directory."""
+    """Mounts the new root and makes it the root and working directory of this process."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     new_root = f"{spec['side']}/root"
     sources = [(_open(bind["source"]), bind) for bind in _binds(spec)]
@@ -50,7 +50,7 @@ def build_root(spec: Spec) -> None:
     enter_root(new_root)
     os.chdir("/")
     _dev(devices, spec["memory"])
-    _fresh(scratch)
+    _temporary(scratch)
     for descriptor, bind in sources:
         _bind(descriptor, bind)
     if spec["layers"]:
@@ -61,10 +61,11 @@ def build_root(spec: Spec) -> None:
 
 
 def _overlay(spec: Spec, new_root: str) -> None:
-    """Layers are named by descriptor: no path needs escaping, and any number of them fits into the option string.
+    """Mounts the layers as an overlay.
 
-    userxattr: what overlayfs notes about directories must be writable inside a user namespace. volatile: the changes
-    are of no use after a crash of the machine, so nothing waits for the disk."""
+    Layers are named by descriptor: no path needs escaping, and any number of them fits into the option string.
+    userxattr: the attributes of overlayfs must be writable inside a user namespace. volatile: the changes are useless
+    after a crash of the machine, so writing does not wait for the disk."""
     lower = ":".join(f"/proc/self/fd/{_open(layer)}" for layer in reversed(spec["layers"]))
     upper, work = _open(spec["upper"]), _open(f"{spec['side']}/work")
     data = f"lowerdir={lower},upperdir=/proc/self/fd/{upper},workdir=/proc/self/fd/{work},userxattr,volatile"
@@ -72,7 +73,7 @@ def _overlay(spec: Spec, new_root: str) -> None:
 
 
 def _binds(spec: Spec) -> list[BindSpec]:
-    """With the network come the files that make names resolve."""
+    """Returns the binds of the spec; with the network also the files for resolving names."""
     binds = list(spec["binds"])
     if spec["network"]:
         files = [path for path in _NETWORK_FILES if os.path.exists(path)]
@@ -82,7 +83,7 @@ def _binds(spec: Spec) -> list[BindSpec]:
 
 def _dev(devices: list[tuple[str, int]], memory: int) -> None:
     _directory("/dev")
-    mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, f"mode=755,size={_SMALL},nr_inodes={_FEW}")
+    mount("tmpfs", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, f"mode=755,size={_SMALL_BYTES},nr_inodes={_FEW_FILES}")
     for name, descriptor in devices:
         _file(f"/dev/{name}")
         mount(f"/proc/self/fd/{descriptor}", f"/dev/{name}", flags=MS_BIND)
@@ -92,15 +93,15 @@ def _dev(devices: list[tuple[str, int]], memory: int) -> None:
     mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
     os.mkdir("/dev/shm")
     size = f",size={memory}" if memory else ""
-    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=1777,nr_inodes={_MANY}{size}")
+    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=1777,nr_inodes={_MANY_FILES}{size}")
 
 
-def _fresh(scratch: int) -> None:
-    """/tmp lies on disk, beside the changes, and goes away with the run; /run is small and in memory."""
+def _temporary(scratch: int) -> None:
+    """Mounts /tmp on disk, beside the changes (deleted with the run), and a small /run in memory."""
     _directory("/tmp")
     mount(f"/proc/self/fd/{scratch}", "/tmp", flags=MS_BIND | MS_REC)
     _directory("/run")
-    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=755,size={_SMALL},nr_inodes={_FEW}")
+    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=755,size={_SMALL_BYTES},nr_inodes={_FEW_FILES}")
     os.mkdir("/run/lock")
     os.chmod("/run/lock", 0o1777)
 
@@ -118,8 +119,8 @@ def _bind(descriptor: int, bind: BindSpec) -> None:
 
 
 def _protect_kernel() -> None:
-    """Inside root may have a uid that the kernel's switches obey, so they are shown read-only."""
-    for path in _KERNEL_SWITCHES:
+    """Makes the settings of the kernel read-only: root inside may have a uid that is allowed to write them."""
+    for path in _KERNEL_SETTINGS:
         if os.path.exists(path):
             mount(path, path, flags=MS_BIND | MS_REC)
             make_read_only(path)

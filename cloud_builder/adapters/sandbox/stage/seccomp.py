@@ -1,8 +1,8 @@
-"""The system calls that confined programs do not get: a small classic BPF program, assembled here.
+"""The filter of system calls that confined programs may not use: a small classic BPF program, assembled here.
 
-Nothing in it is needed to build; all of it is kernel that a hostile build could attack, or a way out of its namespaces.
-A refused call fails with EPERM, as it does for any user without rights; clone3 and calls of another architecture (x32,
-i386, arm) with ENOSYS, because their arguments cannot be looked at: C libraries then take the older call.
+No build needs the refused calls. They are parts of the kernel that a hostile build could attack, or ways out of its
+namespaces. A refused call fails with EPERM, as for any user without rights. clone3 and calls of another architecture
+(x32, i386, arm) fail with ENOSYS, because the filter cannot read their arguments: C libraries then use the older call.
 seccomp(2), linux/filter.h.
 """
 
@@ -48,7 +48,7 @@ _KERNEL = {
     "userfaultfd": (323, 282),
     "vhangup": (153, 58),
 }
-"""Nobody inside needs these, not even the tools that prepare roots."""
+"""Refused to all programs, also to the tools that prepare roots."""
 _BUILD = {
     "fsconfig": (431, 431),
     "fsmount": (432, 432),
@@ -70,17 +70,17 @@ _BUILD = {
     "setns": (308, 268),
     "umount2": (166, 39),
 }
-"""Programs in a root of layers do not get these either: mounts, namespaces, other processes' memory."""
+"""Refused to programs in a root of layers as well: mounts, namespaces, memory of other processes."""
 _CLONE, _UNSHARE, _CLONE3 = (56, 220), (272, 97), (435, 435)
 _SOCKET, _IOCTL = (41, 198), (16, 29)
 
 _NEW_NAMESPACE = 0x7E020000
-"""CLONE_NEW* without CLONE_NEWTIME, which clone cannot do."""
+"""CLONE_NEW* without CLONE_NEWTIME, which clone does not support."""
 _NEW_TIME = 0x80
 _FAMILIES = (1, 2, 10, 16)
-"""unix, inet, inet6, netlink. Others are kernel to attack, and AF_VSOCK passes network namespaces by."""
-_TYPES_TO_TERMINAL = (0x5412, 0x541C)
-"""TIOCSTI, TIOCLINUX: would type into the terminal of whoever called `cb-ctl shell`."""
+"""unix, inet, inet6, netlink. Other families are parts of the kernel to attack; AF_VSOCK ignores network namespaces."""
+_TERMINAL_INPUT = (0x5412, 0x541C)
+"""TIOCSTI, TIOCLINUX: they can type into the terminal of the user of `cb-ctl shell`."""
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
@@ -92,12 +92,13 @@ Instruction = tuple[int, int, int, int]
 
 
 def refuse_system_calls(*, build: bool) -> bool:
-    """From now on, for us and all our descendants. `build`: the long list. Needs no_new_privs or CAP_SYS_ADMIN.
+    """Applies the filter to this process and its future children. Needs no_new_privs or CAP_SYS_ADMIN.
 
-    False when this architecture has no table here, or the kernel no seccomp; confinement then rests on namespaces."""
+    `build`: refuses both tables, else only the first. Returns False when this architecture has no table, or the kernel
+    no seccomp; namespaces alone then confine the program."""
     if os.uname().machine not in _ARCHITECTURES:
         return False
-    code = b"".join(struct.pack("HBBI", *one) for one in program(os.uname().machine, build=build))
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program(os.uname().machine, build=build))
     buffer = ctypes.create_string_buffer(code, len(code))
     header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer)))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -108,7 +109,7 @@ def refuse_system_calls(*, build: bool) -> bool:
 
 
 def program(machine: str, *, build: bool) -> list[Instruction]:
-    """The filter for `machine` (x86_64 or aarch64)."""
+    """Returns the filter for `machine` (x86_64 or aarch64)."""
     architecture, column = _ARCHITECTURES[machine]
     code = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -121,10 +122,10 @@ def program(machine: str, *, build: bool) -> list[Instruction]:
         code += _if(_JUMP_EQUAL, call[column], errno.EPERM)
     if build:
         code += _if(_JUMP_EQUAL, _CLONE3[column], errno.ENOSYS)
-        code += _looking_at(_CLONE[column], 0, _if(_JUMP_SET, _NEW_NAMESPACE, errno.EPERM))
-        code += _looking_at(_UNSHARE[column], 0, _if(_JUMP_SET, _NEW_NAMESPACE | _NEW_TIME, errno.EPERM))
-        code += _looking_at(_SOCKET[column], 0, _none_of(_FAMILIES, errno.EAFNOSUPPORT))
-        code += _looking_at(_IOCTL[column], 1, [x for one in _TYPES_TO_TERMINAL for x in _if(_JUMP_EQUAL, one, 1)])
+        code += _check_argument(_CLONE[column], 0, _if(_JUMP_SET, _NEW_NAMESPACE, errno.EPERM))
+        code += _check_argument(_UNSHARE[column], 0, _if(_JUMP_SET, _NEW_NAMESPACE | _NEW_TIME, errno.EPERM))
+        code += _check_argument(_SOCKET[column], 0, _refuse_others(_FAMILIES, errno.EAFNOSUPPORT))
+        code += _check_argument(_IOCTL[column], 1, _refuse(_TERMINAL_INPUT, errno.EPERM))
     return [*code, (_RETURN, 0, 0, _ALLOW)]
 
 
@@ -136,12 +137,16 @@ def _unless(test: int, operand: int, refusal: int) -> list[Instruction]:
     return [(test, 1, 0, operand), (_RETURN, 0, 0, _ERRNO | refusal)]
 
 
-def _none_of(fine: tuple[int, ...], refusal: int) -> list[Instruction]:
-    allowed = [(_JUMP_EQUAL, len(fine) - number, 0, one) for number, one in enumerate(fine)]
-    return [*allowed, (_RETURN, 0, 0, _ERRNO | refusal), (_RETURN, 0, 0, _ALLOW)]
+def _refuse(values: tuple[int, ...], refusal: int) -> list[Instruction]:
+    return [instruction for value in values for instruction in _if(_JUMP_EQUAL, value, refusal)]
 
 
-def _looking_at(call: int, argument: int, then: list[Instruction]) -> list[Instruction]:
-    """`then` looks at the lower half of an argument (little-endian machines); what it lets pass is allowed."""
+def _refuse_others(allowed: tuple[int, ...], refusal: int) -> list[Instruction]:
+    jumps = [(_JUMP_EQUAL, len(allowed) - number, 0, value) for number, value in enumerate(allowed)]
+    return [*jumps, (_RETURN, 0, 0, _ERRNO | refusal), (_RETURN, 0, 0, _ALLOW)]
+
+
+def _check_argument(call: int, argument: int, then: list[Instruction]) -> list[Instruction]:
+    """Runs `then` on the lower half of an argument of a call (little-endian machines); allows the call after it."""
     body = [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument), *then, (_RETURN, 0, 0, _ALLOW)]
     return [(_JUMP_EQUAL, 0, len(body), call), *body]

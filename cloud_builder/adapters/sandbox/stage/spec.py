@@ -1,8 +1,12 @@
-"""What the runner tells the stage, and what it hears back, over one socket.
+"""The messages between the runner and the stage, on one socket.
 
-Runner → stage: one JSON line (the `Spec`), then single bytes: MAPPED, DISK (how much is used?), SHARED
-(how much memory is in files and segments?), KILL. The end of the
-stream means KILL. Stage → runner: JSON lines with one of the keys in `Said`.
+Runner → stage: one JSON line (the `Spec`), then commands of one byte.
+Stage → runner: JSON lines, each a `StageMessage`.
+
+    MAPPED   the ids are mapped, continue
+    DISK     measure the disk that the run uses
+    SHARED   measure its memory in files and segments
+    KILL     kill all processes of the run; the end of the stream means the same
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ class BindSpec(TypedDict):
 
 
 class Spec(TypedDict):
-    """All paths are absolute. `side` is a directory of the run's own, deleted with everything in it at the end."""
+    """The confinement of one run. All paths are absolute. The stage deletes the side directory `side` at the end."""
 
     parent: int
     command: list[str]
@@ -42,9 +46,16 @@ class Spec(TypedDict):
 
 
 class StageMessage(TypedDict, total=False):
-    """`unshared`: write the id maps now. `init`: the pid of the confined pid 1. `status`: how the program ended (exit
-    code, or minus the signal), with `rss` of its largest process in bytes, and how many processes it `left`. `disk`,
-    `shared`: bytes used. `error`: the step that the kernel refused, with its `errno`."""
+    """A message of the stage.
+
+    unshared       the user namespace exists: the runner has to write the id maps
+    init           pid of pid 1 of the run
+    status         exit code of the program, or minus its signal; with it `rss` and `left`
+    rss            bytes of the largest process of the run
+    left           processes that still ran when the program ended
+    disk, shared   bytes used, after DISK and SHARED
+    error, errno   the step that the kernel refused
+    """
 
     unshared: bool
     init: int

@@ -1,4 +1,4 @@
-"""The system calls that Python lacks, each as a function that raises OSError."""
+"""System calls that Python lacks, each as a function that raises OSError."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-def _check(result: int, what: str) -> None:
+def _check(result: int, step: str) -> None:
     if result < 0:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), what)
+        raise OSError(number, os.strerror(number), step)
 
 
 def unshare(flags: int) -> None:
@@ -43,12 +43,12 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def make_read_only(target: str) -> None:
-    """The mount at `target` and all below it. Needs Linux 5.12."""
+    """Makes the mount at `target` and all mounts below it read-only. Needs Linux 5.12."""
     _set_attribute(target, _ATTR_RDONLY)
 
 
 def ignore_setuid(target: str) -> None:
-    """On the mount at `target` and all below it, setuid programs and file capabilities have no effect."""
+    """Makes setuid programs and file capabilities ineffective on the mount at `target` and all mounts below it."""
     _set_attribute(target, _ATTR_NOSUID)
 
 
@@ -72,14 +72,16 @@ def enter_root(new_root: str) -> None:
 
 
 def leave_old_root(old_root: int) -> None:
-    """`old_root`: a descriptor of its directory."""
+    """Unmounts the old root. `old_root`: a descriptor of its directory."""
     os.fchdir(old_root)
     _check(_libc.umount2(b".", _MNT_DETACH), "umount of the old root")
     os.chdir("/")
 
 
 def die_with_parent() -> None:
-    """SIGKILL when the thread that started us ends. Forgotten by the kernel at each change of credentials."""
+    """Lets the kernel kill this process when the thread that started it ends.
+
+    The kernel clears this setting at each change of credentials."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(_SIGKILL), 0, 0, 0), "PR_SET_PDEATHSIG")
 
 
@@ -92,7 +94,7 @@ def no_new_privileges() -> None:
 
 
 def bound_capabilities(keep: frozenset[int]) -> None:
-    """No program that is started from now on can have others. What we hold ourselves stays."""
+    """Limits the capabilities of programs that are executed from now on. This process keeps its own."""
     for capability in range(_LAST_CAP + 1):
         if capability not in keep:
             result = _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0)
@@ -101,7 +103,7 @@ def bound_capabilities(keep: frozenset[int]) -> None:
 
 
 def hold_capabilities(keep: frozenset[int]) -> None:
-    """We hold these and no others."""
+    """Reduces the capabilities of this process to these."""
     mask = sum(1 << capability for capability in keep)
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = ctypes.create_string_buffer(struct.pack("Ii", _CAP_VERSION_3, 0))
