@@ -1,5 +1,4 @@
-"""The scheduler with simulated runners and a simulated collector, in one process; a test moves the clock and decides
-what is delivered when."""
+"""Drives cb-scheduler without a mesh: a test moves the clock, and decides which events are delivered when."""
 
 from __future__ import annotations
 
@@ -16,7 +15,14 @@ from support.work import ReceivedEvent, RecordingWork
 
 
 class SchedulerHarness:
-    """Drives the scheduler's flow. `runners`: names of live runners, with so many `slots` each."""
+    """A scheduler on a state in memory, with simulated runners.
+
+    runners       names of the live runners, each with so many `slots`
+    emitted       everything that the scheduler emitted
+    starts        (job, attempt) of each assignment, in order
+    incarnations  live runner → when its process started
+    assignments   runner → what is assigned to it and not reported as finished
+    """
 
     def __init__(self, *, runners: tuple[str, ...] = ("r1",), slots: int = 1, **settings: float) -> None:
         self.slots = slots
@@ -24,64 +30,67 @@ class SchedulerHarness:
         self.settings = SchedulerSettings(**settings)
         self.now = self.broker_seen = 1000.0
         self.broker_away = False
-        self.told: list[e.Payload] = []
+        self.emitted: list[e.Payload] = []
         self.starts: list[tuple[str, int]] = []
-        self.lives = dict.fromkeys(runners, 1.0)
-        self.holding: dict[str, list[e.JobAssigned]] = {name: [] for name in runners}
+        self.incarnations = dict.fromkeys(runners, 1.0)
+        self.assignments: dict[str, list[e.JobAssigned]] = {name: [] for name in runners}
         self._numbers = count()
         self.boot()
 
     def boot(self) -> None:
-        """A new scheduler process on the same state."""
+        """Starts a new scheduler process on the same state."""
         self.flow = SchedulerFlow(self.settings, "http://store/objects")
         self.flow.restore(self.state)
 
     def deliver(self, *payloads: e.Payload) -> list[e.Payload]:
-        """One transaction of the mesh loop."""
+        """Handles events, and one tick, in one transaction like the mesh loop; returns what was emitted."""
         self.broker_seen = self.broker_seen if self.broker_away else self.now
         work = RecordingWork(self.state, self.now, broker_seen=self.broker_seen)
         with self.state.transaction():
             for payload in payloads:
                 self.flow.handle(ReceivedEvent(payload), work)
             self.flow.tick(work)
-        self.told += work.emitted
+        self.emitted += work.emitted
         for payload in work.emitted:
             if isinstance(payload, e.JobAssigned):
-                self.holding[payload.runner_id].append(payload)
+                self.assignments[payload.runner_id].append(payload)
                 self.starts.append((payload.job_id, payload.attempt))
         return work.emitted
 
     def stop(self) -> None:
-        """The last transaction of a process that is told to stop."""
+        """The last transaction of a process that is stopped."""
         with self.state.transaction():
             self.flow.stop(RecordingWork(self.state, self.now))
 
     def republish(self) -> list[e.Payload]:
-        """The broker has lost its memory."""
+        """Returns what the scheduler emits for a broker that has lost its data."""
         work = RecordingWork(self.state, self.now)
         with self.state.transaction():
             self.flow.republish(work)
         return work.emitted
 
     def wait(self, seconds: float) -> list[e.Payload]:
-        """Time passes, with every live runner's heartbeat each second."""
-        told: list[e.Payload] = []
+        """Moves the clock, with a heartbeat of every live runner each second."""
+        emitted: list[e.Payload] = []
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + 1.0)
-            told += self.deliver(*self.heartbeats())
-        return told
+            emitted += self.deliver(*self.heartbeats())
+        return emitted
 
     def heartbeats(self) -> list[e.RunnerSeen]:
-        return [self.seen(name) for name in self.lives]
+        return [self.seen(name) for name in self.incarnations]
 
     def seen(self, name: str) -> e.RunnerSeen:
         return e.RunnerSeen(
             runner_id=name,
             arch="x86_64",
             slots=self.slots,
-            attempts=tuple(e.RunningAttempt(job_id=o.job_id, attempt=o.attempt) for o in self.holding[name]),
-            started_at=self.lives[name],
+            attempts=tuple(
+                e.RunningAttempt(job_id=assignment.job_id, attempt=assignment.attempt)
+                for assignment in self.assignments[name]
+            ),
+            started_at=self.incarnations[name],
             at=self.now,
         )
 
@@ -101,12 +110,12 @@ class SchedulerHarness:
             **{"publish": False, **more},
         )
 
-    def report(self, order: e.JobAssigned, outcome: Outcome = Outcome.SUCCESS, content: str = "", **more):
-        made = (deb(order.name, content=content or order.input_key),) if outcome is Outcome.SUCCESS else ()
+    def report(self, assignment: e.JobAssigned, outcome: Outcome = Outcome.SUCCESS, content: str = "", **more):
+        made = (deb(assignment.name, content=content or assignment.input_key),) if outcome is Outcome.SUCCESS else ()
         return e.AttemptFinished(
-            job_id=order.job_id,
-            attempt=order.attempt,
-            runner_id=order.runner_id,
+            job_id=assignment.job_id,
+            attempt=assignment.attempt,
+            runner_id=assignment.runner_id,
             outcome=outcome,
             artifacts=made,
             started_at=self.now,
@@ -114,23 +123,26 @@ class SchedulerHarness:
             **more,
         )
 
-    def work_off(self, outcome=lambda order: Outcome.SUCCESS) -> None:
-        """Every runner finishes what it holds, until nobody holds anything."""
-        while any(self.holding.values()):
-            for orders in self.holding.values():
-                while orders:
-                    order = orders.pop(0)
+    def finish_all(self, outcome=lambda assignment: Outcome.SUCCESS) -> None:
+        """Lets every runner finish its jobs, until no job is assigned."""
+        while any(self.assignments.values()):
+            for assignments in self.assignments.values():
+                while assignments:
+                    assignment = assignments.pop(0)
                     started = e.AttemptStarted(
-                        job_id=order.job_id, attempt=order.attempt, runner_id=order.runner_id, started_at=self.now
+                        job_id=assignment.job_id,
+                        attempt=assignment.attempt,
+                        runner_id=assignment.runner_id,
+                        started_at=self.now,
                     )
-                    self.deliver(started, self.report(order, outcome(order)))
+                    self.deliver(started, self.report(assignment, outcome(assignment)))
 
-    def of(self, kind: type[e.Payload]) -> list:
-        return [payload for payload in self.told if isinstance(payload, kind)]
+    def events_of(self, kind: type[e.Payload]) -> list:
+        return [payload for payload in self.emitted if isinstance(payload, kind)]
 
     def outcomes(self, request: str = "q") -> dict[str, str]:
         return {job.unit: job.outcome.value for job in self.result(request).jobs}
 
     def result(self, request: str = "q") -> e.RequestFinished:
-        [finished] = [event for event in self.of(e.RequestFinished) if event.request_id == request]
+        [finished] = [event for event in self.events_of(e.RequestFinished) if event.request_id == request]
         return finished

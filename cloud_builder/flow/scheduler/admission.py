@@ -166,7 +166,7 @@ def on_cancel_requested(state: SchedulerState, work: UnitOfWork, event: BuildCan
 def cancel_jobs(
     state: SchedulerState, work: UnitOfWork, request: RequestRecord, reason: str, code: str = "canceled"
 ) -> None:
-    """Stores a canceled request and ends its unfinished jobs; runners that have one are told to stop it."""
+    """Stores a canceled request, ends its unfinished jobs, and revokes those that runners have."""
     state.save_request(work, request)
     for job in state.requests.jobs_of(request):
         if not job.is_finished:

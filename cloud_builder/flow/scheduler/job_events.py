@@ -118,7 +118,7 @@ def job_finished_event(job: JobRecord, now: float) -> JobFinished:
 
 
 def emit_job_revoked(work: UnitOfWork, job: JobRecord, reason: str) -> None:
-    """Tells the runner that has a job to stop it. Emits nothing if no runner has it."""
+    """Emits `job.revoked` to the runner that has a job, so that it stops. Emits nothing if no runner has it."""
     if job.is_assigned and job.runner_id is not None:
         work.emit(JobRevoked(job_id=job.job_id, attempt=job.attempt, runner_id=job.runner_id, reason=reason))
 

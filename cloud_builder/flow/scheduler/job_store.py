@@ -122,7 +122,7 @@ def _key(request_id: RequestId, number: int) -> str:
 
 
 def _has_same_spec(before: JobRecord, job: JobRecord) -> bool:
-    """Whether only the status differs. The inputs and the priority are the only fields of a spec that ever change."""
+    """True if only the status differs. The inputs and the priority are the only fields of a spec that ever change."""
     return before.input_key is job.input_key and before.priority is job.priority
 
 

@@ -62,7 +62,7 @@ class RunnerQuarantine:
             self._remove(work, health)
 
     def on_runner_draining(self, work: UnitOfWork, runner_id: RunnerId) -> None:
-        """Lets a runner that was told to stop try a job as soon as it is back: an operator looked after it."""
+        """Lets a runner that was stopped on request try a job as soon as it is back: an operator looked after it."""
         health = self._health.get(runner_id)
         if health is not None and health.is_quarantined:
             self._save(work, runner_id, quarantine.after_planned_stop(health, work.now))

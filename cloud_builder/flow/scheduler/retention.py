@@ -86,7 +86,7 @@ def _prune_results(state: SchedulerState, work: UnitOfWork, before: float) -> in
 def _is_published(
     state: SchedulerState, work: UnitOfWork, key: InputKey, result: BuildResult, targets: Collection[str]
 ) -> bool:
-    """Whether a package of the result is the newest published one for any target. A package with the same bytes from
+    """True if a package of the result is the newest published one for any target. A package with the same bytes from
     another input key does not count."""
     packages = [
         (artifact.package.name, artifact.sha256) for artifact in result.artifacts if artifact.package is not None

@@ -62,7 +62,7 @@ class SourceCatalog:
         return set(before - self._paths(event.source))
 
     def has_unit(self, documents: Documents, source: SourceName, unit: UnitPath) -> bool:
-        """Whether the followed branch has the unit now. True for a source that is not followed: nothing contradicts."""
+        """True if the followed branch has the unit now. Also true for a source that is not followed."""
         self._load(documents)
         assert self._heads is not None
         return source not in self._heads or unit in self._paths(source)

@@ -28,7 +28,7 @@ REQUESTS, CANCELED, COUNTERS = "requests", "canceled-requests", "counters"
 
 
 class SchedulerState:
-    """What the scheduler has in memory. Finished requests and their jobs are only in the documents.
+    """Everything that the scheduler has in memory. Finished requests and their jobs are only in the documents.
 
     `runners`: the live runners, as they were before a rollback.
 

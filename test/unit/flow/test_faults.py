@@ -1,4 +1,4 @@
-"""Whatever dies, is cut off or forgotten: every request ends, every job has one result that counts, nothing is left."""
+"""Tests of a mesh with random faults: every request ends, every job has one result, and nothing is left behind."""
 
 from collections import defaultdict
 from random import Random
@@ -16,7 +16,7 @@ SEEDS = [*((seed, Dispatch.DIRECTED) for seed in range(6)), *((seed, Dispatch.SH
 
 
 def tree(random, content):
-    """Units in layers, each needing some of those before it."""
+    """Returns the files of units in layers; each unit needs some units of earlier layers."""
     files = {}
     for number, name in enumerate(UNITS):
         files |= unit_files(name, *random.sample(UNITS[:number], min(number, 2)), content=content.get(name, ""))
@@ -24,7 +24,7 @@ def tree(random, content):
 
 
 class Chaos:
-    """A mesh to which something bad happens now and then. All chance comes from `seed`."""
+    """A mesh with random faults. All randomness comes from `seed`."""
 
     def __init__(self, seed: int, dispatch: Dispatch) -> None:
         self.random = Random(seed)
@@ -50,7 +50,7 @@ class Chaos:
     def happen(self) -> None:
         mesh, random = self.mesh, self.random
         [what] = random.choices(
-            ["nothing", "ask", "cancel", "push", "kill", "cut", "revive", "stop", "unplug", "forget"],
+            ["nothing", "ask", "cancel", "push", "kill", "cut", "restart", "stop", "unplug", "replace"],
             [60, 6, 1, 1, 3, 4, 12, 1, 1, 0.7],
         )
         name = random.choice(list(mesh.daemons))
@@ -72,25 +72,25 @@ class Chaos:
             mesh.daemons[name].line.cut_after = random.randint(0, 3)
         elif what == "stop" and live:
             mesh.stop(name)
-        elif what == "revive":
-            self.revive()
+        elif what == "restart":
+            self.restart()
         elif what == "unplug":
             mesh.unplug()
-        elif what == "forget":
+        elif what == "replace":
             mesh.replace_broker()
 
     def ask(self, id: str) -> None:
         random = Random(id)
         self.mesh.ask(*random.sample(UNITS, random.randint(1, 3)), id=id)
 
-    def revive(self) -> None:
+    def restart(self) -> None:
         self.mesh.start(*(name for name, daemon in self.mesh.daemons.items() if daemon.loop is None))
 
     def calm(self) -> None:
-        """Nothing bad happens any more, and clients whose message the broker forgot send it again."""
+        """Ends all faults, and sends the requests again that the broker may have lost."""
         self.is_calm = True
         self.mesh.plug()
-        self.revive()
+        self.restart()
         for daemon in self.mesh.daemons.values():
             daemon.line.cut_after = None
         for id in self.asked:
@@ -118,11 +118,11 @@ def test_every_request_has_ended_and_every_job_has_one_result(mesh):
         verdicts[event.job_id].add(event.model_dump_json(exclude={"at"}))
     accepted = {event.request_id for event in mesh.told(e.RequestAccepted)}
     assert ends.keys() >= accepted
-    assert {id: told for id, told in ends.items() if len(told) != 1} == {}
-    assert {id: told for id, told in verdicts.items() if len(told) != 1} == {}
+    assert {id: bodies for id, bodies in ends.items() if len(bodies) != 1} == {}
+    assert {id: bodies for id, bodies in verdicts.items() if len(bodies) != 1} == {}
 
 
-def test_nothing_is_kept_of_what_is_over(mesh):
+def test_nothing_is_left_of_finished_jobs_and_requests(mesh):
     jobs, requests, runners = mesh.scheduler.jobs, mesh.scheduler.requests, mesh.scheduler.runners
     assert (requests.by_id, jobs.by_id, jobs.active_by_key, runners.missing_from_heartbeat) == ({}, {}, {}, {})
     assert (len(jobs.queue), jobs.queue.busy) == (0, 0)

@@ -1,4 +1,4 @@
-"""What the documents say of jobs is what was written of them, however their steps fell into transactions."""
+"""Tests of the job store: jobs are read as they were written, whichever transactions their changes were in."""
 
 import gc
 import json
@@ -23,7 +23,7 @@ INPUTS = Inputs(recipe=1, tree="0" * 40, buildroot=None, repositories=None)
 STEPS = {
     "ready": {"state": JobState.QUEUED, "input_key": "k" * 64, "inputs": INPUTS, "queued_at": 5.0},
     "assigned": {"state": JobState.ASSIGNED, "runner_id": "r1", "attempt": 1, "tried_runners": ("r1",)},
-    "put back": {"state": JobState.QUEUED, "runner_id": None, "errors": 1, "message": "gone"},
+    "requeued": {"state": JobState.QUEUED, "runner_id": None, "errors": 1, "message": "lost"},
     "urgent": {"priority": Priority.INTERACTIVE},
     "finished": {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "message": "", "timings": {"build": 1.0}},
 }
@@ -41,7 +41,7 @@ def state():
 
 
 def read(state, request="r-1"):
-    """By a scheduler that was started anew."""
+    """Returns what a restarted scheduler reads."""
     return JobStore().load(state, request)
 
 
@@ -49,64 +49,64 @@ def read(state, request="r-1"):
     jobs=st.integers(1, 3 * job_store.JOBS_PER_DOCUMENT),
     transactions=st.lists(st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(list(STEPS)))), max_size=5),
 )
-def test_what_is_read_is_what_was_written(jobs, transactions):
-    state, books = MemoryState(), JobStore()
+def test_jobs_are_read_as_they_were_written(jobs, transactions):
+    state, store = MemoryState(), JobStore()
     now = {number: job(number) for number in range(1, jobs + 1)}
     work = RecordingWork(state, 1.0)
-    books.create(work, list(now.values()))
+    store.create(work, list(now.values()))
     for steps in transactions:
         for chance, step in steps:
             old = now[chance % jobs + 1]
             now[old.number] = old.model_copy(update=STEPS[step])
-            books.update(work, old, now[old.number])
+            store.update(work, old, now[old.number])
         work = RecordingWork(state, 2.0)
         assert read(state) == list(now.values())
-    assert all(job_store.load_job(state, one.job_id) == one for one in now.values())
+    assert all(job_store.load_job(state, created.job_id) == created for created in now.values())
 
 
-def test_what_a_request_becomes_is_few_documents_and_a_step_is_a_small_one(state):
-    books = JobStore()
+def test_request_is_few_documents_and_a_change_of_a_job_is_a_small_one(state):
+    store = JobStore()
     first = [job(number) for number in range(1, job_store.JOBS_PER_DOCUMENT + 2)]
-    books.create(RecordingWork(state, 1.0), first)
+    store.create(RecordingWork(state, 1.0), first)
     assert (state.count(job_store.EXPANSIONS), state.count(job_store.JOBS)) == (2, 0)
     assert state.get(job_store.STATUS_DOCUMENTS, "r-1.1") is None
-    books.update(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
+    store.update(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
     assert state.get(job_store.STATUS_DOCUMENTS, "r-1.1").keys() == {"state", "runner_id", "attempt", "tried_runners"}
 
 
-def test_a_job_with_many_dependencies_does_not_swell_the_document_of_its_neighbours(state):
+def test_job_with_many_dependencies_is_not_written_into_a_shared_document(state):
     many = tuple(deb(f"lib{number}") for number in range(job_store.MAX_PACKED_FILES + 1))
-    books, work = JobStore(), RecordingWork(state, 1.0)
+    store, work = JobStore(), RecordingWork(state, 1.0)
     first = [job(number) for number in range(1, 4)]
-    books.create(work, first)
+    store.create(work, first)
     ready = first[1].model_copy(update=STEPS["ready"] | {"dependencies": many})
     assigned = ready.model_copy(update=STEPS["assigned"])
-    books.update(work, first[1], ready)
-    books.update(work, ready, assigned)
+    store.update(work, first[1], ready)
+    store.update(work, ready, assigned)
     assert "lib0" not in str(state.get(job_store.EXPANSIONS, "r-1#0"))
     assert read(state) == [first[0], assigned, first[2]]
 
 
-def test_nothing_is_kept_of_a_transaction_that_is_over(state):
-    books, work, first = JobStore(), RecordingWork(state, 1.0), [job(number) for number in range(1, 3)]
-    books.create(work, first)
-    books.update(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
+def test_store_keeps_no_reference_to_a_finished_transaction(state):
+    store, work, first = JobStore(), RecordingWork(state, 1.0), [job(number) for number in range(1, 3)]
+    store.create(work, first)
+    store.update(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
     kept = [weakref.ref(work), weakref.ref(first[1])]
     del work, first
     gc.collect()
-    assert [one() for one in kept] == [None, None]
+    assert [created() for created in kept] == [None, None]
 
 
 def test_jobs_that_were_written_one_by_one_are_read(state):
-    """As they were before there were expansions."""
+    """Older versions wrote them so, before there were expansions."""
     body = json.loads(job(7).model_copy(update=STEPS["assigned"]).model_dump_json(exclude_defaults=True))
     state.put("jobs", "r-1.7", body, parent="r-1", rank=7)
     (found,) = read(state)
     assert (found.number, found.runner_id) == (7, "r1")
-    books = JobStore()
-    books.load(state, "r-1")
-    after = found.model_copy(update=STEPS["put back"])
-    books.update(RecordingWork(state, 1.0), found, after)
+    store = JobStore()
+    store.load(state, "r-1")
+    after = found.model_copy(update=STEPS["requeued"])
+    store.update(RecordingWork(state, 1.0), found, after)
     assert read(state) == [after] and job_store.load_job(state, "r-1.7") == after
 
 
@@ -116,14 +116,14 @@ def test_an_unknown_job_is_not_found(state, unknown):
     assert job_store.load_job(state, unknown) is None
 
 
-def test_of_a_forgotten_request_nothing_is_left(state):
-    books, first = JobStore(), [job(number) for number in range(1, 4)]
-    books.create(RecordingWork(state, 1.0), first)
-    for one in first:
-        books.update(RecordingWork(state, 2.0), one, one.model_copy(update=STEPS["ready"]))
-        books.update(RecordingWork(state, 2.5), one, one.model_copy(update=STEPS["assigned"]))
+def test_nothing_is_left_of_a_pruned_request(state):
+    store, first = JobStore(), [job(number) for number in range(1, 4)]
+    store.create(RecordingWork(state, 1.0), first)
+    for created in first:
+        store.update(RecordingWork(state, 2.0), created, created.model_copy(update=STEPS["ready"]))
+        store.update(RecordingWork(state, 2.5), created, created.model_copy(update=STEPS["assigned"]))
     work = RecordingWork(state, 3.0)
     assert job_store.prune(work, "r-1", 2) == 2
     assert job_store.prune(work, "r-1", 100) == 1 + 3
     assert read(state) == []
-    assert not any(state.get(job_store.STATUS_DOCUMENTS, one.job_id) for one in first)
+    assert not any(state.get(job_store.STATUS_DOCUMENTS, created.job_id) for created in first)

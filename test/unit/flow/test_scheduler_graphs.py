@@ -1,4 +1,4 @@
-"""Whatever needs whatever: no job starts before its inputs are there, and every request finishes."""
+"""Tests of the scheduler on random graphs: no job starts before its inputs are there, and every request finishes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.scheduler_harness import SchedulerHarness
 
 NAMES = "abcdefg"
 TERMS = st.tuples(st.sampled_from(NAMES), st.sampled_from(["", "", " <!nocheck>", " | zz"])).map("".join)
-WORLDS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_size=len(NAMES)).map(
+UNIT_LISTS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_size=len(NAMES)).map(
     lambda needs: [unit(name, each) for name, each in zip(NAMES, needs, strict=False)]
 )
 
@@ -21,7 +21,7 @@ def built(units, failing=frozenset(), **more) -> SchedulerHarness:
     harness = SchedulerHarness(runners=("r1", "r2"))
     harness.deliver(harness.snapshot(*units), *harness.heartbeats())
     harness.deliver(harness.request(*(each.name for each in units), **more), *harness.heartbeats())
-    harness.work_off(lambda order: Outcome.FAILURE if order.name in failing else Outcome.SUCCESS)
+    harness.finish_all(lambda assignment: Outcome.FAILURE if assignment.name in failing else Outcome.SUCCESS)
     return harness
 
 
@@ -29,7 +29,7 @@ def check_order(harness: SchedulerHarness) -> None:
     needs: dict[str, set[str]] = {}
     finished: set[str] = set()
     made: set[str] = set()
-    for event in harness.told:
+    for event in harness.emitted:
         if isinstance(event, e.JobBlocked) and not event.reason.startswith("the same"):
             needs[event.job_id] = set(event.waiting_for)
         elif isinstance(event, e.JobFinished):
@@ -40,7 +40,7 @@ def check_order(harness: SchedulerHarness) -> None:
             assert {artifact.sha256 for artifact in event.dependencies} <= made
 
 
-@given(WORLDS)
+@given(UNIT_LISTS)
 @settings(max_examples=60)
 def test_no_job_starts_before_its_inputs_are_there(units):
     harness = built(units)
@@ -52,13 +52,13 @@ def test_no_job_starts_before_its_inputs_are_there(units):
     else:
         cannot = {job.unit for job in end.jobs if job.code == "dependency-cycle"}
         assert end.outcome is (RequestOutcome.FAILURE if cannot else RequestOutcome.SUCCESS)
-        assert not cannot & {f"p/{order.name}" for order in harness.of(e.JobAssigned)}
+        assert not cannot & {f"p/{assignment.name}" for assignment in harness.events_of(e.JobAssigned)}
         assert {job.unit for job in end.jobs} == {each.path for each in units}
 
 
-@given(WORLDS, st.sets(st.sampled_from(NAMES)))
+@given(UNIT_LISTS, st.sets(st.sampled_from(NAMES)))
 @settings(max_examples=60)
-def test_every_request_finishes_and_what_does_not_need_a_failed_unit_is_built(units, failing):
+def test_every_unit_that_needs_no_failed_unit_is_built(units, failing):
     end = built(units, failing).result()
     for job in end.jobs:
         assert (
@@ -72,7 +72,7 @@ def test_every_request_finishes_and_what_does_not_need_a_failed_unit_is_built(un
     assert failed or not any(job.code == "dependency-failed" for job in end.jobs)
 
 
-@given(WORLDS, st.data())
+@given(UNIT_LISTS, st.data())
 @settings(max_examples=40)
 def test_the_order_of_announcement_changes_nothing(units, data):
     one, other = built(units).result(), built(data.draw(st.permutations(units))).result()
@@ -81,17 +81,19 @@ def test_the_order_of_announcement_changes_nothing(units, data):
     ]
 
 
-def test_a_unit_waits_only_for_what_has_a_version_that_fits_and_is_built_with_that():
+def test_unit_waits_only_for_a_dependency_whose_version_fits():
     """All packages of the harness are of version 1."""
     harness = built([unit("a", version="1"), unit("b", "a (= 1)"), unit("c", "a (>= 2)")])
-    b, c = (next(order for order in harness.of(e.JobAssigned) if order.name == name) for name in "bc")
+    b, c = (
+        next(assignment for assignment in harness.events_of(e.JobAssigned) if assignment.name == name) for name in "bc"
+    )
     assert [artifact.name for artifact in b.dependencies] == ["a_1_amd64.deb"]
     assert c.dependencies == ()
-    waits = {event.unit for event in harness.of(e.JobBlocked)}
+    waits = {event.unit for event in harness.events_of(e.JobBlocked)}
     assert waits == {"p/b"}
 
 
-def test_a_cycle_without_a_way_in_ends_its_members_and_what_needs_them_and_the_others_are_built():
+def test_unbreakable_cycle_fails_and_the_other_units_are_built():
     harness = built([unit("a", "b"), unit("b", "a"), unit("c", "b"), unit("alone")])
     end = harness.result()
     assert {(job.unit, job.outcome, job.code) for job in end.jobs} == {
@@ -102,4 +104,6 @@ def test_a_cycle_without_a_way_in_ends_its_members_and_what_needs_them_and_the_o
     }
     assert end.outcome is RequestOutcome.FAILURE
     assert end.message.startswith("p/a for bookworm.x86_64: units build-depend on each other")
-    assert next(event.hint for event in harness.of(e.JobFinished) if event.unit == "p/a").startswith("mark a package")
+    assert next(event.hint for event in harness.events_of(e.JobFinished) if event.unit == "p/a").startswith(
+        "mark a package"
+    )

@@ -12,7 +12,7 @@ def publish(harness: SchedulerHarness, name: str, tree: str, provides: str, sour
     """A push that builds a package which provides something."""
     harness.deliver(harness.snapshot(unit(name, tree=tree), source=source, revision=tree))
     harness.deliver(harness.request(name, id=f"{name}-{tree}", source=source, revision=tree, publish=True))
-    report = harness.report(harness.holding["r1"].pop())
+    report = harness.report(harness.assignments["r1"].pop())
     [deb] = report.artifacts
     deb = deb.model_copy(update={"package": deb.package.model_copy(update={"provides": provides})})
     harness.deliver(report.model_copy(update={"artifacts": (deb,)}))
@@ -23,8 +23,8 @@ def built_with(harness: SchedulerHarness, relation: str) -> list[str]:
     tree = str(5 + len(harness.starts))
     harness.deliver(harness.snapshot(unit("app", relation, tree=tree), source="s"))
     harness.deliver(harness.request("app", id=f"app-{tree}", source="s"))
-    [order] = harness.holding["r1"]
-    harness.work_off()
+    [order] = harness.assignments["r1"]
+    harness.finish_all()
     return [artifact.package.name for artifact in order.dependencies]
 
 
@@ -61,19 +61,19 @@ def test_what_it_no_longer_provides_it_is_not_taken_for(harness) -> None:
     assert built_with(harness, "smtp (>= 3)") == ["exim"]
 
 
-def test_a_package_of_that_name_goes_before_one_that_provides_it(harness) -> None:
+def test_package_of_that_name_goes_before_one_that_provides_it(harness) -> None:
     publish(harness, "smtp", "3", "", source="other")
     assert built_with(harness, "smtp") == ["smtp"]
     assert built_with(harness, "smtp (>= 2)") == ["exim"]
 
 
-def test_what_git_has_no_more_provides_nothing(harness) -> None:
+def test_package_of_a_deleted_unit_provides_nothing(harness) -> None:
     harness.deliver(harness.snapshot(unit("other"), source="mail", revision="9"))
     assert built_with(harness, "mail-agent") == []
     assert harness.state.count("package-providers") == 0
 
 
-def test_what_was_published_before_there_were_pointers_is_found_when_it_is_built_again(harness) -> None:
+def test_package_without_pointers_gets_them_with_its_next_build(harness) -> None:
     for name in ("mail-agent", "smtp"):
         harness.state.delete("package-providers", f"bookworm.x86_64/{name}/exim")
     harness.boot()

@@ -1,4 +1,4 @@
-"""Shared-queue dispatch through the whole mesh in memory: offers, claims, grants, and what may happen in between."""
+"""Tests of shared-queue dispatch in a whole mesh in memory: offers, claims, grants, and faults between them."""
 
 from threading import Event
 
@@ -17,7 +17,7 @@ FLAT = {path: content for name in NAMES for path, content in unit_files(name).it
 LEASE = 12.0
 
 
-def a_mesh(files=FLAT, **more) -> MemoryMesh:
+def shared_mesh(files=FLAT, **more) -> MemoryMesh:
     return MemoryMesh(files, dispatch=Dispatch.SHARED_QUEUE, **more)
 
 
@@ -25,14 +25,14 @@ def attempts(events):
     return sorted((event.job_id, event.attempt) for event in events)
 
 
-def heard_of(mesh: MemoryMesh, *runners: str):
-    """Until the scheduler knows them, so that they share the first jobs."""
+def wait_for_runners(mesh: MemoryMesh, *runners: str):
+    """Waits until the scheduler has received heartbeats of the runners, so that they share the first jobs."""
     mesh.until(lambda: set(runners) <= set(mesh.scheduler.runners.by_id))
 
 
 def test_each_job_is_offered_claimed_and_granted_once():
-    mesh = a_mesh(runners=2)
-    heard_of(mesh, "r1", "r2")
+    mesh = shared_mesh(runners=2)
+    wait_for_runners(mesh, "r1", "r2")
     mesh.ask(*NAMES)
     assert mesh.finished().outcome == "success"
     offers, claims = attempts(mesh.told(e.JobOffered)), attempts(mesh.told(e.AttemptClaimed))
@@ -43,8 +43,8 @@ def test_each_job_is_offered_claimed_and_granted_once():
 
 
 def test_there_are_never_more_offers_than_free_slots():
-    mesh, most = a_mesh(runners=2, slots=2), 0
-    heard_of(mesh, "r1", "r2")
+    mesh, most = shared_mesh(runners=2, slots=2), 0
+    wait_for_runners(mesh, "r1", "r2")
     mesh.ask(*NAMES)
     while not mesh.is_finished():
         jobs = mesh.scheduler.jobs.by_id.values()
@@ -53,8 +53,8 @@ def test_there_are_never_more_offers_than_free_slots():
     assert most == 4
 
 
-def dying(queue):
-    """The runner is killed when it has taken an offer and nobody knows yet."""
+def kill_after_take(queue):
+    """Kills the runner when it has taken an offer, before it claims it."""
     take = queue.take
 
     def take_and_die(most):
@@ -66,9 +66,9 @@ def dying(queue):
 
 
 def test_a_runner_killed_between_take_and_claim_loses_nothing():
-    mesh = a_mesh(unit_files("alef"), runners=2)
-    heard_of(mesh, "r1", "r2")
-    dying(mesh.queues["r1"])
+    mesh = shared_mesh(unit_files("alef"), runners=2)
+    wait_for_runners(mesh, "r1", "r2")
+    kill_after_take(mesh.queues["r1"])
     mesh.ask("alef")
     asked = mesh.now
     assert mesh.finished().outcome == "success"
@@ -78,8 +78,8 @@ def test_a_runner_killed_between_take_and_claim_loses_nothing():
 
 
 def test_a_runner_killed_before_it_acknowledges_builds_nothing_twice():
-    mesh = a_mesh(unit_files("alef"), runners=2)
-    heard_of(mesh, "r1", "r2")
+    mesh = shared_mesh(unit_files("alef"), runners=2)
+    wait_for_runners(mesh, "r1", "r2")
     mesh.kill("r2")
     mesh.queues["r1"].acknowledge = lambda taken: None
     mesh.ask("alef")
@@ -95,9 +95,9 @@ def test_a_runner_killed_before_it_acknowledges_builds_nothing_twice():
     assert mesh.told(e.ClaimRefused)
 
 
-def test_an_offer_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
-    mesh = a_mesh(unit_files("alef") | unit_files("bet"))
-    heard_of(mesh, "r1")
+def test_claim_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
+    mesh = shared_mesh(unit_files("alef") | unit_files("bet"))
+    wait_for_runners(mesh, "r1")
     take = mesh.queues["r1"].take
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
@@ -113,9 +113,9 @@ def test_an_offer_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
     assert [order.name for order in mesh.builder.orders] == ["bet"]
 
 
-def test_what_nobody_takes_is_offered_again_and_then_goes_to_a_runner_directly():
-    mesh = a_mesh(unit_files("alef"))
-    heard_of(mesh, "r1")
+def test_unclaimed_job_is_offered_again_and_then_assigned_directly():
+    mesh = shared_mesh(unit_files("alef"))
+    wait_for_runners(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
     assert mesh.finished().outcome == "success"
@@ -123,23 +123,23 @@ def test_what_nobody_takes_is_offered_again_and_then_goes_to_a_runner_directly()
     assert mesh.told(e.AttemptClaimed) == []
 
 
-def test_that_nobody_took_an_offer_is_told_by_a_later_life_too():
-    mesh = a_mesh(unit_files("alef"))
-    heard_of(mesh, "r1")
+def test_restarted_scheduler_still_reports_an_expired_offer():
+    mesh = shared_mesh(unit_files("alef"))
+    wait_for_runners(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
-    mesh.until(lambda: any(told.hold for told in mesh.told(e.JobQueued)))
+    mesh.until(lambda: any(event.hold for event in mesh.told(e.JobQueued)))
     mesh.kill("scheduler")
     mesh.start("scheduler")
     mesh.until(lambda: "claimed it in time" in mesh.told(e.JobQueued)[-1].reason)
 
 
-def test_a_retry_is_placed_elsewhere_and_not_offered():
+def test_retry_is_assigned_to_another_runner_and_not_offered():
     def build(order, log, cancel: Event):
         return Outcome.ERROR if order.attempt == 1 else Outcome.SUCCESS
 
-    mesh = a_mesh(unit_files("alef"), runners=2, build=build)
-    heard_of(mesh, "r1", "r2")
+    mesh = shared_mesh(unit_files("alef"), runners=2, build=build)
+    wait_for_runners(mesh, "r1", "r2")
     mesh.ask("alef")
     assert mesh.finished().outcome == "success"
     first, second = mesh.told(e.JobAssigned)
@@ -148,8 +148,8 @@ def test_a_retry_is_placed_elsewhere_and_not_offered():
 
 
 def test_a_pool_with_a_runner_that_takes_no_offers_is_directed():
-    mesh = a_mesh(runners=2)
-    heard_of(mesh, "r1", "r2")
+    mesh = shared_mesh(runners=2)
+    wait_for_runners(mesh, "r1", "r2")
     for queue in mesh.queues.values():
         queue.names = ()
     mesh.wait(4)
@@ -158,18 +158,18 @@ def test_a_pool_with_a_runner_that_takes_no_offers_is_directed():
     assert mesh.told(e.JobOffered) == []
 
 
-@pytest.mark.parametrize("dies", ["scheduler", "r1"])
-def test_open_offers_survive_a_restart(dies):
-    mesh = a_mesh(unit_files("alef"), runners=2)
-    heard_of(mesh, "r1", "r2")
+@pytest.mark.parametrize("killed", ["scheduler", "r1"])
+def test_open_offers_survive_a_restart(killed):
+    mesh = shared_mesh(unit_files("alef"), runners=2)
+    wait_for_runners(mesh, "r1", "r2")
     takes = {name: queue.take for name, queue in mesh.queues.items()}
     for queue in mesh.queues.values():
         queue.take = lambda most: []
     mesh.ask("alef")
     mesh.until(lambda: mesh.told(e.JobOffered))
-    mesh.kill(dies)
-    mesh.start(dies)
-    if dies == "scheduler":
+    mesh.kill(killed)
+    mesh.start(killed)
+    if killed == "scheduler":
         assert [job.state for job in mesh.scheduler.jobs.by_id.values()] == [JobState.OFFERED]
     for name, take in takes.items():
         mesh.queues[name].take = take
@@ -178,8 +178,8 @@ def test_open_offers_survive_a_restart(dies):
 
 
 def test_a_group_that_begins_at_the_first_offer_again_starts_nothing():
-    mesh = a_mesh(runners=2)
-    heard_of(mesh, "r1", "r2")
+    mesh = shared_mesh(runners=2)
+    wait_for_runners(mesh, "r1", "r2")
     mesh.ask(*NAMES)
     mesh.finished()
     mesh.kill("r1", "r2")
@@ -190,9 +190,9 @@ def test_a_group_that_begins_at_the_first_offer_again_starts_nothing():
     assert len(mesh.builder.orders) == len(mesh.told(e.JobAssigned)) == len(NAMES)
 
 
-def test_what_is_offered_goes_back_to_directed_dispatch_with_the_setting():
-    mesh = a_mesh(unit_files("alef"))
-    heard_of(mesh, "r1")
+def test_offered_job_is_assigned_after_a_change_to_directed_dispatch():
+    mesh = shared_mesh(unit_files("alef"))
+    wait_for_runners(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
     mesh.until(lambda: mesh.told(e.JobOffered))
@@ -204,9 +204,9 @@ def test_what_is_offered_goes_back_to_directed_dispatch_with_the_setting():
     assert len(mesh.told(e.JobOffered)) == 1
 
 
-def test_a_claim_without_an_answer_keeps_its_slot_for_a_lease_and_no_longer():
-    mesh = a_mesh(unit_files("alef"))
-    heard_of(mesh, "r1")
+def test_unanswered_claim_keeps_its_slot_for_one_lease():
+    mesh = shared_mesh(unit_files("alef"))
+    wait_for_runners(mesh, "r1")
     mesh.kill("scheduler")
     mesh.send(*(e.JobOffered(job_id=f"q.{number}", attempt=1, queue="x86_64", lease=LEASE) for number in (1, 2)))
     mesh.until(lambda: mesh.told(e.AttemptClaimed))
@@ -216,9 +216,9 @@ def test_a_claim_without_an_answer_keeps_its_slot_for_a_lease_and_no_longer():
     assert attempts(mesh.told(e.AttemptClaimed)) == [("q.1", 1), ("q.2", 1)]
 
 
-def test_a_claim_of_a_transaction_that_was_rolled_back_is_told_again():
-    mesh = a_mesh(unit_files("alef"))
-    heard_of(mesh, "r1")
+def test_claim_of_a_transaction_that_was_rolled_back_is_sent_again():
+    mesh = shared_mesh(unit_files("alef"))
+    wait_for_runners(mesh, "r1")
     state = mesh.daemons["r1"].state
     add, failed = state.outbox_add, []
 

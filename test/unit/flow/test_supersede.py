@@ -48,7 +48,7 @@ def gate() -> Iterator[Gate]:
 
 @pytest.fixture
 def mesh(gate: Gate) -> MemoryMesh:
-    """Everything is built and published once; runners are there for two jobs."""
+    """Returns a mesh with two runners in which everything was built and published once."""
     mesh = MemoryMesh(files(), runners=2, build=gate.build)
     gate.is_open = True
     mesh.ask("card", "other", id="first")
@@ -59,7 +59,7 @@ def mesh(gate: Gate) -> MemoryMesh:
 
 
 def push(mesh: MemoryMesh, **content: str) -> str:
-    """Returns the id of the request it becomes, once it is one."""
+    """Pushes a commit, waits for its request, and returns the id of the request."""
     known = len(mesh.told(e.RequestAccepted))
     mesh.git.repository(URL).commit(files(**content))
     mesh.until(lambda: len(mesh.told(e.RequestAccepted)) > known)
@@ -73,7 +73,7 @@ def running(mesh: MemoryMesh, *names: str) -> None:
 
 
 def published(mesh: MemoryMesh) -> set[str]:
-    """The digests of the packages that the repository has now."""
+    """Returns the digests of the packages in the newest snapshot of the repository."""
     state = mesh.told(e.RepositoryPublished)[-1]
     packages = mesh.repositories.snapshots["demo-bookworm"][state.snapshot].packages["amd64"]
     return {artifact.sha256 for artifact in packages}
@@ -84,7 +84,7 @@ def outcomes(finished: e.RequestFinished) -> dict[str, Outcome]:
 
 
 def busy(mesh: MemoryMesh) -> str:
-    """Somebody's request that takes all slots."""
+    """Sends a request that takes all slots."""
     mesh.send(e.SourceAddRequested(source="busy", url="memory:busy"))
     mesh.git.repository("memory:busy").commit(unit_files("one") | unit_files("two"))
     mesh.until(lambda: [event for event in mesh.told(e.SourceRevised) if event.source == "busy"])
@@ -171,7 +171,7 @@ def test_a_person_who_waits_for_a_superseded_build_gets_it(mesh: MemoryMesh, gat
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_is_pushed_when_the_newest_is_published_and_everything_ends(seed: int) -> None:
+def test_newest_of_any_pushes_is_published_and_every_request_ends(seed: int) -> None:
     random = Random(seed)
     gate = Gate()
     mesh = MemoryMesh(files(), runners=2, build=gate.build, random=random)
