@@ -27,9 +27,9 @@ def quick(settings: Settings, *, builds: bool = True) -> Facts:
         python=tuple(sys.version_info[:3]),
         missing=host.missing_programs(),
         kiwi=host.kiwi(),
-        trial=host.try_sandbox(settings.runner_work) if builds else None,
-        tried=builds,
-        places=_directories(settings, builds=builds),
+        sandbox_error=host.try_sandbox(settings.runner_work) if builds else None,
+        is_sandbox_tried=builds,
+        directories=_directories(settings, builds=builds),
     )
 
 
@@ -66,10 +66,10 @@ def _broker(settings: BrokerSettings | None, dispatch: Dispatch) -> BrokerFacts 
     if settings is None:
         return None
     found = inspect(settings)
-    return found if found.refusal else replace(found, unshared=_unshared(settings, dispatch))
+    return found if found.error else replace(found, share_group_error=_share_group_error(settings, dispatch))
 
 
-def _unshared(settings: BrokerSettings, dispatch: Dispatch) -> ProbeError | None:
+def _share_group_error(settings: BrokerSettings, dispatch: Dispatch) -> ProbeError | None:
     """Returns the error if the broker has no share groups. Ignores missing rights, which only a runner must have."""
     try:
         probe_share_groups(dispatch, settings)

@@ -30,7 +30,7 @@ def key(home: Path, name: str) -> KeyFacts | None:
     try:
         return KeyFacts(str(home), opened, foreign, _expires(home, name))
     except CloudBuilderError as cause:
-        return KeyFacts(str(home), opened, foreign, trouble=str(cause))
+        return KeyFacts(str(home), opened, foreign, error=str(cause))
 
 
 def _expires(home: Path, name: str) -> float:

@@ -1,26 +1,27 @@
-"""What a machine lacks: facts come in, findings go out, each with the thing, the cause and the command that mends it.
+"""The checks of `cb-ctl doctor`: facts about a machine and its broker → findings, each with the command that fixes it.
 
-facts.py         what probes have seen
-finding.py       what a check has to say: an error is what nothing works with; a warning what works worse, or not
-                 for long
-machine.py       Python, programs, the sandbox, limits
-places.py        room, and file systems
-key.py           the signing key
-broker.py        the broker and its topics
-surroundings.py  the port, the clock
+    facts.py            what the probes found
+    finding.py          a check's result: ok, warning (works worse, or not for long), error (does not work)
+    machine.py          Python, programs, the sandbox, resource limits
+    filesystems.py      free space, and file systems that builds can use
+    key.py              the signing key
+    broker.py           the broker and its topics
+    port_and_clock.py   the port for repositories, the clock
+
+Must not: read the machine. The probes are in cloud_builder/adapters/machine and adapters/kafka.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .broker import the_broker
+from .broker import check_broker
 from .facts import BrokerFacts, DirectoryFacts, Facts, KeyFacts, ProbeError, TopicFacts
-from .filesystems import GIB, places
+from .filesystems import GIB, check_directories
 from .finding import Finding, Level, errors
-from .key import signing_key
+from .key import check_key
 from .machine import check_limits, check_programs, check_python, check_sandbox
-from .port_and_clock import clock, port
+from .port_and_clock import check_clock, check_port
 
 __all__ = [
     "GIB",
@@ -41,15 +42,15 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     check_programs,
     check_sandbox,
     check_limits,
-    places,
-    signing_key,
-    port,
-    the_broker,
-    clock,
+    check_directories,
+    check_key,
+    check_port,
+    check_broker,
+    check_clock,
 )
-"""In the order in which someone would mend what they find."""
+"""In the order in which a person would fix the findings."""
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
-    """All findings, in the order of the checks."""
+    """Returns all findings, in the order of the checks."""
     return tuple(finding for check in CHECKS for finding in check(facts))

@@ -1,4 +1,4 @@
-"""Whether the broker answers, and its topics are as the topic table wants them."""
+"""Checks that the broker answers, and that its topics are as the topic table requires."""
 
 from __future__ import annotations
 
@@ -8,48 +8,52 @@ from .facts import BrokerFacts, Facts, TopicFacts
 from .finding import Finding, Level, ok
 
 
-def the_broker(facts: Facts) -> Iterator[Finding]:
+def check_broker(facts: Facts) -> Iterator[Finding]:
     broker = facts.broker
     if broker is None:
         return
-    if broker.refusal is not None:
-        yield Finding("broker", Level.ERROR, broker.refusal.message, broker.refusal.hint)
+    if broker.error is not None:
+        yield Finding("broker", Level.ERROR, broker.error.message, broker.error.hint)
         return
     kind = "the embedded broker" if broker.embedded else "Kafka"
     yield ok("broker", f"{kind} at {broker.bootstrap} answers")
-    found = [finding for wanted, topic in broker.topics for finding in _topic(broker, wanted, topic)]
+    found = [finding for expected, actual in broker.topics for finding in _check_topic(broker, expected, actual)]
     yield from found
     if broker.topics and not found:
-        yield ok("topics", "all as the topic table wants them")
-    if broker.unshared is not None:
-        yield Finding("dispatch", Level.ERROR, broker.unshared.message, broker.unshared.hint)
+        yield ok("topics", "all topics have the settings of the topic table")
+    if broker.share_group_error is not None:
+        yield Finding("dispatch", Level.ERROR, broker.share_group_error.message, broker.share_group_error.hint)
 
 
-def _topic(broker: BrokerFacts, wanted: TopicFacts, found: TopicFacts) -> Iterator[Finding]:
-    if not found.exists:
-        mend = f"none needed where the daemons may create topics; else BOOTSTRAP={broker.bootstrap} schemas/topics.sh"
-        yield Finding("topics", Level.WARNING, f"{wanted.name} does not exist yet", mend)
+def _check_topic(broker: BrokerFacts, expected: TopicFacts, actual: TopicFacts) -> Iterator[Finding]:
+    if not actual.exists:
+        fix = f"none needed if the daemons may create topics; else BOOTSTRAP={broker.bootstrap} schemas/topics.sh"
+        yield Finding("topics", Level.WARNING, f"topic {expected.name} does not exist yet", fix)
         return
-    if found.partitions < wanted.partitions:
-        alter = f"kafka-topics.sh --bootstrap-server {broker.bootstrap} --alter --topic {wanted.name}"
-        message = f"{wanted.name} has {found.partitions} partitions, not {wanted.partitions}"
-        yield Finding("topics", Level.WARNING, message, f"{alter} --partitions {wanted.partitions}")
-    for name, value in sorted(wanted.settings.items()):
-        actual = found.settings.get(name)
-        if actual is not None and (level := _worse(name, value, actual)) is not None:
-            alter = f"kafka-configs.sh --bootstrap-server {broker.bootstrap} --alter --topic {wanted.name}"
-            message = f"{wanted.name} has {name}={actual}, not {value}"
+    if actual.partitions < expected.partitions:
+        alter = f"kafka-topics.sh --bootstrap-server {broker.bootstrap} --alter --topic {expected.name}"
+        message = f"topic {expected.name} has {actual.partitions} partitions, not {expected.partitions}"
+        yield Finding("topics", Level.WARNING, message, f"{alter} --partitions {expected.partitions}")
+    for name, value in sorted(expected.settings.items()):
+        current = actual.settings.get(name)
+        if current is not None and (level := _level(name, value, current)) is not None:
+            alter = f"kafka-configs.sh --bootstrap-server {broker.bootstrap} --alter --topic {expected.name}"
+            message = f"topic {expected.name} has {name}={current}, not {value}"
             yield Finding("topics", level, message, f"{alter} --add-config '{name}=[{value}]'")
 
 
-def _worse(setting: str, wanted: str, actual: str) -> Level | None:
-    """What a setting that is not as wanted means; None: nothing."""
+def _level(setting: str, expected: str, actual: str) -> Level | None:
+    """Returns how bad a topic's setting is; None: as expected, or better."""
     if setting == "cleanup.policy":
-        same = set(wanted.split(",")) == set(actual.split(","))
+        same = set(expected.split(",")) == set(actual.split(","))
         return None if same else Level.ERROR
     if setting == "max.message.bytes":
-        return Level.ERROR if int(actual) < int(wanted) else None
+        return Level.ERROR if int(actual) < int(expected) else None
     if setting == "retention.ms":
-        kept = float("inf") if int(actual) < 0 else int(actual)
-        return Level.WARNING if kept < (float("inf") if int(wanted) < 0 else int(wanted)) else None
+        return Level.WARNING if _retention(actual) < _retention(expected) else None
     return None
+
+
+def _retention(milliseconds: str) -> float:
+    """Returns a retention as a number; a negative value stands for no limit."""
+    return float("inf") if int(milliseconds) < 0 else int(milliseconds)

@@ -1,5 +1,6 @@
-"""What probes have seen (cloud_builder/adapters/machine, adapters/kafka). What was not looked at is None or empty, and
-judged by nobody.
+"""Facts that the probes found (cloud_builder/adapters/machine, adapters/kafka).
+
+A fact that was not probed is None or empty, and no check reports anything about it.
 """
 
 from __future__ import annotations
@@ -7,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LEAST_PYTHON = (3, 11)
+MIN_PYTHON = (3, 11)
 
 
 @dataclass(frozen=True)
 class ProbeError:
-    """What a trial or a connection failed with."""
+    """The error of a probe, and what to do about it."""
 
     message: str
     hint: str = ""
@@ -20,8 +21,14 @@ class ProbeError:
 
 @dataclass(frozen=True)
 class DirectoryFacts:
-    """A directory that we write to, or the nearest one above it that exists. `free` in bytes; `inodes` None: the file
-    system has as many as it wants. `builds`: overlays are mounted there and programs run from there."""
+    """A directory that daemons write to, or the nearest directory above it that exists.
+
+    `free`: bytes.
+    `inodes`: None: the file system has no limit.
+    `options`: mount options.
+    `builds`: True if overlays are mounted there and programs run from there.
+    `setting`: the setting that names the directory.
+    """
 
     name: str
     path: str
@@ -36,20 +43,29 @@ class DirectoryFacts:
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """The signing key. `expires`: seconds since the epoch, 0 never, None: it could not be read."""
+    """The signing key.
+
+    `home`: the GnuPG home directory.
+    `expires`: seconds since the epoch; 0: never; None: the key could not be read.
+    `error`: why the key could not be read.
+    """
 
     home: str
     open_files: tuple[str, ...] = ()
-    """Files of it that others may read."""
+    """Files of the key that other users may read."""
     foreign: bool = False
-    """The home belongs to another user."""
+    """True if the home belongs to another user."""
     expires: float | None = None
-    trouble: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """A topic as it is, or (`exists`: False) as it should be. `settings` in Kafka's own words; empty: not readable."""
+    """A topic as it is, or as it should be.
+
+    `settings`: by Kafka's names; empty: they could not be read.
+    `exists`: False: the broker does not have the topic.
+    """
 
     name: str
     partitions: int
@@ -59,36 +75,41 @@ class TopicFacts:
 
 @dataclass(frozen=True)
 class BrokerFacts:
-    """`ahead`: seconds that its newest messages are ahead of our clock; None: it has none, or none from the future."""
+    """A broker.
+
+    `error`: why it could not be reached.
+    `ahead`: seconds that its newest messages are ahead of this machine's clock; None: none is.
+    """
 
     bootstrap: str
     embedded: bool = False
-    refusal: ProbeError | None = None
+    error: ProbeError | None = None
     topics: tuple[tuple[TopicFacts, TopicFacts], ...] = ()
-    """(wanted, found)"""
+    """(expected, actual)"""
     ahead: float | None = None
-    unshared: ProbeError | None = None
-    """Why runners cannot share queues there, when the settings want them to."""
+    share_group_error: ProbeError | None = None
+    """Why runners cannot use shared queues there, if the settings ask for them."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that was looked at, by one user at one time."""
+    """Everything that was probed, by one user at one time."""
 
     user: str
     now: float
     kernel: str = ""
-    python: tuple[int, ...] = LEAST_PYTHON
+    python: tuple[int, ...] = MIN_PYTHON
     missing: tuple[tuple[str, str, bool], ...] = ()
-    """(program, its Debian package, needed by every build)"""
+    """(program, its Debian package, whether every build needs it)"""
     kiwi: ProbeError | None = None
-    trial: ProbeError | None = None
+    sandbox_error: ProbeError | None = None
     """Why a trial run in the sandbox failed."""
-    tried: bool = False
+    is_sandbox_tried: bool = False
     seccomp: bool = True
     cgroup_controllers: frozenset[str] | None = None
-    """Delegated to us; empty: none."""
-    places: tuple[DirectoryFacts, ...] = ()
+    """The controllers that are delegated to this process; empty: none."""
+    directories: tuple[DirectoryFacts, ...] = ()
     key: KeyFacts | None = None
     port: tuple[str, ProbeError | None] | None = None
+    """(address, why it cannot be used)"""
     broker: BrokerFacts | None = None

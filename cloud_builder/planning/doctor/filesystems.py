@@ -1,53 +1,65 @@
-"""Whether there is room where we write, and file systems that can be built on."""
+"""Checks that the daemons' directories can be written, have space, and are on file systems that builds can use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from cloud_builder.model.text import size
 
 from .facts import DirectoryFacts, Facts
 from .finding import Finding, Level, ok
 
 MIB = 1024**2
 GIB = 1024**3
-NO_ROOM = 64 * MIB
-LITTLE_ROOM, LITTLE_ROOM_TO_BUILD = GIB, 5 * GIB
-NO_INODES, FEW_INODES, FEW_INODES_TO_BUILD = 200, 5_000, 50_000
-_NO_UPPER = frozenset({"overlay", "nfs", "nfs4", "cifs", "vfat", "exfat", "fuse", "fuseblk", "9p"})
+MIN_FREE_BYTES = 64 * MIB
+"""Less is an error: nothing can be written any more."""
+LOW_FREE_BYTES, LOW_FREE_BYTES_TO_BUILD = GIB, 5 * GIB
+"""Less is a warning."""
+MIN_INODES = 200
+LOW_INODES, LOW_INODES_TO_BUILD = 5_000, 50_000
+_NO_OVERLAY = frozenset({"overlay", "nfs", "nfs4", "cifs", "vfat", "exfat", "fuse", "fuseblk", "9p"})
+"""File systems that cannot be the upper directory of an overlay."""
 
 
-def places(facts: Facts) -> Iterator[Finding]:
-    for place in facts.places:
-        found = tuple(_place(place, facts.user))
-        yield from found or (ok(place.name, f"{place.path}: {place.file_system}, {place.free / GIB:.1f} GiB free"),)
+def check_directories(facts: Facts) -> Iterator[Finding]:
+    for directory in facts.directories:
+        found = tuple(_check(directory, facts.user))
+        summary = f"{directory.path}: {directory.file_system}, {size(directory.free)} free"
+        yield from found or (ok(directory.name, summary),)
 
 
-def _place(place: DirectoryFacts, user: str) -> Iterator[Finding]:
-    elsewhere = f"point the setting {place.setting} to another file system"
-    if not place.writable:
-        mend = f"chown {user} {place.path}, or {elsewhere}"
-        yield Finding(place.name, Level.ERROR, f"{place.path} cannot be written by user {user}", mend)
-    wanted, files = (LITTLE_ROOM_TO_BUILD, FEW_INODES_TO_BUILD) if place.builds else (LITTLE_ROOM, FEW_INODES)
-    if place.free < wanted:
-        level = Level.ERROR if place.free < NO_ROOM else Level.WARNING
-        message = f"{place.path} has {place.free // MIB} MiB left; it wants at least {wanted // GIB} GiB"
-        yield Finding(place.name, level, message, f"make room there (df -h {place.path}), or {elsewhere}")
-    if place.inodes is not None and place.inodes < files:
-        level = Level.ERROR if place.inodes < NO_INODES else Level.WARNING
-        message = f"{place.path} has room for {place.inodes} files; it wants at least {files}"
-        yield Finding(place.name, level, message, f"make room there (df -i {place.path}), or {elsewhere}")
-    if place.builds:
-        yield from _build_place(place, elsewhere)
+def _check(directory: DirectoryFacts, user: str) -> Iterator[Finding]:
+    name, path = directory.name, directory.path
+    move = f"set {directory.setting} to a directory on another file system"
+    if not directory.writable:
+        fix = f"chown {user} {path}, or {move}"
+        yield Finding(name, Level.ERROR, f"{path} cannot be written by user {user}", fix)
+    free, files = (LOW_FREE_BYTES_TO_BUILD, LOW_INODES_TO_BUILD) if directory.builds else (LOW_FREE_BYTES, LOW_INODES)
+    if directory.free < free:
+        level = Level.ERROR if directory.free < MIN_FREE_BYTES else Level.WARNING
+        message = f"{path} has {size(directory.free)} of free space; it needs at least {size(free)}"
+        yield Finding(name, level, message, f"free space there (df -h {path}), or {move}")
+    if directory.inodes is not None and directory.inodes < files:
+        level = Level.ERROR if directory.inodes < MIN_INODES else Level.WARNING
+        message = f"{path} has inodes for {directory.inodes} files; it needs at least {files}"
+        yield Finding(name, level, message, f"remove files there (df -i {path}), or {move}")
+    if directory.builds:
+        yield from _check_for_builds(directory, move)
 
 
-def _build_place(place: DirectoryFacts, elsewhere: str) -> Iterator[Finding]:
-    if place.file_system in _NO_UPPER:
-        cause = f"{place.path} lies on {place.file_system}, which overlays cannot write to"
-        yield Finding(place.name, Level.ERROR, cause, f"{elsewhere}: ext4, xfs, btrfs or tmpfs")
-    if "noexec" in place.options:
-        mend = f"mount -o remount,exec $(findmnt -no TARGET -T {place.path}), or {elsewhere}"
-        cause = f"{place.path} is mounted noexec: programs of a build root could not run"
-        yield Finding(place.name, Level.ERROR, cause, mend)
-    if "nosuid" in place.options:
-        mend = f"mount -o remount,suid $(findmnt -no TARGET -T {place.path}), or {elsewhere}"
+def _check_for_builds(directory: DirectoryFacts, move: str) -> Iterator[Finding]:
+    name, path = directory.name, directory.path
+    if directory.file_system in _NO_OVERLAY:
+        message = f"{path} is on {directory.file_system}, which overlays cannot write to"
+        yield Finding(name, Level.ERROR, message, f"{move}: ext4, xfs, btrfs or tmpfs")
+    if "noexec" in directory.options:
+        message = f"{path} is mounted noexec: programs of a build root cannot run"
+        yield Finding(name, Level.ERROR, message, f"{_remount('exec', path)}, or {move}")
+    if "nosuid" in directory.options:
         effect = "set-user-ID programs of a build root have no effect (su, mount in a package's tests)"
-        yield Finding(place.name, Level.WARNING, f"{place.path} is mounted nosuid: {effect}", mend)
+        message = f"{path} is mounted nosuid: {effect}"
+        yield Finding(name, Level.WARNING, message, f"{_remount('suid', path)}, or {move}")
+
+
+def _remount(option: str, path: str) -> str:
+    return f"mount -o remount,{option} $(findmnt -no TARGET -T {path})"

@@ -1,4 +1,4 @@
-"""What a check has to say."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad a finding is."""
+    """A finding's severity: a warning works worse or not for long, an error does not work."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """`check`: what was looked at; `mend`: the exact command, or what else to do, where something is wrong."""
+    """A finding. `check`: the part that was checked; `fix`: the command, or what else to do; empty if it is ok."""
 
     check: str
     level: Level

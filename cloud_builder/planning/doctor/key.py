@@ -1,4 +1,4 @@
-"""Whether the signing key can be read, by us alone, and for how long it is good."""
+"""Checks that the signing key can be read by its user only, and does not expire soon."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Iterator
 from .facts import Facts, KeyFacts
 from .finding import Finding, Level, ok
 
-LONG_LIVED = 30 * 86400.0
+EXPIRES_SOON = 30 * 86400.0
+"""Seconds: a key that expires within them is a warning."""
 
 
-def signing_key(facts: Facts) -> Iterator[Finding]:
+def check_key(facts: Facts) -> Iterator[Finding]:
     key = facts.key
     if key is None:
         return
     if key.foreign:
-        mend = f"chown -R {facts.user} {key.home}"
-        yield Finding("key", Level.ERROR, f"{key.home} does not belong to user {facts.user}", mend)
+        fix = f"chown -R {facts.user} {key.home}"
+        yield Finding("key", Level.ERROR, f"{key.home} does not belong to user {facts.user}", fix)
     if key.open_files:
-        names = " ".join(key.open_files)
-        message = f"others may read the signing key: {', '.join(key.open_files)}"
-        yield Finding("key", Level.ERROR, message, f"chmod go= {names}; if others had access, make a new key")
-    if key.trouble:
-        yield Finding(
-            "key", Level.ERROR, f"the signing key cannot be read: {key.trouble}", f"gpg --homedir {key.home} -K"
-        )
-    elif key.expires and key.expires < facts.now + LONG_LIVED:
+        message = f"other users may read the signing key: {', '.join(key.open_files)}"
+        fix = f"chmod go= {' '.join(key.open_files)}; if another user had access, make a new key"
+        yield Finding("key", Level.ERROR, message, fix)
+    if key.error:
+        message = f"the signing key cannot be read: {key.error}"
+        yield Finding("key", Level.ERROR, message, f"gpg --homedir {key.home} -K")
+    elif key.expires and key.expires < facts.now + EXPIRES_SOON:
         days = (key.expires - facts.now) / 86400
         message = "the signing key has expired" if days <= 0 else f"the signing key expires in {days:.0f} days"
         level = Level.ERROR if days <= 0 else Level.WARNING
@@ -35,5 +35,6 @@ def signing_key(facts: Facts) -> Iterator[Finding]:
 
 
 def _extend(key: KeyFacts) -> str:
+    """Returns the command that extends the key by five years."""
     listed = f"gpg --homedir {key.home} --list-keys --with-colons"
     return f"gpg --homedir {key.home} --quick-set-expire $({listed} | awk -F: '/^fpr/ {{print $10; exit}}') 5y"

@@ -1,11 +1,11 @@
-"""Graphs for people: units and what they need, as a tree of lines, as dot (graphviz), or as an SVG picture.
+"""Graphs of units and what they need, as text that people look at.
 
-    picture.py   what is drawn: nodes with a label and a state, and who needs whom
+    picture.py   the graph that is drawn: nodes with a label and a state, and which node needs which
     tree.py      lines for a terminal, from chosen nodes along their edges
     dot.py       the language of graphviz: `cb-ctl graph --format dot | dot -Tsvg`
-    svg.py       a picture in layers, made here, because a bare machine has no graphviz
+    svg.py       a picture in layers, made without graphviz, which a bare machine does not have
 
-Text comes out; where it goes is somebody else's business.
+Output: text. Must not: write it anywhere.
 """
 
 from .dot import dot

@@ -6,7 +6,7 @@ from .picture import Picture
 
 
 def dot(picture: Picture) -> str:
-    """Edges point from who needs to what is needed; what is needed stands on the left."""
+    """Returns the graph. Edges point from a node to the nodes that it needs, which are on the left."""
     lines = ["digraph units {", "  rankdir=RL;", '  node [shape=box style="rounded,filled" fontname="sans-serif"];']
     lines += [
         f"  {_quoted(node.key)} [label={_quoted(node.label)} fillcolor={_quoted(node.colour)}"
@@ -18,5 +18,5 @@ def dot(picture: Picture) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A quoted ID: only the quote itself and a backslash at the end mean something in it; labels know escapes, too."""
+    """Returns a quoted ID. A quote ends it, and labels have escapes that begin with a backslash: both are escaped."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") + '"'

@@ -1,4 +1,4 @@
-"""What is drawn: nodes, who needs whom, and the colours of states."""
+"""The graph that is drawn: nodes, which node needs which, and the colours of states."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ COLOURS: Mapping[str, str] = {
     "failure": "#f2a6a0", "error": "#f2a6a0", "skipped": "#e6c8e6", "canceled": "#e6c8e6", "superseded": "#e6c8e6",
     "running": "#a9d8f0", "queued": "#f4e3a1", "blocked": "#f4e3a1",
 }  # fmt: skip
-"""Fill by state of the newest job."""
-NEVER = "#eeeeee"
+"""The fill colour by the state or outcome of the newest job."""
+NEVER_BUILT = "#eeeeee"
 
 
 @dataclass(frozen=True)
 class Node:
-    """`key` tells nodes apart; `state` of its newest job, empty when there was none."""
+    """A unit. `key`: unique; `state`: of its newest job, empty if there was none."""
 
     key: str
     label: str
@@ -26,12 +26,12 @@ class Node:
 
     @property
     def colour(self) -> str:
-        return COLOURS.get(self.state, NEVER)
+        return COLOURS.get(self.state, NEVER_BUILT)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`needs`: from a node's key to the keys of those it needs; what is not among the nodes is left out."""
+    """A graph. `needs`: a node's key → the keys of the nodes that it needs; keys without a node are left out."""
 
     nodes: Sequence[Node]
     needs: Mapping[str, Sequence[str]]
@@ -42,18 +42,18 @@ class Picture:
 
     @cached_property
     def edges(self) -> list[tuple[str, str]]:
-        """(who needs, what is needed), in the order of the nodes."""
+        """Pairs of keys (node, a node that it needs), in the order of the nodes."""
         return [(node.key, need) for node in self.nodes for need in self.needs.get(node.key, ()) if need in self.by_key]
 
     def below(self, *, reverse: bool = False) -> dict[str, list[str]]:
-        """What each node needs; with `reverse` what needs it."""
+        """Returns the nodes that each node needs; with `reverse` the nodes that need it."""
         found: dict[str, list[str]] = defaultdict(list)
         for above, under in self.edges:
             found[under if reverse else above].append(above if reverse else under)
         return found
 
     def tops(self, *, reverse: bool = False) -> list[str]:
-        """Where a tree over everything begins: nodes that nothing points to, and one of each cycle that has none."""
+        """Returns the roots of a tree with all nodes: nodes without an incoming edge, then one of each cycle left."""
         below = self.below(reverse=reverse)
         under = {key for keys in below.values() for key in keys}
         tops = [node.key for node in self.nodes if node.key not in under]

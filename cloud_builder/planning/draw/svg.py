@@ -1,8 +1,8 @@
-"""A graph as an SVG picture in layers: what is needed stands on the left of what needs it.
+"""A graph as an SVG picture in layers: a node is to the right of the nodes that it needs.
 
-Layers are longest ways (Sugiyama et al. 1981, its first two steps): edges that close a cycle are turned around for the
-layering, and the order in a layer is by the mean place of the neighbours, a few times to and fro. Long edges run behind
-the boxes between.
+The layers are longest paths (Sugiyama et al. 1981, the first two steps). Edges that close a cycle do not count for the
+layers. The order in a layer is by the mean position of the neighbours, computed a few times in both directions. Long
+edges run behind the boxes between.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from html import escape
 from .picture import Node, Picture
 
 _CHARACTER, _HEIGHT, _GAP, _BETWEEN, _EDGE = 7.5, 26, 14, 70, 20
-"""Pixels: of a letter, a box, between boxes, between layers, around all."""
+"""Pixels: the width of a letter, the height of a box, between boxes, between layers, around the picture."""
 _SWEEPS = 4
 
 
@@ -28,7 +28,7 @@ class _Box:
 
 
 def svg(picture: Picture) -> str:
-    """A whole document; boxes have the colour of the state, and say it when a mouse rests on them."""
+    """Returns a whole document. A box has the colour of its node's state, and the state as a tooltip."""
     boxes = _boxes(picture)
     width = max((box.x + box.width for box in boxes.values()), default=0.0) + _EDGE
     height = max((box.y + _HEIGHT for box in boxes.values()), default=0.0) + _EDGE
@@ -47,7 +47,7 @@ def svg(picture: Picture) -> str:
 
 
 def _edge(above: _Box, under: _Box) -> str:
-    """From who needs (on the right) to what is needed."""
+    """Returns an edge from a node (on the right) to one that it needs."""
     x1, y1 = above.x, above.y + _HEIGHT / 2
     x2, y2 = under.x + under.width, under.y + _HEIGHT / 2
     bend = max(_BETWEEN / 2, abs(x1 - x2) / 3)
@@ -65,8 +65,8 @@ def _box(box: _Box) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Without characters that XML 1.0 has no place for."""
-    return escape("".join(one if one.isprintable() else "?" for one in text))
+    """Returns the text without characters that XML 1.0 does not allow."""
+    return escape("".join(character if character.isprintable() else "?" for character in text))
 
 
 def _boxes(picture: Picture) -> dict[str, _Box]:
@@ -84,7 +84,7 @@ def _boxes(picture: Picture) -> dict[str, _Box]:
 
 
 def _layers(picture: Picture) -> list[list[str]]:
-    """Each node one layer after the last of those it needs."""
+    """Returns the keys by layer: each node is one layer after the last of the nodes that it needs."""
     level: dict[str, int] = {}
     for key in _after_needs(picture):
         needs = (level[need] for need in picture.needs.get(key, ()) if need in level)
@@ -96,7 +96,9 @@ def _layers(picture: Picture) -> list[list[str]]:
 
 
 def _after_needs(picture: Picture) -> list[str]:
-    """Every node after what it needs, but for edges that close a cycle (a walk in depth, without recursion)."""
+    """Returns every node after the nodes that it needs, except for edges that close a cycle.
+
+    A depth-first search without recursion, so that long chains do not exceed the stack."""
     below = picture.below()
     done: dict[str, None] = {}
     open_: set[str] = set()
@@ -115,19 +117,19 @@ def _after_needs(picture: Picture) -> list[str]:
 
 
 def _ordered(layers: Sequence[Sequence[str]], picture: Picture) -> list[list[str]]:
-    """Layers with few crossings."""
+    """Returns the layers in an order with few crossings."""
     needs, needed = picture.below(), picture.below(reverse=True)
     ordered = [list(layer) for layer in layers]
     for sweep in range(_SWEEPS):
-        forth = sweep % 2 == 0
-        neighbours = needs if forth else needed
-        place = {key: number / max(1, len(layer) - 1) for layer in ordered for number, key in enumerate(layer)}
-        for layer in ordered if forth else reversed(ordered):
-            layer.sort(key=lambda key: _mean(key, neighbours, place))
-            place |= {key: number / max(1, len(layer) - 1) for number, key in enumerate(layer)}
+        is_forward = sweep % 2 == 0
+        neighbours = needs if is_forward else needed
+        positions = {key: number / max(1, len(layer) - 1) for layer in ordered for number, key in enumerate(layer)}
+        for layer in ordered if is_forward else reversed(ordered):
+            layer.sort(key=lambda key: _mean(key, neighbours, positions))
+            positions |= {key: number / max(1, len(layer) - 1) for number, key in enumerate(layer)}
     return ordered
 
 
-def _mean(key: str, neighbours: Mapping[str, Sequence[str]], place: Mapping[str, float]) -> float:
-    found = [place[other] for other in neighbours.get(key, ())]
-    return sum(found) / len(found) if found else place[key]
+def _mean(key: str, neighbours: Mapping[str, Sequence[str]], positions: Mapping[str, float]) -> float:
+    found = [positions[neighbour] for neighbour in neighbours.get(key, ())]
+    return sum(found) / len(found) if found else positions[key]

@@ -1,4 +1,4 @@
-"""A graph as lines for a terminal. What was shown with its branches once is only named the next time."""
+"""A graph as lines for a terminal. The branches of a node are shown once; the next time only its name is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .picture import Node, Picture
 
 
 class Line(NamedTuple):
-    """`lead`: the branches before the name. `note`: why nothing is below it, or empty."""
+    """A line. `lead`: the branches before the name; `note`: why no branches are below it, or empty."""
 
     lead: str
     node: Node
@@ -17,7 +17,7 @@ class Line(NamedTuple):
 
 
 def tree(picture: Picture, roots: Sequence[str], *, reverse: bool = False, depth: int = 0) -> Iterator[Line]:
-    """`depth` 0: all the way down."""
+    """Returns the lines of the trees below the roots. `depth`: the most levels; 0: all of them."""
     below = picture.below(reverse=reverse)
     shown: set[str] = set()
     stack = [_Pending(root, "", "", 1) for root in reversed(roots)]
@@ -38,7 +38,7 @@ def tree(picture: Picture, roots: Sequence[str], *, reverse: bool = False, depth
 
 
 class _Pending(NamedTuple):
-    """`beneath`: what stands before all that is below this node."""
+    """A node that is still to be drawn. `beneath`: the lead of all lines below this node."""
 
     key: str
     lead: str

@@ -25,7 +25,7 @@ def key_home(tmp_path_factory):
 def test_a_key_as_we_make_it_is_ours_alone_and_never_expires(key_home):
     found = key(key_home, NAME)
     assert found is not None
-    assert (found.open_files, found.foreign, found.expires, found.trouble) == ((), False, 0.0, "")
+    assert (found.open_files, found.foreign, found.expires, found.error) == ((), False, 0.0, "")
 
 
 def test_a_key_that_others_may_read_is_seen(key_home):
@@ -37,8 +37,8 @@ def test_a_key_that_others_may_read_is_seen(key_home):
     assert found.open_files == (str(secret),)
 
 
-def test_a_key_of_another_name_is_trouble_and_no_key_is_none(key_home, tmp_path):
-    assert getattr(key(key_home, "Somebody"), "trouble", "")
+def test_a_key_of_another_name_is_an_error_and_no_key_is_none(key_home, tmp_path):
+    assert getattr(key(key_home, "Somebody"), "error", "")
     assert key(tmp_path, NAME) is None
 
 

@@ -1,4 +1,4 @@
-"""What doctor makes of facts: each lack with its level, its cause and the command that mends it."""
+"""Findings from facts: each fault with its level, its cause and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ WORK = DirectoryFacts(
     "work", "/w", "ext4", 50 * GIB, 10**6, True, frozenset({"rw"}), builds=True, setting="runner.work"
 )
 HOME = replace(WORK, name="home", path="/h", builds=False, setting="home")
-WANTED = TopicFacts(
+EXPECTED = TopicFacts(
     "cb.job", 1, {"cleanup.policy": "compact,delete", "max.message.bytes": "8388608", "retention.ms": "604800000"}
 )
-BROKER = BrokerFacts("k:9092", topics=((WANTED, WANTED),))
-WELL = Facts(
+BROKER = BrokerFacts("k:9092", topics=((EXPECTED, EXPECTED),))
+COMPLETE = Facts(
     user="builder",
     now=NOW,
     kernel="6.1.0",
     python=(3, 11, 2),
-    tried=True,
+    is_sandbox_tried=True,
     cgroup_controllers=frozenset({"memory", "pids", "cpu"}),
-    places=(HOME, WORK),
+    directories=(HOME, WORK),
     key=KeyFacts("/h/gnupg", expires=0.0),
     port=("127.0.0.1:8480", None),
     broker=BROKER,
@@ -44,33 +44,33 @@ WELL = Facts(
 
 
 def topic(**changed: object) -> BrokerFacts:
-    return replace(BROKER, topics=((WANTED, replace(WANTED, **changed)),))
+    return replace(BROKER, topics=((EXPECTED, replace(EXPECTED, **changed)),))
 
 
 def configured(**settings: str) -> BrokerFacts:
-    return topic(settings={**WANTED.settings, **{name.replace("_", "."): value for name, value in settings.items()}})
+    return topic(settings={**EXPECTED.settings, **{name.replace("_", "."): value for name, value in settings.items()}})
 
 
-LACKS: list[tuple[str, dict[str, object], str, str, str]] = [
+FAULTS: list[tuple[str, dict[str, object], str, str, str]] = [
     ("old python", {"python": (3, 9, 1)}, "error", "Python 3.9.1 is too old", "apt-get install python3"),
     ("no kiwi", {"kiwi": ProbeError("not there")}, "error", "KIWI cannot be loaded", "pip install"),
     ("no git", {"missing": (("git", "git", True),)}, "error", "git is not installed", "apt-get install git"),
     ("no jing", {"missing": (("jing", "jing", False),)}, "warning", "jing is not", "apt-get install jing"),
-    ("no subuid", {"trial": ProbeError("no range", "usermod -x")}, "error", "no range", "usermod -x"),
+    ("no subuid", {"sandbox_error": ProbeError("no range", "usermod -x")}, "error", "no range", "usermod -x"),
     ("no seccomp", {"seccomp": False}, "warning", "no seccomp", "CONFIG_SECCOMP_FILTER"),
     ("no cgroup", {"cgroup_controllers": frozenset()}, "warning", "watchdog", "Delegate=yes"),
     ("no pids", {"cgroup_controllers": frozenset({"memory"})}, "warning", "with pids", "Delegate=yes"),
-    ("foreign home", {"places": (replace(HOME, writable=False),)}, "error", "/h cannot be", "chown builder /h"),
-    ("little room", {"places": (replace(HOME, free=GIB // 2),)}, "warning", "512 MiB left", "df -h /h"),
-    ("no room", {"places": (replace(WORK, free=1),)}, "error", "0 MiB left", "runner.work"),
-    ("few inodes", {"places": (replace(WORK, inodes=9000),)}, "warning", "9000 files", "df -i /w"),
-    ("no inodes", {"places": (replace(WORK, inodes=10),)}, "error", "10 files", "df -i /w"),
-    ("overlay", {"places": (replace(WORK, file_system="overlay"),)}, "error", "on overlay", "runner.work"),
-    ("nfs", {"places": (replace(WORK, file_system="nfs4"),)}, "error", "on nfs4", "ext4"),
-    ("noexec", {"places": (replace(WORK, options=frozenset({"noexec"})),)}, "error", "noexec", "remount,exec"),
-    ("nosuid", {"places": (replace(WORK, options=frozenset({"nosuid"})),)}, "warning", "nosuid", "remount,suid"),
+    ("foreign home", {"directories": (replace(HOME, writable=False),)}, "error", "/h cannot be", "chown builder /h"),
+    ("little space", {"directories": (replace(HOME, free=GIB // 2),)}, "warning", "512 MiB of free space", "df -h /h"),
+    ("no space", {"directories": (replace(WORK, free=1),)}, "error", "1 B of free space", "runner.work"),
+    ("few inodes", {"directories": (replace(WORK, inodes=9000),)}, "warning", "9000 files", "df -i /w"),
+    ("no inodes", {"directories": (replace(WORK, inodes=10),)}, "error", "10 files", "df -i /w"),
+    ("overlay", {"directories": (replace(WORK, file_system="overlay"),)}, "error", "on overlay", "runner.work"),
+    ("nfs", {"directories": (replace(WORK, file_system="nfs4"),)}, "error", "on nfs4", "ext4"),
+    ("noexec", {"directories": (replace(WORK, options=frozenset({"noexec"})),)}, "error", "noexec", "remount,exec"),
+    ("nosuid", {"directories": (replace(WORK, options=frozenset({"nosuid"})),)}, "warning", "nosuid", "remount,suid"),
     ("clock unset", {"now": 86400.0}, "error", "never set", "timedatectl"),
-    ("clock behind", {"broker": replace(BROKER, ahead=99.0)}, "warning", "99 s from the future", "timedatectl"),
+    ("clock behind", {"broker": replace(BROKER, ahead=99.0)}, "warning", "99 s ahead", "timedatectl"),
     ("clock far behind", {"broker": replace(BROKER, ahead=9999.0)}, "error", "9999 s", "timedatectl"),
     ("open key", {"key": KeyFacts("/k", ("/k/a.key",), expires=0.0)}, "error", "/k/a.key", "chmod go= /k/a.key"),
     (
@@ -80,12 +80,18 @@ LACKS: list[tuple[str, dict[str, object], str, str, str]] = [
         "does not belong",
         "chown -R builder /k",
     ),
-    ("broken key", {"key": KeyFacts("/k", trouble="bad")}, "error", "bad", "gpg --homedir /k -K"),
+    ("broken key", {"key": KeyFacts("/k", error="bad")}, "error", "bad", "gpg --homedir /k -K"),
     ("old key", {"key": KeyFacts("/k", expires=NOW - 1)}, "error", "has expired", "--quick-set-expire"),
     ("ageing key", {"key": KeyFacts("/k", expires=NOW + 5 * 86400)}, "warning", "in 5 days", "--quick-set-expire"),
     ("port taken", {"port": ("h:1", ProbeError("Address already in use"))}, "error", "already in use", "--port N"),
-    ("no broker", {"broker": BrokerFacts("k", refusal=ProbeError("gone", "start it"))}, "error", "gone", "start it"),
-    ("no sharing", {"broker": BrokerFacts("k", unshared=ProbeError("too old", "4.2"))}, "error", "too old", "4.2"),
+    ("no broker", {"broker": BrokerFacts("k", error=ProbeError("gone", "start it"))}, "error", "gone", "start it"),
+    (
+        "no sharing",
+        {"broker": BrokerFacts("k", share_group_error=ProbeError("too old", "4.2"))},
+        "error",
+        "too old",
+        "4.2",
+    ),
     ("no topic", {"broker": topic(exists=False)}, "warning", "does not exist", "schemas/topics.sh"),
     (
         "policy",
@@ -96,25 +102,27 @@ LACKS: list[tuple[str, dict[str, object], str, str, str]] = [
         "'cleanup.policy=[compact,delete]'",
     ),
     ("small messages", {"broker": configured(max_message_bytes="1000")}, "error", "=1000", "max.message.bytes"),
-    ("short memory", {"broker": configured(retention_ms="1000")}, "warning", "=1000", "retention.ms"),
+    ("short retention", {"broker": configured(retention_ms="1000")}, "warning", "=1000", "retention.ms"),
 ]
 
+NAMES = [fault[0] for fault in FAULTS]
 
-def wrong(facts: Facts) -> list[Finding]:
+
+def faults(facts: Facts) -> list[Finding]:
     return [finding for finding in judge(facts) if finding.level is not Level.OK]
 
 
-def test_a_machine_that_has_all_has_nothing_to_mend():
-    assert wrong(WELL) == []
-    assert {finding.check for finding in judge(WELL)} >= {"python", "sandbox", "limits", "work", "key", "broker"}
+def test_a_complete_machine_has_no_findings():
+    assert faults(COMPLETE) == []
+    assert {finding.check for finding in judge(COMPLETE)} >= {"python", "sandbox", "limits", "work", "key", "broker"}
 
 
-@pytest.mark.parametrize(("changed", "level", "message", "mend"), [row[1:] for row in LACKS], ids=[r[0] for r in LACKS])
-def test_one_lack_is_one_finding(changed, level, message, mend):
-    [finding] = wrong(replace(WELL, **changed))
+@pytest.mark.parametrize(("changed", "level", "message", "fix"), [fault[1:] for fault in FAULTS], ids=NAMES)
+def test_one_fault_is_one_finding(changed, level, message, fix):
+    [finding] = faults(replace(COMPLETE, **changed))
     assert finding.level == level
     assert message in finding.message
-    assert mend in finding.fix
+    assert fix in finding.fix
 
 
 @pytest.mark.parametrize(
@@ -127,11 +135,11 @@ def test_one_lack_is_one_finding(changed, level, message, mend):
         topic(partitions=4),
     ],
 )
-def test_more_than_is_wanted_is_fine(broker):
-    assert wrong(replace(WELL, broker=broker)) == []
+def test_settings_beyond_the_topic_table_are_ok(broker):
+    assert faults(replace(COMPLETE, broker=broker)) == []
 
 
-def test_what_was_not_looked_at_is_not_judged():
+def test_facts_that_were_not_probed_are_not_reported():
     bare = Facts(user="u", now=NOW)
     assert {finding.check for finding in judge(bare)} == {"python", "programs", "clock"}
     assert errors(judge(bare)) == ()

@@ -1,4 +1,4 @@
-"""Drawn graphs: trees that end, dot that graphviz reads, SVG in which what is needed stands on the left."""
+"""Drawn graphs: trees that end, dot that graphviz reads, SVG with needed nodes on the left."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def lines(*roots: str, of: Picture = DIAMOND, reverse: bool = False, depth: int 
     ]
 
 
-def test_a_tree_of_what_is_needed() -> None:
+def test_a_tree_of_needs() -> None:
     assert lines("top") == ["top", "├─ left", "│  └─ base", "└─ right", "   └─ base"]
 
 
-def test_a_tree_of_what_needs_it() -> None:
+def test_a_tree_of_dependants() -> None:
     assert lines("base", reverse=True) == ["base", "├─ left", "│  └─ top", "└─ right", "   └─ top"]
 
 
-def test_what_was_shown_is_not_shown_again() -> None:
+def test_branches_are_shown_once() -> None:
     shared = picture(base="", lib="base", a="lib", b="lib", top="a b")
     assert lines("top", of=shared)[-1] == "   └─ lib (see above)"
 
 
-def test_depth_says_what_it_hides() -> None:
+def test_depth_counts_the_hidden_nodes() -> None:
     assert lines("top", depth=1) == ["top", "├─ left (1 more below)", "└─ right (1 more below)"]
 
 
@@ -52,7 +52,7 @@ def test_a_cycle_is_drawn_once() -> None:
     assert picture(a="b", b="a").tops() == ["a"]
 
 
-def test_dot_quotes_what_units_are_called() -> None:
+def test_dot_quotes_names_of_units() -> None:
     text = dot(Picture([Node('a"b\\', 'x"\ny', "failure")], {}))
     assert '"a\\"b\\\\" [label="x\\" y"' in text
     assert text.count("{") == text.count("}")
@@ -67,7 +67,7 @@ def test_svg_has_a_box_a_node_and_a_line_an_edge() -> None:
     assert {box.get("fill") for box in document.iter(f"{SVG}rect")} == {"#b7e1b0"}
 
 
-def test_svg_says_what_xml_cannot() -> None:
+def test_svg_replaces_characters_that_xml_does_not_allow() -> None:
     document = ElementTree.fromstring(svg(Picture([Node("a", "<a>&\x1b\ud800", "")], {})))
     assert [text.text for text in document.iter(f"{SVG}text")] == ["<a>&??"]
 
@@ -83,15 +83,15 @@ def test_nothing_is_drawn_of_nothing() -> None:
 def test_every_graph_is_drawn_and_acyclic_edges_point_left(edges: list[tuple[int, int]]) -> None:
     names = sorted({number for edge in edges for number in edge}) or [0]
     needs = {str(n): [str(under) for above, under in edges if above == n and under < n] for n in names}
-    boxes = _places(Picture([Node(key, key) for key in needs], needs))
+    boxes = _positions(Picture([Node(key, key) for key in needs], needs))
     assert all(boxes[above] > boxes[under] for above, unders in needs.items() for under in unders)
     cyclic = {str(n): [str(under) for above, under in edges if above == n] for n in names}
     whole = Picture([Node(key, key) for key in cyclic], cyclic)
-    assert len(_places(whole)) == len(names)
+    assert len(_positions(whole)) == len(names)
     assert {line.node.key for line in tree(whole, whole.tops())} == set(cyclic)
 
 
-def _places(drawn: Picture) -> dict[str, float]:
+def _positions(drawn: Picture) -> dict[str, float]:
     found = re.findall(r'<rect x="(\d+)".*?>\n<text [^>]*>(\w+)<', svg(drawn))
     return {name: float(x) for x, name in found}
 
