@@ -1,4 +1,4 @@
-"""The changelog of the scheduler's documents: what is written down is told, and comes back on a new host."""
+"""The changelog of the scheduler's documents: each change is written to it, and a new host gets all of them back."""
 
 import json
 
@@ -16,7 +16,7 @@ from support.factories import unit_files
 from support.memory_mesh import MemoryMesh
 
 CHAIN = unit_files("lib") | unit_files("tool", "lib") | unit_files("card", "tool")
-PLACE = Partition("cb.state", 0)
+PARTITION = Partition("cb.state", 0)
 
 
 def on_a_new_host(mesh):
@@ -33,7 +33,7 @@ def mesh():
     return MemoryMesh(CHAIN, runners=2)
 
 
-def test_everything_that_the_scheduler_keeps_comes_back(mesh):
+def test_new_host_has_all_documents_of_the_lost_one(mesh):
     outcome = {"tool": Outcome.FAILURE}
     mesh.builder.says = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
     mesh.ask("card", id="failed")
@@ -59,7 +59,7 @@ def test_everything_that_the_scheduler_keeps_comes_back(mesh):
     assert found.documents() == lost.documents()
 
 
-def test_a_new_host_starts_nothing_and_says_only_the_last_results_again(mesh):
+def test_new_host_starts_nothing_and_emits_only_the_last_results_again(mesh):
     mesh.ask("card")
     mesh.finished()
     mesh.wait(1)
@@ -67,7 +67,9 @@ def test_a_new_host_starts_nothing_and_says_only_the_last_results_again(mesh):
     on_a_new_host(mesh)
     mesh.wait(30)
     after = mesh.sizes()
-    assert {place: after[place] - before[place] for place in after if after[place] != before[place]} == {
+    assert {
+        partition: after[partition] - before[partition] for partition in after if after[partition] != before[partition]
+    } == {
         "Partition(topic='cb.result', number=0)": 1,
         "Partition(topic='cb.state', number=0)": 1,
     }
@@ -75,7 +77,7 @@ def test_a_new_host_starts_nothing_and_says_only_the_last_results_again(mesh):
 
 
 @pytest.mark.parametrize("started", [1, 2, 3])
-def test_a_new_host_goes_on_in_the_middle_of_a_request(mesh, started):
+def test_new_host_continues_a_request(mesh, started):
     mesh.ask("card")
     mesh.until(lambda: len(mesh.builder.orders) == started)
     on_a_new_host(mesh)
@@ -85,7 +87,7 @@ def test_a_new_host_goes_on_in_the_middle_of_a_request(mesh, started):
     assert {event.attempt for event in mesh.told(e.AttemptStarted)} == {1}
 
 
-def test_a_new_host_numbers_requests_on(mesh):
+def test_new_host_continues_the_sequence_of_requests(mesh):
     mesh.ask("lib", id="first")
     mesh.finished("first")
     on_a_new_host(mesh)
@@ -95,7 +97,7 @@ def test_a_new_host_numbers_requests_on(mesh):
     assert found.get("requests", "second")["sequence"] == found.get("requests", "first")["sequence"] + 1
 
 
-def test_a_packet_that_was_cut_off_is_not_taken_and_those_who_come_later_are_told(mesh):
+def test_incomplete_packet_is_not_applied_and_is_repaired(mesh):
     mesh.ask("card")
     mesh.finished()
     mesh.wait(1)
@@ -104,27 +106,27 @@ def test_a_packet_that_was_cut_off_is_not_taken_and_those_who_come_later_are_tol
     lost, found = on_a_new_host(mesh)
     assert found.documents() == lost.documents()
     mesh.wait(1)
-    mended = {record.key: change_of(record) for record in mesh.broker.logs[PLACE]}
-    assert mended[b"requests/q"].parent == "done"
-    assert mended[b"jobs/q.9"] is None
+    repaired = {record.key: change_of(record) for record in mesh.broker.logs[PARTITION]}
+    assert repaired[b"requests/q"].parent == "done"
+    assert repaired[b"jobs/q.9"] is None
 
 
 def record(event: e.StateChanged) -> Record:
     sent = encode(event, source="s", id="i", time=0.0)
-    return Record(PLACE, 0, sent.key, sent.value, sent.headers)
+    return Record(PARTITION, 0, sent.key, sent.value, sent.headers)
 
 
 @pytest.mark.parametrize("body", [{"a": 'b,"body":{"c":1}', "ä": [None]}, {}])
-def test_an_entity_keeps_its_place(body):
+def test_document_keeps_its_parent_and_rank(body):
     put = change_of(record(e.StateChanged.of('offers/x/y,"body":z', body, 'p,"body":"', 2.5)))
     assert put is not None and put[:2] == ("offers", 'x/y,"body":z') and put[3:] == ('p,"body":"', 2.5)
     assert json.loads(put.body.json) == body
 
 
-def test_what_is_gone_is_a_tombstone_that_survives_the_outbox():
+def test_deleted_document_is_a_tombstone_that_survives_the_outbox():
     sent = encode(e.StateChanged.of("jobs/1", None), source="s", id="i", time=0.0)
     assert sent.value is None and unpack(pack([sent])) == [sent]
-    assert change_of(Record(PLACE, 0, sent.key, None)) is None
+    assert change_of(Record(PARTITION, 0, sent.key, None)) is None
 
 
 @pytest.mark.parametrize(
@@ -134,11 +136,11 @@ def test_what_is_gone_is_a_tombstone_that_survives_the_outbox():
         (b'{"entity_id":"jobs/r.1","body":null}', None),
     ],
 )
-def test_records_of_before_places_were_told_are_understood(value, expected):
-    put = change_of(Record(PLACE, 0, b"jobs/r.1", value))
+def test_old_records_without_parent_and_rank_are_read(value, expected):
+    put = change_of(Record(PARTITION, 0, b"jobs/r.1", value))
     assert (put and put._replace(body=None)) == expected
 
 
-def test_the_outbox_keeps_records_without_key_and_empty_values():
+def test_outbox_keeps_records_without_key_and_empty_values():
     sent = [OutgoingRecord("t", None, b""), OutgoingRecord("t", b"", b""), OutgoingRecord("t", b"k", b"v")]
     assert unpack(pack(sent)) == sent

@@ -58,7 +58,7 @@ def info(broker):
     state.close()
 
 
-def test_a_question_gets_its_own_answer(broker, info):
+def test_query_gets_its_own_answer(broker, info):
     client, other = Client(broker, "one"), Client(broker, "two")
     assert client.ask("units", {"source": "s"}).data == {"what": "units", "source": "s"}
     assert other.ask("jobs").data == {"what": "jobs"}
@@ -66,13 +66,13 @@ def test_a_question_gets_its_own_answer(broker, info):
     assert info.asked == 3
 
 
-def test_without_cb_info_the_question_ends_in_time_and_says_what_to_look_at(broker):
+def test_query_without_cb_info_ends_in_time_with_a_hint(broker):
     with pytest.raises(Retryable, match="no answer from cb-info") as caught:
         Client(broker).ask("units", timeout=0.2)
     assert caught.value.code == "no-answer"
 
 
-def test_questions_from_before_its_first_start_are_not_answered(broker):
+def test_queries_from_before_the_first_start_are_not_answered(broker):
     with pytest.raises(Retryable):
         Client(broker).ask("old", timeout=0.05)
     flow, state = Echo(), MemoryState()

@@ -34,7 +34,7 @@ def bare(value: bytes | None, topic: str = "cb.request", offset: int = 7, **head
 
 @given(payload=REQUESTS | LOGS | SEEN | ASKED, id=st.uuids().map(str), time=TIMES, source=st.text(min_size=1))
 def test_every_event_comes_back_as_it_was_sent(payload, id, time, source):
-    event = decode(as_record(encode(payload, source=source, id=id, time=time)), "life")
+    event = decode(as_record(encode(payload, source=source, id=id, time=time)), "incarnation")
 
     assert event.payload == payload
     assert (event.id, event.source, event.type, event.version) == (id, source, payload.type, 1)
@@ -58,26 +58,32 @@ def test_an_event_is_a_cloudevent_in_binary_mode():
 
 def test_plain_json_is_a_request_with_the_same_ids_each_time_it_is_read():
     record = bare(b'{"source": "s", "units": ["packages/hello"]}')
-    first, again, other = decode(record, "life"), decode(record, "life"), decode(record._replace(offset=8), "life")
+    first, again, other = (
+        decode(record, "incarnation"),
+        decode(record, "incarnation"),
+        decode(record._replace(offset=8), "incarnation"),
+    )
 
     assert first == again
     assert first.payload.request_id.startswith("r-")
     assert first.time == 5.0
     assert first.id != other.id
     assert first.payload.request_id != other.payload.request_id
-    assert decode(record, "another life").id != first.id
+    assert decode(record, "another incarnation").id != first.id
 
 
 def test_plain_json_keeps_the_request_id_the_client_chose():
-    assert decode(bare(b'{"source": "s", "all": true, "request_id": "mine"}'), "life").payload.request_id == "mine"
+    assert (
+        decode(bare(b'{"source": "s", "all": true, "request_id": "mine"}'), "incarnation").payload.request_id == "mine"
+    )
 
 
 def test_readers_ignore_fields_they_do_not_know():
-    assert decode(bare(b'{"source": "s", "all": true, "colour": "red"}'), "life").payload.source == "s"
+    assert decode(bare(b'{"source": "s", "all": true, "colour": "red"}'), "incarnation").payload.source == "s"
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (b"", "not valid JSON: EOF while parsing a value at line 1 column 0"),
         (b'{"source": ', "not valid JSON: EOF while parsing a value at line 1 column 11"),
@@ -94,15 +100,15 @@ def test_readers_ignore_fields_they_do_not_know():
         (b'{"source": "s", "units": [1, 2, 3, 4, 5]}', "units.0: Input should be a valid string, not 1"),
     ],
 )
-def test_a_malformed_body_is_refused_with_field_and_cause(value, said):
+def test_a_malformed_body_is_refused_with_field_and_cause(value, expected):
     with pytest.raises(Undecodable) as caught:
-        decode(bare(value), "life")
-    assert said in str(caught.value)
+        decode(bare(value), "incarnation")
+    assert expected in str(caught.value)
     assert "\n  " not in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"ce_type": b"build.request"}, "Did you mean build.requested?"),
         ({"ce_type": b"job.assigned"}, "job.assigned does not belong on cb.request, only on cb.assignment"),
@@ -115,35 +121,35 @@ def test_a_malformed_body_is_refused_with_field_and_cause(value, said):
         ({"ce_dataschema": b"schemas/events/build.requested-2.json"}, "version 2 is not known, only 1"),
     ],
 )
-def test_a_wrong_header_is_named(changes, said):
+def test_a_wrong_header_is_named(changes, expected):
     sent = encode(BuildRequested(source="s", all=True), source="ci", id="e-1", time=0.0)
     headers = {name: value for name, value in (dict(sent.headers) | changes).items() if value is not None}
     with pytest.raises(Undecodable) as caught:
-        decode(as_record(sent._replace(headers=tuple(headers.items()))), "life")
-    assert said in str(caught.value)
+        decode(as_record(sent._replace(headers=tuple(headers.items()))), "incarnation")
+    assert expected in str(caught.value)
 
 
 def test_a_header_that_comes_twice_is_refused():
     sent = encode(BuildRequested(source="s", all=True), source="ci", id="e-1", time=0.0)
     with pytest.raises(Undecodable, match="header ce_id: more than once"):
-        decode(as_record(sent._replace(headers=(*sent.headers, ("ce_id", b"e-2")))), "life")
+        decode(as_record(sent._replace(headers=(*sent.headers, ("ce_id", b"e-2")))), "incarnation")
 
 
-def test_without_headers_only_the_front_door_is_open():
+def test_record_without_headers_is_read_only_on_cb_request():
     with pytest.raises(Undecodable, match=r"without headers only cb.request is read"):
-        decode(bare(b"{}", topic="cb.job"), "life")
+        decode(bare(b"{}", topic="cb.job"), "incarnation")
 
 
 def test_structured_mode_is_refused_by_name():
     record = bare(b"{}")._replace(headers=(("content-type", b"application/cloudevents+json"),))
     with pytest.raises(Undecodable, match="structured CloudEvents"):
-        decode(record, "life")
+        decode(record, "incarnation")
 
 
 def test_an_unknown_kind_of_enum_is_named():
     sent = OutgoingRecord("cb.assignment", b"k", b'{"kind": "boat"}', encode_headers(JobAssigned))
     with pytest.raises(Undecodable, match=r"job.assigned: .*missing.* and [0-9]+ more"):
-        decode(as_record(sent), "life")
+        decode(as_record(sent), "incarnation")
 
 
 def encode_headers(event):

@@ -1,4 +1,4 @@
-"""The leader's word while its loop works on something long."""
+"""The leader's heartbeat during a long transaction."""
 
 import time
 
@@ -13,16 +13,16 @@ from support.waiting import until
 
 
 class RecordingSender:
-    """Records what is sent; `trouble` is raised instead, once."""
+    """Collects the sent records. `error` is raised instead, once."""
 
     def __init__(self):
-        self.heard, self.trouble = [], None
+        self.sent, self.error = [], None
 
     def send(self, records):
-        if self.trouble is not None:
-            trouble, self.trouble = self.trouble, None
-            raise trouble
-        self.heard += records
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        self.sent += records
 
 
 class HandClock:
@@ -37,53 +37,53 @@ class HandClock:
 
 
 @pytest.fixture
-def ear():
+def sender():
     return RecordingSender()
 
 
 @pytest.fixture
-def speaking(ear):
+def start_heartbeat(sender):
     opened = []
 
-    def speak(every, clock=time.monotonic):
-        opened.append(LeaderHeartbeat(LeaderEpoch("one", 3), ear.send, every, clock))
+    def start(every, clock=time.monotonic):
+        opened.append(LeaderHeartbeat(LeaderEpoch("one", 3), sender.send, every, clock))
         opened[-1].start()
         return opened[-1]
 
-    yield speak
-    for one in opened:
-        one.close()
+    yield start
+    for heartbeat in opened:
+        heartbeat.close()
 
 
-def test_a_loop_that_works_long_is_spoken_for(ear, speaking):
-    speaking(0.01)
-    until(lambda: len(ear.heard) >= 2, "the loop is spoken for")
-    said = ear.heard[0]
-    put = change_of(Record(Partition(said.topic, 0), 0, said.key, said.value))
-    assert (said.topic, said.key) == ("cb.state", b"leader/leader")
+def test_heartbeat_is_sent_during_a_long_transaction(sender, start_heartbeat):
+    start_heartbeat(0.01)
+    until(lambda: len(sender.sent) >= 2, "the loop is spoken for")
+    first = sender.sent[0]
+    put = change_of(Record(Partition(first.topic, 0), 0, first.key, first.value))
+    assert (first.topic, first.key) == ("cb.state", b"leader/leader")
     assert '"epoch": 3' in put.body.json
 
 
-def test_it_goes_on_after_trouble(ear, speaking):
-    ear.trouble = Fenced("another")
-    speaking(0.01)
-    until(lambda: len(ear.heard) >= 1, "the loop is spoken for")
-    assert ear.trouble is None
+def test_heartbeat_continues_after_an_error(sender, start_heartbeat):
+    sender.error = Fenced("another")
+    start_heartbeat(0.01)
+    until(lambda: len(sender.sent) >= 1, "the loop is spoken for")
+    assert sender.error is None
 
 
-def test_a_loop_that_does_nothing_for_minutes_is_not_spoken_for(ear, speaking):
+def test_heartbeat_stops_when_the_loop_makes_no_progress(sender, start_heartbeat):
     clock = HandClock()
-    speaking(0.01, clock)
+    start_heartbeat(0.01, clock)
 
-    def wait_for_looks(number):
-        """A look that began before the clock was moved is not one of them."""
-        seen = clock.reads
-        until(lambda: clock.reads > seen + number, "the heartbeat thread looks at the clock")
+    def wait_for_reads(number):
+        """A read that began before the clock was moved does not count."""
+        before = clock.reads
+        until(lambda: clock.reads > before + number, "the heartbeat thread reads the clock")
 
     clock.now = MAX_STALL - 1.0
-    until(lambda: ear.heard, "the loop is spoken for")
+    until(lambda: sender.sent, "the loop is spoken for")
     clock.now = MAX_STALL + 1.0
-    wait_for_looks(1)
-    heard = len(ear.heard)
-    wait_for_looks(5)
-    assert len(ear.heard) == heard
+    wait_for_reads(1)
+    count = len(sender.sent)
+    wait_for_reads(5)
+    assert len(sender.sent) == count

@@ -39,7 +39,7 @@ def test_a_line_is_time_level_daemon_event_and_fields(message, extra, line):
     assert LogFmt("runner-1").format(record(message, **extra)) == f"1970-01-01T00:00:00.000Z info    runner-1 {line}"
 
 
-def test_json_lines_hold_the_same(capsys):
+def test_json_line_has_the_same_fields(capsys):
     line = json.loads(JsonLines("scheduler").format(record("job assigned", job="r.1", attempt=2)))
     assert line == {
         "time": "1970-01-01T00:00:00.000Z",
@@ -63,29 +63,29 @@ def log(lines):
     return logger
 
 
-def test_a_line_is_written_at_once(log, lines):
+def test_line_is_written_at_once(log, lines):
     log.info("one")
     assert lines.stream.getvalue() == "one\n"
 
 
-def test_lines_of_one_round_are_written_together(log, lines):
-    pulse = BatchedLogs(NullReporter(), lines)
-    pulse.ready()
+def test_lines_of_one_iteration_are_written_together(log, lines):
+    health = BatchedLogs(NullReporter(), lines)
+    health.ready()
     log.info("one")
     log.info("two")
     assert lines.stream.getvalue() == ""
-    pulse.beat("at work")
+    health.beat("at work")
     assert lines.stream.getvalue() == "one\ntwo\n"
 
 
-def test_a_warning_waits_for_nothing_and_what_was_said_before_it_comes_before_it(log, lines):
+def test_warning_is_written_at_once_after_the_buffered_lines(log, lines):
     BatchedLogs(NullReporter(), lines).ready()
     log.info("one")
     log.warning("two")
     assert lines.stream.getvalue() == "one\ntwo\n"
 
 
-def test_a_line_of_another_thread_waits_for_nothing(log, lines):
+def test_line_of_another_thread_is_written_at_once(log, lines):
     BatchedLogs(NullReporter(), lines).ready()
     log.info("one")
     other = Thread(target=log.info, args=("two",))
@@ -94,48 +94,48 @@ def test_a_line_of_another_thread_waits_for_nothing(log, lines):
     assert lines.stream.getvalue() == "one\ntwo\n"
 
 
-def test_from_the_order_to_stop_on_every_line_is_written_at_once(log, lines):
-    pulse = BatchedLogs(NullReporter(), lines)
-    pulse.ready()
+def test_lines_are_written_at_once_after_the_stop(log, lines):
+    health = BatchedLogs(NullReporter(), lines)
+    health.ready()
     log.info("one")
-    pulse.stopping()
+    health.stopping()
     log.info("two")
     assert lines.stream.getvalue() == "one\ntwo\n"
 
 
-def test_the_watcher_hears_all_the_same(lines):
-    heard = []
+def test_batched_logs_pass_health_on(lines):
+    calls = []
 
-    class Watcher:
+    class Recorder:
         def ready(self):
-            heard.append("ready")
+            calls.append("ready")
 
         def beat(self, status):
-            heard.append(status)
+            calls.append(status)
 
         def stopping(self):
-            heard.append("stopping")
+            calls.append("stopping")
 
-    pulse = BatchedLogs(Watcher(), lines)
-    pulse.ready()
-    pulse.beat("at work")
-    pulse.stopping()
-    assert heard == ["ready", "at work", "stopping"]
+    health = BatchedLogs(Recorder(), lines)
+    health.ready()
+    health.beat("at work")
+    health.stopping()
+    assert calls == ["ready", "at work", "stopping"]
 
 
-def test_a_stream_that_nobody_reads_stops_nobody(log, lines):
+def test_closed_stream_raises_nothing(log, lines):
     lines.stream.close()
     log.info("one")
 
 
-def test_without_lines_of_ours_the_pulse_stays_as_it_is(monkeypatch):
+def test_without_a_line_handler_the_reporter_is_returned(monkeypatch):
     monkeypatch.setattr(logging.getLogger(logs.ROOT), "handlers", [])
-    pulse = NullReporter()
-    assert logs.batch_by_round(pulse) is pulse
+    health = NullReporter()
+    assert logs.batch_by_round(health) is health
 
 
 @pytest.mark.parametrize("end", ["", "raise SystemExit(1)", "raise KeyError"])
-def test_however_a_process_ends_its_last_lines_are_written(end):
+def test_last_lines_are_written_at_the_end_of_a_process(end):
     program = f"""
 import logging
 from cloud_builder.mesh import logs
@@ -146,6 +146,6 @@ logging.getLogger("cb.test").info("one")
 logging.getLogger("cb.test").info("two", extra={{"job": "r.1"}})
 {end}
 """
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr
-    ours = [line.partition(" info ")[2].strip() for line in said.splitlines() if " info " in line]
-    assert ours == ["runner-1 one", "runner-1 two job=r.1"]
+    errors = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False).stderr
+    lines = [line.partition(" info ")[2].strip() for line in errors.splitlines() if " info " in line]
+    assert lines == ["runner-1 one", "runner-1 two job=r.1"]

@@ -1,4 +1,4 @@
-"""The loop over a broker in memory and a tiny flow that counts."""
+"""The loop over a broker in memory, with a small flow that counts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from support.waiting import LIMIT, until
 INTAKE = Partition("cb.intake", 0)
 
 
-class Counting:
-    """Answers each request with a rejection that counts how many it has handled; `trouble` may raise first."""
+class CountingFlow:
+    """Rejects each request, with the number of handled requests as the code. `before` may raise an error first."""
 
     role = Role.REQUEST
     instance = ""
 
-    def __init__(self, trouble=lambda request: None):
-        self.trouble = trouble
+    def __init__(self, before=lambda request: None):
+        self.before = before
         self.handled = []
         self.calls = []
         self.count = 0
@@ -40,13 +40,13 @@ class Counting:
         self.count = (state.get("count", "requests") or {"value": 0})["value"]
 
     def republish(self, work):
-        self.calls.append("resume")
+        self.calls.append("republish")
 
     def handle(self, event, work):
         request = event.payload.request_id
         self.count += 1
         work.documents.put("count", "requests", {"value": self.count})
-        self.trouble(request)
+        self.before(request)
         self.handled.append(request)
         work.emit(RequestRejected(request_id=request, code=str(self.count), message="no", rejected_at=work.now))
 
@@ -74,13 +74,13 @@ def state():
     store.close()
 
 
-def wish(name: str) -> OutgoingRecord:
+def requested(name: str) -> OutgoingRecord:
     payload = BuildRequested(source="s", all=True, request_id=name)
     return encode(payload, source="test", id=f"event-{name}", time=time.time())
 
 
 def send(broker, *names: str) -> None:
-    broker.producer().send([wish(name) for name in names], 1.0)
+    broker.producer().send([requested(name) for name in names], 1.0)
 
 
 def answers(broker) -> list[tuple[str, str]]:
@@ -99,8 +99,8 @@ def steps(loop: Loop, number: int = 3) -> None:
         loop.step(Event())
 
 
-def test_each_event_is_handled_once_and_answered(broker, state):
-    flow = Counting()
+def test_event_is_handled_once_and_answered(broker, state):
+    flow = CountingFlow()
     send(broker, "a", "b")
     steps(started(flow, broker, state))
 
@@ -109,82 +109,82 @@ def test_each_event_is_handled_once_and_answered(broker, state):
     assert flow.caught_up
 
 
-def test_an_event_that_comes_twice_is_handled_once(broker, state):
-    flow = Counting()
+def test_repeated_event_is_handled_once(broker, state):
+    flow = CountingFlow()
     send(broker, "a", "a")
     steps(started(flow, broker, state))
 
     assert answers(broker) == [("a", "1")]
 
 
-def test_a_daemon_goes_on_where_it_stopped(broker, state):
+def test_restarted_daemon_resumes_where_it_stopped(broker, state):
     send(broker, "a")
-    steps(started(Counting(), broker, state))
+    steps(started(CountingFlow(), broker, state))
     send(broker, "b")
-    later = Counting()
+    later = CountingFlow()
     steps(started(later, broker, state))
 
     assert later.handled == ["b"]
     assert answers(broker) == [("a", "1"), ("b", "2")]
 
 
-def test_reading_everything_again_hands_nothing_over_twice(broker, state):
+def test_event_that_is_read_again_is_not_handled_again(broker, state):
     send(broker, "a", "b")
-    steps(started(Counting(), broker, state))
+    steps(started(CountingFlow(), broker, state))
     with state.transaction():
         state.save_positions(broker.incarnation(), {Partition("cb.request", 0): 0})
-    again = Counting()
+    again = CountingFlow()
     steps(started(again, broker, state))
 
     assert again.handled == []
     assert len(answers(broker)) == 2
 
 
-def test_a_crash_between_commit_and_sending_sends_the_outbox_at_the_next_start(broker, state, monkeypatch):
+def test_outbox_is_sent_at_the_start_after_a_crash_before_the_send(broker, state, monkeypatch):
     send(broker, "a")
-    loop = started(Counting(), broker, state)
+    loop = started(CountingFlow(), broker, state)
     monkeypatch.setattr(loop, "_send", lambda: None)
     steps(loop)
     assert answers(broker) == []
 
-    steps(started(Counting(), broker, state))
+    steps(started(CountingFlow(), broker, state))
     assert answers(broker) == [("a", "1")]
 
 
-def test_what_was_sent_and_confirmed_is_not_sent_again(broker, state):
+def test_confirmed_events_are_not_sent_again(broker, state):
     send(broker, "a")
-    steps(started(Counting(), broker, state))
-    steps(started(Counting(), broker, state))
+    steps(started(CountingFlow(), broker, state))
+    steps(started(CountingFlow(), broker, state))
 
     assert answers(broker) == [("a", "1")]
     assert state.outbox(10) == []
 
 
-def test_poison_goes_to_the_dead_letters_and_its_neighbours_do_not(broker, state):
-    def trouble(request):
+def test_failing_event_becomes_a_dead_letter_and_the_others_are_handled(broker, state):
+    def fail(request):
         if request == "bad":
             raise Permanent("it is bad")
 
-    flow = Counting(trouble)
+    flow = CountingFlow(fail)
     send(broker, "a", "bad", "b")
     steps(started(flow, broker, state))
 
     assert answers(broker) == [("a", "1"), ("b", "2")], "the count of the poisoned event was rolled back"
     (letter,) = list_dead(broker)
-    assert b64decode(letter.value) == wish("bad").value
+    assert b64decode(letter.value) == requested("bad").value
     assert letter.reason == "Permanent: it is bad"
-    assert {name for name, _ in letter.headers} == {name for name, _ in wish("bad").headers}
+    assert {name for name, _ in letter.headers} == {name for name, _ in requested("bad").headers}
     assert (letter.topic, letter.offset, letter.daemon) == ("cb.request", 1, "cb-request")
 
 
-def test_a_dead_letter_that_is_sent_again_is_handled_by_who_had_failed(broker, state):
+def test_dead_letter_that_is_sent_again_is_handled(broker, state):
     broken = [True]
 
-    def trouble(request):
+    def fail(request):
         if broken:
             raise ValueError(request)
 
-    flow = Counting(trouble)
+    flow = CountingFlow(fail)
     send(broker, "a")
     loop = started(flow, broker, state)
     steps(loop)
@@ -196,8 +196,8 @@ def test_a_dead_letter_that_is_sent_again_is_handled_by_who_had_failed(broker, s
 
 
 @pytest.mark.parametrize("value", [b"not json", b"\xff", b'{"source": 5}', b"[" * 5000])
-def test_what_cannot_be_read_goes_to_the_dead_letters_with_its_bytes(broker, state, value):
-    flow = Counting()
+def test_undecodable_message_becomes_a_dead_letter_with_its_bytes(broker, state, value):
+    flow = CountingFlow()
     broker.producer().send([OutgoingRecord("cb.request", b"k", value, (("x-mine", b"\xfe"),))], 1.0)
     send(broker, "a")
     steps(started(flow, broker, state))
@@ -208,8 +208,8 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_with_its_bytes(broker, sta
     assert flow.handled == ["a"]
 
 
-def test_whoever_sent_what_cannot_be_read_gets_an_answer_from_the_front_door(broker, state):
-    flow = Counting()
+def test_sender_of_an_undecodable_message_gets_an_answer(broker, state):
+    flow = CountingFlow()
 
     def reject(value, reason, work):
         work.emit(RequestRejected(request_id="malformed", code="malformed", message=reason, rejected_at=work.now))
@@ -224,15 +224,15 @@ def test_whoever_sent_what_cannot_be_read_gets_an_answer_from_the_front_door(bro
     assert len(list_dead(broker)) == 2
 
 
-def test_a_retryable_event_waits_and_keeps_its_place(broker, state):
+def test_retryable_event_is_handled_before_later_events(broker, state):
     tries = []
 
-    def trouble(request):
+    def fail(request):
         if request == "a" and len(tries) < 3:
             tries.append(request)
             raise Retryable("the store is away", delay=0.0)
 
-    flow = Counting(trouble)
+    flow = CountingFlow(fail)
     send(broker, "a", "b")
     steps(started(flow, broker, state))
 
@@ -240,20 +240,20 @@ def test_a_retryable_event_waits_and_keeps_its_place(broker, state):
     assert list_dead(broker) == []
 
 
-def test_the_flow_ticks_while_an_event_waits(broker, state):
-    def trouble(request):
+def test_flow_ticks_while_an_event_waits(broker, state):
+    def fail(request):
         if flow.calls.count("tick") < 2:
             raise Retryable("not yet", delay=0.03)
 
-    flow = Counting(trouble)
+    flow = CountingFlow(fail)
     send(broker, "a")
     steps(started(flow, broker, state), 1)
 
     assert flow.handled == ["a"]
 
 
-def test_a_failing_tick_does_not_take_the_events_with_it(broker, state):
-    flow = Counting()
+def test_failing_tick_does_not_roll_back_events(broker, state):
+    flow = CountingFlow()
     flow.tick = lambda work: (_ for _ in ()).throw(ValueError("tick"))
     send(broker, "a")
     stop = Event()
@@ -265,22 +265,22 @@ def test_a_failing_tick_does_not_take_the_events_with_it(broker, state):
     assert list_dead(broker) == []
 
 
-def test_a_new_life_of_the_broker_is_told_to_the_flow_once(state):
+def test_flow_republishes_once_for_a_new_incarnation_of_the_broker(state):
     for _ in range(2):
-        flow = Counting()
+        flow = CountingFlow()
         started(flow, MemoryBroker(), state)
-    assert flow.calls.count("resume") == 1
+    assert flow.calls.count("republish") == 1
 
     broker = MemoryBroker()
-    started(Counting(), broker, state)
-    flow = Counting()
+    started(CountingFlow(), broker, state)
+    flow = CountingFlow()
     started(flow, broker, state)
-    assert "resume" not in flow.calls
+    assert "republish" not in flow.calls
 
 
-def test_a_broker_that_is_gone_is_said_once_and_the_daemon_goes_on_when_it_is_back(broker, state, caplog):
+def test_outage_is_logged_once_and_the_daemon_continues_after_it(broker, state, caplog):
     caplog.set_level("INFO", logger="cb")
-    flow = Counting()
+    flow = CountingFlow()
     loop = started(flow, broker, state)
     broker.unplug()
     ticks = flow.calls.count("tick")
@@ -291,13 +291,13 @@ def test_a_broker_that_is_gone_is_said_once_and_the_daemon_goes_on_when_it_is_ba
 
     assert flow.calls.count("tick") > ticks + 4
     assert answers(broker) == [("a", "1")]
-    said = [record.message for record in caplog.records]
-    assert said.count("broker unreachable, waiting") == 1
-    assert said.count("broker is back") == 1
+    messages = [record.message for record in caplog.records]
+    assert messages.count("broker unreachable, waiting") == 1
+    assert messages.count("broker is back") == 1
 
 
-class Guarded(MemoryBroker):
-    """Nobody may write to the topics of `forbidden`."""
+class GuardedBroker(MemoryBroker):
+    """A broker that refuses records for the topics of `forbidden`."""
 
     forbidden: frozenset[str] = frozenset()
 
@@ -307,39 +307,39 @@ class Guarded(MemoryBroker):
         super().append(records)
 
 
-def test_a_daemon_that_may_not_write_ends_and_says_it_when_it_may(state):
-    broker = Guarded()
+def test_daemon_that_may_not_write_ends_and_sends_when_it_may(state):
+    broker = GuardedBroker()
     broker.forbidden = frozenset({INTAKE.topic})
     send(broker, "a")
     with pytest.raises(NotAllowed, match="may not write"):
-        Loop(Counting(), broker, state).run(Event())
+        Loop(CountingFlow(), broker, state).run(Event())
     assert answers(broker) == []
 
     broker.forbidden = frozenset()
-    steps(started(Counting(), broker, state))
+    steps(started(CountingFlow(), broker, state))
     assert answers(broker) == [("a", "1"), ("last", "stop")]
 
 
-def test_what_keeps_a_daemon_from_beginning_is_said_and_not_taken_for_the_broker(broker, state, caplog):
+def test_local_errors_of_a_start_are_logged_and_are_no_outage(broker, state, caplog):
     caplog.set_level("INFO", logger="cb")
-    troubles = [Retryable("disk full"), Retryable("disk full"), Retryable("key expired", hint="renew it")]
+    errors = [Retryable("disk full"), Retryable("disk full"), Retryable("key expired", hint="renew it")]
 
-    class Unwell(Counting):
+    class FailingStart(CountingFlow):
         def restore(self, state):
-            if troubles:
-                raise troubles.pop(0)
+            if errors:
+                raise errors.pop(0)
 
-    started(Unwell(), broker, state)
-    said = [(record.message, getattr(record, "reason", "")) for record in caplog.records]
-    assert [reason for message, reason in said if "cannot start" in message] == ["disk full", "key expired"]
-    messages = [message for message, _ in said]
+    started(FailingStart(), broker, state)
+    logged = [(record.message, getattr(record, "reason", "")) for record in caplog.records]
+    assert [reason for message, reason in logged if "cannot start" in message] == ["disk full", "key expired"]
+    messages = [message for message, _ in logged]
     assert "ready" in messages
     assert not any("broker" in message for message in messages)
 
 
-def test_a_daemon_waits_for_a_broker_that_is_not_there_yet(broker, state):
+def test_daemon_waits_for_a_broker_that_has_not_started(broker, state):
     broker.unplug()
-    flow, stop = Counting(), Event()
+    flow, stop = CountingFlow(), Event()
     thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
     thread.start()
     broker.plug()
@@ -350,8 +350,8 @@ def test_a_daemon_waits_for_a_broker_that_is_not_there_yet(broker, state):
     assert not thread.is_alive()
 
 
-def test_when_told_to_stop_it_hands_over_and_sends_its_last_words(broker, state):
-    flow, stop = Counting(), Event()
+def test_stopped_daemon_runs_the_last_transaction_and_sends_its_events(broker, state):
+    flow, stop = CountingFlow(), Event()
     thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
     thread.start()
     send(broker, "a")
@@ -363,8 +363,8 @@ def test_when_told_to_stop_it_hands_over_and_sends_its_last_words(broker, state)
     assert answers(broker)[-1] == ("last", "stop")
 
 
-def test_when_told_to_stop_without_a_broker_it_ends(broker, tmp_path):
-    flow, stop = Counting(), Event()
+def test_stopped_daemon_ends_without_a_broker(broker, tmp_path):
+    flow, stop = CountingFlow(), Event()
     state = SqliteState(tmp_path / "state.db")
     thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
     thread.start()
@@ -378,8 +378,8 @@ def test_when_told_to_stop_without_a_broker_it_ends(broker, tmp_path):
     state.close()
 
 
-def test_plain_json_is_handled_without_a_header(broker, state):
-    flow = Counting()
+def test_plain_json_without_headers_is_handled(broker, state):
+    flow = CountingFlow()
     broker.producer().send([OutgoingRecord("cb.request", None, b'{"source": "s", "units": ["packages/hello"]}')], 1.0)
     steps(started(flow, broker, state))
 
@@ -387,11 +387,11 @@ def test_plain_json_is_handled_without_a_header(broker, state):
     assert flow.handled[0].startswith("r-")
 
 
-def test_what_follows_from_an_event_carries_its_trace(broker, state):
+def test_emitted_event_has_the_trace_of_its_cause(broker, state):
     trace = "0af7651916cd43dd8448eb211c80319c"
-    record = wish("a")
+    record = requested("a")
     headers = (*record.headers, ("traceparent", f"00-{trace}-b7ad6b7169203331-01".encode()))
     broker.producer().send([OutgoingRecord(record.topic, record.key, record.value, headers)], 1.0)
-    steps(started(Counting(), broker, state))
+    steps(started(CountingFlow(), broker, state))
 
     assert trace in dict(broker.logs[INTAKE][0].headers)["traceparent"].decode()

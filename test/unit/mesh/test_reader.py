@@ -1,4 +1,4 @@
-"""Where a daemon begins to read, and what it does not even read."""
+"""A daemon's start positions, and the records that it does not read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cloud_builder.model.topics import ASSIGNMENT, ELIGIBILITY
 from cloud_builder.ports.broker import OutgoingRecord
 
 
-def aside(runner: str, reason: str = "disk full", at: float = 1.0) -> RunnerQuarantined:
+def quarantined(runner: str, reason: str = "disk full", at: float = 1.0) -> RunnerQuarantined:
     return RunnerQuarantined(runner_id=runner, reason=reason, until=at + 30, at=at)
 
 
@@ -31,8 +31,8 @@ def sent(payload: Payload) -> OutgoingRecord:
 def read(broker: MemoryBroker, role: Role, instance: str = "") -> list[Payload]:
     positions = start_positions(broker, role, instance, {})
     reader = Reader(broker, role, instance, broker.incarnation(), positions)
-    found = [one.content for one in reader.poll(lambda: 0.0, Event())]
-    return [one.payload for one in found if isinstance(one, Envelope)]
+    contents = [delivery.content for delivery in reader.poll(lambda: 0.0, Event())]
+    return [content.payload for content in contents if isinstance(content, Envelope)]
 
 
 def broker_with(*payloads: Payload) -> MemoryBroker:
@@ -42,23 +42,29 @@ def broker_with(*payloads: Payload) -> MemoryBroker:
     return broker
 
 
-def test_cb_info_reads_no_orders() -> None:
+def test_cb_info_reads_no_assignments() -> None:
     assert ELIGIBILITY in topics_of(Role.INFO)
     assert ASSIGNMENT not in topics_of(Role.INFO)
-    assert read(broker_with(refused("r1"), aside("r1")), Role.INFO) == [aside("r1")]
+    assert read(broker_with(refused("r1"), quarantined("r1")), Role.INFO) == [quarantined("r1")]
 
 
-def test_a_runner_that_starts_hears_how_it_stands_but_none_of_its_old_orders() -> None:
-    assert read(broker_with(refused("r1"), aside("r1")), Role.RUNNER, "r1") == [aside("r1")]
+def test_new_runner_reads_its_quarantine_but_no_old_assignments() -> None:
+    assert read(broker_with(refused("r1"), quarantined("r1")), Role.RUNNER, "r1") == [quarantined("r1")]
 
 
-def test_of_several_words_on_a_runner_in_one_transaction_the_last_is_sent_and_every_order_is() -> None:
+def test_transaction_sends_the_last_quarantine_and_every_assignment() -> None:
     work = Transaction(MemoryState(), source="cb-scheduler", now=1.0, broker_seen=1.0, live=lambda record: None)
-    for payload in (aside("r1"), refused("r1"), aside("r2"), refused("r1", 2), aside("r1", reason="", at=2.0)):
+    for payload in (
+        quarantined("r1"),
+        refused("r1"),
+        quarantined("r2"),
+        refused("r1", 2),
+        quarantined("r1", reason="", at=2.0),
+    ):
         work.emit(payload)
     records = work.close()
     assert [record.topic for record in records].count(ASSIGNMENT.name) == 2
-    standings = [
+    quarantines = [
         b'"reason":"disk full"' in (record.value or b"") for record in records if record.topic == "cb.eligibility"
     ]
-    assert standings == [True, False]
+    assert quarantines == [True, False]
