@@ -120,13 +120,13 @@ class StoreBuilder(MemoryBuilder):
 
     def __init__(self, store: MemoryStore, build: Build) -> None:
         super().__init__(self._say)
-        self.says, self._store = build, store
+        self.outcome_of, self._store = build, store
         self.orders: list[e.JobAssigned] = []
         self.content: Callable[[e.JobAssigned], str] = lambda order: f"{order.name} 1 amd64 {order.input_key}"
         """What is in the package that an order leads to."""
 
     def _say(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
-        return self.says(order, log, cancel)
+        return self.outcome_of(order, log, cancel)
 
     def build(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> e.AttemptFinished:
         self.orders.append(order)
@@ -279,7 +279,7 @@ class MemoryMesh:
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + LIMIT
         while not condition():
-            assert time.monotonic() < deadline, f"never came: {[type(event).__name__ for event in self.told()[-20:]]}"
+            assert time.monotonic() < deadline, f"never came: {[type(event).__name__ for event in self.events()[-20:]]}"
             self.round()
 
     def wait(self, seconds: float) -> None:
@@ -287,7 +287,7 @@ class MemoryMesh:
         while self.now < until:
             self.round()
 
-    # --- what is said ---------------------------------------------------------------------------------------------
+    # --- what was sent ------------------------------------------------------------------------------------------------
 
     def send(self, *payloads: e.Payload) -> None:
         """As a client does: sent again it is another event."""
@@ -315,7 +315,7 @@ class MemoryMesh:
                             seen.add(event.id)
                             yield event
 
-    def told(self, *kinds: type[e.Payload]) -> list:
+    def events(self, *kinds: type[e.Payload]) -> list:
         return [event.payload for event in self.envelopes() if not kinds or isinstance(event.payload, kinds)]
 
     def is_finished(self, request: str = "q") -> bool:
@@ -325,4 +325,4 @@ class MemoryMesh:
     def finished(self, request: str = "q") -> e.RequestFinished:
         """The result of a request, after it has come."""
         self.until(lambda: self.is_finished(request))
-        return [event for event in self.told(e.RequestFinished) if event.request_id == request][-1]
+        return [event for event in self.events(e.RequestFinished) if event.request_id == request][-1]

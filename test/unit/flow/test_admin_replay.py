@@ -21,7 +21,7 @@ def mesh(request):
     """A day: a failure, a success, reuse, a push, a rejection, a cancel, a dead letter; nothing is open."""
     mesh = MemoryMesh(CHAIN, runners=2, dispatch=request.param)
     outcome = {"tool": Outcome.FAILURE}
-    mesh.builder.says = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.builder.outcome_of = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
     mesh.ask("card")
     mesh.finished()
     outcome.clear()
@@ -32,7 +32,7 @@ def mesh(request):
     for id in ("again", "unknown", "once-more"):
         mesh.finished(id)
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
-    mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 5)
+    mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 5)
     mesh.wait(5)
     return mesh
 

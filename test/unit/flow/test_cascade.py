@@ -59,10 +59,10 @@ def built(mesh: MemoryMesh) -> list[str]:
 def pushed(mesh: MemoryMesh, files: dict[str, bytes], url: str = URL) -> e.RequestFinished:
     """The end of the request that a commit makes."""
     mesh.builder.orders.clear()
-    known = len(mesh.told(e.RequestAccepted))
+    known = len(mesh.events(e.RequestAccepted))
     mesh.git.repository(url).commit(files)
-    mesh.until(lambda: len(mesh.told(e.RequestAccepted)) > known)
-    return mesh.finished(mesh.told(e.RequestAccepted)[-1].request_id)
+    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > known)
+    return mesh.finished(mesh.events(e.RequestAccepted)[-1].request_id)
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def built_by(mesh: MemoryMesh, files: dict[str, bytes]) -> list[str]:
 
 def test_what_ended_unchanged_is_published_and_counts_as_built_for_those_who_come_later(mesh):
     pushed(mesh, library("1 # says more"))
-    snapshots = mesh.told(e.RepositoryPublished)
+    snapshots = mesh.events(e.RepositoryPublished)
     end = pushed(mesh, library("1 # says more", card="2!"))
     assert built(mesh) == ["card"]
-    assert len(mesh.told(e.RepositoryPublished)) > len(snapshots)
+    assert len(mesh.events(e.RepositoryPublished)) > len(snapshots)
     assert end.outcome is RequestOutcome.SUCCESS
 
 
@@ -117,26 +117,26 @@ def test_a_push_reaches_dependants_in_other_sources_at_their_own_commit(mesh):
     far = unit_files("far", "lib", content="1!") | unit_files("alone", content="1")
     mesh.git.repository(FAR).commit(far)
     mesh.send(e.SourceAddRequested(source="theirs", url=FAR))
-    mesh.until(lambda: any(event.source == "theirs" for event in mesh.told(e.SourceRevised)))
+    mesh.until(lambda: any(event.source == "theirs" for event in mesh.events(e.SourceRevised)))
     mesh.ask(all=True, id="theirs", source="theirs")
     mesh.finished("theirs")
     end = pushed(mesh, library("2"))
     assert sorted(built(mesh)) == ["app", "card", "doc", "far", "lib", "tool"]
     names = {(state.repository, bool(state.snapshot)) for state in end.repositories}
     assert names == {("demo-bookworm", True), ("theirs-bookworm", True)}
-    revisions = {job.source: job.revision for job in mesh.told(e.JobFinished) if job.request_id == end.request_id}
+    revisions = {job.source: job.revision for job in mesh.events(e.JobFinished) if job.request_id == end.request_id}
     assert revisions == {
         "demo": mesh.git.repository(URL).branches["main"],
         "theirs": mesh.git.repository(FAR).branches["main"],
     }
     mesh.send(e.SourceRemoveRequested(source="theirs"))
-    mesh.until(lambda: mesh.told(e.SourceRemoved))
+    mesh.until(lambda: mesh.events(e.SourceRemoved))
     assert sorted(built_by(mesh, library("3"))) == ["app", "card", "doc", "lib", "tool"]
 
 
 def test_how_long_a_job_is_expected_to_take_is_known_from_its_last_build(mesh):
     pushed(mesh, library("2"))
-    last = {job.unit.split("/")[1]: job for job in mesh.told(e.JobQueued)}
+    last = {job.unit.split("/")[1]: job for job in mesh.events(e.JobQueued)}
     assert (last["lib"].expected_seconds, last["lib"].critical_path) == (SECONDS, 3 * SECONDS)
     assert (last["card"].expected_seconds, last["card"].critical_path) == (SECONDS, SECONDS)
     assert [used.name for used in last["card"].inputs.dependencies] == ["tool"]
@@ -155,7 +155,7 @@ def test_a_cycle_begins_with_profiles_and_goes_on_until_it_stands_still():
     assert built(mesh) == ["chicken*", "egg", "chicken", "egg", "chicken", "omelette"]
     assert end.outcome is RequestOutcome.SUCCESS
     assert end.message == ""
-    publications = [job for job in mesh.told(e.JobFinished) if job.publish]
+    publications = [job for job in mesh.events(e.JobFinished) if job.publish]
     assert sorted(job.unit.split("/")[1] for job in publications) == ["chicken", "egg", "omelette"]
     again = pushed(mesh, circle("1 # says more", " <!nocheck>"))
     assert built(mesh) == ["chicken"]
@@ -187,4 +187,4 @@ def test_every_job_of_a_cycle_has_its_inputs_before_it_starts():
         if isinstance(event.payload, e.AttemptFinished):
             known |= {artifact.sha256 for artifact in event.payload.artifacts}
     assert all(artifact.sha256 in known for order in mesh.builder.orders for artifact in order.dependencies)
-    assert {job.state for job in mesh.told(e.JobFinished)} == {JobState.FINISHED}
+    assert {job.state for job in mesh.events(e.JobFinished)} == {JobState.FINISHED}

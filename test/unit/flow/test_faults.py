@@ -111,12 +111,12 @@ def mesh(request):
 
 def test_every_request_has_ended_and_every_job_has_one_result(mesh):
     ends, verdicts = defaultdict(set), defaultdict(set)
-    for event in mesh.told(e.RequestFinished):
+    for event in mesh.events(e.RequestFinished):
         assert event.outcome != "rejected"
         ends[event.request_id].add(event.model_dump_json())
-    for event in mesh.told(e.JobFinished):
+    for event in mesh.events(e.JobFinished):
         verdicts[event.job_id].add(event.model_dump_json(exclude={"at"}))
-    accepted = {event.request_id for event in mesh.told(e.RequestAccepted)}
+    accepted = {event.request_id for event in mesh.events(e.RequestAccepted)}
     assert ends.keys() >= accepted
     assert {id: bodies for id, bodies in ends.items() if len(bodies) != 1} == {}
     assert {id: bodies for id, bodies in verdicts.items() if len(bodies) != 1} == {}
@@ -137,7 +137,7 @@ def test_nothing_is_left_of_finished_jobs_and_requests(mesh):
 
 def test_cb_info_knows_how_everything_ended(mesh):
     state = mesh.daemons["info"].state
-    results = {event.request_id: event for event in mesh.told(e.RequestFinished)}
+    results = {event.request_id: event for event in mesh.events(e.RequestFinished)}
     for id, request in state.find("request"):
         assert (id, request["state"]) in [(id, "finished"), (id, "rejected")]
         assert (id, request["outcome"]) == (id, results[id].outcome)

@@ -40,31 +40,31 @@ def kiln(monkeypatch: pytest.MonkeyPatch) -> MemoryMesh:
     build = Kiln()
     build.mesh = MemoryMesh(unit_files("oven"), runners=2, build=build)
     build.mesh.ask("packages/oven")
-    build.mesh.until(lambda: build.mesh.told(e.AttemptStarted))
+    build.mesh.until(lambda: build.mesh.events(e.AttemptStarted))
     monkeypatch.setattr(memory_mesh, "TICK", 2.0)
     return build.mesh
 
 
 def test_a_build_of_half_an_hour_is_one_attempt_and_heard_of_all_the_time(kiln: MemoryMesh) -> None:
     [job] = kiln.finished().jobs
-    [verdict] = kiln.told(e.JobFinished)
+    [verdict] = kiln.events(e.JobFinished)
     assert (job.outcome, verdict.attempt) == (Outcome.SUCCESS, 1)
-    [started], [ended] = kiln.told(e.AttemptStarted), kiln.told(e.AttemptFinished)
+    [started], [ended] = kiln.events(e.AttemptStarted), kiln.events(e.AttemptFinished)
     assert ended.job_id == started.job_id == job.job_id
-    assert kiln.told(e.JobRevoked) == []
+    assert kiln.events(e.JobRevoked) == []
     assert verdict.at - started.started_at > HALF_AN_HOUR
-    text = "".join(piece.text for piece in kiln.told(e.LogAppended))
+    text = "".join(piece.text for piece in kiln.events(e.LogAppended))
     assert [line for line in text.splitlines() if line.startswith("minute")] == [f"minute {n}" for n in range(1, 31)]
-    [order] = kiln.told(e.JobAssigned)
-    heard = [seen.at for seen in kiln.told(e.RunnerSeen) if seen.runner_id == order.runner_id]
+    [order] = kiln.events(e.JobAssigned)
+    heard = [seen.at for seen in kiln.events(e.RunnerSeen) if seen.runner_id == order.runner_id]
     assert max(later - earlier for earlier, later in pairwise(heard)) < order.lease / 2
 
 
 def test_its_runner_dies_in_the_last_minute_and_another_begins_anew(kiln: MemoryMesh) -> None:
-    [order] = kiln.told(e.JobAssigned)
+    [order] = kiln.events(e.JobAssigned)
     kiln.wait(HALF_AN_HOUR - 60)
     died = kiln.now
     kiln.kill(order.runner_id)
-    kiln.until(lambda: len(kiln.told(e.AttemptStarted)) == 2)
+    kiln.until(lambda: len(kiln.events(e.AttemptStarted)) == 2)
     assert kiln.now - died < 15 + 3 * memory_mesh.TICK
-    assert kiln.told(e.AttemptStarted)[-1].runner_id != order.runner_id
+    assert kiln.events(e.AttemptStarted)[-1].runner_id != order.runner_id

@@ -53,7 +53,7 @@ def test_every_request_ends_well_however_often_the_machine_is_lost(seed):
 def test_what_was_used_lately_is_known_to_a_new_machine():
     built = Event()
     mesh = MemoryMesh(CHAIN)
-    mesh.builder.says = lambda order, log, cancel: Outcome.SUCCESS if built.wait(LIMIT) else Outcome.ERROR
+    mesh.builder.outcome_of = lambda order, log, cancel: Outcome.SUCCESS if built.wait(LIMIT) else Outcome.ERROR
     mesh.ask("alone")
     mesh.until(lambda: mesh.builder.orders)
     mesh.wait(20)
@@ -80,6 +80,6 @@ def test_a_machine_that_is_lost_between_two_words_costs_no_attempt(seed):
     mesh.daemons["scheduler"].state = MemoryState()
     mesh.start("scheduler")
     assert mesh.finished().outcome is RequestOutcome.SUCCESS
-    ended = [event for event in mesh.told(e.AttemptFinished) if event.outcome is Outcome.SUCCESS]
+    ended = [event for event in mesh.events(e.AttemptFinished) if event.outcome is Outcome.SUCCESS]
     assert {event.attempt for event in ended} == {1}
     assert len({event.job_id for event in ended}) == len(ended)

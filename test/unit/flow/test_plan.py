@@ -24,7 +24,7 @@ def files(**content: str) -> dict[str, bytes]:
 @pytest.fixture
 def mesh() -> MemoryMesh:
     mesh = MemoryMesh(files(), runners=2)
-    mesh.until(lambda: len(mesh.told(e.RunnerSeen)) >= 2)
+    mesh.until(lambda: len(mesh.events(e.RunnerSeen)) >= 2)
     mesh.round()
     return mesh
 
@@ -32,7 +32,7 @@ def mesh() -> MemoryMesh:
 def plan(mesh: MemoryMesh, *units: str, id: str = "plan-1", **more: object) -> e.PlanDrawn:
     mesh.ask(*units, id=id, plan=True, **more)
     mesh.finished(id)
-    (drawn,) = [event for event in mesh.told(e.PlanDrawn) if event.request_id == id]
+    (drawn,) = [event for event in mesh.events(e.PlanDrawn) if event.request_id == id]
     return drawn
 
 
@@ -46,13 +46,13 @@ def test_a_plan_says_what_the_request_does_and_does_nothing(mesh: MemoryMesh) ->
     assert (first.totals.never_built, first.totals.slots) == (3, 2)
     finished = mesh.finished("plan-1")
     assert (finished.outcome, finished.code, finished.jobs) == (RequestOutcome.SUCCESS, "planned", ())
-    assert not mesh.told(e.JobEvent, e.JobQueued, e.JobBlocked, e.JobFinished, e.JobAssigned)
+    assert not mesh.events(e.JobEvent, e.JobQueued, e.JobBlocked, e.JobFinished, e.JobAssigned)
     assert mesh.builder.orders == []
     mesh.ask("card")
     assert len(mesh.finished().jobs) == 3
     mesh.send(e.InfoAsked(query_id="a", what="requests"))
-    mesh.until(lambda: mesh.told(e.InfoAnswered))
-    (answer,) = mesh.told(e.InfoAnswered)
+    mesh.until(lambda: mesh.events(e.InfoAnswered))
+    (answer,) = mesh.events(e.InfoAnswered)
     assert [row["request_id"] for row in answer.data["items"]] == ["q"], "a plan is no request that people look for"
     assert said(plan(mesh, "card", id="plan-2")) == {"lib": "unchanged", "tool": "unchanged", "card": "reused"}
 
@@ -74,10 +74,10 @@ def test_a_plan_that_is_read_again_says_nothing_anew(mesh: MemoryMesh) -> None:
     mesh.rewind()
     mesh.wait(2)
     assert mesh.sizes() == before
-    accepted = mesh.told(e.RequestAccepted)[-1]
+    accepted = mesh.events(e.RequestAccepted)[-1]
     mesh.send(accepted)  # as another event, after the ids of events were forgotten
     mesh.wait(2)
-    assert len(mesh.told(e.PlanDrawn)) == 1
+    assert len(mesh.events(e.PlanDrawn)) == 1
 
 
 @pytest.mark.parametrize(("words", "code"), [({"since": "mian"}, "unknown-ref"), ({"units": ["crad"]}, "unknown-unit")])
@@ -89,7 +89,7 @@ def test_a_plan_of_what_is_not_there_is_rejected(mesh: MemoryMesh, words: dict[s
 
 
 def test_a_plan_beside_a_build_says_who_builds_it(mesh: MemoryMesh) -> None:
-    mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
+    mesh.builder.outcome_of = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
     mesh.ask("lib", id="mine")
     mesh.until(lambda: mesh.builder.orders)
     (lib,) = plan(mesh, "lib").jobs

@@ -97,11 +97,11 @@ def test_the_same_in_json(mesh: MemoryMesh, say: Say) -> None:
 
 def test_planning_starts_nothing_and_requesting_the_same_words_does(mesh: MemoryMesh, say: Say) -> None:
     words = ("--since", "main", "--ref", "feature", "--rebuild-dependants")
-    before = len(mesh.told(e.JobFinished))
+    before = len(mesh.events(e.JobFinished))
     say("plan", *words)
-    assert len(mesh.told(e.JobFinished)) == before
+    assert len(mesh.events(e.JobFinished)) == before
     assert "4 jobs" in say("plan", *words) and "success" in say("request", *words, "--watch")
-    assert len(mesh.told(e.JobFinished)) > before
+    assert len(mesh.events(e.JobFinished)) > before
 
 
 def test_totals_say_what_is_sure_and_what_may_be() -> None:

@@ -31,14 +31,14 @@ def test_request_is_built_in_order_and_published(mesh):
     assert sorted(artifact.package.name for artifact in listed) == ["card", "lib", "tool"]
     mesh.round()
     mesh.send(e.InfoAsked(query_id="a", what="request", args={"id": "q"}))
-    mesh.until(lambda: mesh.told(e.InfoAnswered))
+    mesh.until(lambda: mesh.events(e.InfoAnswered))
 
 
 def test_push_builds_changed_units_and_their_dependants(mesh):
     mesh.ask("card")
     mesh.finished()
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("tool", "lib", content="new"))
-    mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 2)
+    mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 2)
     assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card", "tool", "card"]
 
 
@@ -46,7 +46,7 @@ def test_push_builds_changed_units_and_their_dependants(mesh):
 def eventful(mesh):
     """Builds that failed, worked and were reused; rejections, pushes, sources that came, went and came, rubbish."""
     outcome = {"tool": Outcome.FAILURE}
-    mesh.builder.says = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.builder.outcome_of = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
     mesh.ask("card")
     mesh.finished()
     outcome.clear()
@@ -57,13 +57,13 @@ def eventful(mesh):
     for id in ("again", "unknown-unit", "unknown-source"):
         mesh.finished(id)
     mesh.send(e.SourceAddRequested(source="later", url="memory:demo"))
-    mesh.until(lambda: [event for event in mesh.told(e.SourceRevised) if event.source == "later"])
+    mesh.until(lambda: [event for event in mesh.events(e.SourceRevised) if event.source == "later"])
     for value in (b"{", b'{"sauce": 1}', b'{"source": "demo", "units": ["lib"], "request_id": "bare"}'):
         mesh.broker.append([OutgoingRecord("cb.request", None, value)])
     mesh.broker.append([OutgoingRecord("cb.job", b"x", b"rubbish")])
     mesh.finished("bare")
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
-    mesh.until(lambda: any(request.origin == "push" for request in mesh.told(e.RequestAccepted)))
+    mesh.until(lambda: any(request.origin == "push" for request in mesh.events(e.RequestAccepted)))
     mesh.send(e.InfoAsked(query_id="a", what="requests"))
     mesh.wait(30)
     return mesh

@@ -100,9 +100,9 @@ def result_counts(mesh):
 
 def test_published_results_are_kept_longer_than_replaced_ones(mesh):
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
-    mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 2)
+    mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 2)
     mesh.git.repository("memory:demo").commit(CHAIN)
-    mesh.until(lambda: len(mesh.told(e.RequestFinished)) == 3)
+    mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 3)
     assert result_counts(mesh) == {"lib": 2, "tool": 2, "card": 2}
     pass_days(mesh, 200)
     assert result_counts(mesh) == {"lib": 1, "tool": 1, "card": 1}
@@ -120,7 +120,7 @@ def test_only_the_newest_of_several_keys_with_the_same_bytes_is_kept(mesh):
     mesh.builder.content = lambda order: f"{order.name} 1 amd64"
     for number in (2, 3, 4):
         mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content=f"# {number}"))
-        mesh.until(lambda number=number: len(mesh.told(e.RequestFinished)) == number)
+        mesh.until(lambda number=number: len(mesh.events(e.RequestFinished)) == number)
     assert result_counts(mesh)["lib"] == 4
     pass_days(mesh, 200)
     assert result_counts(mesh) == {"lib": 1, "tool": 1, "card": 1}
@@ -138,7 +138,7 @@ def test_results_of_deleted_units_are_deleted(mesh):
 
 
 def test_open_request_is_never_deleted(mesh):
-    mesh.builder.says = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
+    mesh.builder.outcome_of = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
     mesh.until(lambda: len(mesh.builder.orders) == 4)
     mesh.kill("r1")

@@ -35,11 +35,11 @@ def test_each_job_is_offered_claimed_and_granted_once():
     wait_for_runners(mesh, "r1", "r2")
     mesh.ask(*NAMES)
     assert mesh.finished().outcome == "success"
-    offers, claims = attempts(mesh.told(e.JobOffered)), attempts(mesh.told(e.AttemptClaimed))
-    assert offers == claims == attempts(mesh.told(e.JobAssigned)) == [(f"q.{number}", 1) for number in range(1, 6)]
-    assert {offer.queue for offer in mesh.told(e.JobOffered)} == {"x86_64"}
-    assert {order.runner_id for order in mesh.told(e.JobAssigned)} == {"r1", "r2"}
-    assert mesh.told(e.ClaimRefused) == []
+    offers, claims = attempts(mesh.events(e.JobOffered)), attempts(mesh.events(e.AttemptClaimed))
+    assert offers == claims == attempts(mesh.events(e.JobAssigned)) == [(f"q.{number}", 1) for number in range(1, 6)]
+    assert {offer.queue for offer in mesh.events(e.JobOffered)} == {"x86_64"}
+    assert {order.runner_id for order in mesh.events(e.JobAssigned)} == {"r1", "r2"}
+    assert mesh.events(e.ClaimRefused) == []
 
 
 def test_there_are_never_more_offers_than_free_slots():
@@ -73,7 +73,7 @@ def test_a_runner_killed_between_take_and_claim_loses_nothing():
     asked = mesh.now
     assert mesh.finished().outcome == "success"
     assert mesh.now - asked < LEASE
-    assert attempts(mesh.told(e.JobOffered)) == [("q.1", 1)]
+    assert attempts(mesh.events(e.JobOffered)) == [("q.1", 1)]
     assert [order.runner_id for order in mesh.builder.orders] == ["r2"]
 
 
@@ -83,16 +83,16 @@ def test_a_runner_killed_before_it_acknowledges_builds_nothing_twice():
     mesh.kill("r2")
     mesh.queues["r1"].acknowledge = lambda taken: None
     mesh.ask("alef")
-    mesh.until(lambda: mesh.told(e.JobAssigned))
+    mesh.until(lambda: mesh.events(e.JobAssigned))
     mesh.kill("r1")
     mesh.start("r1", "r2")
     assert mesh.finished().outcome == "success"
     mesh.wait(2 * LEASE)
-    assert [job.attempt for job in mesh.told(e.JobFinished)] == [
-        max(order.attempt for order in mesh.told(e.JobAssigned))
+    assert [job.attempt for job in mesh.events(e.JobFinished)] == [
+        max(order.attempt for order in mesh.events(e.JobAssigned))
     ]
-    assert len({event.attempt for event in mesh.told(e.AttemptFinished) if event.outcome is Outcome.SUCCESS}) == 1
-    assert mesh.told(e.ClaimRefused)
+    assert len({event.attempt for event in mesh.events(e.AttemptFinished) if event.outcome is Outcome.SUCCESS}) == 1
+    assert mesh.events(e.ClaimRefused)
 
 
 def test_claim_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
@@ -101,11 +101,11 @@ def test_claim_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
     take = mesh.queues["r1"].take
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
-    mesh.until(lambda: mesh.told(e.JobOffered))
+    mesh.until(lambda: mesh.events(e.JobOffered))
     mesh.send(e.BuildCancelRequested(request_id="q"))
     assert mesh.finished().outcome == "canceled"
     mesh.queues["r1"].take = take
-    mesh.until(lambda: mesh.told(e.ClaimRefused))
+    mesh.until(lambda: mesh.events(e.ClaimRefused))
     mesh.ask("bet", id="next")
     refused = mesh.now
     assert mesh.finished("next").outcome == "success"
@@ -119,8 +119,8 @@ def test_unclaimed_job_is_offered_again_and_then_assigned_directly():
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
     assert mesh.finished().outcome == "success"
-    assert attempts(mesh.told(e.JobOffered)) == [("q.1", 1)] * 3
-    assert mesh.told(e.AttemptClaimed) == []
+    assert attempts(mesh.events(e.JobOffered)) == [("q.1", 1)] * 3
+    assert mesh.events(e.AttemptClaimed) == []
 
 
 def test_restarted_scheduler_still_reports_an_expired_offer():
@@ -128,10 +128,10 @@ def test_restarted_scheduler_still_reports_an_expired_offer():
     wait_for_runners(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
-    mesh.until(lambda: any(event.hold for event in mesh.told(e.JobQueued)))
+    mesh.until(lambda: any(event.hold for event in mesh.events(e.JobQueued)))
     mesh.kill("scheduler")
     mesh.start("scheduler")
-    mesh.until(lambda: "claimed it in time" in mesh.told(e.JobQueued)[-1].reason)
+    mesh.until(lambda: "claimed it in time" in mesh.events(e.JobQueued)[-1].reason)
 
 
 def test_retry_is_assigned_to_another_runner_and_not_offered():
@@ -142,8 +142,8 @@ def test_retry_is_assigned_to_another_runner_and_not_offered():
     wait_for_runners(mesh, "r1", "r2")
     mesh.ask("alef")
     assert mesh.finished().outcome == "success"
-    first, second = mesh.told(e.JobAssigned)
-    assert attempts(mesh.told(e.JobOffered)) == [("q.1", 1)]
+    first, second = mesh.events(e.JobAssigned)
+    assert attempts(mesh.events(e.JobOffered)) == [("q.1", 1)]
     assert first.runner_id != second.runner_id
 
 
@@ -155,7 +155,7 @@ def test_a_pool_with_a_runner_that_takes_no_offers_is_directed():
     mesh.wait(4)
     mesh.ask(*NAMES)
     assert mesh.finished().outcome == "success"
-    assert mesh.told(e.JobOffered) == []
+    assert mesh.events(e.JobOffered) == []
 
 
 @pytest.mark.parametrize("killed", ["scheduler", "r1"])
@@ -166,7 +166,7 @@ def test_open_offers_survive_a_restart(killed):
     for queue in mesh.queues.values():
         queue.take = lambda most: []
     mesh.ask("alef")
-    mesh.until(lambda: mesh.told(e.JobOffered))
+    mesh.until(lambda: mesh.events(e.JobOffered))
     mesh.kill(killed)
     mesh.start(killed)
     if killed == "scheduler":
@@ -186,8 +186,8 @@ def test_a_group_that_begins_at_the_first_offer_again_starts_nothing():
     mesh.group = MemoryGroup(mesh.broker, read_offer)
     mesh.start("r1", "r2")
     mesh.wait(2 * LEASE)
-    assert len(mesh.told(e.ClaimRefused)) == len(NAMES)
-    assert len(mesh.builder.orders) == len(mesh.told(e.JobAssigned)) == len(NAMES)
+    assert len(mesh.events(e.ClaimRefused)) == len(NAMES)
+    assert len(mesh.builder.orders) == len(mesh.events(e.JobAssigned)) == len(NAMES)
 
 
 def test_offered_job_is_assigned_after_a_change_to_directed_dispatch():
@@ -195,13 +195,13 @@ def test_offered_job_is_assigned_after_a_change_to_directed_dispatch():
     wait_for_runners(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
     mesh.ask("alef")
-    mesh.until(lambda: mesh.told(e.JobOffered))
+    mesh.until(lambda: mesh.events(e.JobOffered))
     directed = MemoryMesh(unit_files("alef")).daemons["scheduler"].start
     mesh.kill("scheduler")
     mesh.daemons["scheduler"].start = directed
     mesh.start("scheduler")
     assert mesh.finished().outcome == "success"
-    assert len(mesh.told(e.JobOffered)) == 1
+    assert len(mesh.events(e.JobOffered)) == 1
 
 
 def test_unanswered_claim_keeps_its_slot_for_one_lease():
@@ -209,11 +209,11 @@ def test_unanswered_claim_keeps_its_slot_for_one_lease():
     wait_for_runners(mesh, "r1")
     mesh.kill("scheduler")
     mesh.send(*(e.JobOffered(job_id=f"q.{number}", attempt=1, queue="x86_64", lease=LEASE) for number in (1, 2)))
-    mesh.until(lambda: mesh.told(e.AttemptClaimed))
+    mesh.until(lambda: mesh.events(e.AttemptClaimed))
     mesh.wait(LEASE / 2)
-    assert attempts(mesh.told(e.AttemptClaimed)) == [("q.1", 1)]
+    assert attempts(mesh.events(e.AttemptClaimed)) == [("q.1", 1)]
     mesh.wait(LEASE)
-    assert attempts(mesh.told(e.AttemptClaimed)) == [("q.1", 1), ("q.2", 1)]
+    assert attempts(mesh.events(e.AttemptClaimed)) == [("q.1", 1), ("q.2", 1)]
 
 
 def test_claim_of_a_transaction_that_was_rolled_back_is_sent_again():
@@ -233,4 +233,4 @@ def test_claim_of_a_transaction_that_was_rolled_back_is_sent_again():
     asked = mesh.now
     assert mesh.finished().outcome == "success"
     assert failed and mesh.now - asked < LEASE
-    assert attempts(mesh.told(e.AttemptClaimed)) == [("q.1", 1)]
+    assert attempts(mesh.events(e.AttemptClaimed)) == [("q.1", 1)]

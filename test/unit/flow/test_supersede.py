@@ -60,10 +60,10 @@ def mesh(gate: Gate) -> MemoryMesh:
 
 def push(mesh: MemoryMesh, **content: str) -> str:
     """Pushes a commit, waits for its request, and returns the id of the request."""
-    known = len(mesh.told(e.RequestAccepted))
+    known = len(mesh.events(e.RequestAccepted))
     mesh.git.repository(URL).commit(files(**content))
-    mesh.until(lambda: len(mesh.told(e.RequestAccepted)) > known)
-    accepted = mesh.told(e.RequestAccepted)[-1]
+    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > known)
+    accepted = mesh.events(e.RequestAccepted)[-1]
     mesh.until(lambda: mesh.daemons["scheduler"].loop and accepted.request_id in mesh.scheduler.requests.by_id)
     return str(accepted.request_id)
 
@@ -74,7 +74,7 @@ def running(mesh: MemoryMesh, *names: str) -> None:
 
 def published(mesh: MemoryMesh) -> set[str]:
     """Returns the digests of the packages in the newest snapshot of the repository."""
-    state = mesh.told(e.RepositoryPublished)[-1]
+    state = mesh.events(e.RepositoryPublished)[-1]
     packages = mesh.repositories.snapshots["demo-bookworm"][state.snapshot].packages["amd64"]
     return {artifact.sha256 for artifact in packages}
 
@@ -87,7 +87,7 @@ def busy(mesh: MemoryMesh) -> str:
     """Sends a request that takes all slots."""
     mesh.send(e.SourceAddRequested(source="busy", url="memory:busy"))
     mesh.git.repository("memory:busy").commit(unit_files("one") | unit_files("two"))
-    mesh.until(lambda: [event for event in mesh.told(e.SourceRevised) if event.source == "busy"])
+    mesh.until(lambda: [event for event in mesh.events(e.SourceRevised) if event.source == "busy"])
     mesh.ask("one", "two", id="busy", source="busy")
     mesh.until(lambda: {order.name for order in mesh.builder.orders} >= {"one", "two"})
     return "busy"
@@ -181,17 +181,17 @@ def test_newest_of_any_pushes_is_published_and_every_request_ends(seed: int) -> 
         name = random.choice(["lib", "tool", "card", "other"])
         content[name] = random.choice(["", "1", "2", str(mesh.now)])
         gate.open = set(random.sample(["lib", "tool", "card", "other"], random.randint(0, 4)))
-        known = len(mesh.told(e.RequestAccepted))
+        known = len(mesh.events(e.RequestAccepted))
         before = mesh.git.repository(URL).branches["main"]
         if mesh.git.repository(URL).commit(files(**content)) != before:
             for _ in range(random.randint(1, 40)):
                 mesh.round()
-        pushes += mesh.told(e.RequestAccepted)[known:]
+        pushes += mesh.events(e.RequestAccepted)[known:]
     gate.is_open = True
     mesh.wait(10)
     mesh.ask("card", "other", id="last")
     last = mesh.finished("last")
-    ends = {name: mesh.finished(name).outcome for name in [one.request_id for one in mesh.told(e.RequestAccepted)]}
+    ends = {name: mesh.finished(name).outcome for name in [one.request_id for one in mesh.events(e.RequestAccepted)]}
     assert set(ends.values()) <= {RequestOutcome.SUCCESS, RequestOutcome.SUPERSEDED}
     assert set(outcomes(last).values()) <= {Outcome.REUSED, Outcome.SUCCESS, Outcome.SKIPPED}
     assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}

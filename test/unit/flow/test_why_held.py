@@ -170,7 +170,7 @@ def test_nobody_takes_it_and_each_of_the_offers_is_told_of() -> None:
     told = [lines_of(cause)[0][:6] for cause in causes if cause["kind"] == "waits-for-claim"]
     assert told == ["1 of 3", "2 of 3", "3 of 3"]
     assert not [cause for cause in causes if cause["kind"] == "next-to-start" and cause["next"]]
-    assert [event.hold.offers for event in mesh.told(e.JobQueued) if event.hold] == [1, 2, 3]
+    assert [event.hold.offers for event in mesh.events(e.JobQueued) if event.hold] == [1, 2, 3]
 
 
 def test_of_offers_that_are_taken_at_once_nobody_is_told() -> None:
@@ -178,8 +178,8 @@ def test_of_offers_that_are_taken_at_once_nobody_is_told() -> None:
     mesh.wait(2)
     mesh.ask("alef", "bet")
     mesh.finished()
-    assert len(mesh.told(e.JobOffered)) == 2
-    assert [event.hold for event in mesh.told(e.JobQueued)] == [None, None]
+    assert len(mesh.events(e.JobOffered)) == 2
+    assert [event.hold for event in mesh.events(e.JobQueued)] == [None, None]
 
 
 def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None:
@@ -193,7 +193,7 @@ def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None
 
     mesh = MemoryMesh(unit_files("alef") | unit_files("bet"), slots=2, build=build)
     mesh.ask("alef", "bet")
-    mesh.until(lambda: len(mesh.told(e.JobRunning)) == 2)
+    mesh.until(lambda: len(mesh.events(e.JobRunning)) == 2)
     mesh.kill("r1")
     mesh.wait(1)
     mesh.start("r1")
@@ -205,7 +205,7 @@ def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None
         cause = cause_of(mesh, held)
         assert cause["kind"] == "waits-isolated"
         assert runs in cause["answer"] and "during this job (r1)" in cause["answer"]
-    kept = [event.reason for event in mesh.told(e.JobQueued) if event.hold]
+    kept = [event.reason for event in mesh.events(e.JobQueued) if event.hold]
     assert set(kept) == {f"not beside {runs} on r1: each of these jobs may have ended a runner"}
     let_go.set()
     assert mesh.finished().outcome == "success"

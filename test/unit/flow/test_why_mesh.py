@@ -68,10 +68,10 @@ def until(mesh: MemoryMesh, word: str, kind: str) -> dict[str, Any]:
 
 
 def push(mesh: MemoryMesh, **content: str) -> str:
-    known = len(mesh.told(e.RequestAccepted))
+    known = len(mesh.events(e.RequestAccepted))
     mesh.git.repository(URL).commit(files(**content))
-    mesh.until(lambda: len(mesh.told(e.RequestAccepted)) > known)
-    return str(mesh.told(e.RequestAccepted)[-1].request_id)
+    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > known)
+    return str(mesh.events(e.RequestAccepted)[-1].request_id)
 
 
 def job_of(mesh: MemoryMesh, request: str, name: str) -> str:
@@ -154,7 +154,7 @@ def test_the_only_runner_is_set_aside_after_errors(gate: Gate) -> None:
         tree |= unit_files(name)
     mesh = MemoryMesh(tree, build=gate.build)
     mesh.ask(*names)
-    mesh.until(lambda: mesh.told(e.RunnerQuarantined))
+    mesh.until(lambda: mesh.events(e.RunnerQuarantined))
     cause = until(mesh, "q.1", "waits-for-quarantined-runner")
     assert "r1 for" in cause["answer"]
     assert "ended in error" in cause["answer"]
@@ -307,7 +307,7 @@ def test_whatever_is_heard_in_whatever_order_there_is_an_answer(gate: Gate, seed
     mesh.ask("app", "other", id="first")
     mesh.finished("first")
     mesh.finished(push(mesh, base="new"))
-    heard = [*mesh.told()] * 2
+    heard = [*mesh.events()] * 2
     Random(seed).shuffle(heard)
     state = MemoryState()
     for number, event in enumerate(heard):

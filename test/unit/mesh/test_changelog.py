@@ -35,7 +35,7 @@ def mesh():
 
 def test_new_host_has_all_documents_of_the_lost_one(mesh):
     outcome = {"tool": Outcome.FAILURE}
-    mesh.builder.says = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.builder.outcome_of = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
     mesh.ask("card", id="failed")
     mesh.finished("failed")
     outcome.clear()
@@ -84,7 +84,7 @@ def test_new_host_continues_a_request(mesh, started):
     finished = mesh.finished()
     assert {job.outcome for job in finished.jobs} == {Outcome.SUCCESS}
     assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card"]
-    assert {event.attempt for event in mesh.told(e.AttemptStarted)} == {1}
+    assert {event.attempt for event in mesh.events(e.AttemptStarted)} == {1}
 
 
 def test_new_host_continues_the_sequence_of_requests(mesh):
