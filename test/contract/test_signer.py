@@ -46,7 +46,7 @@ def gnupg(path: Path) -> SignerUnderTest:
         (path / "signature").write_bytes(signature)
         (path / "content").write_bytes(content or b"")
         files = [path / "signature", *([path / "content"] if content is not None else [])]
-        return process.run(["gpgv", "--keyring", path / "key.gpg", *files], fine=range(3)).status == 0
+        return process.run(["gpgv", "--keyring", path / "key.gpg", *files], expected=range(3)).status == 0
 
     return SignerUnderTest(make, is_valid)
 

@@ -1,9 +1,10 @@
-"""git: sources as bare mirrors, read object by object; nothing is ever checked out.
+"""Sources as bare git mirrors, read object by object; nothing is checked out.
 
-command.py   runs git, without prompts, with time limits; its words become our errors with a next step
-objects.py   the tree of a commit and the content of files
-export.py    a directory of a commit, written to disk
-mirror.py    the port's adapter: refresh, resolve, and the above under one lock a mirror
+mirror    implements the port `SourceMirror`
+bare      one mirror on disk: made, refreshed, and completed by missing commits and files
+command   runs git without prompts and with time limits; its messages become errors with a next step
+objects   the tree of a commit, and the content of files
+export    writes a directory of a commit to disk
 """
 
 from .mirror import GitMirror

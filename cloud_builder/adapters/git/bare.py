@@ -1,10 +1,10 @@
-"""One bare mirror on disk: making it, keeping it like its remote, and getting single commits or files it lacks.
+"""One bare mirror on disk: makes and refreshes it, and fetches single commits or files that it lacks.
 
-Several threads and processes may use one mirror: what changes it holds a file lock; reading needs none. A mirror holds
-nothing that cannot be fetched again: a broken one is thrown away and made anew.
+Several threads and processes may use one mirror: changes are made under a lock file, reading needs no lock. All content
+of a mirror can be fetched again: a broken mirror is deleted and made again.
 
-Remote repositories are mirrored without their large files where the server can do that (partial clone): manifests and
-packaging come at once, a tarball only when its unit is exported, all those of a unit in one fetch.
+Where the server supports it, a mirror has no large files (partial clone). Manifests and packaging are fetched at once;
+a tarball only when its unit is exported, together with all large files of the unit.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .command import FETCH_SECONDS, GitRepository, without_secrets
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 _FILTER = "blob:limit=1m"
-_FILTER_OFFERED = re.compile(rb"< fetch=[^\n]*\bfilter\b")
+_FILTER_SUPPORTED = re.compile(rb"< fetch=[^\n]*\bfilter\b")
 _SSH_ADDRESS = re.compile(r"^[^/]+:")
 _BROKEN = re.compile(r"corrupt|is empty|bad object|\.lock': File exists|not a git repository: '", re.IGNORECASE)
-_QUIETLY = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+_QUIET = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
 
 
 class BareMirror:
-    """The mirror at `path` (`….git`). `cancel`: as Repository's, and nobody is waited for."""
+    """The mirror at `path` (`….git`). `cancel`: ends git and the wait for the lock: Retryable(code="canceled")."""
 
     def __init__(self, path: Path, cancel: Event | None = None) -> None:
         self.path = path
@@ -38,45 +38,47 @@ class BareMirror:
         self._mark = path / "mirrored"
 
     def is_filled(self) -> bool:
-        """True when it was like its remote at least once."""
+        """True if the mirror was equal to its remote at least once."""
         return self._mark.exists()
 
     def refresh(self, url: str) -> None:
-        """Makes it like its remote. One question to the remote when nothing changed there."""
+        """Makes the mirror equal to its remote. Costs one query when nothing has changed there."""
         with self._changing():
             self._make(url)
             head, refs = self._remote_refs(url)
             if head and head != self.head():
                 self.repository.git("symbolic-ref", "HEAD", head)
             if refs != self.refs():
-                self._fetch_or_start_anew(url)
+                self._fetch_or_make_again(url)
             self._mark.touch()
 
     def head(self) -> str:
-        """Full name of the branch that the remote calls its default."""
+        """Returns the full name of the default branch of the remote."""
         return self.repository.git("symbolic-ref", "HEAD").text.strip()
 
     def refs(self) -> dict[str, str]:
-        """Branches and tags by full name → the object (a commit or a tag object)."""
+        """Returns branches and tags: full name → object id (of a commit or a tag object)."""
         output = self.repository.git("for-each-ref", "--format=%(objectname) %(refname)", HEADS, TAGS).stdout
         pairs = (line.split(" ", 1) for line in output.decode(errors="surrogateescape").splitlines())
         return {name: identity for identity, name in pairs}
 
     def need_commit(self, url: str, revision: str) -> None:
-        """Fetches until the commit is here: with all branches, else by its id (its branch may have moved on)."""
+        """Fetches a commit if it is missing: with all branches, else by its id (its branch may have moved on).
+
+        Raises Rejected(code="unknown-ref") when the remote does not have it any more."""
         if self._has_commit(revision):
             return
         self.refresh(url)
         if self._has_commit(revision):
             return
         with self._changing():
-            self.repository.try_git("fetch", *_QUIETLY, "origin", revision, seconds=FETCH_SECONDS)
+            self.repository.try_git("fetch", *_QUIET, "origin", revision, seconds=FETCH_SECONDS)
         if not self._has_commit(revision):
-            hint = "It was removed by a forced push. Request the build again."
+            hint = "A forced push removed it. Request the build again."
             raise Rejected(f"{without_secrets(url)}: no commit {revision}", code="unknown-ref", hint=hint)
 
     def need_files(self, url: str, tree: str) -> None:
-        """In a partial mirror: gets every missing file of a tree in one go, instead of one by one when read."""
+        """Fetches all missing files of a tree at once, in a partial mirror. git alone would fetch them one by one."""
         if not self._is_partial():
             return
         listed = self.repository.git("rev-list", "--objects", "--missing=print", "--no-object-names", tree).text
@@ -87,7 +89,7 @@ class BareMirror:
             "-c",
             "fetch.negotiationAlgorithm=noop",
             "fetch",
-            *_QUIETLY,
+            *_QUIET,
             "--filter=blob:none",
             "--stdin",
             "origin",
@@ -105,12 +107,12 @@ class BareMirror:
         if config.exists() and f"url = {address}\n" in config.read_text(errors="replace"):
             return
         if self.path.exists():
-            shutil.rmtree(self.path)  # of another URL, or never finished
+            shutil.rmtree(self.path)  # It has another URL, or was never finished.
         self.repository.git("init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(self.path))
         settings = {"gc.autoDetach": "false", "http.lowSpeedLimit": "1000", "http.lowSpeedTime": "30"}
         if self._can_filter(url):
             settings |= {"remote.origin.promisor": "true", "remote.origin.partialclonefilter": _FILTER}
-        settings["remote.origin.url"] = address  # last: it marks the mirror as made
+        settings["remote.origin.url"] = address  # The last setting: it marks the mirror as made.
         for key, value in settings.items():
             self.repository.git("config", key, value)
 
@@ -118,18 +120,18 @@ class BareMirror:
         return self.repository.try_git("config", "--bool", "remote.origin.promisor").text.strip() == "true"
 
     def _can_filter(self, url: str) -> bool:
-        """True when the server says that it can leave large files out.
+        """True if the server supports filters, so that large files can be left out.
 
-        Has to be asked: towards one that cannot even say so (a plain web server), git would fetch each missing object
-        by another fetch, without end. The only place where git tells is its packet trace."""
+        Without this check, git would fetch each missing object from a server without the protocol (a plain web server)
+        by another fetch, without end. git shows the capability only in its packet trace."""
         address = _address(url)
         if address.startswith("/"):
             return False
-        said = self.repository.query(url, "ls-remote", "--", address, "HEAD", extra={"GIT_TRACE_PACKET": "2"})
-        return _FILTER_OFFERED.search(said.stderr) is not None
+        finished = self.repository.query(url, "ls-remote", "--", address, "HEAD", extra={"GIT_TRACE_PACKET": "2"})
+        return _FILTER_SUPPORTED.search(finished.stderr) is not None
 
     def _remote_refs(self, url: str) -> tuple[str, dict[str, str]]:
-        """What the remote has now: its HEAD's branch, and refs as `refs` gives them."""
+        """Returns the present default branch of the remote, and its refs in the form of `refs`."""
         output = self.repository.query(url, "ls-remote", "--symref", "origin", "HEAD", f"{HEADS}*", f"{TAGS}*").stdout
         head, refs = "", {}
         for line in output.decode(errors="surrogateescape").splitlines():
@@ -142,20 +144,20 @@ class BareMirror:
 
     def _fetch(self, url: str) -> None:
         refspecs = (f"+{HEADS}*:{HEADS}*", f"+{TAGS}*:{TAGS}*")
-        self.repository.query(url, "fetch", *_QUIETLY, "--prune", "--force", "origin", *refspecs, seconds=FETCH_SECONDS)
+        self.repository.query(url, "fetch", *_QUIET, "--prune", "--force", "origin", *refspecs, seconds=FETCH_SECONDS)
 
-    def _fetch_or_start_anew(self, url: str) -> None:
+    def _fetch_or_make_again(self, url: str) -> None:
         if self._is_partial() and not self._can_filter(url):
-            self._start_anew(url)
+            self._make_again(url)
         try:
             self._fetch(url)
         except Retryable as error:
             if not _BROKEN.search(error.message):
                 raise
-            self._start_anew(url)  # killed in mid-fetch, or a bad disk
+            self._make_again(url)  # A fetch was killed, or the disk is faulty.
             self._fetch(url)
 
-    def _start_anew(self, url: str) -> None:
+    def _make_again(self, url: str) -> None:
         shutil.rmtree(self.path)
         self._make(url)
 
@@ -164,7 +166,7 @@ class BareMirror:
 
 
 def _address(url: str) -> str:
-    """A path made absolute; URLs, and ssh's host:path, as they are."""
+    """Makes a path absolute; returns URLs and host:path of ssh unchanged."""
     if "://" in url or _SSH_ADDRESS.match(url):
         return url
     return str(Path(url).expanduser().resolve())

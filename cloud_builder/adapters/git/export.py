@@ -1,7 +1,7 @@
-"""Writes a directory of a commit to disk: content, modes, links, and the commit's time on everything.
+"""Writes a directory of a commit to disk: content, modes and links; all files get the time of the commit.
 
-Names come from anyone's repository: nothing is written through a link, over a file, or outside of the new directory.
-git's own attributes (export-ignore, line endings) do not apply: what lies in the commit is what is written.
+The names in a commit are not trusted: nothing is written through a link, over a file, or outside of the new directory.
+Attributes of git (export-ignore, line endings) do not apply: the files are written as they are in the commit.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ Copy = Callable[[str, BinaryIO], None]
 """Writes the object of an id to a file."""
 
 Link = Callable[[str], str]
-"""Where the link of an id points."""
+"""Returns the target of the link with an object id."""
 
 
 def write_directory(listing: TreeListing, directory: str, into: Path, *, copy: Copy, link: Link, time: int) -> None:
-    """Writes what lies below `directory` to the new or empty directory `into`. `time`: seconds since the epoch.
+    """Writes all entries below `directory` to the new or empty directory `into`. `time`: seconds since the epoch.
 
-    A link in `.cb/` that leaves the unit becomes the file it points at, so that units may share one build_root.kiwi;
-    every other link is written as it is. Rejected(code="submodule") for one: what lies in it is not in the commit."""
+    A link in `.cb/` that leaves the unit becomes the file that it points at, so that units may share one
+    build_root.kiwi. Other links are written as links. Raises Rejected(code="submodule") for a submodule: its files
+    are not in the commit."""
     into.mkdir(parents=True, exist_ok=True)
     directories = [into]
     try:
@@ -40,7 +41,7 @@ def write_directory(listing: TreeListing, directory: str, into: Path, *, copy: C
             _refuse_unsafe(path)
             target = into / path
             if entry.mode == SUBMODULE:
-                raise _is_elsewhere(path, entry)
+                raise _submodule_error(path, entry)
             if entry.is_directory:
                 target.mkdir()
                 directories.append(target)
@@ -49,9 +50,9 @@ def write_directory(listing: TreeListing, directory: str, into: Path, *, copy: C
             _write_entry(shared or entry, target, copy, link)
             os.utime(target, (time, time), follow_symlinks=False)
     except FileExistsError as error:
-        raise Rejected(f"{error.filename}: this name is in the commit a second time", code="unsafe-path") from error
-    for made in reversed(directories):
-        os.utime(made, (time, time))
+        raise Rejected(f"{error.filename}: the commit has this name twice", code="unsafe-path") from error
+    for written in reversed(directories):
+        os.utime(written, (time, time))
 
 
 def _write_entry(entry: Entry, target: Path, copy: Copy, link: Link) -> None:
@@ -64,20 +65,20 @@ def _write_entry(entry: Entry, target: Path, copy: Copy, link: Link) -> None:
         copy(entry.id, file)
 
 
-def _is_elsewhere(path: str, entry: Entry) -> Rejected:
-    message = f"{path} is a git submodule (at {entry.id[:10]}): its files lie in another repository"
-    hint = "Cloud Builder reads one repository a source: commit the files themselves, e.g. by git subtree add."
+def _submodule_error(path: str, entry: Entry) -> Rejected:
+    message = f"{path} is a git submodule (at {entry.id[:10]}): its files are in another repository"
+    hint = "Cloud Builder reads one repository for each source: commit the files themselves, e.g. by git subtree add."
     return Rejected(message, code="submodule", hint=hint)
 
 
 def _refuse_unsafe(path: str) -> None:
     name = path.rpartition("/")[2]
     if name in ("", ".", "..") or name.lower() == ".git":
-        raise Rejected(f"{path!r}: no such name may be in a commit", code="unsafe-path")
+        raise Rejected(f"{path!r}: this name is not allowed in a source", code="unsafe-path")
 
 
 def _shared_file(listing: TreeListing, directory: str, path: str, entry: Entry, link: Link) -> Entry | None:
-    """The file that a link in `.cb/` points at, when that lies elsewhere in the commit."""
+    """Returns the file that a link in `.cb/` points at, if that file is in the commit but outside of the unit."""
     if entry.mode != LINK or not path.startswith(".cb/"):
         return None
     found = follow(listing, str(PurePosixPath(directory, path)), link)
@@ -85,16 +86,16 @@ def _shared_file(listing: TreeListing, directory: str, path: str, entry: Entry, 
 
 
 def follow(listing: TreeListing, path: str, link: Link) -> str | None:
-    """The file that a path leads to through links inside the commit; None when it leads to none."""
+    """Returns the file that a path leads to through links inside the commit; None when it leads to no file."""
     for _ in range(10):
         entry = listing.entries.get(path)
         if entry is None or entry.is_directory or entry.mode == SUBMODULE:
             return None
         if entry.mode != LINK:
             return path
-        to = link(entry.id)
-        joined = os.path.normpath(PurePosixPath(path).parent / to)
-        if to.startswith("/") or joined.startswith(".."):
+        target = link(entry.id)
+        joined = os.path.normpath(PurePosixPath(path).parent / target)
+        if target.startswith("/") or joined.startswith(".."):
             return None
         path = joined
     return None

@@ -1,6 +1,6 @@
-"""ports.source.SourceMirror over git: names in, commits, listings and files out.
+"""Implements `ports.source.SourceMirror` by git: ref names → commits, listings and files.
 
-Holds only what makes reading fast: the last listings, and one reading process a mirror.
+Keeps in memory only what makes reading fast: the last listings, and one reading process for each mirror.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .command import without_secrets
 from .export import FILES, LINK, follow, write_directory
 from .objects import Blobs, TreeListing, list_tree
 
-_LISTINGS_KEPT = 8
-_ENTRIES_KEPT = 200_000
-"""Of all listings together: some 400 bytes each."""
+_MAX_LISTINGS = 8
+_MAX_ENTRIES = 200_000
+"""Entries of all cached listings together; each takes some 400 bytes."""
 _COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
 _ANCESTOR = re.compile(r"^(.+?)((?:~\d{0,6}|\^)*)$", re.DOTALL)
-"""No name of a branch or tag may have `~` or `^` in it (git-check-ref-format)."""
+"""A ref with ancestor suffixes. Names of branches and tags cannot contain `~` or `^` (git-check-ref-format)."""
 
 
 class GitMirror:
-    """Mirrors in the directory `cache`, one a source. Thread-safe; processes may share it."""
+    """The mirrors of all sources, in the directory `cache`. Thread-safe; processes may share the directory."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
@@ -45,7 +45,7 @@ class GitMirror:
         branches = [ref.removeprefix(HEADS) for ref in bare.refs() if ref.startswith(HEADS)]
         if not branches:
             raise Rejected(
-                f"{without_secrets(url)}: has no commits yet", code="unknown-ref", hint="Push a branch to it."
+                f"{without_secrets(url)} has no commits yet", code="unknown-ref", hint="Push a branch to it."
             )
         candidates = (bare.head().removeprefix(HEADS), "main", "master", *branches)
         return next(branch for branch in candidates if branch in branches)
@@ -86,10 +86,10 @@ class GitMirror:
     def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
         repository = self._bare(source).repository
         for revision in (before, after):
-            known = (
+            exists = (
                 _COMMIT.match(revision) and not repository.try_git("cat-file", "-e", f"{revision}^{{commit}}").status
             )
-            if not known:
+            if not exists:
                 raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
         output = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after).stdout
         return sorted(name.decode(errors="surrogateescape") for name in output.split(b"\0") if name)
@@ -99,11 +99,15 @@ class GitMirror:
         blobs = self._opened(source)
         found = follow(listing, path, blobs.link)
         if found is None and (entry := listing.entries.get(path)) and entry.mode == LINK:
-            to = _shown(blobs.link(entry.id))
-            hint = "A link may lead to any file of the same commit; put the file itself there."
-            raise Rejected(f"{path} is a link to {to}, which is no file of this commit", code="broken-link", hint=hint)
+            target = _shortened(blobs.link(entry.id))
+            hint = "A link may lead to a file of the same commit only; commit the file itself."
+            raise Rejected(
+                f"{path} is a link to {target}, which is no file of this commit", code="broken-link", hint=hint
+            )
         if found is None:
-            raise Rejected(f"source {source}: no file {path}", code="unknown-path")  # asked of each unit: no search
+            raise Rejected(
+                f"source {source}: no file {path}", code="unknown-path"
+            )  # No search for similar names: it is called for each unit.
         identity = listing.entries[found].id
         size = blobs.size(identity)
         if size > most:
@@ -129,7 +133,7 @@ class GitMirror:
         write_directory(listing, directory, into, copy=partial(blobs.copy, cancel=cancel), link=blobs.link, time=time)
 
     def close(self) -> None:
-        """Ends the git processes that read."""
+        """Ends the reading git processes."""
         with self._lock:
             for blobs in self._blobs.values():
                 blobs.close()
@@ -141,7 +145,7 @@ class GitMirror:
     def _bare(self, source: SourceName) -> BareMirror:
         bare = BareMirror(self._path(source))
         if not bare.is_filled():
-            raise Retryable(f"source {source}: not mirrored yet", code="source-unreachable")
+            raise Retryable(f"source {source} is not mirrored yet", code="source-unreachable")
         return bare
 
     def _opened(self, source: SourceName) -> Blobs:
@@ -166,18 +170,18 @@ class GitMirror:
             self._listings[key] = listing
         return listing
 
-    def _is_full(self, more: int) -> bool:
-        entries = sum(len(kept.entries) for kept in self._listings.values())
-        return len(self._listings) >= _LISTINGS_KEPT or entries + more > _ENTRIES_KEPT
+    def _is_full(self, new_entries: int) -> bool:
+        entries = sum(len(listing.entries) for listing in self._listings.values())
+        return len(self._listings) >= _MAX_LISTINGS or entries + new_entries > _MAX_ENTRIES
 
     def _tree(self, source: SourceName, listing: TreeListing, directory: str) -> Entry:
         entry = listing.entries.get(directory)
         if entry is None or not entry.is_directory:
-            directories = (path for path, found in listing.entries.items() if found.is_directory)
+            directories = (path for path, other in listing.entries.items() if other.is_directory)
             hint = did_you_mean(directory, directories)
             raise Rejected(f"source {source}: no directory {directory}", code="unknown-path", hint=hint)
         return entry
 
 
-def _shown(name: str) -> str:
+def _shortened(name: str) -> str:
     return name if len(name) <= 200 else f"{name[:200]}…"

@@ -1,6 +1,7 @@
-"""The tree of a commit, and the content of its files, out of a bare repository.
+"""Reads the tree of a commit, and the content of its files, from a bare repository.
 
-One `git ls-tree` a commit and one long-lived `git cat-file` a repository: 500 manifests are not 500 processes.
+One `git ls-tree` for each commit and one long-lived `git cat-file` for each repository: 500 manifests do not need 500
+processes.
 """
 
 from __future__ import annotations
@@ -18,26 +19,26 @@ from cloud_builder.ports.source import Entry
 
 from .command import GitRepository, environment
 
-_LONGEST_LINK = 4095
-_LOOK = 0.05
-"""Seconds between two looks at a lock that somebody else holds."""
+_MAX_LINK_BYTES = 4095
+_POLL_INTERVAL = 0.05
+"""Seconds until a cancel is noticed while another thread reads."""
 
 
 @dataclass(frozen=True)
 class TreeListing:
-    """Every file and directory of a commit by its path; the top is ""."""
+    """All files and directories of a commit by path; the path of the top is ""."""
 
     entries: dict[str, Entry]
     children: dict[str, list[Entry]] = field(default_factory=dict)
 
     def below(self, directory: str) -> Iterator[tuple[str, Entry]]:
-        """Everything under a directory, parents first, with its path relative to that directory."""
+        """Yields all entries below a directory, parents first, with their paths relative to it."""
         for entry in self.children.get(directory, ()):
             yield entry.name, entry
             if entry.is_directory:
                 inner = f"{directory}/{entry.name}" if directory else entry.name
-                for path, deeper in self.below(inner):
-                    yield f"{entry.name}/{path}", deeper
+                for path, descendant in self.below(inner):
+                    yield f"{entry.name}/{path}", descendant
 
 
 def list_tree(repository: GitRepository, tree: str) -> TreeListing:
@@ -47,8 +48,8 @@ def list_tree(repository: GitRepository, tree: str) -> TreeListing:
     for line in output.split(b"\0"):
         if not line:
             continue
-        about, _, name = line.partition(b"\t")
-        mode, _kind, identity = about.split(b" ")
+        fields, _, name = line.partition(b"\t")
+        mode, _kind, identity = fields.split(b" ")
         path = name.decode(errors="surrogateescape")
         parent, _, last = path.rpartition("/")
         entry = Entry(last, int(mode, 8), identity.decode())
@@ -64,17 +65,17 @@ class _ObjectStream(Protocol):
 
 
 class Blobs:
-    """Content of files by object id. Thread-safe: one at a time, because all share one `git cat-file`."""
+    """The content of files by object id. Thread-safe; threads take turns, because they share one `git cat-file`."""
 
     def __init__(self, repository: Path) -> None:
-        import git  # looks for the program when imported
+        import git  # The import already searches for the program git.
 
         self._git = git.Git(str(repository))
         self._git.update_environment(**environment(), GIT_DIR=str(repository))
         self._lock = Lock()
 
     def size(self, identity: str) -> int:
-        """Bytes of an object."""
+        """Returns the size of an object in bytes."""
         with self._lock:
             return int(self._answer(self._git.get_object_header, identity)[2])
 
@@ -83,19 +84,20 @@ class Blobs:
             return bytes(self._answer(self._git.get_object_data, identity)[3])
 
     def link(self, identity: str) -> str:
-        """Where a symbolic link points; "/" (which leads nowhere) when it is too long to be one."""
-        return os.fsdecode(self.read(identity)) if self.size(identity) <= _LONGEST_LINK else "/"
+        """Returns the target of a symbolic link; "/" (no file of the commit) when it is too long for a link."""
+        return os.fsdecode(self.read(identity)) if self.size(identity) <= _MAX_LINK_BYTES else "/"
 
-    def copy(self, identity: str, into: BinaryIO, chunk: int = 1 << 20, cancel: Event | None = None) -> None:
-        """Writes an object to a file without holding it in memory. Retryable(code="canceled")."""
+    def copy(self, identity: str, into: BinaryIO, piece_bytes: int = 1 << 20, cancel: Event | None = None) -> None:
+        """Writes an object to a file in pieces. Raises Retryable(code="canceled") after `cancel` was set."""
         with self._pinned(identity, cancel):
             stream: _ObjectStream = self._answer(self._git.stream_object_data, identity)[3]
-            while piece := stream.read(chunk):
+            while piece := stream.read(piece_bytes):
                 into.write(piece)
                 if cancel is not None and cancel.is_set():
-                    # Before a stream goes it reads its rest: without the program that is what lies in the pipe.
-                    if (reading := self._git.cat_file_all) is not None:
-                        reading.kill()
+                    # The destructor of a stream reads the rest of the object. Once the program is killed, the rest is
+                    # only what the pipe contains.
+                    if (cat_file := self._git.cat_file_all) is not None:
+                        cat_file.kill()
                     del stream
                     self._git.clear_cache()
                     raise _canceled(identity)
@@ -106,7 +108,7 @@ class Blobs:
 
     @contextmanager
     def _pinned(self, identity: str, cancel: Event | None) -> Iterator[None]:
-        while not self._lock.acquire(timeout=-1 if cancel is None else _LOOK):
+        while not self._lock.acquire(timeout=-1 if cancel is None else _POLL_INTERVAL):
             if cancel is not None and cancel.is_set():
                 raise _canceled(identity)
         try:
@@ -116,18 +118,18 @@ class Blobs:
         finally:
             self._lock.release()
 
-    def _answer(self, ask, identity: str):  # type: ignore[no-untyped-def]  # GitPython's answers are tuples of its own
+    def _answer(self, query, identity: str):  # type: ignore[no-untyped-def]  # GitPython returns tuples without types
         try:
-            return self._request(ask, identity)
-        except Retryable:  # the reading process had ended; a new one is asked once
-            return self._request(ask, identity)
+            return self._request(query, identity)
+        except Retryable:  # git cat-file had ended; try once with a new process
+            return self._request(query, identity)
 
-    def _request(self, ask, identity: str):  # type: ignore[no-untyped-def]
+    def _request(self, query, identity: str):  # type: ignore[no-untyped-def]
         try:
-            return ask(identity)
+            return query(identity)
         except (ValueError, OSError) as error:
             self._git.clear_cache()
-            hint = "The mirror will be refreshed; when this stays, delete it."
+            hint = "The mirror is refreshed and read again; if the error stays, delete the mirror."
             raise Retryable(f"git object {identity}: {error}", code="object-unreadable", hint=hint) from error
 
 

@@ -1,6 +1,7 @@
-"""The one door to other programs: nothing else in Cloud Builder starts a process.
+"""Starts programs; no other code of Cloud Builder starts a process.
 
-`run` starts a program, waits, and returns what it printed; `spawn` starts one whose output is read as it comes.
+run        `run` starts a program, waits, and returns its output; `spawn` returns while it runs
+packages   which Debian package contains a program, for the hint of "not installed"
 """
 
 from subprocess import DEVNULL, PIPE, STDOUT, Popen

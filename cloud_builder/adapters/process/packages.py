@@ -1,4 +1,4 @@
-"""Which Debian package brings a program, so that "not found" can say what to install."""
+"""Debian packages by program, so that an error about a missing program can name the package to install."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ _PACKAGE = {
 
 
 def package_of(program: str) -> str:
-    """The Debian package with that program; its own name when it is not in the table."""
+    """Returns the Debian package that contains a program; the program's name when the table does not have it."""
     return _PACKAGE.get(program, program)

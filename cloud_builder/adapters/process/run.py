@@ -1,7 +1,7 @@
-"""Running programs: argument lists in, what they printed out, errors that say the command and its last words.
+"""Runs programs. Input: argument lists. Output: what a program printed; errors with the command and its last lines.
 
-Must never use a shell, inherit stdin, or leave a program behind that `run` started. A program is looked up on the
-PATH of `env` when that is given (its whole environment), on ours otherwise.
+Must not use a shell, inherit stdin, or leave a program running that `run` started. A program is searched on the PATH
+of `env` if that is given (its whole environment), else on the PATH of this process.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
 
 from .packages import package_of
 
-LAST_LINES = 12
-_LOOK = 0.1
-"""Seconds: how soon a cancel is noticed."""
+MAX_LINES = 12
+"""Lines of output in an error."""
+_POLL_INTERVAL = 0.1
+"""Seconds until a cancel is noticed."""
 Stream = int | IO[bytes] | None
 
 
@@ -39,13 +40,13 @@ class Finished:
 
     @property
     def text(self) -> str:
-        """stdout as text."""
+        """The standard output as text."""
         return self.stdout.decode(errors="replace")
 
-    def last_lines(self, most: int = LAST_LINES) -> str:
-        """The end of what it said: stderr, or stdout when that is empty."""
-        said = (self.stderr.strip() or self.stdout.strip()).decode(errors="replace")
-        return "\n".join(said.splitlines()[-most:])
+    def last_lines(self, max_lines: int = MAX_LINES) -> str:
+        """Returns the last lines of stderr, or of stdout when stderr is empty."""
+        printed = (self.stderr.strip() or self.stdout.strip()).decode(errors="replace")
+        return "\n".join(printed.splitlines()[-max_lines:])
 
 
 def run(
@@ -55,31 +56,36 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     timeout: float | None = None,
-    fine: Collection[int] = (0,),
+    expected: Collection[int] = (0,),
     error: type[CloudBuilderError] = Permanent,
     code: str = "",
     hint: str = "",
     cancel: Event | None = None,
 ) -> Finished:
-    """Runs to the end and captures both outputs. `env` is the whole environment (None: ours).
+    """Runs a program to its end and captures stdout and stderr.
 
-    An exit status that is not in `fine` raises `error` (Permanent or Retryable) with the last lines and `hint`;
-    after `timeout` seconds the program and its children are killed: Retryable(code="timeout"); as soon as `cancel` is
-    set, too: Retryable(code="canceled"). A program that is not installed: Retryable(code="tool-missing")."""
+    env       the whole environment; None: that of this process
+    timeout   seconds after which the program and its children are killed: Retryable(code="timeout")
+    expected  exit statuses that are no error; another one raises `error` with `code`, the last lines and `hint`
+    cancel    kills the program and its children when set: Retryable(code="canceled")
+
+    Raises Retryable(code="tool-missing") when the program is not installed."""
     argv = _argv(command)
     child = spawn(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, new_session=True)
     try:
         with _cancelable(child, cancel):
             stdout, stderr = child.communicate(stdin, timeout=timeout)
-    except subprocess.TimeoutExpired as late:
-        raise Retryable(f"{_shown(argv)}: not done after {timeout:g} s", code="timeout", hint=hint) from late
+    except subprocess.TimeoutExpired as timed_out:
+        raise Retryable(
+            f"{_shown(argv)}: has not ended after {timeout:g} s and was killed", code="timeout", hint=hint
+        ) from timed_out
     finally:
         _end(child)
     if cancel is not None and cancel.is_set():
         raise Retryable(f"{_shown(argv)}: was canceled", code="canceled")
     finished = Finished(argv, child.returncode, stdout, stderr)
-    if finished.status not in fine:
-        raise error(f"{_shown(argv)}: {_ended(finished.status)}{_indented(finished)}", code=code, hint=hint)
+    if finished.status not in expected:
+        raise error(f"{_shown(argv)}: {_describe(finished.status)}{_indented(finished)}", code=code, hint=hint)
     return finished
 
 
@@ -94,10 +100,10 @@ def spawn(
     pass_fds: Collection[int] = (),
     new_session: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Starts a program and returns at once; the caller reads, waits and ends it. Streams are subprocess's.
+    """Starts a program and returns at once; the caller reads its output, waits for it and ends it.
 
-    `new_session`: a terminal's ^C does not reach it, and its process group is its own. Retryable(code="tool-missing")
-    when it is not installed."""
+    `stdin`, `stdout`, `stderr`: as for subprocess. `new_session`: the program has its own process group, and ^C in the
+    terminal does not reach it. Raises Retryable(code="tool-missing") when the program is not installed."""
     argv = _argv(command)
     path = env.get("PATH") if env is not None else None
     program = shutil.which(argv[0], path=path)
@@ -121,8 +127,9 @@ def spawn(
 
 @contextlib.contextmanager
 def _cancelable(child: subprocess.Popen[bytes], cancel: Event | None) -> Iterator[None]:
-    """Kills the child's process group as soon as `cancel` is set. By a thread of its own: what is sent to a program
-    cannot be sent in pieces by subprocess."""
+    """Kills the child's process group as soon as `cancel` is set.
+
+    A thread waits for that, because `communicate` with input cannot be called repeatedly with a short timeout."""
     if cancel is None:
         yield
         return
@@ -138,7 +145,7 @@ def _cancelable(child: subprocess.Popen[bytes], cancel: Event | None) -> Iterato
 
 def _kill_on_cancel(child: subprocess.Popen[bytes], cancel: Event, done: Event) -> None:
     while not cancel.is_set():
-        if done.wait(_LOOK):
+        if done.wait(_POLL_INTERVAL):
             return
     _kill(child)
 
@@ -150,11 +157,11 @@ def _argv(command: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
 def _missing(program: str) -> Retryable:
     package = package_of(Path(program).name)
     hint = f"apt-get install {package}"
-    return Retryable(f"{program}: not installed on this machine", code="tool-missing", hint=hint, delay=60.0)
+    return Retryable(f"{program}: is not installed on this machine", code="tool-missing", hint=hint, delay=60.0)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kills what is left of the child's process group, and reaps the child."""
+    """Kills the rest of the child's process group, and reaps the child."""
     if child.returncode is None:
         _kill(child)
         child.wait()
@@ -173,7 +180,7 @@ def _shown(argv: Sequence[str]) -> str:
     return shown if len(shown) <= 160 else shown[:157] + "..."
 
 
-def _ended(status: int) -> str:
+def _describe(status: int) -> str:
     return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
 
 

@@ -65,7 +65,7 @@ class GnupgSigner:
 
     def _find(self, session: Path) -> str:
         """Returns the fingerprint of the key; empty: no such key (exit status 2)."""
-        listed = _gpg(session, "--with-colons", "--list-secret-keys", f"={self._key_name}", fine=(0, 2)).decode()
+        listed = _gpg(session, "--with-colons", "--list-secret-keys", f"={self._key_name}", expected=(0, 2)).decode()
         fingerprints = [line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:")]
         return fingerprints[0] if fingerprints else ""
 
@@ -82,7 +82,7 @@ class GnupgSigner:
             finally:
                 process.run(["gpgconf", "--kill", "gpg-agent"], env=_environment(home), timeout=_TIMEOUT)
                 if home != self._home:
-                    process.run(["gpgconf", "--remove-socketdir"], env=_environment(home), fine=(0, 1, 2))
+                    process.run(["gpgconf", "--remove-socketdir"], env=_environment(home), expected=(0, 1, 2))
 
 
 @contextmanager
@@ -104,14 +104,14 @@ def _environment(home: Path) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "GNUPGHOME": str(home), "LC_ALL": "C.UTF-8"}
 
 
-def _gpg(home: Path, *arguments: str, stdin: bytes = b"", fine: tuple[int, ...] = (0,)) -> bytes:
+def _gpg(home: Path, *arguments: str, stdin: bytes = b"", expected: tuple[int, ...] = (0,)) -> bytes:
     quiet = ("--batch", "--no-tty", "--yes", "--quiet", "--no-auto-check-trustdb")
     finished = process.run(
         ["gpg", *quiet, "--pinentry-mode", "loopback", "--passphrase", "", *arguments],
         env=_environment(home),
         stdin=stdin,
         timeout=_TIMEOUT,
-        fine=fine,
+        expected=expected,
         error=Retryable,
         code="signing",
         hint="Check that the disk has space, and that the key in the signing home has no passphrase.",

@@ -1,1 +1,6 @@
-"""The object store as a directory. Knows the file system and nothing of Kafka, builds or repositories."""
+"""The object store.
+
+    directory   implements the port `ObjectStore` as a directory
+
+Must not know Kafka, builds or repositories.
+"""

@@ -1,11 +1,11 @@
-"""ports.store.ObjectStore as a directory that processes of one machine (or of one network file system) share.
+"""Implements `ports.store.ObjectStore` as a directory that processes of one machine or network file system share.
 
-    objects/ab/abcdef…   one file an object, read-only, complete or not there (written aside, synced, renamed)
+    objects/ab/abcdef…   one file for each object, read-only, complete (written in tmp/, synced, renamed)
     names/<name>         a digest and a newline, replaced by rename
-    tmp/                 what is being written; a killed writer's leftovers go after a day
+    tmp/                 files being written; those of killed writers are deleted after a day
 
-Objects are read-only for everyone; who may enter the directories is the operator's choice (umask, chmod of the top).
-Files of any size pass through in pieces and are never held in memory.
+Objects are read-only for all users; the operator decides who may enter the directories (umask, chmod of the top).
+Files are copied in pieces, so that their size does not matter for memory.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from cloud_builder.files.disk_errors import retryable_disk_errors
 from cloud_builder.files.durable import replace_durably, sync_file
 from cloud_builder.model.ids import Digest
 
-PIECE = 1024 * 1024
-LEFTOVER_AGE = 86400.0
+PIECE_BYTES = 1024 * 1024
+LEFTOVER_RETENTION = 86400.0
+"""Seconds until a file in tmp/ counts as left behind by a killed writer."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~:@-]{0,199}(/[A-Za-z0-9][A-Za-z0-9._+~:@-]{0,199})*")
 
 
 class DirectoryStore:
-    """See the port. `path` is made when missing."""
+    """See the port. `path` is created if it is missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,7 +79,7 @@ class DirectoryStore:
             _compare(digest, actual)
             temporary.replace(into)
         finally:
-            # Still there after a failure, and after renaming one link of an object onto another one.
+            # It exists after a failure, and after a rename between two links of one object, which does nothing.
             temporary.unlink(missing_ok=True)
 
     def verify(self, digest: Digest) -> None:
@@ -109,11 +110,11 @@ class DirectoryStore:
 
     def _name_file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise Bug(f"{name!r} cannot name an object", code="object-name")
+            raise Bug(f"{name!r} is not allowed as the name of an object", code="object-name")
         return self._names / name
 
     def _is_stored(self, digest: Digest, size: int) -> bool:
-        """A file of the wrong size is damaged, and storing it again mends it."""
+        """False also for a file of the wrong size: it is damaged, and storing the object again replaces it."""
         with self._disk_errors(f"look for {digest}"):
             try:
                 return self._file(digest).stat().st_size == size
@@ -126,8 +127,7 @@ class DirectoryStore:
             raise Permanent(
                 f"object {digest} is not in the store",
                 code="object-missing",
-                hint="It was removed, or the store is another one than that of its builder: compare the `store` setting"
-                " of the daemons.",
+                hint="It was removed, or its writer uses another store: compare the setting `store` of the daemons.",
             )
         with self._disk_errors(f"read {digest}"):
             yield self._file(digest)
@@ -147,7 +147,7 @@ class DirectoryStore:
         return retryable_disk_errors(action, self._path, code="store-unreachable", full_code="store-full")
 
     def _sweep(self) -> None:
-        oldest = time.time() - LEFTOVER_AGE
+        oldest = time.time() - LEFTOVER_RETENTION
         for leftover in self._tmp.iterdir():
             with suppress(FileNotFoundError):
                 if leftover.stat().st_mtime < oldest:
@@ -156,7 +156,7 @@ class DirectoryStore:
 
 def _read(source: BinaryIO) -> tuple[Digest, int]:
     state, size = hashlib.sha256(), 0
-    while piece := source.read(PIECE):
+    while piece := source.read(PIECE_BYTES):
         state.update(piece)
         size += len(piece)
     return Digest(state.hexdigest()), size
@@ -164,7 +164,7 @@ def _read(source: BinaryIO) -> tuple[Digest, int]:
 
 def _copy(source: BinaryIO, target: BinaryIO) -> tuple[Digest, int]:
     state, size = hashlib.sha256(), 0
-    while piece := source.read(PIECE):
+    while piece := source.read(PIECE_BYTES):
         state.update(piece)
         target.write(piece)
         size += len(piece)
@@ -172,8 +172,10 @@ def _copy(source: BinaryIO, target: BinaryIO) -> tuple[Digest, int]:
 
 
 def _link(file: Path, into: Path) -> Digest | None:
-    """None where a hard link cannot be made: another file system, too many links, or the kernel forbids links to
-    files of others (fs.protected_hardlinks)."""
+    """Makes a hard link and returns the digest of its content.
+
+    None: a link is not possible. The target is on another file system, the file has too many links, or the kernel
+    forbids links to files of other users (fs.protected_hardlinks)."""
     try:
         into.hardlink_to(file)
     except OSError as error:
@@ -194,5 +196,5 @@ def _compare(digest: Digest, actual: Digest) -> None:
         raise Permanent(
             f"object {digest} is damaged in the store: its content has the sha256 {actual}",
             code="object-corrupt",
-            hint="Check the disk of the store; delete the file and build what made it again.",
+            hint="Check the disk of the store, delete the file, and build the job again that wrote it.",
         )

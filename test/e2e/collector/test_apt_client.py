@@ -53,7 +53,7 @@ class Apt:
     def run(self, program: str, *arguments: str, fine: Any = (0,)) -> Finished:
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(self.path / "apt.conf")}
         return process.run(
-            [program, *arguments], cwd=self.path, env={**environment, "LC_ALL": "C.UTF-8"}, timeout=LIMIT, fine=fine
+            [program, *arguments], cwd=self.path, env={**environment, "LC_ALL": "C.UTF-8"}, timeout=LIMIT, expected=fine
         )
 
     def update(self) -> Finished:

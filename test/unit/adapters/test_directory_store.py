@@ -1,4 +1,4 @@
-"""What the directory store promises beyond the contract: modes, links, leftovers, a full disk."""
+"""The directory store beyond the contract: modes, links, leftovers, a full disk."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_two_stores_on_one_directory_see_each_other(path: Path, tmp_path: Path) 
     two.verify(digest)
 
 
-def test_a_full_disk_is_retryable_and_leaves_nothing_behind(
+def test_full_disk_is_retryable_and_leaves_nothing_behind(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
@@ -80,7 +80,7 @@ def test_only_old_leftovers_are_swept(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "/etc/x", "a//b", "a/../b", ".hidden", "a/.b", "x" * 300])
-def test_a_name_cannot_leave_the_store(path: Path, tmp_path: Path, name: str) -> None:
+def test_name_cannot_leave_the_store(path: Path, tmp_path: Path, name: str) -> None:
     store = DirectoryStore(path)
     digest, _ = store.put(written(tmp_path / "in"))
     with pytest.raises(Bug):

@@ -1,4 +1,4 @@
-"""git as it is met in the wild: odd names, links, submodules, partial clones, killed fetches, hostile trees."""
+"""git mirrors: odd names, links, submodules, partial clones, killed fetches, hostile trees."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_submodule_is_refused_by_name(mirror: GitMirror, tree: Path, tmp_path: P
     git(tree, "update-index", "--add", "--cacheinfo", f"160000,{head},{UNIT}/sub")
     git(tree, "commit", "-q", "-m", "submodule")
     revision = Revision(git(tree, "rev-parse", "HEAD"))
-    with pytest.raises(Rejected, match=f"sub is a git submodule .at {head[:10]}.: its files lie in another") as caught:
+    with pytest.raises(Rejected, match=f"sub is a git submodule .at {head[:10]}.: its files are in another") as caught:
         mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "out")
     assert caught.value.code == "submodule"
     assert mirror.find_files(DEMO, revision, "/sub") == []
@@ -198,7 +198,7 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def test_killed_fetch_leaves_a_mirror_that_mends_itself(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+def test_mirror_of_a_killed_fetch_is_repaired(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
     mirror.refresh(DEMO, str(tree))
     made = tmp_path / "cache" / f"{DEMO}.git"
     (made / "packed-refs.lock").touch()
@@ -266,7 +266,7 @@ def test_directory_that_is_no_repository_has_a_next_step(mirror: GitMirror, tmp_
 
 
 @pytest.mark.parametrize(
-    ("said", "hint"),
+    ("message", "hint"),
     [
         ("fatal: detected dubious ownership in repository at '/r/.git'", "safe.directory /r/.git"),
         ("git@host: Permission denied (publickey).", "ssh key"),
@@ -275,15 +275,15 @@ def test_directory_that_is_no_repository_has_a_next_step(mirror: GitMirror, tmp_
         ("something new", "git ls-remote https://host/r"),
     ],
 )
-def test_what_git_says_gets_a_next_step_and_no_secret(said: str, hint: str) -> None:
-    error = unreachable("https://me:secret@host/r", f"{said} https://me:secret@host/r")
+def test_message_of_git_gets_a_next_step_and_no_secret(message: str, hint: str) -> None:
+    error = unreachable("https://me:secret@host/r", f"{message} https://me:secret@host/r")
     assert hint in error.hint
     assert "secret" not in str(error)
     assert without_secrets("ssh://git@host/r") == "ssh://host/r"
 
 
-class After(threading.Event):
-    """Is set once it was asked so many times."""
+class SetAfter(threading.Event):
+    """An event that counts as set after `times` calls of `is_set`."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -294,7 +294,7 @@ class After(threading.Event):
         return self._left < 0
 
 
-def test_a_canceled_export_stops_inside_a_large_file_and_leaves_the_mirror_readable(
+def test_canceled_export_stops_within_a_large_file_and_keeps_the_mirror(
     mirror: GitMirror, tree: Path, tmp_path: Path
 ) -> None:
     (tree / UNIT / "large").write_bytes(os.urandom(1 << 20) * 24)
@@ -306,7 +306,7 @@ def test_a_canceled_export_stops_inside_a_large_file_and_leaves_the_mirror_reada
         times += 1
         out = tmp_path / f"out{times}"
         try:
-            mirror.export(DEMO, str(tree), revision, UNIT, out, cancel=After(times))
+            mirror.export(DEMO, str(tree), revision, UNIT, out, cancel=SetAfter(times))
         except Retryable as error:
             assert error.code == "canceled"
         else:
@@ -314,4 +314,4 @@ def test_a_canceled_export_stops_inside_a_large_file_and_leaves_the_mirror_reada
         if (out / "large").exists() and 0 < (out / "large").stat().st_size < 24 << 20:
             assert mirror.read(DEMO, revision, f"{UNIT}/run.sh", 100) == b"echo\n"
             return
-    pytest.fail("it was never inside the large file")
+    pytest.fail("no export was canceled within the large file")

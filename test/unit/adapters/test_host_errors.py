@@ -1,4 +1,4 @@
-"""What the machine lacks is named together with the command that mends it."""
+"""Errors of an unsuitable machine name what is missing and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cloud_builder.adapters.sandbox.host_errors import no_ids, no_program, no_ui
 
 
 @pytest.mark.parametrize(
-    ("lack", "thing", "mend"),
+    ("error", "missing", "fix"),
     [
         (no_ids("alice"), "alice", "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 alice"),
         (no_uidmap_tools(), "newuidmap", "apt-get install uidmap"),
@@ -20,7 +20,7 @@ from cloud_builder.adapters.sandbox.host_errors import no_ids, no_program, no_ui
         (refused("mount proc at /x/proc: Operation not permitted", errno.EPERM), "/proc", "unmasked"),
     ],
 )
-def test_a_lack_is_named_and_mended(lack, thing, mend):
-    assert lack.code == "sandbox"
-    assert thing in lack.message
-    assert mend in lack.hint
+def test_error_names_what_is_missing_and_the_fix(error, missing, fix):
+    assert error.code == "sandbox"
+    assert missing in error.message
+    assert fix in error.hint

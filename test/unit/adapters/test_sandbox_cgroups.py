@@ -1,6 +1,6 @@
-"""Control groups: which one is ours to use, what is written into it, and what is read from it.
+"""Control groups: which one is delegated, what is written into it, and what is read from it.
 
-The directories here are shaped like the kernel's, so that the machine's own set-up does not matter."""
+The directories have the files of the kernel, so that the configuration of the machine does not matter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITS = Limits(memory=100 * MIB, processes=50, cpu=2)
 
 
 class Tree:
-    """A file system of groups with one that is ours."""
+    """A file system of control groups with a delegated one."""
 
     def __init__(self, root: Path, controllers: str = "cpu memory pids", *, path: str = "/service") -> None:
         self.mount, self.own = root / "mount", root / "own"
@@ -27,7 +27,7 @@ class Tree:
         for name, text in (("controllers", controllers), ("subtree_control", controllers), ("procs", "")):
             (self.base / f"cgroup.{name}").write_text(text)
 
-    def groups(self) -> Cgroups:
+    def cgroups(self) -> Cgroups:
         return Cgroups(self.mount, self.own)
 
 
@@ -36,18 +36,18 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
 
 
-def removable(path: Path) -> None:
-    """The kernel's files go with their directory; ours do not."""
+def delete_files(path: Path) -> None:
+    """Deletes the files: the kernel deletes them with their directory, an ordinary file system does not."""
     for file in path.iterdir():
         file.unlink()
 
 
-def test_a_run_gets_its_limits_in_a_group_of_its_own(tree: Tree) -> None:
-    with tree.groups().for_run("run-1", LIMITS) as group:
+def test_run_gets_a_group_with_its_limits(tree: Tree) -> None:
+    with tree.cgroups().for_run("run-1", LIMITS) as group:
         assert group is not None
         assert group.path == tree.base / "cb-build-run-1"
         written = {file.name: file.read_text() for file in group.path.iterdir()}
-        removable(group.path)
+        delete_files(group.path)
     assert written == {
         "memory.max": str(100 * MIB),
         "memory.swap.max": "0",
@@ -57,8 +57,8 @@ def test_a_run_gets_its_limits_in_a_group_of_its_own(tree: Tree) -> None:
     assert not group.path.exists()
 
 
-def test_what_the_kernel_refused_is_read(tree: Tree) -> None:
-    with tree.groups().for_run("run-1", LIMITS) as group:
+def test_limit_that_the_kernel_enforced_is_read(tree: Tree) -> None:
+    with tree.cgroups().for_run("run-1", LIMITS) as group:
         assert group is not None
         assert group.reached() is None
         (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 0\n")
@@ -67,36 +67,36 @@ def test_what_the_kernel_refused_is_read(tree: Tree) -> None:
         assert group.reached() is EndReason.PROCESSES
         (group.path / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 3\n")
         assert group.reached() is EndReason.MEMORY
-        removable(group.path)
+        delete_files(group.path)
 
 
 @pytest.mark.parametrize("controllers", ["", "cpu io", "memory cpu", "hugetlb"])
 def test_without_the_controllers_there_are_no_groups(tmp_path: Path, controllers: str) -> None:
-    with Tree(tmp_path, controllers).groups().for_run("run-1", LIMITS) as group:
+    with Tree(tmp_path, controllers).cgroups().for_run("run-1", LIMITS) as group:
         assert group is None
 
 
 def test_without_cgroup_v2_there_are_no_groups(tree: Tree) -> None:
     tree.own.write_text("8:pids:/\n4:memory:/x\n")
-    assert tree.groups().base() is None
+    assert tree.cgroups().base() is None
     tree.own.unlink()
-    assert tree.groups().base() is None
+    assert tree.cgroups().base() is None
 
 
-def test_without_limits_no_group_is_made(tree: Tree) -> None:
-    with tree.groups().for_run("run-1", None) as group:
+def test_run_without_limits_has_no_group(tree: Tree) -> None:
+    with tree.cgroups().for_run("run-1", None) as group:
         assert group is None
 
 
-def test_we_move_into_a_leaf_so_that_controllers_can_be_handed_down(tree: Tree) -> None:
+def test_runner_moves_into_a_leaf_so_that_controllers_can_be_enabled(tree: Tree) -> None:
     (tree.base / "cgroup.subtree_control").write_text("")
-    assert tree.groups().base() == tree.base
+    assert tree.cgroups().base() == tree.base
     assert (tree.base / "cb-runner" / "cgroup.procs").read_text() == str(os.getpid())
     tree.own.write_text("0::/service/cb-runner\n")
-    assert tree.groups().base() == tree.base
+    assert tree.cgroups().base() == tree.base
 
 
-def test_a_group_that_others_live_in_is_left_as_it_was(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_group_with_other_processes_is_left_as_it_was(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     control, write = tree.base / "cgroup.subtree_control", Path.write_text
     control.write_text("")
 
@@ -106,12 +106,12 @@ def test_a_group_that_others_live_in_is_left_as_it_was(tree: Tree, monkeypatch: 
         return write(self, text, **more)
 
     monkeypatch.setattr(Path, "write_text", busy)
-    assert tree.groups().base() is None
+    assert tree.cgroups().base() is None
     assert (tree.base / "cgroup.procs").read_text() == str(os.getpid())
 
 
-def test_what_is_started_meanwhile_is_moved_too(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel hands nothing down as long as somebody lives beside the leaf."""
+def test_processes_started_meanwhile_are_moved_too(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel enables no controllers while a process is in the group, beside the leaf."""
     control, procs, leaf = tree.base / "cgroup.subtree_control", tree.base / "cgroup.procs", tree.base / "cb-runner"
     control.write_text("")
     procs.write_text("11\n")
@@ -127,11 +127,11 @@ def test_what_is_started_meanwhile_is_moved_too(tree: Tree, monkeypatch: pytest.
 
     monkeypatch.setattr(Path, "write_text", kernel)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert tree.groups().base() == tree.base
+    assert tree.cgroups().base() == tree.base
     assert moved == [str(os.getpid()), "11", "12"]
 
 
-def test_groups_of_a_dead_runner_are_removed(tree: Tree) -> None:
+def test_groups_of_a_killed_runner_are_removed(tree: Tree) -> None:
     (tree.base / "cb-build-old").mkdir()
-    tree.groups().base()
+    tree.cgroups().base()
     assert not (tree.base / "cb-build-old").exists()

@@ -1,4 +1,4 @@
-"""What the stage reads before it starts anything."""
+"""The spec that the stage reads before it starts a process."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from cloud_builder.adapters.sandbox.stage.spec import KILL
 SPEC = {"side": "/var/tmp/x", "command": ["true"] * 3_000}
 
 
-@pytest.mark.parametrize(("orders", "called_off"), [(b"", False), (KILL, True)])
-def test_a_run_that_is_called_off_before_the_stage_has_started_is_not_waited_for(
-    orders: bytes, called_off: bool
-) -> None:
+@pytest.mark.parametrize(("commands", "is_canceled"), [(b"", False), (KILL, True)])
+def test_cancel_before_the_start_of_the_stage_is_read(commands: bytes, is_canceled: bool) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.sendall(json.dumps(SPEC).encode() + b"\n" + orders)
-        assert read_spec(theirs.fileno()) == (SPEC, called_off)
+        ours.sendall(json.dumps(SPEC).encode() + b"\n" + commands)
+        assert read_spec(theirs.fileno()) == (SPEC, is_canceled)
