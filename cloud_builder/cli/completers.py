@@ -29,7 +29,7 @@ def names(*views: tuple[str, str]) -> Complete:
         mesh = Session(options_of(ctx))
         try:
             found = [
-                str(row[key]) for view, key in views for row in mesh.ask(view, QUERY_TIMEOUT, most=MAX_ROWS)["items"]
+                str(row[key]) for view, key in views for row in mesh.query(view, QUERY_TIMEOUT, most=MAX_ROWS)["items"]
             ]
         except CloudBuilderError:
             return []
@@ -45,7 +45,9 @@ def targets(ctx: click.Context, _: click.Parameter, prefix: str) -> list[str]:
     mesh = Session(options_of(ctx))
     try:
         found = {
-            str(target) for row in mesh.ask("units", QUERY_TIMEOUT, most=MAX_ROWS)["items"] for target in row["targets"]
+            str(target)
+            for row in mesh.query("units", QUERY_TIMEOUT, most=MAX_ROWS)["items"]
+            for target in row["targets"]
         }
     except CloudBuilderError:
         return []

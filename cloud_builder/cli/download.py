@@ -61,12 +61,12 @@ def object_bytes(artifact: dict[str, Any], offset: int = 0) -> Iterator[bytes]:
 
 def log_tail(mesh: Session, job: str, most: int) -> list[str]:
     """Returns the last `most` lines of a job's log."""
-    found = mesh.ask("job", job=job)
+    found = mesh.query("job", job=job)
     if found["log"] and found["log"]["url"]:
         first = max(0, found["log"]["size"] - TAIL_BYTES)
         text = b"".join(object_bytes(found["log"], first)).decode(errors="replace")
     else:
-        text = str(mesh.ask("log", job=job)["text"])
+        text = str(mesh.query("log", job=job)["text"])
     return [sanitize(line.rstrip()) for line in text.splitlines()][-most:]
 
 

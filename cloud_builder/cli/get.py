@@ -60,13 +60,13 @@ def _download(artifact: dict[str, Any], directory: Path) -> Path:
 
 def _jobs(mesh: Session, what: str, with_logs: bool) -> tuple[list[dict[str, Any]], list[str]]:
     """Returns the jobs that can have files, and the targets of all jobs. Every job can have a log."""
-    found = mesh.ask("resolve", id=what)
+    found = mesh.query("resolve", id=what)
     if found["kind"] == "job":
-        return [mesh.ask("job", job=found["id"])], []
+        return [mesh.query("job", job=found["id"])], []
     if with_logs:
         jobs = whole_jobs(mesh, "changes", found["id"])
         return last_rounds(jobs), list({job["target"] for job in jobs})
-    targets = mesh.ask("artifacts", request=found["id"], most=1)["targets"]
+    targets = mesh.query("artifacts", request=found["id"], most=1)["targets"]
     return whole_jobs(mesh, "artifacts", found["id"]), targets
 
 

@@ -67,7 +67,7 @@ def _fetch_graph(mesh: Session, query: dict[str, Any], most: int) -> dict[str, A
     nodes: list[Row] = []
     after: str | None = None
     while True:
-        page = mesh.ask("graph", most=min(_PAGE, most - len(nodes)), after=after, **query)
+        page = mesh.query("graph", most=min(_PAGE, most - len(nodes)), after=after, **query)
         nodes += page["items"]
         after = page["next"]
         if after is None or len(nodes) >= most:

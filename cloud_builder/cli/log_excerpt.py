@@ -38,7 +38,7 @@ class LogEnd(TypedDict):
 def log_end(mesh: Session, job: str) -> LogEnd:
     """Returns the end of a finished job's log. The log can be an artifact, live in cb-info, or deleted."""
     try:
-        found = mesh.ask("job", job=job)
+        found = mesh.query("job", job=job)
         return excerpt(_text(mesh, found), str(found.get("step") or ""))
     except CloudBuilderError as unread:
         return LogEnd(cause="", last=[], unread=unread.message)
@@ -46,7 +46,7 @@ def log_end(mesh: Session, job: str) -> LogEnd:
 
 def last_line(mesh: Session, job: str) -> LogEnd:
     """Returns the last line of the live log of a running job."""
-    line = str(mesh.ask("job", job=job).get("last_line") or "")
+    line = str(mesh.query("job", job=job).get("last_line") or "")
     return LogEnd(cause="", last=[sanitize(line)] if line else [], unread="")
 
 
@@ -64,7 +64,7 @@ def _text(mesh: Session, job: dict[str, Any]) -> str:
     if job["log"] and job["log"]["url"]:
         data = b"".join(object_bytes(job["log"], max(0, job["log"]["size"] - MAX_BYTES)))
     else:
-        data = str(mesh.ask("log", job=job["job_id"])["text"]).encode()
+        data = str(mesh.query("log", job=job["job_id"])["text"]).encode()
     return _without_colours(data)
 
 

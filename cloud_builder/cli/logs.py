@@ -38,9 +38,9 @@ def logs(job: str, follow: bool, raw: bool) -> int:
 
     Colours are kept. Other control sequences are left out, because a build can print anything."""
     with session() as mesh:
-        name = mesh.ask("job", job=job)["job_id"]
+        name = mesh.query("job", job=job)["job_id"]
         if mesh.json:
-            show_json(mesh.ask("log", job=name))
+            show_json(mesh.query("log", job=name))
             return ExitCode.SUCCESS
         shown = None if raw else LogSanitizer()
         try:
@@ -52,7 +52,7 @@ def logs(job: str, follow: bool, raw: bool) -> int:
 def _show(mesh: Session, job: str, follow: bool, shown: LogSanitizer | None) -> int:
     offset, attempt = 0, 0
     while True:
-        piece = mesh.ask("log", job=job, offset=offset, attempt=attempt)
+        piece = mesh.query("log", job=job, offset=offset, attempt=attempt)
         if piece["log"] and piece["log"]["url"] and piece["done"]:
             is_same = attempt in (0, piece["job"].get("attempt"))
             _write_whole(piece["log"], offset if is_same else 0, shown)

@@ -1,6 +1,6 @@
-"""How answers are shown: JSON for programs, colours on a terminal, plain lines anywhere else.
+"""Prints answers: JSON for programs, tables with colours on a terminal, plain lines elsewhere.
 
-Rich is loaded only when stdout is a terminal. NO_COLOR is honoured (https://no-color.org).
+Rich is loaded only when stdout is a terminal. NO_COLOR switches colours off (https://no-color.org).
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ COLOURS = {
 }  # fmt: skip
 
 SHORTENED = ("", "units", "reason", "why")
-"""Columns whose text a narrow terminal may cut: another command shows the whole of it."""
-GAP, LEAST = 2, 12
+"""Columns that are cut on a narrow terminal; another command shows their whole text."""
+GAP = 2
+"""Characters between two columns."""
+MIN_WIDTH = 12
+"""Characters; a column is not cut to less."""
 
 
 def is_terminal() -> bool:
@@ -50,7 +53,7 @@ def print_result(as_json: bool, data: Any, text: str) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "") -> None:
-    """Columns under headings. Without rows: `empty`, on stderr, so that scripts read nothing."""
+    """Prints columns under headings. Without rows: prints `empty` to stderr, so that scripts read nothing."""
     if not rows:
         if empty:
             click.echo(empty, err=True)
@@ -84,12 +87,13 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def fit(widths: Sequence[int], shortened: Sequence[int], room: int) -> list[int]:
-    """Widths of columns with GAP between them in `room` characters: the widest of those that may be shortened gives
-    first, down to LEAST."""
+    """Returns widths of columns that fit into `room` characters, with GAP between them.
+
+    Always narrows the widest of the `shortened` columns, down to MIN_WIDTH."""
     found = list(widths)
     while sum(found) + GAP * (len(found) - 1) > room:
         widest = max(shortened, key=lambda at: found[at], default=None)
-        if widest is None or found[widest] <= LEAST:
+        if widest is None or found[widest] <= MIN_WIDTH:
             break
         found[widest] -= 1
     return found
@@ -102,19 +106,19 @@ def coloured(word: str) -> Text:
 
 
 def styled(word: str) -> str:
-    """A state in its colour, for `click.echo` (which drops colours where there is no terminal)."""
+    """Returns a state in its colour, for `click.echo` (which removes colours if stdout is no terminal)."""
     return painted(word, COLOURS.get(word))
 
 
 def painted(text: str, colour: str | None, *, bold: bool = False) -> str:
-    """For `click.echo`; without the colour where NO_COLOR is set."""
+    """Returns coloured text for `click.echo`; without the colour if NO_COLOR is set."""
     if os.environ.get("NO_COLOR"):
         colour = None
     return click.style(text, fg=colour, bold=bold or None) if colour or bold else text
 
 
 def moment(seconds: float | None) -> str:
-    """A time of day of this machine, with the date when it is not today."""
+    """Returns a time of day in this machine's time zone, with the date if it is not today."""
     if not seconds:
         return ""
     then = time.localtime(seconds)

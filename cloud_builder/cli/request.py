@@ -67,7 +67,7 @@ def request(*, request_id: str | None, watching: bool, timeout: float | None, **
 def watch(request: str, timeout: float | None) -> int:
     """Follow REQUEST to its end; the exit code is that of its outcome."""
     with session() as mesh:
-        found = mesh.ask("request", request=request)["request"]
+        found = mesh.query("request", request=request)["request"]
         return _watch(mesh, found["request_id"], timeout)
 
 
@@ -79,7 +79,7 @@ def cancel(request: str) -> None:
     from cloud_builder.model.events import BuildCancelRequested
 
     with session() as mesh:
-        found = mesh.ask("request", request=request)["request"]
+        found = mesh.query("request", request=request)["request"]
         name = found["request_id"]
         if found["state"] in ("finished", "rejected"):
             hint = f"`cb-ctl status {name}` shows how."
@@ -114,7 +114,7 @@ def _wait_until_accepted(mesh: Session, name: str, source: str) -> dict[str, Any
 def _find(mesh: Session, name: str) -> dict[str, Any] | None:
     """Returns the request with this id; None as long as cb-info does not have it."""
     try:
-        found: dict[str, Any] = mesh.ask("request", request=name, most=1)["request"]
+        found: dict[str, Any] = mesh.query("request", request=name, most=1)["request"]
     except Rejected as unknown:
         if unknown.code == "not-found":
             return None

@@ -47,7 +47,7 @@ class RequestPoller:
         """Returns the current view. Retryable when cb-info does not answer; no change is lost to the next call."""
         while True:
             again = list(self._stale)[:_MAX_REREAD]
-            found = self._mesh.ask("changes", request=self._name, most=1000, after=self._after, again=again)
+            found = self._mesh.query("changes", request=self._name, most=1000, after=self._after, again=again)
             self._after = found["after"]
             for job in again:
                 self._stale.pop(job)
@@ -91,7 +91,7 @@ def whole_jobs(mesh: Session, view: str, request: str) -> list[Job]:
 def _pages(mesh: Session, view: str, request: str) -> Iterator[Job]:
     after, more = 0, True
     while more:
-        found = mesh.ask(view, request=request, most=1000, after=after, full=True)
+        found = mesh.query(view, request=request, most=1000, after=after, full=True)
         yield from found["items"]
         after, more = found["after"], found["more"]
 

@@ -87,7 +87,7 @@ class Session:
     def send(self, payload: Payload) -> None:
         self.client.send(payload)
 
-    def ask(self, what: str, timeout: float = ANSWER_TIMEOUT, **args: Any) -> Any:
+    def query(self, what: str, timeout: float = ANSWER_TIMEOUT, **args: Any) -> Any:
         """Returns the data of cb-info's answer, without control characters unless the output is JSON or a log.
 
         Raises Rejected for a name that cb-info does not have, Retryable when cb-info does not answer."""
@@ -106,7 +106,7 @@ class Session:
         after: str | None = None
         while True:
             count = min(1000, most - len(rows)) if most else 1000
-            page = self.ask(what, most=count, after=after, **args)
+            page = self.query(what, most=count, after=after, **args)
             rows += page["items"]
             after = page["next"]
             if after is None or (most and len(rows) >= most):

@@ -1,4 +1,4 @@
-"""`cb-ctl status`: the mesh at a glance, or one request or job in full."""
+"""`cb-ctl status`: shows an overview of the mesh, or one request or job in full."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ from .watch import job_line
 @click.argument("what", required=False, metavar="[REQUEST|JOB]", shell_complete=THINGS)
 @global_options
 def status(what: str | None) -> None:
-    """How the mesh is doing; or a REQUEST with its jobs; or a JOB (also by its unit's name) with its attempts."""
+    """Show the state of the mesh; or a REQUEST with its jobs; or a JOB with its attempts.
+
+    The name of a unit means its newest job."""
     with session() as mesh:
         if what is None:
             _overview(mesh)
             return
-        found = mesh.ask("resolve", id=what)
+        found = mesh.query("resolve", id=what)
         (_request if found["kind"] == "request" else _job)(mesh, found["id"])
 
 
 def _overview(mesh: Session) -> None:
-    found = mesh.ask("status")
+    found = mesh.query("status")
     if mesh.json:
         show_json({"home": str(mesh.settings.home), "broker": mesh.settings.broker.bootstrap, **found})
         return
@@ -42,17 +44,15 @@ def _overview(mesh: Session) -> None:
     click.echo(f"mesh        {mesh.settings.home}, {kind} {mesh.settings.broker.bootstrap}")
     click.echo(f"sources     {found['sources']} with {found['units']} units")
     click.echo(f"runners     {_runners(found['runners'])}")
-    for aside in (row for row in found["runners"] if row["state"] == "quarantined"):
-        until = (
-            f"until {moment(aside['until'])}" if aside["until"] > time.time() else "waits for a job to try itself on"
-        )
-        click.echo(f"set aside   {aside['runner_id']}, {until}: {first_line(aside['reason'])}")
+    for runner in (row for row in found["runners"] if row["state"] == "quarantined"):
+        until = f"until {moment(runner['until'])}" if runner["until"] > time.time() else "until a probe job succeeds"
+        click.echo(f"quarantine  {runner['runner_id']} {until}: {first_line(runner['reason'])}")
     click.echo(f"jobs        {', '.join(f'{number} {name}' for name, number in found['jobs'].items()) or 'none yet'}")
     for repository in found["repositories"]:
         failed = f" ({styled('failure')}: {repository['failed']})" if repository.get("failed") else ""
         click.echo(f"repository  {repository['repository']}: {repository.get('url', '')}{failed}")
     if found["dead_letters"]:
-        click.echo(f"letters     {found['dead_letters']} that nobody could read: cb-ctl dead-letter list")
+        click.echo(f"letters     {found['dead_letters']} dead letters: cb-ctl dead-letter list")
     for problem in found["problems"]:
         click.echo(f"problem     {problem['source']}: {problem_line(problem)}")
     if found["newest"]:
@@ -91,8 +91,8 @@ def _short_ref(ref: str) -> str:
 
 
 def _request(mesh: Session, name: str) -> None:
-    course = RequestPoller(mesh, name).poll()
-    found, jobs = course.request, course.jobs
+    view = RequestPoller(mesh, name).poll()
+    found, jobs = view.request, view.jobs
     if mesh.json:
         show_json({"request": found, "jobs": jobs})
         return
@@ -100,8 +100,8 @@ def _request(mesh: Session, name: str) -> None:
     revision = (found.get("revision") or "")[:12]
     click.echo(f"{found['request_id']}  {styled(state)}  {found['source']} {found.get('ref', '')} {revision}".rstrip())
     click.echo(f"  {moment(found.get('accepted_at'))}, by {found.get('requester') or found.get('origin') or 'unknown'}")
-    for word in ("message", "hint") if not jobs else ():
-        for line in str(found.get(word) or "").splitlines():
+    for field in ("message", "hint") if not jobs else ():
+        for line in str(found.get(field) or "").splitlines():
             click.echo(f"  {line}")
     for job in jobs:
         click.echo(f"  {job_line(job)}")
@@ -110,7 +110,7 @@ def _request(mesh: Session, name: str) -> None:
 
 
 def _job(mesh: Session, name: str) -> None:
-    job = mesh.ask("job", job=name)
+    job = mesh.query("job", job=name)
     if mesh.json:
         show_json(job)
         return
@@ -119,8 +119,8 @@ def _job(mesh: Session, name: str) -> None:
         if value:
             click.echo(f"  {label + ':':12} " + value.replace("\n", "\n" + " " * 15))
     for attempt in job["attempts"]:
-        told = "" if attempt.get("message") == job.get("message") else first_line(attempt.get("message"))
-        click.echo(f"  {'attempt ' + str(attempt['attempt']) + ':':12} {_attempt(attempt, told)}")
+        message = "" if attempt.get("message") == job.get("message") else first_line(attempt.get("message"))
+        click.echo(f"  {'attempt ' + str(attempt['attempt']) + ':':12} {_attempt(attempt, message)}")
     for artifact in job["artifacts"]:
         click.echo(
             f"  {artifact['kind'] + ':':12} {artifact['name']} ({size(artifact['size'])}, {artifact['sha256'][:12]})"

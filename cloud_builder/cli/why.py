@@ -31,7 +31,7 @@ def why(what: str) -> None:
     For a UNIT: its newest job of each target. For a REQUEST: what decides its end. The beginning of an id is enough.
     A failure is shown with the first line of the log that looks like the cause, and the last lines."""
     with session() as mesh:
-        found = mesh.ask("why", id=what)
+        found = mesh.query("why", id=what)
         logs = {
             id(cause): read_log(mesh, cause["job_id"]) for cause, read_log in _logged(found["causes"][:_MAX_DETAILED])
         }

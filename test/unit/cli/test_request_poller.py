@@ -32,7 +32,7 @@ class Info:
         about = {"source": "demo", "ref": "main", "revision": "b" * 40, "units": ("packages/u1",)}
         apply_event(e.RequestAccepted(request_id="r", accepted_at=900.0, **about), self.state)
 
-    def ask(self, what: str, **args: Any) -> Any:
+    def query(self, what: str, **args: Any) -> Any:
         self.asked += 1
         if self.asked in self.unheard:
             raise Retryable("no answer")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cloud_builder.cli.output import LEAST, fit
+from cloud_builder.cli.output import MIN_WIDTH, fit
 from cloud_builder.cli.request_poller import RequestView
 from cloud_builder.cli.watch import remark, table
 
@@ -64,8 +64,8 @@ def test_a_long_remark_leaves_state_unit_and_time_whole() -> None:
 
 def test_on_a_narrow_terminal_the_widest_of_what_may_be_cut_gives_first() -> None:
     assert fit([8, 40, 60], [1, 2], 80) == [8, 34, 34]
-    assert fit([8, 40, 60], [2], 80) == [8, 40, LEAST + 16]
-    assert fit([90, 40], [1], 80) == [90, LEAST]
+    assert fit([8, 40, 60], [2], 80) == [8, 40, MIN_WIDTH + 16]
+    assert fit([90, 40], [1], 80) == [90, MIN_WIDTH]
 
 
 def test_before_there_are_jobs_the_view_says_who_is_awaited() -> None:

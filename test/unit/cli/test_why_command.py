@@ -86,7 +86,7 @@ def test_a_runner_that_is_set_aside_is_listed_with_the_reason(
     mesh.send(e.RunnerQuarantined(runner_id="r1", reason="disk full", until=now + 60, at=now))
     text = output(capsys, "list", "runners")
     assert "quarantined" in text and "disk full" in text
-    assert "set aside   r1, until" in output(capsys, "status")
+    assert "quarantine  r1 until" in output(capsys, "status")
 
 
 def test_a_build_cannot_steer_the_terminal(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from cloud_builder.cli.main import run
-from cloud_builder.cli.plan import MOST_ROWS, summary_lines
+from cloud_builder.cli.plan import MAX_ROWS, summary_lines
 from cloud_builder.errors import ExitCode
 from cloud_builder.model import events as e
 from cloud_builder.wiring import broker
@@ -112,12 +112,12 @@ def test_totals_say_what_is_sure_and_what_may_be() -> None:
     )  # fmt: skip
     assert list(summary_lines(totals)) == [
         "\n9 jobs: 1 to build, 3 maybe, 1 reused, 4 unchanged",
-        "  work:      41s to 3m01s",
-        "  at best:   41s to 2m58s on 4 slots",
-        "  chain:     41s to 2m58s of jobs that wait for each other",
-        "  unknown:   2 were never built; how long they take is in none of these",
-        "  cycle:     a, b, c, d, e, f and 2 more",
-        "  waits:     no live runner for aarch64",
+        "  work:           41s to 3m01s",
+        "  at best:        41s to 2m58s on 4 slots",
+        "  critical path:  41s to 2m58s",
+        "  never built:    2 of the jobs; their time is unknown and not included",
+        "  cycle:          a, b, c, d, e, f and 2 more",
+        "  waits:          no live runner for aarch64",
     ]
 
 
@@ -136,14 +136,14 @@ def test_a_slip_is_answered_with_the_nearest(mesh: MemoryMesh, say: Say, words: 
 
 
 def test_a_large_plan_is_told_in_short_unless_all_is_asked_for(mesh: MemoryMesh, say: Say) -> None:
-    many = {path: content for number in range(MOST_ROWS + 1) for path, content in unit_files(f"u{number:03}").items()}
+    many = {path: content for number in range(MAX_ROWS + 1) for path, content in unit_files(f"u{number:03}").items()}
     mesh.git.repository(URL).commit(files() | many, "large")
     short = say("plan", "--all", "--ref", "large")
     assert short.count("packages/u") < 50
     assert "--all-rows shows them" in short
-    assert f"{MOST_ROWS + 5} jobs: {MOST_ROWS + 1} to build, 4 reused" in short
-    assert f"{MOST_ROWS + 1} were never built" in short
-    assert say("plan", "--all", "--ref", "large", "--all-rows").count("packages/u") == MOST_ROWS + 1
+    assert f"{MAX_ROWS + 5} jobs: {MAX_ROWS + 1} to build, 4 reused" in short
+    assert f"never built:    {MAX_ROWS + 1} of the jobs" in short
+    assert say("plan", "--all", "--ref", "large", "--all-rows").count("packages/u") == MAX_ROWS + 1
 
 
 def test_without_a_scheduler_nobody_waits_long(mesh: MemoryMesh, say: Say) -> None:
