@@ -40,3 +40,9 @@ RepositoryName = NewType("RepositoryName", str)
 
 def job_id(request: RequestId, number: int) -> JobId:
     return JobId(f"{request}.{number}")
+
+
+def job_number(job: str) -> int:
+    """Returns the number of a job in its request; 0 for text that is no job id."""
+    last = job.rpartition(".")[2]
+    return int(last) if last.isdecimal() else 0

@@ -1,7 +1,7 @@
-"""What each followed source has at the tip of its branch: the units and targets that may be in its repositories.
+"""Keeps the units and targets at the head of each followed source: only these may be in its repositories.
 
-A revision counts when all its parts have come. A unit with a broken manifest is still there: a typing error does not
-take packages away from the people who use them.
+A commit counts when all its parts have come. A unit with a broken manifest counts as present: a typing error does not
+remove packages that people use.
 """
 
 from __future__ import annotations
@@ -20,46 +20,54 @@ INCOMPLETE_HEAD = "incomplete-head"
 
 
 class HeadUnits(LenientModel):
-    """`slots` of healthy units; `broken`: units whose targets are not known now. `parts` that have come so far."""
+    """The units at the head of a source.
+
+    parts              how many parts of the announcement have come
+    unit_targets       of the units without a problem
+    unreadable_units   units with a problem, whose targets are not known
+    """
 
     revision: Revision
     parts: int = 0
-    slots: frozenset[UnitTarget] = frozenset()
+    unit_targets: frozenset[UnitTarget] = frozenset()
     unreadable_units: frozenset[UnitPath] = frozenset()
 
-    def has(self, slot: UnitTarget) -> bool:
-        return slot in self.slots or slot[0] in self.unreadable_units
+    def has(self, unit_target: UnitTarget) -> bool:
+        return unit_target in self.unit_targets or unit_target[0] in self.unreadable_units
 
 
 class SourceInventory:
-    """The last whole revision of each source, and the one whose parts are coming in."""
+    """The newest complete commit of each source, and a newer one of which parts are missing."""
 
     def __init__(self, state: Documents) -> None:
-        self._whole = {SourceName(key): HeadUnits.model_validate(body) for key, body in state.find(BRANCH_HEAD)}
-        self._coming = {SourceName(key): HeadUnits.model_validate(body) for key, body in state.find(INCOMPLETE_HEAD)}
+        self._complete = {SourceName(key): HeadUnits.model_validate(body) for key, body in state.find(BRANCH_HEAD)}
+        self._incomplete = {
+            SourceName(key): HeadUnits.model_validate(body) for key, body in state.find(INCOMPLETE_HEAD)
+        }
 
-    def has(self, source: SourceName, slot: UnitTarget) -> bool:
-        """True also for a source that nothing was told of: what is unknown is not gone."""
-        tip = self._whole.get(source)
-        return tip is None or tip.has(slot)
+    def has(self, source: SourceName, unit_target: UnitTarget) -> bool:
+        """True also when no commit of the source has come: its units are not known to be removed."""
+        head = self._complete.get(source)
+        return head is None or head.has(unit_target)
 
     def apply_part(self, work: UnitOfWork, event: SourceRevised) -> bool:
-        """Takes in a part; True when the revision is whole with it. Parts come in order."""
-        before = HeadUnits(revision=event.revision) if event.part == 0 else self._coming.get(event.source)
+        """Applies a part of an announcement, in order; returns True when the commit is complete with it."""
+        before = HeadUnits(revision=event.revision) if event.part == 0 else self._incomplete.get(event.source)
         if before is None or (before.revision, before.parts) != (event.revision, event.part):
             return False
-        tip = HeadUnits(
+        head = HeadUnits(
             revision=event.revision,
             parts=event.part + 1,
-            slots=before.slots | {(unit.path, target.name) for unit in event.units for target in unit.targets},
+            unit_targets=before.unit_targets
+            | {(unit.path, target.name) for unit in event.units for target in unit.targets},
             unreadable_units=before.unreadable_units | {UnitPath(problem.path) for problem in event.problems},
         )
-        if tip.parts < event.parts:
-            self._coming[event.source] = tip
-            work.documents.put(INCOMPLETE_HEAD, event.source, tip.model_dump(mode="json"))
+        if head.parts < event.parts:
+            self._incomplete[event.source] = head
+            work.documents.put(INCOMPLETE_HEAD, event.source, head.model_dump(mode="json"))
             return False
-        self._coming.pop(event.source, None)
+        self._incomplete.pop(event.source, None)
         work.documents.delete(INCOMPLETE_HEAD, event.source)
-        self._whole[event.source] = tip
-        work.documents.put(BRANCH_HEAD, event.source, tip.model_dump(mode="json"))
+        self._complete[event.source] = head
+        work.documents.put(BRANCH_HEAD, event.source, head.model_dump(mode="json"))
         return True

@@ -1,7 +1,6 @@
-"""What the collector knows of each repository: in memory to work with, in documents to stay.
+"""Stores the managed repositories, their entries, and the jobs to be answered: in memory and in documents.
 
-Each change goes to both, inside the transaction that the mesh loop opened. After a rollback `Shelves` is thrown away
-and loaded again.
+Each change goes to both, inside the transaction of the mesh loop. After a rollback the RepositoryStore is loaded again.
 """
 
 from __future__ import annotations
@@ -18,19 +17,23 @@ from cloud_builder.ports.state import Documents
 REPOSITORY = "repository"
 """Collection: by name."""
 REPOSITORY_ENTRY = "repository-entry"
-"""Collection: what a unit has in a repository for a target. Parent: the repository."""
+"""Collection: the packages of a unit and target in a repository. Parent: the repository."""
 PENDING_JOB = "pending-job"
 """Collection: jobs whose artifacts are to be published. Parent: the repository."""
 PUBLISHED_JOB = "published-job"
 """Collection: jobs that were reported as published. Parent: the repository; by time."""
-RECENT = 500
-"""Answers that are remembered of each repository, to be told again when the broker has lost its memory."""
+MAX_RECENT_JOBS = 500
+"""Published jobs that are kept for each repository. They are announced again to a new broker."""
 
 
 class ManagedRepository(LenientModel):
-    """A repository. `stale`: what it holds may differ from the snapshot, which is what was announced last.
+    """A repository.
 
-    `architectures` ever published: they keep an index, so that no machine that follows the repository gets an error."""
+    snapshot        the one that was announced last
+    architectures   all that were ever published: each keeps an index, so that apt on such a machine reports no error
+    packages        their number in the snapshot
+    stale           the entries may differ from the snapshot
+    """
 
     name: RepositoryName
     source: SourceName
@@ -43,54 +46,61 @@ class ManagedRepository(LenientModel):
 
 
 class RepositoryStore:
-    """`contents`: by repository and slot. `waiting`: jobs to be answered, with the slot they fill."""
+    """The repositories by name.
+
+    contents       the entries of each repository, by unit and target
+    pending_jobs   the jobs of each repository that must be answered, with their unit and target
+    """
 
     def __init__(self, state: Documents) -> None:
         self.repositories: dict[RepositoryName, ManagedRepository] = {}
         self.contents: dict[RepositoryName, dict[UnitTarget, RepositoryEntry]] = defaultdict(dict)
         self.pending_jobs: dict[RepositoryName, dict[JobId, UnitTarget]] = defaultdict(dict)
         for _, body in state.find(REPOSITORY):
-            shelf = ManagedRepository.model_validate(body)
-            self.repositories[shelf.name] = shelf
-            for _, held in state.find(REPOSITORY_ENTRY, parent=shelf.name):
-                holding = RepositoryEntry.model_validate(held)
-                self.contents[shelf.name][holding.slot] = holding
-            for job, slot in state.find(PENDING_JOB, parent=shelf.name):
-                self.pending_jobs[shelf.name][JobId(job)] = UnitPath(slot["unit"]), slot["target"]
+            repository = ManagedRepository.model_validate(body)
+            self.repositories[repository.name] = repository
+            for _, entry_body in state.find(REPOSITORY_ENTRY, parent=repository.name):
+                entry = RepositoryEntry.model_validate(entry_body)
+                self.contents[repository.name][entry.slot] = entry
+            for job, key in state.find(PENDING_JOB, parent=repository.name):
+                self.pending_jobs[repository.name][JobId(job)] = UnitPath(key["unit"]), key["target"]
 
-    def save(self, work: UnitOfWork, shelf: ManagedRepository) -> None:
-        self.repositories[shelf.name] = shelf
-        work.documents.put(REPOSITORY, shelf.name, shelf.model_dump(mode="json"))
+    def save(self, work: UnitOfWork, repository: ManagedRepository) -> None:
+        self.repositories[repository.name] = repository
+        work.documents.put(REPOSITORY, repository.name, repository.model_dump(mode="json"))
 
-    def put_entry(self, work: UnitOfWork, name: RepositoryName, holding: RepositoryEntry) -> None:
-        self.contents[name][holding.slot] = holding
-        work.documents.put(REPOSITORY_ENTRY, _key(name, holding.slot), holding.model_dump(mode="json"), parent=name)
+    def put_entry(self, work: UnitOfWork, name: RepositoryName, entry: RepositoryEntry) -> None:
+        self.contents[name][entry.slot] = entry
+        work.documents.put(REPOSITORY_ENTRY, _key(name, entry.slot), entry.model_dump(mode="json"), parent=name)
 
-    def remove_entries(self, work: UnitOfWork, name: RepositoryName, slots: Collection[UnitTarget]) -> None:
-        for slot in slots:
-            del self.contents[name][slot]
-            work.documents.delete(REPOSITORY_ENTRY, _key(name, slot))
+    def remove_entries(self, work: UnitOfWork, name: RepositoryName, keys: Collection[UnitTarget]) -> None:
+        for key in keys:
+            del self.contents[name][key]
+            work.documents.delete(REPOSITORY_ENTRY, _key(name, key))
 
-    def add_pending(self, work: UnitOfWork, name: RepositoryName, job: JobId, slot: UnitTarget) -> None:
-        self.pending_jobs[name][job] = slot
-        work.documents.put(PENDING_JOB, job, {"unit": slot[0], "target": slot[1]}, parent=name, rank=work.now)
+    def add_pending(self, work: UnitOfWork, name: RepositoryName, job: JobId, key: UnitTarget) -> None:
+        self.pending_jobs[name][job] = key
+        work.documents.put(PENDING_JOB, job, {"unit": key[0], "target": key[1]}, parent=name, rank=work.now)
 
     def mark_answered(
         self, work: UnitOfWork, name: RepositoryName, jobs: Collection[JobId], *, is_published: bool
     ) -> None:
+        """Removes pending jobs; the published ones are kept for `recent_answers`."""
         for job in jobs:
             self.pending_jobs[name].pop(job, None)
             work.documents.delete(PENDING_JOB, job)
             if is_published:
                 work.documents.put(PUBLISHED_JOB, job, {}, parent=name, rank=work.now)
-        if is_published and (surplus := work.documents.count(PUBLISHED_JOB, parent=name) - RECENT) > 0:
+        if is_published and (surplus := work.documents.count(PUBLISHED_JOB, parent=name) - MAX_RECENT_JOBS) > 0:
             for oldest, _ in list(work.documents.find(PUBLISHED_JOB, parent=name, most=surplus)):
                 work.documents.delete(PUBLISHED_JOB, oldest)
 
     def recent_answers(self, work: UnitOfWork, name: RepositoryName) -> tuple[JobId, ...]:
-        """Jobs that were answered well, the newest first."""
-        return tuple(JobId(job) for job, _ in work.documents.find(PUBLISHED_JOB, parent=name, newest=True, most=RECENT))
+        """Returns the jobs that were published last, the newest first."""
+        return tuple(
+            JobId(job) for job, _ in work.documents.find(PUBLISHED_JOB, parent=name, newest=True, most=MAX_RECENT_JOBS)
+        )
 
 
-def _key(name: RepositoryName, slot: UnitTarget) -> str:
-    return f"{name} {slot[0]} {slot[1]}"
+def _key(name: RepositoryName, unit_target: UnitTarget) -> str:
+    return f"{name} {unit_target[0]} {unit_target[1]}"

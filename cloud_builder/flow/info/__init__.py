@@ -1,19 +1,22 @@
-"""cb-info: the window. Every topic goes in, a read model in documents stands, answers to `info.asked` come out.
+"""cb-info: keeps a read model of all topics, and answers queries (`info.asked`).
 
-    fold.py      events → documents (idempotent; events of different topics may come in any order)
-    changes.py   what of a request changed since somebody looked, and which of its jobs made something
-    livelog.py   the live log of each attempt, bounded
-    retention.py what is forgotten
-    views.py     documents → the short and full rows that answers are made of
-    history.py   how units ended before, and which push changed which of their files
-    facts.py     documents → the facts that planning/why asks for
-    why.py       the view `why`
-    graph.py     the view `graph`
-    news.py      the views `changes` and `made`
-    answers.py   one question → one answer
-    pages.py     rows → a page that fits in a message
+    flow.py           handles events and queries
+    projection.py     applies events to the documents, in any order of the topics and any number of times
+    history.py        documents of former builds, and of what pushes changed
+    change_index.py   indexes of a request's jobs by their last change, and by their artifacts
+    livelog.py        the live log of each job, bounded
+    documents.py      names of document collections
+    retention.py      deletes old documents
+    queries.py        answers a query by its view
+    find.py           finds what a person has named
+    views.py          makes rows of documents
+    change_views.py   answers the views of changes and of artifacts
+    graph.py          answers the view `graph`
+    why.py            answers the view `why`
+    facts.py          gives planning/why its facts
+    pages.py          makes pages of rows that fit into a message
 
-Must never write job state: everything here can be made again from the topics.
+Must not: write job state. All documents can be built again from the topics.
 """
 
 from .flow import InfoFlow

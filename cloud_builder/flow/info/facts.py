@@ -75,10 +75,10 @@ class DocumentFacts:
         return history.last(PAST_FAILURE, job, self._state)
 
     def build_of(self, used: UsedArtifact, target: str) -> PastBuild | None:
-        return history.made(used, target, self._state)
+        return history.build_of(used, target, self._state)
 
     def pushed_changes(self, source: SourceName, unit: UnitPath, before: TreeId, after: TreeId) -> PushedChanges | None:
-        return history.pushed(source, unit, before, after, self._state)
+        return history.pushed_changes(source, unit, before, after, self._state)
 
 
 def job_of(body: Document) -> JobFacts:

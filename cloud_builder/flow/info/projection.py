@@ -1,19 +1,22 @@
-"""Events → documents. Each event is folded so that its repetition changes nothing, and so that events of different
-topics (whose order among each other nobody promises) come to the same end.
+"""Applies events to the documents of the read model.
 
-    source      name                   the followed commit, with the problems of its units, and why it cannot be read
+A repeated event changes nothing. Events of different topics, which have no order among each other, give the same
+documents in any order.
+
+    collection  key                    content, parent and rank
+    source      name                   the followed commit, the problems of its units, the error of the source
     unit        source:path            parent: source
     request     id                     by time of acceptance
-    job         id                     parent: request; by time of first mention
-    job-state   job id                 parent: state or outcome, for counting
-    job-name    job id                 parent: unit's last name, for finding
+    job         id                     parent: request; by time of its first event
+    job-state   job id                 parent: state or outcome; for counting
+    job-name    job id                 parent: the unit's last name; for finding
     attempt     job/number             parent: job
     runner      id
-    aside       runner id              why the scheduler gives it no work, and until when
+    quarantine  runner id              why the scheduler gives it no work, and until when
     repository  name
-    dead        id
+    dead-letter id
 
-What units were before, and which push changed them, is in history.py; what is new of a request in changes.py.
+Read next: history.py (former builds, pushes), change_index.py (changes of a request), livelog.py.
 """
 
 from __future__ import annotations
@@ -29,12 +32,13 @@ from . import change_index, history, livelog
 from .documents import DEAD_LETTER, QUARANTINE
 
 RUNNER_RETENTION = 86400.0
-"""A runner silent for so long is shown no more."""
+"""Seconds after the last heartbeat; then the runner is removed."""
 MAX_DEAD_LETTERS = 1000
+"""The oldest are removed."""
 
 
 def apply_event(payload: e.Payload, state: Documents) -> None:
-    """Puts what an event tells into the read model; events that it does not show are passed over."""
+    """Applies an event to the read model; an event that no view shows is ignored."""
     if isinstance(payload, e.JobEvent):
         _job(payload, state)
     elif action := _ACTIONS.get(type(payload)):
@@ -51,32 +55,33 @@ def remove_silent_runners(state: Documents, now: float) -> None:
 def _source_revised(event: e.SourceRevised, state: Documents) -> None:
     if not event.followed:
         return
-    history.revise(event, state)
+    history.record_push(event, state)
     old = state.get("source", event.source) or {}
-    first = event.part == 0
+    is_first = event.part == 0
     problems = [problem.model_dump() for problem in event.problems]
     head = event.model_dump(include={"source", "url", "branch", "revision"})
-    head["problems"] = problems if first else [*old.get("problems", []), *problems]
+    head["problems"] = problems if is_first else [*old.get("problems", []), *problems]
     for unit in event.units:
         body = {**unit.model_dump(mode="json"), "source": event.source, "revision": event.revision}
         state.put("unit", f"{event.source}:{unit.path}", body, parent=event.source)
     if event.part == event.parts - 1:
-        _drop_units(event.source, state, but=event.revision)
+        _drop_units(event.source, state, keep=event.revision)
     head["units"] = state.count("unit", parent=event.source)
     head["trouble"] = old.get("trouble")
     state.put("source", event.source, head)
 
 
-def _drop_units(source: str, state: Documents, but: str = "") -> None:
-    for key in [key for key, unit in state.find("unit", parent=source) if unit["revision"] != but]:
+def _drop_units(source: str, state: Documents, keep: str = "") -> None:
+    """Removes the units of a source, except those of the revision `keep`."""
+    for key in [key for key, unit in state.find("unit", parent=source) if unit["revision"] != keep]:
         state.delete("unit", key)
-        history.forget(key, state)
+        history.remove_unit(key, state)
 
 
 def _source_troubled(event: e.SourceTroubled, state: Documents) -> None:
-    unread = {"source": event.source, "url": event.url, "branch": "", "revision": "", "problems": [], "units": 0}
+    empty = {"source": event.source, "url": event.url, "branch": "", "revision": "", "problems": [], "units": 0}
     trouble = event.model_dump(include={"code", "message", "hint", "at"}) if event.message else None
-    state.put("source", event.source, {**unread, **(state.get("source", event.source) or {}), "trouble": trouble})
+    state.put("source", event.source, {**empty, **(state.get("source", event.source) or {}), "trouble": trouble})
 
 
 def _source_removed(event: e.SourceRemoved, state: Documents) -> None:
@@ -85,15 +90,14 @@ def _source_removed(event: e.SourceRemoved, state: Documents) -> None:
 
 
 def _accepted(event: e.RequestAccepted, state: Documents) -> None:
-    if event.plan:  # whoever asked for it gets it on cb.plan
+    if event.plan:  # its answer goes to cb.plan
         return
     old = state.get("request", event.request_id) or {}
-    told = event.model_dump(mode="json")
-    _put_request({"state": "accepted", **told, **_ending(old)}, state)
+    _put_request({"state": "accepted", **event.model_dump(mode="json"), **_end_fields(old)}, state)
 
 
-def _ending(old: Document) -> Document:
-    """What is known of a request's end, which outlives a late word about its beginning."""
+def _end_fields(old: Document) -> Document:
+    """Returns the fields of a request's end, which an event about its start must not remove when it comes late."""
     if old.get("state") not in ("finished", "rejected"):
         return {key: old[key] for key in ("state",) if old.get("state") == "running"}
     names = ("state", "outcome", "code", "message", "hint", "summary", "repositories", "objects_url", "finished_at",
@@ -102,37 +106,36 @@ def _ending(old: Document) -> Document:
 
 
 def _rejected(event: e.RequestRejected, state: Documents) -> None:
-    told = event.model_dump(mode="json")
-    ended = {"state": "rejected", "outcome": "rejected", "finished_at": event.rejected_at}
-    _put_request({"accepted_at": event.rejected_at, **told, **ended}, state)
+    end = {"state": "rejected", "outcome": "rejected", "finished_at": event.rejected_at}
+    _put_request({"accepted_at": event.rejected_at, **event.model_dump(mode="json"), **end}, state)
 
 
 def _finished(event: e.RequestFinished, state: Documents) -> None:
     if event.code == "planned":
         return
     old = state.get("request", event.request_id) or {}
-    told = {**event.model_dump(mode="json", exclude={"jobs"}), "jobs": len(event.jobs) + event.left_out}
+    body = {**event.model_dump(mode="json", exclude={"jobs"}), "jobs": len(event.jobs) + event.left_out}
     if event.outcome == "rejected":
-        told["accepted_at"] = old.get("accepted_at") or event.finished_at
-    kept = {key: value for key, value in told.items() if value or key not in old}
-    _put_request({**old, **kept, "state": "rejected" if event.outcome == "rejected" else "finished"}, state)
+        body["accepted_at"] = old.get("accepted_at") or event.finished_at
+    changed = {key: value for key, value in body.items() if value or key not in old}
+    _put_request({**old, **changed, "state": "rejected" if event.outcome == "rejected" else "finished"}, state)
     for job in event.jobs:
         _job_result(job, event, state)
 
 
 def _job_result(job: e.JobResult, event: e.RequestFinished, state: Documents) -> None:
-    """A job whose own verdict was not heard (yet): the broker may have lost it."""
-    known = state.get("job", job.job_id) or {}
-    old = known or {"first_at": event.finished_at, "attempt": 0, "runner_id": None}
+    """Finishes a job whose own `job.finished` has not come (yet): the broker may have lost it."""
+    stored = state.get("job", job.job_id) or {}
+    old = stored or {"first_at": event.finished_at, "attempt": 0, "runner_id": None}
     if old.get("state") == JobState.FINISHED:
         return
-    told = job.model_dump(mode="json") | {"target": old.get("target") or {"name": job.target}}
-    ended = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at}
-    ended |= {"waiting_for": [], "hold": None}
-    of = {"request_id": event.request_id, "source": event.source, "revision": event.revision, "reason": ""}
-    body = {**old, **told, **of, **ended}
+    result = job.model_dump(mode="json") | {"target": old.get("target") or {"name": job.target}}
+    end = {"state": JobState.FINISHED, "finished_at": event.finished_at, "at": event.finished_at}
+    end |= {"waiting_for": [], "hold": None}
+    about = {"request_id": event.request_id, "source": event.source, "revision": event.revision, "reason": ""}
+    body = {**old, **result, **about, **end}
     history.note_newest(body, state)
-    _put_job(known, body, state)
+    _put_job(stored, body, state)
 
 
 def _put_request(body: Document, state: Documents) -> None:
@@ -159,7 +162,7 @@ def _job(event: e.JobEvent, state: Documents) -> None:
 
 
 def _put_job(old: Document, body: Document, state: Documents) -> None:
-    """`old`: what was known of it; empty: nothing."""
+    """Stores a job and its indexes. `old`: its document before; empty: none."""
     job, at = body["job_id"], body["first_at"]
     if body.get("outcome") and body.get("log"):
         livelog.drop(job, state)
@@ -170,7 +173,7 @@ def _put_job(old: Document, body: Document, state: Documents) -> None:
         state.put("job-name", job, {}, parent=body["unit"].rsplit("/", 1)[-1], rank=at)
         change_index.note_target(body, state)
     if not old or body.get("artifacts"):
-        change_index.note_made(body, state)
+        change_index.note_artifacts(body, state)
     if body != old:
         change_index.note(job, body["request_id"], state)
 
@@ -210,12 +213,12 @@ def _runner_seen(event: e.RunnerSeen, state: Documents) -> None:
 
 def _runner_draining(event: e.RunnerDraining, state: Documents) -> None:
     if old := state.get("runner", event.runner_id):
-        gone = {"draining": True, "reason": event.reason, "at": event.at, "attempts": []}
-        state.put("runner", event.runner_id, {**old, **gone})
+        changes = {"draining": True, "reason": event.reason, "at": event.at, "attempts": []}
+        state.put("runner", event.runner_id, {**old, **changes})
 
 
 def _runner_quarantined(event: e.RunnerQuarantined, state: Documents) -> None:
-    """An older word than the one that is known changes nothing: the topic may be read again from anywhere."""
+    """Stores a quarantine unless a newer one is stored: the topic may be read again from any position."""
     old = state.get(QUARANTINE, event.runner_id)
     if old is None or old["at"] <= event.at:
         state.put(QUARANTINE, event.runner_id, event.model_dump(mode="json"))

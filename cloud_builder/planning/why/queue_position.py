@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cloud_builder.model.ids import JobId
+from cloud_builder.model.ids import JobId, job_number
 from cloud_builder.model.text import duration
 from cloud_builder.planning.schedule.queue import ActiveJob, JobQueue, QueuedJob, QueuePolicy, restored
 
@@ -81,19 +81,13 @@ def _queue_entry(job: JobFacts, facts: FactSource) -> QueuedJob:
         job.since,
         sequence,
         job.critical_path,
-        _number(job.job_id),
+        job_number(job.job_id),
     )
 
 
 def _active_job(job: JobFacts, facts: FactSource, now: float) -> ActiveJob:
     request = facts.request(job.request_id)
     return ActiveJob(job.job_id, job.source, request.requester if request else "", job.priority, job.started_at or now)
-
-
-def _number(job_id: JobId) -> int:
-    """Returns the job's number in its request (model.ids.job_id)."""
-    last = job_id.rpartition(".")[2]
-    return int(last) if last.isdecimal() else 0
 
 
 def _rule(first: QueuedJob, job: QueuedJob, ranks: tuple[int, int], now: float) -> str:

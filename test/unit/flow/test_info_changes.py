@@ -9,10 +9,11 @@ import pytest
 
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.errors import Rejected
-from cloud_builder.flow.info import change_index, change_views
+from cloud_builder.flow.info import change_views
 from cloud_builder.flow.info.projection import apply_event
 from cloud_builder.mesh.write_buffer import BufferedDocuments
 from cloud_builder.model import events as e
+from cloud_builder.model.ids import job_number
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Target
 from cloud_builder.ports.state import Document, Documents
@@ -78,7 +79,7 @@ def job(number: int, event: type[e.JobEvent] = e.JobQueued, **more: Any) -> e.Jo
 def test_first_query_reads_each_job_once(large: MemoryState) -> None:
     counted = CountingDocuments(large)
     seen, _ = pages(change_views.changed, counted)
-    assert sorted(seen, key=change_index.number_of) == [f"r.{number}" for number in range(1, JOBS + 1)]
+    assert sorted(seen, key=job_number) == [f"r.{number}" for number in range(1, JOBS + 1)]
     assert counted.read < 3.2 * JOBS
 
 
