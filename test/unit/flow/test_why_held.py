@@ -19,20 +19,22 @@ from support.memory_mesh import MemoryMesh
 
 
 def offered(**more: Any) -> e.Hold:
-    told = {"since": 995.0, "until": 1007.0, "queue": "x86_64", "offers": 1, "max_offers": 3}
-    return e.Hold(kind=e.HoldKind.OFFERED, **{**told, **more})
+    defaults = {"since": 995.0, "until": 1007.0, "queue": "x86_64", "offers": 1, "max_offers": 3}
+    return e.Hold(kind=e.HoldKind.OFFERED, **{**defaults, **more})
 
 
-def apart(*beside: str, until: float = 1001.0) -> e.Hold:
-    return e.Hold(kind=e.HoldKind.ISOLATED, until=until, suspects=beside, runner_id="r2", lost_runners=("r1",))
+def isolated(*suspects: str, until: float = 1001.0) -> e.Hold:
+    return e.Hold(kind=e.HoldKind.ISOLATED, until=until, suspects=suspects, runner_id="r2", lost_runners=("r1",))
 
 
 # --- offers -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_offer_says_since_when_to_whom_and_when_it_comes_back() -> None:
-    told = InfoHistory().accept().runner("r1", queues=("x86_64",), slots=2).runner("r2", ("r.9", 1), queues=("x86_64",))
-    cause = queued(told, hold=offered()).one("r.1")
+def test_an_offer_has_its_age_its_pool_and_its_end() -> None:
+    history = (
+        InfoHistory().accept().runner("r1", queues=("x86_64",), slots=2).runner("r2", ("r.9", 1), queues=("x86_64",))
+    )
+    cause = queued(history, hold=offered()).one("r.1")
     assert cause["kind"] == "waits-for-claim"
     assert cause["answer"] == (
         "offered to the runners of pool x86_64 for 5 s, 2 free slots there; "
@@ -45,9 +47,9 @@ def test_an_offer_says_since_when_to_whom_and_when_it_comes_back() -> None:
     assert "log of r1" in cause["next"]
 
 
-def test_an_offer_to_runners_that_have_no_slot_by_now() -> None:
-    told = InfoHistory().accept().runner("r1", ("r.9", 1), queues=("x86_64",))
-    cause = queued(told, hold=offered(offers=3)).one("r.1")
+def test_an_offer_to_runners_that_have_no_free_slot_now() -> None:
+    history = InfoHistory().accept().runner("r1", ("r.9", 1), queues=("x86_64",))
+    cause = queued(history, hold=offered(offers=3)).one("r.1")
     assert "0 free slots there" in cause["answer"]
     assert cause["next"].startswith("Nothing to do")
     assert lines(cause, "offers") == [
@@ -55,56 +57,56 @@ def test_an_offer_to_runners_that_have_no_slot_by_now() -> None:
     ]
 
 
-def test_an_offer_that_no_live_runner_can_take() -> None:
-    told = InfoHistory().accept().runner("r1", queues=("x86_64",), at=900.0).runner("r2")
-    cause = queued(told, hold=offered()).one("r.1")
+def test_an_offer_that_no_live_runner_can_claim() -> None:
+    history = InfoHistory().accept().runner("r1", queues=("x86_64",), at=900.0).runner("r2")
+    cause = queued(history, hold=offered()).one("r.1")
     assert cause["kind"] == "waits-for-claim"
     assert "no live runner takes offers there now" in cause["answer"]
     assert cause["next"].startswith("Start one")
 
 
-def test_a_free_slot_that_is_kept_for_an_offer_is_not_free_for_others() -> None:
-    told = InfoHistory().accept().runner("r1", queues=("x86_64",))
-    queued(told, "r.1", "first", hold=offered())
-    cause = queued(told, "r.2", "urgent", priority=Priority.INTERACTIVE).one("r.2")
+def test_a_slot_reserved_for_an_offer_is_not_free_for_other_jobs() -> None:
+    history = InfoHistory().accept().runner("r1", queues=("x86_64",))
+    queued(history, "r.1", "first", hold=offered())
+    cause = queued(history, "r.2", "urgent", priority=Priority.INTERACTIVE).one("r.2")
     assert (cause["kind"], cause["next"]) == ("waits-for-slot", "cb-ctl why r.1")
     assert "reserved for a job on offer to the pool: packages/first (r.1)" in cause["answer"]
-    told.runner("r1", queues=("x86_64",), slots=2)
-    assert told.one("r.2")["kind"] == "next-to-start"
+    history.runner("r1", queues=("x86_64",), slots=2)
+    assert history.one("r.2")["kind"] == "next-to-start"
 
 
-def test_a_runner_that_has_it_by_now_is_about_to_begin() -> None:
-    told = InfoHistory().accept().runner("r1", ("r.1", 1), queues=("x86_64",))
-    assert queued(told, hold=offered()).one("r.1")["kind"] == "starting"
+def test_an_offer_that_a_runner_has_claimed_is_starting() -> None:
+    history = InfoHistory().accept().runner("r1", ("r.1", 1), queues=("x86_64",))
+    assert queued(history, hold=offered()).one("r.1")["kind"] == "starting"
 
 
-def test_an_offer_that_should_have_come_back_is_not_the_cause_any_more() -> None:
-    told = InfoHistory().accept().runner("r1", queues=("x86_64",))
-    cause = queued(told, hold=offered(since=900.0, until=912.0), at=890.0).one("r.1")
+def test_an_offer_that_should_have_expired_is_no_longer_the_cause() -> None:
+    history = InfoHistory().accept().runner("r1", queues=("x86_64",))
+    cause = queued(history, hold=offered(since=900.0, until=912.0), at=890.0).one("r.1")
     assert cause["kind"] == "next-to-start"
     assert "Check that cb-scheduler runs" in cause["next"]
 
 
-def test_what_came_back_into_the_queue_is_not_offered_any_more() -> None:
-    told = queued(InfoHistory().accept().runner("r1", queues=("x86_64",)), hold=offered())
-    assert queued(told, reason="no runner of pool x86_64 claimed it in time").one("r.1")["kind"] == "next-to-start"
-    assert queued(told, hold=offered()).job(e.JobBlocked, reason="no runner").one("r.1")["kind"] != "waits-for-claim"
+def test_a_job_that_returned_to_the_queue_is_no_longer_offered() -> None:
+    history = queued(InfoHistory().accept().runner("r1", queues=("x86_64",)), hold=offered())
+    assert queued(history, reason="no runner of pool x86_64 claimed it in time").one("r.1")["kind"] == "next-to-start"
+    assert queued(history, hold=offered()).job(e.JobBlocked, reason="no runner").one("r.1")["kind"] != "waits-for-claim"
 
 
-def test_a_hold_of_a_newer_scheduler_is_passed_over() -> None:
-    told = InfoHistory().accept().runner("r1")
+def test_an_unknown_kind_of_hold_is_ignored() -> None:
+    history = InfoHistory().accept().runner("r1")
     newer = e.Hold(kind="eclipse", until=1050.0)
-    assert queued(told, hold=newer).one("r.1")["kind"] == "next-to-start"
+    assert queued(history, hold=newer).one("r.1")["kind"] == "next-to-start"
 
 
 # --- suspects ---------------------------------------------------------------------------------------------------------
 
 
-def test_two_suspects_never_run_beside_each_other_and_the_other_one_is_named() -> None:
-    told = InfoHistory().accept().runner("r2", ("r.2", 2), slots=2)
-    told.job(e.JobQueued, "r.2", "other", input_key="2" * 64, expected_seconds=100.0)
-    told.job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2", at=950.0)
-    cause = queued(told, not_before=1001.0, attempt=1, hold=apart("r.2")).one("r.1")
+def test_an_isolated_job_names_the_other_suspect_and_its_end() -> None:
+    history = InfoHistory().accept().runner("r2", ("r.2", 2), slots=2)
+    history.job(e.JobQueued, "r.2", "other", input_key="2" * 64, expected_seconds=100.0)
+    history.job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2", at=950.0)
+    cause = queued(history, not_before=1001.0, attempt=1, hold=isolated("r.2")).one("r.1")
     assert (cause["kind"], cause["expected_start"]) == ("waits-isolated", 1050.0)
     assert cause["answer"].startswith(
         "waits until packages/other (r.2) on r2 has ended: a runner was lost or silent during this job (r1)"
@@ -112,22 +114,24 @@ def test_two_suspects_never_run_beside_each_other_and_the_other_one_is_named() -
     assert "in about 50 s" in lines(cause, "starts")[0]
 
 
-def test_the_other_suspect_has_ended_a_moment_ago() -> None:
-    told = InfoHistory().accept().runner("r2", slots=2).finished(Outcome.SUCCESS, "r.2", "other")
-    cause = queued(told, not_before=1001.0, hold=apart("r.2")).one("r.1")
+def test_an_isolated_job_whose_other_suspect_has_just_ended() -> None:
+    history = InfoHistory().accept().runner("r2", slots=2).finished(Outcome.SUCCESS, "r.2", "other")
+    cause = queued(history, not_before=1001.0, hold=isolated("r.2")).one("r.1")
     assert cause["kind"] == "waits-isolated"
     assert "has ended" in cause["answer"]
 
 
-def test_a_suspect_that_nothing_keeps_any_more_waits_as_others_do() -> None:
-    told = InfoHistory().accept().runner("r2", ("r.2", 2)).job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2")
-    assert queued(told, not_before=950.0, hold=apart("r.2", until=950.0)).one("r.1")["kind"] == "waits-for-slot"
+def test_a_suspect_whose_hold_is_over_waits_like_other_jobs() -> None:
+    history = (
+        InfoHistory().accept().runner("r2", ("r.2", 2)).job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2")
+    )
+    assert queued(history, not_before=950.0, hold=isolated("r.2", until=950.0)).one("r.1")["kind"] == "waits-for-slot"
 
 
-def test_a_job_that_only_the_word_of_a_silent_runner_can_save() -> None:
-    told = InfoHistory().accept().runner("r3")
+def test_a_job_that_fails_unless_a_silent_runner_reports() -> None:
+    history = InfoHistory().accept().runner("r3")
     hold = e.Hold(kind=e.HoldKind.SUSPECTED_LOSS, until=1020.0, lost_runners=("r1", "r2"))
-    cause = queued(told, not_before=1020.0, attempt=2, reason="runner r2 was silent for 13 s", hold=hold).one("r.1")
+    cause = queued(history, not_before=1020.0, attempt=2, reason="runner r2 was silent for 13 s", hold=hold).one("r.1")
     assert cause["kind"] == "waits-for-silent-runner"
     assert "r1, r2, lost or silent during this job" in cause["answer"] and "within 20 s" in cause["answer"]
     assert "next attempt" not in cause["answer"]
@@ -145,35 +149,35 @@ def cause_of(mesh: MemoryMesh, job: str) -> dict[str, Any]:
 
 
 def causes_of(mesh: MemoryMesh, job: str, rounds: int = 2000) -> list[dict[str, Any]]:
-    """What was answered from round to round until the request had ended, each answer's kind and offer once."""
+    """Returns the answers of each round until the request has finished; equal ones in a row once."""
     found: list[dict[str, Any]] = []
     for _ in range(rounds):
         mesh.round()
         cause = cause_of(mesh, job)
-        if not found or (found[-1]["kind"], lines_of(found[-1])) != (cause["kind"], lines_of(cause)):
+        if not found or (found[-1]["kind"], offer_lines(found[-1])) != (cause["kind"], offer_lines(cause)):
             found.append(cause)
         if mesh.is_finished():
             return found
     raise AssertionError([cause["kind"] for cause in found])
 
 
-def lines_of(cause: dict[str, Any]) -> list[str]:
+def offer_lines(cause: dict[str, Any]) -> list[str]:
     return lines(cause, "offers") if cause.get("details") else []
 
 
-def test_nobody_takes_it_and_each_of_the_offers_is_told_of() -> None:
+def test_each_offer_that_no_runner_claims_is_reported() -> None:
     mesh = MemoryMesh(unit_files("alef"), dispatch=Dispatch.SHARED_QUEUE)
     mesh.wait(2)
     mesh.queues["r1"].take = lambda most: []  # type: ignore[method-assign]
     mesh.ask("alef")
     causes = causes_of(mesh, "q.1")
-    told = [lines_of(cause)[0][:6] for cause in causes if cause["kind"] == "waits-for-claim"]
-    assert told == ["1 of 3", "2 of 3", "3 of 3"]
+    offers = [offer_lines(cause)[0][:6] for cause in causes if cause["kind"] == "waits-for-claim"]
+    assert offers == ["1 of 3", "2 of 3", "3 of 3"]
     assert not [cause for cause in causes if cause["kind"] == "next-to-start" and cause["next"]]
     assert [event.hold.offers for event in mesh.events(e.JobQueued) if event.hold] == [1, 2, 3]
 
 
-def test_of_offers_that_are_taken_at_once_nobody_is_told() -> None:
+def test_offers_that_are_claimed_at_once_are_not_reported() -> None:
     mesh = MemoryMesh(unit_files("alef") | unit_files("bet"), runners=2, dispatch=Dispatch.SHARED_QUEUE)
     mesh.wait(2)
     mesh.ask("alef", "bet")
@@ -182,11 +186,11 @@ def test_of_offers_that_are_taken_at_once_nobody_is_told() -> None:
     assert [event.hold for event in mesh.events(e.JobQueued)] == [None, None]
 
 
-def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None:
-    let_go = Event()
+def test_of_two_suspects_one_waits_for_the_other() -> None:
+    is_released = Event()
 
-    def build(order: e.JobAssigned, log: Any, cancel: Event) -> Outcome:
-        while not let_go.is_set():
+    def build(assignment: e.JobAssigned, log: Any, cancel: Event) -> Outcome:
+        while not is_released.is_set():
             if cancel.wait(0.001):
                 return Outcome.CANCELED
         return Outcome.SUCCESS
@@ -199,13 +203,13 @@ def test_of_two_that_a_runner_may_have_died_of_one_waits_for_the_other() -> None
     mesh.start("r1")
     kinds = {"building", "waits-isolated"}
     mesh.until(lambda: {cause_of(mesh, job)["kind"] for job in ("q.1", "q.2")} == kinds)
-    held, runs = sorted(("q.1", "q.2"), key=lambda job: cause_of(mesh, job)["kind"] == "building")
+    isolated_job, running = sorted(("q.1", "q.2"), key=lambda job: cause_of(mesh, job)["kind"] == "building")
     for _ in range(100):
         mesh.round()
-        cause = cause_of(mesh, held)
+        cause = cause_of(mesh, isolated_job)
         assert cause["kind"] == "waits-isolated"
-        assert runs in cause["answer"] and "during this job (r1)" in cause["answer"]
-    kept = [event.reason for event in mesh.events(e.JobQueued) if event.hold]
-    assert set(kept) == {f"not beside {runs} on r1: each of these jobs may have ended a runner"}
-    let_go.set()
+        assert running in cause["answer"] and "during this job (r1)" in cause["answer"]
+    reasons = [event.reason for event in mesh.events(e.JobQueued) if event.hold]
+    assert set(reasons) == {f"not beside {running} on r1: each of these jobs may have ended a runner"}
+    is_released.set()
     assert mesh.finished().outcome == "success"

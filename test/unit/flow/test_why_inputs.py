@@ -12,41 +12,41 @@ from support.info_history import KEY, NEW, OLD, InfoHistory, deb, inputs, lines,
 
 
 def test_files_that_pushes_changed() -> None:
-    told = InfoHistory().built("o.1", "lib", inputs("t1"))
-    told.apply(revised(OLD, unit("lib", "t1")))
-    told.apply(revised("c" * 40, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("README",)),)))
-    told.apply(revised(NEW, unit("lib", "t3"), changes=(UnitChange(path="packages/lib", files=("lib.c",), more=2),)))
-    told.accept(origin="push", requester="")
-    queued(told, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0)
-    cause = told.one("r.1")
+    history = InfoHistory().built("o.1", "lib", inputs("t1"))
+    history.apply(revised(OLD, unit("lib", "t1")))
+    history.apply(revised("c" * 40, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("README",)),)))
+    history.apply(revised(NEW, unit("lib", "t3"), changes=(UnitChange(path="packages/lib", files=("lib.c",), more=2),)))
+    history.accept(origin="push", requester="")
+    queued(history, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0)
+    cause = history.one("r.1")
     assert (cause["kind"], cause["because"][0]["kind"]) == ("building", "files")
     assert "lib.c, README and 2 more" in cause["answer"]
     assert f"r: push of {NEW[:12]} to main, 1 min 40 s ago" in lines(cause, "request")
     assert f"o.1 at {OLD[:12]}, 14 min ago, took 50 s" in lines(cause, "last good")
 
 
-def test_files_are_not_made_up_when_a_push_was_not_heard_of() -> None:
-    told = InfoHistory().built("o.1", "lib", inputs("t1"))
-    cause = queued(told, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0).one("r.1")
+def test_files_of_an_unknown_push_are_not_listed() -> None:
+    history = InfoHistory().built("o.1", "lib", inputs("t1"))
+    cause = queued(history, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0).one("r.1")
     assert f"files of packages/lib changed at {NEW[:12]} (tree t1 → t3)" in cause["answer"]
 
 
 def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
-    told = (
+    history = (
         InfoHistory()
         .built("o.1", "lib", inputs("t1"), (deb("lib", "3"),))
         .built("o.2", "app", inputs("a", used("lib", "3")))
     )
-    told.apply(revised(OLD, unit("lib", "t1"), unit("app", "a")))
+    history.apply(revised(OLD, unit("lib", "t1"), unit("app", "a")))
     change = UnitChange(path="packages/lib", files=("lib.c",))
-    told.apply(revised(NEW, unit("lib", "t2"), unit("app", "a"), changes=(change,)))
-    queued(told, "r.1", "lib", inputs=inputs("t2")).finished(
+    history.apply(revised(NEW, unit("lib", "t2"), unit("app", "a"), changes=(change,)))
+    queued(history, "r.1", "lib", inputs=inputs("t2")).finished(
         Outcome.SUCCESS, "r.1", "lib", artifacts=(deb("lib", "4"),), input_key=KEY
     )
-    told.accept(origin="push")
-    queued(told, "r.2", "app", inputs=inputs("a", used("lib", "4")), at=991.0)
-    told.job(e.JobRunning, "r.2", "app", attempt=1, runner_id="r1", at=992.0)
-    [difference] = told.one("r.2")["because"]
+    history.accept(origin="push")
+    queued(history, "r.2", "app", inputs=inputs("a", used("lib", "4")), at=991.0)
+    history.job(e.JobRunning, "r.2", "app", attempt=1, runner_id="r1", at=992.0)
+    [difference] = history.one("r.2")["because"]
     assert (difference["kind"], difference["job_id"], difference["request_id"]) == ("dependency", "r.1", "r")
     assert "lib changed: 3333333333 → 4444444444, built by packages/lib (r.1)" in difference["text"]
     assert difference["lines"] == [f"packages/lib: files of packages/lib changed at {NEW[:12]}: lib.c"]
@@ -64,8 +64,10 @@ def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
     ],
 )
 def test_other_inputs_that_changed(before: Inputs, after: Inputs, kind: str) -> None:
-    told = queued(InfoHistory().built("o.1", "lib", before), inputs=after).job(e.JobRunning, attempt=1, runner_id="r1")
-    assert [difference["kind"] for difference in told.one("r.1")["because"]] == [kind]
+    history = queued(InfoHistory().built("o.1", "lib", before), inputs=after).job(
+        e.JobRunning, attempt=1, runner_id="r1"
+    )
+    assert [difference["kind"] for difference in history.one("r.1")["because"]] == [kind]
 
 
 def test_never_built_before() -> None:
@@ -73,30 +75,30 @@ def test_never_built_before() -> None:
     assert (cause["kind"], cause["because"][0]["kind"]) == ("building", "never-built")
 
 
-def test_a_runner_that_fell_silent_in_mid_build() -> None:
-    told = queued(InfoHistory().runner("r1", ("r.1", 1), at=970.0)).job(e.JobRunning, attempt=1, runner_id="r1")
-    assert "last seen 30 s ago" in lines(told.one("r.1"), "silent")[0]
+def test_a_runner_that_is_silent_during_the_build() -> None:
+    history = queued(InfoHistory().runner("r1", ("r.1", 1), at=970.0)).job(e.JobRunning, attempt=1, runner_id="r1")
+    assert "last seen 30 s ago" in lines(history.one("r.1"), "silent")[0]
 
 
-def test_asked_for_again_after_a_failure() -> None:
-    told = queued(InfoHistory(), "o.1", inputs=inputs(), at=100.0).job(
+def test_requested_again_after_a_failure() -> None:
+    history = queued(InfoHistory(), "o.1", inputs=inputs(), at=100.0).job(
         e.JobRunning, "o.1", attempt=1, runner_id="r1", at=110.0
     )
-    told.job(e.JobFinished, "o.1", outcome=Outcome.FAILURE, input_key=KEY, at=120.0)
-    cause = queued(told, inputs=inputs()).job(e.JobRunning, attempt=1, runner_id="r1").one("r.1")
+    history.job(e.JobFinished, "o.1", outcome=Outcome.FAILURE, input_key=KEY, at=120.0)
+    cause = queued(history, inputs=inputs()).job(e.JobRunning, attempt=1, runner_id="r1").one("r.1")
     assert [difference["kind"] for difference in cause["because"]] == ["asked-again", "never-built"]
     assert "ended in failure the last time (o.1)" in cause["answer"]
 
 
-def test_older_events_told_no_inputs() -> None:
-    told = queued(InfoHistory().built("o.1", "lib", inputs())).job(e.JobRunning, attempt=1, runner_id="r1")
-    assert told.one("r.1")["because"][0]["kind"] == "not-told"
+def test_older_events_without_inputs() -> None:
+    history = queued(InfoHistory().built("o.1", "lib", inputs())).job(e.JobRunning, attempt=1, runner_id="r1")
+    assert history.one("r.1")["because"][0]["kind"] == "not-told"
 
 
-def test_what_was_built_is_told_against_what_was_there_before() -> None:
-    told = queued(InfoHistory().built("o.1", "lib", inputs("t1")), inputs=inputs("t2")).finished(
+def test_a_finished_build_is_compared_with_the_success_before_it() -> None:
+    history = queued(InfoHistory().built("o.1", "lib", inputs("t1")), inputs=inputs("t2")).finished(
         Outcome.SUCCESS, input_key=KEY
     )
-    queued(told, "z.1", inputs=inputs("t9"), at=992.0).job(e.JobFinished, "z.1", outcome=Outcome.SUCCESS, at=999.0)
-    cause = told.one("r.1")
+    queued(history, "z.1", inputs=inputs("t9"), at=992.0).job(e.JobFinished, "z.1", outcome=Outcome.SUCCESS, at=999.0)
+    cause = history.one("r.1")
     assert (cause["kind"], "t1 → t2" in cause["answer"]) == ("built", True)

@@ -1,4 +1,4 @@
-"""Why, with the whole mesh: the daemons make what happens happen, and the answer names what we did."""
+"""Why, with the whole mesh: real events of all daemons, and answers that name what the test did."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from cloud_builder.planning.schedule.queue import QueuePolicy
 from support.factories import unit_files
 from support.memory_mesh import URL, MemoryMesh
 
-Say = Callable[[e.JobAssigned, Callable[[bytes], None], Event], Outcome]
-
 
 def files(**content: str) -> dict[str, bytes]:
-    """base ← lib ← app, and other beside them."""
+    """Returns units: base ← lib ← app, and other, which is independent."""
     needs = {"base": (), "lib": ("base",), "app": ("lib",), "other": ()}
     found: dict[str, bytes] = {}
     for name, names in needs.items():
@@ -31,17 +29,17 @@ def files(**content: str) -> dict[str, bytes]:
 
 
 class Gate:
-    """Builds end in success once they are let go; those that are named otherwise end so, at once."""
+    """A builder. Builds succeed once the gate is open; units in `outcomes` end with that outcome, at once."""
 
     def __init__(self) -> None:
         self.is_open = True
         self.outcomes: dict[str, Outcome] = {}
 
-    def build(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
-        while not self.is_open and order.name not in self.outcomes:
+    def build(self, assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+        while not self.is_open and assignment.name not in self.outcomes:
             if cancel.wait(0.001):
                 return Outcome.CANCELED
-        return self.outcomes.get(order.name, Outcome.SUCCESS)
+        return self.outcomes.get(assignment.name, Outcome.SUCCESS)
 
 
 @pytest.fixture
@@ -51,20 +49,20 @@ def gate() -> Iterator[Gate]:
     gate.is_open = True
 
 
-def asked(mesh: MemoryMesh, word: str) -> dict[str, Any]:
+def cause_of(mesh: MemoryMesh, word: str) -> dict[str, Any]:
     [cause] = why(word, mesh.daemons["info"].state, mesh.now, QueuePolicy())["causes"]
     return cause
 
 
 def until(mesh: MemoryMesh, word: str, kind: str) -> dict[str, Any]:
-    """The cause, once it is of that kind: cb-info hears of things a moment after they happen."""
+    """Waits until the cause is of that kind: events reach cb-info with a delay."""
 
     def is_so() -> bool:
         known = mesh.daemons["info"].state.get("job", word) or mesh.daemons["info"].state.get("request", word)
-        return bool(known) and asked(mesh, word)["kind"] == kind
+        return bool(known) and cause_of(mesh, word)["kind"] == kind
 
     mesh.until(is_so)
-    return asked(mesh, word)
+    return cause_of(mesh, word)
 
 
 def push(mesh: MemoryMesh, **content: str) -> str:
@@ -75,7 +73,7 @@ def push(mesh: MemoryMesh, **content: str) -> str:
 
 
 def job_of(mesh: MemoryMesh, request: str, name: str) -> str:
-    """The id of a job of a request, once cb-info knows it."""
+    """Waits until cb-info has the job of a request; returns its id."""
     state = mesh.daemons["info"].state
 
     def found() -> list[str]:
@@ -97,10 +95,10 @@ def test_a_job_waits_for_the_chain_below_it(gate: Gate) -> None:
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("app")
     until(mesh, job_of(mesh, "q", "base"), "building")
-    cause = asked(mesh, job_of(mesh, "q", "app"))
+    cause = cause_of(mesh, job_of(mesh, "q", "app"))
     assert (cause["kind"], cause["root"]["unit"]) == ("waits-for-dependency", "packages/base")
     assert "never built before" in cause["answer"]
-    assert asked(mesh, "q")["root"]["root"]["unit"] == "packages/base"
+    assert cause_of(mesh, "q")["root"]["root"]["unit"] == "packages/base"
 
 
 def test_a_job_waits_for_the_only_slot(gate: Gate) -> None:
@@ -113,7 +111,7 @@ def test_a_job_waits_for_the_only_slot(gate: Gate) -> None:
     assert "packages/other" in str(cause["details"])
 
 
-def test_a_job_waits_for_its_twin(gate: Gate) -> None:
+def test_a_job_waits_for_its_duplicate(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("other", id="one")
@@ -128,7 +126,7 @@ def test_a_job_without_any_runner() -> None:
     assert "x86_64" in until(mesh, "q.1", "waits-for-runner")["answer"]
 
 
-def test_a_job_is_tried_again_after_an_error(gate: Gate) -> None:
+def test_a_job_waits_for_its_next_attempt_after_an_error(gate: Gate) -> None:
     gate.outcomes["other"] = Outcome.ERROR
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("other")
@@ -146,7 +144,7 @@ def test_no_runner_is_large_enough() -> None:
     assert "r1 has memory 4 GiB, has no tag fast" in str(cause["details"])
 
 
-def test_the_only_runner_is_set_aside_after_errors(gate: Gate) -> None:
+def test_the_only_runner_is_in_quarantine_after_errors(gate: Gate) -> None:
     names = [f"unit{number}" for number in range(3)]
     gate.outcomes = dict.fromkeys(names, Outcome.ERROR)
     tree: dict[str, bytes] = {}
@@ -169,10 +167,10 @@ def test_an_urgent_request_goes_first(gate: Gate) -> None:
     until(mesh, "bulk.1", "waits-for-slot")
     mesh.ask("urgent", id="soon", priority="interactive")
     job_of(mesh, "soon", "urgent")
-    assert "packages/urgent (soon.1): priority interactive" in str(asked(mesh, "bulk.1")["details"])
+    assert "packages/urgent (soon.1): priority interactive" in str(cause_of(mesh, "bulk.1")["details"])
 
 
-def test_what_a_push_changed(gate: Gate) -> None:
+def test_the_files_that_a_push_changed(gate: Gate) -> None:
     mesh = built_once(gate)
     gate.is_open = False
     request = push(mesh, base="new")
@@ -182,7 +180,7 @@ def test_what_a_push_changed(gate: Gate) -> None:
     assert "push of" in str(cause["details"])
 
 
-def test_a_dependant_names_what_was_made_anew_and_the_files_behind_it(gate: Gate) -> None:
+def test_a_dependant_names_the_new_dependency_and_its_changed_files(gate: Gate) -> None:
     mesh = built_once(gate)
     request = push(mesh, base="new")
     mesh.finished(request)
@@ -194,14 +192,14 @@ def test_a_dependant_names_what_was_made_anew_and_the_files_behind_it(gate: Gate
     assert "content" in difference["lines"][0]
 
 
-def test_the_same_again_names_the_earlier_job(gate: Gate) -> None:
+def test_a_repeated_request_names_the_earlier_job(gate: Gate) -> None:
     mesh = built_once(gate)
     mesh.ask("other", id="again")
     mesh.finished("again")
     assert job_of(mesh, "first", "other") in until(mesh, "again.1", "reused")["answer"]
 
 
-def test_a_comment_leaves_the_dependants_alone(gate: Gate) -> None:
+def test_a_comment_leaves_the_dependants_unchanged(gate: Gate) -> None:
     mesh = built_once_the_same_bytes(gate)
     request = push(mesh, base="a comment")
     mesh.finished(request)
@@ -211,15 +209,15 @@ def test_a_comment_leaves_the_dependants_alone(gate: Gate) -> None:
 
 
 def built_once_the_same_bytes(gate: Gate) -> MemoryMesh:
-    """Outputs do not depend on what went in."""
+    """Builds once; outputs do not depend on the inputs."""
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.builder.content = lambda order: f"{order.name} 1 amd64"
+    mesh.builder.content = lambda assignment: f"{assignment.name} 1 amd64"
     mesh.ask("app", "other", id="first")
     mesh.finished("first")
     return mesh
 
 
-def test_a_failure_is_the_cause_of_all_that_was_not_tried(gate: Gate) -> None:
+def test_a_failure_is_the_cause_of_the_skipped_jobs(gate: Gate) -> None:
     gate.outcomes["base"] = Outcome.FAILURE
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("app")
@@ -230,14 +228,14 @@ def test_a_failure_is_the_cause_of_all_that_was_not_tried(gate: Gate) -> None:
     assert until(mesh, "q", "failed")["root"]["job_id"] == base
 
 
-def test_a_cycle_without_a_way_in_is_the_cause_of_all_that_needs_it(gate: Gate) -> None:
-    circle = {
+def test_an_unbreakable_cycle_is_the_cause_of_its_dependants(gate: Gate) -> None:
+    cycle = {
         **unit_files("egg", "hen"),
         **unit_files("hen", "egg"),
         **unit_files("nest", "egg"),
         **unit_files("home", "nest"),
     }
-    mesh = MemoryMesh({**files(), **circle}, build=gate.build)
+    mesh = MemoryMesh({**files(), **cycle}, build=gate.build)
     mesh.ask("home", "other")
     assert {job.unit[9:]: job.code for job in mesh.finished().jobs} == {
         "egg": "dependency-cycle", "hen": "dependency-cycle", "nest": "dependency-failed", "home": "dependency-failed",
@@ -252,7 +250,7 @@ def test_a_cycle_without_a_way_in_is_the_cause_of_all_that_needs_it(gate: Gate) 
     assert until(mesh, "q", "failed")["root"]["kind"] == "dependency-cycle"
 
 
-def test_what_a_job_builds_with_is_known_after_its_end(gate: Gate) -> None:
+def test_dependencies_of_a_job_are_known_after_its_end(gate: Gate) -> None:
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("app")
     mesh.finished()
@@ -261,7 +259,7 @@ def test_what_a_job_builds_with_is_known_after_its_end(gate: Gate) -> None:
     assert mesh.daemons["info"].state.get("job", app)["needs"] == [job_of(mesh, "q", "lib")]
 
 
-def test_a_failure_after_a_success_names_what_was_different(gate: Gate) -> None:
+def test_a_failure_after_a_success_names_the_difference(gate: Gate) -> None:
     mesh = built_once(gate)
     gate.outcomes["base"] = Outcome.FAILURE
     request = push(mesh, base="broken")
@@ -271,7 +269,7 @@ def test_a_failure_after_a_success_names_what_was_different(gate: Gate) -> None:
     assert "content" in cause["because"][0]["text"]
 
 
-def test_who_canceled_it(gate: Gate) -> None:
+def test_a_canceled_job_names_who_canceled_it(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("other")
@@ -281,7 +279,7 @@ def test_who_canceled_it(gate: Gate) -> None:
     assert until(mesh, "q", "canceled")
 
 
-def test_a_push_that_a_newer_one_replaced(gate: Gate) -> None:
+def test_a_superseded_push_names_the_newer_one(gate: Gate) -> None:
     mesh = built_once(gate)
     gate.is_open = False
     mesh.kill("r1")
@@ -292,7 +290,7 @@ def test_a_push_that_a_newer_one_replaced(gate: Gate) -> None:
     assert newer in until(mesh, older, "superseded")["answer"]
 
 
-def test_a_request_that_cannot_be_fulfilled() -> None:
+def test_a_rejected_request_names_a_similar_unit() -> None:
     mesh = MemoryMesh(files())
     mesh.ask("oter", id="no")
     cause = until(mesh, "no", "rejected")
@@ -301,16 +299,16 @@ def test_a_request_that_cannot_be_fulfilled() -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_whatever_is_heard_in_whatever_order_there_is_an_answer(gate: Gate, seed: int) -> None:
+def test_events_in_any_order_have_an_answer(gate: Gate, seed: int) -> None:
     gate.outcomes["other"] = Outcome.FAILURE
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("app", "other", id="first")
     mesh.finished("first")
     mesh.finished(push(mesh, base="new"))
-    heard = [*mesh.events()] * 2
-    Random(seed).shuffle(heard)
+    events = [*mesh.events()] * 2
+    Random(seed).shuffle(events)
     state = MemoryState()
-    for number, event in enumerate(heard):
+    for number, event in enumerate(events):
         apply_event(event, state)
         if number % 10 == 0:
             for kind in ("job", "request"):

@@ -1,4 +1,4 @@
-"""Why of requests and units: the sum of their jobs."""
+"""Why of requests and units: the summary of their jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_request_without_jobs_waits_for_the_scheduler() -> None:
     assert (cause["kind"], "cb-scheduler" in cause["answer"]) == ("waits-for-plan", True)
 
 
-def test_a_request_names_its_longest_pole() -> None:
+def test_a_running_request_names_its_critical_path() -> None:
     history = (
         InfoHistory()
         .accept()
@@ -40,7 +40,7 @@ def ended(outcome: RequestOutcome, **more: Any) -> e.RequestFinished:
     return e.RequestFinished(request_id="r", source="demo", outcome=outcome, finished_at=995.0, **more)
 
 
-def test_a_request_that_ended_well_sums_up() -> None:
+def test_a_successful_request_has_a_summary() -> None:
     history = InfoHistory().accept().finished(Outcome.SUCCESS)
     history.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="unchanged", reused_from="o.2")
     history.apply(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, unchanged=1, saved=75.0)))
@@ -49,7 +49,7 @@ def test_a_request_that_ended_well_sums_up() -> None:
     assert "1 built, 0 reused, 1 unchanged and therefore not built, which saved 1 min 15 s" in cause["answer"]
 
 
-def test_a_request_that_failed_names_the_failure_and_not_what_followed() -> None:
+def test_a_failed_request_names_the_failure_that_decided() -> None:
     history = InfoHistory().accept().job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",))
     history.finished(Outcome.FAILURE, "r.1", "lib", message="does not build: x")
     history.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="dependency-failed")
@@ -91,7 +91,7 @@ def test_a_unit_is_its_newest_job_on_each_target() -> None:
     }
 
 
-def test_the_last_round_of_a_cycle_is_meant() -> None:
+def test_a_unit_in_a_cycle_is_its_last_round() -> None:
     history = InfoHistory().runner()
     for number in (9, 10, 8):
         history.job(e.JobBlocked, f"r.{number}", waiting_for=())
@@ -107,27 +107,27 @@ def test_a_unit_with_a_mistake_in_it() -> None:
     assert "packages/lib/.cb/cloud_builder.yml:3: no dist" in cause["answer"]
 
 
-def test_a_request_tells_what_it_builds_and_why() -> None:
+def test_a_request_lists_its_builds_and_their_reasons() -> None:
     history = queued(InfoHistory().built("o.1", "lib", inputs("t1")).accept(), inputs=inputs("t2")).finished(
         Outcome.SUCCESS
     )
     assert "t1 → t2" in lines(history.one("r"), "built")[0]
 
 
-def test_a_unit_that_nobody_asked_for() -> None:
+def test_a_unit_that_was_never_requested() -> None:
     cause = InfoHistory().apply(revised(NEW, unit("lib", "t1"))).one("packages/lib")
     assert (cause["kind"], cause["next"]) == ("never-asked", "cb-ctl request packages/lib")
 
 
 @pytest.mark.parametrize(("word", "hint"), [("r.1.", "r.1"), ("libb", "packages/lib"), ("", "")])
-def test_the_nearest_name_to_what_nobody_knows(word: str, hint: str) -> None:
+def test_an_unknown_name_is_rejected_with_the_nearest_name(word: str, hint: str) -> None:
     history = queued(InfoHistory().apply(revised(NEW, unit("lib", "t1"))))
     with pytest.raises(Rejected) as rejected:
         history.why(word)
     assert hint in rejected.value.hint
 
 
-def test_the_beginning_of_an_id_will_do() -> None:
+def test_the_beginning_of_an_id_is_enough() -> None:
     assert queued(InfoHistory().runner(), "r-abc.1").one("r-ab")["job_id"] == "r-abc.1"
 
 

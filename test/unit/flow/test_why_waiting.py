@@ -14,56 +14,58 @@ from cloud_builder.planning.schedule.queue import QueuePolicy
 from support.info_history import GIB, KEY, InfoHistory, inputs, lines, queued
 
 
-def test_a_dependency_is_followed_down_to_what_it_waits_for_itself() -> None:
-    told = InfoHistory().accept().runner("r1", ("r.1", 1))
-    told.job(e.JobRunning, "r.1", "base", attempt=1, runner_id="r1", at=950.0)
-    told.job(e.JobBlocked, "r.2", "lib", waiting_for=("r.1",)).job(
+def test_a_dependency_is_followed_down_to_its_own_cause() -> None:
+    history = InfoHistory().accept().runner("r1", ("r.1", 1))
+    history.job(e.JobRunning, "r.1", "base", attempt=1, runner_id="r1", at=950.0)
+    history.job(e.JobBlocked, "r.2", "lib", waiting_for=("r.1",)).job(
         e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2")
     )
-    cause = told.one("r.3")
+    cause = history.one("r.3")
     assert (cause["kind"], cause["root"]["kind"]) == ("waits-for-dependency", "building")
     assert "packages/lib" in cause["answer"] and "packages/base" in cause["answer"]
     assert [line.split(" (")[0] for line in lines(cause, "chain")] == ["packages/lib", "packages/base"]
     assert cause["root"]["job_id"] == "r.1"
 
 
-def test_of_several_dependencies_the_one_that_ends_last_is_named() -> None:
-    told = InfoHistory().accept().built("o.1", "slow", inputs()).runner("r1", ("r.1", 1), ("r.2", 1), slots=2)
-    told.job(e.JobQueued, "r.1", "quick", input_key=KEY, expected_seconds=100.0)
-    told.job(e.JobRunning, "r.1", "quick", attempt=1, runner_id="r1", at=905.0)
-    told.job(e.JobRunning, "r.2", "slow", attempt=1, runner_id="r1", at=995.0)
-    told.job(e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2"))
-    assert told.one("r.3")["root"]["unit"] == "packages/slow"
-    assert lines(told.one("r.3"), "also for") == ["packages/quick"]
+def test_the_dependency_that_ends_last_is_named() -> None:
+    history = InfoHistory().accept().built("o.1", "slow", inputs()).runner("r1", ("r.1", 1), ("r.2", 1), slots=2)
+    history.job(e.JobQueued, "r.1", "quick", input_key=KEY, expected_seconds=100.0)
+    history.job(e.JobRunning, "r.1", "quick", attempt=1, runner_id="r1", at=905.0)
+    history.job(e.JobRunning, "r.2", "slow", attempt=1, runner_id="r1", at=995.0)
+    history.job(e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2"))
+    assert history.one("r.3")["root"]["unit"] == "packages/slow"
+    assert lines(history.one("r.3"), "also for") == ["packages/quick"]
 
 
-def test_dependencies_that_wait_for_each_other_are_survived() -> None:
-    told = InfoHistory().job(e.JobBlocked, "r.1", "a", waiting_for=("r.2",))
-    told.job(e.JobBlocked, "r.2", "b", waiting_for=("r.1",))
-    assert told.one("r.1")["kind"] == "waits-for-dependency"
+def test_dependencies_that_wait_for_each_other_have_an_answer() -> None:
+    history = InfoHistory().job(e.JobBlocked, "r.1", "a", waiting_for=("r.2",))
+    history.job(e.JobBlocked, "r.2", "b", waiting_for=("r.1",))
+    assert history.one("r.1")["kind"] == "waits-for-dependency"
 
 
-def test_the_same_inputs_being_built_for_another_request() -> None:
-    told = InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", attempt=1, runner_id="r1", at=950.0)
-    told.job(e.JobBlocked, "r.1", waiting_for=("q.1",), reason="the same inputs are being built")
-    cause = told.one("r.1")
+def test_a_duplicate_of_another_request() -> None:
+    history = InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", attempt=1, runner_id="r1", at=950.0)
+    history.job(e.JobBlocked, "r.1", waiting_for=("q.1",), reason="the same inputs are being built")
+    cause = history.one("r.1")
     assert (cause["kind"], cause["root"]["job_id"]) == ("waits-for-duplicate", "q.1")
     assert "request q" in cause["answer"]
 
 
-def test_a_slot_that_is_busy_with_what_and_until_when() -> None:
-    told = InfoHistory().accept("q").accept("r").runner("r1", ("q.1", 1))
-    told.job(e.JobQueued, "q.1", "long", input_key=KEY, expected_seconds=100.0)
-    told.job(e.JobRunning, "q.1", "long", attempt=1, runner_id="r1", at=950.0)
-    cause = queued(told).one("r.1")
+def test_a_busy_slot_with_its_job_and_its_end() -> None:
+    history = InfoHistory().accept("q").accept("r").runner("r1", ("q.1", 1))
+    history.job(e.JobQueued, "q.1", "long", input_key=KEY, expected_seconds=100.0)
+    history.job(e.JobRunning, "q.1", "long", attempt=1, runner_id="r1", at=950.0)
+    cause = queued(history).one("r.1")
     assert (cause["kind"], cause["expected_start"]) == ("waits-for-slot", 1050.0)
     assert "in about 50 s" in cause["answer"]
     assert "packages/long (q.1): running on r1 for 50 s" in lines(cause, "slots")[0]
 
 
-def test_when_it_starts_is_not_guessed() -> None:
-    told = InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", "new", attempt=1, runner_id="r1", at=950.0)
-    cause = queued(told).one("r.1")
+def test_an_unknown_start_is_not_guessed() -> None:
+    history = (
+        InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", "new", attempt=1, runner_id="r1", at=950.0)
+    )
+    cause = queued(history).one("r.1")
     assert (cause["kind"], cause["expected_start"]) == ("waits-for-slot", 0.0)
     assert "not known" in lines(cause, "starts")[0]
 
@@ -83,114 +85,114 @@ def test_when_it_starts_is_not_guessed() -> None:
         ),
     ],
 )
-def test_who_is_ahead_and_by_which_rule(other: dict[str, Any], mine: dict[str, Any], rule: str) -> None:
-    told = InfoHistory(QueuePolicy(ageing=other.get("ageing", 400.0)))
+def test_the_job_that_goes_first_and_its_rule(other: dict[str, Any], mine: dict[str, Any], rule: str) -> None:
+    history = InfoHistory(QueuePolicy(ageing=other.get("ageing", 400.0)))
     job = mine.get("job", "r.1")
     names = ("source", "requester", "accepted_at")
     of_job = ("source", "priority", "critical_path", "at")
     for request, words in (("q", other), (job[0], mine)):
-        told.accept(request, **{name: words[name] for name in names if name in words})
+        history.accept(request, **{name: words[name] for name in names if name in words})
     if mine.get("held"):
-        told.runner("r2", ("r.9", 1), arch="aarch64").job(e.JobRunning, "r.9", "mine", attempt=1, runner_id="r2")
-        told.runner("r1", ("r.9", 1), slots=2)
+        history.runner("r2", ("r.9", 1), arch="aarch64").job(e.JobRunning, "r.9", "mine", attempt=1, runner_id="r2")
+        history.runner("r1", ("r.9", 1), slots=2)
     else:
-        told.runner("r1", slots=1)
-    queued(told, "q.1", "first", **{name: other[name] for name in of_job if name in other})
-    cause = queued(told, job, "lib", **{name: mine[name] for name in of_job if name in mine}).one(job)
+        history.runner("r1", slots=1)
+    queued(history, "q.1", "first", **{name: other[name] for name in of_job if name in other})
+    cause = queued(history, job, "lib", **{name: mine[name] for name in of_job if name in mine}).one(job)
     assert cause["kind"] == "waits-behind-others"
     assert "packages/first" in cause["answer"] and rule in cause["answer"]
 
 
-def test_a_quota_that_is_used_up() -> None:
-    told = InfoHistory(QueuePolicy(quotas={"demo": 1})).accept().runner("r1", ("r.9", 1), slots=4)
-    told.job(e.JobRunning, "r.9", "other", attempt=1, runner_id="r1")
-    cause = queued(told).one("r.1")
+def test_a_quota_that_is_full() -> None:
+    history = InfoHistory(QueuePolicy(quotas={"demo": 1})).accept().runner("r1", ("r.9", 1), slots=4)
+    history.job(e.JobRunning, "r.9", "other", attempt=1, runner_id="r1")
+    cause = queued(history).one("r.1")
     assert cause["kind"] == "waits-for-quota"
     assert "the quota of demo is full: its 1 slot" in cause["answer"]
 
 
-def test_no_runner_has_what_it_asks_for() -> None:
-    told = (
+def test_no_runner_meets_the_requirements() -> None:
+    history = (
         InfoHistory().runner("r1", capacity=Capacity(memory=8 * GIB)).runner("r2", capacity=Capacity(memory=16 * GIB))
     )
-    cause = queued(told, constraints=Capacity(memory=64 * GIB, kvm=True)).one("r.1")
+    cause = queued(history, constraints=Capacity(memory=64 * GIB, kvm=True)).one("r.1")
     assert cause["kind"] == "waits-for-capacity"
     assert "memory 64 GiB, kvm" in cause["answer"]
     assert lines(cause, "runners")[0] == "r1 has memory 8 GiB, has no kvm"
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "line"),
     [
         ([], "there was no runner yet"),
         ([{"arch": "aarch64"}], "there are runners for: aarch64"),
         ([{"at": 900.0}], "r1 is silent, last seen 1 min 40 s ago"),
     ],
 )
-def test_no_live_runner(events: list[dict[str, Any]], told: str) -> None:
-    desk = InfoHistory()
+def test_no_live_runner(events: list[dict[str, Any]], line: str) -> None:
+    history = InfoHistory()
     for more in events:
-        desk.runner("r1", **more)
-    cause = queued(desk).one("r.1")
+        history.runner("r1", **more)
+    cause = queued(history).one("r.1")
     assert cause["kind"] == "waits-for-runner"
-    assert told in "\n".join(lines(cause, "runners"))
+    assert line in "\n".join(lines(cause, "runners"))
     assert "cb-runner" in cause["next"]
 
 
-def test_a_runner_that_leaves_takes_nothing() -> None:
-    told = InfoHistory().runner().apply(e.RunnerDraining(runner_id="r1", reason="maintenance", at=999.0))
-    assert "r1 is draining (maintenance)" in queued(told).one("r.1")["answer"]
+def test_a_draining_runner_takes_no_job() -> None:
+    history = InfoHistory().runner().apply(e.RunnerDraining(runner_id="r1", reason="maintenance", at=999.0))
+    assert "r1 is draining (maintenance)" in queued(history).one("r.1")["answer"]
 
 
-def test_all_runners_are_set_aside() -> None:
-    aside = e.RunnerQuarantined(
+def test_all_runners_are_in_quarantine() -> None:
+    quarantined = e.RunnerQuarantined(
         runner_id="r1", reason="its last 3 jobs ended in error: disk full", until=1030.0, at=990.0
     )
-    told = queued(InfoHistory().runner().apply(aside))
-    cause = told.one("r.1")
+    history = queued(InfoHistory().runner().apply(quarantined))
+    cause = history.one("r.1")
     assert cause["kind"] == "waits-for-quarantined-runner"
     assert "r1 for another 30 s: its last 3 jobs ended in error: disk full" in cause["answer"]
-    told.now = 1031.0
-    assert told.runner(slots=4).one("r.1")["kind"] == "next-to-start"
+    history.now = 1031.0
+    assert history.runner(slots=4).one("r.1")["kind"] == "next-to-start"
     trusted = e.RunnerQuarantined(runner_id="r1", at=1000.0)
-    told.now = 1000.0
-    assert told.apply(trusted, aside).one("r.1")["kind"] == "next-to-start"
+    history.now = 1000.0
+    assert history.apply(trusted, quarantined).one("r.1")["kind"] == "next-to-start"
 
 
-def test_a_pause_after_an_error() -> None:
-    told = InfoHistory().runner()
-    told.apply(
+def test_the_wait_after_an_error() -> None:
+    history = InfoHistory().runner()
+    history.apply(
         e.AttemptFinished(
             job_id="r.1", attempt=1, runner_id="r9", outcome=Outcome.ERROR, message="mirror away\nmore", started_at=1,
             finished_at=2,
         )
     )  # fmt: skip
-    cause = queued(told, attempt=1, not_before=1008.0, reason="mirror away").one("r.1")
+    cause = queued(history, attempt=1, not_before=1008.0, reason="mirror away").one("r.1")
     assert cause["kind"] == "waits-after-error"
     assert cause["answer"] == "waits 8 s until its next attempt, after an error: mirror away"
     assert lines(cause, "attempts") == ["1: r9, error: mirror away"]
-    told.now = 1010.0
-    assert told.runner().one("r.1")["kind"] == "next-to-start"
+    history.now = 1010.0
+    assert history.runner().one("r.1")["kind"] == "next-to-start"
 
 
 def test_a_retry_waits_for_a_runner_that_has_not_had_it() -> None:
-    told = InfoHistory().runner("r1").runner("r2", ("q.1", 1))
-    told.job(e.JobRunning, "q.1", "other", attempt=1, runner_id="r2", at=950.0)
-    told.apply(e.AttemptStarted(job_id="r.1", attempt=1, runner_id="r1", started_at=900.0))
-    cause = queued(told, attempt=1, not_before=990.0).one("r.1")
+    history = InfoHistory().runner("r1").runner("r2", ("q.1", 1))
+    history.job(e.JobRunning, "q.1", "other", attempt=1, runner_id="r2", at=950.0)
+    history.apply(e.AttemptStarted(job_id="r.1", attempt=1, runner_id="r1", started_at=900.0))
+    cause = queued(history, attempt=1, not_before=990.0).one("r.1")
     assert (cause["kind"], "on a runner that has not had it" in lines(cause, "retry")[0]) == ("waits-for-slot", True)
     assert "r1" not in str(lines(cause, "slots"))
-    told.now = 1051.0
-    assert told.runner("r1").runner("r2", ("q.1", 1)).one("r.1")["kind"] == "next-to-start"
+    history.now = 1051.0
+    assert history.runner("r1").runner("r2", ("q.1", 1)).one("r.1")["kind"] == "next-to-start"
 
 
-def test_a_runner_has_it_already() -> None:
+def test_a_runner_that_has_the_job_is_starting_it() -> None:
     cause = queued(InfoHistory().runner("r1", ("r.1", 2))).one("r.1")
     assert cause["kind"] == "starting"
     assert "r1 has it (attempt 2)" in cause["answer"]
 
 
-def test_a_free_slot_that_is_not_handed_out() -> None:
+def test_a_free_slot_that_is_not_used_is_a_fault_of_the_scheduler() -> None:
     cause = queued(InfoHistory().runner(), at=900.0).one("r.1")
     assert (cause["kind"], "cb-scheduler" in cause["next"]) == ("next-to-start", True)
     assert queued(InfoHistory().runner(), at=999.0).one("r.1")["next"] == ""

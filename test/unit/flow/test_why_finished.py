@@ -1,4 +1,4 @@
-"""Why nothing was built, or why it failed: for each kind of cause the answer that must name it."""
+"""Why a job was not built, or failed: for each kind of cause the answer that must name it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_earlier_job_whose_output_is_used(outcome: Outcome, code: str, kind:
     assert f"o.1 at {OLD[:12]}, 14 min ago" in cause["answer"]
 
 
-def test_a_dependency_failed_and_why_that_one_did() -> None:
+def test_a_failed_dependency_and_its_own_cause() -> None:
     history = (
         InfoHistory()
         .job(e.JobBlocked, "r.2", "mid", waiting_for=("r.1",))
@@ -35,7 +35,7 @@ def test_a_dependency_failed_and_why_that_one_did() -> None:
     assert "base.c:3: error: x" in cause["answer"]
 
 
-def test_a_failure_with_its_step_and_whether_it_ever_worked() -> None:
+def test_a_failure_with_its_step_and_the_last_success() -> None:
     history = queued(InfoHistory(), inputs=inputs("t2"))
     history.finished(Outcome.FAILURE, step="build", message="does not build: x\n  | y", hint="look", input_key=KEY)
     cause = history.one("r.1")
@@ -75,13 +75,13 @@ def test_an_error_names_attempts_and_runners() -> None:
         (Outcome.FAILURE, "poison", "lost its runner twice: r1 (attempt 1), r2 (attempt 2)", "poison"),
     ],
 )
-def test_who_or_what_stopped_it(outcome: Outcome, code: str, message: str, kind: str) -> None:
+def test_the_reason_of_a_stopped_job(outcome: Outcome, code: str, message: str, kind: str) -> None:
     cause = InfoHistory().finished(outcome, code=code, message=message).one("r.1")
     assert cause["kind"] == kind
     assert message in cause["answer"]
 
 
-def test_a_job_that_only_the_result_of_its_request_told_of() -> None:
+def test_a_job_that_is_known_only_from_its_request() -> None:
     result = e.JobResult(
         job_id="r.1", unit="packages/lib", target="bookworm.x86_64", outcome=Outcome.FAILURE, message="no"
     )
