@@ -1,5 +1,4 @@
-"""One suite over every broker: in memory, embedded in the wheel (with readers that sleep, or stay awake), and real
-Apache Kafka."""
+"""The contract of ports.broker: in memory, embedded in the wheel (readers that sleep, or stay awake), and Kafka."""
 
 from __future__ import annotations
 
@@ -54,7 +53,7 @@ def open_consumer(broker):
     opened = []
 
     def open_one(topic: str, positions=None):
-        oldest = {place: low for place, (low, _) in broker.watermarks([topic]).items()}
+        oldest = {partition: low for partition, (low, _) in broker.watermarks([topic]).items()}
         opened.append(broker.consumer(oldest if positions is None else positions))
         return opened[-1]
 
@@ -78,7 +77,7 @@ def read(consumer, number: int):
     return found
 
 
-def test_a_record_comes_back_whole(topic, producer, open_consumer):
+def test_record_is_read_as_it_was_sent(topic, producer, open_consumer):
     headers = (("ce_id", b"1"), ("x", b"\xfe"), ("x", b"twice"), ("e", b""))
     sent = OutgoingRecord(topic, b"\x00key", b"\xff\x00value", headers)
     producer.send([sent], LIMIT)
@@ -94,14 +93,14 @@ def test_a_record_may_have_no_key(topic, producer, open_consumer):
     assert read(open_consumer(topic), 1)[0].key is None
 
 
-def test_records_of_one_key_come_in_the_order_they_were_sent(topic, producer, open_consumer):
+def test_records_of_one_key_arrive_in_order(topic, producer, open_consumer):
     for batch in (messages(topic, 300), messages(topic, 2)):
         producer.send(batch, LIMIT)
     values = [record.value for record in read(open_consumer(topic), 302)]
     assert values == [message.value for message in (*messages(topic, 300), *messages(topic, 2))]
 
 
-def test_a_poll_returns_no_more_than_asked_and_loses_nothing(topic, producer, open_consumer):
+def test_poll_returns_at_most_so_many_records_and_loses_none(topic, producer, open_consumer):
     producer.send(messages(topic, 25), LIMIT)
     consumer = open_consumer(topic)
     found = []
@@ -112,24 +111,24 @@ def test_a_poll_returns_no_more_than_asked_and_loses_nothing(topic, producer, op
     assert [record.offset for record in found] == list(range(25))
 
 
-def test_reading_begins_at_the_position_that_is_given(topic, producer, open_consumer, broker):
+def test_consumer_reads_from_the_given_position(topic, producer, open_consumer, broker):
     producer.send(messages(topic, 5), LIMIT)
-    (place,) = (place for place, (low, end) in broker.watermarks([topic]).items() if end > low)
-    assert [record.value for record in read(open_consumer(topic, {place: 3}), 2)] == [b"m3", b"m4"]
+    (partition,) = (partition for partition, (low, end) in broker.watermarks([topic]).items() if end > low)
+    assert [record.value for record in read(open_consumer(topic, {partition: 3}), 2)] == [b"m3", b"m4"]
 
 
-def test_a_position_at_the_end_reads_only_what_comes_later(topic, producer, open_consumer, broker):
+def test_position_at_the_end_reads_only_later_records(topic, producer, open_consumer, broker):
     producer.send(messages(topic, 3), LIMIT)
-    ends = {place: end for place, (_, end) in broker.watermarks([topic]).items()}
+    ends = {partition: end for partition, (_, end) in broker.watermarks([topic]).items()}
     consumer = open_consumer(topic, ends)
     producer.send([OutgoingRecord(topic, b"k", b"later")], LIMIT)
     assert [record.value for record in read(consumer, 1)] == [b"later"]
 
 
-def test_a_position_the_broker_does_not_have_goes_on_at_the_oldest(topic, producer, open_consumer, broker):
+def test_position_that_is_gone_continues_at_the_oldest_record(topic, producer, open_consumer, broker):
     producer.send(messages(topic, 3), LIMIT)
-    (place,) = (place for place, (low, end) in broker.watermarks([topic]).items() if end > low)
-    assert [record.offset for record in read(open_consumer(topic, {place: 1000}), 3)] == [0, 1, 2]
+    (partition,) = (partition for partition, (low, end) in broker.watermarks([topic]).items() if end > low)
+    assert [record.offset for record in read(open_consumer(topic, {partition: 1000}), 3)] == [0, 1, 2]
 
 
 def test_the_watermarks_are_the_oldest_and_the_next_offset(topic, producer, broker):
@@ -138,7 +137,7 @@ def test_the_watermarks_are_the_oldest_and_the_next_offset(topic, producer, brok
     assert sum(end - low for low, end in broker.watermarks([topic]).values()) == 4
 
 
-def nothing_comes_and_is_at_end(consumer):
+def polls_nothing_at_end(consumer):
     assert consumer.poll(10, 0.05) == []
     return consumer.is_at_end()
 
@@ -146,20 +145,20 @@ def nothing_comes_and_is_at_end(consumer):
 def test_an_empty_topic_is_at_its_end(topic, open_consumer):
     consumer = open_consumer(topic)
 
-    until(lambda: nothing_comes_and_is_at_end(consumer), "the end of the topic")
+    until(lambda: polls_nothing_at_end(consumer), "the end of the topic")
 
 
-def test_the_end_is_reached_when_all_has_been_returned_and_not_before(topic, producer, open_consumer):
+def test_end_is_reached_when_all_records_were_returned(topic, producer, open_consumer):
     producer.send(messages(topic, 10), LIMIT)
     consumer = open_consumer(topic)
     assert len(read(consumer, 9)) == 9
     assert not consumer.is_at_end()
     read(consumer, 1)
 
-    until(lambda: nothing_comes_and_is_at_end(consumer), "the end of the topic")
+    until(lambda: polls_nothing_at_end(consumer), "the end of the topic")
 
 
-def test_nothing_is_read_at_its_end_before_the_first_look(topic, producer, open_consumer):
+def test_consumer_is_not_at_its_end_before_the_first_poll(topic, producer, open_consumer):
     producer.send(messages(topic, 1), LIMIT)
     assert not open_consumer(topic).is_at_end()
 
@@ -168,7 +167,7 @@ def test_a_poll_without_records_ends(topic, open_consumer):
     assert open_consumer(topic).poll(10, 0.2) == []
 
 
-def test_a_poll_returns_as_soon_as_there_is_something(topic, producer, open_consumer):
+def test_poll_returns_as_soon_as_a_record_arrives(topic, producer, open_consumer):
     consumer = open_consumer(topic)
     producer.send(messages(topic, 1), LIMIT)
     read(consumer, 1)
@@ -178,12 +177,12 @@ def test_a_poll_returns_as_soon_as_there_is_something(topic, producer, open_cons
     thread.join()
 
 
-def test_what_is_sent_soon_arrives(topic, producer, open_consumer):
+def test_best_effort_record_arrives(topic, producer, open_consumer):
     producer.send_best_effort(OutgoingRecord(topic, b"k", b"soon"))
     assert [record.value for record in read(open_consumer(topic), 1)] == [b"soon"]
 
 
-def test_closing_sends_what_was_to_be_sent_soon(topic, broker, open_consumer):
+def test_close_sends_queued_best_effort_records(topic, broker, open_consumer):
     producer = broker.producer()
     producer.send_best_effort(OutgoingRecord(topic, b"k", b"soon"))
     producer.close(10)
@@ -199,10 +198,12 @@ def test_several_threads_may_send(topic, producer, open_consumer):
     assert len(read(open_consumer(topic), 150)) == 150
 
 
-def test_topics_are_made_once_and_may_be_asked_for_again(broker):
+def test_ensure_topics_is_idempotent(broker):
     broker.ensure_topics(TOPICS)
     broker.ensure_topics(TOPICS)
-    assert {place.topic for place in broker.watermarks(topic.name for topic in TOPICS)} == {t.name for t in TOPICS}
+    assert {partition.topic for partition in broker.watermarks(topic.name for topic in TOPICS)} == {
+        t.name for t in TOPICS
+    }
 
 
 def test_a_cluster_keeps_its_incarnation(broker):
@@ -212,21 +213,21 @@ def test_a_cluster_keeps_its_incarnation(broker):
 
 @pytest.mark.parametrize("call", ["incarnation", "watermarks", "ensure_topics"])
 @pytest.mark.parametrize("settings_of", ["embedded", "kafka"])
-def test_a_broker_that_is_not_there_is_retryable_and_named(call, settings_of, request):
+def test_unreachable_broker_is_retryable_and_named(call, settings_of, request):
     settings = request.getfixturevalue(settings_of).model_copy(update={"bootstrap": "127.0.0.1:9", "incarnation": ""})
     arguments = {"incarnation": (), "watermarks": (["cb.job"],), "ensure_topics": (TOPICS,)}[call]
     with pytest.raises(Retryable, match=r"127.0.0.1:9 cannot be reached: .*refused"):
         getattr(KafkaBroker(settings), call)(*arguments)
 
 
-def test_sending_to_a_broker_that_is_not_there_is_retryable(kafka):
+def test_send_to_an_unreachable_broker_is_retryable(kafka):
     producer = KafkaBroker(kafka.model_copy(update={"bootstrap": "127.0.0.1:9"})).producer()
     with pytest.raises(Retryable, match=r"cannot be reached: .*refused"):
         producer.send([OutgoingRecord("cb.job", b"k", b"v")], 2)
     producer.close(0.1)
 
 
-def test_a_broker_that_goes_away_is_noticed_and_reading_goes_on_when_it_is_back(own_kafka_server):
+def test_outage_is_noticed_and_reading_continues_after_it(own_kafka_server):
     broker = KafkaBroker(own_kafka_server.settings)
     topic = "cb.test-away"
     broker.ensure_topics([Topic(topic, Role.CLIENT)])
@@ -262,7 +263,7 @@ def patient_poll(consumer):
         return []
 
 
-def test_a_key_says_which_partition_its_records_are_in(broker, open_consumer, producer):
+def test_key_determines_the_partition(broker, open_consumer, producer):
     name = f"cb.test-{uuid4().hex[:8]}"
     broker.ensure_topics([Topic(name, Role.CLIENT, partitions=4)])
     keys = [f"runner-{number}".encode() for number in range(20)]

@@ -1,4 +1,4 @@
-"""The producer that is the only one of its name, against a real Kafka."""
+"""The only producer of a transactional id, on a Kafka."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from cloud_builder.model.outcome import Role
 from cloud_builder.model.topics import Topic
 from cloud_builder.ports.broker import OutgoingRecord, Partition
 from support.waiting import LIMIT, until
-
-WITHIN = LIMIT
 
 
 def patiently(action):
@@ -30,14 +28,14 @@ def patiently(action):
 
 
 class FencedTopic:
-    """A topic, a name, and who has it."""
+    """A topic, a transactional id, and its producers."""
 
     def __init__(self, settings):
         self.settings, self.topic, self.name = settings, f"cb.test-{uuid4().hex[:8]}", f"test-{uuid4().hex[:8]}"
         FencingBroker(settings).ensure_topics([Topic(self.topic, Role.CLIENT)])
 
-    def take(self):
-        """A young cluster makes room for transactions first."""
+    def acquire(self):
+        """Returns a new producer of the id. Waits: a new cluster first creates the topic of its transactions."""
         broker = FencingBroker(self.settings)
         patiently(lambda: broker.acquire(self.name))
         return broker.producer()
@@ -63,44 +61,44 @@ def fenced_topic(kafka):
     return FencedTopic(kafka)
 
 
-def test_all_of_a_send_is_seen_by_readers(fenced_topic):
-    producer = fenced_topic.take()
-    producer.send(fenced_topic.records(b"1", b"2"), WITHIN)
+def test_readers_see_all_records_of_a_send(fenced_topic):
+    producer = fenced_topic.acquire()
+    producer.send(fenced_topic.records(b"1", b"2"), LIMIT)
     producer.post(fenced_topic.records(b"3")).wait(0.0)
     assert fenced_topic.read() == [b"1", b"2", b"3"]
 
 
 def test_a_tombstone_is_a_record_without_a_value(fenced_topic):
-    fenced_topic.take().send(fenced_topic.records(None), WITHIN)
+    fenced_topic.acquire().send(fenced_topic.records(None), LIMIT)
     assert fenced_topic.read() == [None]
 
 
-def test_who_takes_the_name_ends_the_one_who_had_it(fenced_topic):
-    old = fenced_topic.take()
-    old.send(fenced_topic.records(b"old"), WITHIN)
-    new = fenced_topic.take()
-    new.send(fenced_topic.records(b"new"), WITHIN)
+def test_new_producer_fences_the_old_one(fenced_topic):
+    old = fenced_topic.acquire()
+    old.send(fenced_topic.records(b"old"), LIMIT)
+    new = fenced_topic.acquire()
+    new.send(fenced_topic.records(b"new"), LIMIT)
     with pytest.raises(Fenced) as fenced:
-        old.send(fenced_topic.records(b"too late"), WITHIN)
+        old.send(fenced_topic.records(b"too late"), LIMIT)
     assert fenced.value.is_certain
     with pytest.raises(Fenced):
-        old.send(fenced_topic.records(b"later still"), WITHIN)
-    new.send(fenced_topic.records(b"newer"), WITHIN)
+        old.send(fenced_topic.records(b"later still"), LIMIT)
+    new.send(fenced_topic.records(b"newer"), LIMIT)
     assert fenced_topic.read() == [b"old", b"new", b"newer"]
 
 
-def test_a_record_that_is_too_large_takes_its_neighbours_along_and_is_the_only_harm(fenced_topic):
-    producer = fenced_topic.take()
+def test_too_large_record_rejects_its_send_and_no_later_one(fenced_topic):
+    producer = fenced_topic.acquire()
     with pytest.raises(Rejected):
-        producer.send(fenced_topic.records(b"small", bytes(20 * 1024 * 1024)), WITHIN)
-    producer.send(fenced_topic.records(b"small"), WITHIN)
+        producer.send(fenced_topic.records(b"small", bytes(20 * 1024 * 1024)), LIMIT)
+    producer.send(fenced_topic.records(b"small"), LIMIT)
     assert fenced_topic.read() == [b"small"]
 
 
-def test_a_broker_that_comes_back_has_what_was_sent_again(own_kafka_server):
+def test_send_is_repeated_after_an_outage(own_kafka_server):
     fenced_topic = FencedTopic(own_kafka_server.settings)
-    producer = fenced_topic.take()
-    producer.send(fenced_topic.records(b"before"), WITHIN)
+    producer = fenced_topic.acquire()
+    producer.send(fenced_topic.records(b"before"), LIMIT)
     own_kafka_server.stop()
     with pytest.raises(Retryable):
         producer.send(fenced_topic.records(b"meanwhile"), 0.5)
@@ -109,5 +107,5 @@ def test_a_broker_that_comes_back_has_what_was_sent_again(own_kafka_server):
         patiently(lambda: producer.send(fenced_topic.records(b"meanwhile"), 5.0))
     except Fenced as lost:  # a slow machine: the broker gave the transaction up, and nobody has the name
         assert not lost.is_certain
-        fenced_topic.take().send(fenced_topic.records(b"meanwhile"), WITHIN)
+        fenced_topic.acquire().send(fenced_topic.records(b"meanwhile"), LIMIT)
     assert list(dict.fromkeys(fenced_topic.read())) == [b"before", b"meanwhile"]

@@ -1,4 +1,4 @@
-"""The loop on a real Kafka that goes away and comes back."""
+"""The loop on a Kafka that is stopped and started again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from cloud_builder.ports.broker import OutgoingRecord
 from support.waiting import LIMIT, until
 
 
-class Counting:
-    """Answers each request with a rejection."""
+class RejectingFlow:
+    """Rejects each request."""
 
     role = Role.REQUEST
     instance = ""
@@ -50,7 +50,7 @@ class Counting:
 
 @pytest.fixture
 def daemon(own_kafka_server, tmp_path):
-    flow, stop = Counting(), Event()
+    flow, stop = RejectingFlow(), Event()
     broker, state = KafkaBroker(own_kafka_server.settings), SqliteState(tmp_path / "state.sqlite")
     thread = Thread(target=Loop(flow, broker, state).run, args=(stop,))
     thread.start()
@@ -62,7 +62,7 @@ def daemon(own_kafka_server, tmp_path):
 
 
 def answers(broker) -> list[str]:
-    oldest = {place: low for place, (low, _) in broker.watermarks(["cb.intake"]).items()}
+    oldest = {partition: low for partition, (low, _) in broker.watermarks(["cb.intake"]).items()}
     consumer, found = broker.consumer(oldest), []
     while not consumer.is_at_end():
         found += [decode(record, "").payload.request_id for record in consumer.poll(500, 0.2)]
@@ -70,7 +70,7 @@ def answers(broker) -> list[str]:
     return found
 
 
-def test_a_daemon_lives_through_poison_and_an_outage_and_hands_over(daemon, own_kafka_server, caplog):
+def test_daemon_survives_a_failing_event_and_an_outage(daemon, own_kafka_server, caplog):
     caplog.set_level("INFO", logger="cb.mesh")
     flow, stop, thread = daemon
     broker = KafkaBroker(own_kafka_server.settings)
@@ -91,7 +91,7 @@ def test_a_daemon_lives_through_poison_and_an_outage_and_hands_over(daemon, own_
     own_kafka_server.stop()
     until(
         lambda: any("broker unreachable" in record.message for record in caplog.records),
-        "a word on the outage",
+        "a log line about the outage",
     )
     ticks = flow.ticks
     until(lambda: flow.ticks > ticks + 3, "ticks without a broker")
@@ -106,7 +106,7 @@ def test_a_daemon_lives_through_poison_and_an_outage_and_hands_over(daemon, own_
     assert list(dict.fromkeys(answers(broker))) == ["a", "b", "c", "last"]
 
 
-def test_plain_json_of_any_client_is_taken_and_broken_json_is_kept(daemon, own_kafka_server):
+def test_plain_json_is_handled_and_broken_json_is_a_dead_letter(daemon, own_kafka_server):
     flow, _, _ = daemon
     broker = KafkaBroker(own_kafka_server.settings)
     producer = broker.producer()

@@ -1,4 +1,4 @@
-"""One suite over the queues that runners share: in memory, and a share group of real Apache Kafka."""
+"""The contract of ports.queue: in memory, and a share group of Kafka."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Kafka:
 
     def end(self) -> None:
         self.producer.close()
-        for one in self._members:
-            one.close()
+        for member in self._members:
+            member.close()
 
 
 @pytest.fixture(params=["memory", "kafka"])
@@ -76,7 +76,7 @@ def offer(pool, queue: str, *jobs: str) -> None:
 
 
 def taken(member, most: int, number: int):
-    """So many offers, in the order in which they came."""
+    """Returns `number` offers, in the order in which they were received."""
     found = []
 
     def take() -> bool:
@@ -88,11 +88,11 @@ def taken(member, most: int, number: int):
 
 
 def jobs(found) -> list[str]:
-    return [one.offer.job_id for one in found]
+    return [offer.offer.job_id for offer in found]
 
 
 def work_off(member, number: int) -> list[str]:
-    """One at a time, each acknowledged."""
+    """Takes and acknowledges offers, one at a time."""
     done = []
     for _ in range(number):
         found = taken(member, 1, 1)
@@ -101,7 +101,7 @@ def work_off(member, number: int) -> list[str]:
     return done
 
 
-def test_offers_come_one_by_one_in_their_order_and_only_as_they_are_asked_for(pool, queue):
+def test_offers_are_delivered_in_order_and_only_when_requested(pool, queue):
     offer(pool, queue, "a.1", "a.2", "a.3")
     runner = pool.member(queue)
     first = taken(runner, 1, 1)
@@ -118,7 +118,7 @@ def test_each_offer_goes_to_one_runner(pool, queue):
     assert sorted(found) == ["a.1", "a.2"]
 
 
-def test_what_was_taken_and_not_acknowledged_goes_to_another_when_its_runner_leaves(pool, queue):
+def test_unacknowledged_offer_of_a_closed_queue_goes_to_another_runner(pool, queue):
     offer(pool, queue, "a.1", "a.2")
     one, other = pool.member(queue), pool.member(queue)
     kept = taken(one, 1, 1)
@@ -128,7 +128,7 @@ def test_what_was_taken_and_not_acknowledged_goes_to_another_when_its_runner_lea
     assert jobs(taken(other, 1, 1)) == ["a.2"]
 
 
-def test_many_slots_are_filled_and_not_more_than_are_free(pool, queue):
+def test_runner_fills_its_slots_and_takes_no_more(pool, queue):
     offer(pool, queue, *(f"a.{number}" for number in range(40)))
     runner, found = pool.member(queue, slots=40), []
     for free in (17, 23):
@@ -144,7 +144,7 @@ def test_many_slots_are_filled_and_not_more_than_are_free(pool, queue):
     assert len(found) == 40
 
 
-def test_a_runner_takes_from_all_queues_that_it_names(pool, queue):
+def test_runner_takes_from_all_its_queues(pool, queue):
     runner = pool.member(queue, f"{queue}.suse")
     offer(pool, queue, "any.1")
     offer(pool, f"{queue}.suse", "suse.1")
@@ -152,7 +152,7 @@ def test_a_runner_takes_from_all_queues_that_it_names(pool, queue):
     assert runner.names == (queue, f"{queue}.suse")
 
 
-def test_what_is_no_offer_is_thrown_away(pool, queue):
+def test_record_without_an_offer_is_discarded(pool, queue):
     rubbish = record(queue, "a.1")
     pool.producer.send([OutgoingRecord(rubbish.topic, b"k", b"{", rubbish.headers)], LIMIT)
     offer(pool, queue, "a.2")
@@ -172,7 +172,7 @@ time.sleep(60)
 """
 
 
-def test_a_killed_runner_loses_nothing(kafka, queue):
+def test_offer_of_a_killed_runner_goes_to_another(kafka, queue):
     pool = Kafka(kafka)
     offer(pool, queue, "a.1")
     command = [sys.executable, "-c", TAKES_AND_WAITS, kafka.bootstrap, queue]
@@ -183,7 +183,7 @@ def test_a_killed_runner_loses_nothing(kafka, queue):
     pool.end()
 
 
-def test_a_queue_goes_on_when_its_broker_was_away(own_kafka_server):
+def test_queue_continues_after_an_outage(own_kafka_server):
     pool = Kafka(own_kafka_server.settings)
     runner = pool.member("x86_64")
     offer(pool, "x86_64", "a.1")
@@ -193,9 +193,9 @@ def test_a_queue_goes_on_when_its_broker_was_away(own_kafka_server):
     own_kafka_server.start()
     offer(pool, "x86_64", "a.2")
     while work_off(runner, 1) != ["a.2"]:
-        """What a broker forgets when its power fails comes again."""
+        """Acknowledgements that the broker lost in its crash: their offers are delivered again."""
     pool.end()
 
 
-def test_a_kafka_with_share_groups_is_content(kafka):
+def test_check_accepts_a_kafka_with_share_groups(kafka):
     share_group.check_share_groups(kafka)

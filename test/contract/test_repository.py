@@ -1,4 +1,4 @@
-"""What every RepositoryWriter promises."""
+"""The contract of ports.repository."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_nothing_is_live_before_the_first_publish(subject: RepositoryUnderTest) 
     assert subject.writer.live(NAME) == ""
 
 
-def test_what_was_published_is_live_under_a_number_and_a_digest(subject: RepositoryUnderTest) -> None:
+def test_published_snapshot_is_live_under_a_number_and_a_digest(subject: RepositoryUnderTest) -> None:
     snapshot = subject.writer.publish(listing(subject.package("a")), at=1e9)
     assert re.fullmatch(r"000001-[0-9a-f]{12}", snapshot)
     assert subject.writer.live(NAME) == snapshot
@@ -89,7 +89,7 @@ def test_an_empty_repository_can_be_published(subject: RepositoryUnderTest) -> N
     assert subject.writer.publish(listing(), at=1e9) == subject.writer.live(NAME) != ""
 
 
-def test_the_same_content_is_the_same_snapshot(subject: RepositoryUnderTest) -> None:
+def test_same_content_is_the_same_snapshot(subject: RepositoryUnderTest) -> None:
     one = subject.package("a")
     first = subject.writer.publish(listing(one), at=1e9)
     assert subject.writer.publish(listing(one), at=2e9, after=first) == first
@@ -105,13 +105,13 @@ def test_other_content_is_another_snapshot_with_a_higher_number(subject: Reposit
     assert numbers == [41, 42, 43]
 
 
-def test_a_package_says_itself_what_it_is(subject: RepositoryUnderTest) -> None:
+def test_inspect_reads_the_metadata_of_a_package(subject: RepositoryUnderTest) -> None:
     package = subject.package("a", "1:2.0", "all").model_copy(update={"name": "x.deb"})
-    told = subject.writer.inspect(package.model_copy(update={"package": None}))
-    assert told == package.package
+    found = subject.writer.inspect(package.model_copy(update={"package": None}))
+    assert found == package.package
 
 
-def test_what_is_no_package_is_said_to_be_none(subject: RepositoryUnderTest, tmp_path: Path) -> None:
+def test_inspect_rejects_a_file_that_is_no_package(subject: RepositoryUnderTest, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"no")
     digest, size = subject.store.put(tmp_path / "x")
     with pytest.raises(Permanent) as caught:

@@ -1,4 +1,4 @@
-"""What every Signer promises."""
+"""The contract of ports.signer."""
 
 from __future__ import annotations
 
@@ -70,20 +70,20 @@ def test_the_key_is_named_and_can_be_downloaded(signer: Signer) -> None:
     assert signer.public_key(armored=False) != signer.public_key(armored=True)
 
 
-def test_the_key_stays_the_same_over_lives(subject: SignerUnderTest, signer: Signer) -> None:
+def test_key_survives_a_restart(subject: SignerUnderTest, signer: Signer) -> None:
     again = subject.make()
     assert again.fingerprint == signer.fingerprint
     assert again.public_key(armored=True) == signer.public_key(armored=True)
 
 
-def test_a_clear_signed_text_can_be_read_and_verified(subject: SignerUnderTest, signer: Signer) -> None:
+def test_clear_signed_text_can_be_read_and_verified(subject: SignerUnderTest, signer: Signer) -> None:
     signed = signer.clearsign(TEXT)
     assert b"Origin: here\nDate: now\n" in signed
     assert subject.is_valid(None, signed)
     assert not subject.is_valid(None, signed.replace(b"here", b"elsewhere"))
 
 
-def test_a_detached_signature_fits_its_content_only(subject: SignerUnderTest, signer: Signer) -> None:
+def test_detached_signature_fits_its_content_only(subject: SignerUnderTest, signer: Signer) -> None:
     signature = signer.detach(TEXT.encode())
     assert subject.is_valid(TEXT.encode(), signature)
     assert not subject.is_valid(TEXT.encode() + b"\n", signature)

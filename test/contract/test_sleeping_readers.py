@@ -1,4 +1,4 @@
-"""Readers of the embedded broker that sleep while nothing is sent: whatever becomes of a datagram, nothing is lost."""
+"""Readers of the embedded broker that sleep while nothing is sent lose no record, with or without a datagram."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def broker(settings):
 
 @pytest.fixture
 def never_checks(monkeypatch):
-    """A reader is woken by a datagram or not at all."""
+    """Turns checks off: only a datagram wakes a reader."""
     monkeypatch.setattr(embedded_consumer, "CHECK_INTERVAL", NEVER)
 
 
 def asleep(broker, topic) -> EmbeddedConsumer:
-    consumer = broker.consumer({place: end for place, (_, end) in broker.watermarks([topic]).items()})
+    consumer = broker.consumer({partition: end for partition, (_, end) in broker.watermarks([topic]).items()})
     assert isinstance(consumer, EmbeddedConsumer)
     until(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep, "the reader to sleep")
     return consumer
@@ -55,14 +55,14 @@ def next_of(consumer):
 
 
 def send_by_another_program(settings, topic: str) -> None:
-    """As a CI job does it that knows Kafka and nothing else."""
+    """Sends a record as a CI job does, without a datagram."""
     plain = PlainProducer({"bootstrap.servers": settings.bootstrap})
     plain.produce(topic, b"foreign", b"k")
     assert plain.flush(LIMIT) == 0
 
 
 @pytest.mark.parametrize("number", [1, 3, 200])
-def test_a_sleeping_reader_is_woken_by_what_we_send(never_checks, broker, topic, number):
+def test_send_wakes_a_sleeping_reader(never_checks, broker, topic, number):
     consumer, producer = asleep(broker, topic), broker.producer()
     producer.send([OutgoingRecord(topic, b"k", b"sent")] * number, LIMIT)
     found = []
@@ -71,7 +71,7 @@ def test_a_sleeping_reader_is_woken_by_what_we_send(never_checks, broker, topic,
     assert found == [b"sent"] * number
 
 
-def test_again_and_again(never_checks, broker, topic):
+def test_reader_is_woken_repeatedly(never_checks, broker, topic):
     consumer, producer = asleep(broker, topic), broker.producer()
     for number in range(30):
         producer.send([OutgoingRecord(topic, str(number).encode(), str(number).encode())], LIMIT)
@@ -79,22 +79,22 @@ def test_again_and_again(never_checks, broker, topic):
         until(lambda: consumer.poll(10, 0.05) == [] and consumer.is_asleep, "the reader to sleep")
 
 
-def test_what_is_sent_soon_wakes_too(never_checks, broker, topic):
+def test_best_effort_record_wakes_a_reader(never_checks, broker, topic):
     consumer = asleep(broker, topic)
     broker.producer().send_best_effort(OutgoingRecord(topic, b"k", b"soon"))
     assert next_of(consumer) == [b"soon"]
 
 
-def test_what_is_posted_wakes_at_the_latest_when_it_has_arrived(never_checks, broker, topic):
+def test_confirmation_of_a_post_wakes_a_reader(never_checks, broker, topic):
     consumer, producer = asleep(broker, topic), broker.producer()
-    posted = producer.post([OutgoingRecord(topic, b"k", b"m")] * 1000)
-    until(posted.is_done, "the broker's receipt")
+    pending = producer.post([OutgoingRecord(topic, b"k", b"m")] * 1000)
+    until(pending.is_done, "the broker's confirmation")
     found = []
     while len(found) < 1000:
         found += next_of(consumer)
 
 
-def test_what_another_program_sends_is_found_by_the_next_check(broker, settings, topic):
+def test_record_of_another_program_is_found_by_the_next_check(broker, settings, topic):
     consumer = asleep(broker, topic)
     send_by_another_program(settings, topic)
     assert next_of(consumer) == [b"foreign"]
@@ -105,7 +105,7 @@ def test_topics_of_clients_are_checked_more_often(broker):
     assert asleep(broker, "cb.request").check_interval < asleep(broker, "cb.job").check_interval
 
 
-def test_a_reader_whose_socket_is_gone_finds_what_is_sent_by_its_next_check(broker, settings, topic):
+def test_reader_without_its_socket_finds_records_by_its_next_check(broker, settings, topic):
     consumer = asleep(broker, topic)
     for entry in Path(settings.wake_directory).iterdir():
         entry.unlink()
@@ -113,30 +113,30 @@ def test_a_reader_whose_socket_is_gone_finds_what_is_sent_by_its_next_check(brok
     assert next_of(consumer) == [b"unannounced"]
 
 
-def test_a_sender_without_the_directory_sends_all_the_same(broker, settings, topic):
+def test_sender_without_the_directory_sends(broker, settings, topic):
     consumer = asleep(broker, topic)
     elsewhere = settings.model_copy(update={"wake_directory": settings.wake_directory + "-absent"})
     KafkaBroker(elsewhere).producer().send([OutgoingRecord(topic, b"k", b"unannounced")], LIMIT)
     assert next_of(consumer) == [b"unannounced"]
 
 
-def test_a_reader_that_can_have_no_socket_stays_awake(settings, topic, tmp_path):
+def test_reader_that_cannot_make_a_socket_stays_awake(settings, topic, tmp_path):
     (tmp_path / "file").touch()
     broker = KafkaBroker(settings.model_copy(update={"wake_directory": str(tmp_path / "file")}))
-    consumer = broker.consumer({place: end for place, (_, end) in broker.watermarks([topic]).items()})
+    consumer = broker.consumer({partition: end for partition, (_, end) in broker.watermarks([topic]).items()})
     assert not isinstance(consumer, EmbeddedConsumer)
     broker.producer().send([OutgoingRecord(topic, b"k", b"sent")], LIMIT)
     assert next_of(consumer) == [b"sent"]
 
 
-def test_a_broker_that_goes_away_is_noticed_in_sleep(host, broker, topic):
+def test_sleeping_reader_notices_an_outage(host, broker, topic):
     consumer = asleep(broker, topic)
     host.close()
     with pytest.raises(Retryable, match="cannot be reached"):
         until(lambda: consumer.poll(10, 0.05), "the reader to notice")
 
 
-def test_a_new_broker_removes_what_readers_of_the_last_one_left(tmp_path):
+def test_new_broker_removes_the_sockets_of_killed_readers(tmp_path):
     (tmp_path / "wake").mkdir()
     (tmp_path / "wake" / "left").touch()
     host = EmbeddedBroker(tmp_path / "wake")

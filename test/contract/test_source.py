@@ -1,4 +1,4 @@
-"""What every SourceMirror does: git and memory alike."""
+"""The contract of ports.source: git, and in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HELLO = "projects/packages/hello"
 
 
 class Repository(Protocol):
-    """What a person does to the repository that is mirrored."""
+    """Changes of the mirrored repository, as its authors make them."""
 
     url: str
 
@@ -58,8 +58,8 @@ class RealRepository:
             blob = self.git("hash-object", "-w", "--stdin", stdin=content)
             self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", index=index)
         tree = self.git("write-tree", index=index)
-        tip = onto or self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
-        parents = ("-p", tip) if tip else ()
+        parent = onto or self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+        parents = ("-p", parent) if parent else ()
         revision = self.git("commit-tree", tree, *parents, stdin=b"change")
         self.git("update-ref", f"refs/heads/{branch}", revision)
         return Revision(revision)
@@ -179,7 +179,7 @@ def test_refresh_follows_pushes_forced_pushes_and_deleted_branches(world: World)
         mirror.resolve(DEMO, "next")
 
 
-def test_branch_may_take_the_place_of_a_directory_of_branches(world: World) -> None:
+def test_branch_may_replace_a_directory_of_branches(world: World) -> None:
     mirror, repository = world
     repository.commit(FILES, "a/b")
     mirror.refresh(DEMO, repository.url)
@@ -189,7 +189,7 @@ def test_branch_may_take_the_place_of_a_directory_of_branches(world: World) -> N
     assert mirror.resolve(DEMO, "a") == revision
 
 
-def test_export_fetches_what_it_lacks(world: World, tmp_path: Path) -> None:
+def test_export_fetches_a_missing_commit(world: World, tmp_path: Path) -> None:
     mirror, repository = world
     repository.commit(FILES)
     mirror.refresh(DEMO, repository.url)
@@ -202,7 +202,7 @@ def test_export_fetches_what_it_lacks(world: World, tmp_path: Path) -> None:
     assert len({int(p.stat().st_mtime) for p in (tmp_path / "a" / "out").rglob("*") if p.is_file()}) == 1
 
 
-def test_an_export_that_is_canceled_says_so_and_the_next_one_is_whole(world: World, tmp_path: Path) -> None:
+def test_canceled_export_is_retryable_and_the_next_one_is_complete(world: World, tmp_path: Path) -> None:
     mirror, repository = world
     revision = repository.commit(FILES)
     mirror.refresh(DEMO, repository.url)
@@ -223,7 +223,7 @@ def test_unreachable_source_is_retryable(world: World) -> None:
         assert caught.value.code == "source-unreachable"
 
 
-def test_empty_repository_says_so(world: World) -> None:
+def test_empty_repository_is_rejected(world: World) -> None:
     mirror, repository = world
     mirror.refresh(DEMO, repository.url)
     with pytest.raises(Rejected) as caught:
@@ -231,7 +231,7 @@ def test_empty_repository_says_so(world: World) -> None:
     assert "no commits yet" in caught.value.message
 
 
-def test_changed_files_are_those_that_are_not_the_same(world: World) -> None:
+def test_changed_files_differ_in_content_or_mode(world: World) -> None:
     mirror, repository = world
     first = repository.commit(FILES | {"gone": b"1"})
     second = repository.commit({**FILES, "README": b"more\n", f"{HELLO}/new": b"1"})

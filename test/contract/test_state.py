@@ -94,31 +94,31 @@ def test_documents_are_counted_by_parent(state):
 
 
 def test_unindexed_documents_are_read_by_their_key_only(state):
-    place = "unindexed-x", "1"
-    state.put(*place, {"n": 1}, parent="p", rank=3.0)
+    entry = "unindexed-x", "1"
+    state.put(*entry, {"n": 1}, parent="p", rank=3.0)
     state.put("jobs", "1", {"n": 2})
-    state.put(*place, {"n": 3})
-    assert (state.get(*place), state.get_with_index(*place)) == ({"n": 3}, Put(*place, {"n": 3}))
-    state.delete(*place)
-    assert (state.get(*place), state.get("jobs", "1")) == (None, {"n": 2})
+    state.put(*entry, {"n": 3})
+    assert (state.get(*entry), state.get_with_index(*entry)) == ({"n": 3}, Put(*entry, {"n": 3}))
+    state.delete(*entry)
+    assert (state.get(*entry), state.get("jobs", "1")) == (None, {"n": 2})
 
 
-def test_an_exception_takes_back_everything(state):
+def test_exception_rolls_everything_back(state):
     state.put("jobs", "1", {"n": 1})
     with pytest.raises(ZeroDivisionError), state.transaction():
         state.put("jobs", "1", {"n": 2})
         state.put("jobs", "2", {})
         state.mark_seen(["e"], 1.0)
-        state.save_positions("life", {A: 5})
+        state.save_positions("incarnation", {A: 5})
         state.outbox_add(messages(2))
         raise ZeroDivisionError
     assert state.get("jobs", "1") == {"n": 1}
     assert state.get("jobs", "2") is None
     assert state.seen_of(["e"]) == set()
-    assert (state.positions("life"), state.incarnation(), list(state.outbox(10))) == ({}, None, [])
+    assert (state.positions("incarnation"), state.incarnation(), list(state.outbox(10))) == ({}, None, [])
 
 
-def test_inside_a_transaction_its_own_changes_are_seen(state):
+def test_transaction_sees_its_own_changes(state):
     with state.transaction():
         state.put("jobs", "1", {"n": 1})
         state.mark_seen(["e"], 1.0)
@@ -126,7 +126,7 @@ def test_inside_a_transaction_its_own_changes_are_seen(state):
         assert state.seen_of(["e", "f"]) == {"e"}
 
 
-def test_events_are_forgotten_by_age(state):
+def test_seen_events_are_pruned_by_age(state):
     for number in range(5):
         state.mark_seen([f"e{number}"], float(number))
     state.mark_seen(["e0"], 10.0)
@@ -134,13 +134,13 @@ def test_events_are_forgotten_by_age(state):
     assert state.seen_of([f"e{number}" for number in range(5)]) == {"e0", "e3", "e4"}
 
 
-def test_marks_are_found_by_how_they_begin(state):
+def test_seen_ids_are_found_by_prefix(state):
     state.mark_seen(["dead x/1", "dead y/2", "dead", "deaf", "c"], 1.0)
     assert state.seen_with_prefix("dead ") == {"dead x/1", "dead y/2"}
     assert state.seen_with_prefix("e") == set()
 
 
-def test_positions_belong_to_one_life_of_the_broker(state):
+def test_positions_belong_to_one_incarnation_of_the_broker(state):
     assert state.incarnation() is None
     state.save_positions("one", {A: 5, B: 7})
     state.save_positions("one", {A: 6})
@@ -150,7 +150,7 @@ def test_positions_belong_to_one_life_of_the_broker(state):
     assert state.incarnation() == "two"
 
 
-def test_the_outbox_keeps_order_and_bytes_until_confirmed(state):
+def test_outbox_keeps_order_and_bytes_until_confirmed(state):
     record = OutgoingRecord("cb.job", None, b"\xff\x00", (("a", b"\xfe"), ("a", b""), ("ä", b"1")))
     numbers = [state.outbox_add(packet) for packet in ([record], messages(3), messages(1))]
     packets = state.outbox(10)
@@ -162,7 +162,7 @@ def test_the_outbox_keeps_order_and_bytes_until_confirmed(state):
     assert [number for number, _ in state.outbox(10)] == [numbers[2]]
 
 
-def test_numbers_of_the_outbox_are_never_used_again(state):
+def test_packet_numbers_are_never_reused(state):
     state.outbox_add(messages(2))
     last = state.outbox(10)[-1][0]
     state.outbox_confirm(last)
@@ -171,7 +171,7 @@ def test_numbers_of_the_outbox_are_never_used_again(state):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["put", "delete", "fail"]), st.integers(0, 9))))
-def test_it_behaves_like_a_dictionary_with_transactions(steps):
+def test_state_behaves_like_a_dictionary_with_transactions(steps):
     store, model = MemoryState(), {}
     for key, action, number in steps:
         try:
@@ -195,15 +195,15 @@ def test_it_behaves_like_a_dictionary_with_transactions(steps):
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_keeps_everything(tmp_path):
+def test_file_keeps_documents_and_positions(tmp_path):
     path = tmp_path / "state.sqlite"
     first = SqliteState(path)
     first.put("jobs", "1", {"n": 1})
-    first.save_positions("life", {A: 5})
+    first.save_positions("incarnation", {A: 5})
     first.close()
     second = SqliteState(path)
     assert second.get("jobs", "1") == {"n": 1}
-    assert second.positions("life") == {A: 5}
+    assert second.positions("incarnation") == {A: 5}
     second.close()
 
 
@@ -220,7 +220,7 @@ with state.transaction():
 """
 
 
-def test_a_second_process_is_refused_and_told_who_has_it_and_may_after_a_kill(tmp_path):
+def test_second_process_is_refused_until_the_first_is_killed(tmp_path):
     path = tmp_path / "state.sqlite"
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE)
     assert holder.stdout.readline() == b"open\n"
@@ -252,7 +252,7 @@ def test_a_state_of_another_version_is_rejected(tmp_path):
             SqliteState(file)
 
 
-def test_a_packet_calls_nothing(tmp_path):
+def test_packet_cannot_call_functions(tmp_path):
     state = SqliteState(tmp_path / "state.db")
     state.outbox_add(messages(1))
     state.close()

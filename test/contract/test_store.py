@@ -1,4 +1,4 @@
-"""What every ObjectStore promises."""
+"""The contract of ports.store."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ UNKNOWN = Digest("0" * 64)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(range(256)) * 10_000], ids=["empty", "small", "pieces"])
-def test_what_was_put_comes_back(store: ObjectStore, tmp_path: Path, content: bytes) -> None:
+def test_stored_file_is_read_back(store: ObjectStore, tmp_path: Path, content: bytes) -> None:
     digest, size = store.put(written(tmp_path / "in", content))
     assert (digest, size) == (hashlib.sha256(content).hexdigest(), len(content))
     assert store.has(digest)
@@ -80,7 +80,7 @@ def test_changing_the_file_afterwards_leaves_the_object_alone(store: ObjectStore
     store.verify(digest)
 
 
-def test_fetch_replaces_what_was_there_also_when_repeated(store: ObjectStore, tmp_path: Path) -> None:
+def test_fetch_replaces_a_file_also_when_repeated(store: ObjectStore, tmp_path: Path) -> None:
     digest, _ = store.put(written(tmp_path / "in", b"new"))
     out = written(tmp_path / "sub", b"old")
     for _ in range(3):
@@ -107,7 +107,7 @@ def test_an_unknown_object_is_missing(store: ObjectStore, tmp_path: Path, digest
 
 
 @pytest.mark.parametrize("damaged", [b"hellO", b"", b"hello and more"], ids=["flipped", "empty", "longer"])
-def test_damage_is_found_and_never_handed_out(subject: StoreUnderTest, tmp_path: Path, damaged: bytes) -> None:
+def test_damaged_object_is_found_and_never_returned(subject: StoreUnderTest, tmp_path: Path, damaged: bytes) -> None:
     digest, _ = subject.store.put(written(tmp_path / "in", b"hello"))
     subject.damage(digest, damaged)
     out = written(tmp_path / "out", b"old")
@@ -119,7 +119,7 @@ def test_damage_is_found_and_never_handed_out(subject: StoreUnderTest, tmp_path:
     assert out.read_bytes() == b"old"
 
 
-def test_putting_again_mends_a_truncated_object(subject: StoreUnderTest, tmp_path: Path) -> None:
+def test_put_repairs_a_truncated_object(subject: StoreUnderTest, tmp_path: Path) -> None:
     digest, _ = subject.store.put(written(tmp_path / "in", b"hello"))
     subject.damage(digest, b"he")
     subject.store.put(tmp_path / "in")

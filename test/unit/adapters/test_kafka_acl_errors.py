@@ -1,4 +1,4 @@
-"""What a principal lacks is told with the command that gives it."""
+"""Errors for missing ACLs name the resource, the principal and the command that allows the operation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCRAM = BrokerSettings(
         ({"security.protocol": "SSL", "ssl.certificate.location": "/c.pem"}, "User:<subject of /c.pem>"),
     ],
 )
-def test_the_principal_is_told_as_far_as_settings_know_it(options, expected):
+def test_principal_is_read_from_the_settings(options, expected):
     assert acl_errors.principal(BrokerSettings(options=options)) == expected
 
 
@@ -66,17 +66,17 @@ def test_the_principal_is_told_as_far_as_settings_know_it(options, expected):
         ),
     ],
 )
-def test_a_lack_names_the_thing_the_principal_and_the_command(asked, message, words):
-    lack = acl_errors.missing_acl(SCRAM, *asked)
-    assert (lack.message, lack.exit_code, lack.code) == (message, ExitCode.REJECTED, "broker-rights")
-    command = shlex.split(lack.hint.splitlines()[0])
+def test_missing_acl_names_resource_principal_and_command(asked, message, words):
+    error = acl_errors.missing_acl(SCRAM, *asked)
+    assert (error.message, error.exit_code, error.code) == (message, ExitCode.REJECTED, "broker-rights")
+    command = shlex.split(error.hint.splitlines()[0])
     assert command[:3] == ["kafka-acls.sh", "--bootstrap-server", "k:9093"]
     assert command[3:8] == ["--command-config", "admin.properties", "--add", "--allow-principal", "User:cb-runner"]
     assert command[8:12] == ["--operation", asked[0], "--operation", "Describe"]
     assert command[12:] == words
 
 
-def test_a_principal_that_a_shell_would_take_apart_is_quoted():
+def test_principal_is_quoted_for_the_shell():
     settings = BrokerSettings(options={"sasl.username": "cb runner"})
     assert (
         shlex.split(acl_errors.grant_command(settings, acl_errors.READ, acl_errors.TOPIC, ["cb.job"]))[5]
@@ -102,7 +102,7 @@ class FailedMessage:
 
 
 class FailingClient:
-    """Stands for a client of librdkafka: each of its calls meets `error`, on `topic`."""
+    """A client of librdkafka whose calls all fail with `error`, on `topic`."""
 
     def __init__(self, error: KafkaError, topic: str | None = None) -> None:
         self.error, self.topic = error, topic
@@ -121,7 +121,7 @@ class FailingClient:
     def abort_transaction(self, timeout): ...
 
 
-def test_a_reader_needs_no_right_on_the_group_that_the_library_wants_a_name_for():
+def test_reader_needs_no_acl_on_a_group():
     def read(code: int, topic: str | None):
         client = FailingClient(KafkaError(code), topic)
         return KafkaConsumer(Connection(PLAIN), {Partition("cb.job", 0): 0}, lambda options: client).poll(1, 0.0)
@@ -131,7 +131,7 @@ def test_a_reader_needs_no_right_on_the_group_that_the_library_wants_a_name_for(
         read(KafkaError.TOPIC_AUTHORIZATION_FAILED, "cb.job")
 
 
-def test_that_live_logs_may_not_be_written_is_said_once(caplog):
+def test_missing_acl_of_live_logs_is_logged_once(caplog):
     client = FailingClient(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     producer = KafkaProducer(Connection(PLAIN), lambda options: client)
     for _ in range(2):
@@ -141,7 +141,7 @@ def test_that_live_logs_may_not_be_written_is_said_once(caplog):
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "said"),
+    ("error", "kind", "hint"),
     [
         # The library calls the first fatal, and names no topic with the second.
         (KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "no", True), NotAllowed, "--transactional-id n"),
@@ -149,9 +149,9 @@ def test_that_live_logs_may_not_be_written_is_said_once(caplog):
         (KafkaError(KafkaError._FENCED, "no", True), Fenced, ""),
     ],
 )
-def test_a_right_that_a_transaction_lacks_is_not_taken_for_a_successor(error, kind, said):
+def test_missing_acl_of_a_transaction_is_not_fenced(error, kind, hint):
     producer = FencedProducer(Connection(PLAIN), "n", lambda options: FailingClient(error))
     with pytest.raises(CloudBuilderError) as raised:
         producer.send([OutgoingRecord(topic, None, b"") for topic in ("cb.job", "cb.state")], 1.0)
     assert type(raised.value) is kind
-    assert said in raised.value.hint
+    assert hint in raised.value.hint

@@ -1,4 +1,4 @@
-"""The lock beside a state file: one holder, and others can see that there is one."""
+"""The lock beside a state file: one holder, which other processes can see."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cloud_builder.adapters.sqlite.lock import Lock, is_held
 from cloud_builder.errors import Rejected
 
 
-def test_who_holds_it_is_seen_and_named_until_it_lets_go(tmp_path: Path) -> None:
+def test_lock_is_held_and_names_its_holder_until_release(tmp_path: Path) -> None:
     state = tmp_path / "state.sqlite"
     assert not is_held(state)
     lock = Lock(state)
@@ -21,7 +21,7 @@ def test_who_holds_it_is_seen_and_named_until_it_lets_go(tmp_path: Path) -> None
     assert not is_held(state)
 
 
-def test_looking_takes_nothing_away_and_makes_nothing(tmp_path: Path) -> None:
+def test_is_held_takes_no_lock_and_makes_no_file(tmp_path: Path) -> None:
     state = tmp_path / "state.sqlite"
     is_held(state)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Datagrams that wake readers: who is woken, by what, and that nothing of it can fail a sender."""
+"""Datagrams wake the readers of their topics, and never fail a sender."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sender(directory, reader):
     found.close()
 
 
-def test_a_reader_that_waits_is_woken_by_what_is_sent_to_one_of_its_topics(reader, sender):
+def test_waiting_reader_is_woken_by_a_send_to_one_of_its_topics(reader, sender):
     woken = []
     thread = Thread(target=lambda: woken.append(reader.wait(LIMIT)))
     thread.start()
@@ -40,12 +40,12 @@ def test_a_reader_that_waits_is_woken_by_what_is_sent_to_one_of_its_topics(reade
     assert woken == [True]
 
 
-def test_what_was_sent_before_the_wait_wakes_too(reader, sender):
+def test_send_before_the_wait_wakes_the_reader(reader, sender):
     sender.send(["cb.job"])
     assert reader.wait(LIMIT)
 
 
-def test_a_reader_sleeps_on_when_other_topics_are_sent_to(reader, sender):
+def test_send_to_another_topic_wakes_no_reader(reader, sender):
     sender.send(["cb.log", "cb.jobs"])
     assert not reader.wait(0.05)
 
@@ -58,14 +58,14 @@ def test_each_reader_is_woken(directory, reader, sender):
     other.close()
 
 
-def test_a_reader_that_was_sent_more_than_the_kernel_keeps_is_woken_to_be_sure(reader, sender):
+def test_reader_is_woken_when_datagrams_may_be_lost(reader, sender):
     for _ in range(100):
         sender.send(["cb.log"])
     sender.send(["cb.job"])
     assert reader.wait(LIMIT)
 
 
-def test_what_a_dead_reader_left_is_removed_and_disturbs_nobody(directory, reader, sender, monkeypatch):
+def test_socket_of_a_dead_reader_is_removed(directory, reader, sender, monkeypatch):
     [alive] = directory.iterdir()
     monkeypatch.chdir(directory)  # an address has 107 bytes, which the path may not leave room for
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
@@ -77,19 +77,19 @@ def test_what_a_dead_reader_left_is_removed_and_disturbs_nobody(directory, reade
     assert list(directory.iterdir()) == [alive]
 
 
-def test_a_reader_takes_its_socket_with_it(directory, reader):
+def test_close_removes_the_socket(directory, reader):
     WakeSocket(directory, ["cb.job"]).close()
     assert len(list(directory.iterdir())) == 1
 
 
-def test_a_sender_does_not_mind_that_the_directory_went_away(directory, reader, sender):
+def test_send_without_the_directory_raises_nothing(directory, reader, sender):
     for entry in directory.iterdir():
         entry.unlink()
     directory.rmdir()
     sender.send(["cb.job"])
 
 
-def test_the_directory_may_be_deeper_than_the_address_of_a_socket_is_long(tmp_path):
+def test_directory_may_be_longer_than_a_socket_address(tmp_path):
     deep = tmp_path.joinpath(*["d" * 50] * 5)
     reader = WakeSocket(deep, ["cb.job"])
     sender = WakeSender(deep)
@@ -99,7 +99,7 @@ def test_the_directory_may_be_deeper_than_the_address_of_a_socket_is_long(tmp_pa
     sender.close()
 
 
-def test_a_directory_that_cannot_be_made_is_an_error_of_the_system(tmp_path):
+def test_directory_that_cannot_be_made_raises_oserror(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         WakeSocket(tmp_path / "file" / "wake", ["cb.job"])
