@@ -17,7 +17,7 @@ from threading import Event
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.limits import Limits
-from cloud_builder.model.unit import Target
+from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Target
 from cloud_builder.ports.buildroot import Buildroot
 from cloud_builder.ports.recipe import Action, Output, PackageSource, Recipe
 from cloud_builder.ports.sandbox import RunResult, Sandbox
@@ -26,8 +26,6 @@ from .build_log import BuildLog
 from .buildroot_cache import BuildrootCache
 from .layer_cache import Layer, LayerCache, LayerSpec, confinement_for
 from .outcome import build_error, check_size, raise_for_result
-
-DESCRIPTION = Path(".cb/build_root.kiwi")
 
 
 @dataclass(frozen=True)
@@ -117,10 +115,10 @@ class BuildSteps:
             yield PreparedBuild(spec, source, root, layer, log, cancel)
 
     def _root(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> Buildroot:
-        description = spec.source / DESCRIPTION
+        description = spec.source / BUILD_ROOT_DESCRIPTION
         if description.is_symlink() or not description.is_file():
             hint = "It lists the packages of the build root; sources-example has one to copy."
-            raise Permanent(f"{DESCRIPTION} is missing", code="root", hint=hint)
+            raise Permanent(f"{BUILD_ROOT_DESCRIPTION} is missing", code="root", hint=hint)
         return self._roots.acquire(description, spec.target.name, spec.repositories, log.write, cancel)
 
     def _build(self, prepared: PreparedBuild) -> None:

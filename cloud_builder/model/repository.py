@@ -1,4 +1,4 @@
-"""What a package repository holds."""
+"""The contents of a package repository."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from .frozen import LenientModel
 from .ids import JobId, RepositoryName, UnitPath
 
 UnitTarget = tuple[UnitPath, str]
-"""A unit and the name of one of its targets: the newest build of each slot is in its repository."""
+"""A unit and the name of one of its targets. A repository has the packages of the newest build of each."""
 
 
 class RepositoryEntry(LenientModel):
-    """What the newest verdict on a unit and target gives to a repository.
+    """The packages of the newest build of a unit and target.
 
-    `arch`: the target's, as `platform.machine()` names it. `packages`: binary packages, each with its `package`."""
+    arch       the target's, as `platform.machine()` names it
+    sequence   of the build: a higher one replaces a lower one
+    packages   binary packages; each has its `package`
+    """
 
     unit: UnitPath
     target: str
@@ -26,13 +29,13 @@ class RepositoryEntry(LenientModel):
     packages: tuple[Artifact, ...] = ()
 
     @property
-    def slot(self) -> UnitTarget:
+    def unit_target(self) -> UnitTarget:
         return self.unit, self.target
 
 
 @dataclass(frozen=True)
 class SnapshotListing:
-    """What a snapshot offers: `packages` by the architecture as the package format names it, in the index's order."""
+    """The packages of a snapshot, by architecture as the package format names it, in the order of the index."""
 
     repository: RepositoryName
     suite: str
@@ -40,5 +43,5 @@ class SnapshotListing:
 
     @property
     def size(self) -> int:
-        """How many different packages; one for all architectures counts once."""
+        """The number of different packages; one for all architectures counts once."""
         return len({artifact.sha256 for listed in self.packages.values() for artifact in listed})

@@ -11,6 +11,8 @@ from .frozen import LenientModel
 from .ids import Digest, TreeId, UnitPath
 from .outcome import Kind
 
+BUILD_ROOT_DESCRIPTION = ".cb/build_root.kiwi"
+"""The path of the description of a package's build root in its directory. The manifest's is manifest.MANIFEST."""
 _UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -22,9 +22,9 @@ from cloud_builder.builder.buildroot_cache import BuildrootCache
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.settings import Settings
+from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION
 from cloud_builder.ports.sandbox import Confinement
 
-DESCRIPTION = ".cb/build_root.kiwi"
 _MAX_BYTES = 1024 * 1024
 """Of a build root's description, and of a repository's `.sources` file."""
 
@@ -84,8 +84,8 @@ def run(settings: Settings, request: TryRequest, output: Callable[[bytes], None]
 def _write_description(settings: Settings, root: RootSource, workspace: Path) -> Path:
     mirror = GitMirror(settings.home / "mirrors")
     mirror.refresh(root.source, root.url)
-    file = workspace / Path(DESCRIPTION).name
-    file.write_bytes(mirror.read(root.source, root.revision, f"{root.directory}/{DESCRIPTION}", _MAX_BYTES))
+    file = workspace / Path(BUILD_ROOT_DESCRIPTION).name
+    file.write_bytes(mirror.read(root.source, root.revision, f"{root.directory}/{BUILD_ROOT_DESCRIPTION}", _MAX_BYTES))
     return file
 
 

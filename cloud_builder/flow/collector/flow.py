@@ -101,7 +101,7 @@ class CollectorFlow:
         else:
             _LOG.info("older than the published build", extra={"job": job.job_id, "repository": repository.name})
             self._mark_stale(work, repository, stale=False)
-        self._managed.add_pending(work, repository.name, job.job_id, entry.slot)
+        self._managed.add_pending(work, repository.name, job.job_id, entry.unit_target)
 
     def _repository_for(self, job: JobFinished, name: RepositoryName) -> ManagedRepository:
         """Returns the repository, new if there is none. Raises Permanent when it belongs to another source."""

@@ -61,7 +61,7 @@ class RepositoryStore:
             self.repositories[repository.name] = repository
             for _, entry_body in state.find(REPOSITORY_ENTRY, parent=repository.name):
                 entry = RepositoryEntry.model_validate(entry_body)
-                self.contents[repository.name][entry.slot] = entry
+                self.contents[repository.name][entry.unit_target] = entry
             for job, key in state.find(PENDING_JOB, parent=repository.name):
                 self.pending_jobs[repository.name][JobId(job)] = UnitPath(key["unit"]), key["target"]
 
@@ -70,8 +70,8 @@ class RepositoryStore:
         work.documents.put(REPOSITORY, repository.name, repository.model_dump(mode="json"))
 
     def put_entry(self, work: UnitOfWork, name: RepositoryName, entry: RepositoryEntry) -> None:
-        self.contents[name][entry.slot] = entry
-        work.documents.put(REPOSITORY_ENTRY, _key(name, entry.slot), entry.model_dump(mode="json"), parent=name)
+        self.contents[name][entry.unit_target] = entry
+        work.documents.put(REPOSITORY_ENTRY, _key(name, entry.unit_target), entry.model_dump(mode="json"), parent=name)
 
     def remove_entries(self, work: UnitOfWork, name: RepositoryName, keys: Collection[UnitTarget]) -> None:
         for key in keys:

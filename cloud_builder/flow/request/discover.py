@@ -22,12 +22,11 @@ from cloud_builder.model.manifest_yaml import read as read_yaml
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import RequestSettings
-from cloud_builder.model.unit import Problem, Unit
+from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Problem, Unit
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, MetadataReader, RepositoryStates
 
 from .tree import DirectoryTree, Tree
 
-BUILD_ROOT = ".cb/build_root.kiwi"
 _MAX_RELATIONS_LENGTH = 100_000
 """Characters of a unit's build dependencies; a unit with more has a problem."""
 
@@ -151,7 +150,7 @@ class UnitDiscovery:
         self, tree: Tree, manifest: Manifest, directory: str, path: UnitPath
     ) -> tuple[Digest, Digest | None]:
         """Returns the digest of the build root description, and the state of the package repositories it names."""
-        file = _join(directory, BUILD_ROOT)
+        file = _join(directory, BUILD_ROOT_DESCRIPTION)
         try:
             content = tree.read(file, self.most_bytes)
         except Rejected as error:

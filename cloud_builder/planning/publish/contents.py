@@ -34,8 +34,8 @@ def apply_results(
     """Returns the contents after these results, without the removed units and targets."""
     after = dict(contents)
     for entry in results:
-        if is_newer(entry, after.get(entry.slot)):
-            after[entry.slot] = entry
+        if is_newer(entry, after.get(entry.unit_target)):
+            after[entry.unit_target] = entry
     return {key: entry for key, entry in after.items() if key not in removed}
 
 

@@ -53,7 +53,7 @@ def test_package_that_a_unit_no_longer_makes_is_removed() -> None:
 
 def test_removed_unit_is_not_listed_and_others_stay() -> None:
     contents = after(entry("a", 1, deb("a")), entry("b", 1, deb("b")))
-    gone = entry("a", 1).slot
+    gone = entry("a", 1).unit_target
     assert listed(apply_results(contents, [], {gone})) == ["b_1_amd64.deb"]
     assert listed(apply_results(contents, [entry("a", 2, deb("a", "2"))], {gone})) == ["b_1_amd64.deb"]
 
@@ -123,7 +123,7 @@ def results(draw: st.DrawFn) -> list[RepositoryEntry]:
 def test_contents_do_not_depend_on_order_repetition_or_batches(
     events: list[RepositoryEntry], random, gone: set[str]
 ) -> None:  # type: ignore[no-untyped-def]
-    removed = {each.slot for each in events if each.unit in gone}
+    removed = {each.unit_target for each in events if each.unit in gone}
     shuffled = events + random.sample(events, len(events) // 2)
     random.shuffle(shuffled)
     contents: dict[UnitTarget, RepositoryEntry] = {}
