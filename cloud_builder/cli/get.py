@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from cloud_builder.errors import Rejected, Retryable
+from cloud_builder.model.ids import job_number
 from cloud_builder.model.text import size
 
 from .completers import THINGS
 from .download import download
 from .options import global_options
 from .output import show_json
-from .request_poller import number_of, whole_jobs
+from .request_poller import whole_jobs
 from .session import Session, session
 
 
@@ -74,7 +75,7 @@ def last_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the last job of each unit and target.
 
     A member of a dependency cycle has a job for each round; only the last one has the result of the request."""
-    rows = sorted(rows, key=lambda row: number_of(row["job_id"]))
+    rows = sorted(rows, key=lambda row: job_number(row["job_id"]))
     return list({(row["source"], row["unit"], row["target"]): row for row in rows}.values())
 
 

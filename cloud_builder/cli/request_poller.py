@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cloud_builder.model.ids import job_number
+
 from .session import Session
 
 Job = dict[str, Any]
@@ -54,7 +56,7 @@ class RequestPoller:
             self._apply([*found["items"], *found["again"]])
             if not found["more"]:
                 break
-        changed, self._changed = sorted(self._changed, key=number_of), {}
+        changed, self._changed = sorted(self._changed, key=job_number), {}
         return RequestView(found["request"], list(self._jobs.values()), [self._jobs[job] for job in changed])
 
     def _apply(self, rows: list[Job]) -> None:
@@ -65,7 +67,7 @@ class RequestPoller:
             for needed in row.get("waiting_for") or ():
                 self._waiters[needed].add(row["job_id"])
         if has_new:
-            self._jobs = dict(sorted(self._jobs.items(), key=lambda item: number_of(item[0])))
+            self._jobs = dict(sorted(self._jobs.items(), key=lambda item: job_number(item[0])))
         for row in rows:
             for waiter in self._waiters.pop(row["job_id"], ()) if row.get("outcome") else ():
                 self._stop_waiting(waiter, row["job_id"])
@@ -85,7 +87,7 @@ class RequestPoller:
 def whole_jobs(mesh: Session, view: str, request: str) -> list[Job]:
     """Returns full rows of a request's jobs, by number: all (view `changes`), or those with artifacts (view `made`)."""
     rows = {row["job_id"]: row for row in _pages(mesh, view, request)}
-    return sorted(rows.values(), key=lambda row: number_of(row["job_id"]))
+    return sorted(rows.values(), key=lambda row: job_number(row["job_id"]))
 
 
 def _pages(mesh: Session, view: str, request: str) -> Iterator[Job]:
@@ -94,8 +96,3 @@ def _pages(mesh: Session, view: str, request: str) -> Iterator[Job]:
         found = mesh.query(view, request=request, most=1000, after=after, full=True)
         yield from found["items"]
         after, more = found["after"], found["more"]
-
-
-def number_of(job: str) -> tuple[int, str]:
-    """Returns the sort key of a job id, which orders the jobs of a request by the number at the end."""
-    return len(job), job

@@ -23,7 +23,7 @@ from typing import Any
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import StateChanged
 from cloud_builder.model.frozen import CachedJson
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import RUNNERS, STATE
 from cloud_builder.ports.broker import Broker, OutgoingRecord, Partition, Record
 from cloud_builder.ports.state import Put, StateStore

@@ -26,6 +26,7 @@ from pydantic_core import PydanticSerializationError
 from cloud_builder.model.events import BuildRequested, Payload
 from cloud_builder.model.ids import EventId, RequestId
 from cloud_builder.model.nearest import did_you_mean
+from cloud_builder.model.text import utf8
 from cloud_builder.model.topics import BARE_EVENT, ROUTES, Route, route_of
 from cloud_builder.ports.broker import OutgoingRecord, Record
 
@@ -180,7 +181,7 @@ def _json(payload: Payload) -> bytes | None:
 def _utf8(value: object) -> object:
     match value:
         case str():
-            return value.encode(errors="backslashreplace").decode()
+            return utf8(value)
         case dict():
             return {_utf8(key): _utf8(inner) for key, inner in value.items()}
         case list() | tuple():

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cloud_builder.model.frozen import CachedJson
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import STATE
 from cloud_builder.ports.broker import Broker, Partition, Record
 from cloud_builder.ports.mesh import Flow, Received, UnitOfWork

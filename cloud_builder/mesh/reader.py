@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import NamedTuple
 
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import ASSIGNMENT, DEAD_LETTER, QUERY, ROUTES, Topic, topics_read_by
 from cloud_builder.ports.broker import Broker, Partition, Record, partition_for
 

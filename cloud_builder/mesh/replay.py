@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from cloud_builder.errors import Bug
 from cloud_builder.model.events import JobAssigned, JobOffered, StateChanged
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.ports.broker import Broker, OutgoingRecord, Partition, PendingSend
 from cloud_builder.ports.mesh import Flow, Received, UnitOfWork
 from cloud_builder.ports.state import Document, Documents, Put, StateStore

@@ -38,7 +38,8 @@ RepositoryName = NewType("RepositoryName", str)
 """`<source>-<dist>`: one signed package repository."""
 
 
-def job_id(request: RequestId, number: int) -> JobId:
+def new_job_id(request: RequestId, number: int) -> JobId:
+    """Returns the id of the request's job with this number, from 1."""
     return JobId(f"{request}.{number}")
 
 
@@ -46,3 +47,8 @@ def job_number(job: str) -> int:
     """Returns the number of a job in its request; 0 for text that is no job id."""
     last = job.rpartition(".")[2]
     return int(last) if last.isdecimal() else 0
+
+
+def request_of(job: str) -> RequestId:
+    """Returns the request that a job belongs to."""
+    return RequestId(job.rpartition(".")[0])

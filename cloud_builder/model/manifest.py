@@ -24,11 +24,19 @@ from .manifest_yaml import Fault, Path, Tree, read
 from .nearest import did_you_mean
 from .unit import Problem
 
-__all__ = ["MANIFEST", "Manifest", "Manifest01", "Manifest10", "ManifestError", "directory_of", "parse", "unit_path"]
+__all__ = [
+    "MANIFEST",
+    "Manifest",
+    "Manifest01",
+    "Manifest10",
+    "ManifestError",
+    "directory_of",
+    "parse",
+    "unit_path",
+]
 
 MANIFEST = ".cb/cloud_builder.yml"
-"""Where a unit's manifest lies in its directory."""
-
+"""The manifest of a unit, below the unit's directory."""
 
 _MOST_PROBLEMS = 50
 

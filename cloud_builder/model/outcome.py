@@ -60,14 +60,3 @@ class Kind(StrEnum):
     PACKAGE = "package"
     IMAGE = "image"
     LAB = "lab"
-
-
-class Role(StrEnum):
-    """Who writes and reads topics."""
-
-    CLIENT = "client"
-    REQUEST = "cb-request"
-    SCHEDULER = "cb-scheduler"
-    RUNNER = "cb-runner"
-    COLLECTOR = "cb-collector"
-    INFO = "cb-info"

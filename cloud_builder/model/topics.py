@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from . import events as e
 from .limits import MIB
-from .outcome import Role
+from .role import Role
 
 CLIENT, REQUEST, SCHEDULER = Role.CLIENT, Role.REQUEST, Role.SCHEDULER
 RUNNER, COLLECTOR, INFO = Role.RUNNER, Role.COLLECTOR, Role.INFO

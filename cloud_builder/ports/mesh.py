@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from cloud_builder.model.events import Payload
 from cloud_builder.model.ids import EventId
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 
 from .state import Documents
 

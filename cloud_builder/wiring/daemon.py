@@ -23,7 +23,7 @@ from cloud_builder.mesh.clock import SteadyClock
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.mesh.reader import CHECK_INTERVAL
 from cloud_builder.model.dispatch import Dispatch
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.mesh import Flow
 

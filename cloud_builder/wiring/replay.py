@@ -11,7 +11,7 @@ from pathlib import Path
 from cloud_builder.errors import Rejected
 from cloud_builder.mesh import leadership
 from cloud_builder.mesh.replay import ReplayReport, replay
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.settings import Settings
 from cloud_builder.ports.broker import Broker
 from cloud_builder.ports.mesh import Flow

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import Topic
 
 

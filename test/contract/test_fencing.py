@@ -8,7 +8,7 @@ import pytest
 
 from cloud_builder.adapters.kafka.fenced import FencingBroker
 from cloud_builder.errors import Fenced, Rejected, Retryable
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import Topic
 from cloud_builder.ports.broker import OutgoingRecord, Partition
 from support.waiting import LIMIT, until

@@ -12,7 +12,7 @@ from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
 from cloud_builder.adapters.kafka.embedded_consumer import EmbeddedConsumer
 from cloud_builder.errors import Retryable
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import Topic
 from cloud_builder.ports.broker import OutgoingRecord
 from support.waiting import LIMIT, until

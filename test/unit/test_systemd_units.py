@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 SERVICES = sorted(path.name for path in FOLDER.glob("*.service"))

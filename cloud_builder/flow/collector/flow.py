@@ -16,8 +16,8 @@ from collections.abc import Collection
 from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
 from cloud_builder.model.events import JobFinished, PublishFailed, RepositoryPublished, SourceRevised
 from cloud_builder.model.ids import JobId, RepositoryName
-from cloud_builder.model.outcome import Role
 from cloud_builder.model.repository import SnapshotListing, UnitTarget
+from cloud_builder.model.role import Role
 from cloud_builder.model.settings import CollectorSettings
 from cloud_builder.planning.publish.contents import is_newer, is_same, listing
 from cloud_builder.ports.mesh import Received, UnitOfWork

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloud_builder.model.events import InfoAsked
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.settings import InfoSettings
 from cloud_builder.planning.schedule.queue import QueuePolicy
 from cloud_builder.ports.mesh import Received, UnitOfWork

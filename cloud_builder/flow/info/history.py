@@ -16,7 +16,7 @@ from typing import Any
 
 from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
-from cloud_builder.model.ids import RequestId, SourceName, TreeId, UnitPath, job_number
+from cloud_builder.model.ids import RequestId, SourceName, TreeId, UnitPath, job_number, request_of
 from cloud_builder.model.inputs import UsedArtifact
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.text import first_line
@@ -44,7 +44,7 @@ def carry_over(event: e.JobEvent, old: Document) -> Document:
 
 def _is_other_request(job: str, request: RequestId) -> bool:
     """True for a duplicate in another request: the job waits for it, but does not need its packages."""
-    return job.rpartition(".")[0] != request
+    return request_of(job) != request
 
 
 def note_newest(body: Document, state: Documents) -> None:

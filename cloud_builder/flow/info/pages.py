@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any
 
 from cloud_builder.errors import Rejected
+from cloud_builder.model.parts import MAX_PART_BYTES
 
-MAX_PAGE_BYTES = 400 * 1024
 MAX_ROWS = 1000
 DEFAULT_ROWS = 100
 
@@ -24,7 +24,7 @@ def page(rows: Iterable[Row], args: dict[str, Any]) -> dict[str, Any]:
     size, last = 0, None
     for key, row in _skipped(rows, str(args.get("after") or "")):
         size += len(json.dumps(row))
-        if items and (len(items) >= most or size > MAX_PAGE_BYTES):
+        if items and (len(items) >= most or size > MAX_PART_BYTES):
             return {"items": items, "next": last}
         items.append(row)
         last = key

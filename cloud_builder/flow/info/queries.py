@@ -11,6 +11,7 @@ from typing import Any
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import InfoAnswered, InfoAsked
+from cloud_builder.model.ids import job_number
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.schedule.queue import QueuePolicy
@@ -165,14 +166,9 @@ def _graph(context: QueryContext, args: Args) -> Any:
 
 def _jobs_of(context: QueryContext, request: str, args: Args) -> Iterator[Row]:
     """Returns rows of a request's jobs, by number, from behind `after`: earlier pages are not rendered again."""
-    after = _number(str(args.get("after") or ""))
-    found = (row for row in context.state.find("job", parent=request) if _number(row[0]) > after)
-    return ((key, views.job(body, context.state)) for key, body in sorted(found, key=lambda row: _number(row[0])))
-
-
-def _number(job: str) -> tuple[int, str]:
-    """Returns a sort key of a job id: the ids of a request's jobs differ only in the number at their end."""
-    return len(job), job
+    after = job_number(str(args.get("after") or ""))
+    found = (row for row in context.state.find("job", parent=request) if job_number(row[0]) > after)
+    return ((key, views.job(body, context.state)) for key, body in sorted(found, key=lambda row: job_number(row[0])))
 
 
 def _without_after(args: Args) -> Args:

@@ -8,10 +8,11 @@ Must not: read git. The resolver has done that.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cloud_builder.model.events import SourceRevised
 from cloud_builder.model.ids import Revision, SourceName, TreeId, UnitPath
+from cloud_builder.model.parts import split
 from cloud_builder.model.text import utf8
 from cloud_builder.model.unit import MOST_FILES, Problem, Unit, UnitChange
 
@@ -19,14 +20,10 @@ from .discover import DiscoveredUnits
 
 _MAX_ENTRIES = 200
 """Units, problems and changes in one part."""
-_MAX_PART_BYTES = 400_000
-"""A part with more than one entry is not larger."""
 MAX_LISTED_FILES = 20_000
 """Changed files that one announcement lists, over all units; the others are only counted."""
 _MAX_FILE_NAME = 1000
 """Characters of a listed file name; the rest is dropped."""
-
-Entry = Unit | Problem | UnitChange
 
 
 def snapshot_events(
@@ -41,7 +38,7 @@ def snapshot_events(
     changes: Sequence[UnitChange] = (),
 ) -> list[SourceRevised]:
     """Returns the parts of an announcement, at least one: units first, then problems, then changes."""
-    parts = list(_parts([*discovered.units, *discovered.problems, *changes])) or [[]]
+    parts = list(split([*discovered.units, *discovered.problems, *changes], _MAX_ENTRIES)) or [[]]
     return [
         SourceRevised(
             source=source,
@@ -58,20 +55,6 @@ def snapshot_events(
         )
         for number, part in enumerate(parts)
     ]
-
-
-def _parts(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    part: list[Entry] = []
-    size = 0
-    for entry in entries:
-        entry_size = len(entry.model_dump_json())
-        if part and (len(part) == _MAX_ENTRIES or size + entry_size > _MAX_PART_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(entry)
-        size += entry_size
-    if part:
-        yield part
 
 
 def unit_trees(discovered: DiscoveredUnits) -> dict[UnitPath, TreeId]:

@@ -22,7 +22,7 @@ from cloud_builder.model.events import (
     SourceRemoveRequested,
 )
 from cloud_builder.model.ids import RequestId, SourceName
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.settings import RequestSettings, SourceSettings
 from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.metadata import MetadataReader, RepositoryStates

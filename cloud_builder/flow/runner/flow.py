@@ -17,7 +17,8 @@ from queue import Empty, SimpleQueue
 from cloud_builder import __version__
 from cloud_builder.model import events as e
 from cloud_builder.model.ids import JobId, RunnerId
-from cloud_builder.model.outcome import Outcome, Role
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.role import Role
 from cloud_builder.model.settings import RunnerSettings
 from cloud_builder.planning.attempt.transitions import LOST_BROKER
 from cloud_builder.ports.builder import Builder

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.settings import SchedulerSettings
 from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.state import Documents

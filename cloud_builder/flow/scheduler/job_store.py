@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from cloud_builder.model.frozen import CachedJson, CachedJsonList
-from cloud_builder.model.ids import JobId, RequestId
+from cloud_builder.model.ids import JobId, RequestId, job_number, request_of
 from cloud_builder.planning.records import JobRecord, JobStatus
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import UNINDEXED, Document, Documents
@@ -81,8 +81,8 @@ def load_job(documents: Documents, job_id: JobId) -> JobRecord | None:
     """Returns a job of any request, open or finished."""
     body = documents.get(JOBS, job_id)
     if body is None:
-        request_id, _, number = job_id.rpartition(".")
-        packed = documents.get(EXPANSIONS, _key(RequestId(request_id), int(number))) if number.isdecimal() else None
+        number = job_number(job_id)
+        packed = documents.get(EXPANSIONS, _key(request_of(job_id), number)) if number else None
         body = next((spec for spec in (packed or {"jobs": ()})["jobs"] if spec["job_id"] == job_id), None)
     return None if body is None else _record_of(body, documents.get(STATUS_DOCUMENTS, job_id))
 

@@ -12,6 +12,7 @@ from functools import partial
 from cloud_builder.model.events import PlanDrawn, PlannedJob, PlanTotals, RequestAccepted, RequestFinished
 from cloud_builder.model.ids import RequestId
 from cloud_builder.model.outcome import RequestOutcome
+from cloud_builder.model.parts import split
 from cloud_builder.planning.preview.model import PlanLookups
 from cloud_builder.planning.preview.preview import preview
 from cloud_builder.planning.records import JobRecord
@@ -24,8 +25,6 @@ from .state import SchedulerState
 
 _LOG = logging.getLogger("cb.scheduler")
 
-MAX_PART_BYTES = 400_000
-"""The planned jobs in one event: brokers take messages of 1 MB."""
 PLANNED = "planned-requests"
 """Collection: the ids of plan requests that were answered."""
 PLAN_ID_RETENTION = 30 * 86400.0
@@ -66,7 +65,7 @@ def plan_parts(
 ) -> Iterator[PlanDrawn]:
     """Yields the plan in at least one event. All parts have one key, so they arrive in order; the first has the
     totals."""
-    parts = list(_split(planned_jobs)) or [()]
+    parts = list(split(planned_jobs)) or [()]
     for number, part in enumerate(parts):
         yield PlanDrawn(
             request_id=event.request_id,
@@ -79,19 +78,6 @@ def plan_parts(
             parts=len(parts),
             drawn_at=now,
         )
-
-
-def _split(planned_jobs: Sequence[PlannedJob]) -> Iterator[Sequence[PlannedJob]]:
-    """Yields consecutive slices of at most MAX_PART_BYTES, or of one job that is larger."""
-    start = size = 0
-    for end, job in enumerate(planned_jobs):
-        job_size = len(job.model_dump_json().encode()) + 1
-        if size + job_size > MAX_PART_BYTES and end > start:
-            yield planned_jobs[start:end]
-            start, size = end, 0
-        size += job_size
-    if planned_jobs[start:]:
-        yield planned_jobs[start:]
 
 
 def _summary(totals: PlanTotals) -> str:

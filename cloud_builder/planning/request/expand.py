@@ -17,7 +17,7 @@ from typing import Any
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.ids import JobId, job_id
+from cloud_builder.model.ids import JobId, new_job_id
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.text import first_few
 from cloud_builder.planning.graph.cycle import (
@@ -85,7 +85,7 @@ def expand(
         start = graph.reachable(requested, graph.dependants) if request.dependants else requested
         selected = buildable_nodes(graph, selected, requested, start, unbreakable)
     node_rounds = list(_node_rounds(graph.topological_order(selected), by_member))
-    ids = {node_round: job_id(request.request_id, number) for number, node_round in enumerate(node_rounds, 1)}
+    ids = {node_round: new_job_id(request.request_id, number) for number, node_round in enumerate(node_rounds, 1)}
     jobs = [
         _job(
             request,

@@ -6,13 +6,9 @@ and belong to one moment; a reader lets them decay by the time that has passed s
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
-
 from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, SourceName
-
-MAX_BYTES = 400_000
-"""Size of all requesters together: the document has to fit into a message. Those that used least are left out."""
+from cloud_builder.model.parts import MAX_PART_BYTES
 
 
 class SourceUsage(LenientModel):
@@ -34,18 +30,16 @@ class RequesterUsage(LenientModel):
 class UsageSnapshot(LenientModel):
     """The usage at the time `at` (seconds since the epoch)."""
 
-    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
-
     at: float = 0.0
     sources: tuple[SourceUsage, ...] = ()
-    requesters: tuple[RequesterUsage, ...] = Field(default=(), alias="askers")
-    aged: dict[JobId, int] = Field(default={}, alias="risen")
+    requesters: tuple[RequesterUsage, ...] = ()
+    aged: dict[JobId, int] = {}
     """Active jobs that count as another class than their own, because they had aged when they got their slot."""
 
 
 def largest_that_fit(requesters: list[RequesterUsage]) -> tuple[RequesterUsage, ...]:
-    """Returns the requesters that used most, as many as fit into `MAX_BYTES`, in the given order."""
-    left, kept = MAX_BYTES, set()
+    """Returns the requesters that used most, as many as fit into one message, in the given order."""
+    left, kept = MAX_PART_BYTES, set()
     for usage in sorted(requesters, key=lambda usage: (-usage.used[-1], usage.source, usage.rank, usage.requester)):
         left -= len(usage.source) + len(usage.requester.encode()) + 100
         if left < 0:

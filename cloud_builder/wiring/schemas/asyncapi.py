@@ -9,7 +9,7 @@ import yaml
 
 from cloud_builder import __version__
 from cloud_builder.model.events import Payload
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import BARE_EVENT, DEAD_LETTER, FAMILIES, ROUTES, TOPICS, Route, Topic
 
 from .json_schemas import event_file

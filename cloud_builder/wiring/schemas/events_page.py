@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import DEAD_LETTER, FAMILIES, ROUTES, TOPICS, Topic
 
 from .asyncapi import routes_on, summary

@@ -4,7 +4,7 @@ The daemons create missing topics themselves where they may; where they may not,
 
 from __future__ import annotations
 
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import (
     DEAD_LETTER,
     FAMILIES,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from support.ctl_mesh import Account, ExampleSource
 from support.kafka_server import JavaServer, fetched_jars, free_ports
 from support.operator_tools import Operator

@@ -12,7 +12,7 @@ import pytest
 
 from cloud_builder.adapters.kafka.broker import KafkaBroker
 from cloud_builder.errors import ExitCode
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import INTAKE, RUNNERS, STATE, Topic
 from e2e.rights.acl_cluster import NEWCOMER, USERS
 

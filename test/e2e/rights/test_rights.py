@@ -14,7 +14,7 @@ from cloud_builder.adapters.kafka.connection import Connection
 from cloud_builder.adapters.kafka.fenced import FencingBroker
 from cloud_builder.adapters.kafka.share_group import check_share_groups
 from cloud_builder.errors import NotAllowed
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import (
     DEAD_LETTER,
     QUEUE,

@@ -17,7 +17,7 @@ from cloud_builder.mesh.codec import Undecodable, decode, encode
 from cloud_builder.mesh.deadletter import list_dead, retry
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import BuildRequested, MessageDead, RequestRejected
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.ports.broker import OutgoingRecord, Partition, Record
 
 MB = 1_000_000

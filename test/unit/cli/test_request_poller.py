@@ -7,7 +7,6 @@ from typing import Any, cast
 import pytest
 
 from cloud_builder.adapters.memory.state import MemoryState
-from cloud_builder.cli import request_poller
 from cloud_builder.cli.request_poller import RequestPoller, whole_jobs
 from cloud_builder.cli.session import Session
 from cloud_builder.errors import Retryable
@@ -129,7 +128,3 @@ def test_all_jobs_in_full_come_by_number(info: Info) -> None:
     rows = whole_jobs(info.session, "changes", "r")
     assert [row["job_id"] for row in rows] == ["r.1", "r.2", "r.3"]
     assert all(row["attempts"] == [] and "artifacts" in row for row in rows)
-
-
-def test_numbers_sort_as_numbers() -> None:
-    assert sorted(["r.10", "r.9", "r.100"], key=request_poller.number_of) == ["r.9", "r.10", "r.100"]

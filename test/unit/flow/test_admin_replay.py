@@ -7,7 +7,8 @@ from cloud_builder.flow.scheduler import SchedulerFlow
 from cloud_builder.mesh.replay import replay
 from cloud_builder.model import events as e
 from cloud_builder.model.dispatch import Dispatch
-from cloud_builder.model.outcome import Outcome, Role
+from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.role import Role
 from cloud_builder.model.settings import SchedulerSettings
 from support.factories import unit_files
 from support.memory_mesh import MemoryMesh

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cloud_builder.adapters.memory.state import MemoryState
 from cloud_builder.flow.scheduler import job_store
 from cloud_builder.flow.scheduler.job_store import JobStore
-from cloud_builder.model.ids import job_id
+from cloud_builder.model.ids import new_job_id
 from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.priority import Priority
@@ -31,7 +31,7 @@ STEPS = {
 
 def job(number, request="r-1"):
     return factories.job(
-        number, job_id=job_id(request, number), request=request, state=JobState.BLOCKED, input_key=None
+        number, job_id=new_job_id(request, number), request=request, state=JobState.BLOCKED, input_key=None
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.flow.scheduler.plan_request import MAX_PART_BYTES, plan_parts
+from cloud_builder.flow.scheduler.plan_request import plan_parts
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.parts import MAX_PART_BYTES
 from support.factories import unit_files
 from support.memory_mesh import URL, MemoryMesh
 from support.waiting import LIMIT

@@ -12,7 +12,7 @@ from cloud_builder.errors import Retryable
 from cloud_builder.mesh.client import Client
 from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import InfoAnswered
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from support.waiting import LIMIT
 
 

@@ -11,7 +11,7 @@ from cloud_builder.mesh.codec import Envelope, encode
 from cloud_builder.mesh.reader import Reader, start_positions, topics_of
 from cloud_builder.mesh.transaction import Transaction
 from cloud_builder.model.events import ClaimRefused, Payload, RunnerQuarantined
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import ASSIGNMENT, ELIGIBILITY
 from cloud_builder.ports.broker import OutgoingRecord
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cloud_builder.model.events import BuildRequested, Payload
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import DEAD_LETTER, QUEUE, ROUTES, TOPICS, route_of, topics_read_by
 
 SAMPLES = Path(__file__).parents[2] / "golden" / "events"

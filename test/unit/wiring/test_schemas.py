@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from cloud_builder.model.outcome import Role
+from cloud_builder.model.role import Role
 from cloud_builder.model.topics import DEAD_LETTER, FAMILIES, QUEUE, READER_GROUP, ROUTES, TOPICS
 from cloud_builder.wiring.schemas import files, pages
 from cloud_builder.wiring.schemas.__main__ import main
