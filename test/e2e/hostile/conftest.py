@@ -50,14 +50,14 @@ clean:
 class Hostile:
     """Builds one attack after the other, all with one builder."""
 
-    def __init__(self, workshop) -> None:
-        self.workshop = workshop
-        self.unit = workshop.unit("hostile")
+    def __init__(self, workspace) -> None:
+        self.workspace = workspace
+        self.unit = workspace.unit("hostile")
         debian = self.unit / "debian"
         (debian / "source").mkdir(parents=True)
         (self.unit / ".cb").mkdir()
         for name in ("cloud_builder.yml", "build_root.kiwi"):
-            text = (workshop.unit("libgreet") / ".cb" / name).read_text()
+            text = (workspace.unit("libgreet") / ".cb" / name).read_text()
             (self.unit / ".cb" / name).write_text(text.replace("name: libgreet", "name: hostile"))
         (debian / "control").write_text(CONTROL)
         (debian / "changelog").write_text(CHANGELOG)
@@ -68,12 +68,12 @@ class Hostile:
     def build(self, attack: str, limits=None, after: str = ""):
         """`attack` runs where the unit would be compiled, `after` when the .deb is there: bash scripts."""
         self._write(attack, after)
-        return self.workshop.build("hostile", limits=limits)
+        return self.workspace.build("hostile", limits=limits)
 
-    def order(self, attack: str, limits):
-        """For a build that is carried out later."""
+    def assignment(self, attack: str, limits):
+        """Returns the assignment of a build that is carried out later."""
         self._write(attack, "")
-        return self.workshop.order("hostile", limits, ())
+        return self.workspace.assignment("hostile", limits, ())
 
     def _write(self, attack: str, after: str) -> None:
         (self.unit / "attack.sh").write_text(attack + "\n")
@@ -84,12 +84,12 @@ class Hostile:
 def hostile(own_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     home = tmp_path_factory.mktemp("hostile", numbered=False)
     (home / "repository").mkdir()
-    workshop = PackageWorkspace(home, own_cache)
-    workshop.take_examples()
-    for other in workshop.unit("").iterdir():
+    workspace = PackageWorkspace(home, own_cache)
+    workspace.add_examples()
+    for other in workspace.unit("").iterdir():
         if other.name != "libgreet":
             shutil.rmtree(other)
-    made = Hostile(workshop)
+    made = Hostile(workspace)
     first = made.build("true")
     assert first.outcome == "success", first.message
     return made
@@ -110,7 +110,7 @@ def confined_processes() -> list[str]:
 @pytest.fixture(autouse=True)
 def _the_next_job_is_not_affected(hostile: Hostile) -> Iterator[None]:
     yield
-    assert hostile.workshop.left_behind() == []
+    assert hostile.workspace.leftovers() == []
     assert confined_processes() == []
     finished = hostile.build("true")
     assert finished.outcome == "success", finished.message

@@ -97,7 +97,7 @@ def test_a_limit_ends_it_by_name(hostile, attack: str) -> None:
     script, limit, told = LIMITED[attack]
     finished = hostile.build(script, {"silence": SILENT, "time": ENDLESS}.get(limit, SMALL))
     assert (finished.outcome, finished.code) == ("failure", f"limit-{limit}"), (
-        finished.message + hostile.workshop.said()
+        finished.message + hostile.workspace.log_text()
     )
     assert told in finished.message
     assert finished.hint
@@ -182,16 +182,16 @@ HARMLESS = {
 def test_it_has_no_effect(hostile, attack: str) -> None:
     script = f'bad() {{ echo "BAD: $*"; }}\n{HARMLESS[attack]}\ntrue'
     finished = hostile.build(script, SMALL.model_copy(update={"memory": 1024 * MIB}))
-    assert "BAD: " not in hostile.workshop.log.decode(errors="replace").replace('echo "BAD: ', "")
+    assert "BAD: " not in hostile.workspace.log.decode(errors="replace").replace('echo "BAD: ', "")
     assert finished.outcome == "success", finished.message
 
 
 def test_what_is_the_runners_is_not_visible(hostile) -> None:
     """Its home, the store, a key, the processes and sockets of others, its environment."""
-    secret = hostile.workshop.home / "signing-key"
+    secret = hostile.workspace.home / "signing-key"
     secret.write_text("TOP-SECRET")
     os.environ["CB_TEST_SECRET"] = "TOP-SECRET"
-    paths = [secret, hostile.workshop.home, hostile.workshop.work, Path.home() / ".cache", Path(__file__)]
+    paths = [secret, hostile.workspace.home, hostile.workspace.work, Path.home() / ".cache", Path(__file__)]
     looks = "\n".join(f'[ ! -e "{path}" ] || echo "BAD: {path}"' for path in paths)
     script = f"""{looks}
     [ "$(ls /proc | grep -c '^[0-9]')" -lt 20 ] || echo 'BAD: processes'
@@ -204,7 +204,7 @@ def test_what_is_the_runners_is_not_visible(hostile) -> None:
     finished = hostile.build(script, SMALL)
     del os.environ["CB_TEST_SECRET"]
     assert finished.outcome == "success", finished.message
-    assert "BAD: " not in hostile.workshop.said()
+    assert "BAD: " not in hostile.workspace.log_text()
 
 
 # After the .deb is made and before the .changes is: what the build lists as its files.
@@ -306,9 +306,9 @@ def test_what_is_changed_after_the_tools_is_noticed(hostile, lie: str) -> None:
 def test_a_fork_bomb_does_not_stop_another_build_of_the_runner(hostile) -> None:
     """The same user id inside, at the same time: each is counted by itself."""
     innocent = "for i in {1..40}; do sleep 3 & done; wait"
-    orders = [hostile.order(script, SMALL) for script in (LIMITED["forks without end"][0], innocent)]
-    builder = hostile.workshop.builder
+    assignments = [hostile.assignment(script, SMALL) for script in (LIMITED["forks without end"][0], innocent)]
+    builder = hostile.workspace.builder
     with ThreadPoolExecutor(2) as slots:
-        bomb, other = slots.map(lambda order: builder.build(order, lambda _: None, Event()), orders)
+        bomb, other = slots.map(lambda assignment: builder.build(assignment, lambda _: None, Event()), assignments)
     assert bomb.code == "limit-processes", bomb.message
     assert other.outcome == "success", other.message

@@ -13,7 +13,7 @@ from e2e.package.package_workspace import PackageWorkspace
 
 
 @pytest.fixture(scope="session")
-def new_workshop(own_cache: Path, tmp_path_factory: pytest.TempPathFactory):
+def new_workspace(own_cache: Path, tmp_path_factory: pytest.TempPathFactory):
     def make(name: str) -> PackageWorkspace:
         home = tmp_path_factory.mktemp(name, numbered=False)
         (home / "repository").mkdir()
@@ -23,32 +23,32 @@ def new_workshop(own_cache: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
-def workshop(new_workshop) -> PackageWorkspace:
-    made: PackageWorkspace = new_workshop("workshop")
-    made.take_examples()
-    return made
+def workspace(new_workspace) -> PackageWorkspace:
+    workspace: PackageWorkspace = new_workspace("workspace")
+    workspace.add_examples()
+    return workspace
 
 
 @pytest.fixture(scope="session")
-def libgreet(workshop: PackageWorkspace) -> AttemptFinished:
-    return workshop.build("libgreet")
+def libgreet(workspace: PackageWorkspace) -> AttemptFinished:
+    return workspace.build("libgreet")
 
 
 @pytest.fixture(scope="session")
-def greet(workshop: PackageWorkspace, libgreet: AttemptFinished) -> AttemptFinished:
-    return workshop.build("greet", libgreet)
+def greet(workspace: PackageWorkspace, libgreet: AttemptFinished) -> AttemptFinished:
+    return workspace.build("greet", libgreet)
 
 
 @pytest.fixture
-def unit(workshop: PackageWorkspace) -> Iterator[Path]:
-    """libgreet's directory under another name, to be broken."""
-    directory = workshop.unit("broken")
-    shutil.copytree(workshop.unit("libgreet"), directory)
+def unit(workspace: PackageWorkspace) -> Iterator[Path]:
+    """A copy of libgreet in another directory, for a test to break."""
+    directory = workspace.unit("broken")
+    shutil.copytree(workspace.unit("libgreet"), directory)
     yield directory
     shutil.rmtree(directory)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left_behind(workshop: PackageWorkspace) -> Iterator[None]:
+def _nothing_is_left_behind(workspace: PackageWorkspace) -> Iterator[None]:
     yield
-    assert workshop.left_behind() == []
+    assert workspace.leftovers() == []

@@ -1,4 +1,4 @@
-"""A package builder with everything real: git, KIWI's root, apt's layers, the sandbox, the store."""
+"""A package builder with the real adapters: git, KIWI, apt, the sandbox, the store."""
 
 from __future__ import annotations
 
@@ -25,34 +25,35 @@ from cloud_builder.model.settings import RequestSettings
 from cloud_builder.model.unit import Target
 
 TESTS = Path(__file__).parents[2]
-"""On the path of a child process, so that it can import this module."""
+"""On the module path of a child process, so that it can import this module."""
 EXAMPLE = Path(__file__).parents[3] / "sources-example"
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 SOURCE = SourceName("example")
 
 
-def _take_root_of_meshes(recipe: str, store: DirectoryStore, cache: Path) -> None:
-    """Gives the build root that a mesh of other tests has made of the same description the name under which a builder
-    without a mesh looks for it. To make it again takes a minute, many on a busy machine."""
+def _name_root_of_meshes(recipe: str, store: DirectoryStore, cache: Path) -> None:
+    """Gives the build root that a mesh of other tests has made a second name: that of builders without a mesh.
+
+    Both are made of the same description. Making the root again takes a minute, or many on a busy machine."""
     description = (EXAMPLE / "projects" / "packages" / "libgreet" / ".cb" / "build_root.kiwi").read_bytes()
     states = ReleaseStates(cache / "repository-states.json", RequestSettings().repository_state_max_age)
     state = states.state(description, [TARGET.name])
-    theirs, ours = (root_key(recipe, description, TARGET.name, known) for known in (state, ""))
-    made = store.named(f"buildroot/{theirs}")
-    if made and not store.named(f"buildroot/{ours}"):
-        store.name(f"buildroot/{ours}", made)
+    mesh_key, local_key = (root_key(recipe, description, TARGET.name, repositories) for repositories in (state, ""))
+    root = store.named(f"buildroot/{mesh_key}")
+    if root and not store.named(f"buildroot/{local_key}"):
+        store.name(f"buildroot/{local_key}", root)
 
 
 class PackageWorkspace:
-    """One home: a git repository to commit to, and a builder of its own."""
+    """A home with a git repository to commit to, and a builder."""
 
     def __init__(self, home: Path, cache: Path) -> None:
         self.home, self.repository, self.work = home, home / "repository", home / "work"
         self.store = DirectoryStore(home / "store")
         sandbox = NamespaceSandbox(self.work / "scratch")
-        kiwi, kept = KiwiRootMaker(sandbox), DirectoryStore(cache / "store")
-        _take_root_of_meshes(kiwi.recipe, kept, cache)
-        roots = BuildrootCache(kiwi, sandbox, kept, cache / "package")
+        kiwi, root_store = KiwiRootMaker(sandbox), DirectoryStore(cache / "store")
+        _name_root_of_meshes(kiwi.recipe, root_store, cache)
+        roots = BuildrootCache(kiwi, sandbox, root_store, cache / "package")
         self.mirror = GitMirror(home / "mirrors")
         self.builder = PackageBuilder(
             runner_id="runner-1",
@@ -67,7 +68,7 @@ class PackageWorkspace:
         self.log = bytearray()
         self._jobs = 0
 
-    def take_examples(self) -> None:
+    def add_examples(self) -> None:
         shutil.copytree(EXAMPLE / "projects", self.repository / "projects", dirs_exist_ok=True)
 
     def unit(self, name: str) -> Path:
@@ -76,12 +77,12 @@ class PackageWorkspace:
     def build(
         self, name: str, *dependencies: AttemptFinished, limits: Limits | None = None, cancel: Event | None = None
     ) -> AttemptFinished:
-        """What lies in the unit's directory now, committed, exported and built."""
-        order = self.order(name, limits or Limits(), offered(*dependencies))
+        """Commits, exports and builds the present files of a unit."""
+        assignment = self.assignment(name, limits or Limits(), packages_of(*dependencies))
         self.log = bytearray()
-        return self.builder.build(order, self.log.extend, cancel or Event())
+        return self.builder.build(assignment, self.log.extend, cancel or Event())
 
-    def order(self, name: str, limits: Limits, dependencies: tuple[Artifact, ...]) -> JobAssigned:
+    def assignment(self, name: str, limits: Limits, dependencies: tuple[Artifact, ...]) -> JobAssigned:
         revision, directory = self._commit(), f"projects/packages/{name}"
         self.mirror.refresh(SOURCE, str(self.repository))
         self._jobs += 1
@@ -104,7 +105,7 @@ class PackageWorkspace:
             limits=limits,
         )
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self.log.decode()
 
     def whole_log(self, finished: AttemptFinished) -> str:
@@ -112,21 +113,21 @@ class PackageWorkspace:
         with self.store.open(finished.log.sha256) as log:
             return log.read().decode()
 
-    def left_behind(self) -> list[str]:
-        """Directories, mounts and processes of builds that are over."""
+    def leftovers(self) -> list[str]:
+        """Returns directories and mounts of builds that have ended."""
         mounts = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(self.home) in line]
-        fresh = [str(path) for path in (self.work / "layers").glob(".new-*")]
+        unfinished_layers = [str(path) for path in (self.work / "layers").glob(".new-*")]
         return [
             *map(str, (self.work / "jobs").iterdir()),
             *map(str, (self.work / "scratch").glob("*")),
-            *fresh,
+            *unfinished_layers,
             *mounts,
         ]
 
     def _commit(self) -> Revision:
-        def git(*words: str) -> str:
+        def git(*arguments: str) -> str:
             identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
-            command = ["git", "-C", str(self.repository), *identity, *words]
+            command = ["git", "-C", str(self.repository), *identity, *arguments]
             return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
         if not (self.repository / ".git").exists():
@@ -136,8 +137,8 @@ class PackageWorkspace:
         return Revision(git("rev-parse", "HEAD"))
 
 
-def offered(*finished: AttemptFinished) -> tuple[Artifact, ...]:
-    return tuple(one for end in finished for one in end.artifacts if one.kind is ArtifactKind.DEB)
+def packages_of(*reports: AttemptFinished) -> tuple[Artifact, ...]:
+    return tuple(artifact for report in reports for artifact in report.artifacts if artifact.kind is ArtifactKind.DEB)
 
 
 def digests(finished: AttemptFinished) -> dict[str, str]:

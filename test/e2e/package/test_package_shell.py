@@ -18,32 +18,32 @@ import sys
 from pathlib import Path
 from threading import Event
 from e2e.package.package_workspace import TARGET, PackageWorkspace
-shop = PackageWorkspace(Path(sys.argv[1]), Path(sys.argv[2]))
+workspace = PackageWorkspace(Path(sys.argv[1]), Path(sys.argv[2]))
 write = lambda piece: (sys.stdout.buffer.write(piece), sys.stdout.buffer.flush())
 after = sys.argv[3] == "after"
-sys.exit(shop.builder.shell(shop.unit("broken"), TARGET, log=write, cancel=Event(), after_failure=after))
+sys.exit(workspace.builder.shell(workspace.unit("broken"), TARGET, log=write, cancel=Event(), after_failure=after))
 """
 
 
 class Terminal:
-    """A child on a terminal of its own; its output so far."""
+    """A child process on its own terminal. `output`: what it has printed so far."""
 
     def __init__(self, *command: str) -> None:
-        self.said = ""
+        self.output = ""
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             os.execv(command[0], command)
 
     def wait_for(self, text: str) -> None:
-        until(lambda: text in self.said or self._read(), lambda: f"{text!r} in:\n{self.said}\n")
+        until(lambda: text in self.output or self._read(), lambda: f"{text!r} in:\n{self.output}\n")
 
     def _read(self) -> None:
-        """Takes what the child has printed since; AssertionError when it has ended."""
+        """Reads what the child has printed since. Raises AssertionError when the child has ended."""
         if select.select([self._terminal], [], [], 0.2)[0]:
             try:
-                self.said += os.read(self._terminal, 65536).decode(errors="replace")
+                self.output += os.read(self._terminal, 65536).decode(errors="replace")
             except OSError:
-                raise AssertionError(f"ended after:\n{self.said}") from None
+                raise AssertionError(f"ended after:\n{self.output}") from None
 
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode())
@@ -61,20 +61,20 @@ class Terminal:
 
 
 @pytest.fixture
-def open_shell(workshop, unit, libgreet, own_cache):
+def open_shell(workspace, unit, libgreet, own_cache):
     opened = []
 
     def start(how: str) -> Terminal:
-        opened.append(Terminal(*python(CHILD, str(workshop.home), str(own_cache), how)))
+        opened.append(Terminal(*python(CHILD, str(workspace.home), str(own_cache), how)))
         return opened[0]
 
     yield start
     for terminal in opened:
         terminal.end()
-    workshop.builder.sweep()
+    workspace.builder.sweep()
 
 
-def test_a_shell_stands_in_the_unpacked_source(open_shell) -> None:
+def test_shell_starts_in_the_unpacked_source(open_shell) -> None:
     terminal = open_shell("now")
     terminal.wait_for("/build/libgreet-1.0.0]$ ")
     terminal.type("echo $((6*7)) $(id -un) $(dpkg-query -f '${Status}' -W debhelper); test -t 0 && echo on a tty\n")
@@ -84,7 +84,7 @@ def test_a_shell_stands_in_the_unpacked_source(open_shell) -> None:
     assert terminal.ended() == 7
 
 
-def test_a_shell_after_a_failure_finds_what_the_build_left(open_shell, unit: Path) -> None:
+def test_shell_after_a_failure_has_the_files_of_the_build(open_shell, unit: Path) -> None:
     source = unit / "greet.c"
     source.write_text(source.read_text().replace('"Good morning"', '"Bad morning"'))
     terminal = open_shell("after")
@@ -95,7 +95,7 @@ def test_a_shell_after_a_failure_finds_what_the_build_left(open_shell, unit: Pat
     assert terminal.ended() == 1
 
 
-def test_without_a_failure_there_is_no_shell(open_shell) -> None:
+def test_successful_build_opens_no_shell(open_shell) -> None:
     terminal = open_shell("after")
     terminal.wait_for("dpkg-buildpackage: info: binary-only upload")
     assert terminal.ended() == 0
