@@ -32,8 +32,8 @@ def admin() -> None:
 def replay() -> int:
     """Check that reading all topics again changes nothing.
 
-    Reads every message that the daemons of this machine have handled once more from the beginning, and applies it to
-    a copy of each daemon's state. Sends nothing; the mesh goes on working. Exit code 1 if a job would have been
+    Reads again, from the beginning, every message that the daemons of this machine have handled, and applies it to a
+    copy of each daemon's state. Sends nothing; the mesh goes on working. Exit code 1 if a job would have been
     started, or an event written.
     """
     from cloud_builder.wiring.replay import replay_daemons

@@ -26,8 +26,15 @@ Row = dict[str, Any]
 @click.option("--reverse", is_flag=True, help="Show what needs UNIT, instead of what UNIT needs.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Only units at most N steps away.")
 @click.option("--source", metavar="NAME", shell_complete=SOURCES, help="Only units of this source.")
-@click.option("--target", metavar="TARGET", help="Only this target (bookworm.x86_64).")
-@click.option("--format", "form", type=click.Choice(["text", "dot", "svg"]), default="text", show_default=True)
+@click.option("--target", metavar="DIST.ARCH", help="Only this target.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "dot", "svg"]),
+    default="text",
+    show_default=True,
+    help="Output format.",
+)
 @click.option(
     "-n",
     "--most",

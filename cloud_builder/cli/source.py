@@ -23,7 +23,7 @@ READ_TIMEOUT = 30.0
 
 TABLE = {
     "add": ("cloud_builder.cli.source", "add", "Follow a git repository under a name."),
-    "list": ("cloud_builder.cli.source", "list_sources", "Show the sources and the commit each is at."),
+    "list": ("cloud_builder.cli.source", "list_sources", "List the sources with their commits."),
     "remove": ("cloud_builder.cli.source", "remove", "Stop following a source; keep its packages."),
 }
 
@@ -80,7 +80,7 @@ def remove(name: str) -> None:
 @click.command("list")
 @global_options
 def list_sources() -> None:
-    """Show the sources and the commit each is at."""
+    """List the sources with their commits."""
     show_sources()
 
 

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 @click.option(
     "--source", "sources", multiple=True, metavar="NAME=URL", help="Follow this git repository; can be repeated."
 )
-@click.option("--slots", type=click.IntRange(1, 256), metavar="N", help="Jobs that a runner builds at the same time.")
+@click.option(
+    "--slots",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Jobs that a runner builds at the same time [default: that of the settings].",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
