@@ -1,4 +1,4 @@
-"""cb-ctl as typed: help, slips of the finger, exit codes, the shapes of --json. No mesh needed."""
+"""cb-ctl as typed: help, typing errors, exit codes, the output of --json. Needs no mesh."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ def no_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_no_heavy_module() -> None:
     heavy = ("rich", "confluent_kafka", "pydantic", "yaml", "git", "sqlite3", "urllib.request", "kiwi")
     code = (
         "import sys; from cloud_builder.cli.main import run; code = run(['--help']);"
         f"print('LOADED', [name for name in {heavy!r} if name in sys.modules], code)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines()[-1] == "LOADED [] 0"
-    assert all(f"  {name} " in said for name in COMMANDS)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines()[-1] == "LOADED [] 0"
+    assert all(f"  {name} " in output for name in COMMANDS)
 
 
 @pytest.mark.parametrize(("name", "module", "attribute", "line"), ENTRIES)
-def test_the_table_says_what_the_command_says(name: str, module: str, attribute: str, line: str) -> None:
+def test_table_entry_names_its_command_with_a_short_help_line(
+    name: str, module: str, attribute: str, line: str
+) -> None:
     command = getattr(import_module(module), attribute)
     assert isinstance(command, click.Command)
     assert command.name == name
@@ -49,16 +51,16 @@ def test_the_table_says_what_the_command_says(name: str, module: str, attribute:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_and_the_options_for_all(name: str) -> None:
-    said = CliRunner().invoke(cli, [name, "--help"])
-    assert said.exit_code == 0, said.output
+def test_every_command_has_help_and_the_global_options(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
     local = ("build", "shell", "check")
     for option in ("--json", "--home", "--help", *(() if name in local else ("--broker",))):
-        assert option in said.output
+        assert option in result.output
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "output"),
     [
         (["stauts"], "Did you mean status?"),
         (["souce", "list"], "Did you mean source?"),
@@ -81,66 +83,66 @@ def test_every_command_has_help_and_the_options_for_all(name: str) -> None:
         (["completion", "csh"], "bash"),
     ],
 )
-def test_wrong_usage_is_2_and_names_the_nearest(
-    typed: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_usage_exits_2_and_names_the_nearest_word(
+    typed: list[str], output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(typed) == ExitCode.USAGE
-    assert said in capsys.readouterr().err
+    assert output in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("typed", [["status"], ["list", "jobs"], ["request", "--all"], ["logs", "x"], ["get", "x"]])
-def test_without_a_mesh_the_next_step_is_said(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_without_a_mesh_prints_the_next_step(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(typed) == ExitCode.INFRASTRUCTURE
-    said = capsys.readouterr().err
-    assert "no mesh is running" in said
-    assert "cb-ctl up" in said
+    output = capsys.readouterr().err
+    assert "no mesh is running" in output
+    assert "cb-ctl up" in output
 
 
 @pytest.mark.parametrize("typed", [["--json", "status"], ["status", "--json"]])
-def test_an_error_is_json_for_programs(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_is_json_with_the_json_option(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(typed) == ExitCode.INFRASTRUCTURE
     error = json.loads(capsys.readouterr().err)["error"]
     assert (error["code"], "cb-ctl up" in error["hint"]) == ("no-mesh", True)
 
 
-def test_a_bad_setting_is_rejected(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_setting_is_rejected(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CB_RUNNER__SLOTS", "none")
     assert run(["status"]) == ExitCode.REJECTED
     assert "CB_RUNNER__SLOTS" in capsys.readouterr().err
     assert run(["status", "--broker", "nowhere"]) == ExitCode.REJECTED
 
 
-def test_a_home_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_home_that_cannot_be_written_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert run(["up", "--detach", "--port", "0", "--home", str(tmp_path / "file" / "home")]) == ExitCode.INFRASTRUCTURE
     assert "--home" in capsys.readouterr().err
 
 
-def test_down_without_a_mesh_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
+def test_down_without_a_mesh_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["down", "--json"]) == ExitCode.SUCCESS
     assert json.loads(capsys.readouterr().out) == {"stopped": []}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["completion", shell]) == ExitCode.SUCCESS
     assert "_CB_CTL_COMPLETE" in capsys.readouterr().out
 
 
-def test_completion_completes() -> None:
+def test_completion_completes_a_command() -> None:
     env = {**os.environ, "_CB_CTL_COMPLETE": "bash_complete", "COMP_WORDS": "cb-ctl sta", "COMP_CWORD": "1"}
     command = [sys.executable, "-c", "from cloud_builder.cli.main import main; main()"]
-    said = subprocess.run(command, capture_output=True, text=True, env=env, check=False).stdout
-    assert said.strip() == "plain,status"
+    output = subprocess.run(command, capture_output=True, text=True, env=env, check=False).stdout
+    assert output.strip() == "plain,status"
 
 
-def test_wrong_usage_is_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_json_with_the_json_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list", "job", "--json"]) == ExitCode.USAGE
-    told = json.loads(capsys.readouterr().err)["error"]
-    assert (told["code"], told["message"]) == ("usage", "No such command 'job'. Did you mean jobs?")
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert (error["code"], error["message"]) == ("usage", "No such command 'job'. Did you mean jobs?")
 
 
-def test_a_reader_that_goes_away_is_no_failed_build() -> None:
+def test_closed_stdout_is_success() -> None:
     read, write = os.pipe()
     os.close(read)
     code = "import sys; from cloud_builder.cli.main import run; sys.exit(run(['completion', 'bash']))"

@@ -1,4 +1,4 @@
-"""cb-ctl against a real cb-info over the broker in memory: what is shown, and the exit code."""
+"""cb-ctl against a real cb-info over the broker in memory: the output and the exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cloud_builder.model.unit import Target
 from support.info_mesh import InfoMesh, json_output, output
 
 
-def test_lists_are_arrays_of_objects(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_prints_an_array_of_objects(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
     keys = {"sources": "source", "units": "path", "requests": "request_id", "jobs": "job_id"}
@@ -31,7 +31,7 @@ def test_lists_are_arrays_of_objects(mesh: InfoMesh, capsys: pytest.CaptureFixtu
     assert json_output(capsys, "status")["jobs"] == {"success": 1}
 
 
-def test_status_of_a_thing(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_shows_a_request_and_a_job(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build")
     found = json_output(capsys, "status", "r-1")
     assert [job["outcome"] for job in found["jobs"]] == ["failure"]
@@ -51,7 +51,7 @@ def test_status_of_a_thing(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -
         (RequestOutcome.REJECTED, Outcome.CANCELED, ExitCode.REJECTED),
     ],
 )
-def test_watching_ends_with_the_code_of_the_outcome(
+def test_watch_exits_with_the_code_of_the_outcome(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str], outcome: RequestOutcome, job: Outcome, code: ExitCode
 ) -> None:
     mesh.finish(outcome, job, message="a cause")
@@ -63,7 +63,7 @@ def test_watching_ends_with_the_code_of_the_outcome(
     assert ("cb-ctl get r-1" in text) == (code is ExitCode.SUCCESS)
 
 
-def test_a_failure_shows_the_end_of_its_log(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failure_shows_the_end_of_its_log(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     log = mesh.stored("hello.log", b"one\n" * 50 + b"hello.c:3: error\n", ArtifactKind.LOG)
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="does not build", step="build", log=log)
     text = output(capsys, "watch", "r-1", code=ExitCode.FAILED)
@@ -71,32 +71,32 @@ def test_a_failure_shows_the_end_of_its_log(mesh: InfoMesh, capsys: pytest.Captu
     assert "cb-ctl logs r-1.1" in text
 
 
-def test_watching_gives_up_in_time(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_watch_ends_after_its_timeout(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.accept()
     text = output(capsys, "watch", "r-1", "--timeout", "0.1", code=ExitCode.INFRASTRUCTURE)
     assert "cb-ctl cancel r-1" in text
 
 
-def test_a_request_that_is_accepted_says_how_to_go_on(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_accepted_request_prints_the_next_command(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.accept("r-mine")
     assert "cb-ctl watch r-mine" in output(capsys, "request", "packages/hello", "--id", "r-mine")
     assert json_output(capsys, "request", "--all", "--id", "r-mine")["request_id"] == "r-mine"
 
 
-def test_the_words_of_a_request_become_the_wish(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_of_request_become_the_event(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.accept("r-mine")
     urgent = ["--rebuild-dependants", "--priority", "interactive", "--deadline", "1h30m"]
     output(capsys, "request", "--since", "main~1", *urgent, "--target", "bookworm.x86_64", "--id", "r-mine")
-    [log] = [log for place, log in mesh.broker.logs.items() if place.topic == "cb.request"]
-    wish = decode(log[-1], "").payload
-    assert isinstance(wish, e.BuildRequested)
-    assert (wish.since, wish.units, wish.all, wish.targets) == ("main~1", (), False, ("bookworm.x86_64",))
-    assert (wish.dependants, wish.priority, wish.deadline, wish.plan) == (True, "interactive", 5400.0, False)
+    [log] = [log for partition, log in mesh.broker.logs.items() if partition.topic == "cb.request"]
+    event = decode(log[-1], "").payload
+    assert isinstance(event, e.BuildRequested)
+    assert (event.since, event.units, event.all, event.targets) == ("main~1", (), False, ("bookworm.x86_64",))
+    assert (event.dependants, event.priority, event.deadline, event.plan) == (True, "interactive", 5400.0, False)
 
 
-def test_a_request_that_is_rejected_says_why(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rejected_request_prints_cause_and_hint(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.send(
         e.RequestRejected(
@@ -112,7 +112,7 @@ def test_a_request_that_is_rejected_says_why(mesh: InfoMesh, capsys: pytest.Capt
     assert "Did you mean hello?" in text
 
 
-def test_without_cb_request_nobody_waits_long(
+def test_request_fails_when_cb_request_does_not_answer(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_module, "ACCEPT_TIMEOUT", 0.2)
@@ -121,7 +121,7 @@ def test_without_cb_request_nobody_waits_long(
 
 
 @pytest.mark.parametrize(("sources", "hint"), [((), "cb-ctl source add"), (("one", "two"), "--source one")])
-def test_the_source_may_be_left_out_only_when_it_is_the_only_one(
+def test_request_needs_a_source_unless_there_is_only_one(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str], sources: tuple[str, ...], hint: str
 ) -> None:
     for source in sources:
@@ -129,7 +129,9 @@ def test_the_source_may_be_left_out_only_when_it_is_the_only_one(
     assert hint in output(capsys, "request", "--all", code=ExitCode.REJECTED)
 
 
-def test_logs_are_live_and_then_whole(mesh: InfoMesh, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_logs_prints_the_live_log_and_then_the_whole_log(
+    mesh: InfoMesh, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     mesh.accept()
     mesh.job(e.JobRunning, attempt=1, runner_id="runner-1")
     mesh.send(e.LogAppended(job_id="r-1.1", attempt=1, offset=0, text="live\n"))
@@ -150,7 +152,7 @@ def test_get_downloads_and_verifies(mesh: InfoMesh, capsys: pytest.CaptureFixtur
     assert json_output(capsys, "get", "hello", "-o", str(tmp_path / "out")) == [got]
 
 
-def test_files_of_several_targets_have_a_directory_each_also_when_only_one_was_built(
+def test_get_makes_a_directory_for_each_of_several_targets(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
@@ -162,7 +164,7 @@ def test_files_of_several_targets_have_a_directory_each_also_when_only_one_was_b
         assert Path(got["path"]) == tmp_path / "out" / "bookworm.x86_64" / "hello_1_amd64.deb"
 
 
-def test_get_keeps_nothing_that_is_not_what_was_built(
+def test_get_keeps_no_file_with_a_wrong_digest(
     mesh: InfoMesh, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     deb = mesh.stored("hello_1_amd64.deb", b"a package", ArtifactKind.DEB)
@@ -175,12 +177,12 @@ def test_get_keeps_nothing_that_is_not_what_was_built(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_get_of_what_built_nothing_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_without_artifacts_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE)
     assert "cb-ctl status r-1" in output(capsys, "get", "r-1", code=ExitCode.REJECTED)
 
 
-def test_cancel_of_what_has_ended_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cancel_of_a_finished_request_is_rejected(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
     assert "already finished" in output(capsys, "cancel", "r-1", code=ExitCode.REJECTED)
 
@@ -195,7 +197,7 @@ def test_cancel_of_what_has_ended_is_rejected(mesh: InfoMesh, capsys: pytest.Cap
         (["source", "remove", "x"], []),
     ],
 )
-def test_tab_offers_what_the_mesh_knows(
+def test_completion_offers_names_of_the_mesh(
     mesh: InfoMesh, typed: list[str], offered: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     mesh.follow()

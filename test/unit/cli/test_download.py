@@ -1,4 +1,4 @@
-"""A log is read on from where a reader is, whether or not its server can begin in the middle."""
+"""Objects are read from an offset on, whether or not the server supports ranges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG = b"".join(b"line %d\n" % number for number in range(100_000))
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Knows no ranges."""
+    """A server without ranges, and without output."""
 
     def log_message(self, format: str, *arguments: object) -> None: ...
 
@@ -44,6 +44,6 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize(
     "offset", [0, 1, download.CHUNK_BYTES - 1, download.CHUNK_BYTES, download.CHUNK_BYTES + 1, len(LOG) - 1, len(LOG)]
 )
-def test_the_rest_of_an_object_is_what_comes_behind_the_offset(url: str, offset: int) -> None:
+def test_object_bytes_begins_at_the_offset(url: str, offset: int) -> None:
     artifact = {"name": "log", "url": url, "size": len(LOG)}
     assert b"".join(download.object_bytes(artifact, offset)) == LOG[offset:]

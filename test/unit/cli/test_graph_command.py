@@ -20,14 +20,14 @@ def unit(name: str, *needs: str) -> Unit:
 
 
 @pytest.fixture
-def world(mesh: InfoMesh) -> Iterator[InfoMesh]:
+def graph_mesh(mesh: InfoMesh) -> Iterator[InfoMesh]:
     units = (unit("base"), unit("hello", "base"), unit("app", "hello", "base"))
     mesh.send(e.SourceRevised(source="demo", url="/srv", branch="main", revision=REVISION, followed=True, units=units))
     mesh.job(e.JobFinished, outcome=Outcome.FAILURE)
     yield mesh
 
 
-def test_a_tree_down_and_up(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_graph_prints_the_tree_in_both_directions(graph_mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     assert output(capsys, "graph", "app").splitlines() == [
         "packages/app",
         "├─ packages/base",
@@ -38,14 +38,14 @@ def test_a_tree_down_and_up(world: InfoMesh, capsys: pytest.CaptureFixture[str])
     assert output(capsys, "graph").splitlines()[0] == "packages/app"
 
 
-def test_pictures(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_graph_prints_dot_and_svg(graph_mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     text = output(capsys, "graph", "--format", "dot")
     assert '"demo:packages/hello@bookworm.x86_64" -> "demo:packages/base@bookworm.x86_64"' in text
     document = ElementTree.fromstring(output(capsys, "graph", "app", "--format", "svg"))
     assert document.tag.endswith("svg")
 
 
-def test_programs_get_nodes(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_graph_prints_nodes_as_json(graph_mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     found = json_output(capsys, "graph", "hello")
     assert [(row["unit"], row["state"]) for row in found["nodes"]] == [
         ("packages/hello", "failure"),
@@ -54,9 +54,9 @@ def test_programs_get_nodes(world: InfoMesh, capsys: pytest.CaptureFixture[str])
     assert (found["total"], found["left_out"]) == (2, 0)
 
 
-def test_too_many_are_cut_with_a_word(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_graph_reports_left_out_units(graph_mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 of 3 units are shown" in output(capsys, "graph", "--most", "1")
 
 
-def test_a_name_that_does_not_exist(world: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+def test_graph_names_the_nearest_unit(graph_mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean packages/hello?" in output(capsys, "graph", "helo", code=ExitCode.REJECTED)

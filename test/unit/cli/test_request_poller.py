@@ -1,4 +1,4 @@
-"""Following a request: how many rows cb-info is asked for, and that what is shown is up to date all the same."""
+"""Following a request: how many rows are read from cb-info, and that the view is up to date nevertheless."""
 
 from __future__ import annotations
 
@@ -23,25 +23,27 @@ JOBS = 20_000
 
 
 class Info:
-    """cb-info without a broker. `rows`: how many it answered with; `unheard`: which questions it does not answer."""
+    """cb-info without a broker. `rows`: rows in its answers; `unanswered`: the numbers of queries without an answer."""
 
     def __init__(self) -> None:
-        self.state, self.rows, self.asked = MemoryState(), 0, 0
-        self.unheard: set[int] = set()
+        self.state, self.rows, self.queries = MemoryState(), 0, 0
+        self.unanswered: set[int] = set()
         about = {"source": "demo", "ref": "main", "revision": "b" * 40, "units": ("packages/u1",)}
         apply_event(e.RequestAccepted(request_id="r", accepted_at=900.0, **about), self.state)
 
     def query(self, what: str, **args: Any) -> Any:
-        self.asked += 1
-        if self.asked in self.unheard:
+        self.queries += 1
+        if self.queries in self.unanswered:
             raise Retryable("no answer")
-        desk = QueryContext(self.state, 1000.0, "http://objects", QueuePolicy(), GraphCache())
-        given = answer(e.InfoAsked(query_id="q", what=what, args={key: arg for key, arg in args.items() if arg}), desk)
+        context = QueryContext(self.state, 1000.0, "http://objects", QueuePolicy(), GraphCache())
+        given = answer(
+            e.InfoAsked(query_id="q", what=what, args={key: arg for key, arg in args.items() if arg}), context
+        )
         assert not given.code, given.message
         self.rows += len(given.data.get("items", ())) + len(given.data.get("again", ()))
         return given.data
 
-    def tell(self, *events: e.Payload) -> None:
+    def send(self, *events: e.Payload) -> None:
         with self.state.transaction():
             pending = BufferedDocuments(self.state)
             for event in events:
@@ -49,9 +51,9 @@ class Info:
             pending.flush()
 
     def since(self) -> tuple[int, int]:
-        """Rows and questions since this was asked last."""
-        rows, asked, self.rows, self.asked = self.rows, self.asked, 0, 0
-        return rows, asked
+        """Returns the rows and queries since the last call."""
+        rows, queries, self.rows, self.queries = self.rows, self.queries, 0, 0
+        return rows, queries
 
     @property
     def session(self) -> Session:
@@ -80,51 +82,51 @@ def info() -> Info:
     return Info()
 
 
-def test_of_a_large_request_only_what_has_changed_is_asked_for(info: Info) -> None:
-    info.tell(*(queued(number) for number in range(1, JOBS + 1)))
-    follower = RequestPoller(info.session, "r")
-    first = follower.poll()
+def test_poll_reads_only_changed_rows_of_a_large_request(info: Info) -> None:
+    info.send(*(queued(number) for number in range(1, JOBS + 1)))
+    poller = RequestPoller(info.session, "r")
+    first = poller.poll()
     assert [job["job_id"] for job in first.jobs] == [f"r.{number}" for number in range(1, JOBS + 1)]
-    rows, asked = info.since()
+    rows, queries = info.since()
     assert (rows, len(first.changed)) == (JOBS, JOBS)
-    assert asked <= JOBS / 500
-    info.tell(runs(5), runs(15_000), ended(5))
-    second = follower.poll()
+    assert queries <= JOBS / 500
+    info.send(runs(5), runs(15_000), ended(5))
+    second = poller.poll()
     assert info.since() == (2, 1)
     assert {job["job_id"]: job["state"] for job in second.changed} == {"r.5": "finished", "r.15000": "running"}
     assert [second.jobs[number - 1]["state"] for number in (4, 5, 15_000)] == ["queued", "finished", "running"]
-    assert follower.poll().changed == []
+    assert poller.poll().changed == []
     assert info.since() == (0, 1)
-    info.tell(queued(JOBS + 1))
-    assert follower.poll().jobs[-1]["job_id"] == f"r.{JOBS + 1}"
+    info.send(queued(JOBS + 1))
+    assert poller.poll().jobs[-1]["job_id"] == f"r.{JOBS + 1}"
 
 
-def test_what_a_job_waits_for_ends_without_a_word_about_the_job(info: Info) -> None:
-    info.tell(*(queued(number) for number in range(1, 13)))
-    info.tell(of(e.JobBlocked, 13, waiting_for=tuple(f"r.{number}" for number in range(1, 13))))
-    follower = RequestPoller(info.session, "r")
-    assert follower.poll().jobs[-1]["waiting_units"] == [f"packages/u{number}" for number in range(1, 9)]
-    info.tell(*(ended(number) for number in range(1, 8)))
-    assert follower.poll().jobs[-1]["waiting_units"] == ["packages/u8"]
-    info.tell(ended(8))
-    follower.poll()
-    assert follower.poll().jobs[-1]["waiting_units"] == [f"packages/u{number}" for number in range(9, 13)]
+def test_poll_updates_waiting_jobs_whose_dependencies_finish(info: Info) -> None:
+    info.send(*(queued(number) for number in range(1, 13)))
+    info.send(of(e.JobBlocked, 13, waiting_for=tuple(f"r.{number}" for number in range(1, 13))))
+    poller = RequestPoller(info.session, "r")
+    assert poller.poll().jobs[-1]["waiting_units"] == [f"packages/u{number}" for number in range(1, 9)]
+    info.send(*(ended(number) for number in range(1, 8)))
+    assert poller.poll().jobs[-1]["waiting_units"] == ["packages/u8"]
+    info.send(ended(8))
+    poller.poll()
+    assert poller.poll().jobs[-1]["waiting_units"] == [f"packages/u{number}" for number in range(9, 13)]
     info.since()
-    follower.poll()
+    poller.poll()
     assert info.since() == (0, 1)
 
 
-def test_a_silence_in_the_middle_loses_no_news(info: Info, monkeypatch: pytest.MonkeyPatch) -> None:
-    info.tell(*(queued(number) for number in range(1, 2001)))
-    follower = RequestPoller(info.session, "r")
-    info.unheard = {2}
+def test_poll_loses_no_change_when_a_query_fails(info: Info, monkeypatch: pytest.MonkeyPatch) -> None:
+    info.send(*(queued(number) for number in range(1, 2001)))
+    poller = RequestPoller(info.session, "r")
+    info.unanswered = {2}
     with pytest.raises(Retryable):
-        follower.poll()
-    assert len(follower.poll().changed) == 2000
+        poller.poll()
+    assert len(poller.poll().changed) == 2000
 
 
-def test_all_jobs_in_full_come_by_number(info: Info) -> None:
-    info.tell(*(queued(number) for number in (3, 1, 2)), ended(1))
+def test_whole_jobs_returns_full_rows_by_number(info: Info) -> None:
+    info.send(*(queued(number) for number in (3, 1, 2)), ended(1))
     rows = whole_jobs(info.session, "changes", "r")
     assert [row["job_id"] for row in rows] == ["r.1", "r.2", "r.3"]
     assert all(row["attempts"] == [] and "artifacts" in row for row in rows)

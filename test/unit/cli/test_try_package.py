@@ -1,4 +1,4 @@
-"""`cb-ctl try`: what stands before `--` is installed, what stands behind it is run."""
+"""`cb-ctl try`: arguments before `--` are packages, arguments after it are the command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def words(ctx: click.Context, packages: tuple[str, ...], as_json: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "heard"),
+    ("typed", "parsed"),
     [
         (["a", "b"], "('a', 'b') False ()"),
         (["a", "--json", "--", "run"], "('a',) True ('run',)"),
@@ -26,9 +26,9 @@ def words(ctx: click.Context, packages: tuple[str, ...], as_json: bool) -> None:
         (["--", "run"], "() False ('run',)"),
     ],
 )
-def test_the_first_double_dash_parts_packages_from_the_command(said: list[str], heard: str) -> None:
-    assert CliRunner().invoke(words, said).output == heard + "\n"
+def test_first_double_dash_separates_packages_from_the_command(typed: list[str], parsed: str) -> None:
+    assert CliRunner().invoke(words, typed).output == parsed + "\n"
 
 
-def test_help_names_the_command() -> None:
+def test_help_shows_the_command_after_double_dash() -> None:
     assert "[-- COMMAND…]" in CliRunner().invoke(words, ["--help"]).output

@@ -1,4 +1,4 @@
-"""The live view of a request: which jobs are shown, and what is said of each."""
+"""The live view of a request: which jobs are shown, with which remarks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def job(number: int, state: str = "running", **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "expected"),
     [
         (job(1, "blocked", waiting_for=["r-1.2"]), "waits for r-1.2"),
         (job(1, "blocked", reason="waits", waiting_for=["r-1.2"], waiting_units=["p/lib"]), "waits for p/lib"),
@@ -35,20 +35,20 @@ def job(number: int, state: str = "running", **more: Any) -> dict[str, Any]:
         (job(1, "finished", outcome="success"), ""),
     ],
 )
-def test_a_job_says_why_it_waits_what_it_does_or_how_it_ended(row: dict[str, Any], said: str) -> None:
-    assert remark(row) == said
+def test_remark_is_the_reason_the_last_line_or_the_message(row: dict[str, Any], expected: str) -> None:
+    assert remark(row) == expected
 
 
-def drawn(jobs: list[dict[str, Any]], room: int) -> list[str]:
+def rendered(jobs: list[dict[str, Any]], room: int) -> list[str]:
     out = StringIO()
     Console(file=out, width=100).print(table(RequestView({"state": "running"}, jobs), 1010.0, 100, room))
     return out.getvalue().splitlines()
 
 
-def test_the_liveliest_jobs_are_shown_when_there_is_no_room_for_all() -> None:
+def test_table_shows_the_most_active_jobs_when_room_is_short() -> None:
     jobs = [job(number, "finished", outcome="success") for number in range(50)]
     jobs += [job(98, "running", started_at=1000.0), job(99, "finished", outcome="failure")]
-    lines = drawn(jobs, 10)
+    lines = rendered(jobs, 10)
     assert len(lines) <= 10
     assert "p98" in lines[0]
     assert "10s" in lines[0]
@@ -56,17 +56,17 @@ def test_the_liveliest_jobs_are_shown_when_there_is_no_room_for_all() -> None:
     assert "43 more jobs" in lines[-1]
 
 
-def test_a_long_remark_leaves_state_unit_and_time_whole() -> None:
-    lines = drawn([job(1, "running", started_at=1000.0, runner_id="runner-1", last_line="x" * 500)], 10)
+def test_table_cuts_a_long_remark_before_other_columns() -> None:
+    lines = rendered([job(1, "running", started_at=1000.0, runner_id="runner-1", last_line="x" * 500)], 10)
     assert len(lines) == 1
     assert all(word in lines[0] for word in ("running", "p1", "runner-1", "10s", "xxx…"))
 
 
-def test_on_a_narrow_terminal_the_widest_of_what_may_be_cut_gives_first() -> None:
+def test_fit_narrows_the_widest_shortened_column_first() -> None:
     assert fit([8, 40, 60], [1, 2], 80) == [8, 34, 34]
     assert fit([8, 40, 60], [2], 80) == [8, 40, MIN_WIDTH + 16]
     assert fit([90, 40], [1], 80) == [90, MIN_WIDTH]
 
 
-def test_before_there_are_jobs_the_view_says_who_is_awaited() -> None:
-    assert "cb-scheduler" in drawn([], 10)[0]
+def test_table_without_jobs_names_cb_scheduler() -> None:
+    assert "cb-scheduler" in rendered([], 10)[0]

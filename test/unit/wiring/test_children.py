@@ -1,4 +1,4 @@
-"""Children of the supervisor: restarted with back-off, stopped in order, and never mistaken for a later process."""
+"""Children of the supervisor: restarted with back-off, stopped in order, not confused with a later process."""
 
 from __future__ import annotations
 
@@ -14,69 +14,67 @@ from cloud_builder.wiring.children import FIRST_DELAY, HEALTHY_AFTER, MAX_DELAY,
 from support.waiting import LIMIT
 
 
-def child(tmp_path: Path, name: str = "bogus", daemon: str = "bogus") -> Child:
+def make_child(tmp_path: Path, name: str = "bogus", daemon: str = "bogus") -> Child:
     return Child(name, daemon, (), dict(os.environ), tmp_path / "log" / f"{name}.log")
 
 
-def ended(one: Child) -> None:
-    assert one.process is not None
-    one.process.wait(LIMIT)
+def wait_for_exit(child: Child) -> None:
+    assert child.process is not None
+    child.process.wait(LIMIT)
 
 
-def test_a_child_that_dies_at_once_is_started_again_later_and_later(tmp_path: Path) -> None:
-    one, now, delays = child(tmp_path), 0.0, []
-    one.start(now)
+def test_child_that_exits_at_once_is_restarted_with_back_off(tmp_path: Path) -> None:
+    child, now, delays = make_child(tmp_path), 0.0, []
+    child.start(now)
     for _ in range(9):
-        ended(one)
-        assert one.reconcile(now)
-        delays.append(one.restart_at - now)
-        assert not one.reconcile(one.restart_at - 0.01)
-        one.process, now = spawn(["true"]), one.restart_at
-        one.started_at = now
+        wait_for_exit(child)
+        assert child.reconcile(now)
+        delays.append(child.restart_at - now)
+        assert not child.reconcile(child.restart_at - 0.01)
+        child.process, now = spawn(["true"]), child.restart_at
+        child.started_at = now
     assert delays == [min(MAX_DELAY, FIRST_DELAY * 2**times) for times in range(9)]
-    assert one.last_status == 0
-    assert "usage" in one.log.read_text()
+    assert child.last_status == 0
+    assert "usage" in child.log.read_text()
 
 
-def test_a_death_after_a_healthy_life_costs_the_first_delay_only(tmp_path: Path) -> None:
-    one = child(tmp_path)
-    one.exits, one.process, one.started_at = 5, spawn(["true"]), 0.0
-    ended(one)
-    one.reconcile(HEALTHY_AFTER + 1)
-    assert one.restart_at - (HEALTHY_AFTER + 1) == FIRST_DELAY
+def test_exit_after_a_long_run_costs_only_the_first_delay(tmp_path: Path) -> None:
+    child = make_child(tmp_path)
+    child.exits, child.process, child.started_at = 5, spawn(["true"]), 0.0
+    wait_for_exit(child)
+    child.reconcile(HEALTHY_AFTER + 1)
+    assert child.restart_at - (HEALTHY_AFTER + 1) == FIRST_DELAY
 
 
-@pytest.mark.parametrize(("deaths", "age", "well"), [(0, 0.1, True), (1, 0.1, False), (1, 5.0, True)])
-def test_a_child_that_was_started_again_is_believed_after_a_while(
-    tmp_path: Path, deaths: int, age: float, well: bool
-) -> None:
-    one = child(tmp_path)
-    one.process, one.exits, one.started_at = spawn(["sleep", "60"]), deaths, 100.0
-    assert one.is_healthy(100.0 + age) is well
-    one.process.kill()
-    one.process.wait()
+@pytest.mark.parametrize(("exits", "age", "is_healthy"), [(0, 0.1, True), (1, 0.1, False), (1, 5.0, True)])
+def test_restarted_child_is_healthy_after_a_while(tmp_path: Path, exits: int, age: float, is_healthy: bool) -> None:
+    child = make_child(tmp_path)
+    child.process, child.exits, child.started_at = spawn(["sleep", "60"]), exits, 100.0
+    assert child.is_healthy(100.0 + age) is is_healthy
+    child.process.kill()
+    child.process.wait()
 
 
-def test_groups_stop_one_after_another(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+def test_stop_in_order_stops_group_by_group(tmp_path: Path) -> None:
+    stopped = tmp_path / "stopped"
     script = (
         "import signal, sys\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); print('ready', flush=True)\n"
         "signal.sigwait([signal.SIGTERM])\n"
-        f"open({str(told)!r}, 'a').write(sys.argv[1] + '\\n')"
+        f"open({str(stopped)!r}, 'a').write(sys.argv[1] + '\\n')"
     )
     children = []
     for name, daemon in [("info", "info"), ("runner-1", "runner"), ("request", "request")]:
-        one = child(tmp_path, name, daemon)
-        one.process = spawn([sys.executable, "-c", script, name])
-        assert one.process.stdout is not None
-        assert one.process.stdout.readline() == b"ready\n"
-        children.append(one)
+        child = make_child(tmp_path, name, daemon)
+        child.process = spawn([sys.executable, "-c", script, name])
+        assert child.process.stdout is not None
+        assert child.process.stdout.readline() == b"ready\n"
+        children.append(child)
     stop_in_order(children, ("request", "runner", "info"), within=LIMIT)
-    assert told.read_text().split() == ["request", "runner-1", "info"]
+    assert stopped.read_text().split() == ["request", "runner-1", "info"]
 
 
-def test_what_a_killed_supervisor_has_left_is_no_running_mesh(tmp_path: Path) -> None:
+def test_file_of_a_killed_supervisor_is_no_running_mesh(tmp_path: Path) -> None:
     me = rundir.process("supervisor", os.getpid())
     rundir.write_running_mesh(tmp_path, rundir.RunningMesh(me, (me,), "embedded", "starting"))
     assert (

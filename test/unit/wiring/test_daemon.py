@@ -25,13 +25,13 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
     return {**kept, "CB_HOME": str(tmp_path / "home"), "CB_CACHE": str(tmp_path / "cache"), **more}
 
 
-def test_each_daemon_has_its_program() -> None:
+def test_each_daemon_has_a_program() -> None:
     assert {path.name for path in SERVICES.iterdir() if path.is_file()} == {f"cb-{name}" for name in NAMES}
     assert all(os.access(SERVICES / f"cb-{name}", os.X_OK) for name in NAMES)
 
 
 @pytest.mark.parametrize(
-    ("words", "variables", "status", "said"),
+    ("words", "variables", "status", "message"),
     [
         (["--help"], {}, 0, "cb-runner: a build agent"),
         (["--version"], {}, 0, "cb-runner"),
@@ -40,17 +40,17 @@ def test_each_daemon_has_its_program() -> None:
         (["--broker", "kafka"], {}, 3, "not HOST:PORT"),
     ],
 )
-def test_what_is_wrong_is_said_with_an_exit_code(
-    tmp_path: Path, words: list[str], variables: dict[str, str], status: int, said: str
+def test_wrong_usage_or_setting_is_reported_with_an_exit_code(
+    tmp_path: Path, words: list[str], variables: dict[str, str], status: int, message: str
 ) -> None:
     ended = subprocess.run(
         command("runner", *words), env=environment(tmp_path, **variables), capture_output=True, text=True, check=False
     )
     assert ended.returncode == status
-    assert said in ended.stdout + ended.stderr
+    assert message in ended.stdout + ended.stderr
 
 
-def test_a_daemon_waits_for_its_broker_says_so_once_and_stops_when_told(tmp_path: Path) -> None:
+def test_daemon_reports_an_unreachable_broker_once_and_stops_on_sigterm(tmp_path: Path) -> None:
     daemon = subprocess.Popen(
         command("info", "--broker", "127.0.0.1:1"), env=environment(tmp_path), stderr=subprocess.PIPE, text=True
     )
@@ -65,8 +65,8 @@ def test_a_daemon_waits_for_its_broker_says_so_once_and_stops_when_told(tmp_path
     daemon.stderr.close()
 
 
-def test_a_runner_told_to_stop_before_it_found_its_broker_leaves_nothing_of_an_earlier_life(tmp_path: Path) -> None:
-    left = tmp_path / "home" / "runner-1" / "work" / "jobs" / "wish-5.1.1.0badcafe"
+def test_runner_without_a_broker_removes_leftovers_of_an_earlier_process(tmp_path: Path) -> None:
+    left = tmp_path / "home" / "runner-1" / "work" / "jobs" / "request-5.1.1.0badcafe"
     left.mkdir(parents=True)
     runner = subprocess.Popen(
         command("runner", "--broker", "127.0.0.1:1"),
@@ -82,7 +82,7 @@ def test_a_runner_told_to_stop_before_it_found_its_broker_leaves_nothing_of_an_e
     assert not left.exists()
 
 
-def test_a_second_daemon_of_the_same_home_is_refused(tmp_path: Path) -> None:
+def test_second_daemon_on_the_same_home_is_rejected(tmp_path: Path) -> None:
     first = subprocess.Popen(
         command("info", "--broker", "127.0.0.1:1"), env=environment(tmp_path), stderr=subprocess.PIPE, text=True
     )

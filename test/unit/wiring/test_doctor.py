@@ -1,4 +1,4 @@
-"""What the doctor looks at, by the settings and what runs already."""
+"""The facts that `cb-ctl doctor` collects, by the settings and the running daemons."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from cloud_builder.wiring import doctor
 
 
 @pytest.fixture
-def taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Settings with a port that somebody has."""
+def port_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Settings with a port that another process uses."""
     monkeypatch.setattr(host, "try_sandbox", lambda work: None)
-    with socket.socket() as somebody:
-        somebody.bind(("127.0.0.1", 0))
-        somebody.listen()
-        yield Settings(home=tmp_path, cache=tmp_path, collector=CollectorSettings(port=somebody.getsockname()[1]))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield Settings(home=tmp_path, cache=tmp_path, collector=CollectorSettings(port=listener.getsockname()[1]))
 
 
-def test_a_port_that_somebody_has_is_a_finding(taken: Settings) -> None:
-    port = doctor.whole(taken, None, is_up=False).port
+def test_port_in_use_is_reported(port_in_use: Settings) -> None:
+    port = doctor.whole(port_in_use, None, is_up=False).port
     assert port is not None and port[1] is not None
 
 
-def test_the_port_of_a_collector_that_runs_is_its_own(taken: Settings) -> None:
-    (taken.home / "collector").mkdir()
-    lock = Lock(taken.home / "collector" / "state.sqlite")
-    assert doctor.whole(taken, None, is_up=False).port is None
+def test_port_of_a_running_collector_is_not_probed(port_in_use: Settings) -> None:
+    (port_in_use.home / "collector").mkdir()
+    lock = Lock(port_in_use.home / "collector" / "state.sqlite")
+    assert doctor.whole(port_in_use, None, is_up=False).port is None
     lock.release()
-    assert doctor.whole(taken, None, is_up=False).port is not None
+    assert doctor.whole(port_in_use, None, is_up=False).port is not None

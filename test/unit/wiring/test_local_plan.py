@@ -1,4 +1,4 @@
-"""What `cb-ctl build` builds, in which order, of a working tree."""
+"""The units of a working tree that `cb-ctl build` builds, and their order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_a_unit_needs_is_built_before_it_and_nothing_else(tree: Path) -> None:
+def test_plan_has_only_the_unit_and_what_it_needs_in_order(tree: Path) -> None:
     card = package(tree, "card", "tool")
     package(tree, "tool", "lib | other")
     package(tree, "lib")
@@ -41,7 +41,7 @@ def test_what_a_unit_needs_is_built_before_it_and_nothing_else(tree: Path) -> No
     assert [step.unit.name for step in plan(card, None, with_needs=False)] == ["card"]
 
 
-def test_units_that_need_each_other_are_named_and_can_be_built_alone(tree: Path) -> None:
+def test_plan_rejects_a_cycle_unless_without_dependencies(tree: Path) -> None:
     egg = package(tree, "egg", "chicken")
     package(tree, "chicken", "egg")
     with pytest.raises(Rejected, match="packages/chicken, packages/egg") as caught:

@@ -1,4 +1,4 @@
-"""What the supervisor reads from the program that asks whether the mesh is whole."""
+"""The supervisor's side of the readiness check."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ def check(tmp_path):
         return opened[-1]
 
     yield make
-    for one in opened:
-        one.end()
+    for readiness in opened:
+        readiness.end()
 
 
-def test_what_is_missing_is_the_last_line_that_was_printed(check):
+def test_missing_is_the_last_printed_line(check):
     found = check("echo one; echo two; exec sleep 60")
     assert found.missing()
     until(lambda: found.missing() == "two", "the last line")
 
 
-def test_nothing_is_missing_when_the_program_ends_well(check):
+def test_missing_is_empty_when_the_program_succeeds(check):
     found = check("echo one")
     until(lambda: found.missing() == "", "nothing to be missing")
     assert found.missing() == ""
 
 
-def test_a_program_that_fails_is_started_again(check, tmp_path):
+def test_failed_program_is_restarted(check, tmp_path):
     marks = tmp_path / "starts"
     found = check(f"echo start >> {marks}; echo one; test $(wc -l < {marks}) -ge 3")
     until(lambda: found.missing() == "", "nothing to be missing")
     assert marks.read_text().splitlines() == ["start"] * 3
 
 
-def test_a_check_that_was_ended_begins_anew(check, tmp_path):
+def test_ended_check_starts_again(check, tmp_path):
     marks = tmp_path / "starts"
     found = check(f"echo start >> {marks}; exec sleep 60")
     found.missing()

@@ -1,4 +1,4 @@
-"""What is generated from the model is fresh, the same at every run, and valid."""
+"""The files generated from the models are fresh, the same at every run, and valid."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ def look_up(document: dict[str, Any], reference: str) -> Any:
     return found
 
 
-def test_the_files_in_the_repository_are_fresh() -> None:
-    wanted = {f"schemas/{name}": text for name, text in FILES.items()}
-    wanted |= {f"doc/reference/{name}": text for name, text in pages().items()}
-    stale = [name for name, text in wanted.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]
+def test_files_in_the_repository_are_fresh() -> None:
+    expected = {f"schemas/{name}": text for name, text in FILES.items()}
+    expected |= {f"doc/reference/{name}": text for name, text in pages().items()}
+    stale = [name for name, text in expected.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]
     assert stale == [], "run: make schemas"
 
 
-def test_generating_twice_gives_the_same() -> None:
+def test_generating_twice_gives_the_same_files() -> None:
     assert files() == FILES
 
 
 @pytest.mark.parametrize("name", sorted(name for name in FILES if name.endswith(".json")))
-def test_a_schema_says_what_it_is(name: str) -> None:
+def test_schema_has_title_and_description(name: str) -> None:
     schema = json.loads(FILES[name])
     assert schema["$schema"] and schema["$id"] and schema["title"] and schema["description"]
 
 
-def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+def test_every_reference_of_the_asyncapi_document_resolves() -> None:
     document = asyncapi()
     for reference in references(document):
         if reference.startswith("./"):
@@ -72,7 +72,7 @@ def test_the_asyncapi_document_names_every_topic_and_event() -> None:
     assert set(document["components"]["messages"]) == {route.event.type for route in ROUTES}
 
 
-def test_every_topic_is_set_up_and_allowed_to_its_writer_alone() -> None:
+def test_every_topic_is_created_and_writable_only_for_its_writer() -> None:
     topics, acls = FILES["topics.sh"], FILES["acls.sh"]
     for topic in TOPICS:
         assert f"create {topic.name} {topic.partitions} " in topics
@@ -81,7 +81,7 @@ def test_every_topic_is_set_up_and_allowed_to_its_writer_alone() -> None:
         assert writers == [f'allow "${role.name}_USER" Write {topic.name}' for role in expected]
 
 
-def test_queues_are_allowed_by_their_prefix_and_runners_may_share_them() -> None:
+def test_queues_are_allowed_by_prefix_and_shared_by_runners() -> None:
     acls = FILES["acls.sh"].splitlines()
     assert 'allow_all "$SCHEDULER_USER" Write cb.queue.' in acls
     assert 'allow_all "$RUNNER_USER" Read cb.queue.' in acls
@@ -89,14 +89,14 @@ def test_queues_are_allowed_by_their_prefix_and_runners_may_share_them() -> None
     assert f'create "{QUEUE.prefix}$queue" 1 ' in FILES["topics.sh"]
 
 
-def test_nobody_but_runners_gets_more_of_a_group_than_to_ask_where_it_is() -> None:
+def test_only_runners_get_more_than_describe_on_a_group() -> None:
     acls = FILES["acls.sh"].splitlines()
     asking = [line for line in acls if line.startswith("ask ")]
     assert asking == [f'ask "${role.name}_USER" {READER_GROUP}' for role in Role]
     assert "Alter" not in FILES["acls.sh"] and "Create" not in FILES["acls.sh"]
 
 
-def test_stale_files_are_named_and_a_second_run_is_content(tmp_path: Path) -> None:
+def test_stale_files_are_named_and_rewritten_once(tmp_path: Path) -> None:
     run = CliRunner()
     assert run.invoke(main, [str(tmp_path)]).exit_code == 0
     assert run.invoke(main, ["--check", str(tmp_path)]).exit_code == 0

@@ -1,4 +1,4 @@
-"""Settings: which place wins, and what a wrong value says."""
+"""Settings: which source wins, and the error for a wrong value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write(home: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("file", "variables", "flags", "slots"),
+    ("file", "variables", "options", "slots"),
     [
         ("", {}, {}, 1),
         ("runner: {slots: 2}", {}, {}, 2),
@@ -30,33 +30,33 @@ def write(home: Path, text: str) -> Path:
         ("", {"CB_RUNNER": "{slots: 5}"}, {}, 5),
     ],
 )
-def test_flags_win_over_variables_over_file_over_defaults(
-    tmp_path: Path, file: str, variables: dict[str, str], flags: dict[str, Any], slots: int
+def test_options_win_over_variables_over_file_over_defaults(
+    tmp_path: Path, file: str, variables: dict[str, str], options: dict[str, Any], slots: int
 ) -> None:
     write(tmp_path, file)
-    assert load(tmp_path, overrides=flags, environ=variables).runner.slots == slots
+    assert load(tmp_path, overrides=options, environ=variables).runner.slots == slots
 
 
-def test_places_follow_xdg(tmp_path: Path) -> None:
+def test_default_directories_follow_xdg(tmp_path: Path) -> None:
     found = load(environ={"HOME": "/h", "XDG_CACHE_HOME": str(tmp_path)})
     assert found.home == Path("/h/.local/state/cloud-builder")
     assert found.cache == tmp_path / "cloud-builder"
 
 
-def test_home_variable_finds_the_file_there(tmp_path: Path) -> None:
+def test_home_variable_selects_the_file_in_it(tmp_path: Path) -> None:
     write(tmp_path, "log_level: debug")
     found = load(environ={"CB_HOME": str(tmp_path), "CB_CACHE": "/c"})
     assert (found.home, found.cache, found.log_level) == (tmp_path, Path("/c"), "debug")
 
 
-def test_settings_variable_names_another_file(tmp_path: Path) -> None:
+def test_settings_variable_selects_another_file(tmp_path: Path) -> None:
     other = tmp_path / "other.yml"
     other.write_text(f"home: {tmp_path}/there\nsources:\n  demo: {{url: /srv/demo}}\n")
     found = load(environ={"CB_SETTINGS": str(other), "HOME": "/h"})
     assert (found.home, found.sources["demo"].url) == (tmp_path / "there", "/srv/demo")
 
 
-def test_a_broker_is_found_in_the_home_when_nobody_names_one(tmp_path: Path) -> None:
+def test_broker_is_read_from_the_home_when_none_is_configured(tmp_path: Path) -> None:
     assert read(tmp_path, environ={}).broker_origin is BrokerOrigin.NONE
     rundir.write_broker(tmp_path, BrokerSettings(bootstrap="127.0.0.1:4711", embedded=True, incarnation="i1"))
     found = read(tmp_path, environ={})
@@ -70,7 +70,7 @@ def test_a_broker_is_found_in_the_home_when_nobody_names_one(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("file", "variables", "said"),
+    ("file", "variables", "parts"),
     [
         ("log_levl: debug", {}, ["settings.yml:1", "log_levl", "Did you mean log_level?"]),
         ("runner:\n  slot: 2", {}, ["settings.yml:2", "runner.slot", "Did you mean slots?"]),
@@ -84,27 +84,27 @@ def test_a_broker_is_found_in_the_home_when_nobody_names_one(tmp_path: Path) -> 
         ("", {"CB_SETTINGS": "/no/such.yml"}, ["/no/such.yml", "no such settings file"]),
     ],
 )
-def test_a_wrong_value_names_its_place_key_and_cause(
-    tmp_path: Path, file: str, variables: dict[str, str], said: list[str]
+def test_wrong_value_is_rejected_with_origin_key_and_cause(
+    tmp_path: Path, file: str, variables: dict[str, str], parts: list[str]
 ) -> None:
     write(tmp_path, file)
     with pytest.raises(Rejected) as error:
         load(tmp_path, environ=variables)
-    for part in said:
+    for part in parts:
         assert part in str(error.value)
 
 
-def test_foreign_variables_are_left_alone(tmp_path: Path) -> None:
+def test_variables_of_other_programs_are_ignored(tmp_path: Path) -> None:
     load(tmp_path, environ={"CB_TEST_KAFKA": "x", "CB_XYZZY": "1"})
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", ":9092", "host:0", "host:99999", "a:1,,b:2"])
-def test_a_broker_is_host_and_port(text: str) -> None:
+def test_broker_without_host_and_port_is_rejected(text: str) -> None:
     with pytest.raises(Rejected, match="HOST:PORT"):
         parse_broker(text)
 
 
-def test_a_pid_that_was_given_away_is_not_the_process() -> None:
+def test_reused_pid_is_not_the_recorded_process() -> None:
     import os
 
     me = rundir.process("me", os.getpid())

@@ -1,4 +1,4 @@
-"""Where runners cannot share queues, somebody is told what to do about it."""
+"""Shared queues are rejected, with the fix, where the broker cannot share them."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ def test_directed_dispatch_needs_no_queue():
 
 
 @pytest.mark.parametrize("broker", [None, EMBEDDED])
-def test_the_embedded_broker_is_refused_before_anything_is_started(broker):
-    with pytest.raises(Rejected, match="no share groups") as refused:
+def test_embedded_broker_is_rejected_for_shared_queues(broker):
+    with pytest.raises(Rejected, match="no share groups") as rejected:
         require_share_groups(SHARED, broker)
-    assert "4.2" in refused.value.hint and "directed" in refused.value.hint
+    assert "4.2" in rejected.value.hint and "directed" in rejected.value.hint
 
 
 @pytest.mark.parametrize("daemon", [assemble.scheduler, assemble.runner])
-def test_no_daemon_starts_with_shared_queues_on_the_embedded_broker(daemon, tmp_path):
-    said = settings(broker=EMBEDDED, dispatch=SHARED).model_copy(update={"home": tmp_path, "cache": tmp_path})
+def test_daemon_with_shared_queues_needs_a_real_kafka(daemon, tmp_path):
+    shared = settings(broker=EMBEDDED, dispatch=SHARED).model_copy(update={"home": tmp_path, "cache": tmp_path})
     with ExitStack() as stack, pytest.raises(Rejected, match="no share groups"):
-        daemon(said, stack)
+        daemon(shared, stack)
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "hint"),
+    ("code", "message", "hint"),
     [
         (KafkaError.UNSUPPORTED_VERSION, "Kafka at k:9092 has no share groups", "4.2"),
         (KafkaError.GROUP_AUTHORIZATION_FAILED, "group cb.queue: User:ANONYMOUS may not use it", "--operation Read"),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, "may not read", "--resource-pattern-type prefixed --topic cb.queue."),
     ],
 )
-def test_what_no_waiting_can_mend_is_a_rejection(code, said, hint):
-    with pytest.raises(Rejected, match=said) as refused:
+def test_permanent_kafka_error_is_rejected_with_the_fix(code, message, hint):
+    with pytest.raises(Rejected, match=message) as rejected:
         rejection_for(BrokerSettings(bootstrap="k:9092"), KafkaError(code))
-    assert hint in refused.value.hint
+    assert hint in rejected.value.hint
 
 
-def test_what_passes_is_waited_for():
+def test_temporary_kafka_error_is_not_rejected():
     rejection_for(BrokerSettings(), KafkaError(KafkaError._TRANSPORT))
 
 
@@ -67,7 +67,7 @@ def record(topic: str, value: bytes | None, headers=()) -> Record:
     return Record(Partition(topic, 0), 0, b"k", value, headers)
 
 
-def test_an_offer_is_read_and_anything_else_is_none():
+def test_read_offer_returns_none_for_anything_else():
     sent = encode(JobOffered(job_id="q.1", attempt=1, queue="x86_64"), source="s", id="i", time=1.0)
     offer = read_offer(record(sent.topic, sent.value, sent.headers))
     assert offer is not None and offer.job_id == "q.1"

@@ -1,4 +1,4 @@
-"""A scheduler that took the name, and was overtaken before it could begin to lead."""
+"""A scheduler that acquired the transactional id while another one became the leader."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from cloud_builder.ports.health import NullReporter
 from cloud_builder.wiring.standby import StandbySession
 
 
-class Taken(MemoryBroker):
-    """Lets anybody take the name, and counts how often."""
+class AcquirableBroker(MemoryBroker):
+    """A broker whose transactional id any process acquires; counts the acquisitions."""
 
-    taken = 0
+    acquisitions = 0
 
     def acquire(self, name):
-        self.taken += 1
+        self.acquisitions += 1
 
     def send_now(self, records):
         raise Fenced("another writes now")
 
 
-def test_who_was_overtaken_before_it_began_follows_and_does_not_take_the_others_state_for_its_own(tmp_path):
-    broker, stop = Taken(), Event()
+def test_standby_follows_when_another_process_became_leader_first(tmp_path):
+    broker, stop = AcquirableBroker(), Event()
     settings = Settings(home=tmp_path, cache=tmp_path)
     broker.ensure_topics([STATE, RUNNERS])
 
-    def take_a_turn(assemble):
+    def run_session(assemble):
         with ExitStack() as stack:
-            turn = StandbySession(settings, tmp_path / "state.sqlite", stack, NullReporter(), stop, broker=broker)
-            turn.connect()
-            turn.run(assemble, lead_at_once=True)
+            session = StandbySession(settings, tmp_path / "state.sqlite", stack, NullReporter(), stop, broker=broker)
+            session.connect()
+            session.run(assemble, lead_at_once=True)
 
-    def overtaken(_, stack):
-        """The name is taken, and cb.state is not read yet: the other one writes there in between."""
-        word = StateChanged.of("leader/leader", {"id": "two", "epoch": 1, "at": 0.0})
-        where = StateChanged.of(f"positions/{broker.incarnation()}", {})
-        broker.append([encode(one, source="s", id="i", time=0.0) for one in (word, where)])
+    def write_other_leader(_, stack):
+        """Writes another leader after the id was acquired, and before cb.state is read."""
+        leader = StateChanged.of("leader/leader", {"id": "two", "epoch": 1, "at": 0.0})
+        positions = StateChanged.of(f"positions/{broker.incarnation()}", {})
+        broker.append([encode(change, source="s", id="i", time=0.0) for change in (leader, positions)])
         return SchedulerFlow(SchedulerSettings(), "http://here")
 
     with pytest.raises(Fenced) as fenced:
-        take_a_turn(overtaken)
+        run_session(write_other_leader)
     assert fenced.value.is_certain
-    assert broker.taken == 1
+    assert broker.acquisitions == 1
     with closing(SqliteState(tmp_path / "state.sqlite")) as state:
         assert leadership.epoch_of(state) is None
 
     stop.set()
-    take_a_turn(overtaken)
-    assert broker.taken == 1, "started again it does not throw out the one that leads"
+    run_session(write_other_leader)
+    assert broker.acquisitions == 1, "a restarted scheduler does not fence the leader"

@@ -1,4 +1,4 @@
-"""A signal stops a program, whatever its main thread is doing."""
+"""A signal stops a program, also while its main thread is busy."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def _signals_are_as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
-def test_each_of_the_signals_sets_the_event(number: signal.Signals) -> None:
+def test_each_signal_sets_the_event(number: signal.Signals) -> None:
     stop = stop_on(signal.SIGUSR1, signal.SIGUSR2)
     assert not stop.is_set()
     os.kill(os.getpid(), number)
     assert stop.wait(LIMIT)
 
 
-def test_a_thread_sets_the_event_and_not_the_handler() -> None:
-    """A handler would run in the main thread, in the middle of whatever it does."""
+def test_event_is_set_by_a_thread_and_not_by_the_handler() -> None:
+    """A handler would run in the main thread, between two instructions of other work."""
     stop = stop_on(signal.SIGUSR1)
     handler = signal.getsignal(signal.SIGUSR1)
     assert callable(handler)
