@@ -40,27 +40,27 @@ _LOG = logging.getLogger("cb.daemon")
 
 
 def request() -> None:
-    """cb-request: request intake: turns requests and pushes into accepted requests."""
+    """cb-request, request intake: turns requests and pushes into accepted requests."""
     sys.exit(run("request", assemble.request, sys.argv[1:]))
 
 
 def scheduler() -> None:
-    """cb-scheduler: the scheduler: owns all job state and dispatches jobs."""
+    """cb-scheduler, the scheduler: owns all job state and dispatches jobs."""
     sys.exit(run("scheduler", assemble.scheduler, sys.argv[1:]))
 
 
 def runner() -> None:
-    """cb-runner: a build agent: carries out the jobs that it is assigned."""
+    """cb-runner, a build agent: carries out the jobs that it is assigned."""
     sys.exit(run("runner", assemble.runner, sys.argv[1:]))
 
 
 def collector() -> None:
-    """cb-collector: the publisher: signs built packages and publishes repositories."""
+    """cb-collector, the publisher: signs built packages and publishes repositories."""
     sys.exit(run("collector", assemble.collector, sys.argv[1:]))
 
 
 def info() -> None:
-    """cb-info: the query service: answers queries about status and logs."""
+    """cb-info, the query service: answers queries about status and logs."""
     sys.exit(run("info", assemble.info, sys.argv[1:]))
 
 

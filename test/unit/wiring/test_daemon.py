@@ -33,7 +33,7 @@ def test_each_daemon_has_a_program() -> None:
 @pytest.mark.parametrize(
     ("words", "variables", "status", "message"),
     [
-        (["--help"], {}, 0, "cb-runner: a build agent"),
+        (["--help"], {}, 0, "cb-runner, a build agent"),
         (["--version"], {}, 0, "cb-runner"),
         (["--slotz", "2"], {}, 2, "--slotz"),
         ([], {"CB_RUNNER__SLOTS": "0"}, 3, "CB_RUNNER__SLOTS"),
