@@ -28,12 +28,12 @@ def main() -> int:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of jobs and samples (default 1)")
-    said = parser.parse_args()
-    if unknown := set(said.parts) - set(PARTS):
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"not a part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     figures, failed = [], []
-    for part in PARTS if not said.parts else said.parts:
-        found = _measure(part, said.scale)
+    for part in PARTS if not arguments.parts else arguments.parts:
+        found = _measure(part, arguments.scale)
         figures += found or []
         failed += [part] if found is None else []
     print(table(figures))
@@ -47,21 +47,21 @@ def main() -> int:
 def _measure(part: str, scale: float) -> list[Figure] | None:
     """None: it broke. What was measured before it broke is lost with it."""
 
-    def say(text: str) -> None:
+    def progress(text: str) -> None:
         print(f"{part}: {text}", file=sys.stderr, flush=True)
 
     started = time.monotonic()
     figures: list[Figure] = []
     try:
-        for one in import_module(f"bench.{part}").measure(say, scale):
-            say(f"{one.name} {one.value:.4g} {one.unit}")
+        for one in import_module(f"bench.{part}").measure(progress, scale):
+            progress(f"{one.name} {one.value:.4g} {one.unit}")
             figures.append(one)
     except Skipped as why:
-        say(f"left out: {why}")
+        progress(f"left out: {why}")
     except Exception:
         traceback.print_exc()
         return None
-    say(f"took {time.monotonic() - started:.0f} s")
+    progress(f"took {time.monotonic() - started:.0f} s")
     return figures
 
 

@@ -1,9 +1,9 @@
 """The ceiling: the very messages of a run of the mesh, in loops that do nothing else.
 
-A driver sends orders to runner processes, a window of slots each, and reads what they say; beside each order it sends
-what the scheduler told of a job on other topics. Every message is one that was recorded, byte for byte, so that it
-costs the broker what it cost it then. No state, no decisions, nothing encoded or decoded. Run as
-`python -m bench.bare_loop BOOTSTRAP NUMBER FILE` it is one runner, which answers with the recorded reports of FILE."""
+A driver sends orders to runner processes, a window of slots each, and reads what they report; beside each order it
+sends what the scheduler emitted about a job on other topics. Every message is one that was recorded, byte for byte, so
+that it costs the broker what it cost it then. No state, no decisions, nothing encoded or decoded. Run as `python -m
+bench.bare_loop BOOTSTRAP NUMBER FILE` it is one runner, which answers with the recorded reports of FILE."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Sent(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What a run of the mesh said of its jobs: orders, starts and reports, one of each a job; `beside`: of each job,
-    what was told of it on other topics."""
+    """The messages of a run of the mesh: assignments, starts and reports, one of each a job; `beside`: the messages of
+    each job on other topics."""
 
     orders: Sequence[Sent]
     starts: Sequence[Sent]
@@ -58,8 +58,8 @@ class Recorded(NamedTuple):
         starts = [one for one in reports if (*_TYPE, b"attempt.started") in one.headers]
         reports = [one for one in reports if (*_TYPE, b"attempt.finished") in one.headers]
         jobs = len(sent)
-        told = [Sent.again(one) for one in beside]
-        shares = [told[number * len(told) // jobs : (number + 1) * len(told) // jobs] for number in range(jobs)]
+        shared = [Sent.again(one) for one in beside]
+        shares = [shared[number * len(shared) // jobs : (number + 1) * len(shared) // jobs] for number in range(jobs)]
         return cls(sent, starts, reports, shares)
 
 
@@ -76,7 +76,7 @@ def measure(load: Load) -> tuple[list[float], list[float]]:
     runners, slots, samples, runs, recorded = load
     jobs = len(recorded.orders)
     with kafka() as broker, directory("bare") as home:
-        _make_topics(broker.bootstrap, runners, {one.topic for told in recorded.beside for one in told})
+        _make_topics(broker.bootstrap, runners, {one.topic for shared in recorded.beside for one in shared})
         answers = home / "reports"
         answers.write_bytes(pickle.dumps((recorded.starts, recorded.reports)))
         script = ["-m", "bench.bare_loop", broker.bootstrap]
@@ -97,7 +97,7 @@ class Driver:
 
     def __init__(self, bootstrap: str, runners: int, recorded: Recorded) -> None:
         self._runners = runners
-        self._said = cycle(zip(recorded.orders, recorded.beside, strict=True))
+        self._messages = cycle(zip(recorded.orders, recorded.beside, strict=True))
         self._producer = _producer(bootstrap)
         self._consumer = _consumer(bootstrap, REPORTS, 0)
 
@@ -123,19 +123,19 @@ class Driver:
         started = time.monotonic()
         self._send(0)
         self._producer.flush()
-        started_at, said = 0.0, [b""]
-        while REPORT not in said:
-            said = [message.key() for message in _poll(self._consumer, 1.0)]
-            started_at = started_at or (time.monotonic() if STARTED in said else 0.0)
+        started_at, keys = 0.0, [b""]
+        while REPORT not in keys:
+            keys = [message.key() for message in _poll(self._consumer, 1.0)]
+            started_at = started_at or (time.monotonic() if STARTED in keys else 0.0)
         return started_at - started
 
     def _send(self, runner: int) -> None:
-        order, beside = next(self._said)
+        order, beside = next(self._messages)
         self._producer.produce(ORDERS, order.value, order.key, partition=runner, headers=order.headers)
         for one in beside:
-            self._tell(one)
+            self._send_beside(one)
 
-    def _tell(self, one: Sent) -> None:
+    def _send_beside(self, one: Sent) -> None:
         while True:
             try:
                 self._producer.produce(one.topic, one.value, one.key, headers=one.headers)
@@ -146,14 +146,14 @@ class Driver:
 
 def runner(bootstrap: str, number: int, answers: Path) -> None:
     starts, reports = pickle.loads(answers.read_bytes())
-    said = cycle(zip(starts, reports, strict=True))
+    keys = cycle(zip(starts, reports, strict=True))
     producer, consumer = _producer(bootstrap), _consumer(bootstrap, ORDERS, number)
     _poll(consumer, 1.0)
     producer.produce(REPORTS, READY, READY)
     producer.flush()
     while True:
         messages = _poll(consumer, 1.0)
-        for _, (start, report) in zip(messages, said, strict=False):
+        for _, (start, report) in zip(messages, keys, strict=False):
             producer.produce(REPORTS, start.value, STARTED, headers=start.headers)
             producer.produce(REPORTS, report.value, REPORT, headers=report.headers)
         if messages:

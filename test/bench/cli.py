@@ -16,7 +16,7 @@ CTL = str(Path(sys.executable).with_name("cb-ctl"))
 BARE = "python -c pass"
 
 
-def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
     runs = max(3, int(15 * scale))
     bare = [_seconds([sys.executable, "-c", "pass"]) for _ in range(runs)]
     yield figure("cli.help", [_seconds([CTL, "--help"]) for _ in range(runs)], "s", bare, BARE)
@@ -24,7 +24,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         info = mesh.start("info")
         name = mesh.accept(*mesh.announce(1))
         status = [CTL, "--broker", mesh.broker.bootstrap, "--home", str(mesh.home), "status", name]
-        until(lambda: _answers(status, info), lambda: f"an answer of cb-info:\n{info.said()}\n")
+        until(lambda: _answers(status, info), lambda: f"an answer of cb-info:\n{info.output()}\n")
         yield figure("cli.status", [_seconds(status) for _ in range(runs)], "s", bare, BARE)
 
 

@@ -15,7 +15,7 @@ from cloud_builder.ports.mesh import Flow
 from cloud_builder.wiring import assemble, broker, daemon
 
 
-def idle_hands(settings: Settings, stack: ExitStack) -> Flow:
+def idle_runner(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.flow.runner.cache_inventory import CacheInventory
     from cloud_builder.flow.runner.flow import RunnerFlow
 
@@ -28,5 +28,5 @@ def idle_hands(settings: Settings, stack: ExitStack) -> Flow:
 
 if __name__ == "__main__":
     name = sys.argv[1]
-    flow = idle_hands if name == "runner" else getattr(assemble, name)
+    flow = idle_runner if name == "runner" else getattr(assemble, name)
     sys.exit(daemon.run(name, flow, sys.argv[2:]))

@@ -20,10 +20,10 @@ RUNNERS, SLOTS = 4, 100
 BARE = "bare confluent-kafka loop of the same messages"
 
 
-def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
     """`scale`: of the usual numbers of jobs and samples; below 1 for a try."""
     jobs, samples, runs = max(50, int(5000 * scale)), max(20, int(200 * scale)), 3
-    say(f"{runs} x {jobs} no-op jobs, {RUNNERS} runners with {SLOTS} slots; {samples} single jobs")
+    progress(f"{runs} x {jobs} no-op jobs, {RUNNERS} runners with {SLOTS} slots; {samples} single jobs")
     with running(RUNNERS, SLOTS) as mesh:
         throughput(mesh, jobs)  # warms up: Kafka compiles what it does often
         latencies = latency(mesh, samples)
@@ -42,7 +42,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         try:
             found = queue(jobs, samples, runs)
         except Skipped as why:
-            say(f"left out: {queue.__name__} on Redis: {why}")
+            progress(f"left out: {queue.__name__} on Redis: {why}")
             continue
         yield figure(f"dispatch.throughput/{queue.__name__}", rates, "1/s", found.rates, f"{queue.__name__} on Redis")
         for name, part in (("p50", 0.50), ("p99", 0.99)):
@@ -60,19 +60,19 @@ def throughput(mesh: BenchMesh, jobs: int) -> float:
     finished = watch.until_finished(mesh.accept(*units), 120.0)
     seconds = time.monotonic() - started
     watch.close()
-    told = len(finished.jobs) + finished.left_out
-    if finished.outcome is not RequestOutcome.SUCCESS or told != jobs:
-        raise RuntimeError(f"a request with {jobs} jobs ended with {told}: {finished.outcome} {finished.message}")
+    records = len(finished.jobs) + finished.left_out
+    if finished.outcome is not RequestOutcome.SUCCESS or records != jobs:
+        raise RuntimeError(f"a request with {jobs} jobs ended with {records}: {finished.outcome} {finished.message}")
     return jobs / seconds
 
 
 def record(mesh: BenchMesh, jobs: int) -> bare_loop.Recorded:
-    """All that scheduler and runners say of so many jobs."""
+    """All that scheduler and runners progress of so many jobs."""
     topics = ("cb.assignment", "cb.attempt", "cb.job", "cb.state")
     since = mesh.ends(topics)
     throughput(mesh, jobs)
-    orders, attempts, *beside = (mesh.said_on(topic, since) for topic in topics)
-    return bare_loop.Recorded.of(orders, attempts, [one for told in beside for one in told])
+    orders, attempts, *beside = (mesh.records_on(topic, since) for topic in topics)
+    return bare_loop.Recorded.of(orders, attempts, [one for records in beside for one in records])
 
 
 def latency(mesh: BenchMesh, samples: int) -> list[float]:

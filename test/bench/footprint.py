@@ -17,7 +17,7 @@ BARE = "import confluent_kafka, pydantic, sqlite3; from signal import pause; pau
 BARE_NAME = "python with confluent-kafka and pydantic"
 
 
-def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
     seconds, jobs = max(3.0, 20 * scale), max(50, int(3000 * scale))
     with (
         directory("bare") as home,

@@ -24,9 +24,9 @@ CTL = str(Path(sys.executable).with_name("cb-ctl"))
 SETTLED_AFTER = 5.0
 
 
-def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
     seconds, samples = max(5.0, 60 * scale), max(20, int(200 * scale))
-    say(f"{seconds:g} s of idleness, then {samples} single jobs")
+    progress(f"{seconds:g} s of idleness, then {samples} single jobs")
     with directory("bare") as home, _up() as (mesh, pids):
         bare = Program("bare", python("-c", BARE), home)
         time.sleep(SETTLED_AFTER)

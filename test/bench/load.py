@@ -16,18 +16,18 @@ BLOCK = 5000
 DAEMONS = ("scheduler", "runner-1")
 
 
-def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
     many, few = max(50, int(2000 * scale)), max(50, int(5000 * scale))
-    say(f"{many} jobs on 20 runners with one slot")
+    progress(f"{many} jobs on 20 runners with one slot")
     with running(20, 1) as mesh:
-        crowd = [dispatch.throughput(mesh, many) for _ in range(3)]
+        many_runners = [dispatch.throughput(mesh, many) for _ in range(3)]
     early, late = int(10_000 * scale), int(100_000 * scale)
     block = min(BLOCK, max(50, early // 2))
-    say(f"{late} jobs in requests of {block}")
+    progress(f"{late} jobs in requests of {block}")
     with running(dispatch.RUNNERS, dispatch.SLOTS) as mesh:
         yield figure(
             "load.runners_20",
-            crowd,
+            many_runners,
             "1/s",
             [dispatch.throughput(mesh, few) for _ in range(2)],
             "4 runners with 100 slots",

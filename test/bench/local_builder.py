@@ -84,10 +84,10 @@ class LocalBuilder:
         )
 
     def build(self, name: str) -> AttemptFinished:
-        order, said = self.order(name), bytearray()
-        finished = self.builder.build(order, said.extend, Event())
+        order, output = self.order(name), bytearray()
+        finished = self.builder.build(order, output.extend, Event())
         if finished.outcome is not Outcome.SUCCESS:
-            raise RuntimeError(f"{name}: {finished.message}\n{said.decode(errors='replace')[-3000:]}")
+            raise RuntimeError(f"{name}: {finished.message}\n{output.decode(errors='replace')[-3000:]}")
         return finished
 
     def _git(self, *words: str) -> str:

@@ -108,11 +108,11 @@ class BenchMesh:
         self._producer.send(records, 10.0)
 
     def ends(self, topics: Sequence[str]) -> dict[Partition, int]:
-        return {place: end for place, (_, end) in self._kafka.watermarks(topics).items()}
+        return {partition: end for partition, (_, end) in self._kafka.watermarks(topics).items()}
 
-    def said_on(self, topic: str, since: Mapping[Partition, int]) -> list[Record]:
+    def records_on(self, topic: str, since: Mapping[Partition, int]) -> list[Record]:
         """All records of a topic from `since` on."""
-        start = {place: at for place, at in since.items() if place.topic == topic}
+        start = {partition: at for partition, at in since.items() if partition.topic == topic}
         missing = sum(self.ends([topic]).values()) - sum(start.values())
         consumer = self._kafka.consumer(start)
         found: list[Record] = []
@@ -137,7 +137,7 @@ class BenchMesh:
 
 
 class TopicWatch:
-    """What comes on a topic from now on."""
+    """Reads a topic from its present end on."""
 
     def __init__(self, mesh: BenchMesh, broker: KafkaBroker, topic: str) -> None:
         self._mesh, self._consumer = mesh, broker.consumer(mesh.ends([topic]))

@@ -22,7 +22,7 @@ from cloud_builder.ports.sandbox import Bind, Confinement
 BARE = "dpkg-buildpackage in the same root"
 
 
-def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
     runs = max(1, round(3 * scale))
     for name in FILES:
         with directory("package") as home:
@@ -36,7 +36,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         try:
             theirs = [sbuild.build(fetched(name)) for _ in range(max(1, runs - 1))]
         except Skipped as why:
-            say(f"left out: {name} in sbuild: {why}")
+            progress(f"left out: {name} in sbuild: {why}")
         else:
             yield figure(f"package.{name}/sbuild", ours, "s", theirs, "sbuild in unshare mode")
 
@@ -51,7 +51,7 @@ def _bare(workshop: LocalBuilder, unit: Path) -> float:
     """Seconds of dpkg-buildpackage by its own clock: what confines it costs us, not it."""
     found, root = source.read_source(unit), _root(workshop)
     uppers = tuple(sorted((workshop.work / "layers").glob("[0-9a-f]*/upper")))
-    tree, said = build_commands.tree_of(found), bytearray()
+    tree, output = build_commands.tree_of(found), bytearray()
     script = (
         f"set -e; dpkg-source --no-copy -x /source/{found.files[0]} {tree} >&2; cd {tree}; "
         "started=$EPOCHREALTIME; dpkg-buildpackage -b -us -uc >&2; ended=$EPOCHREALTIME; "
@@ -65,10 +65,10 @@ def _bare(workshop: LocalBuilder, unit: Path) -> float:
         directory=str(build_commands.BUILD),
         environment=built.environment,
     )
-    ended = workshop.sandbox.run(["bash", "-c", script], confinement, output=said.extend, cancel=Event())
+    ended = workshop.sandbox.run(["bash", "-c", script], confinement, output=output.extend, cancel=Event())
     if ended.status != 0:
-        raise RuntimeError(f"the bare build ended with {ended.status}:\n{said.decode(errors='replace')[-3000:]}")
-    line = next(line for line in said.decode(errors="replace").splitlines() if line.startswith("SECONDS "))
+        raise RuntimeError(f"the bare build ended with {ended.status}:\n{output.decode(errors='replace')[-3000:]}")
+    line = next(line for line in output.decode(errors="replace").splitlines() if line.startswith("SECONDS "))
     return int(line.split()[1]) / 1e6
 
 

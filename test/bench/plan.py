@@ -27,29 +27,31 @@ INDICES = {
     "Sources": ("source", "92d11a035571df011f06f28c61cb9825130ef1d92abb2f2e0525e8674dc44af8"),
     "Packages": ("binary-amd64", "9e0b5aabb2465b3d2e7a7fe27f9913846277833f7a2826e7767acccff5b588c5"),
 }
-"""Of Debian 12.15: name → place, sha256 of the .xz, by which the mirror serves it as long as it keeps that release."""
+"""Of Debian 12.15: name → work, sha256 of the .xz, by which the mirror serves it as long as it keeps that release."""
 RUNS = 3
 PATIENCE = 300
 """Seconds of CPU that a baseline gets."""
 
 
-def measure(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
-    with directory("plan") as place:
-        sources, packages = (_index(name, place) for name in INDICES)
+def measure(progress: Callable[[str], None], scale: float) -> Iterator[Figure]:
+    with directory("plan") as work:
+        sources, packages = (_index(name, work) for name in INDICES)
         runs = [_planned(sources) for _ in range(max(1, round(RUNS * scale)))]
-        say(f"{runs[0]['sources']} sources, {runs[0]['edges']} edges, largest cycles {runs[0]['cycles']}")
-        for told in runs[0]["changes"]:
-            say(f"one change: {told['unit']} ({told['dependants']} dependants) {1000 * told['seconds']:.1f} ms")
+        progress(f"{runs[0]['sources']} sources, {runs[0]['edges']} edges, largest cycles {runs[0]['cycles']}")
+        for change in runs[0]["changes"]:
+            progress(
+                f"one change: {change['unit']} ({change['dependants']} dependants) {1000 * change['seconds']:.1f} ms"
+            )
         cold, memory = [run["cold"] for run in runs], [run["memory"] / MB for run in runs]
-        one = [max(told["seconds"] for told in run["changes"]) for run in runs]
-        for baseline, (seconds, most) in _baselines(say, sources, packages).items():
+        one = [max(change["seconds"] for change in run["changes"]) for run in runs]
+        for baseline, (seconds, most) in _baselines(progress, sources, packages).items():
             yield figure("plan.debian_cold", cold, "s", seconds, baseline)
             yield figure("plan.debian_memory", memory, "MB", most, baseline)
         yield figure("plan.debian_one_change", one, "s", cold, "from cold")
 
 
 def _planned(sources: Path) -> dict[str, Any]:
-    """What one run of the planner tells of itself."""
+    """Runs the planner once, and returns its own measurements."""
     script = str(Path(__file__).parent / "plan_debian.py")
     done = subprocess.run(python(script, str(sources)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -58,7 +60,7 @@ def _planned(sources: Path) -> dict[str, Any]:
 
 
 def _baselines(
-    say: Callable[[str], None], sources: Path, packages: Path
+    progress: Callable[[str], None], sources: Path, packages: Path
 ) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
     """By name (seconds, MB); empty when it cannot run here."""
     arch = "--deb-native-arch=amd64"
@@ -71,7 +73,7 @@ def _baselines(
         try:
             found[name] = _used(words)
         except Skipped as why:
-            say(f"{name}: left out: {why}")
+            progress(f"{name}: left out: {why}")
             found[name] = ([], [])
     return found
 
@@ -91,12 +93,12 @@ def _used(words: Sequence[str]) -> tuple[Sequence[float], Sequence[float]]:
     return [seconds], [used.ru_maxrss * 1024 / MB]
 
 
-def debian_index(place: Path) -> Path:
+def debian_index(work: Path) -> Path:
     """The Sources, for others that plan them."""
-    return _index("Sources", place)
+    return _index("Sources", work)
 
 
-def _index(name: str, place: Path) -> Path:
+def _index(name: str, work: Path) -> Path:
     """The index, unpacked. Skipped when the mirror no longer has it."""
     path = bench_cache() / "indices" / f"{name}.xz"
     where, digest = INDICES[name]
@@ -112,6 +114,6 @@ def _index(name: str, place: Path) -> Path:
     if hashlib.sha256(content).hexdigest() != digest:
         path.unlink()
         raise Skipped(f"{name}.xz is not what it was: its sha256 differs from the pinned one")
-    into = place / name
+    into = work / name
     into.write_bytes(lzma.decompress(content))
     return into

@@ -42,7 +42,7 @@ def main(index: Path) -> None:
         _change(whole, zlib, "python3-nosuchthing"),
         _change(whole, zlib, "hello"),
     ]
-    told = {
+    result = {
         "sources": len(units),
         "edges": sum(map(len, whole.needs)),
         "cycles": sorted(map(len, whole.members.values()), reverse=True)[:3],
@@ -50,7 +50,7 @@ def main(index: Path) -> None:
         "memory": memory,
         "changes": changes,
     }
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(result))
 
 
 def _change(before: Graph, number: int, more: str) -> dict[str, object]:
@@ -114,7 +114,7 @@ def units_of(index: Path) -> Iterator[Unit]:
 
 
 def _paragraphs(index: Path) -> Iterator[dict[str, str]]:
-    """The wanted fields of each paragraph. A plain reader: python-debian's takes 20 s for so many."""
+    """Returns the needed fields of each paragraph. A plain reader: python-debian's takes 20 s for so many."""
     fields: dict[str, str] = {}
     name = ""
     with index.open(encoding="utf-8") as lines:

@@ -37,12 +37,12 @@ class Program:
     def pid(self) -> int:
         return self._process.pid
 
-    def said(self) -> str:
+    def output(self) -> str:
         return self._output.read_text(errors="replace")[-3000:]
 
     def check(self) -> None:
         if self._process.poll() is not None:
-            raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{self.said()}")
+            raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{self.output()}")
 
     def rss(self) -> float:
         """Resident memory in MB."""
@@ -56,7 +56,7 @@ class Program:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(field):
                 return int(line.split()[1]) * 1024 / MB
-        raise RuntimeError(f"{self.name} has ended:\n{self.said()}")
+        raise RuntimeError(f"{self.name} has ended:\n{self.output()}")
 
     def cpu(self) -> float:
         """Seconds of CPU used so far, with those of waited-for children."""
@@ -85,7 +85,7 @@ def directory(prefix: str) -> Iterator[Path]:
 
 
 def bench_cache() -> Path:
-    """What the benchmark keeps between runs."""
+    """Returns the directory of files that the benchmark keeps between runs."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloud-builder" / "bench"
     cache.mkdir(parents=True, exist_ok=True)
     return cache

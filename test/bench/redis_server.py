@@ -13,7 +13,7 @@ from support.waiting import until
 
 @contextmanager
 def running(home: Path) -> Iterator[str]:
-    """Its URL. Skipped when Redis is not installed."""
+    """Starts Redis, and yields its URL. Raises Skipped when Redis is not installed."""
     server = need("redis-server", "redis-server")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,7 +1,7 @@
 """restart.*: how soon a scheduler is ready whose state holds a million finished jobs, beside one with an empty state.
 
 The state is written as the scheduler writes it (its records, its collections, the mesh's memory of events), without the
-mesh; then the real daemon starts on it, with a real Kafka, until it tells systemd that it is ready."""
+mesh; then the real daemon starts on it, with a real Kafka, until it reports to systemd that it is ready."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ SERIAL = "0123456789ab"
 READY_WITHIN = 120.0
 
 
-def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
     jobs = max(PER_REQUEST, int(JOBS * scale))
     with directory("restart") as home, kafka() as broker:
         began = time.monotonic()
         fill(home / "full" / "scheduler" / "state.sqlite", jobs)
         size = (home / "full" / "scheduler" / "state.sqlite").stat().st_size / 1e6
-        say(f"{jobs} finished jobs, {size:.0f} MB, written in {time.monotonic() - began:.0f} s; {OPEN} jobs are open")
+        progress(
+            f"{jobs} finished jobs, {size:.0f} MB, written in {time.monotonic() - began:.0f} s; {OPEN} jobs are open"
+        )
         runs, cpu = zip(*(start(home / "full", broker) for _ in range(3)), strict=True)
         empty, _ = zip(*(start(home / f"empty-{number}", broker) for number in range(3)), strict=True)
         name = "restart.million" if jobs == JOBS else f"restart.{jobs}"
@@ -50,7 +52,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         yield from takeover.measure(home, broker)
     with directory("rebuild") as home, kafka() as broker:
         some = max(PER_REQUEST, jobs // 10)
-        takeover.tell(broker, _all_documents(some))
+        takeover.write_changelog(broker, _all_documents(some))
         seconds, used = start(home / "fresh", broker)
     yield figure(f"restart.rebuild_{some}", [seconds], "s")
     yield figure(f"restart.rebuild_{some}_cpu", [used], "s")
@@ -69,8 +71,8 @@ def fill(path: Path, jobs: int) -> None:
         state.put_all(_documents("f" * 12, jobs, OPEN, like, "open"))
         state.put("counters", "request", {"last": jobs})
     opened = SchedulerState(state)
-    jobs = opened.jobs.by_id
-    if len(jobs) != OPEN or next(iter(jobs.values())).state is not JobState.QUEUED:
+    open_jobs = opened.jobs.by_id
+    if len(open_jobs) != OPEN or next(iter(open_jobs.values())).state is not JobState.QUEUED:
         raise RuntimeError("the state is not what a scheduler writes")
     state.close()
 
@@ -79,7 +81,7 @@ class Like(NamedTuple):
     """JSON of one of each, with SERIAL where they differ."""
 
     job: str
-    standing: str
+    status: str
     request: str
     built: str
 
@@ -100,7 +102,7 @@ def _all_documents(jobs: int) -> Iterator[Put]:
 
 
 def _documents(serial: str, number: int, size: int, like: Like, parent: str) -> Iterator[Put]:
-    """Of one request: as it became jobs, and, when it is done, how far each has come and what its key led to."""
+    """Returns the documents of one request: its jobs, and, when it is finished, status and result of each."""
     name, now = f"r-{serial}", time.time()
     ids = [f"{name}.{one}" for one in range(1, size + 1)]
     whole = json.dumps({**json.loads(like.request.replace(SERIAL, serial)), "jobs": ids})
@@ -111,7 +113,7 @@ def _documents(serial: str, number: int, size: int, like: Like, parent: str) -> 
         key = f"{name}#{(first - 1) // job_store.JOBS_PER_DOCUMENT}"
         yield Put(job_store.EXPANSIONS, key, CachedJson.ready(f'{{"jobs":[{jobs}]}}'), name, first)
     for one, job_id in enumerate(ids, 1) if parent == "done" else ():
-        yield Put(job_store.STATUS_DOCUMENTS, job_id, CachedJson.ready(_one(like.standing, serial, one)))
+        yield Put(job_store.STATUS_DOCUMENTS, job_id, CachedJson.ready(_one(like.status, serial, one)))
         yield Put("build-results", _key(serial, one), CachedJson.ready(_one(like.built, serial, one)), rank=now)
 
 
@@ -150,13 +152,13 @@ def start(home: Path, broker: BrokerSettings) -> tuple[float, float]:
     """Seconds, and seconds of CPU, from starting the daemon until it says that it is ready."""
     home.mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as watcher:
-        place = home / "notify"
-        place.unlink(missing_ok=True)
-        watcher.bind(str(place))
+        address = home / "notify"
+        address.unlink(missing_ok=True)
+        watcher.bind(str(address))
         watcher.settimeout(READY_WITHIN)
         command = python("-m", "bench.daemon", "scheduler", "--home", str(home))
         began = time.monotonic()
-        program = Program("scheduler", [*command, "--broker", broker.bootstrap], home, NOTIFY_SOCKET=str(place))
+        program = Program("scheduler", [*command, "--broker", broker.bootstrap], home, NOTIFY_SOCKET=str(address))
         try:
             while b"READY=1" not in watcher.recv(4096):
                 program.check()

@@ -20,7 +20,7 @@ MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "debian-archive-keyring,gpgv,build-essential,dpkg-dev,fakeroot"
 
 
-def measure(say, scale: float = 1.0) -> Iterator[Figure]:
+def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
     runs = max(1, round(3 * scale))
     with directory("root") as home:
         workshop = LocalBuilder(home, 1)
@@ -33,7 +33,7 @@ def measure(say, scale: float = 1.0) -> Iterator[Figure]:
         try:
             base = [_mmdebstrap(home / "bootstrapped")]
         except Skipped as why:
-            say(f"left out: mmdebstrap: {why}")
+            progress(f"left out: mmdebstrap: {why}")
             base = []
         yield figure("root.prepare", prepared, "s", base, "mmdebstrap" if base else "")
 
@@ -65,13 +65,15 @@ def _untar(archive: Path, into: Path) -> float:
     return seconds
 
 
-def _prepare(workshop: LocalBuilder, place: Path) -> float:
-    place.mkdir()
-    said = bytearray()
+def _prepare(workshop: LocalBuilder, directory: Path) -> float:
+    directory.mkdir()
+    output = bytearray()
     started = time.monotonic()
-    KiwiRootMaker(workshop.sandbox).prepare(DESCRIPTION, TARGET.name, place / "root", log=said.extend, cancel=Event())
+    KiwiRootMaker(workshop.sandbox).prepare(
+        DESCRIPTION, TARGET.name, directory / "root", log=output.extend, cancel=Event()
+    )
     seconds = time.monotonic() - started
-    workshop.sandbox.remove(place)
+    workshop.sandbox.remove(directory)
     return seconds
 
 

@@ -30,11 +30,11 @@ from cloud_builder.planning.schedule.match import match, queued_job
 from cloud_builder.planning.schedule.queue import JobQueue, QueuedJob, QueuePolicy
 
 AT_REST = 10.0
-"""Simulated seconds between two looks at retries and at runners that are set aside, when nothing else happens."""
+"""Simulated seconds between two looks at retries and at runners in quarantine, when nothing else happens."""
 
 
 class Planner:
-    """What the scheduler does in memory, by the same functions. `ticket`: how a job queues."""
+    """Simulates the scheduler in memory with the functions of planning. `ticket`: makes the queue entry of a job."""
 
     def __init__(self, rules: QueuePolicy, policy: RetryPolicy, ticket: Callable[[JobRecord], QueuedJob]) -> None:
         self.order, self.slots, self._policy, self._ticket = JobQueue(rules), FreeSlots(), policy, ticket
@@ -56,14 +56,14 @@ class Planner:
             if not job.needs:
                 self._queue(job, now)
 
-    def hand_out(self, now: float) -> list[JobRecord]:
-        """Those that have a slot now."""
+    def dispatch(self, now: float) -> list[JobRecord]:
+        """Returns the jobs that get a slot now."""
         while self._delayed and self._delayed[0][0] <= now:
             _, job_id = heapq.heappop(self._delayed)
             self._wait(self.jobs[job_id], now)
-        aside = any(known.is_quarantined for known in self._trusts.values())
+        has_quarantined = any(known.is_quarantined for known in self._trusts.values())
         self.slots.update(
-            self.runners, quarantine.slot_limits(self.runners.values(), self._trusts, now) if aside else {}
+            self.runners, quarantine.slot_limits(self.runners.values(), self._trusts, now) if has_quarantined else {}
         )
         given = []
         for one in match(self.order, self.slots, self.jobs, now):
@@ -87,7 +87,7 @@ class Planner:
             self._put(transitions.finish(job, report, self._policy, now), now)
 
     def lost(self, runner_id: RunnerId, now: float) -> None:
-        """It is gone, with all that it held."""
+        """Removes a runner; its jobs are lost."""
         runner = self.runners.pop(runner_id)
         for job_id, _ in sorted(runner.attempts):
             self._put(transitions.retry_or_fail(self.jobs[job_id], "runner lost", self._policy, now), now)
@@ -135,8 +135,9 @@ def first_come(job: JobRecord) -> QueuedJob:
 
 @dataclass(frozen=True)
 class Weather:
-    """What goes wrong. Chances a build: `error`, on a bad runner `bad`; seconds on average that a runner is up and
-    down (0: it never goes)."""
+    """Fault rates. `error`: chance of an error for each build, `bad`: on a bad runner. Average seconds for which a
+    runner is up and down (0: it never fails).
+    """
 
     error: float = 0.0
     bad: float = 0.0
@@ -187,15 +188,15 @@ class RunnerSimulation:
             while self._events and self._events[0][0] <= when:
                 _, _, happens, about = heapq.heappop(self._events)
                 happens(*about)
-            for job in self._plan(self.planner.hand_out, self.now):
+            for job in self._plan(self.planner.dispatch, self.now):
                 self._begin(job)
         return self.now
 
     def _plan(self, step: Callable[..., Any], *about: Any) -> Any:
         begun = time.thread_time()
-        told = step(*about)
+        result = step(*about)
         self.cpu += time.thread_time() - begun
-        return told
+        return result
 
     def _at(self, when: float, happens: Callable[..., None], *about: Any) -> None:
         heapq.heappush(self._events, (when, next(self._numbers), happens, about))
@@ -214,8 +215,8 @@ class RunnerSimulation:
         assert job.runner_id is not None
         if not transitions.is_current(self.planner.jobs[job.job_id], job.attempt):
             return
-        told = {"outcome": outcome, "started_at": job.assigned_at, "finished_at": self.now}
-        report = AttemptFinished(job_id=job.job_id, attempt=job.attempt, runner_id=job.runner_id, **told)
+        result = {"outcome": outcome, "started_at": job.assigned_at, "finished_at": self.now}
+        report = AttemptFinished(job_id=job.job_id, attempt=job.attempt, runner_id=job.runner_id, **result)
         self._plan(self.planner.ended, report, self.now)
 
     def _come(self, runner_id: RunnerId, slots: int, arch: str) -> None:

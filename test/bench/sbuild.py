@@ -41,7 +41,7 @@ def build(files: Sequence[Path]) -> float:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Who builds: ourselves, or when we are root a user with subordinate ids."""
+    """Returns the user that builds: the present one, or for root a user with subordinate ids."""
     if os.getuid() != 0:
         return None
     names = [line.split(":")[0] for line in Path("/etc/subuid").read_text().splitlines() if ":" in line]
@@ -70,10 +70,10 @@ def _give(home: Path, account: pwd.struct_passwd | None) -> None:
 def _root() -> Path:
     """A root of the build daemons' kind, not compressed, made once. In /var/tmp when we are root: our own home is
     closed to others."""
-    place = Path("/var/tmp/cb-bench") if os.getuid() == 0 else bench_cache()
-    tarball = place / "bookworm-sbuild.tar"
+    directory = Path("/var/tmp/cb-bench") if os.getuid() == 0 else bench_cache()
+    tarball = directory / "bookworm-sbuild.tar"
     if not tarball.exists():
-        place.mkdir(exist_ok=True)
+        directory.mkdir(exist_ok=True)
         fresh = tarball.with_suffix(".new.tar")
         words = [need("mmdebstrap", "mmdebstrap"), "--variant=buildd", "bookworm", str(fresh), MIRROR]
         done = subprocess.run(words, capture_output=True, text=True, check=False)

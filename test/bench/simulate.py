@@ -44,16 +44,16 @@ FAULTS = Weather(error=0.01, bad=0.9, bad_runners=20, up=24 * 3600.0)
 AGEING = 1800.0
 
 
-def measure(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
-    yield from _world(say, scale)
-    yield from _tenants(say, scale)
+def measure(progress: Callable[[str], None], scale: float) -> Iterator[Figure]:
+    yield from _world(progress, scale)
+    yield from _tenants(progress, scale)
 
 
 # --- the whole of Debian ----------------------------------------------------------------------------------------------
 
 
-def _world(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
-    jobs = _debian(say, scale)
+def _world(progress: Callable[[str], None], scale: float) -> Iterator[Figure]:
+    jobs = _debian(progress, scale)
     random = Random(SEED)
     takes = {job.job_id: min(LONGEST, job.expected_seconds * random.lognormvariate(0.0, SHAKE)) for job in jobs}
     simulation = RunnerSimulation(Planner(QueuePolicy(), POLICY, queued_job), lambda job: takes[job.job_id], random)
@@ -62,7 +62,7 @@ def _world(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
     simulation.arrive(0.0, jobs)
     makespan = simulation.run(lambda: simulation.planner.over == len(jobs))
     work, path = sum(takes.values()) / (runners * SLOTS), _critical_path(jobs, takes)
-    say(
+    progress(
         f"{len(jobs)} jobs on {runners * SLOTS} slots: {makespan / 3600:.2f} h; work ÷ slots {work / 3600:.2f} h,"
         f" critical path {path / 3600:.2f} h"
     )
@@ -70,14 +70,14 @@ def _world(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
     yield figure("simulate.cpu_per_job", [simulation.cpu / len(jobs)], "s")
 
 
-def _debian(say: Callable[[str], None], scale: float) -> list[JobRecord]:
+def _debian(progress: Callable[[str], None], scale: float) -> list[JobRecord]:
     """All of it, as the jobs of one request; a part of it for a smaller scale. Built with what is published, so each
     member of a cycle is built once."""
-    with directory("simulate") as place:
+    with directory("simulate") as work:
         try:
-            units = list({unit.path: unit for unit in units_of(debian_index(place))}.values())
+            units = list({unit.path: unit for unit in units_of(debian_index(work))}.values())
         except Skipped as why:
-            say(f"a graph of the same shape is made up: {why}")
+            progress(f"a graph of the same shape is made up: {why}")
             units = list(_made_up(34_000))
     units = units[: max(10, round(len(units) * scale))]
     whole = build_graph([SourceSnapshot(DEBIAN, Origin("", Revision("")), [_everywhere(unit) for unit in units])])
@@ -93,7 +93,7 @@ def _debian(say: Callable[[str], None], scale: float) -> list[JobRecord]:
         priority=Priority.BULK,
         accepted_at=0.0,
     )
-    past = BuildHistory(is_published=lambda target, wanted: True, expected=lambda node: last[_path(node)])
+    past = BuildHistory(is_published=lambda target, alternative: True, expected=lambda node: last[_path(node)])
     return expand(request, whole, 1, past, rounds=1)
 
 
@@ -138,8 +138,8 @@ def _critical_path(jobs: Sequence[JobRecord], takes: Mapping[JobId, float]) -> f
 
 @dataclass
 class Log:
-    """How evenly the slots were shared while every tenant had work waiting: Jain's index of the slots that each held,
-    averaged over that time."""
+    """Returns the fairness while every tenant had queued jobs: Jain's index of the slots of each, averaged over that
+    time."""
 
     seconds: float = 0.0
     evenness: float = 0.0
@@ -154,8 +154,8 @@ class Log:
         return self.evenness / self.seconds if self.seconds else 1.0
 
 
-def _tenants(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
-    ours, theirs = (_shared(say, scale, name, ticket) for name, ticket in (("", queued_job), ("fifo", first_come)))
+def _tenants(progress: Callable[[str], None], scale: float) -> Iterator[Figure]:
+    ours, theirs = (_shared(progress, scale, name, ticket) for name, ticket in (("", queued_job), ("fifo", first_come)))
     base = "first come, first served"
     yield figure("simulate.fairness", [ours["jain"]], "Jain", [theirs["jain"]], base)
     for priority in Priority:
@@ -164,7 +164,7 @@ def _tenants(say: Callable[[str], None], scale: float) -> Iterator[Figure]:
 
 
 def _shared(
-    say: Callable[[str], None], scale: float, name: str, ticket: Callable[[JobRecord], QueuedJob]
+    progress: Callable[[str], None], scale: float, name: str, ticket: Callable[[JobRecord], QueuedJob]
 ) -> dict[str, float]:
     """Equal tenants of very different habits in a simulation with faults. Waits are the 95th percentile of a
     class, in seconds."""
@@ -181,11 +181,13 @@ def _shared(
     waits: dict[Priority, list[float]] = defaultdict(list)
     for job in simulation.planner.jobs.values():
         waits[job.priority].append(simulation.started[job.job_id] - job.queued_at)
-    told: dict[str, float] = {priority: percentile(found, 0.95) for priority, found in waits.items()}
-    told |= {"jain": log.jain, "cpu": simulation.cpu / total}
-    said = ", ".join(f"{one} {statistics.median(found):.0f}/{told[one]:.0f} s" for one, found in sorted(waits.items()))
-    say(f"{name or 'ours'}: {total} jobs in {simulation.now / 3600:.1f} h; waits (median/95 %): {said}")
-    return told
+    waits_95: dict[str, float] = {priority: percentile(found, 0.95) for priority, found in waits.items()}
+    waits_95 |= {"jain": log.jain, "cpu": simulation.cpu / total}
+    summary = ", ".join(
+        f"{one} {statistics.median(found):.0f}/{waits_95[one]:.0f} s" for one, found in sorted(waits.items())
+    )
+    progress(f"{name or 'ours'}: {total} jobs in {simulation.now / 3600:.1f} h; waits (median/95 %): {summary}")
+    return waits_95
 
 
 def _names() -> list[SourceName]:

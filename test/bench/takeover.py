@@ -33,7 +33,7 @@ def measure(home: Path, broker: BrokerSettings) -> Iterator[Figure]:
     wait_for_leader(kafka, first, epoch=1)
     second = scheduler("second", home, broker, "--standby")
     try:
-        until(lambda: follows(second), lambda: f"a standby that follows:\n{second.said()}\n")
+        until(lambda: follows(second), lambda: f"a standby that follows:\n{second.output()}\n")
         began = time.monotonic()
         os.kill(first.pid, signal.SIGKILL)
         wait_for_leader(kafka, second, epoch=2)
@@ -54,19 +54,19 @@ def scheduler(name: str, home: Path, broker: BrokerSettings, *flags: str) -> Pro
 def wait_for_leader(kafka: KafkaBroker, program: Program, epoch: int) -> None:
     """Looks every 50 ms: this wait is what is measured."""
     deadline = time.monotonic() + WITHIN
-    while (reign := latest_epoch(kafka)) is None or reign.epoch < epoch:
+    while (latest := latest_epoch(kafka)) is None or latest.epoch < epoch:
         program.check()
         if time.monotonic() > deadline:
-            raise RuntimeError(f"nobody leads in epoch {epoch}:\n{program.said()}")
+            raise RuntimeError(f"nobody leads in epoch {epoch}:\n{program.output()}")
         time.sleep(0.05)
 
 
 def follows(program: Program) -> bool:
     program.check()
-    return "following" in program.said()
+    return "following" in program.output()
 
 
-def tell(broker: BrokerSettings, documents: Iterator[Put]) -> None:
+def write_changelog(broker: BrokerSettings, documents: Iterator[Put]) -> None:
     """Writes a changelog as a scheduler would have."""
     kafka = KafkaBroker(broker)
     kafka.ensure_topics(TOPICS)

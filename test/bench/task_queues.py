@@ -1,4 +1,4 @@
-"""What a user might pick instead: no-op tasks in dramatiq and Celery, on a Redis of our own.
+"""Measures alternatives: no-op tasks in dramatiq and Celery, on a Redis of our own.
 
 Both live in an environment of their own in the user's cache, made at first use. Redis keeps what it has on disk
 (appendonly, fsync each second): jobs that are lost with the machine's power would be no fair comparison."""

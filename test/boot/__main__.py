@@ -1,6 +1,6 @@
 """`make boot`: the units of systemd/ on a booted machine with cgroup v2, and real builds in them.
 
-A Debian 12 guest (QEMU, no KVM needed) is made as doc/how-to/run-as-services.md tells an administrator; the page's own
+A Debian 12 guest (QEMU, no KVM needed) is made as doc/how-to/run-as-services.md describes it; the page's own
 commands are run. Then systemd starts the daemons, which talk to a real Kafka on this machine, build, are killed, and
 are asked to hold their limits: inside/. About half an hour on two quiet processors.
 
@@ -34,7 +34,7 @@ LOGS = Path(__file__).parents[2] / "build" / "boot"
 
 
 def main() -> int:
-    said = _parser().parse_args()
+    arguments = _parser().parse_args()
     if lacking := lacks():
         print(f"error: this machine lacks what boots another\n  apt-get install {' '.join(lacking)}", file=sys.stderr)
         return 2
@@ -44,27 +44,27 @@ def main() -> int:
     try:
         kafka.start()
         port = int(kafka.settings.bootstrap.rpartition(":")[2])
-        return _run(work, port, said)
+        return _run(work, port, arguments)
     finally:
         kafka.close()
         remove(work)
 
 
-def _run(work: Path, port: int, said: argparse.Namespace) -> int:
+def _run(work: Path, port: int, arguments: argparse.Namespace) -> int:
     started = time.monotonic()
-    machine, disk = base(), make_guest_disk(work, port, prepare_inside=said.prepare_inside, only=said.only)
+    machine, disk = base(), make_guest_disk(work, port, prepare_inside=arguments.prepare_inside, only=arguments.only)
     print(f"the machine is made ({time.monotonic() - started:.0f} s) and booted", flush=True)
     guest = Guest(machine, disk, work)
-    heard: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     try:
-        for line in guest.said(said.minutes * 60):
-            heard.append(line)
+        for line in guest.lines(arguments.minutes * 60):
+            lines.append(line)
             _show(line)
     except TimeoutError:
-        print(f"it was not done within {said.minutes:g} minutes")
+        print(f"it was not done within {arguments.minutes:g} minutes")
     finally:
         guest.close()
-    return _verdict(heard, guest.console, time.monotonic() - started, keep=said.keep)
+    return _verdict(lines, guest.console, time.monotonic() - started, keep=arguments.keep)
 
 
 def _show(line: dict[str, Any]) -> None:
@@ -73,17 +73,17 @@ def _show(line: dict[str, Any]) -> None:
         print(f"{mark} {line['seconds']:5.0f} s  {line['check']}: {line['seen']}", flush=True)
 
 
-def _verdict(heard: list[dict[str, Any]], console: Path, seconds: float, *, keep: bool) -> int:
-    checks = [line for line in heard if "check" in line]
+def _verdict(lines: list[dict[str, Any]], console: Path, seconds: float, *, keep: bool) -> int:
+    checks = [line for line in lines if "check" in line]
     wrong = [line["check"] for line in checks if not line["ok"]]
-    done = any(line.get("done") for line in heard)
+    done = any(line.get("done") for line in lines)
     print(
         f"{len(checks)} checks, {len(wrong)} of them wrong{'' if done else ', AND NOT ALL WERE MADE'}, {seconds:.0f} s"
     )
     if wrong or not done or keep:
         LOGS.mkdir(parents=True, exist_ok=True)
         shutil.copy(console, LOGS / "console.log")
-        (LOGS / "journal.log").write_text("\n".join(line["journal"] for line in heard if "journal" in line))
+        (LOGS / "journal.log").write_text("\n".join(line["journal"] for line in lines if "journal" in line))
         print(f"console and journal: {LOGS}")
     return 2 if not done else 1 if wrong else 0
 

@@ -57,7 +57,7 @@ def _make(names: list[str], into: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="cb-boot-", dir="/var/tmp") as work:
         Path(work).chmod(0o755)
         tar = Path(work) / "tree.tar"
-        said = [f"--include={','.join(names)}", "--variant=minbase", "--quiet"]
-        said.append('--aptopt=Acquire::Check-Valid-Until "false"')
-        nice("mmdebstrap", *said, "bookworm", tar, MIRROR)
+        options = [f"--include={','.join(names)}", "--variant=minbase", "--quiet"]
+        options.append('--aptopt=Acquire::Check-Valid-Until "false"')
+        nice("mmdebstrap", *options, "bookworm", tar, MIRROR)
         nice(*as_root(), "bash", "-eu", MAKE_ROOTFS, tar, Path(work) / "tree", into, SIZE)

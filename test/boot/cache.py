@@ -1,4 +1,4 @@
-"""Where the machine's parts are kept between runs: each is made beside its place and renamed, so never half there."""
+"""Caches the parts of the guest between runs. Each is made beside its directory and renamed, so it is complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEEP = 2
 """Of each part, the newest."""
 
 
-def place() -> Path:
+def cache_directory() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     path = Path(base) / "cloud-builder" / "boot"
     path.mkdir(parents=True, exist_ok=True)
@@ -26,9 +26,9 @@ def digest(parts: Iterable[str]) -> str:
 
 def get_or_make(name: str, key: str, make: Callable[[Path], None]) -> Path:
     """The directory `<name>-<key>`, filled by `make` when it is not there."""
-    path = place() / f"{name}-{key}"
+    path = cache_directory() / f"{name}-{key}"
     if not path.is_dir():
-        fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=place()))
+        fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_directory()))
         try:
             make(fresh)
             fresh.chmod(0o755)
@@ -36,6 +36,6 @@ def get_or_make(name: str, key: str, make: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     os.utime(path)
-    for old in sorted(place().glob(f"{name}-*"), key=lambda each: each.stat().st_mtime)[:-KEEP]:
+    for old in sorted(cache_directory().glob(f"{name}-*"), key=lambda each: each.stat().st_mtime)[:-KEEP]:
         shutil.rmtree(old)
     return path

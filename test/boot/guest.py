@@ -1,6 +1,6 @@
 """The machine: QEMU without KVM, two processors, 3 GiB, its disks thrown away at the end.
 
-In go kernel and disks; out come what is said inside, line by line, from a port of its own, and the console in a file.
+In go kernel and disks; out come what is lines inside, line by line, from a port of its own, and the console in a file.
 Must never leave a process behind, however we end.
 """
 
@@ -28,9 +28,9 @@ class Guest:
 
     def __init__(self, base: Base, guest_disk: Path, work: Path) -> None:
         self.console = work / "console.log"
-        self._heard = socket.socket(socket.AF_UNIX)
-        self._heard.bind(str(work / "report"))
-        self._heard.listen(1)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(work / "report"))
+        self._listener.listen(1)
         self._process = subprocess.Popen(
             [
                 "setpriv",
@@ -46,11 +46,11 @@ class Guest:
             stdin=subprocess.DEVNULL,
         )
 
-    def said(self, within: float) -> Iterator[dict[str, Any]]:
-        """Each line said inside, until it is off. TimeoutError after `within` seconds."""
+    def lines(self, within: float) -> Iterator[dict[str, Any]]:
+        """Each line lines inside, until it is off. TimeoutError after `within` seconds."""
         until = time.monotonic() + within
-        self._heard.settimeout(30)
-        line, _ = self._heard.accept()
+        self._listener.settimeout(30)
+        line, _ = self._listener.accept()
         with line:
             rest = b""
             while True:
@@ -65,7 +65,7 @@ class Guest:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait()
-        self._heard.close()
+        self._listener.close()
 
 
 def lacks() -> list[str]:

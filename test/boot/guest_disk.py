@@ -5,7 +5,7 @@ wheels/          the Python packages that it wants: the guest asks no index
 source/ hostile/ the sources that are built; `hostile` has the units of units/
 store/           a build root that another runner has prepared, unless the guest is to prepare it
 inside/          the checks
-said.json        the broker's port, and which checks are wanted
+options.json        the broker's port, and the names of the checks to run
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def make_guest_disk(work: Path, port: int, *, prepare_inside: bool, only: str) -
     _commit(_hostile(work / "units"), tree / "hostile")
     if not prepare_inside:
         shutil.copytree(prepared_image(tree / "source"), tree / "store")
-    (tree / "said.json").write_text(json.dumps({"port": port, "only": only}))
+    (tree / "options.json").write_text(json.dumps({"port": port, "only": only}))
     disk = work / "guest-disk.ext4"
     nice("truncate", "-s", SIZE, disk)
     nice("mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, disk)
@@ -52,7 +52,7 @@ def _checkout(into: Path) -> None:
 
 
 def _wheels() -> Path:
-    """Of this machine's Python, which has to be Debian 12's."""
+    """Returns the packages of this machine's Python, which has to be that of Debian 12."""
     if sys.version_info[:2] != (3, 11):
         sys.exit("The guest is Debian 12, with Python 3.11: make .venv with the same (.ci/setup dev).")
     key = cache.digest([CONSTRAINTS.read_text(), (ROOT / "pyproject.toml").read_text()])

@@ -27,14 +27,14 @@ def prepared_image(source: Path) -> Path:
 
 
 def _prepare(source: Path, into: Path) -> None:
-    place = into / "mesh"
-    environment = {**os.environ, "CB_HOME": str(place / "home"), "CB_CACHE": str(place / "cache")}
+    directory = into / "mesh"
+    environment = {**os.environ, "CB_HOME": str(directory / "home"), "CB_CACHE": str(directory / "cache")}
     mesh = ("up", "--detach", "--runners", "1", "--broker", "embedded", "--port", "0", "--source", f"source={source}")
     try:
         nice(CTL, *mesh, env=environment, stdout=subprocess.DEVNULL)
         nice(CTL, "request", UNIT, "--watch", env=environment, stdout=subprocess.DEVNULL)
     finally:
         nice(CTL, "down", env=environment, stdout=subprocess.DEVNULL)
-    for entry in (place / "cache" / "store").iterdir():
+    for entry in (directory / "cache" / "store").iterdir():
         shutil.move(entry, into)
-    nice(*as_root(), "rm", "-rf", place)
+    nice(*as_root(), "rm", "-rf", directory)

@@ -5,7 +5,7 @@ Without make: `PYTHONPATH=test .venv/bin/python -m chaos --short`.
 --seeds N      how many, from --first on
 --seed N       this one alone
 --jobs N       units in the tree, each at least one job (20)
---seconds N    how long wishes and faults come
+--seconds N    how long requests and faults come
 --short        one seed that has every kind of fault; how long a recovery takes is reported and has no limit
 --real         packages are really built; root's privilege
 --dispatch D   directed (default) or shared-queue
@@ -32,14 +32,14 @@ from cloud_builder.model.dispatch import Dispatch
 
 
 def main() -> int:
-    said = _parser().parse_args()
-    abilities, variant = Abilities.found(), RunVariant(said.real, said.dispatch, said.ha)
+    arguments = _parser().parse_args()
+    abilities, variant = Abilities.found(), RunVariant(arguments.real, arguments.dispatch, arguments.ha)
     for lack in abilities.missing():
         print(f"left out: {lack}")
-    seeds = _seeds(said, abilities, variant)
-    with tempfile.TemporaryDirectory(prefix="cb-chaos-tree-", dir="/var/tmp") as place:
-        tree = SourceTree(Path(place) / "source", said.jobs, real=said.real)
-        arena = Arena(tree, abilities, variant, said.seconds, timed=not said.short)
+    seeds = _seeds(arguments, abilities, variant)
+    with tempfile.TemporaryDirectory(prefix="cb-chaos-tree-", dir="/var/tmp") as directory:
+        tree = SourceTree(Path(directory) / "source", arguments.jobs, real=arguments.real)
+        arena = Arena(tree, abilities, variant, arguments.seconds, timed=not arguments.short)
         quiet = arena.quiet()
         bad: list[int] = []
         reports: list[Report] = []
@@ -51,19 +51,23 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _seeds(said: argparse.Namespace, abilities: Abilities, variant: RunVariant) -> list[int]:
-    if said.short:
+def _seeds(arguments: argparse.Namespace, abilities: Abilities, variant: RunVariant) -> list[int]:
+    if arguments.short:
         short = SHORT_HA if variant.ha else SHORT
-        kinds = {act.kind for act in schedule(short, abilities, said.seconds, variant)}
+        kinds = {act.kind for act in schedule(short, abilities, arguments.seconds, variant)}
         if abilities.disks and kinds != set(Kind):
             sys.exit(f"seed {short} has no {', '.join(set(Kind) - kinds)}: choose another one (faults.py)")
         return [short]
-    return [said.seed] if said.seed is not None else list(range(said.first, said.first + said.seeds))
+    return (
+        [arguments.seed]
+        if arguments.seed is not None
+        else list(range(arguments.first, arguments.first + arguments.seeds))
+    )
 
 
 @dataclass(frozen=True)
 class Arena:
-    """What all runs have in common."""
+    """The settings that all runs share."""
 
     tree: SourceTree
     abilities: Abilities
@@ -72,10 +76,10 @@ class Arena:
     timed: bool
 
     def quiet(self) -> Made:
-        """What is made when nothing goes wrong."""
-        report = self._played([], None, wishes=self.variant.variants)
+        """Returns the artifacts of a run without faults."""
+        report = self._played([], None, requests=self.variant.variants)
         if report.wrong:
-            _tell(report)
+            _print_report(report)
             sys.exit("even the quiet run went wrong")
         print(f"quiet run: {report.jobs} jobs, {len(report.made)} different", flush=True)
         return report.made
@@ -92,21 +96,21 @@ class Arena:
         )
         if report.wrong:
             print("".join(f"    {act}\n" for act in acts), end="")
-            _tell(report)
+            _print_report(report)
             again = f"make chaos SEED={seed} JOBS={len(self.tree.units)} DURATION={self.seconds:g}{self.variant.words}"
             print(f"  again: {again}", flush=True)
         return report
 
-    def _played(self, acts: list[Act], quiet: Made | None, wishes: tuple[str, ...] = ()) -> Report:
+    def _played(self, acts: list[Act], quiet: Made | None, requests: tuple[str, ...] = ()) -> Report:
         cluster = Cluster(self.abilities, self.variant, self.variant.settings(SOURCE, self.tree.path))
         try:
             run = Run(cluster, self.tree, acts, quiet, settle=self.variant.settle, timed=self.timed)
-            return run.go(wishes)
+            return run.go(requests)
         finally:
             cluster.close()
 
 
-def _tell(report: Report) -> None:
+def _print_report(report: Report) -> None:
     for what in report.wrong[:20]:
         print(f"  ! {what}")
     if len(report.wrong) > 20:
@@ -116,7 +120,7 @@ def _tell(report: Report) -> None:
 
 
 def _succession(report: Report) -> str:
-    return f"succession {report.succession:.1f} s, {report.reigns} reigns, " if report.reigns else ""
+    return f"succession {report.succession:.1f} s, {report.epochs} epochs, " if report.epochs else ""
 
 
 def _sum_up(seeds: int, bad: list[int], reports: list[Report]) -> None:

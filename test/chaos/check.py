@@ -1,4 +1,4 @@
-"""What must hold when all has healed and every wish is answered. Each function yields what is wrong, in words."""
+"""Checks invariants after all faults have ended and every request is answered. Each function yields messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Made = dict[str, tuple[str, ...]]
 
 
 def unanswered(recorder: EventRecorder, asked: set[str]) -> set[str]:
-    """Wishes and accepted requests (pushes make some, too) that have not ended."""
+    """Requests and accepted requests (pushes make some, too) that have not ended."""
     accepted = {event.request_id for event in recorder.of(RequestAccepted)}
     return (asked | accepted) - {event.request_id for event in recorder.of(RequestFinished)}
 
@@ -36,7 +36,7 @@ def made(recorder: EventRecorder) -> Made:
 
 
 def _packages(job: JobFinished) -> tuple[str, ...]:
-    """What others install and build with; a .buildinfo may tell of the machine."""
+    """Returns the digests of the packages; a .buildinfo may contain facts of the machine."""
     return tuple(sorted(one.sha256 for one in job.artifacts if one.kind is ArtifactKind.DEB))
 
 
@@ -77,15 +77,15 @@ def _given_twice(recorder: EventRecorder) -> Iterator[str]:
             yield f"job {job}, attempt {attempt}, was given to {' and '.join(sorted(runners))}"
 
 
-def reigns(leader_log: LeaderLog) -> Iterator[str]:
-    """Where schedulers take turns: nothing of an older reign comes after a newer one, and a reign has one leader."""
+def epochs(leader_log: LeaderLog) -> Iterator[str]:
+    """Checks the leaders: no record of an older epoch follows one of a newer, and an epoch has one leader."""
     leaders: dict[int, str] = {}
     newest = 0
     for word in leader_log.words:
         if word.epoch < newest:
-            yield f"{word.id} spoke for reign {word.epoch} after reign {newest} had begun"
+            yield f"{word.id} spoke for epoch {word.epoch} after epoch {newest} had begun"
         if leaders.setdefault(word.epoch, word.id) != word.id:
-            yield f"reign {word.epoch} had two leaders, {leaders[word.epoch]} and {word.id}"
+            yield f"epoch {word.epoch} had two leaders, {leaders[word.epoch]} and {word.id}"
         newest = max(newest, word.epoch)
     yield from leader_log.lost
 
@@ -146,13 +146,13 @@ def _repository(name: str, url: str, units: int) -> Iterator[str]:
 
 
 def _signature(name: str, release: bytes, key: bytes) -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as place:
-        (Path(place) / "key.gpg").write_bytes(key)
-        (Path(place) / "InRelease").write_bytes(release)
-        command = ["gpgv", "--keyring", f"{place}/key.gpg", f"{place}/InRelease"]
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
-    if said.returncode:
-        yield f"repository {name}: InRelease does not verify: {said.stderr.strip()}"
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "key.gpg").write_bytes(key)
+        (Path(directory) / "InRelease").write_bytes(release)
+        command = ["gpgv", "--keyring", f"{directory}/key.gpg", f"{directory}/InRelease"]
+        verified = subprocess.run(command, capture_output=True, text=True, check=False)
+    if verified.returncode:
+        yield f"repository {name}: InRelease does not verify: {verified.stderr.strip()}"
 
 
 def _listed(release: str) -> Mapping[str, str]:
@@ -168,15 +168,15 @@ def _get(url: str) -> bytes:
 
 
 def left_behind(cluster: Cluster) -> Iterator[str]:
-    """After all daemons were told to stop: no process, no mount, no directory of a build, nothing half written."""
+    """After all daemons were stopped: no process, no mount, no directory of a build, nothing half written."""
     disks = {_device(mount) for mount in cluster.mounts}
     for pid in Path("/proc").glob("[0-9]*"):
         if _belongs_to(pid, cluster.home, disks):
             yield f"process {pid.name} is left: {_read(pid / 'cmdline').replace(chr(0), ' ')[:200]}"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        place = line.split()[4]
-        if place.startswith(f"{cluster.home}/") and place not in cluster.mounts:
-            yield f"mount {place} is left"
+        mount = line.split()[4]
+        if mount.startswith(f"{cluster.home}/") and mount not in cluster.mounts:
+            yield f"mount {mount} is left"
     for runner in RUNNERS:
         work = cluster.home / runner / "work"
         left = [*work.glob("jobs/*"), *work.glob("scratch/*"), *work.glob("layers/.new-*"), *work.glob("roots/.new-*")]
@@ -187,13 +187,13 @@ def left_behind(cluster: Cluster) -> Iterator[str]:
 
 def _half_written(cluster: Cluster) -> Iterator[str]:
     """In the store a killed writer's leftovers go after a day: they are no fault as long as nobody can see them."""
-    for place in (cluster.home / "collector").rglob(".inspect-*"):
-        yield f"directory {place} is left"
+    for path in (cluster.home / "collector").rglob(".inspect-*"):
+        yield f"directory {path} is left"
 
 
-def _device(place: str) -> str:
+def _device(path: str) -> str:
     """As mountinfo names it."""
-    device = Path(place).stat().st_dev
+    device = Path(path).stat().st_dev
     return f"{os.major(device)}:{os.minor(device)}"
 
 

@@ -24,13 +24,13 @@ from support.kafka_server import JavaServer, fetched_jars, free_ports
 CLOCK_SKEW = Path(__file__).with_name("clock_skew.py")
 STORE = "store"
 STOP_SECONDS = 60.0
-"""The longest wait for the end of a daemon that was told to stop, on a busy machine."""
+"""The longest wait for the end of a daemon that was signaled to stop, on a busy machine."""
 """No daemon: the object store, a disk of its own that several of them use."""
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """What this machine lets us do."""
+    """The privileges that this machine gives to the run."""
 
     disks: bool
 
@@ -44,7 +44,7 @@ class Abilities:
 
 @dataclass
 class DaemonProcess:
-    """One daemon as a process. `wanted`: it is started again when it dies, as `cb-ctl up` would."""
+    """One daemon as a process. `restarts`: it is started again when it dies, as `cb-ctl up` would."""
 
     name: str
     environment: Mapping[str, str]
@@ -52,9 +52,9 @@ class DaemonProcess:
     clock: Path
     """Says how many seconds its clock is ahead."""
     process: subprocess.Popen[bytes] | None = None
-    wanted: bool = True
+    restarts: bool = True
     due: float = 0.0
-    deaths: list[int] = field(default_factory=list)
+    exits: list[int] = field(default_factory=list)
     """Statuses of the ends that we did not bring about."""
 
     def start(self) -> None:
@@ -69,9 +69,9 @@ class DaemonProcess:
     def tend(self, now: float) -> None:
         if self.process is not None and (status := self.process.poll()) is not None:
             self.process = None
-            self.deaths.append(status)
+            self.exits.append(status)
             self.due = now + 0.5
-        if self.process is None and self.wanted and now >= self.due:
+        if self.process is None and self.restarts and now >= self.due:
             self.start()
 
     def kill(self, back_after: float) -> None:
@@ -156,14 +156,14 @@ class Cluster:
             self.freeze(name, False)
             self.lines[name].be(Line.WELL)
             self.set_clock(name, 0)
-            daemon.wanted = True
+            daemon.restarts = True
         for disk in (*self.names, STORE) if self.abilities.disks else ():
             self.fill(disk, False)
 
     def stop_daemons(self) -> list[str]:
         """SIGTERM to all; names those that did not end within STOP_SECONDS."""
         for daemon in self.daemons.values():
-            daemon.wanted = False
+            daemon.restarts = False
             daemon.signal(signal.SIGTERM)
         late, until = [], time.monotonic() + STOP_SECONDS
         for name, daemon in self.daemons.items():
@@ -177,7 +177,7 @@ class Cluster:
         return late
 
     def keep_logs(self) -> str:
-        """Copies the logs to a place that stays; returns it."""
+        """Copies the logs to a directory that stays; returns it."""
         kept = Path(tempfile.mkdtemp(prefix="cb-chaos-logs-"))
         shutil.copytree(self.home / "log", kept, dirs_exist_ok=True)
         return str(kept)
@@ -185,7 +185,7 @@ class Cluster:
     def close(self) -> None:
         self.heal()
         for daemon in self.daemons.values():
-            daemon.wanted = False
+            daemon.restarts = False
             daemon.kill(0)
         self.kafka.close()
         for proxy in self.lines.values():
@@ -212,11 +212,11 @@ class Cluster:
     def _clock(self, name: str) -> Path:
         return self.home / f"clock-{name}"
 
-    def _mount(self, place: Path) -> None:
-        place.mkdir()
-        options = f"size={self._variant.room(place.name)},mode=0755"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "cb-chaos", str(place)], check=True)
-        self.mounts.append(str(place))
+    def _mount(self, directory: Path) -> None:
+        directory.mkdir()
+        options = f"size={self._variant.room(directory.name)},mode=0755"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "cb-chaos", str(directory)], check=True)
+        self.mounts.append(str(directory))
 
 
 def _link(name: str) -> str:
@@ -226,8 +226,8 @@ def _link(name: str) -> str:
 def _can_mount() -> bool:
     if os.geteuid() != 0:
         return False
-    with tempfile.TemporaryDirectory() as place:
-        if subprocess.run(["mount", "-t", "tmpfs", "none", place], capture_output=True, check=False).returncode:
+    with tempfile.TemporaryDirectory() as directory:
+        if subprocess.run(["mount", "-t", "tmpfs", "none", directory], capture_output=True, check=False).returncode:
             return False
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", directory], check=True)
     return True

@@ -1,4 +1,4 @@
-"""Hears everything that is said on the topics, from the first offset on, over a line that no fault touches."""
+"""Records every event of the topics from the first offset on, over a connection without faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EventRecorder:
         self._broker = KafkaBroker(settings)
         self._consumer: Consumer | None = None
         self.events: list[Envelope] = []
-        self._heard: set[str] = set()
+        self._seen: set[str] = set()
         self.unreadable: list[str] = []
 
     def listen(self, seconds: float) -> None:
@@ -52,6 +52,6 @@ class EventRecorder:
         except Undecodable as error:
             self.unreadable.append(f"{record.partition.topic}@{record.offset}: {error}")
             return
-        if event.id not in self._heard:
-            self._heard.add(event.id)
+        if event.id not in self._seen:
+            self._seen.add(event.id)
             self.events.append(event)

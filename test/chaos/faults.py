@@ -1,4 +1,4 @@
-"""What happens in a run, and when: a list that a seed determines. Pure; cluster.py carries it out."""
+"""Plans the faults of a run: a list that the seed determines. Pure; cluster.py carries it out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BROKER = "broker"
 
 @dataclass(frozen=True, order=True)
 class Act:
-    """At `at` seconds something happens to `what`, for `lasts` seconds. `value`: of the clock; of a wish or push."""
+    """At `at` seconds something happens to `what`, for `lasts` seconds. `value`: of the clock; of a request or push."""
 
     at: float
     kind: Kind
@@ -43,13 +43,13 @@ class Act:
 
 LEASE = 12.0
 SHORT = 19023
-"""A seed with every kind of fault, the broker's death among them, within 8 s."""
+"""A seed with every kind of fault, the broker's exit among them, within 8 s."""
 SHORT_HA = 45635
 """The same for two schedulers; each of them falls silent for longer than the other waits."""
 
 
 def schedule(seed: int, abilities: Abilities, seconds: float, variant: RunVariant) -> list[Act]:
-    """The whole schedule of a seed: wishes and pushes spread over `seconds`, faults all through it."""
+    """The whole schedule of a seed: requests and pushes spread over `seconds`, faults all through it."""
     chance = random.Random(seed)
     kinds = [Kind.KILL] * 4 + [Kind.FREEZE] * 3 + [Kind.CUT] * 2 + [Kind.SILENT] * 2 + [Kind.SLOW]
     kinds += [Kind.CLOCK] * 2 + [Kind.FULL] * 2 * abilities.disks

@@ -1,4 +1,4 @@
-"""Who led when, as cb.state tells it to a reader of committed records, over a line that no fault touches."""
+"""Records the leaders over time from the committed records of cb.state, over a connection without faults."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LeaderLog:
 
     @property
     def lost(self) -> list[str]:
-        """Where a reign, or the last one, ended with less of the input read than it had said before."""
+        """Returns the epochs that ended with positions behind those of before."""
         return [*self._lost, *self._lacking()]
 
     def listen(self) -> None:
@@ -65,19 +65,21 @@ class LeaderLog:
         if collection not in (LEADER, POSITIONS) or (put := change_of(record)) is None:
             return
         assert isinstance(put.body, CachedJson)
-        said = json.loads(put.body.json)
+        positions = json.loads(put.body.json)
         if collection == LEADER:
-            word = LeaderRecord(said["id"], said["epoch"])
+            word = LeaderRecord(positions["id"], positions["epoch"])
             if word != self.leader:
                 self._lost += self._lacking()
             self.words.append(word)
         else:
-            self._read = said
-            self._furthest = {place: max(read, self._furthest.get(place, 0)) for place, read in said.items()}
+            self._read = positions
+            self._furthest = {
+                partition: max(read, self._furthest.get(partition, 0)) for partition, read in positions.items()
+            }
 
     def _lacking(self) -> list[str]:
         return [
-            f"after reign {self.leader}: {place} was read to {self._read.get(place)}, and to {furthest} before"
-            for place, furthest in self._furthest.items()
-            if self._read.get(place, 0) < furthest
+            f"after epoch {self.leader}: {partition} was read to {self._read.get(partition)}, and to {furthest} before"
+            for partition, furthest in self._furthest.items()
+            if self._read.get(partition, 0) < furthest
         ]

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 
 class Line(StrEnum):
-    """How a line is. `cut`: connections are reset and refused; `silent`: they stay, and nothing comes through."""
+    """The state of a connection. `cut`: connections are reset and refused; `silent`: they stay, and nothing comes
+    through.
+    """
 
     WELL = "well"
     CUT = "cut"

@@ -1,4 +1,4 @@
-"""One run: the mesh is started, its schedule carried out, everything healed, every wish awaited, and all checked.
+"""One run: the mesh is started, its schedule carried out, everything healed, every request awaited, and all checked.
 
 At the end stands one more act, in quiet: a runner is killed for good in mid-build, and we measure how long its job
 takes to run elsewhere.
@@ -32,8 +32,8 @@ _LINES = {Kind.CUT: Line.CUT, Kind.SILENT: Line.SILENT, Kind.SLOW: Line.SLOW}
 
 @dataclass
 class Report:
-    """What a run showed. `recovery`: seconds until a killed runner's job ran elsewhere; `succession`: until another
-    scheduler led after the leader was killed; `reigns`: how many there were."""
+    """The result of a run. `recovery`: seconds until a killed runner's job ran elsewhere; `succession`: until another
+    scheduler led after the leader was killed; `epochs`: how many there were."""
 
     wrong: list[str] = field(default_factory=list)
     made: check.Made = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Report:
     attempts: int = 0
     recovery: float = 0.0
     succession: float = 0.0
-    reigns: int = 0
+    epochs: int = 0
     logs: str = ""
 
 
@@ -67,8 +67,8 @@ class Run:
         self._producer: Producer
         self._begun = 0.0
 
-    def go(self, wishes: tuple[str, ...] = ()) -> Report:
-        """`wishes`: variants asked for at once, beside the schedule."""
+    def go(self, requests: tuple[str, ...] = ()) -> Report:
+        """`requests`: variants asked for at once, beside the schedule."""
         report = Report()
         self._tree.start()
         self._cluster.start()
@@ -80,11 +80,11 @@ class Run:
             if report.wrong:
                 report.logs = self._cluster.keep_logs()
                 return report
-            for variant in wishes:
+            for variant in requests:
                 self._ask(variant)
             self._play()
             self._cluster.heal()
-            self._await(self._is_over, self._settle, "all is healed and every wish answered", report)
+            self._await(self._is_over, self._settle, "all is healed and every request answered", report)
             if self._acts and not report.wrong:
                 report.recovery = self._recover(report)
                 if self._timed and report.recovery > RECOVERY_LIMIT:
@@ -135,10 +135,10 @@ class Run:
 
     def _ask(self, variant: str) -> None:
         """Plain JSON, as a CI job would send it; librdkafka goes on trying while the broker is away."""
-        request = f"wish-{len(self._asked) + 1}"
-        self._asked.add(request)
-        wish = {"source": SOURCE, "ref": variant, "all": True, "request_id": request}
-        self._producer.produce("cb.request", json.dumps(wish).encode())
+        request_id = f"request-{len(self._asked) + 1}"
+        self._asked.add(request_id)
+        request = {"source": SOURCE, "ref": variant, "all": True, "request_id": request_id}
+        self._producer.produce("cb.request", json.dumps(request).encode())
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
@@ -174,15 +174,15 @@ class Run:
             return 0.0
         victim = self._recorder.of(JobRunning)[-1]
         lives = self._lives(victim.runner_id)
-        self._cluster.daemons[victim.runner_id].wanted = False
+        self._cluster.daemons[victim.runner_id].restarts = False
         self._cluster.daemons[victim.runner_id].kill(0)
         killed = time.monotonic()
         again = f"a job of {victim.runner_id} runs again elsewhere"
         self._await(lambda: self._runs_again(victim) or self._had_ended(victim), STEP_SECONDS, again, report)
         took = 0.0 if self._had_ended(victim) else time.monotonic() - killed
-        self._cluster.daemons[victim.runner_id].wanted = True
-        self._await(self._is_over, self._settle, "the last wish is answered", report)
-        # Told to stop before it has begun, it could not remove what its earlier life left.
+        self._cluster.daemons[victim.runner_id].restarts = True
+        self._await(self._is_over, self._settle, "the last request is answered", report)
+        # If it is stopped before it has begun, it could not remove what its earlier life left.
         self._await(lambda: self._lives(victim.runner_id) > lives, READY_SECONDS, f"{victim.runner_id} is back", report)
         return took
 
@@ -199,7 +199,7 @@ class Run:
         return any(event.attempt > held.get(event.job_id, event.attempt) for event in running)
 
     def _had_ended(self, victim: JobRunning) -> bool:
-        """Its result was on the way when the runner was killed: nothing to recover from."""
+        """Returns whether the job had finished when the runner was killed: nothing is to be recovered."""
         ended = (event for event in self._recorder.of(JobFinished) if event.job_id == victim.job_id)
         return any(event.attempt == victim.attempt for event in ended)
 
@@ -210,13 +210,13 @@ class Run:
         if report.wrong or (old := self._leader_log.leader) is None:
             return 0.0
         leader = self._cluster.daemons[f"scheduler-{old.id}"]
-        leader.wanted = False
+        leader.restarts = False
         leader.kill(0)
         killed = time.monotonic()
         self._await(lambda: self._leader_log.leader != old, STEP_SECONDS, f"another leads after {leader.name}", report)
         took = time.monotonic() - killed
-        leader.wanted = True
-        self._await(self._is_over, self._settle, "the wish is answered that lost its scheduler", report)
+        leader.restarts = True
+        self._await(self._is_over, self._settle, "the request is answered that lost its scheduler", report)
         return took
 
     # --- the verdict ------------------------------------------------------------------------------------------------
@@ -225,15 +225,15 @@ class Run:
         self._look(1.0)
         quiet = self._quiet
         report.wrong += check.results(self._recorder, self._asked, quiet)
-        report.wrong += check.reigns(self._leader_log)
+        report.wrong += check.epochs(self._leader_log)
         report.wrong += check.artifacts(self._recorder, self._cluster)
         report.wrong += check.repositories(self._recorder, self._cluster, len(self._tree.units))
         report.wrong += [f"{name} did not stop in time" for name in self._cluster.stop_daemons()]
         report.wrong += check.left_behind(self._cluster)
         for name, daemon in self._cluster.daemons.items():
-            report.wrong += [f"{name} ended by itself with status {status}" for status in daemon.deaths if status > 0]
+            report.wrong += [f"{name} ended by itself with status {status}" for status in daemon.exits if status > 0]
         report.made = check.made(self._recorder)
-        report.reigns = len({word.epoch for word in self._leader_log.words})
+        report.epochs = len({word.epoch for word in self._leader_log.words})
         report.jobs = len(self._recorder.of(JobFinished))
         report.attempts = sum(job.attempt for job in self._recorder.of(JobFinished))
         if report.wrong:

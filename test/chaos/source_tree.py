@@ -1,6 +1,6 @@
 """The git repository that is built under fire: many small units with edges between them, in a few variants.
 
-The same number of units gives the same commits each time, so that a quiet run tells what any other must make.
+The same number of units gives the same commits each time, so that a run without faults gives the expected result.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class SourceTree:
         self._git("update-ref", "refs/heads/main", variant if variant != "main" else self._first)
 
     def _write(self, number: int, name: str, variant: str = "") -> None:
-        place = self.path / "projects" / "packages" / name
+        directory = self.path / "projects" / "packages" / name
         common = "libc6" if self._real else "debhelper-compat (= 13)"
         needs = ", ".join([common, *(self.units[need] for need in needs_of(number))])
         arch = platform.machine()
@@ -122,9 +122,9 @@ class SourceTree:
             files[".cb/build_root.kiwi"] = (_EXAMPLE / "build_root.kiwi").read_text()
             files["debian/rules"] = _RULES.format(name=name)
         for path, text in files.items():
-            (place / path).parent.mkdir(parents=True, exist_ok=True)
-            (place / path).write_text(text)
-            (place / path).chmod(0o755 if path == "debian/rules" else 0o644)
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_text(text)
+            (directory / path).chmod(0o755 if path == "debian/rules" else 0o644)
 
     def _commit(self, message: str) -> None:
         self._git("add", "-A")

@@ -14,7 +14,7 @@ from chaos.source_tree import ALL, SUCCESSION
 from cloud_builder.model.dispatch import Dispatch
 
 RUNNERS = ("runner-1", "runner-2")
-PRETEND_SECONDS = 0.4
+SIMULATED_SECONDS = 0.4
 MB = 1024 * 1024
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloud-builder" / "test"
 """Where other tests keep their prepared build roots, too."""
@@ -43,7 +43,7 @@ class RunVariant:
 
     @property
     def words(self) -> str:
-        """What `make chaos` is to be told to have it again."""
+        """Returns the arguments with which `make chaos` repeats the run."""
         dispatch = f" DISPATCH={self.dispatch}" if self.dispatch is not Dispatch.DIRECTED else ""
         return f"{' REAL=1' if self.real else ''}{' HA=1' if self.ha else ''}{dispatch}"
 
@@ -59,10 +59,11 @@ class RunVariant:
         return CACHE if self.real else home / "cache"
 
     def settings(self, source: str, repository: Path) -> dict[str, str]:
-        """Of the daemons. Errors of infrastructure are what this is about: they may not use up a job's tries, nor may a
-        job be blamed for the death of its runners, or a runner for a full disk."""
+        """Returns the settings of the daemons. The run causes errors of infrastructure: they may not use up a job's
+        tries, nor may a job be blamed for the exit of its runners, or a runner for a full disk.
+        """
         # With slots to spare a killed runner's job is taken at once, however long real builds take.
-        builds = {"CB_RUNNER__SLOTS": "4"} if self.real else {"CB_RUNNER__SIMULATE": str(PRETEND_SECONDS)}
+        builds = {"CB_RUNNER__SLOTS": "4"} if self.real else {"CB_RUNNER__SIMULATE": str(SIMULATED_SECONDS)}
         return {
             "CB_DISPATCH": self.dispatch,
             "CB_SOURCES": json.dumps({source: {"url": str(repository), "branch": "main"}}),

@@ -18,7 +18,7 @@ def accounts() -> list[str]:
 
 @pytest.fixture(scope="session", params=accounts())
 def account(request) -> Account:
-    """Who runs the mesh: root (in a container without subordinate ids), and an ordinary user."""
+    """The account that runs the mesh: root (in a container without subordinate ids), and an ordinary user."""
     return ordinary_account() if request.param == "user" and os.geteuid() == 0 else Account()
 
 

@@ -1,4 +1,4 @@
-"""`make demo` does what it says, beside whatever else runs on this machine."""
+"""`make demo` works, also beside other meshes on this machine."""
 
 from __future__ import annotations
 

@@ -27,63 +27,63 @@ class WithoutIds(Account):
 
 
 @pytest.fixture
-def place():
+def directory():
     with tempfile.TemporaryDirectory(prefix="cb-", dir="/var/tmp") as directory:
         Path(directory).chmod(0o755)
         yield Path(directory)
 
 
-def mesh_of(place: Path, account: Account) -> CtlMesh:
-    account.own(place)
-    return CtlMesh(place / "home", place / "cache", account=account)
+def mesh_of(directory: Path, account: Account) -> CtlMesh:
+    account.own(directory)
+    return CtlMesh(directory / "home", directory / "cache", account=account)
 
 
 def findings(result: CtlResult, level: str, check: str) -> list[dict[str, str]]:
     return [one for one in result.json if one["level"] == level and one["check"] == check]
 
 
-def test_who_can_build_hears_of_no_error(account, place):
-    result = mesh_of(place, account).ctl("doctor", "--json")
+def test_doctor_finds_no_error_where_builds_work(account, directory):
+    result = mesh_of(directory, account).ctl("doctor", "--json")
     assert [one for one in result.json if one["level"] == "error"] == []
     assert result.status == 0
     assert {"python", "programs", "sandbox", "limits", "home", "work"} <= {one["check"] for one in result.json}
 
 
-def test_a_missing_program_is_named_with_its_package(account, place):
-    mesh = mesh_of(place, account)
-    (place / "bin").mkdir()
+def test_a_missing_program_is_named_with_its_package(account, directory):
+    mesh = mesh_of(directory, account)
+    (directory / "bin").mkdir()
     for name in (*PROGRAMS[1:], "setpriv"):
-        (place / "bin" / name).symlink_to(str(shutil.which(name)))
-    mesh.environment["PATH"] = str(place / "bin")
+        (directory / "bin" / name).symlink_to(str(shutil.which(name)))
+    mesh.environment["PATH"] = str(directory / "bin")
     result = mesh.ctl("doctor", "--json")
     assert result.status == 4, result
-    mends = {one["fix"] for one in findings(result, "error", "programs")}
-    assert mends == {"apt-get install git"} | ({"apt-get install uidmap"} if account.user or os.geteuid() else set())
+    fixes = {one["fix"] for one in findings(result, "error", "programs")}
+    assert fixes == {"apt-get install git"} | ({"apt-get install uidmap"} if account.user or os.geteuid() else set())
 
 
 if os.geteuid() == 0:
 
     @pytest.mark.parametrize("command", [("doctor",), ("up", "--detach", "--port", "0")], ids=["doctor", "up"])
-    def test_without_subordinate_ids_doctor_and_up_say_the_same(command, place):
+    def test_doctor_and_up_report_missing_subordinate_ids(command, directory):
         account = WithoutIds(ordinary_account().user)
-        result = mesh_of(place, account).ctl(*command)
+        result = mesh_of(directory, account).ctl(*command)
         assert result.status == 4, result
         assert f"user {account.user} has no range of subordinate ids" in result.out + result.err
         assert "usermod --add-subuids" in result.out + result.err
-        assert not (place / "home" / "run").exists()
+        assert not (directory / "home" / "run").exists()
 
 
-def test_a_broker_that_is_not_there_is_an_error(place):
-    result = mesh_of(place, Account()).ctl("doctor", "--broker", "127.0.0.1:1", "--json")
+def test_a_broker_that_is_not_there_is_an_error(directory):
+    result = mesh_of(directory, Account()).ctl("doctor", "--broker", "127.0.0.1:1", "--json")
     assert result.status == 4, result
     [finding] = findings(result, "error", "broker")
     assert "127.0.0.1:1 cannot be reached" in finding["message"]
 
 
-def test_topics_of_a_real_kafka_are_compared_with_the_table(place, own_kafka_server):
+def test_topics_of_a_real_kafka_are_compared_with_the_table(directory, own_kafka_server):
     settings = own_kafka_server.settings
     doctor = ("doctor", "--broker", settings.bootstrap, "--json")
-    mesh = mesh_of(place, Account())
+    mesh = mesh_of(directory, Account())
     admin = AdminClient({"bootstrap.servers": settings.bootstrap})
     wrong = NewTopic(QUERY.name, 1, 1, config={"cleanup.policy": "compact", "max.message.bytes": "1000"})
     admin.create_topics([wrong])[QUERY.name].result()

@@ -44,7 +44,7 @@ def test_a_chain_of_three_is_built_in_order_and_published(built):
     assert b"BEGIN PGP SIGNED MESSAGE" in release
 
 
-def test_everything_the_result_names_can_be_fetched_and_is_what_it_says(built, tmp_path):
+def test_result_artifacts_can_be_fetched_with_their_digests(built, tmp_path):
     mesh, _, answer = built
     mesh.account.own(tmp_path)
     into = mesh.home / "fetched"
@@ -75,7 +75,7 @@ def test_the_same_request_after_down_and_up_starts_nothing(built):
         (["packages/greet", "--target", "bookwrm.x86_64"], "bookwrm.x86_64", "bookworm.x86_64"),
     ],
 )
-def test_a_wish_that_cannot_be_is_rejected_with_the_nearest_name(built, words, cause, nearest):
+def test_request_of_an_unknown_name_suggests_the_nearest(built, words, cause, nearest):
     mesh, _, _ = built
     result = mesh.ctl("request", *words)
     assert result.status == 3, result
@@ -190,7 +190,7 @@ def test_a_runner_killed_in_mid_build_costs_one_attempt(built):
     assert (job["outcome"], job["attempt"]) == ("success", 2)
 
 
-def test_a_canceled_build_that_ignores_every_signal_it_can_is_gone_with_all_its_children(built):
+def test_cancel_ends_a_build_that_ignores_signals(built):
     mesh, source, _ = built
     stubborn = "\noverride_dh_auto_configure:\n\ttrap '' TERM HUP INT; setsid sleep 86401 & sleep 86402\n"
     source.git("checkout", "-q", "-b", "stubborn")
@@ -212,10 +212,10 @@ def test_a_canceled_build_that_ignores_every_signal_it_can_is_gone_with_all_its_
 def _running(program, *words):
     """Processes with this name and one of these words."""
     found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            argv = place.read_bytes().decode(errors="replace").split("\0")
-            found += [place] if argv[0] == program and argv[1] in words else []
+            argv = cmdline.read_bytes().decode(errors="replace").split("\0")
+            found += [cmdline] if argv[0] == program and argv[1] in words else []
     return found
 
 
@@ -238,7 +238,7 @@ def test_a_scheduler_killed_between_two_jobs_loses_nothing(built):
     assert [job["attempt"] for job in jobs] == [1] * len(jobs)
 
 
-def test_reading_all_topics_of_this_day_again_starts_nothing_and_writes_nothing(built):
+def test_replay_of_all_topics_starts_and_writes_nothing(built):
     mesh, _, _ = built
     replayed = {row["daemon"]: row for row in mesh.ok("admin", "replay", "--json").json}
     assert replayed.keys() == {"request", "scheduler", "collector", "info"}

@@ -101,7 +101,7 @@ def test_only_a_shared_queue_is_offered_anything(on_kafka, dispatch, cluster):
 
 @pytest.fixture(scope="module")
 def made_elsewhere(ours, own_cache, own_home):
-    """What another home makes of the same commit, without Kafka."""
+    """Returns the artifacts that another home makes from the same commit, without Kafka."""
     source = ExampleSource(own_home / "source-elsewhere", ours)
     other = CtlMesh(own_home / "elsewhere", own_cache, account=ours)
     other.up(example=source.path)

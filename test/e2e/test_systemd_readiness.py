@@ -1,4 +1,4 @@
-"""A daemon as systemd starts it: ready when the broker is found, a sign of life in time, stopping when told."""
+"""A daemon as systemd starts it: ready when the broker is found, a watchdog message in time, stopping on request."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
 from support.waiting import LIMIT
 
 
-def hear(manager: socket.socket, wanted: str) -> None:
-    said: list[str] = []
+def wait_for(manager: socket.socket, expected: str) -> None:
+    received: list[str] = []
     manager.settimeout(LIMIT)
-    while wanted not in said:
+    while expected not in received:
         try:
-            said += manager.recv(4096).decode().splitlines()
+            received += manager.recv(4096).decode().splitlines()
         except TimeoutError:
-            raise AssertionError(f"{wanted} was not said, but {said}") from None
+            raise AssertionError(f"{expected} was not received, but {received}") from None
 
 
-def test_a_daemon_says_when_it_waits_is_ready_lives_and_stops(tmp_path):
+def test_daemon_reports_its_states_to_systemd(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         broker = EmbeddedBroker()
@@ -33,12 +33,12 @@ def test_a_daemon_says_when_it_waits_is_ready_lives_and_stops(tmp_path):
             command = [sys.executable, "-m", "cloud_builder.wiring", "scheduler"]
             daemon = subprocess.Popen(command, env={**os.environ, **given, **named}, stderr=subprocess.DEVNULL)
             try:
-                hear(manager, "READY=1")
-                hear(manager, "STATUS=at work")
-                hear(manager, "WATCHDOG=1")
-                hear(manager, "WATCHDOG=1")
+                wait_for(manager, "READY=1")
+                wait_for(manager, "STATUS=at work")
+                wait_for(manager, "WATCHDOG=1")
+                wait_for(manager, "WATCHDOG=1")
                 daemon.send_signal(signal.SIGTERM)
-                hear(manager, "STOPPING=1")
+                wait_for(manager, "STOPPING=1")
                 assert daemon.wait(LIMIT) == 0
             finally:
                 daemon.kill()

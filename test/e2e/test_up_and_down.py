@@ -1,4 +1,4 @@
-"""The mesh of one machine as a process: started once, stopped whole, and mended when a part of it dies."""
+"""The mesh of one machine as a process: started once, stopped completely, and repaired when a part of it exits."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def test_when_the_supervisor_is_killed_its_children_end_and_up_begins_anew(mesh)
     assert mesh.ok("status", "--json").json["runners"][0]["state"] == "online"
 
 
-def test_a_port_that_is_taken_is_said_at_once(mesh):
+def test_up_reports_an_occupied_port_at_once(mesh):
     mesh.up()
     other = mesh.ctl("up", "--detach", "--home", str(mesh.home.parent / "other"), "--port", str(mesh.port))
     assert other.status == 3, other
     assert "--port" in other.err
 
 
-def test_a_kafka_that_is_not_there_is_said(mesh):
+def test_up_reports_an_unreachable_kafka(mesh):
     result = mesh.ctl("up", "--detach", "--broker", "127.0.0.1:1", "--port", "0")
     assert result.status == 4, result
     assert "127.0.0.1:1 cannot be reached" in result.err

@@ -1,4 +1,4 @@
-"""Inside the guest, as root, once the network is up: makes the checks in order and tells each to the machine outside.
+"""Inside the guest, as root, once the network is up: runs the checks in order and reports each to the machine outside.
 
 Comes in: /srv (guest_disk.py). Goes out: a JSON line a check on the port `cb.report`, at the end of each of its two
 lives the journal, and at the very end `done`. A check that others need ends it all when it fails.
@@ -22,7 +22,7 @@ import units
 from shell import Wrong
 
 REPORT = Path("/dev/virtio-ports/cb.report")
-SAID = Path("/srv/said.json")
+OPTIONS = Path("/srv/options.json")
 BOOTED_BEFORE = Path("/srv/booted-before")
 
 
@@ -51,7 +51,7 @@ FIRST = (
     Check("restart of each", daemons.restart),
     Check("watchdog", daemons.are_watched),
     Check("killed daemons", daemons.come_back_when_killed),
-    Check("the page: a key as a credential", page.hands_over_a_key),
+    Check("the page: a key as a credential", page.passes_a_key),
     Check("settings that nobody can use", daemons.do_not_retry_bad_settings),
     Check("build the example chain", builds.chain),
     Check("install from its repository", builds.install),
@@ -69,13 +69,15 @@ SECOND = (
 
 def main() -> None:
     second = BOOTED_BEFORE.exists()
-    only = json.loads(SAID.read_text())["only"]
+    only = json.loads(OPTIONS.read_text())["only"]
     go_on = _in_order(
         tuple(check for check in (SECOND if second else FIRST) if check.needed or not only or only in check.name)
     )
-    tell(journal=subprocess.run(["journalctl", "-b", "--no-pager"], capture_output=True, text=True, check=False).stdout)
+    report(
+        journal=subprocess.run(["journalctl", "-b", "--no-pager"], capture_output=True, text=True, check=False).stdout
+    )
     if second or not go_on or only:
-        tell(done=True)
+        report(done=True)
         subprocess.run(["systemctl", "poweroff"], check=False)
     else:
         BOOTED_BEFORE.touch()
@@ -83,7 +85,7 @@ def main() -> None:
 
 
 def _in_order(checks: tuple[Check, ...]) -> bool:
-    """Whether to go on. A check that fails is told; only a needed one ends it."""
+    """Returns whether to continue. A failed check is reported; only a needed one ends the run."""
     return all(_made(check) or not check.needed for check in checks)
 
 
@@ -93,13 +95,13 @@ def _made(check: Check) -> bool:
         ok, seen = True, check.make()
     except Wrong as wrong:
         ok, seen = False, str(wrong)
-    except Exception as error:  # A check that is wrong itself is told, too, and the others are made.
+    except Exception as error:  # An error of the check itself is reported, and the other checks run.
         ok, seen = False, f"{type(error).__name__}: {error}"
-    tell(check=check.name, ok=ok, seen=seen, seconds=round(time.monotonic() - started, 1))
+    report(check=check.name, ok=ok, seen=seen, seconds=round(time.monotonic() - started, 1))
     return ok
 
 
-def tell(**line: Any) -> None:
+def report(**line: Any) -> None:
     print(json.dumps({name: value for name, value in line.items() if name != "journal"}), flush=True)
     with REPORT.open("ab") as report:
         report.write(json.dumps(line).encode() + b"\n")

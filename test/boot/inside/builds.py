@@ -21,32 +21,31 @@ def jobs(request: str) -> list[dict[str, object]]:
     return [job for job in asked("list", "jobs") if job["request_id"] == request]
 
 
-def wish(*words: str) -> str:
-    """The request's id, made up here: a slow machine may accept it later than cb-ctl waits for that."""
-    request = f"boot-{uuid4().hex[:8]}"
-    ctl("request", *words, "--id", request, fine=(0, NO_ANSWER))
-    until(
-        lambda: asked("list", "requests"), lambda now: request in str(now), SLOW, f"request {' '.join(words)} accepted"
-    )
-    return request
+def request(*words: str) -> str:
+    """Sends a request, and returns its id. The id is chosen here: a slow machine may accept later than cb-ctl waits."""
+    request_id = f"boot-{uuid4().hex[:8]}"
+    ctl("request", *words, "--id", request_id, fine=(0, NO_ANSWER))
+    accepted = f"request {' '.join(words)} accepted"
+    until(lambda: asked("list", "requests"), lambda now: request_id in str(now), SLOW, accepted)
+    return request_id
 
 
 def chain() -> str:
-    """Three packages, one after the other, within the limits of the settings by the kernel's hand."""
+    """Three packages, one after the other, within the limits of the settings set in the kernel."""
     until(lambda: asked("list", "units"), lambda seen: len(seen) >= len(UNITS), 120, "the units of both sources")
     with Watching() as seen:
-        request = wish("--all", "--source", "source")
-        ctl("watch", request, within=LONG)
-    done = {str(job["unit"]): job["outcome"] for job in jobs(request)}
+        request_id = request("--all", "--source", "source")
+        ctl("watch", request_id, within=LONG)
+    done = {str(job["unit"]): job["outcome"] for job in jobs(request_id)}
     must(done == dict.fromkeys(UNITS, "success"), f"builds: {done}")
     return f"{len(done)} packages built; {limits_in_force(seen)}"
 
 
 def again() -> str:
     """Nothing is built twice, also not after a boot."""
-    request = wish("--all", "--source", "source")
-    ctl("watch", request, within=LONG)
-    done = {str(job["outcome"]) for job in jobs(request)}
+    request_id = request("--all", "--source", "source")
+    ctl("watch", request_id, within=LONG)
+    done = {str(job["outcome"]) for job in jobs(request_id)}
     must(done == {"reused"}, f"outcomes: {done}")
     return "asked again: reused"
 
@@ -58,7 +57,7 @@ def install() -> str:
     [name] = [name for name in names if name.startswith("source-")]
     commands = block.replace("sudo ", "").replace("example-bookworm", name).replace("install ", "install -y ")
     run("bash", "-euo", "pipefail", "-c", commands, within=600)
-    said = run("greeting-card", "--hour", "15", "Ada")
-    must("Good afternoon, Ada!" in said, said)
+    output = run("greeting-card", "--hour", "15", "Ada")
+    must("Good afternoon, Ada!" in output, output)
     Path("/etc/apt/sources.list.d", f"{name}.sources").unlink()
     return f"apt installed greeting-card from {name}, and it runs"

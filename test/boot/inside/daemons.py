@@ -1,4 +1,4 @@
-"""Life and death of the daemons under systemd, as doc/how-to/run-as-services.md promises it."""
+"""Life and exit of the daemons under systemd, as doc/how-to/run-as-services.md promises it."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def start_again() -> str:
 
 
 def do_not_retry_bad_settings() -> str:
-    """Exit status 3: someone must mend it first."""
+    """The exit status 3: an operator must fix the cause first."""
     variables = Path("/etc/cloud-builder/environment")
     variables.write_text("CB_INFO__REQUEST_RETENTION=for-ever\n")
     try:
@@ -144,9 +144,9 @@ def are_there_after_a_boot() -> str:
 
 def journal_is_clean() -> str:
     """No word of an error by a daemon, or by systemd about one, but of what was done on purpose."""
-    told = run("journalctl", "-b", "-o", "cat", "--no-pager", "-u", "cb-*").splitlines()
-    errors = [line for line in told if ERROR.search(line)]
+    lines_of_log = run("journalctl", "-b", "-o", "cat", "--no-pager", "-u", "cb-*").splitlines()
+    errors = [line for line in lines_of_log if ERROR.search(line)]
     by_systemd = run("journalctl", "-b", "-o", "cat", "--no-pager", "-p", "err", "_PID=1").splitlines()
     errors += [line for line in by_systemd if "cb-" in line and not any(word in line for word in MEANT)]
     must(not errors, f"{len(errors)} errors: {errors[:5]}")
-    return f"no error that was not meant in {len(told)} lines"
+    return f"no error that was not meant in {len(lines_of_log)} lines"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builds import LONG, jobs, wish
+from builds import LONG, jobs, request
 from page import LIMITS
 from shell import asked, ctl, must, run, until
 from units import RUNNER, SLOW, at_work, show
@@ -34,11 +34,12 @@ def processes() -> str:
 
 def hand_back() -> str:
     """A runner that is restarted in mid-build hands the job back, which counts no error and is built again."""
-    request = wish("takes-long", "--source", "hostile")
+    request_id = request("takes-long", "--source", "hostile")
     try:
-        return _handed_back(request)
+        return _handed_back(request_id)
     finally:
-        ctl("cancel", request, fine=tuple(range(5)))  # Or it would keep the only slot from the checks after this one.
+        # Otherwise the build would keep the only slot from the checks after this one.
+        ctl("cancel", request_id, fine=tuple(range(5)))
 
 
 def _handed_back(request: str) -> str:
@@ -91,13 +92,13 @@ def _building(request: str) -> list[dict[str, object]]:
 def _ended(unit: str, code: str) -> tuple[str, dict[str, str]]:
     """Asks for the unit and waits for its failure: the message, and the group of the run that reached the limit."""
     with Watching() as seen:
-        request = wish(unit, "--source", "hostile")
-        ctl("watch", request, within=LONG, fine=(1,))
-    [job] = jobs(request)
+        request_id = request(unit, "--source", "hostile")
+        ctl("watch", request_id, within=LONG, fine=(1,))
+    [job] = jobs(request_id)
     must((job["outcome"], job["attempt"]) == ("failure", 1), str(job))
-    told = asked("status", str(job["job_id"]))
-    [attempt] = told["attempts"]
-    must(attempt["code"] == code, f"the code is {attempt['code']}, not {code}: {told}")
+    status = asked("status", str(job["job_id"]))
+    [attempt] = status["attempts"]
+    must(attempt["code"] == code, f"the code is {attempt['code']}, not {code}: {status}")
     nothing_left()
     return str(attempt["message"]).splitlines()[0], list(seen.groups.values())[-1]
 

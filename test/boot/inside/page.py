@@ -33,7 +33,7 @@ def blocks() -> list[str]:
 
 
 def obey(number: int) -> str:
-    """Runs the block; Wrong with what was said when a command of it fails."""
+    """Runs the block; Wrong with what was output when a command of it fails."""
     environment = {**os.environ, **NO_INDEX, "EDITOR": str(EDITOR), "DEBIAN_FRONTEND": "noninteractive"}
     command = ["bash", "-euo", "pipefail", "-c", blocks()[number]]
     try:
@@ -47,8 +47,8 @@ def obey(number: int) -> str:
 
 
 def settings() -> dict[str, object]:
-    """What someone would write with the editor."""
-    port = json.loads((HERE / "said.json").read_text())["port"]
+    """Writes the files that the page has the reader write with an editor."""
+    port = json.loads((HERE / "options.json").read_text())["port"]
     return {
         "broker": {"bootstrap": f"127.0.0.1:{port}"},
         "sources": {name: {"url": f"/srv/{name}", "branch": "main"} for name in ("source", "hostile")},
@@ -62,15 +62,15 @@ def installed() -> str:
     EDITOR.write_text(f'#!/bin/sh\nexec cp {HERE}/settings.json "$1"\n')
     EDITOR.chmod(0o755)
     obey(0)
-    for path, wanted in MODES.items():
+    for path, expected in MODES.items():
         found = tuple(run("stat", "-c", "%U %G %a", path).split())
-        must(found == wanted, f"{path} is {found}, not {wanted}")
+        must(found == expected, f"{path} is {found}, not {expected}")
     _bring_root()
     return f"{len(blocks()[0].splitlines())} lines run as they stand; owners and modes are right"
 
 
 def _bring_root() -> None:
-    """What another runner has prepared. And the sources are to be readable: the page says how."""
+    """Copies build roots that another runner has prepared, and makes the sources readable as the page describes."""
     store = HERE / "store"
     if store.is_dir():
         run("cp", "-r", str(store), "/var/cache/cloud-builder/store")
@@ -84,12 +84,12 @@ def trusted() -> str:
     return "git serves repositories of root to the daemons"
 
 
-def hands_over_a_key() -> str:
+def passes_a_key() -> str:
     """The drop-in of the page: what root alone may read is read by two daemons of different kinds."""
     [drop_in] = re.findall(r"^```ini\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    place = units.UNITS / "cb-.service.d" / "key.conf"
-    place.parent.mkdir()
-    place.write_text(drop_in)
+    directory = units.UNITS / "cb-.service.d" / "key.conf"
+    directory.parent.mkdir()
+    directory.write_text(drop_in)
     key = Path("/etc/cloud-builder/broker.key")
     key.touch(0o600)
     key.write_text("secret\n")
@@ -101,18 +101,18 @@ def hands_over_a_key() -> str:
         path = json.loads(given.partition("=")[2])["ssl.key.location"]
         ids = ["--reuid", USER, "--regid", USER, "--clear-groups"]
         must(run("setpriv", *ids, "cat", path) == "secret\n", f"{unit} cannot read {path}")
-    place.unlink()
-    place.parent.rmdir()
+    directory.unlink()
+    directory.parent.rmdir()
     run("systemctl", "daemon-reload")
     return "root's key is read by daemons, by a path of their own"
 
 
 def doctored() -> str:
     """The block that asks the doctor: no error, and limits that the kernel holds."""
-    said = obey(1)
-    lines = [line for line in said.splitlines() if line.startswith(("warning", "error"))]
+    output = obey(1)
+    lines = [line for line in output.splitlines() if line.startswith(("warning", "error"))]
     must(not any(line.startswith("error") for line in lines), f"doctor finds errors: {lines}")
-    must("the kernel limits memory and processes of builds" in said, f"doctor does not find the cgroup: {said}")
-    told = [" ".join(line.split()[1:]) for line in lines]
-    warnings = "; ".join(line for line in told if not line.startswith("topics ")) or "none"
+    must("the kernel limits memory and processes of builds" in output, f"doctor does not find the cgroup: {output}")
+    lines_of_log = [" ".join(line.split()[1:]) for line in lines]
+    warnings = "; ".join(line for line in lines_of_log if not line.startswith("topics ")) or "none"
     return f"no error, cgroup v2 delegated; warnings: {warnings}"

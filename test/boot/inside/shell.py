@@ -40,17 +40,17 @@ def ctl(*words: str, within: float = 120, fine: tuple[int, ...] = (0,)) -> str:
 
 
 def asked(*words: str) -> Any:
-    """What cb-ctl answers, as data. On a slow machine an answer may come too late for it: then it is asked again."""
+    """Returns the answer of cb-ctl as data. Asks again when a slow machine answers too late."""
     for _ in range(ASK):
         with contextlib.suppress(Wrong):
             return json.loads(ctl(*words, "--json"))
     return json.loads(ctl(*words, "--json"))
 
 
-def until(what: Callable[[], T], wanted: Callable[[T], bool], within: float, name: str) -> T:
-    """Looks again and again until it is as wanted."""
+def until(what: Callable[[], T], expected: Callable[[T], bool], within: float, name: str) -> T:
+    """Looks again and again until it is as expected."""
     deadline = time.monotonic() + within
-    while not wanted(seen := what()):
+    while not expected(seen := what()):
         if time.monotonic() > deadline:
             raise Wrong(f"{name}: not within {within:g} s; seen at last: {seen}")
         time.sleep(0.5)

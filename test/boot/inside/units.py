@@ -1,4 +1,4 @@
-"""What systemd knows of our units, and the line to the broker, which can be cut."""
+"""Queries the systemd units, and cuts or restores the connection to the broker."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ UNITS = Path("/etc/systemd/system")
 
 
 def show(unit: str) -> dict[str, str]:
-    said = run("systemctl", "show", unit)
-    return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    output = run("systemctl", "show", unit)
+    return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
 
 
 def states() -> dict[str, tuple[str, str, str]]:
@@ -27,8 +27,8 @@ def states() -> dict[str, tuple[str, str, str]]:
 
 
 def all_at_work(within: float = SLOW) -> None:
-    wanted = ("active", "running", "at work")
-    until(states, lambda seen: all(one == wanted for one in seen.values()), within, "all daemons at work")
+    expected = ("active", "running", "at work")
+    until(states, lambda seen: all(one == expected for one in seen.values()), within, "all daemons at work")
 
 
 def at_work(unit: str, within: float = SLOW) -> None:
@@ -41,9 +41,9 @@ def main_pid(unit: str) -> int:
 
 
 def broker_line(*, on: bool) -> None:
-    """The broker runs on the machine outside. It tells its clients an address at which here a socket of systemd's
+    """The broker runs on the machine outside. It gives its clients an address at which here a socket of systemd's
     listens, and passes on to there."""
-    port = json.loads(Path("/srv/said.json").read_text())["port"]
+    port = json.loads(Path("/srv/options.json").read_text())["port"]
     (UNITS / "broker.socket").write_text(
         f"[Socket]\nListenStream=127.0.0.1:{port}\n[Install]\nWantedBy=sockets.target\n"
     )

@@ -58,16 +58,16 @@ class Watching:
 
 def limits_in_force(seen: Watching) -> str:
     """Each group had its limits, and what builds was in one. And none is left."""
-    wanted = {
+    expected = {
         "memory.max": str(LIMITS["memory"]),
         "memory.swap.max": "0",
         "pids.max": str(LIMITS["processes"] + STAGE),
     }
-    whole = {name: known for name, known in seen.groups.items() if known.keys() >= wanted.keys()}
+    whole = {name: known for name, known in seen.groups.items() if known.keys() >= expected.keys()}
     must(bool(whole), f"no control group of a build was seen below {SLICE}")
     for name, known in whole.items():
-        found = {file: known[file] for file in wanted}
-        must(found == wanted, f"{name}: {found} instead of {wanted}")
+        found = {file: known[file] for file in expected}
+        must(found == expected, f"{name}: {found} instead of {expected}")
     inside = set().union(*seen.members.values())
     must(
         bool(inside & {"dpkg-buildpackage", "dpkg-buildpacka"}),

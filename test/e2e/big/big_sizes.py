@@ -1,4 +1,4 @@
-"""How big and how long, and what it may cost; and the reading of it."""
+"""Sizes and durations of the tests, their limits, and how memory is read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from support.ctl_mesh import CtlMesh
 
 MB = 1_000_000
 FLAT = 150
-"""MB that a process may have needed at its largest, whatever goes through it."""
+"""The largest memory of a process in MB, for any size of its input."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def sizes() -> Sizes:
 
 
 @pytest.fixture(scope="session")
-def place() -> Iterator[Path]:
+def directory() -> Iterator[Path]:
     """On a disk: /tmp may be memory."""
     path = Path(tempfile.mkdtemp(prefix="cb-big-", dir="/var/tmp"))
     yield path
@@ -49,13 +49,13 @@ def new_broker(sizes: Sizes) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="session")
-def long_lived(sizes: Sizes, place: Path, own_cache: Path, new_broker: Callable[[], str]) -> Iterator[CtlMesh]:
+def long_lived(sizes: Sizes, directory: Path, own_cache: Path, new_broker: Callable[[], str]) -> Iterator[CtlMesh]:
     """A mesh with one runner that really builds, and a lease (12 s) shorter than what it builds takes."""
-    write(place / "source", *_units(sizes))
+    write(directory / "source", *_units(sizes))
     settings = {"CB_RUNNER__LIMITS": '{"silence": 60}'}
     settings["CB_REQUEST__BUILD_ON_PUSH"] = "0"
-    mesh = CtlMesh(place / "home", own_cache, broker=new_broker(), account=Account(), settings=settings)
-    mesh.up(big=place / "source")
+    mesh = CtlMesh(directory / "home", own_cache, broker=new_broker(), account=Account(), settings=settings)
+    mesh.up(big=directory / "source")
     try:
         yield mesh
     finally:

@@ -48,15 +48,15 @@ def test_it_is_built_and_published_in_constant_memory(long_lived, built, deb, si
     assert max(used.values()) < FLAT
 
 
-def test_cb_ctl_fetches_it_in_constant_memory(long_lived, built, deb, place):
+def test_cb_ctl_fetches_it_in_constant_memory(long_lived, built, deb, directory):
     command = [str(long_lived.account.programs / "cb-ctl"), "get", built["request"]["request_id"], "-o", "fetched"]
-    fetching = subprocess.Popen(command, cwd=place, env=long_lived.environment, stdout=subprocess.DEVNULL)
+    fetching = subprocess.Popen(command, cwd=directory, env=long_lived.environment, stdout=subprocess.DEVNULL)
     used = 0.0
     while fetching.poll() is None:
         used = _largest_so_far(fetching.pid, used)
         time.sleep(0.02)
     assert fetching.returncode == 0
-    assert _digest(place / "fetched" / deb["name"]) == deb["sha256"]
+    assert _digest(directory / "fetched" / deb["name"]) == deb["sha256"]
     print(f"cb-ctl get: MB at most: {used:.0f}")
     assert 0 < used < FLAT
 
@@ -68,11 +68,11 @@ def _largest_so_far(pid: int, before: float) -> float:
         return before  # it has just ended
 
 
-def test_apt_downloads_it(long_lived, deb, place):
+def test_apt_downloads_it(long_lived, deb, directory):
     [repository] = long_lived.rows("repositories")
-    path = place / "apt"
-    for directory in ("state/lists/partial", "cache/archives/partial", "etc/apt.conf.d", "etc/preferences.d"):
-        (path / directory).mkdir(parents=True)
+    path = directory / "apt"
+    for name in ("state/lists/partial", "cache/archives/partial", "etc/apt.conf.d", "etc/preferences.d"):
+        (path / name).mkdir(parents=True)
     (path / "status").touch()
     sources = f"{repository['url']}/{repository['repository']}.sources"
     _run(path, "curl", "-fsS", "-o", "demo.sources", sources)

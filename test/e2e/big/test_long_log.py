@@ -1,4 +1,4 @@
-"""A log of hundreds of megabytes, followed live by three: each gets every byte or is told what was left out."""
+"""A log of hundreds of megabytes, followed live by three: each gets every byte or is left_out what was left out."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ KEPT_ON_DISK = 50
 """MB that the log may add to the state of cb-info: its live part, and the write-ahead log of SQLite (32)."""
 
 
-def test_three_followers_lose_no_byte_that_they_are_not_told_of(long_lived, sizes, place):
+def test_three_followers_get_every_byte_or_a_report_of_the_gap(long_lived, sizes, directory):
     mesh = long_lived
     before = disk_use(mesh.home / "info")
     request = mesh.ok("request", "packages/chatty", "--json").json["request_id"]
     job = mesh.until(lambda: mesh.rows("jobs", "--request", request), "its job is known")[0]["job_id"]
-    files = [place / f"follower-{number}" for number in range(FOLLOWERS)]
+    files = [directory / f"follower-{number}" for number in range(FOLLOWERS)]
     followers = [_follow(mesh, job, file) for file in files]
     assert [follower.wait(900) for follower in followers] == [0] * FOLLOWERS, mesh.logs()
-    mesh.ok("get", job, "--logs", "-o", str(place / "log"))
-    [log] = (place / "log").glob("*.log")
+    mesh.ok("get", job, "--logs", "-o", str(directory / "log"))
+    [log] = (directory / "log").glob("*.log")
     whole = _as_shown(log.read_bytes())
     assert len(whole) > 0.95 * sizes.log
     for file in files:
-        shown, told = _compared(_as_shown(file.read_bytes()), whole)
-        print(f"{shown} of {len(whole)} bytes shown, {told} told to be left out")
+        shown, left_out = _compared(_as_shown(file.read_bytes()), whole)
+        print(f"{shown} of {len(whole)} bytes shown, {left_out} reported as left out")
     used = largest_of(mesh, "runner-1", "info")
     grown = disk_use(mesh.home / "info") - before
     print(f"MB at most: {used}; disk of cb-info grew by {grown:.1f} MB")
@@ -36,7 +36,7 @@ def test_three_followers_lose_no_byte_that_they_are_not_told_of(long_lived, size
 
 
 def _follow(mesh, job, into):
-    """stdout and stderr into one file, so that what is said of a gap stands where the gap is."""
+    """stdout and stderr into one file, so that the report of a gap is at the position of the gap."""
     command = [str(mesh.account.programs / "cb-ctl"), "logs", "-f", "--raw", job]
     with into.open("wb") as file:
         return subprocess.Popen(command, env=mesh.environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
@@ -48,15 +48,15 @@ def _as_shown(log: bytes) -> bytes:
 
 
 def _compared(followed: bytes, whole: bytes) -> tuple[int, int]:
-    """How many bytes were shown and how many were told to be left out: together they are the whole log."""
-    position = shown = told = 0
+    """Returns how many bytes were shown, and how many were reported as left out: together the whole log."""
+    position = shown = left_out = 0
     text, *rest = GAP.split(followed)
     pieces = [(0, text), *((int(gap), text) for gap, text in zip(rest[::2], rest[1::2], strict=True))]
     for gap, piece in pieces:
-        told += gap
+        left_out += gap
         position += gap
         assert piece == whole[position : position + len(piece)], f"at byte {position}"
         position += len(piece)
         shown += len(piece)
     assert position == len(whole)
-    return shown, told
+    return shown, left_out

@@ -1,4 +1,4 @@
-"""Many units in one request on many runners: all built once, published, told; no message and no daemon grows large."""
+"""Many units in one request on many runners: all built once and published; no message and no daemon grows large."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from e2e.big.big_source import forest, write
 from support.ctl_mesh import Account, CtlMesh
 
 LARGEST_RECORD = 1_000_000
-"""Bytes that a broker takes unless it is told otherwise."""
+"""Bytes of a message that a broker accepts by default."""
 DAEMONS = ("request", "scheduler", "collector", "info", "runner-1")
 
 
 @pytest.fixture(scope="module")
-def built(sizes, place, new_broker, own_cache):
+def built(sizes, directory, new_broker, own_cache):
     """The mesh, and what a request for everything came to."""
-    write(place / "forest", *forest(sizes.units))
+    write(directory / "forest", *forest(sizes.units))
     settings = {"CB_RUNNER__SIMULATE": "0.05", "CB_REQUEST__BUILD_ON_PUSH": "0"}
     mesh = CtlMesh(
-        place / "many", own_cache, broker=new_broker(), runners=sizes.runners, account=Account(), settings=settings
+        directory / "many", own_cache, broker=new_broker(), runners=sizes.runners, account=Account(), settings=settings
     )
-    mesh.up(forest=place / "forest")
+    mesh.up(forest=directory / "forest")
     try:
         yield mesh, mesh.request("--all")
     finally:
@@ -73,7 +73,7 @@ def _largest_records(settings):
     broker = KafkaBroker(settings)
     for topic in TOPICS:
         marks = broker.watermarks([topic.name])
-        consumer = broker.consumer({place: low for place, (low, _) in marks.items()})
+        consumer = broker.consumer({partition: low for partition, (low, _) in marks.items()})
         size = 0
         while not consumer.is_at_end():
             size = max([size, *(len(record.value or b"") for record in consumer.poll(500, 1.0))])

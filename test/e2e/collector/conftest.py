@@ -1,4 +1,4 @@
-"""A warehouse in a temporary directory: packages made on the spot, a store, a signed apt repository."""
+"""A repositories in a temporary directory: packages made on the spot, a store, a signed apt repository."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MakeDeb = Callable[..., Artifact]
 
 
 @dataclass(frozen=True)
-class Warehouse:
+class RepositoryDirectory:
     """`deb(name, version, arch="amd64", text="")` makes, stores and describes a package."""
 
     store: DirectoryStore
@@ -35,7 +35,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> GnupgSigner:
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path, signer: GnupgSigner) -> Warehouse:
+def repositories(tmp_path: Path, signer: GnupgSigner) -> RepositoryDirectory:
     store, root = DirectoryStore(tmp_path / "store"), tmp_path / "repositories"
 
     def deb(name: str, version: str, arch: str = "amd64", text: str = "") -> Artifact:
@@ -53,4 +53,6 @@ def warehouse(tmp_path: Path, signer: GnupgSigner) -> Warehouse:
         return Artifact(name=file.name, sha256=digest, size=size, kind=ArtifactKind.DEB, package=package)
 
     url = "http://127.0.0.1/repositories"
-    return Warehouse(store, signer, AptRepositories(root, store, signer, url=url, keep=3, grace=60), root, deb)
+    return RepositoryDirectory(
+        store, signer, AptRepositories(root, store, signer, url=url, keep=3, grace=60), root, deb
+    )

@@ -61,20 +61,20 @@ class Apt:
 
 
 @pytest.fixture
-def server(warehouse: Any) -> Iterator[Server]:
-    server = serve("127.0.0.1", 0, warehouse.root, warehouse.store)
+def server(repositories: Any) -> Iterator[Server]:
+    server = serve("127.0.0.1", 0, repositories.root, repositories.store)
     yield server
     server.close()
 
 
-def publish(warehouse: Any, *packages: Artifact, at: float = START) -> None:
-    warehouse.repositories.publish(SnapshotListing(NAME, "bookworm", {"amd64": packages}), at=at)
+def publish(repositories: Any, *packages: Artifact, at: float = START) -> None:
+    repositories.repositories.publish(SnapshotListing(NAME, "bookworm", {"amd64": packages}), at=at)
 
 
 @pytest.fixture
-def apt(warehouse: Any, server: Server, tmp_path: Path) -> Apt:
-    publish(warehouse, warehouse.deb("a", "1"), warehouse.deb("data", "1", "all"))
-    sources = (warehouse.root / NAME / f"{NAME}.sources").read_text()
+def apt(repositories: Any, server: Server, tmp_path: Path) -> Apt:
+    publish(repositories, repositories.deb("a", "1"), repositories.deb("data", "1", "all"))
+    sources = (repositories.root / NAME / f"{NAME}.sources").read_text()
     return Apt(tmp_path / "apt", sources.replace("http://127.0.0.1/", f"{server.url}/").encode())
 
 
@@ -89,16 +89,16 @@ def test_apt_updates_and_downloads_with_the_key_of_the_snippet(apt: Apt) -> None
     assert [file.name for file in (apt.path / "cache/archives").glob("*.deb")] == ["a_1_amd64.deb"]
 
 
-def test_apt_sees_each_new_snapshot_and_asks_in_vain_for_an_unchanged_one(apt: Apt, warehouse: Any) -> None:
+def test_apt_sees_each_new_snapshot_and_asks_in_vain_for_an_unchanged_one(apt: Apt, repositories: Any) -> None:
     assert apt.update().status == 0
     assert "Hit:1" in apt.update().text
     for version in ("2", "3", "2"):
-        publish(warehouse, warehouse.deb("a", version))
+        publish(repositories, repositories.deb("a", version))
         assert apt.update().status == 0
         assert f"Candidate: {version}\n" in apt.run("apt-cache", "policy", "a").text
 
 
-def test_apt_trusts_no_other_key(apt: Apt, warehouse: Any, tmp_path: Path) -> None:
+def test_apt_trusts_no_other_key(apt: Apt, repositories: Any, tmp_path: Path) -> None:
     source = apt.path / "etc/sources.list.d/demo.sources"
     text = source.read_text().partition("Signed-By:")[0]
     source.write_text(text + "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n")
@@ -107,16 +107,16 @@ def test_apt_trusts_no_other_key(apt: Apt, warehouse: Any, tmp_path: Path) -> No
     assert "NO_PUBKEY" in update.last_lines()
 
 
-def test_apt_refuses_a_changed_release(apt: Apt, warehouse: Any) -> None:
-    release = warehouse.root / NAME / "dists/bookworm/InRelease"
+def test_apt_refuses_a_changed_release(apt: Apt, repositories: Any) -> None:
+    release = repositories.root / NAME / "dists/bookworm/InRelease"
     release.write_text(release.read_text().replace("Label: demo", "Label: evil"))
     update = apt.update()
     assert update.status == 100
     assert "BADSIG" in update.last_lines()
 
 
-def test_apt_refuses_a_changed_index(apt: Apt, warehouse: Any) -> None:
-    for index in (warehouse.root / NAME / "by-hash/SHA256").iterdir():
+def test_apt_refuses_a_changed_index(apt: Apt, repositories: Any) -> None:
+    for index in (repositories.root / NAME / "by-hash/SHA256").iterdir():
         content = index.read_bytes()
         compressed = content.startswith(b"\x1f\x8b")
         text = (gzip.decompress(content) if compressed else content).replace(b"Version: 1", b"Version: 9")
@@ -126,9 +126,9 @@ def test_apt_refuses_a_changed_index(apt: Apt, warehouse: Any) -> None:
     assert "Hash Sum mismatch" in update.text + update.last_lines() or "unexpected size" in update.last_lines()
 
 
-def test_apt_refuses_a_changed_package(apt: Apt, warehouse: Any) -> None:
+def test_apt_refuses_a_changed_package(apt: Apt, repositories: Any) -> None:
     assert apt.update().status == 0
-    (package,) = (warehouse.root / NAME / "pool").rglob("a_1_amd64.deb")
+    (package,) = (repositories.root / NAME / "pool").rglob("a_1_amd64.deb")
     content = bytearray(package.read_bytes())
     content[-1] ^= 1
     package.unlink()
@@ -138,16 +138,16 @@ def test_apt_refuses_a_changed_package(apt: Apt, warehouse: Any) -> None:
     assert list(apt.path.glob("*.deb")) == []
 
 
-def test_apt_never_misses_a_file_while_we_publish(apt: Apt, warehouse: Any) -> None:
-    kept, stop = warehouse.deb("kept", "1"), Event()
-    debs = [warehouse.deb("a", str(version)) for version in range(2, 12)]
+def test_apt_never_misses_a_file_while_we_publish(apt: Apt, repositories: Any) -> None:
+    kept, stop = repositories.deb("kept", "1"), Event()
+    debs = [repositories.deb("a", str(version)) for version in range(2, 12)]
     published: list[int] = []
-    publish(warehouse, kept, debs[0])
+    publish(repositories, kept, debs[0])
 
     def publisher() -> None:
         while not stop.is_set():
             number = len(published)
-            publish(warehouse, kept, debs[number % len(debs)], at=START + number)
+            publish(repositories, kept, debs[number % len(debs)], at=START + number)
             published.append(number)
 
     thread = Thread(target=publisher)

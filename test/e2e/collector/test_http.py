@@ -69,7 +69,7 @@ def test_pages_for_people_name_the_repositories_and_how_to_use_them(connection: 
     assert b"/etc/apt/sources.list.d/demo.sources" in get(connection, "/repositories/demo/")[1]
 
 
-def test_nothing_published_is_said(tmp_path: Path, store: MemoryStore) -> None:
+def test_front_page_without_repositories(tmp_path: Path, store: MemoryStore) -> None:
     server = serve("127.0.0.1", 0, tmp_path / "missing", store)
     try:
         assert b"Nothing is published" in get(HTTPConnection("127.0.0.1", server.port), "/")[1]
@@ -100,7 +100,7 @@ def test_ranges(connection: HTTPConnection, headers: dict[str, str], status: int
 
 
 @pytest.mark.parametrize("asked", ["bytes=10-", "bytes=5-4", "bytes=-0"])
-def test_a_range_beyond_the_end_says_how_long_the_file_is(connection: HTTPConnection, asked: str) -> None:
+def test_range_beyond_the_end_returns_the_size(connection: HTTPConnection, asked: str) -> None:
     response, _ = get(connection, FILE, Range=asked)
     assert (response.status, response.headers["Content-Range"]) == (416, "bytes */10")
 
@@ -166,7 +166,7 @@ def test_nothing_can_be_written(connection: HTTPConnection, method: str) -> None
     assert get(connection, FILE, method)[0].status == 501
 
 
-def test_a_taken_port_is_said_with_what_to_do(server: Server, root: Path, store: MemoryStore) -> None:
+def test_occupied_port_is_reported_with_a_hint(server: Server, root: Path, store: MemoryStore) -> None:
     with pytest.raises(Rejected, match="Address already in use") as caught:
         serve("127.0.0.1", server.port, root, store)
     assert "--port" in caught.value.hint

@@ -21,15 +21,15 @@ PROFILE = "bookworm.x86_64"
 
 
 class Preparation:
-    def __init__(self, place: Path, text: str) -> None:
-        self.place, self.cancel, self.log = place, Event(), bytearray()
-        self.sandbox = NamespaceSandbox(place / "scratch")
-        self.description = place / "build_root.kiwi"
+    def __init__(self, directory: Path, text: str) -> None:
+        self.directory, self.cancel, self.log = directory, Event(), bytearray()
+        self.sandbox = NamespaceSandbox(directory / "scratch")
+        self.description = directory / "build_root.kiwi"
         self.description.write_text(text)
 
     def run(self) -> None:
         maker = KiwiRootMaker(self.sandbox)
-        maker.prepare(self.description, PROFILE, self.place / "root", log=self.log.extend, cancel=self.cancel)
+        maker.prepare(self.description, PROFILE, self.directory / "root", log=self.log.extend, cancel=self.cancel)
 
     def fails(self) -> CloudBuilderError:
         with pytest.raises(CloudBuilderError) as caught:
@@ -53,7 +53,7 @@ def prepare(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "error", "told"),
+    ("old", "new", "error", "message"),
     [
         ("</packages>", "</packagez>", Permanent, "not well-formed"),
         ('<package name="gpgv"/>', "<package/>", Permanent, '"name"'),
@@ -63,12 +63,12 @@ def prepare(tmp_path):
     ],
     ids=["no XML", "schema", "package", "distribution", "unreachable"],
 )
-def test_a_wrong_description_is_told_with_its_cause(prepare, old, new, error, told):
+def test_wrong_description_is_reported_with_its_cause(prepare, old, new, error, message):
     preparation = prepare(old, new)
     failed = preparation.fails()
     assert isinstance(failed, error), (failed, bytes(preparation.log).decode())
-    assert told in failed.message
-    assert not list(preparation.place.glob(".root.kiwi-*"))
+    assert message in failed.message
+    assert not list(preparation.directory.glob(".root.kiwi-*"))
 
 
 def test_cancel_ends_it(prepare):
@@ -82,4 +82,4 @@ def test_cancel_ends_it(prepare):
     preparation.cancel.set()
     thread.join(LIMIT)
     assert failed[0].code == "canceled"
-    assert {path.name for path in preparation.place.iterdir()} <= {"build_root.kiwi", "root", "scratch"}
+    assert {path.name for path in preparation.directory.iterdir()} <= {"build_root.kiwi", "root", "scratch"}

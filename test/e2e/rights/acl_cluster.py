@@ -39,7 +39,7 @@ class Cluster:
 
 
 class Daemons:
-    """One mesh: `cb-<role>` as real programs, each as a user of its own; runners only pretend to build."""
+    """One mesh: `cb-<role>` as real programs, each as a user of its own; runners simulate builds."""
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self._cluster, self.home = cluster, directory
@@ -83,16 +83,16 @@ class Daemons:
         for name in names:
             self._processes[name].terminate()
         for name in names:
-            assert self._processes.pop(name).wait(LIMIT) == 0, self.said(name)
+            assert self._processes.pop(name).wait(LIMIT) == 0, self.output_of(name)
 
-    def said(self, name: str) -> str:
+    def output_of(self, name: str) -> str:
         return (self.home / f"{name}.log").read_text()
 
     def until(self, condition, what: str):
         return until(condition, lambda: f"{what}\n{self._logs()}\n")
 
     def _logs(self) -> str:
-        return "\n".join(f"--- {name}\n{self.said(name)[-3000:]}" for name in self._processes)
+        return "\n".join(f"--- {name}\n{self.output_of(name)[-3000:]}" for name in self._processes)
 
     def close(self) -> None:
         for name in tuple(self._processes):

@@ -44,25 +44,25 @@ def test_what_a_daemon_asks_for_is_what_it_lacks(newcomer, cluster, daemons):
     cluster.operator.forbid_all(NEWCOMER)
     written = end_of(newcomer.topic, cluster)
     asked: list[str] = []
-    while (said := until_it_ends_or_writes(newcomer, written, cluster, daemons)) and len(asked) < MOST_STEPS:
-        lack, command, _ = said.splitlines()[-3:]
-        assert f"User:{NEWCOMER} may not" in lack, said
+    while (output_of := until_it_ends_or_writes(newcomer, written, cluster, daemons)) and len(asked) < MOST_STEPS:
+        lack, command, _ = output_of.splitlines()[-3:]
+        assert f"User:{NEWCOMER} may not" in lack, output_of
         cluster.operator.run_command(command.strip())
         asked.append(command)
-    assert not said, asked
+    assert not output_of, asked
     assert cluster.operator.may(NEWCOMER) <= cluster.operator.may(USERS[newcomer.role])
 
 
 def until_it_ends_or_writes(newcomer, written, cluster, daemons) -> str:
-    """What it said until it ended; empty when it writes."""
+    """Returns the output of the daemon until it ended; empty when it writes."""
     daemon = daemons.start("newcomer", newcomer.role, *newcomer.words, user=NEWCOMER, **newcomer.settings)
     wrote = daemons.until(
         lambda: daemon.poll() is not None or (end_of(newcomer.topic, cluster) > written and "writes"),
         "it ends, or is at work",
     )
     daemons.kill("newcomer")
-    assert wrote == "writes" or daemon.returncode == ExitCode.REJECTED, daemons.said("newcomer")[-3000:]
-    return "" if wrote == "writes" else daemons.said("newcomer")
+    assert wrote == "writes" or daemon.returncode == ExitCode.REJECTED, daemons.output_of("newcomer")[-3000:]
+    return "" if wrote == "writes" else daemons.output_of("newcomer")
 
 
 def end_of(topic, cluster) -> int:

@@ -36,20 +36,20 @@ EVERY_TOPIC = (*TOPICS, QUEUE.member(ARCH))
 def mesh(daemons):
     """Two schedulers, of which `one` leads."""
     daemons.start("one", Role.SCHEDULER, "--id", "one", CB_SCHEDULER__HA="true")
-    daemons.until(lambda: "leading" in daemons.said("one"), "the first leads")
+    daemons.until(lambda: "leading" in daemons.output_of("one"), "the first leads")
     daemons.start("two", Role.SCHEDULER, "--id", "two", "--standby")
     for role in DAEMONS:
         daemons.start(role.value, role)
     for number in (1, 2):
         daemons.start(f"runner-{number}", Role.RUNNER, "--id", f"runner-{number}")
-    daemons.until(lambda: "following" in daemons.said("two"), "the second follows")
+    daemons.until(lambda: "following" in daemons.output_of("two"), "the second follows")
     daemons.until(lambda: len(runners(daemons)) == 2, "both runners are seen")
     return daemons
 
 
 def runners(daemons):
-    told = daemons.ctl("list", "runners", "--json")
-    found = json.loads(told.stdout) if told.returncode == 0 else []
+    result = daemons.ctl("list", "runners", "--json")
+    found = json.loads(result.stdout) if result.returncode == 0 else []
     return found if isinstance(found, list) else found["items"]
 
 
@@ -59,9 +59,9 @@ def build_all(daemons, version: str):
         changelog = f"projects/{unit}/debian/changelog"
         daemons.source.edit(changelog, lambda text: re.sub(r"\(\d+", f"({version}", text, count=1))
     daemons.source.commit(f"version {version}")
-    told = daemons.ctl("request", "--all", "--watch", "--timeout", "300", "--json")
-    assert told.returncode == 0, f"{told}\n" + "\n".join(daemons.said(name) for name in ("one", "two"))
-    assert {job["unit"]: job["outcome"] for job in json.loads(told.stdout)["jobs"]} == dict.fromkeys(UNITS, "success")
+    result = daemons.ctl("request", "--all", "--watch", "--timeout", "300", "--json")
+    assert result.returncode == 0, f"{result}\n" + "\n".join(daemons.output_of(name) for name in ("one", "two"))
+    assert {job["unit"]: job["outcome"] for job in json.loads(result.stdout)["jobs"]} == dict.fromkeys(UNITS, "success")
 
 
 def test_directed_dispatch(mesh):
@@ -70,14 +70,14 @@ def test_directed_dispatch(mesh):
 
 def test_commands_of_the_client(mesh):
     for words in (["plan", "--all"], ["list", "runners"], ["dead-letter", "list"], ["status"]):
-        told = mesh.ctl(*words)
-        assert told.returncode == 0, (words, told)
+        result = mesh.ctl(*words)
+        assert result.returncode == 0, (words, result)
     assert "does not exist" not in mesh.ctl("doctor").stdout
 
 
 def test_a_standby_takes_over_from_a_killed_leader(mesh):
     mesh.kill("one")
-    mesh.until(lambda: "leading" in mesh.said("two"), "the second leads")
+    mesh.until(lambda: "leading" in mesh.output_of("two"), "the second leads")
     build_all(mesh, "3")
 
 

@@ -1,6 +1,6 @@
 """Two schedulers on a real Kafka: one leads, the other takes over; the old one, frozen or gone, writes nothing after.
 
-The schedulers and runners are the real programs (the runners pretend to build); this process stands in for cb-request.
+The schedulers and runners are the real programs (the runners simulate builds); this process stands in for cb-request.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class StandbyMesh:
     def scheduler(self, name, *flags):
         return self.start(name, "scheduler", "--id", name, *flags, CB_SCHEDULER__HA="true")
 
-    def said(self, name):
+    def output_of(self, name):
         return (self.directory / name / "log").read_text()
 
     def send(self, *payloads):
@@ -74,7 +74,9 @@ class StandbyMesh:
 
     def records(self, topic):
         """All that was committed on a topic until now."""
-        consumer = self.broker.consumer({place: low for place, (low, _) in self.broker.watermarks([topic]).items()})
+        consumer = self.broker.consumer(
+            {partition: low for partition, (low, _) in self.broker.watermarks([topic]).items()}
+        )
         found = []
         while not consumer.is_at_end():
             found += consumer.poll(1000, 0.5)
@@ -91,8 +93,8 @@ class StandbyMesh:
         return found
 
     def leader(self):
-        said = [one.body for one in self.events("cb.state") if one.entity_id == "leader/leader"]
-        return (said[-1]["id"], said[-1]["epoch"]) if said else None
+        output_of = [one.body for one in self.events("cb.state") if one.entity_id == "leader/leader"]
+        return (output_of[-1]["id"], output_of[-1]["epoch"]) if output_of else None
 
     def result(self, request):
         return next((one for one in self.events("cb.result") if one.request_id == request), None)
@@ -101,7 +103,7 @@ class StandbyMesh:
         return until(condition, lambda: f"{what}\n{self.logs()}\n")
 
     def logs(self):
-        return "\n".join(f"--- {name}\n{self.said(name)[-3000:]}" for name in self.processes)
+        return "\n".join(f"--- {name}\n{self.output_of(name)[-3000:]}" for name in self.processes)
 
     def close(self):
         for process in self.processes.values():
@@ -125,7 +127,7 @@ def mesh(kafka_of_the_module, tmp_path_factory):
     mesh.scheduler("two", "--standby")
     for number in (1, 2):
         mesh.start(f"r{number}", "runner", "--id", f"r{number}", "--slots", "2", CB_RUNNER__SIMULATE="0.5")
-    mesh.until(lambda: "following" in mesh.said("two"), "the second follows")
+    mesh.until(lambda: "following" in mesh.output_of("two"), "the second follows")
     yield mesh
     mesh.close()
 
@@ -158,8 +160,8 @@ def test_the_standby_finishes_what_the_killed_leader_began(mesh):
 
 def test_a_killed_leader_comes_back_as_standby(mesh):
     mesh.scheduler("one")
-    mesh.until(lambda: mesh.said("one").count("following"), "it follows")
-    assert "another has led since" in mesh.said("one")
+    mesh.until(lambda: mesh.output_of("one").count("following"), "it follows")
+    assert "another has led since" in mesh.output_of("one")
     assert mesh.leader() == ("two", 2)
 
 
@@ -169,13 +171,13 @@ def test_a_frozen_leader_writes_nothing_after_it_was_replaced(mesh):
     mesh.processes["two"].send_signal(signal.SIGSTOP)
     mesh.until(lambda: mesh.leader() == ("one", 3), "the other leads")
     mesh.processes["two"].send_signal(signal.SIGCONT)
-    mesh.until(lambda: "replaced, following" in mesh.said("two"), "the old one notices")
+    mesh.until(lambda: "replaced, following" in mesh.output_of("two"), "the old one notices")
     result = mesh.until(lambda: mesh.result("frozen"), "the request ends")
     assert [job.outcome for job in result.jobs] == [Outcome.SUCCESS] * JOBS
     begun = started(mesh, "frozen")
     assert len({one.job_id for one in begun}) == len(begun) == JOBS
     epochs = [one.body["epoch"] for one in mesh.events("cb.state") if one.entity_id == "leader/leader"]
-    assert epochs == sorted(epochs), "nothing of an older reign came after a newer one"
+    assert epochs == sorted(epochs), "nothing of an older epoch came after a newer one"
     results = [one for one in mesh.events("cb.result") if one.request_id == "frozen"]
     assert len(results) == 1
 
@@ -186,11 +188,11 @@ def test_a_restarted_leader_that_nobody_replaced_goes_on_at_once(mesh):
     assert mesh.processes["one"].wait(LIMIT) == 0
     mesh.scheduler("one")
     mesh.until(lambda: mesh.leader() == ("one", 4), "it leads again")
-    assert "taking over" not in mesh.said("one").rpartition("stopped")[2]
+    assert "taking over" not in mesh.output_of("one").rpartition("stopped")[2]
     mesh.processes["two"].send_signal(signal.SIGCONT)
 
 
-def test_a_standby_that_was_frozen_does_not_take_its_own_deafness_for_silence(mesh):
+def test_frozen_standby_does_not_count_its_own_pause_as_silence(mesh):
     read = len(mesh.records("cb.state"))
     mesh.until(lambda: len(mesh.records("cb.state")) > read + 2 * 5, "the leader has spoken for a while")
     assert mesh.leader() == ("one", 4)
@@ -199,16 +201,16 @@ def test_a_standby_that_was_frozen_does_not_take_its_own_deafness_for_silence(me
 def test_reading_all_topics_again_starts_nothing_while_the_mesh_runs(mesh):
     command = [str(Path(sys.executable).with_name("cb-ctl")), "admin", "replay", "--json"]
     command += ["--home", str(mesh.directory / "one"), "--broker", mesh.settings.bootstrap]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told
-    [row] = json.loads(told.stdout)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result
+    [row] = json.loads(result.stdout)
     assert row["read"] > 4 * JOBS
     assert (row["jobs_started"], row["events_written"]) == (0, {})
 
 
 def test_a_scheduler_that_would_not_know_of_the_others_does_not_start(mesh):
     assert mesh.start("careless", "scheduler").wait(LIMIT) == 3
-    assert "Set scheduler.ha: true" in mesh.said("careless")
+    assert "Set scheduler.ha: true" in mesh.output_of("careless")
 
 
 def test_a_scheduler_on_a_new_host_goes_on_from_the_changelog(mesh):
@@ -220,4 +222,4 @@ def test_a_scheduler_on_a_new_host_goes_on_from_the_changelog(mesh):
     mesh.ask("alone", jobs=2)
     result = mesh.until(lambda: mesh.result("alone"), "the request ends")
     assert [job.outcome for job in result.jobs] == [Outcome.SUCCESS] * 2
-    assert all(one.request_id == "alone" for one in mesh.events("cb.job")[before:]), "nothing else was told again"
+    assert all(one.request_id == "alone" for one in mesh.events("cb.job")[before:]), "nothing else was result again"
