@@ -210,13 +210,13 @@ from cloud_builder.adapters.deb.repository import AptRepositories
 from cloud_builder.adapters.memory.signer import MemorySigner
 from cloud_builder.adapters.store.directory import DirectoryStore
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.model.repository import Listing
+from cloud_builder.model.repository import SnapshotListing
 root, store, *debs = sys.argv[1:]
 debs = [Artifact.model_validate_json(deb) for deb in debs]
 writer = AptRepositories(Path(root), DirectoryStore(Path(store)), MemorySigner(), url="http://x", keep=3, grace=0)
 for number in count():
     listed = (debs[0], debs[1 + number % (len(debs) - 1)])
-    writer.publish(Listing("demo-bookworm", "bookworm", {"amd64": listed}), at=1_790_000_000 + number * 1000)
+    writer.publish(SnapshotListing("demo-bookworm", "bookworm", {"amd64": listed}), at=1_790_000_000 + number * 1000)
 """
 
 

@@ -239,7 +239,7 @@ def binds_show_and_protect(trial: Trial) -> None:
     shown.mkdir()
     (shown / "file").write_text("content")
     bind = Bind(shown, "/new/directory")
-    assert trial.output_of("cat /new/work/file", binds=(bind,)) == "content"
+    assert trial.output_of("cat /new/directory/file", binds=(bind,)) == "content"
     assert trial.run("touch /new/directory/other", binds=(bind,)).status != 0
     assert (
         trial.output_of("echo x > /new/directory/other; echo ok", binds=(Bind(shown, "/new/directory", writable=True),))
