@@ -77,13 +77,8 @@ class PackageWorkspace:
     def build(
         self, name: str, *dependencies: AttemptFinished, limits: Limits | None = None, cancel: Event | None = None
     ) -> AttemptFinished:
-<<<<<<< HEAD
         """Commits, exports and builds the present files of a unit."""
         assignment = self.assignment(name, limits or Limits(), packages_of(*dependencies))
-=======
-        """Commits, exports and builds the present content of the directory of the unit."""
-        order = self.order(name, limits or Limits(), offered(*dependencies))
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
         self.log = bytearray()
         return self.builder.build(assignment, self.log.extend, cancel or Event())
 

@@ -23,11 +23,7 @@ def card(workspace, libgreet, greet):
     return workspace.build("greeting-card", libgreet, greet)
 
 
-<<<<<<< HEAD
 def test_job_has_packages_description_package_list_and_log(workspace, libgreet) -> None:
-=======
-def test_job_leaves_packages_package_list_and_log(workshop, libgreet) -> None:
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     assert (libgreet.outcome, libgreet.message, libgreet.step) == (Outcome.SUCCESS, "", "")
     assert Counter(artifact.kind for artifact in libgreet.artifacts) == {
         ArtifactKind.DEB: 3,
@@ -43,11 +39,7 @@ def test_job_leaves_packages_package_list_and_log(workshop, libgreet) -> None:
     assert "./test_greet" in log
 
 
-<<<<<<< HEAD
 def test_package_list_has_the_packages_of_the_root(workspace, libgreet) -> None:
-=======
-def test_package_list_contains_the_packages_of_the_root(workshop, libgreet) -> None:
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     (listed,) = [artifact for artifact in libgreet.artifacts if artifact.kind is ArtifactKind.PACKAGES]
     assert listed.name == "libgreet_1.0.0_x86_64.packages"
     with workspace.store.open(listed.sha256) as file:
@@ -74,11 +66,7 @@ def test_top_of_the_chain_is_made_with_the_tool_below_it(workspace, card, tmp_pa
 def test_cached_root_and_layer_are_not_made_again(workspace, libgreet) -> None:
     again = workspace.build("libgreet")
     assert again.outcome is Outcome.SUCCESS
-<<<<<<< HEAD
     assert "apt" not in workspace.log_text().partition("==> build")[0]
-=======
-    assert "apt" not in workshop.log_text().partition("==> build")[0]
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 
 def test_two_homes_build_identical_packages(new_workspace, workspace, libgreet, greet, card) -> None:

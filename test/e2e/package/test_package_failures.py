@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Builds that fail: each has an outcome and a cause, and leaves nothing behind."""
-=======
-"""Failing builds: each ends with its outcome and cause, and leaves nothing behind."""
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 from __future__ import annotations
 
@@ -36,11 +32,7 @@ def test_missing_build_dependency_is_named(workspace) -> None:
     assert finished.hint
 
 
-<<<<<<< HEAD
 def test_too_old_version_is_named_with_the_present_one(workspace, unit, libgreet) -> None:
-=======
-def test_too_old_version_is_reported_with_the_available_one(workshop, unit, libgreet) -> None:
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     control = unit / "debian" / "control"
     control.write_text(control.read_text().replace("(= 13)", "(= 13), libgreet-dev (>= 7), make (>= 99)"))
     finished = workspace.build("broken", libgreet)
@@ -153,11 +145,7 @@ def test_attempt_that_hangs_outside_of_the_build_is_an_error(workspace, unit, mo
     ids=["silence", "time", "log", "disk"],
 )
 @pytest.mark.usefixtures("libgreet")
-<<<<<<< HEAD
 def test_exceeded_limit_is_a_failure_that_names_it(workspace, unit, script: str, limits: Limits, message: str) -> None:
-=======
-def test_a_limit_is_a_failure_that_names_it(workshop, unit, script: str, limits: Limits, message: str) -> None:
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     rules(unit, script)
     finished = workspace.build("broken", limits=limits)
     assert (finished.outcome, finished.code.partition("-")[0]) == (Outcome.FAILURE, "limit"), finished.message
@@ -168,7 +156,6 @@ def test_a_limit_is_a_failure_that_names_it(workshop, unit, script: str, limits:
 
 def test_canceled_build_ends_although_it_ignores_signals(workspace, unit, libgreet) -> None:
     rules(unit, "trap '' TERM INT; echo now; sleep 4322")
-<<<<<<< HEAD
     cancel, started = threading.Event(), threading.Event()
     assignment = workspace.assignment("broken", Limits(), ())
     reports: list = []
@@ -178,17 +165,6 @@ def test_canceled_build_ends_although_it_ignores_signals(workspace, unit, libgre
         printed.extend(piece)
         if b"\nnow\n" in printed:
             started.set()
-=======
-    cancel, begun = threading.Event(), threading.Event()
-    order = workshop.order("broken", Limits(), ())
-    ended: list = []
-    output = bytearray()
-
-    def log(piece: bytes) -> None:
-        output.extend(piece)
-        if b"\nnow\n" in output:
-            begun.set()
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
     thread = threading.Thread(target=lambda: reports.append(workspace.builder.build(assignment, log, cancel)))
     thread.start()

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Test cases of the sandbox as small programs: `sandbox_cases.py NAME DIRECTORY` runs one as the calling user.
-=======
-"""Requirements of a sandbox as small programs: `sandbox_cases.py NAME DIRECTORY` runs one as the calling user.
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 The cases need only the product and support.waiting, so that an ordinary user without the test tools can run them. The
 layer is an empty root with the programs of the machine bound into it, a shell among them.
@@ -29,11 +25,7 @@ from support.waiting import LIMIT, until
 BUILDER = 1000
 
 
-<<<<<<< HEAD
 class SandboxCase:
-=======
-class Trial:
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     """A sandbox with its directory on disk, and the output of the last run."""
 
     def __init__(self, directory: Path) -> None:
@@ -58,13 +50,8 @@ class Trial:
         return self.sandbox.run(command, confinement, output=self.output.extend, cancel=self.cancel)
 
     def output_of(self, command: str, **more: Any) -> str:
-<<<<<<< HEAD
         result = self.run(command, **more)
         assert result.status == 0, f"{command}: {result}: {self.text}"
-=======
-        ended = self.run(command, **more)
-        assert ended.status == 0, f"{command}: {ended}: {self.text}"
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
         return self.text
 
 
@@ -73,21 +60,12 @@ def skeleton(root: Path) -> tuple[Path, tuple[Bind, ...]]:
     for name in ("dev", "etc", "proc", "run", "srv/something", "tmp", "usr", "var/tmp"):
         (root / name).mkdir(parents=True, exist_ok=True)
     bound = [Path("/usr")]
-<<<<<<< HEAD
     for path in map(Path, ("/bin", "/lib", "/lib64", "/sbin")):
         if path.is_symlink() and not (root / path.name).is_symlink():
             (root / path.name).symlink_to(path.readlink())
         elif path.is_dir() and not path.is_symlink():
             bound.append(path)
     return root, tuple(Bind(path, str(path)) for path in bound)
-=======
-    for directory in map(Path, ("/bin", "/lib", "/lib64", "/sbin")):
-        if directory.is_symlink() and not (root / directory.name).is_symlink():
-            (root / directory.name).symlink_to(directory.readlink())
-        elif directory.is_dir() and not directory.is_symlink():
-            bound.append(directory)
-    return root, tuple(Bind(directory, str(directory)) for directory in bound)
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 
 def alive(marker: str) -> list[int]:
@@ -104,44 +82,25 @@ def alive(marker: str) -> list[int]:
     return found
 
 
-<<<<<<< HEAD
 def assert_nothing_left(case: SandboxCase) -> None:
     assert list((case.directory / "work").iterdir()) == []
-=======
-def leaves_nothing(trial: Trial) -> None:
-    assert list((trial.directory / "work").iterdir()) == []
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 
 # --- what the program sees ----------------------------------------------------------------------------------------
 
 
-<<<<<<< HEAD
 def root_inside_has_no_rights_outside(case: SandboxCase) -> None:
     assert case.output_of("id -u") == "0"
     effective = case.output_of("grep CapEff /proc/self/status").split()[1]
     assert not int(effective, 16) & (1 << 21), "sys_admin"
     assert case.run("mount -t tmpfs none /mnt").status != 0
     subordinate = case.output_of("cat /proc/self/uid_map").splitlines()
-=======
-def root_inside_is_nobody_outside(trial: Trial) -> None:
-    assert trial.output_of("id -u") == "0"
-    effective = trial.output_of("grep CapEff /proc/self/status").split()[1]
-    assert not int(effective, 16) & (1 << 21), "sys_admin"
-    assert trial.run("mount -t tmpfs none /mnt").status != 0
-    subordinate = trial.output_of("cat /proc/self/uid_map").splitlines()
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     assert subordinate[0].split() == ["0", str(os.getuid()), "1"]
     assert len(subordinate) == 2
 
 
-<<<<<<< HEAD
 def build_user_has_no_rights(case: SandboxCase) -> None:
     status = case.output_of("cat /proc/self/status", uid=BUILDER)
-=======
-def build_user_has_nothing(trial: Trial) -> None:
-    status = trial.output_of("cat /proc/self/status", uid=BUILDER)
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     fields = {line.split(":")[0]: line.split()[1:] for line in status.splitlines()}
     assert fields["Uid"] == ["1000"] * 4
     assert fields["Gid"] == ["1000"] * 4
@@ -150,32 +109,18 @@ def build_user_has_nothing(trial: Trial) -> None:
     assert all(int(fields[name][0], 16) == 0 for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"))
 
 
-<<<<<<< HEAD
 def network_is_only_loopback(case: SandboxCase) -> None:
     assert case.output_of("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '", uid=BUILDER) == "lo"
     assert "127.0.0.1" in case.output_of("cat /proc/net/fib_trie")
     assert "lo" in case.output_of("tail -n +3 /proc/net/dev", network=True)
     assert case.output_of("readlink /proc/self/ns/net", network=True) == str(Path("/proc/self/ns/net").readlink())
-=======
-def network_is_only_loopback(trial: Trial) -> None:
-    assert trial.output_of("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '", uid=BUILDER) == "lo"
-    assert "127.0.0.1" in trial.output_of("cat /proc/net/fib_trie")
-    assert "lo" in trial.output_of("tail -n +3 /proc/net/dev", network=True)
-    assert trial.output_of("readlink /proc/self/ns/net", network=True) == str(Path("/proc/self/ns/net").readlink())
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 
 def namespaces_are_new(case: SandboxCase) -> None:
     for name in ("pid", "mnt", "ipc", "uts", "user", "net"):
-<<<<<<< HEAD
         assert case.output_of(f"readlink /proc/self/ns/{name}") != str(Path(f"/proc/self/ns/{name}").readlink()), name
     assert case.output_of("hostname", hostname="builder") == "builder"
     assert case.output_of("ls -d /proc/[0-9]* | wc -l") in ("3", "4", "5")
-=======
-        assert trial.output_of(f"readlink /proc/self/ns/{name}") != str(Path(f"/proc/self/ns/{name}").readlink()), name
-    assert trial.output_of("hostname", hostname="builder") == "builder"
-    assert trial.output_of("ls -d /proc/[0-9]* | wc -l") in ("3", "4", "5")
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 
 def kernel_settings_are_read_only(case: SandboxCase) -> None:
@@ -184,35 +129,21 @@ def kernel_settings_are_read_only(case: SandboxCase) -> None:
     assert case.run("ls /sys/kernel").status != 0
 
 
-<<<<<<< HEAD
 def devices_are_few(case: SandboxCase) -> None:
     names = case.output_of("ls /dev").split()
-=======
-def devices_are_few(trial: Trial) -> None:
-    names = trial.output_of("ls /dev").split()
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     assert set(names) == {
         *("fd", "full", "null", "ptmx", "pts", "random", "shm"),
         *("stderr", "stdin", "stdout", "tty", "urandom", "zero"),
     }
-<<<<<<< HEAD
     assert case.output_of("echo hidden > /dev/null; echo x > /dev/shm/y; cat /dev/shm/y", uid=BUILDER) == "x"
 
 
 def environment_is_the_given_one(case: SandboxCase) -> None:
     output = case.output_of("/usr/bin/env", environment={"LANG": "C.UTF-8"}, directory="/usr")
-=======
-    assert trial.output_of("echo hidden > /dev/null; echo x > /dev/shm/y; cat /dev/shm/y", uid=BUILDER) == "x"
-
-
-def environment_is_the_given_one(trial: Trial) -> None:
-    output = trial.output_of("/usr/bin/env", environment={"LANG": "C.UTF-8"}, directory="/usr")
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     assert {line.split("=")[0] for line in output.splitlines()} <= {"LANG", "PATH", "PWD", "SHLVL", "_"}
     assert "PWD=/usr" in output
 
 
-<<<<<<< HEAD
 def binds_are_visible_and_protected(case: SandboxCase) -> None:
     shown = case.directory / "shown, with:odd names"
     shown.mkdir()
@@ -233,48 +164,18 @@ def root_of_the_machine_is_read_only(case: SandboxCase) -> None:
     result = case.run_in(Confinement(binds=(writable,)), "/bin/sh", "-c", command)
     assert result.status == 0 and case.text.endswith("no")
     assert (case.directory / "mine").exists()
-=======
-def binds_show_and_protect(trial: Trial) -> None:
-    shown = trial.directory / "shown, with:odd names"
-    shown.mkdir()
-    (shown / "file").write_text("content")
-    bind = Bind(shown, "/new/directory")
-    assert trial.output_of("cat /new/directory/file", binds=(bind,)) == "content"
-    assert trial.run("touch /new/directory/other", binds=(bind,)).status != 0
-    assert (
-        trial.output_of("echo x > /new/directory/other; echo ok", binds=(Bind(shown, "/new/directory", writable=True),))
-        == "ok"
-    )
-    assert (shown / "other").stat().st_uid == os.getuid()
-    one = Bind(shown / "file", "/single")
-    assert trial.output_of("cat /single", binds=(one,)) == "content"
-
-
-def machine_is_shown_read_only(trial: Trial) -> None:
-    writable = Bind(trial.directory, str(trial.directory), writable=True)
-    command = f"touch {trial.directory}/mine /tmp/free; touch /usr/x || echo no"
-    ended = trial.run_in(Confinement(binds=(writable,)), "/bin/sh", "-c", command)
-    assert ended.status == 0 and trial.text.endswith("no")
-    assert (trial.directory / "mine").exists()
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     assert not Path("/tmp/free").exists()
 
 
 # --- where changes go ---------------------------------------------------------------------------------------------
 
 
-<<<<<<< HEAD
 def changes_are_discarded(case: SandboxCase) -> None:
     assert case.output_of("echo x > /cb-new; rm -rf /srv; ls /cb-new") == "/cb-new"
-=======
-def changes_are_thrown_away(trial: Trial) -> None:
-    assert trial.output_of("echo x > /cb-new; rm -rf /srv; ls /cb-new") == "/cb-new"
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     assert not Path("/cb-new").exists()
     assert_nothing_left(case)
 
 
-<<<<<<< HEAD
 def changes_are_kept_as_a_layer(case: SandboxCase) -> None:
     upper = case.directory / "layer"
     case.output_of("echo x > /cb-new; chown 1000:1000 /cb-new; rm -rf /srv; touch /tmp/not-kept", upper=upper)
@@ -297,30 +198,6 @@ def archives_keep_ids(case: SandboxCase) -> None:
     case.sandbox.unpack(archive, again)
     listed = "cd /bound/{} && stat -c '%n %u:%g %a %F' a b c"
     assert case.output_of(listed.format("again"), binds=(bind,)) == case.output_of(listed.format("tree"), binds=(bind,))
-=======
-def changes_are_kept_as_a_layer(trial: Trial) -> None:
-    upper = trial.directory / "layer"
-    trial.output_of("echo x > /cb-new; chown 1000:1000 /cb-new; rm -rf /srv; touch /tmp/not-kept", upper=upper)
-    assert sorted(entry.name for entry in upper.iterdir()) == ["cb-new", "srv"]
-    output = trial.output_of("stat -c %u:%g /cb-new; test -e /srv || echo gone", above=(upper,))
-    assert output.splitlines() == ["1000:1000", "gone"]
-    assert sorted(entry.name for entry in trial.directory.iterdir()) == ["layer", "root", "work"]
-    trial.sandbox.remove(upper)
-    assert not upper.exists()
-
-
-def archives_keep_ids(trial: Trial) -> None:
-    tree, again, archive = (trial.directory / name for name in ("tree", "again", "tree.tar.zst"))
-    bind = Bind(trial.directory, "/work", writable=True)
-    make = "mkdir /work/tree && cd /work/tree && echo x > a && chown 1000:33 a && chmod 4755 a && ln -s a b && mkdir c"
-    trial.output_of(make, binds=(bind,))
-    trial.sandbox.pack(tree, archive)
-    trial.sandbox.unpack(archive, again)
-    listed = "cd /work/{} && stat -c '%n %u:%g %a %F' a b c"
-    assert trial.output_of(listed.format("again"), binds=(bind,)) == trial.output_of(
-        listed.format("tree"), binds=(bind,)
-    )
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     for path in (tree, again):
         case.sandbox.remove(path)
     assert not tree.exists() and not again.exists()
@@ -339,11 +216,7 @@ def status_is_that_of_the_program(case: SandboxCase) -> None:
 
 def orphans_end_with_the_program(case: SandboxCase) -> None:
     marker = f"{700000 + os.getpid()}"
-<<<<<<< HEAD
     assert case.output_of(f"setsid sleep {marker} & echo done", uid=BUILDER) == "done"
-=======
-    assert trial.output_of(f"setsid sleep {marker} & echo done", uid=BUILDER) == "done"
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     assert alive(marker) == []
     assert_nothing_left(case)
 
@@ -362,28 +235,16 @@ def cancel_ends_all_processes(case: SandboxCase) -> None:
     assert_nothing_left(case)
 
 
-<<<<<<< HEAD
 def kill_of_the_runner_ends_all_processes(case: SandboxCase) -> None:
     marker = f"{720000 + os.getpid()}"
     runner = subprocess.Popen([sys.executable, __file__, "_sleep", str(case.directory), marker])
-=======
-def end_of_the_runner_ends_all(trial: Trial) -> None:
-    marker = f"{720000 + os.getpid()}"
-    runner = subprocess.Popen([sys.executable, __file__, "_sleep", str(trial.directory), marker])
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     until(lambda: len([pid for pid in alive(marker) if pid != runner.pid]) >= 2, "both processes of the program")
     runner.send_signal(signal.SIGKILL)
     runner.wait()
     until(lambda: not alive(marker), "the end of all processes")
-<<<<<<< HEAD
     assert str(case.directory) not in Path("/proc/self/mountinfo").read_text()
     case.sandbox.sweep()
     assert_nothing_left(case)
-=======
-    assert str(trial.directory) not in Path("/proc/self/mountinfo").read_text()
-    trial.sandbox.sweep()
-    leaves_nothing(trial)
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 
 def _sleep(case: SandboxCase) -> None:
@@ -412,26 +273,15 @@ def processes_are_counted(case: SandboxCase) -> None:
     assert case.run(many, uid=BUILDER, limits=Limits(processes=4)).ended_by is EndReason.PROCESSES
 
 
-<<<<<<< HEAD
 def control_group_limits_a_run_exactly(case: SandboxCase) -> None:
     """With a delegated group. The directory stands for one of the kernel: joined, read, removed at the end."""
     base = case.directory / "groups"
-=======
-def a_group_of_its_own_limits_it_exactly(trial: Trial) -> None:
-    """Runs with delegated cgroups. The directory stands for that of the kernel: it is joined, read, and removed."""
-    base = trial.directory / "groups"
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     base.mkdir()
     for name in ("controllers", "subtree_control"):
         (base / f"cgroup.{name}").write_text("memory pids")
     (base / "cgroup.procs").write_text("")
-<<<<<<< HEAD
     (case.directory / "own").write_text("0::/groups\n")
     case.sandbox = NamespaceSandbox(case.directory / "work", Cgroups(case.directory, case.directory / "own"))
-=======
-    (trial.directory / "own").write_text("0::/groups\n")
-    trial.sandbox = NamespaceSandbox(trial.directory / "work", Cgroups(trial.directory, trial.directory / "own"))
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     for file, text, reason in (
         ("memory.events", "oom_kill 1\n", EndReason.MEMORY),
         ("pids.events", "max 1\n", EndReason.PROCESSES),
@@ -444,7 +294,6 @@ def a_group_of_its_own_limits_it_exactly(trial: Trial) -> None:
             for path in group.iterdir():
                 path.unlink()
             (group / file).write_text(text)
-<<<<<<< HEAD
             (case.directory / "go").touch()
 
         bind = Bind(case.directory, "/bound")
@@ -455,23 +304,10 @@ def a_group_of_its_own_limits_it_exactly(trial: Trial) -> None:
         assert (written["cgroup.procs"].isdigit(), written["memory.max"]) == (True, str(100 * MIB))
         shutil.rmtree(base / next(base.glob("cb-build-*")))
         (case.directory / "go").unlink()
-=======
-            (trial.directory / "go").touch()
-
-        bind = Bind(trial.directory, "/work")
-        confinement = trial.confined((bind,), uid=BUILDER, limits=Limits(memory=100 * MIB, processes=50))
-        shell = ["/bin/sh", "-c", "echo now; until [ -e /work/go ]; do sleep 0.1; done; exit 1"]
-        ended = trial.sandbox.run(shell, confinement, output=kernel, cancel=trial.cancel)
-        assert ended.ended_by is reason, ended
-        assert (written["cgroup.procs"].isdigit(), written["memory.max"]) == (True, str(100 * MIB))
-        shutil.rmtree(base / next(base.glob("cb-build-*")))
-        (trial.directory / "go").unlink()
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 
 def system_calls_that_no_build_needs_are_refused(case: SandboxCase) -> None:
     for uid in (0, BUILDER):
-<<<<<<< HEAD
         assert case.output_of("grep Seccomp: /proc/self/status | cut -f2", uid=uid) == "2"
         assert case.run("unshare -U true", uid=uid).status != 0
         assert case.run("mount -t tmpfs none /srv", uid=uid).status != 0
@@ -497,48 +333,14 @@ def runs_are_parallel(case: SandboxCase) -> None:
     shell = ["/bin/sh", "-c", "echo $$"]
     threads = [
         threading.Thread(target=lambda: case.sandbox.run(shell, confinement, output=outputs.append, cancel=case.cancel))
-=======
-        assert trial.output_of("grep Seccomp: /proc/self/status | cut -f2", uid=uid) == "2"
-        assert trial.run("unshare -U true", uid=uid).status != 0
-        assert trial.run("mount -t tmpfs none /srv", uid=uid).status != 0
-
-
-def standard_streams_can_be_opened_by_name(trial: Trial) -> None:
-    assert trial.output_of("echo out > /dev/stdout; echo err > /dev/stderr", uid=BUILDER).split() == ["out", "err"]
-
-
-def setuid_has_no_effect(trial: Trial) -> None:
-    assert trial.output_of("grep ' / / ' /proc/self/mountinfo | grep -c nosuid", uid=BUILDER) == "1"
-    assert trial.output_of("cp /usr/bin/id /tmp/i; chmod 6755 /tmp/i; /tmp/i -u", uid=BUILDER) == str(BUILDER)
-
-
-def peak_memory_is_reported(trial: Trial) -> None:
-    ended = trial.run("head -c 50M /dev/zero | tail > /dev/null")
-    assert 40 * MIB < ended.peak_memory < 400 * MIB
-
-
-def many_run_at_once(trial: Trial) -> None:
-    output: list[bytes] = []
-    confinement = trial.confined(uid=BUILDER)
-    shell = ["/bin/sh", "-c", "echo $$"]
-    threads = [
-        threading.Thread(
-            target=lambda: trial.sandbox.run(shell, confinement, output=output.append, cancel=trial.cancel)
-        )
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
         for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-<<<<<<< HEAD
     assert outputs == [b"2\n"] * 8
     assert_nothing_left(case)
-=======
-    assert output == [b"2\n"] * 8
-    leaves_nothing(trial)
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 
 
 CASES = (
@@ -554,31 +356,18 @@ CASES = (
     changes_are_discarded,
     changes_are_kept_as_a_layer,
     archives_keep_ids,
-<<<<<<< HEAD
     status_is_that_of_the_program,
     orphans_end_with_the_program,
     cancel_ends_all_processes,
     kill_of_the_runner_ends_all_processes,
     exceeded_limit_is_named,
-=======
-    status_is_the_programs,
-    orphans_end_with_it,
-    cancel_ends_all,
-    end_of_the_runner_ends_all,
-    limits_end_it_by_name,
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
     processes_are_counted,
     control_group_limits_a_run_exactly,
     system_calls_that_no_build_needs_are_refused,
     standard_streams_can_be_opened_by_name,
     setuid_has_no_effect,
-<<<<<<< HEAD
     peak_memory_is_measured,
     runs_are_parallel,
-=======
-    peak_memory_is_reported,
-    many_run_at_once,
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
 )
 
 if __name__ == "__main__":

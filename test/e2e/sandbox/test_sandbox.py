@@ -20,11 +20,7 @@ def test_sandbox(case, account, tmp_home):
     directory.mkdir()
     account.own(tmp_home)
     command = account.command(str(account.programs / "python"), str(program), case, str(directory))
-<<<<<<< HEAD
     finished = subprocess.run(
-=======
-    ended = subprocess.run(
->>>>>>> 62a5859 (test: end-to-end tests, chaos, bench and boot in plain terms)
         command,
         env=account.environment(),
         cwd=directory,
