@@ -1,4 +1,4 @@
-"""What a careless or hostile build can do: each ends within its limit, with the true reason, and harms nobody.
+"""Careless and hostile builds: each ends within its limit, with the true reason, and harms nobody.
 
 After every line here a harmless job runs on the same builder and succeeds, and nothing of the attack is left
 (conftest.py). doc/reference/hostile-builds.md is the same table for people.
@@ -94,12 +94,12 @@ gcc -w s.c -o s && ./s""",
 
 @pytest.mark.parametrize("attack", LIMITED)
 def test_a_limit_ends_it_by_name(hostile, attack: str) -> None:
-    script, limit, told = LIMITED[attack]
+    script, limit, message = LIMITED[attack]
     finished = hostile.build(script, {"silence": SILENT, "time": ENDLESS}.get(limit, SMALL))
     assert (finished.outcome, finished.code) == ("failure", f"limit-{limit}"), (
         finished.message + hostile.workspace.log_text()
     )
-    assert told in finished.message
+    assert message in finished.message
     assert finished.hint
     assert finished.log.size <= SMALL.log + 4096
 
@@ -132,10 +132,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("attack", REFUSED)
 def test_it_fails_with_the_true_reason(hostile, attack: str) -> None:
-    script, code, told = REFUSED[attack]
+    script, code, message = REFUSED[attack]
     finished = hostile.build(script, SMALL)
     assert (finished.outcome, finished.code) == ("failure", code), finished.message
-    assert told in finished.message
+    assert message in finished.message
     assert "\x1b" not in finished.message
     assert finished.hint
 
@@ -187,7 +187,7 @@ def test_it_has_no_effect(hostile, attack: str) -> None:
 
 
 def test_what_is_the_runners_is_not_visible(hostile) -> None:
-    """Its home, the store, a key, the processes and sockets of others, its environment."""
+    """Looks for the home, the store, a key, the processes and sockets of others, its environment."""
     secret = hostile.workspace.home / "signing-key"
     secret.write_text("TOP-SECRET")
     os.environ["CB_TEST_SECRET"] = "TOP-SECRET"
@@ -238,10 +238,10 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("attack", OUTPUTS)
 def test_outputs_that_are_not_what_they_should_be_are_refused(hostile, attack: str) -> None:
-    script, told = OUTPUTS[attack]
+    script, message = OUTPUTS[attack]
     finished = hostile.build("true", SILENT if attack == "a fifo" else SMALL, after=script)
     assert finished.outcome == "failure", (finished.code, finished.message)
-    assert told in finished.message, finished.message
+    assert message in finished.message, finished.message
     assert finished.artifacts == ()
     assert finished.message and finished.hint
 
@@ -295,10 +295,10 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_what_is_changed_after_the_tools_is_noticed(hostile, lie: str) -> None:
-    script, told = LIES[lie]
+    script, message = LIES[lie]
     finished = hostile.build(BEHIND.replace("LIE", script), SMALL)
     assert finished.outcome == "failure", (finished.code, finished.message)
-    assert told in finished.message
+    assert message in finished.message
     assert finished.artifacts == ()
     assert finished.hint
 
