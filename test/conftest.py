@@ -30,7 +30,7 @@ def kafka_server():
 
 @pytest.fixture(scope="session")
 def kafka(kafka_server):
-    """How to reach the real Kafka, as BrokerSettings."""
+    """Returns the BrokerSettings of the real Kafka."""
     return kafka_server.settings
 
 

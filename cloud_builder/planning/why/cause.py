@@ -57,7 +57,7 @@ class DifferenceKind(StrEnum):
     REPOSITORIES = "repositories"
     PROFILES = "profiles"
     RECIPE = "recipe"
-    UNKNOWN = "not-told"
+    UNKNOWN = "not-recorded"
 
 
 class Difference(LenientModel):

@@ -92,7 +92,7 @@ def test_requested_again_after_a_failure() -> None:
 
 def test_older_events_without_inputs() -> None:
     history = queued(InfoHistory().built("o.1", "lib", inputs())).job(e.JobRunning, attempt=1, runner_id="r1")
-    assert history.one("r.1")["because"][0]["kind"] == "not-told"
+    assert history.one("r.1")["because"][0]["kind"] == "not-recorded"
 
 
 def test_a_finished_build_is_compared_with_the_success_before_it() -> None:
