@@ -1,4 +1,4 @@
-"""Stanzas of Packages from control files, also from crafted ones."""
+"""Entries of a Packages file from control files, also from malicious ones."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Description: says hello
 """
 
 
-def test_a_package_is_what_its_control_says() -> None:
+def test_binary_package_has_the_fields_of_its_control_file() -> None:
     package = binary_package.binary_package(CONTROL)
     assert (package.name, package.version, package.architecture) == ("hello", "1:2.0-1~x", "amd64")
     assert package.depends == "init-system-helpers (>= 1.54~), libc6 (>= 2.34), libgreet1 (>= 1.0) | greet"
     assert package.provides == "greeting (= 2.0), salute"
 
 
-def test_a_stanza_is_the_control_with_where_and_what() -> None:
+def test_packages_entry_is_the_control_file_with_path_size_and_checksum() -> None:
     stanza = binary_package.packages_entry(CONTROL, "pool/x/hello.deb", 12, "a" * 64)
     assert stanza.startswith("Package: hello\nVersion: 1:2.0-1~x\n")
     assert stanza.endswith(f"\nFilename: pool/x/hello.deb\nSize: 12\nSHA256: {'a' * 64}\n")
@@ -51,20 +51,20 @@ def test_a_stanza_is_the_control_with_where_and_what() -> None:
     ],
     ids=["own checksum", "second stanza", "own size"],
 )
-def test_a_crafted_control_file_changes_nothing(crafted: str) -> None:
+def test_packages_entry_ignores_injected_fields_and_stanzas(crafted: str) -> None:
     plain = binary_package.packages_entry(CONTROL, "pool/x/hello.deb", 12, "a" * 64)
     assert binary_package.packages_entry(crafted, "pool/x/hello.deb", 12, "a" * 64) == plain
 
 
 @pytest.mark.parametrize("control", ["", "Package: x\n", "no field at all"])
-def test_what_is_no_control_file_is_said_to_be_none(control: str) -> None:
+def test_invalid_control_file_is_a_permanent_error(control: str) -> None:
     with pytest.raises(Permanent) as caught:
         binary_package.binary_package(control)
     assert caught.value.code == "not-a-deb"
 
 
 @pytest.mark.parametrize("compression", ["gzip", "xz", "zstd"])
-def test_every_compression_is_read(tmp_path: Path, compression: str) -> None:
+def test_control_file_is_read_from_each_compression(tmp_path: Path, compression: str) -> None:
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(CONTROL)
@@ -74,7 +74,7 @@ def test_every_compression_is_read(tmp_path: Path, compression: str) -> None:
     )
 
 
-def test_a_file_that_is_no_deb_is_permanent(tmp_path: Path) -> None:
+def test_file_that_is_no_deb_is_a_permanent_error(tmp_path: Path) -> None:
     (tmp_path / "x.deb").write_bytes(b"!<arch>\nno")
     with pytest.raises(Permanent) as caught:
         binary_package.read(tmp_path / "x.deb")

@@ -1,4 +1,4 @@
-"""What goes into a build-dependency layer of Debian packages, and what is told when apt cannot make it."""
+"""Build-dependency layers of Debian packages: their workspace, and the error when apt cannot install them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ E: Unable to correct problems, you have held broken packages.
 """
 
 
-def test_the_layer_is_asked_for_relations_and_nothing_else_of_the_source(tmp_path: Path) -> None:
+def test_layer_workspace_has_only_the_relations_of_the_source(tmp_path: Path) -> None:
     action = install(SOURCE, [], tmp_path / "workspace", tmp_path / "cache")
     assert (tmp_path / "workspace" / "package-names").read_text() == "autoconf2.13 libgreet-dev"
     control = (tmp_path / "workspace" / "source" / "debian" / "control").read_text()
@@ -43,7 +43,7 @@ def test_the_layer_is_asked_for_relations_and_nothing_else_of_the_source(tmp_pat
     assert [bind.target for bind in action.binds if bind.writable] == ["/var/cache/apt/archives"]
 
 
-def test_a_missing_build_dependency_is_a_failure_that_names_it() -> None:
+def test_missing_build_dependency_is_a_failure_that_names_it() -> None:
     error = explain(SOURCE, UNMET.splitlines())
     assert isinstance(error, Permanent)
     assert error.code == "build-dependency"
@@ -56,7 +56,7 @@ def test_a_missing_build_dependency_is_a_failure_that_names_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("relation", "candidate", "told"),
+    ("relation", "candidate", "explanation"),
     [
         ("libgreet-dev (>= 7) but it is not going to be installed", "1.0.0", "the available version is 1.0.0"),
         ("libgreet-dev (>= 7)", "1.0.0", "the available version is 1.0.0"),
@@ -64,8 +64,8 @@ def test_a_missing_build_dependency_is_a_failure_that_names_it() -> None:
         ("libgreet-dev but it is not going to be installed", "1.0.0", "apt says: it is not going to be installed"),
     ],
 )
-def test_apts_reason_is_made_clear_by_the_versions_there_are(relation: str, candidate: str, told: str) -> None:
-    said = [
+def test_unmet_relation_names_the_available_version(relation: str, candidate: str, explanation: str) -> None:
+    lines = [
         f" builddeps:/layer/source : Depends: {relation}",
         "make:",
         "  Installed: 4.3-4.1",
@@ -74,15 +74,15 @@ def test_apts_reason_is_made_clear_by_the_versions_there_are(relation: str, cand
         "  Installed: (none)",
         f"  Candidate: {candidate}",
     ]
-    assert explain(SOURCE, said).message.endswith(told)
+    assert explain(SOURCE, lines).message.endswith(explanation)
 
 
-def test_what_is_missing_for_the_same_reason_is_told_together() -> None:
-    said = [
+def test_relations_missing_for_the_same_reason_share_a_sentence() -> None:
+    lines = [
         " builddeps:/layer/source : Depends: liba-dev but it is not installable",
         "                            Depends: libb-dev (>= 3) but it is not installable",
     ]
-    assert explain(SOURCE, said).message == (
+    assert explain(SOURCE, lines).message == (
         "Build-Depends: liba-dev, libb-dev (>= 3) cannot be satisfied: "
         "neither the repositories of the build root nor the mesh have this package"
     )
@@ -97,20 +97,20 @@ def test_what_is_missing_for_the_same_reason_is_told_together() -> None:
         "dpkg: error processing archive a.deb: No space left on device",
     ],
 )
-def test_an_unwell_mirror_or_machine_is_tried_again(line: str) -> None:
+def test_mirror_or_machine_in_error_is_retryable(line: str) -> None:
     error = explain(SOURCE, ["Reading package lists...", line])
     assert isinstance(error, Retryable)
     assert line in error.message
 
 
-def test_a_package_whose_script_fails_is_a_failure_with_dpkgs_words() -> None:
+def test_failing_maintainer_script_is_a_failure_that_quotes_dpkg() -> None:
     line = "dpkg: error processing package libgreet1 (--configure):"
     error = explain(SOURCE, ["Setting up libgreet1", line, "E: Sub-process /usr/bin/dpkg returned an error code (1)"])
     assert isinstance(error, Permanent)
     assert line in error.message
 
 
-def test_build_profiles_reach_apt_and_dpkg_and_those_that_are_options_are_said_as_such(tmp_path: Path) -> None:
+def test_build_profiles_reach_apt_and_dpkg_also_as_build_options(tmp_path: Path) -> None:
     source = replace(SOURCE, profiles=("nocheck", "stage1"))
     action = install(source, [], tmp_path / "workspace", tmp_path / "cache")
     assert action.environment["DEB_BUILD_PROFILES"] == "nocheck stage1"

@@ -1,4 +1,4 @@
-"""What Debian packaging says of itself, and what is said when it cannot be read."""
+"""Metadata of Debian packaging, and the errors when it cannot be read."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def read(**files: str | bytes) -> Metadata:
     return DebMetadata().read(names, content)
 
 
-def test_control() -> None:
+def test_control_file_gives_provides_and_build_depends() -> None:
     found = read(debian__control=CONTROL)
     assert found.provides == ("hello", "hello-doc", "greeter", "greeter-1")
     assert (found.version, found.virtual) == ("", {"greeter": (), "greeter-1": ("1.0",)})
@@ -102,11 +102,11 @@ HEADING = "hello (1:2.0-1) unstable; urgency=medium\n"
         ({"debian__changelog": HEADING, "debian__rules": "b:\n\tdh_gencontrol --verbose # -v1\n\tgcc -v\n"}, "1:2.0-1"),
     ],
 )
-def test_packages_of_a_tree_have_the_version_of_its_changelog_as_far_as_that_can_be_told(files, version) -> None:
+def test_version_comes_from_the_changelog_unless_rules_override_it(files, version) -> None:
     assert read(debian__control=CONTROL, **files).version == version
 
 
-def test_a_tree_and_its_dsc_say_the_same() -> None:
+def test_tree_and_its_dsc_have_the_same_version() -> None:
     tree = read(debian__control=CONTROL, debian__changelog="hello (1.0-1) unstable; urgency=low\n")
     assert tree.version == read(hello_dsc=DSC).version
 
@@ -122,27 +122,27 @@ def test_a_tree_and_its_dsc_say_the_same() -> None:
         ("hello (= 7), hello-doc, A B, aa (>= 1)", "", {"aa": ()}),
     ],
 )
-def test_virtual_packages_and_their_versions(provides: str, version: str, virtual: object) -> None:
+def test_provides_gives_virtual_packages_and_their_versions(provides: str, version: str, virtual: object) -> None:
     text = f"Source: hello\n\nPackage: hello\nProvides: {provides}\n\nPackage: hello-doc\n"
     found = read(debian__control=text, debian__changelog=f"hello ({version}) unstable\n")
     assert found.virtual == virtual
     assert found.provides == ("hello", "hello-doc", *found.virtual)
 
 
-def test_signed_dsc_goes_before_debian() -> None:
+def test_signed_dsc_is_preferred_to_the_debian_directory() -> None:
     found = read(hello_dsc=DSC, debian__control="nonsense")
     assert found.provides == ("hello", "hello-doc")
     assert found.build_depends == "debhelper (>= 9), libgreet-dev"
     assert found.version == "1.0-1"
 
 
-def test_dsc_without_package_list() -> None:
+def test_dsc_without_package_list_takes_names_from_binary() -> None:
     lines = [line for line in DSC.splitlines() if "optional" not in line and not line.startswith("Package-List")]
     assert read(hello_dsc="\n".join(lines)).provides == ("hello", "hello-doc")
 
 
 @pytest.mark.parametrize("names", [["hello.spec"], [], ["README"]])
-def test_other_formats_are_left_to_other_readers(names: list[str]) -> None:
+def test_reader_does_not_apply_to_other_formats(names: list[str]) -> None:
     assert not DebMetadata().applies(names)
 
 
@@ -181,7 +181,7 @@ LINES = st.sampled_from(
 
 
 @given(st.lists(LINES | st.text(max_size=20)).map("\n".join) | st.binary())
-def test_never_raises_anything_else(text: str | bytes) -> None:
+def test_reader_raises_nothing_but_broken_metadata(text: str | bytes) -> None:
     for name in ("debian__control", "a_dsc"):
         with contextlib.suppress(BrokenMetadata):
             read(**{name: text.encode(errors="replace") if isinstance(text, str) else text})

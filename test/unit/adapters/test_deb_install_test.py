@@ -1,4 +1,4 @@
-"""What `cb-ctl try` gives to apt: a source with its key, a pin, no proxy for this machine itself."""
+"""apt's configuration for `cb-ctl try`: a source with its key, a pin, no proxy for a repository on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cloud_builder.adapters.deb.install_test import install_command
 from cloud_builder.planning.publish.apt_index import sources
 
 
-def test_the_repository_is_preferred_and_its_signature_checked(tmp_path: Path) -> None:
+def test_repository_is_preferred_and_its_signature_is_checked(tmp_path: Path) -> None:
     source = sources("http://127.0.0.1:8480/repositories/example-bookworm", "bookworm", "KEY")
     install_command("example-bookworm", source, ["hello"], ["hello"], tmp_path)
     assert (tmp_path / "repository.sources").read_text() == source
@@ -23,12 +23,12 @@ def test_the_repository_is_preferred_and_its_signature_checked(tmp_path: Path) -
     ("url", "direct"),
     [("http://127.0.0.1:8480/r", True), ("http://localhost/r", True), ("https://packages.example.org/r", False)],
 )
-def test_no_proxy_stands_between_us_and_this_machine(url: str, direct: bool, tmp_path: Path) -> None:
+def test_proxy_is_bypassed_for_a_repository_on_this_machine(url: str, direct: bool, tmp_path: Path) -> None:
     install_command("r", sources(url, "bookworm", "KEY"), ["hello"], ["hello"], tmp_path)
     assert ("DIRECT" in (tmp_path / "apt.conf").read_text()) == direct
 
 
-def test_the_command_and_the_packages_are_words_not_shell(tmp_path: Path) -> None:
+def test_command_and_packages_are_not_read_by_a_shell(tmp_path: Path) -> None:
     action = install_command(
         "r", sources("http://h/r", "bookworm", "KEY"), ["hello", "world"], ["sh", "-c", "a; b"], tmp_path
     )
@@ -36,7 +36,7 @@ def test_the_command_and_the_packages_are_words_not_shell(tmp_path: Path) -> Non
     assert (tmp_path / "packages").read_text().split() == ["hello", "world"]
 
 
-def test_it_runs_as_root_of_a_throw_away_root_with_a_network(tmp_path: Path) -> None:
+def test_command_runs_as_root_with_network_and_read_only_binds(tmp_path: Path) -> None:
     action = install_command("r", sources("http://h/r", "bookworm", "KEY"), ["hello"], [], tmp_path)
     assert (action.uid, action.network) == (0, True)
     assert all(not bind.writable for bind in action.binds)

@@ -1,4 +1,4 @@
-"""Which line of a build log is told as the cause."""
+"""Rank of a line of a build log as the likely cause of a failure."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ BUILDS = {
 
 
 @pytest.mark.parametrize("lines", BUILDS.values(), ids=BUILDS)
-def test_the_first_line_of_the_highest_rank_is_the_cause(lines: tuple[str, ...]) -> None:
+def test_first_line_of_the_highest_rank_is_the_cause(lines: tuple[str, ...]) -> None:
     ranks = [error_rank(line) for line in lines]
     assert ranks[0] == max(ranks) > 0
     assert all(error_rank(line) < ranks[0] for line in NOISE.splitlines())
 
 
 @pytest.mark.parametrize("line", NOISE.splitlines()[:-1])
-def test_noise_is_no_cause(line: str) -> None:
+def test_harmless_line_has_rank_zero(line: str) -> None:
     assert error_rank(line) == 0

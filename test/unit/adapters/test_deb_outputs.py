@@ -1,4 +1,4 @@
-"""What is taken from a build's directory, in which the build may have written anything."""
+"""Outputs collected from a build's directory, in which the build may have written arbitrary files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
 
 
-def test_the_changes_file_and_all_that_it_lists(root: Path) -> None:
+def test_outputs_are_the_changes_file_and_its_listed_files(root: Path) -> None:
     outputs = collect(SOURCE, root)
     assert [(output.path.name, output.kind) for output in outputs] == [
         ("hello_1.0_amd64.changes", ArtifactKind.CHANGES),
@@ -58,7 +58,7 @@ def test_the_changes_file_and_all_that_it_lists(root: Path) -> None:
     assert (package.name, package.version, package.depends) == ("hello", "1.0", "sh")
 
 
-def link(build: Path) -> None:
+def symlink_as_deb(build: Path) -> None:
     (build / DEB).unlink()
     (build / DEB).symlink_to("/etc/passwd")
 
@@ -68,7 +68,7 @@ def linked_directory(build: Path) -> None:
     build.symlink_to(build.parent / "elsewhere")
 
 
-def path_out(build: Path) -> None:
+def path_outside(build: Path) -> None:
     changes(build, "../../etc/passwd")
 
 
@@ -76,7 +76,7 @@ def changed_afterwards(build: Path) -> None:
     (build / "hello_1.0_amd64.buildinfo").write_text("Format: 1.0\nBuild-Origin: Elsewhere\n")
 
 
-def half_a_line(build: Path) -> None:
+def truncated_line(build: Path) -> None:
     (build / "hello_1.0_amd64.changes").write_text("Checksums-Sha256:\n 0\n")
 
 
@@ -100,21 +100,21 @@ def pipe(build: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("damage", "message"),
     [
-        (link, "it is not a regular file"),
+        (symlink_as_deb, "it is not a regular file"),
         (linked_directory, "removed its own directory"),
-        (path_out, "is not a valid name for an artifact"),
+        (path_outside, "is not a valid name for an artifact"),
         (no_deb, "made no .deb"),
         (two_changes, "left 2 .changes files"),
         (no_changes, "left 0 .changes files"),
         (pipe, "it is not a regular file"),
         (changed_afterwards, "buildinfo does not match its checksum in the .changes"),
-        (half_a_line, "cannot be read"),
+        (truncated_line, "cannot be read"),
     ],
 )
-def test_anything_else_is_refused(root: Path, harm, told: str) -> None:
-    harm(root / "build")
-    with pytest.raises(Permanent, match=told) as error:
+def test_invalid_build_directory_is_an_outputs_error(root: Path, damage, message: str) -> None:
+    damage(root / "build")
+    with pytest.raises(Permanent, match=message) as error:
         collect(SOURCE, root)
     assert error.value.code == "outputs"

@@ -1,4 +1,4 @@
-"""Which build dependencies an offer has a hand in."""
+"""Build dependencies without those that packages of the mesh provide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def source(*fields: tuple[str, str]) -> PackageSource:
     return PackageSource("greet", "1.2", Path("/unit"), "tree", build_depends=fields)
 
 
-def offer(name: str, provides: str = "") -> Artifact:
+def artifact(name: str, provides: str = "") -> Artifact:
     package = BinaryPackage(name=name, version="1", architecture="all", provides=provides)
     return Artifact(name=f"{name}.deb", sha256=Digest("a" * 64), size=1, kind=ArtifactKind.DEB, package=package)
 
@@ -31,17 +31,17 @@ def offer(name: str, provides: str = "") -> Artifact:
         ("greeting-dev, libgreet-dev-extra", "libgreet-dev-extra"),
     ],
 )
-def test_only_what_nothing_of_ours_provides_is_foreign(value: str, kept: str | None) -> None:
-    offered = [offer("libgreet-dev", provides="greeting-dev (= 1), greetings"), offer("libgreet1")]
+def test_relations_that_local_packages_provide_are_removed(value: str, kept: str | None) -> None:
+    artifacts = [artifact("libgreet-dev", provides="greeting-dev (= 1), greetings"), artifact("libgreet1")]
     expected = (("Build-Depends", kept),) if kept else ()
-    assert without_local_packages(source(("Build-Depends", value)), offered).build_depends == expected
+    assert without_local_packages(source(("Build-Depends", value)), artifacts).build_depends == expected
 
 
-def test_conflicts_concern_the_whole_set() -> None:
+def test_build_conflicts_are_removed() -> None:
     fields = (("Build-Depends-Indep", "aa, bb"), ("Build-Conflicts", "cc"))
     assert without_local_packages(source(*fields), []).build_depends == fields[:1]
 
 
-def test_all_names_of_the_relations_are_wanted_once() -> None:
+def test_package_names_lists_each_name_once() -> None:
     fields = (("Build-Depends", "bb (>= 1) | aa:any, cc [amd64] <!x>"), ("Build-Conflicts", "aa"))
     assert package_names(source(*fields)) == ["aa", "bb", "cc"]

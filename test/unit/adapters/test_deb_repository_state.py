@@ -1,4 +1,4 @@
-"""The state of package repositories: it changes when packages do, and is believed when a repository is silent."""
+"""State of package repositories: it changes with their packages, and is kept while a repository is unreachable."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Network:
         return self.pages[url]
 
 
-class World:
+class Repositories:
     def __init__(self, path: Path) -> None:
         self.file = path / "states.json"
         self.network = Network()
@@ -64,62 +64,62 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def repositories(tmp_path: Path) -> Repositories:
+    return Repositories(tmp_path)
 
 
-def test_changes_with_packages_and_with_nothing_else(world: World) -> None:
-    first = world.state()
-    assert world.later(release(date="Tue", contents="c")) == first
-    assert world.later(release(packages="d")) != first
+def test_state_changes_only_when_package_lists_change(repositories: Repositories) -> None:
+    first = repositories.state()
+    assert repositories.later(release(date="Tue", contents="c")) == first
+    assert repositories.later(release(packages="d")) != first
 
 
-def test_is_believed_for_a_while(world: World) -> None:
-    world.state()
-    world.state()
-    assert world.network.asked == [INRELEASE]
+def test_state_is_not_fetched_again_within_its_lifetime(repositories: Repositories) -> None:
+    repositories.state()
+    repositories.state()
+    assert repositories.network.asked == [INRELEASE]
 
 
-def test_silent_repository_counts_with_its_last_state_also_after_a_restart(world: World) -> None:
-    first = world.state()
-    assert world.later(None) == first
-    world.start()
-    assert world.state() == first
-    world.file.write_text("{broken")
-    world.start()
-    assert world.state() != first
+def test_unreachable_repository_keeps_its_state_across_a_restart(repositories: Repositories) -> None:
+    first = repositories.state()
+    assert repositories.later(None) == first
+    repositories.start()
+    assert repositories.state() == first
+    repositories.file.write_text("{broken")
+    repositories.start()
+    assert repositories.state() != first
 
 
-def test_repository_never_seen_is_unknown_and_asked_again(world: World) -> None:
-    world.network.pages.clear()
-    unknown = world.state()
-    world.network.pages[INRELEASE] = release()
-    assert world.state() == unknown
-    world.now += 61
-    assert world.state() != unknown
+def test_state_of_an_unreachable_repository_is_fetched_again(repositories: Repositories) -> None:
+    repositories.network.pages.clear()
+    unknown = repositories.state()
+    repositories.network.pages[INRELEASE] = release()
+    assert repositories.state() == unknown
+    repositories.now += 61
+    assert repositories.state() != unknown
 
 
-def test_each_profile_has_its_repositories(world: World) -> None:
-    world.state(KIWI, "other.x86_64")
-    assert world.network.asked[1:] == [
+def test_state_of_a_profile_covers_only_its_repositories(repositories: Repositories) -> None:
+    repositories.state(KIWI, "other.x86_64")
+    assert repositories.network.asked[1:] == [
         "http://other.example.org/flat/InRelease",
         "http://other.example.org/flat/Release",
     ]
 
 
-def test_rpm_md(world: World) -> None:
-    world.state(RPM)
-    assert world.network.asked == ["http://deb.example.org/debian/repodata/repomd.xml"]
+def test_state_of_an_rpm_repository_is_its_repomd(repositories: Repositories) -> None:
+    repositories.state(RPM)
+    assert repositories.network.asked == ["http://deb.example.org/debian/repodata/repomd.xml"]
 
 
 @pytest.mark.parametrize("kiwi", [b"", b"<image>", KIWI.replace(b"sid.x86_64", b"x")])
-def test_broken_description_says_so(world: World, kiwi: bytes) -> None:
+def test_broken_description_is_an_error_that_names_the_file(repositories: Repositories, kiwi: bytes) -> None:
     with pytest.raises(Permanent) as caught:
-        world.state(kiwi)
+        repositories.state(kiwi)
     assert "build_root.kiwi" in caught.value.message
 
 
-def test_local_repositories_and_nothing_stranger(tmp_path: Path) -> None:
+def test_fetch_reads_local_files_and_rejects_other_schemes(tmp_path: Path) -> None:
     (tmp_path / "Release").write_bytes(b"x")
     for prefix in ("", "file://", "dir://"):
         assert fetch(f"{prefix}{tmp_path}/Release") == b"x"

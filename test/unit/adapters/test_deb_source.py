@@ -1,4 +1,4 @@
-"""What a directory is the Debian source of: three forms, and what is told of those that are none."""
+"""Debian sources in their three forms, and the errors of directories that are none."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def dsc(directory: Path, sha256: str | None = None) -> Path:
     return directory
 
 
-def test_a_tree_with_debian(unit: Path) -> None:
+def test_tree_with_a_debian_directory_is_a_source(unit: Path) -> None:
     source = read_source(unit)
     assert (source.name, source.version, source.form, source.files) == ("hello", "1.0", "tree", ())
     assert source.epoch == 1790841600
@@ -64,7 +64,7 @@ def test_a_tree_with_debian(unit: Path) -> None:
         ("1.0-rc1-2", "hello_1.0-rc1.orig.tar.bz2"),
     ],
 )
-def test_debian_beside_its_pristine_tarball(tmp_path: Path, version: str, tarball: str) -> None:
+def test_debian_directory_beside_an_orig_tarball_is_a_source(tmp_path: Path, version: str, tarball: str) -> None:
     unit = write(tmp_path / "hello", version)
     component = tarball.replace(".orig.", ".orig-data.")
     for name in (tarball, component, tarball + ".asc", "README.md"):
@@ -74,7 +74,7 @@ def test_debian_beside_its_pristine_tarball(tmp_path: Path, version: str, tarbal
     assert (source.form, source.files) == ("orig", (tarball, component))
 
 
-def test_a_dsc_with_its_files(tmp_path: Path) -> None:
+def test_dsc_with_its_files_is_a_source(tmp_path: Path) -> None:
     source = read_source(dsc(tmp_path / "hello"))
     assert (source.name, source.version, source.form) == ("hello", "1:1.0", "dsc")
     assert source.files == ("hello_1.0.dsc", "hello_1.0.tar.xz")
@@ -123,17 +123,17 @@ def tarball_elsewhere(unit: Path) -> None:
     (unit / "hello_1.0.dsc").write_text(text.replace("hello_1.0.tar.xz", "../../etc/passwd"))
 
 
-def linked_out(unit: Path) -> None:
+def link_out_of_the_unit(unit: Path) -> None:
     (unit / "debian" / "control").unlink()
     (unit / "debian" / "control").symlink_to("/etc/passwd")
 
 
-def nothing(unit: Path) -> None:
+def no_packaging(unit: Path) -> None:
     (unit / "debian").rename(unit / "packaging")
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("damage", "message"),
     [
         (no_changelog, "debian/changelog is missing"),
         (other_name, "says Source: goodbye, debian/changelog says hello"),
@@ -144,19 +144,19 @@ def nothing(unit: Path) -> None:
         (wrong_checksum, "does not match its checksum"),
         (missing_tarball, "lists hello_1.0.tar.xz, which is not in the unit"),
         (tarball_elsewhere, "lists ../../etc/passwd, which is not in the unit"),
-        (linked_out, "is a link out of the unit"),
-        (nothing, "neither debian/ nor a"),
+        (link_out_of_the_unit, "is a link out of the unit"),
+        (no_packaging, "neither debian/ nor a"),
     ],
 )
-def test_what_is_no_source_is_told_with_its_cause(unit: Path, harm, told: str) -> None:
-    harm(unit)
-    with pytest.raises(Permanent, match=told) as error:
+def test_invalid_source_is_an_error_with_cause_and_hint(unit: Path, damage, message: str) -> None:
+    damage(unit)
+    with pytest.raises(Permanent, match=message) as error:
         read_source(unit)
     assert error.value.code == "source"
     assert error.value.hint
 
 
 @pytest.mark.parametrize(("version", "path"), [("1.0-1", "/build/hello-1.0-1"), ("2:1.0~rc1", "/build/hello-1.0~rc1")])
-def test_a_source_is_always_built_at_the_same_path(tmp_path: Path, version: str, path: str) -> None:
+def test_source_is_always_built_at_the_same_path(tmp_path: Path, version: str, path: str) -> None:
     assert str(tree_of(read_source(write(tmp_path / "any" / "where", version)))) == path
     assert without_epoch(version) in path

@@ -47,12 +47,12 @@ def test_fetch_copies_where_no_link_can_be_made(path: Path, tmp_path: Path, monk
     assert (tmp_path / "out").read_bytes() == b"content"
 
 
-def test_two_stores_on_one_directory_see_each_other(path: Path, tmp_path: Path) -> None:
-    one, two = DirectoryStore(path), DirectoryStore(path)
-    digest, _ = one.put(written(tmp_path / "in"))
-    one.name("newest", digest)
-    assert two.named("newest") == digest
-    two.verify(digest)
+def test_two_stores_on_one_directory_share_names_and_objects(path: Path, tmp_path: Path) -> None:
+    first, second = DirectoryStore(path), DirectoryStore(path)
+    digest, _ = first.put(written(tmp_path / "in"))
+    first.name("newest", digest)
+    assert second.named("newest") == digest
+    second.verify(digest)
 
 
 def test_full_disk_is_retryable_and_leaves_nothing_behind(
@@ -70,7 +70,7 @@ def test_full_disk_is_retryable_and_leaves_nothing_behind(
     assert [file for file in path.rglob("*") if file.is_file()] == []
 
 
-def test_only_old_leftovers_are_swept(path: Path) -> None:
+def test_only_old_leftover_files_are_removed(path: Path) -> None:
     DirectoryStore(path)
     old, new = written(path / "tmp/old"), written(path / "tmp/new")
     os.utime(old, (0, 0))

@@ -1,4 +1,4 @@
-"""git mirrors: odd names, links, submodules, partial clones, killed fetches, hostile trees."""
+"""git mirrors: unusual names, links, submodules, partial clones, killed fetches, malicious trees."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_link_that_leads_nowhere_in_the_commit_is_no_file(mirror: GitMirror, tre
     assert caught.value.code == "broken-link"
 
 
-def test_names_that_are_not_utf8(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_read_and_exported(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
     name = os.fsencode(tree / UNIT) + b"/caf\xe9"
     Path(os.fsdecode(name)).write_text("x")
     revision = commit(tree)
@@ -115,7 +115,7 @@ def test_submodule_is_refused_by_name(mirror: GitMirror, tree: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", [b"..", b".git", b"."])
-def test_hostile_names_are_refused(mirror: GitMirror, tree: Path, tmp_path: Path, name: bytes) -> None:
+def test_unsafe_path_names_are_refused(mirror: GitMirror, tree: Path, tmp_path: Path, name: bytes) -> None:
     blob = git(tree, "hash-object", "-w", "--stdin", stdin=b"x")
     entry = b"100644 " + name + b"\0" + bytes.fromhex(blob)
     hostile = git(tree, "hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=entry)
@@ -138,7 +138,7 @@ def test_nothing_is_written_through_a_link(mirror: GitMirror, tree: Path, tmp_pa
     assert not (tmp_path / "f").exists()
 
 
-def test_commit_that_a_forced_push_removed_can_still_be_exported(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+def test_commit_removed_by_a_forced_push_can_still_be_exported(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
     mirror.refresh(DEMO, str(tree))
     (tree / UNIT / "new").write_text("x")
     lost = commit(tree)
@@ -210,7 +210,7 @@ def test_mirror_of_a_killed_fetch_is_repaired(mirror: GitMirror, tree: Path, tmp
     assert mirror.read(DEMO, revision, "more", 9) == b"x"
 
 
-def test_reading_goes_on_when_its_git_was_killed(mirror: GitMirror, tree: Path) -> None:
+def test_read_starts_git_again_when_it_was_killed(mirror: GitMirror, tree: Path) -> None:
     (tree / "file").write_text("content")
     revision = commit(tree)
     mirror.refresh(DEMO, str(tree))
@@ -228,7 +228,7 @@ def _git_children() -> list[int]:
     return git
 
 
-def test_many_threads_share_one_mirror(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+def test_parallel_exports_of_one_mirror_all_succeed(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
     revision = Revision(git(tree, "rev-parse", "HEAD"))
     failed: list[BaseException] = []
 
@@ -247,7 +247,7 @@ def test_many_threads_share_one_mirror(mirror: GitMirror, tree: Path, tmp_path: 
     assert len(list(tmp_path.glob("out*/run.sh"))) == 6
 
 
-def test_url_of_a_source_may_change(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+def test_mirror_follows_a_changed_url_of_its_source(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
     mirror.refresh(DEMO, str(tree))
     other = tmp_path / "other"
     git(tmp_path, "clone", "-q", str(tree), "other")
@@ -275,7 +275,7 @@ def test_directory_that_is_no_repository_has_a_next_step(mirror: GitMirror, tmp_
         ("something new", "git ls-remote https://host/r"),
     ],
 )
-def test_message_of_git_gets_a_next_step_and_no_secret(message: str, hint: str) -> None:
+def test_git_error_has_a_next_step_and_no_secret(message: str, hint: str) -> None:
     error = unreachable("https://me:secret@host/r", f"{message} https://me:secret@host/r")
     assert hint in error.hint
     assert "secret" not in str(error)

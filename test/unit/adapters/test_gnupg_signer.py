@@ -1,4 +1,4 @@
-"""How the GnuPG signer keeps its key, and what it leaves behind."""
+"""The GnuPG signer: permissions of its key, and no leftover agents or links."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloud_builder.adapters.signing.gnupg import GnupgSigner
 
 
 def agents_of(home: Path) -> list[str]:
-    """Command lines of processes whose environment or arguments name the home."""
+    """Returns the command lines of gpg-agents whose environment or arguments name the home."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -33,7 +33,7 @@ def test_signing_leaves_no_agent_and_no_link(tmp_path: Path, depth: int) -> None
     assert {path for path in set(Path("/tmp").glob("cb-*")) - before if (path / "gnupg").is_symlink()} == set()
 
 
-def test_only_the_owner_reads_the_key(tmp_path: Path) -> None:
+def test_key_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     home = tmp_path / "gnupg"
     home.mkdir(mode=0o755)
     GnupgSigner(home, "Test repositories")
@@ -42,7 +42,7 @@ def test_only_the_owner_reads_the_key(tmp_path: Path) -> None:
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-def test_each_name_is_a_key_of_its_own(tmp_path: Path) -> None:
-    one, two = GnupgSigner(tmp_path, "Repositories"), GnupgSigner(tmp_path, "Repositories of another")
-    assert one.fingerprint != two.fingerprint
-    assert GnupgSigner(tmp_path, "Repositories").fingerprint == one.fingerprint
+def test_each_name_has_its_own_key(tmp_path: Path) -> None:
+    first, second = GnupgSigner(tmp_path, "Repositories"), GnupgSigner(tmp_path, "Repositories of another")
+    assert first.fingerprint != second.fingerprint
+    assert GnupgSigner(tmp_path, "Repositories").fingerprint == first.fingerprint

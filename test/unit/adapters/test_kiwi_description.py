@@ -1,4 +1,4 @@
-"""What is read of a build_root.kiwi, and the sources.list that comes of it."""
+"""The parts of a build_root.kiwi that are read, and the sources.list made from them."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize(("profile", "aliases"), [("a.x86_64", ["all", "mine"]), ("b.x86_64", ["all", "theirs"])])
-def test_repositories_of_the_profile_and_of_all(file, profile, aliases):
+def test_description_has_repositories_of_its_profile_and_of_all_profiles(file, profile, aliases):
     description = read(file, profile)
     assert description.package_manager == "apt"
     assert [repository.alias for repository in description.repositories] == aliases
 
 
-def test_repositories_become_apt_sources(file):
+def test_repositories_become_lines_of_a_sources_list(file):
     assert sources_list(read(file, "a.x86_64").repositories).splitlines() == [
         "deb [check-valid-until=no] http://deb.example.org/debian bookworm main contrib",
         "deb [check-valid-until=no trusted=yes] http://example.org/flat ./",
     ]
 
 
-def test_an_unknown_profile_is_named_with_those_that_exist(file):
+def test_unknown_profile_is_an_error_that_lists_the_profiles(file):
     with pytest.raises(Permanent, match="no profile c") as caught:
         read(file, "c.x86_64")
     assert "a.x86_64, b.x86_64" in caught.value.hint
 
 
-def test_broken_xml_is_told_with_its_line(file):
+def test_broken_xml_is_an_error_with_its_line(file):
     file.write_text(TEXT.replace("</profiles>", ""))
     with pytest.raises(Permanent, match="line 9"):
         read(file, "a.x86_64")

@@ -1,4 +1,4 @@
-"""Whose fault a failed preparation is, by what KIWI and apt really said."""
+"""Errors of a failed build root, from real output of KIWI and apt: the class, the code and the cause."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FULL = "dpkg: error: cannot write: No space left on device\n[ ERROR   ]: 11:00:0
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "code", "told"),
+    ("output", "error", "code", "cause"),
     [
         (SCHEMA, Permanent, "root", 'value of attribute "type" is invalid'),
         (PROGRESS + UNKNOWN, Permanent, "root", "Unable to locate package fakeroooot"),
@@ -45,9 +45,9 @@ FULL = "dpkg: error: cannot write: No space left on device\n[ ERROR   ]: 11:00:0
         ("", Permanent, "root", "printed no cause"),
     ],
 )
-def test_the_verdict_names_the_cause(said, error, code, told):
-    judged = error_from_output("build_root.kiwi", said)
-    assert type(judged) is error
-    assert judged.code == code
-    assert told in judged.message
-    assert judged.hint
+def test_error_of_kiwi_has_class_code_and_cause(output, error, code, cause):
+    found = error_from_output("build_root.kiwi", output)
+    assert type(found) is error
+    assert found.code == code
+    assert cause in found.message
+    assert found.hint

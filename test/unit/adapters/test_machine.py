@@ -1,4 +1,4 @@
-"""Probes of the machine: what they see of files and places made for them."""
+"""Probes of the machine, against files and directories made for them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def key_home(tmp_path_factory):
     return home
 
 
-def test_a_key_as_we_make_it_is_ours_alone_and_never_expires(key_home):
+def test_generated_key_is_private_and_never_expires(key_home):
     found = key(key_home, NAME)
     assert found is not None
     assert (found.open_files, found.foreign, found.expires, found.error) == ((), False, 0.0, "")
 
 
-def test_a_key_that_others_may_read_is_seen(key_home):
+def test_key_that_others_may_read_is_reported(key_home):
     [secret] = (key_home / "private-keys-v1.d").glob("*.key")
     secret.chmod(0o644)
     found = key(key_home, NAME)
@@ -37,42 +37,42 @@ def test_a_key_that_others_may_read_is_seen(key_home):
     assert found.open_files == (str(secret),)
 
 
-def test_a_key_of_another_name_is_an_error_and_no_key_is_none(key_home, tmp_path):
+def test_key_of_another_name_is_an_error_and_a_missing_key_is_none(key_home, tmp_path):
     assert getattr(key(key_home, "Somebody"), "error", "")
     assert key(tmp_path, NAME) is None
 
 
-def test_a_place_that_does_not_exist_is_judged_by_what_it_will_lie_on(tmp_path):
-    place = host.probe_directory("home", tmp_path / "not" / "yet", "home")
-    assert (place.path, place.writable) == (str(tmp_path), True)
-    assert place.free > 0
-    assert place.file_system
+def test_missing_directory_is_probed_at_its_nearest_parent(tmp_path):
+    probed = host.probe_directory("home", tmp_path / "not" / "yet", "home")
+    assert (probed.path, probed.writable) == (str(tmp_path), True)
+    assert probed.free > 0
+    assert probed.file_system
 
 
-def test_the_file_system_is_that_of_the_nearest_mount():
+def test_file_system_is_that_of_the_nearest_mount():
     assert host.probe_directory("home", Path("/proc/self"), "home").file_system == "proc"
 
 
-def test_a_port_in_use_says_so():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        refusal = host.port("127.0.0.1", taken.getsockname()[1])
-    assert refusal is not None
-    assert "in use" in refusal.message
+def test_port_in_use_is_an_error():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port_error = host.port("127.0.0.1", listener.getsockname()[1])
+    assert port_error is not None
+    assert "in use" in port_error.message
 
 
-def test_a_missing_program_comes_with_its_package(monkeypatch, tmp_path):
+def test_missing_program_is_listed_with_its_package(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert {("dpkg-deb", "dpkg", True), ("jing", "jing", False)} <= set(host.missing_programs())
 
 
-def test_a_trial_leaves_nothing_behind(tmp_path):
+def test_sandbox_probe_leaves_nothing_behind(tmp_path):
     assert host.try_sandbox(tmp_path / "work") is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_controllers_are_those_of_the_group_that_a_runner_would_use(tmp_path):
+def test_delegated_controllers_are_those_of_the_group_of_a_runner(tmp_path):
     class Found(Cgroups):
         def base(self):
             return tmp_path
@@ -81,8 +81,8 @@ def test_controllers_are_those_of_the_group_that_a_runner_would_use(tmp_path):
     assert host.delegated(Found()) == {"cpu", "memory", "pids"}
 
 
-def test_what_cannot_be_divided_is_not_delegated(tmp_path):
-    """However much of it root may write to."""
+def test_group_that_cannot_be_divided_has_no_delegated_controllers(tmp_path):
+    """Root may write to all files of the group; that alone does not make it delegated."""
     for name in ("controllers", "subtree_control", "procs"):
         (tmp_path / f"cgroup.{name}").write_text("cpu\n")
     (tmp_path / "own").write_text("0::/\n")

@@ -11,12 +11,12 @@ from cloud_builder.adapters.process import run, spawn
 from cloud_builder.errors import Permanent, Retryable
 
 
-def test_output_status_and_input():
+def test_run_passes_input_and_returns_output_and_status():
     finished = run(["sh", "-c", "cat; echo printed >&2; exit 3"], stdin=b"given", expected=(0, 3))
     assert (finished.status, finished.stdout, finished.stderr) == (3, b"given", b"printed\n")
 
 
-def test_environment_and_directory_are_the_given_ones(tmp_path):
+def test_run_uses_the_given_environment_and_directory(tmp_path):
     finished = run(["sh", "-c", "pwd; env"], cwd=tmp_path, env={"PATH": os.environ["PATH"], "ONE": "1"})
     directory, *variables = finished.text.splitlines()
     assert directory == str(tmp_path)

@@ -1,4 +1,4 @@
-"""Which ids are chosen, by the files that give them."""
+"""Choice of the ids of a sandbox, from the files that grant them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GRANTED = "alice:100000:65536\n1001:300000:1000\n# a comment\nbob:200000:65536\n
         (("broken", "1"), []),
     ],
 )
-def test_ranges_of_a_user_by_name_or_number(names, ranges):
+def test_granted_ranges_are_found_by_user_name_or_number(names, ranges):
     assert list(parse_granted(GRANTED, names)) == ranges
 
 
@@ -32,11 +32,11 @@ def test_ranges_of_a_user_by_name_or_number(names, ranges):
     ],
     ids=["whole machine", "container with its own ids", "rootless container", "no root"],
 )
-def test_root_takes_ids_that_its_namespace_has(text, chosen):
+def test_root_uses_ids_that_its_namespace_has(text, chosen):
     assert free_in(text) == chosen
 
 
-def test_ids_to_give_come_after_all_that_are_given():
+def test_first_unused_id_is_after_all_granted_ranges():
     assert first_unused("", "") == 100000
     assert first_unused("a:100000:65536\nb:165536:65536\n", "a:300000:10\n# odd\n") == 300010
     assert first_unused("root:1000:10") == 100000

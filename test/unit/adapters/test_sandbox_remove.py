@@ -13,7 +13,7 @@ from cloud_builder.errors import Retryable
 
 @pytest.fixture
 def tools(monkeypatch):
-    """The work directories of the calls of a tool, and what each call does, in turn."""
+    """The work directories of the tool's calls, and what each call does, in turn."""
     directories, turns = [], []
 
     def tool(self, command, *writable, cancel=None):

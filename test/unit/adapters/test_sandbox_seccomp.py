@@ -1,4 +1,4 @@
-"""The filter of system calls, run by an interpreter of its own for both architectures."""
+"""The filter of system calls, run for both architectures by an interpreter of its BPF program."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 USER, TIME, FILES, THREAD = 0x10000000, 0x80, 0x400, 0x3D0F00
 
 
-def answer(machine: str, call: int, *arguments: int, build: bool = True, arch: int | None = None) -> int:
-    """0: allowed; else the errno."""
+def errno_of(machine: str, call: int, *arguments: int, build: bool = True, arch: int | None = None) -> int:
+    """Returns 0 for an allowed call, else the errno that it fails with."""
     values = [*arguments, 0, 0, 0, 0, 0, 0]
     data = {0: call, 4: ARCH[machine] if arch is None else arch}
     data |= {16 + 8 * number: value & 0xFFFFFFFF for number, value in enumerate(values[:6])}
@@ -67,27 +67,29 @@ def number(machine: str, name: str) -> int:
         ("ioctl", (0, 0x541C), errno.EPERM),
     ],
 )
-def test_a_call_is_refused_or_not(machine: str, name: str, arguments: tuple[int, ...], refusal: int) -> None:
-    assert answer(machine, number(machine, name), *arguments) == refusal
+def test_system_call_is_allowed_or_refused_with_its_errno(
+    machine: str, name: str, arguments: tuple[int, ...], refusal: int
+) -> None:
+    assert errno_of(machine, number(machine, name), *arguments) == refusal
 
 
 @pytest.mark.parametrize("machine", ARCH)
-def test_ordinary_calls_and_those_of_other_architectures(machine: str) -> None:
+def test_ordinary_calls_are_allowed_and_foreign_architectures_are_not(machine: str) -> None:
     listed = {call[list(ARCH).index(machine)] for call in (seccomp._KERNEL | seccomp._BUILD).values()}
     ordinary = set(range(450)) - listed - {number(machine, "clone3"), number(machine, "socket")}
-    assert {answer(machine, call) for call in ordinary} == {0}
-    assert answer(machine, 1, arch=0x40000003) == errno.ENOSYS
-    assert answer("x86_64", 0x40000001) == errno.ENOSYS
+    assert {errno_of(machine, call) for call in ordinary} == {0}
+    assert errno_of(machine, 1, arch=0x40000003) == errno.ENOSYS
+    assert errno_of("x86_64", 0x40000001) == errno.ENOSYS
 
 
 @pytest.mark.parametrize("machine", ARCH)
-def test_tools_that_prepare_roots_may_mount(machine: str) -> None:
-    assert answer(machine, number(machine, "mount"), build=False) == 0
-    assert answer(machine, number(machine, "keyctl"), build=False) == errno.EPERM
+def test_tools_that_prepare_roots_may_mount_but_not_use_keyctl(machine: str) -> None:
+    assert errno_of(machine, number(machine, "mount"), build=False) == 0
+    assert errno_of(machine, number(machine, "keyctl"), build=False) == errno.EPERM
 
 
-def test_numbers_are_the_kernels() -> None:
-    """Against the headers of the machine, where it has them."""
+def test_numbers_of_system_calls_are_those_of_the_kernel_headers() -> None:
+    """Compares with the headers of the machine, if they are installed."""
     names = [*seccomp._KERNEL, *seccomp._BUILD, "clone", "clone3", "unshare", "socket", "ioctl"]
     headers = {
         "x86_64": f"/usr/include/{os.uname().machine}-linux-gnu/asm/unistd_64.h",

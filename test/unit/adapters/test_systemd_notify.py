@@ -1,4 +1,4 @@
-"""sd_notify as systemd receives it: a real datagram socket, what arrives there and how often."""
+"""sd_notify as systemd receives it: messages on a real datagram socket, and their frequency."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from cloud_builder.ports.health import NullReporter
 
 @pytest.fixture
 def manager(tmp_path):
-    """The socket of a systemd that listens."""
+    """A socket bound like that of systemd."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
         listening.setblocking(False)
         yield listening
 
 
-def heard(manager: socket.socket) -> list[str]:
-    said = []
+def received(manager: socket.socket) -> list[str]:
+    lines = []
     while True:
         try:
-            said += manager.recv(4096).decode().splitlines()
+            lines += manager.recv(4096).decode().splitlines()
         except BlockingIOError:
-            return said
+            return lines
 
 
-def test_without_systemd_nobody_is_told():
+def test_notifier_is_null_without_a_usable_notify_socket():
     assert isinstance(notify.of_environment({}), NullReporter)
     assert isinstance(notify.of_environment({"NOTIFY_SOCKET": "vsock:2:1234"}), NullReporter)
 
@@ -44,36 +44,36 @@ def test_without_systemd_nobody_is_told():
         ({"WATCHDOG_USEC": "soon"}, 0.0),
     ],
 )
-def test_the_watchdog_is_ours_only_when_it_says_so(environment, seconds):
+def test_watchdog_interval_counts_only_for_this_process(environment, seconds):
     assert notify.watchdog_of(environment) == seconds
 
 
-def test_ready_and_stopping_are_said(manager):
-    pulse = notify.of_environment({"NOTIFY_SOCKET": manager.getsockname()})
-    pulse.ready()
-    pulse.stopping()
-    assert heard(manager) == ["READY=1", "STOPPING=1", "STATUS=stopping"]
+def test_ready_and_stopping_are_sent(manager):
+    notifier = notify.of_environment({"NOTIFY_SOCKET": manager.getsockname()})
+    notifier.ready()
+    notifier.stopping()
+    assert received(manager) == ["READY=1", "STOPPING=1", "STATUS=stopping"]
 
 
-def test_a_status_is_one_line_and_said_when_it_changes(manager):
-    pulse = notify.of_environment({"NOTIFY_SOCKET": manager.getsockname()})
+def test_status_is_one_line_and_sent_only_when_it_changes(manager):
+    notifier = notify.of_environment({"NOTIFY_SOCKET": manager.getsockname()})
     for status in ("at work", "at work", "waiting:\n  Kafka", "at work"):
-        pulse.beat(status)
-    assert heard(manager) == ["STATUS=at work", "STATUS=waiting: Kafka", "STATUS=at work"]
+        notifier.beat(status)
+    assert received(manager) == ["STATUS=at work", "STATUS=waiting: Kafka", "STATUS=at work"]
 
 
-def test_the_watchdog_hears_us_twice_in_its_time(manager):
+def test_watchdog_is_notified_twice_per_interval(manager):
     now = [100.0]
-    pulse = notify.Notifier(manager.getsockname(), 30.0, lambda: now[0])
+    notifier = notify.Notifier(manager.getsockname(), 30.0, lambda: now[0])
     for _ in range(600):
-        pulse.beat("at work")
+        notifier.beat("at work")
         now[0] += 0.1
-    assert heard(manager).count("WATCHDOG=1") == 4
+    assert received(manager).count("WATCHDOG=1") == 4
 
 
-def test_a_systemd_that_is_gone_or_deaf_holds_nobody_up(manager):
-    pulse = notify.Notifier(manager.getsockname())
+def test_notifier_neither_blocks_nor_fails_when_systemd_reads_nothing(manager):
+    notifier = notify.Notifier(manager.getsockname())
     for number in range(5000):
-        pulse.beat(f"round {number}")
+        notifier.beat(f"round {number}")
     manager.close()
-    pulse.ready()
+    notifier.ready()

@@ -182,7 +182,7 @@ WORDS = st.sampled_from(KEYS + SIGNS)
 
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), st.lists(WORDS, max_size=40).map("".join)) | st.binary())
-def test_never_raises_anything_else(text: str | bytes) -> None:
+def test_parser_raises_nothing_but_manifest_error(text: str | bytes) -> None:
     try:
         parse(text, FILE)
     except ManifestError as error:
