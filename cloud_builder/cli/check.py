@@ -42,5 +42,5 @@ def check(directory: Path) -> int:
     for problem in problems:
         click.echo(sanitize(str(problem)), err=True)
     broken = len({problem.path for problem in problems})
-    click.echo(f"{len(units)} units are valid" + (f", {broken} broken" if broken else ""))
+    click.echo(f"units: {len(units)} valid" + (f", {broken} broken" if broken else ""))
     return ExitCode.REJECTED if problems else ExitCode.SUCCESS

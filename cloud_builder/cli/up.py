@@ -91,7 +91,7 @@ def up(
 def _parse_source(text: str) -> tuple[str, str]:
     name, equals, url = text.partition("=")
     if not (name and equals and url):
-        raise click.BadParameter(f"{text!r} is not NAME=URL", param_hint="--source")
+        raise click.BadParameter(f"{text!r} is not NAME=URL.", param_hint="--source")
     return name, url
 
 

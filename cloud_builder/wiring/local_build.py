@@ -173,7 +173,7 @@ def _targets(unit: Unit, name: str | None) -> list[Target]:
 def _no_unit(directory: Path) -> Rejected:
     if not directory.is_dir():
         units = [str(path) for path in directory.parent.glob("*/") if (path / MANIFEST).is_file()]
-        hint = did_you_mean(str(directory), units)
+        hint = did_you_mean(str(directory), units) or "Give the path of a unit's directory."
         return Rejected(f"{directory}: no such directory", code="no-unit", hint=hint)
     below = sorted(str(path.parent.parent) for path in directory.glob(f"*/{MANIFEST}"))
     below += sorted(str(path.parent.parent) for path in directory.glob(f"*/*/{MANIFEST}"))

@@ -128,7 +128,9 @@ def _from_file(named: Path | None, home: Path) -> tuple[Tree, Origin]:
     except (FileNotFoundError, NotADirectoryError):
         if named is None:
             return {}, Origin(path, {})
-        raise _bad(f"{path}: no such settings file", f"Create it, or correct --settings or {FILE_VARIABLE}.") from None
+        raise _bad(
+            f"{path}: no such settings file", f"Create the file, or correct {FILE_VARIABLE} or --settings."
+        ) from None
     except (OSError, UnicodeDecodeError) as cause:
         raise _bad(f"{path}: cannot be read: {cause}") from cause
     try:
