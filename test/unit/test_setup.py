@@ -68,7 +68,7 @@ class Project:
     def installed(self, *packages: str) -> None:
         (self.fakes / "installed").write_text("".join(f"{package} installed\n" for package in packages))
 
-    def breaks(self) -> None:
+    def break_installers(self) -> None:
         (self.fakes / "broken").touch()
 
     @property
@@ -97,7 +97,7 @@ class Project:
         return done.returncode, done.stdout, done.stderr
 
     def setup_on_a_terminal(self) -> str:
-        """What it prints there. Raises CalledProcessError when it fails."""
+        """Returns the output of `.ci/setup` on a terminal. Raises CalledProcessError when it fails."""
         ours, theirs = pty.openpty()
         subprocess.run(self.command(), env=self.environment(), stdout=theirs, stdin=subprocess.DEVNULL, check=True)
         os.close(theirs)
@@ -106,7 +106,7 @@ class Project:
 
 
 def _read(terminal: int) -> bytes:
-    """Empty at the end, which a terminal reports as an error (EIO)."""
+    """Returns b"" at the end of the output, which a terminal reports as an error (EIO)."""
     try:
         return os.read(terminal, 4096)
     except OSError:
@@ -124,7 +124,7 @@ def test_setup_is_silent_when_nothing_is_missing(project):
     assert not (project.root / "build").exists()
 
 
-def test_setup_prints_what_is_missing_and_a_line_for_each_installed_package(project):
+def test_setup_prints_missing_packages_and_each_installed_one(project):
     project.installed("git")
     status, out, err = project.setup()
     assert (status, err) == (0, "")
@@ -148,7 +148,7 @@ def test_setup_shows_one_changing_line_on_a_terminal(project):
 
 def test_setup_fails_with_the_end_of_the_log_when_apt_fails(project):
     project.installed("git")
-    project.breaks()
+    project.break_installers()
     status, out, err = project.setup()
     assert status == 1
     assert "installed rsync" not in out
@@ -167,7 +167,7 @@ def test_setup_installs_with_sudo_when_it_is_not_root(project):
     assert project.calls.count("sudo") == 2
 
 
-def test_setup_names_the_command_for_an_administrator_without_root_and_sudo(project):
+def test_setup_names_the_command_to_run_as_root_when_sudo_is_missing(project):
     project.installed("git")
     project.user(1000)
     for name in ("awk", "bash", "cat", "dirname", "flock", "mkdir", "sha256sum", "xargs"):
@@ -191,7 +191,7 @@ def test_setup_installs_python_packages_once(project):
 
 def test_setup_fails_and_tries_again_when_pip_fails(project):
     project.stamp.unlink()
-    project.breaks()
+    project.break_installers()
     status, _, err = project.setup()
     assert status == 1
     assert "    ERROR: No matching distribution found" in err

@@ -1,4 +1,4 @@
-"""What builds and units say is shown, and the terminal obeys none of it."""
+"""Text of builds and units on the terminal: it is shown without control sequences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TITLE, CLEAR, RED, OFF = "\x1b]0;gone\x07", "\x1b[2J", "\x1b[31m", "\x1b[0m"
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "shown"),
     [
         (f"a{TITLE}b", r"a\x1b]0;gone\x07b"),
         (f"{RED}red", r"\x1b[31mred"),
@@ -25,13 +25,13 @@ TITLE, CLEAR, RED, OFF = "\x1b]0;gone\x07", "\x1b[2J", "\x1b[31m", "\x1b[0m"
         ("two\nlines\tand a tab, größe", "two\nlines\tand a tab, größe"),
     ],
 )
-def test_names_and_messages_are_shown_without_control_characters(said, shown):
-    assert sanitize(said) == shown
-    assert sanitize_all({"rows": [{said: said}], "n": 1}) == {"rows": [{shown: shown}], "n": 1}
+def test_control_characters_of_names_and_messages_are_escaped(text, shown):
+    assert sanitize(text) == shown
+    assert sanitize_all({"rows": [{text: text}], "n": 1}) == {"rows": [{shown: shown}], "n": 1}
 
 
 @given(st.text())
-def test_json_says_the_same_and_moves_nothing(text):
+def test_escaped_json_keeps_its_value_and_has_no_control_characters(text):
     body = escaped(json.dumps({"name": text}, ensure_ascii=False))
     assert json.loads(body) == {"name": text}
     assert not any(char < " " or "\x7f" <= char <= "\x9f" for char in body)
@@ -43,7 +43,7 @@ def shown_of(pieces: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "shown"),
     [
         (f"{RED}error{OFF} on\n", f"{RED}error{OFF} on\n"),
         (f"a{TITLE}b{CLEAR}c\x1b[10;1Hd\x1bcE\x1bP1$r\x1b\\f", "abcdEf"),
@@ -55,13 +55,13 @@ def shown_of(pieces: list[bytes]) -> bytes:
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_a_log_keeps_its_colours_and_nothing_else_however_it_is_cut(said, shown, size):
-    data = said.encode()
+def test_log_keeps_only_its_colours_in_pieces_of_any_size(text, shown, size):
+    data = text.encode()
     assert shown_of([data[at : at + size] for at in range(0, len(data), size)]).decode() == shown
 
 
 @given(st.lists(st.binary()))
-def test_no_bytes_of_a_build_reach_the_terminal_as_an_order(pieces):
+def test_log_has_no_control_sequences_but_colours(pieces):
     text = shown_of(pieces).decode()
     left = text.replace("\x1b[0m", "")
     for found in left.split("\x1b[")[1:]:

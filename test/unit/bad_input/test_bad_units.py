@@ -1,4 +1,4 @@
-"""What a repository may hold that nobody can build: each is a problem of its unit, by name, and hides no other."""
+"""Broken units in a repository: each is a problem with the name of its unit, and the other units are still found."""
 
 from __future__ import annotations
 
@@ -102,40 +102,61 @@ RELATED = "Source: bad\nBuild-Depends: {}\n\nPackage: bad\nArchitecture: any\n"
 BAD = {
     "a manifest of 10 MB": (write(".cb/cloud_builder.yml", "#" * 10_000_000), "10000000 bytes, 1048576 are allowed"),
     "a manifest that is no text": (write(".cb/cloud_builder.yml", b"\xff\xfe\x00"), "not UTF-8"),
-    "aliases that explode": (write(".cb/cloud_builder.yml", BOMB), "aliases that expand to too much"),
-    "10,000 levels": (write(".cb/cloud_builder.yml", "[" * 10_000), "more than 20 levels"),
+    "aliases that expand exponentially": (write(".cb/cloud_builder.yml", BOMB), "aliases that expand to too much"),
+    "a manifest of 10,000 levels": (write(".cb/cloud_builder.yml", "[" * 10_000), "more than 20 levels"),
     "a tag that makes objects": (write(".cb/cloud_builder.yml", "a: !!python/object:os.system {}"), "is not allowed"),
-    "a null byte": (write(".cb/cloud_builder.yml", "name: a\0b\n"), "a character that YAML does not allow"),
+    "a manifest with a null byte": (
+        write(".cb/cloud_builder.yml", "name: a\0b\n"),
+        "a character that YAML does not allow",
+    ),
     "a manifest in LFS": (write(".cb/cloud_builder.yml", POINTER), "cloud_builder.yml is a Git LFS pointer"),
-    "a manifest outside": (link(".cb/cloud_builder.yml", "/etc/passwd"), "is a link to /etc/passwd, which is no file"),
-    "a build root outside": (link(".cb/build_root.kiwi", "../../../../../x"), "is a link to ../../../../../x, which"),
-    "a control outside": (link("debian/control", "/etc/passwd"), "is a link to /etc/passwd, which is no file"),
-    "a control in LFS": (write("debian/control", POINTER), "control is a Git LFS pointer, not the file itself"),
-    "a control of 10 MB": (write("debian/control", b"x" * 10_000_000), "10000000 bytes, 1048576 are allowed"),
+    "a manifest linked outside": (
+        link(".cb/cloud_builder.yml", "/etc/passwd"),
+        "is a link to /etc/passwd, which is no file",
+    ),
+    "a build root linked outside": (
+        link(".cb/build_root.kiwi", "../../../../../x"),
+        "is a link to ../../../../../x, which",
+    ),
+    "a control file linked outside": (
+        link("debian/control", "/etc/passwd"),
+        "is a link to /etc/passwd, which is no file",
+    ),
+    "a control file in LFS": (write("debian/control", POINTER), "control is a Git LFS pointer, not the file itself"),
+    "a control file of 10 MB": (write("debian/control", b"x" * 10_000_000), "10000000 bytes, 1048576 are allowed"),
     "a dsc in LFS": (write("bad_1.dsc", POINTER), "bad_1.dsc is a Git LFS pointer, not the file itself"),
-    "a name that is not UTF-8": (undecodable_dsc, "no Source field"),
-    "nonsense to build with": (write("debian/control", RELATED.format("((a || [[")), '"((a" is not a package'),
-    "no architecture to build with": (write("debian/control", RELATED.format("a [ ]")), '"a [ ]" is not a package'),
-    "a dsc without its list": (
+    "a file name that is not UTF-8": (undecodable_dsc, "no Source field"),
+    "invalid build dependency": (write("debian/control", RELATED.format("((a || [[")), '"((a" is not a package'),
+    "build dependency with an empty architecture list": (
+        write("debian/control", RELATED.format("a [ ]")),
+        '"a [ ]" is not a package',
+    ),
+    "a dsc with a broken package list": (
         write("bad_1.dsc", "Source: bad\nPackage-List: bad deb\n"),
         "Package-List is not a list",
     ),
-    "a null byte to build with": (write("debian/control", RELATED.format("a\0b")), "is not a package"),
-    "an escape to build with": (write("debian/control", RELATED.format("a\x1b[31m")), "is not a package"),
-    "more than anyone needs": (write("debian/control", RELATED.format("a, " * 60_000)), "of more than 100000 char"),
+    "build dependency with a null byte": (write("debian/control", RELATED.format("a\0b")), "is not a package"),
+    "build dependency with an escape sequence": (
+        write("debian/control", RELATED.format("a\x1b[31m")),
+        "is not a package",
+    ),
+    "build dependencies of 180,000 characters": (
+        write("debian/control", RELATED.format("a, " * 60_000)),
+        "of more than 100000 char",
+    ),
 }
 
 
-@pytest.mark.parametrize(("change", "said"), BAD.values(), ids=BAD)
-def test_a_bad_unit_is_a_problem_by_name_and_hides_no_other(root, mirror, change, said):
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_bad_unit_is_a_named_problem_and_other_units_are_found(root, mirror, change, message):
     change(root / "projects/packages/bad")
     commit(root)
     started = time.thread_time()
     found = discovered(root, mirror)
-    assert time.thread_time() - started < 10, "seconds of our own; those of other programs do not count"
+    assert time.thread_time() - started < 10, "CPU seconds of this thread; other programs do not count"
 
-    assert [one.path for one in found.units] == ["packages/good"]
-    assert said in "\n".join(map(str, found.problems))
+    assert [found_unit.path for found_unit in found.units] == ["packages/good"]
+    assert message in "\n".join(map(str, found.problems))
     assert all(problem.path == "packages/bad" and problem.message.isprintable() for problem in found.problems)
     event = SourceRevised(
         source=DEMO, url="u", branch="main", revision="0" * 40, followed=True, problems=found.problems
@@ -143,7 +164,7 @@ def test_a_bad_unit_is_a_problem_by_name_and_hides_no_other(root, mirror, change
     assert len(event.model_dump_json()) < 20_000
 
 
-def test_a_path_that_climbs_is_no_unit(root, mirror):
+def test_path_with_dot_dot_is_a_problem_and_no_unit(root, mirror):
     commit(root)
     tree = git(root, "rev-parse", "HEAD:projects/packages/good")
     entry = b"40000 ..\0" + bytes.fromhex(tree)
@@ -154,13 +175,13 @@ def test_a_path_that_climbs_is_no_unit(root, mirror):
     assert "parts or characters" in found.problems[0].message
 
 
-def test_a_tag_object_a_deleted_branch_and_a_commit_that_was_pushed_away(root, mirror, tmp_path):
+def test_mirror_resolves_tags_and_rejects_deleted_branches_and_commits(root, mirror, tmp_path):
     commit(root)
     first = git(root, "rev-parse", "HEAD")
     git(root, "tag", "-a", "v1", "-m", "a tag object")
     git(root, "branch", "short-lived")
-    git(root, "commit", "-q", "--allow-empty", "-m", "to be forgotten")
-    away = git(root, "rev-parse", "HEAD")
+    git(root, "commit", "-q", "--allow-empty", "-m", "to be removed")
+    removed = git(root, "rev-parse", "HEAD")
     mirror.refresh(DEMO, str(root))
     assert mirror.resolve(DEMO, "v1") == first
 
@@ -172,8 +193,8 @@ def test_a_tag_object_a_deleted_branch_and_a_commit_that_was_pushed_away(root, m
     with pytest.raises(Rejected, match='no branch, tag or commit "short-lived"'):
         mirror.resolve(DEMO, "short-lived")
     fresh = GitMirror(tmp_path / "another")
-    with pytest.raises(Rejected, match=f"no commit {away}") as caught:
-        fresh.export(DEMO, str(root), away, "projects/packages/good", tmp_path / "out")
+    with pytest.raises(Rejected, match=f"no commit {removed}") as caught:
+        fresh.export(DEMO, str(root), removed, "projects/packages/good", tmp_path / "out")
     fresh.close()
     assert "forced push" in caught.value.hint
 
@@ -181,14 +202,14 @@ def test_a_tag_object_a_deleted_branch_and_a_commit_that_was_pushed_away(root, m
 @pytest.mark.parametrize(
     "ref", ["..", "-x", "--upload-pack=id", "a..b", "@{-1}", "\x1b[31m", "x" * 1000, "\0", "caf\udce9"]
 )
-def test_a_ref_that_is_none_is_refused(root, mirror, ref):
+def test_invalid_ref_is_rejected(root, mirror, ref):
     commit(root)
     mirror.refresh(DEMO, str(root))
     with pytest.raises(Rejected, match="no branch, tag or commit"):
         mirror.resolve(DEMO, ref)
 
 
-def test_a_tarball_in_lfs_is_named(tmp_path):
+def test_tarball_that_is_an_lfs_pointer_is_an_error_with_its_name(tmp_path):
     (tmp_path / "xx_1.orig.tar.gz").write_text(POINTER)
     files = f"Checksums-Sha256:\n {'0' * 64} 5 xx_1.orig.tar.gz\n"
     (tmp_path / "xx_1-1.dsc").write_text(f"Format: 3.0 (quilt)\nSource: xx\nVersion: 1-1\n{files}")
@@ -197,7 +218,7 @@ def test_a_tarball_in_lfs_is_named(tmp_path):
     assert "git lfs migrate export" in caught.value.hint
 
 
-def test_ten_thousand_names_in_a_request_are_found_in_a_moment():
+def test_request_with_ten_thousand_units_is_accepted_quickly():
     paths = [f"packages/u{number}" for number in range(10_000)]
     units = tuple(
         Unit(
@@ -210,10 +231,10 @@ def test_ten_thousand_names_in_a_request_are_found_in_a_moment():
     request = BuildRequested(source=DEMO, units=(*paths, *paths), request_id="r")
     accepted = accepted_event(request, "r", resolved, branch="main", at=1.0)
     assert accepted.units == tuple(paths)
-    assert time.thread_time() - started < 10, "seconds of our own; those of other programs do not count"
+    assert time.thread_time() - started < 10, "CPU seconds of this thread; other programs do not count"
 
 
-def test_a_manifest_error_never_says_more_than_is_readable():
+def test_manifest_error_has_a_limited_length():
     with pytest.raises(ManifestError) as caught:
         parse("\n".join(f"k{number}{'x' * 300}: 1" for number in range(1000)), ".cb/cloud_builder.yml")
     assert len(str(caught.value)) < 60_000

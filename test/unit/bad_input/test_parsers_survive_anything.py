@@ -1,4 +1,4 @@
-"""Properties: whatever text comes in, a parser answers or refuses in its own words; nothing else is ever raised."""
+"""Properties: for any input a parser returns a result or raises its own error, and never another exception."""
 
 from __future__ import annotations
 

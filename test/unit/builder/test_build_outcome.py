@@ -128,7 +128,7 @@ def test_log_has_every_byte_up_to_its_limit(tmp_path: Path) -> None:
     assert list(log.timings) == ["build"]
 
 
-def test_endless_line_is_cut_in_memory(log: BuildLog) -> None:
+def test_endless_line_is_shortened_in_memory(log: BuildLog) -> None:
     with log.step("build"):
         for _ in range(100):
             log.write(b"x" * 65536)

@@ -1,4 +1,4 @@
-"""Which changes of the inputs lead to another layer."""
+"""The key of a dependency layer: inputs that change it, and inputs that do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wait of all tests: what it returns, and what it says when its limit has passed."""
+"""`until`, by which all tests wait: its result, and its message when the limit has passed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_until_returns_the_first_true_value():
 
 
 @pytest.mark.parametrize("what", ["the moon", lambda: "the moon"])
-def test_until_says_on_expiry_what_it_waited_for_and_what_it_saw_last(what):
+def test_until_names_the_condition_and_its_last_value_on_expiry(what):
     with pytest.raises(AssertionError, match=r"waited 0 s for the moon; last seen: \[\]"):
         until(list, what, limit=0)
 
