@@ -48,7 +48,7 @@ def share_directory(directory: Path) -> Iterator[bool]:
 
 
 def abandoned_directories(parent: Path, pattern: str = "*") -> Iterator[Path]:
-    """Yields the directories in `parent` that are not in use. Each stays locked until the next one is asked for."""
+    """Yields the directories in `parent` that are not in use. Each stays locked until the next one is requested."""
     for directory in sorted(parent.glob(pattern)):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), _opened(directory) as descriptor:
             if try_lock(descriptor):

@@ -10,9 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import time
-from functools import partial
-from queue import Empty, SimpleQueue
 
 from cloud_builder import __version__
 from cloud_builder.model import events as e
@@ -26,20 +23,14 @@ from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.queue import OfferQueue
 from cloud_builder.ports.state import Documents
 
-from .active_build import ActiveBuild
 from .attempt_journal import AttemptJournal, unfinished_assignments
 from .attempt_reports import finished_report, lost_report, reclassify_stop, released_report
-from .build_threads import BuildThreads
+from .build_slots import BUSY_POLL, BuildSlots
 from .cache_inventory import CacheInventory, capacity
 from .claims import Claims
 
 _LOG = logging.getLogger("cb.runner")
 
-BUSY_POLL, IDLE_POLL = 0.01, 0.1
-"""Seconds between two checks of running builds, at least and at most."""
-IDLE_AFTER = 50
-"""The age of the youngest build, divided by this, is the time until the next check. The end of a build is thus noticed
-within 2 % of its duration, and an hour of build costs few checks."""
 STOP_SECONDS = 2.5
 """The longest wait for canceled builds when the runner stops; then their jobs are released without a report."""
 CLEAN_UP_SECONDS = 3.0
@@ -71,17 +62,12 @@ class RunnerFlow:
         self.instance = settings.id
         self._settings = settings
         self._builder = builder
+        self._slots = BuildSlots(builder, settings.slots, settings.limits)
         self._arch = arch
         self._started_at = now
-        self._active: dict[JobId, ActiveBuild] = {}
         self._queued: dict[tuple[JobId, int], e.JobAssigned] = {}
         """By job and attempt."""
         self._journal = AttemptJournal()
-        self._reports: SimpleQueue[e.AttemptFinished] = SimpleQueue()
-        """Filled by the builds' threads."""
-        self._uncommitted: list[tuple[ActiveBuild, e.AttemptFinished]] = []
-        """Reported in a transaction that may still be rolled back."""
-        self._threads = BuildThreads()
         self._claims = Claims(queue, RunnerId(settings.id), now)
         self._inventory = inventory
         self._capacity = capacity(settings, os.cpu_count() or 1)
@@ -96,10 +82,7 @@ class RunnerFlow:
         if self._lost is None:
             self._builder.sweep()
         self._journal.restore(state)
-        for build, report in self._uncommitted:
-            self._active[report.job_id] = build
-            self._reports.put(report)
-        self._uncommitted.clear()
+        self._slots.roll_back()
         present = {assignment.job_id for assignment in self._assignments()}
         self._lost = [assignment for assignment in unfinished_assignments(state) if assignment.job_id not in present]
         self._claims.rolled_back()
@@ -110,7 +93,7 @@ class RunnerFlow:
     # --- assignments ------------------------------------------------------------------------------------------------
 
     def handle(self, event: Received, work: UnitOfWork) -> None:
-        self._uncommitted.clear()
+        self._slots.commit()
         match event.payload:
             case e.JobAssigned() as assignment if assignment.runner_id == self.instance:
                 self._accept(assignment, work)
@@ -125,16 +108,16 @@ class RunnerFlow:
         self._claims.on_answered(assignment.job_id, assignment.attempt)
         if not self._journal.record_assignment(assignment, work):
             return
-        build = self._active.get(assignment.job_id)
+        build = self._slots.active.get(assignment.job_id)
         if build is None or build.assignment.attempt != assignment.attempt:
             self._queued.setdefault((assignment.job_id, assignment.attempt), assignment)
 
     def _assignments(self) -> list[e.JobAssigned]:
-        return [*(build.assignment for build in self._active.values()), *self._queued.values()]
+        return [*(build.assignment for build in self._slots.active.values()), *self._queued.values()]
 
     def _revoke(self, event: e.JobRevoked, work: UnitOfWork) -> None:
         self._claims.on_answered(event.job_id, event.attempt)
-        build = self._active.get(event.job_id)
+        build = self._slots.active.get(event.job_id)
         if build is not None and build.assignment.attempt <= event.attempt:
             _LOG.info("revoked", extra={"job": event.job_id, "attempt": event.attempt, "why": event.reason})
             build.stop("revoked")
@@ -147,12 +130,12 @@ class RunnerFlow:
 
     def tick(self, work: UnitOfWork) -> None:
         self._changed |= self._report_lost_attempts(work) | self._report_finished(work) | self._fill_slots(work)
-        self._claims.tick(work, self._settings.slots - len(self._active) - len(self._queued))
-        for job_id, build in self._active.items():
+        self._claims.tick(work, self._slots.free - len(self._queued))
+        for job_id, build in self._slots.active.items():
             for piece in build.log.take(job_id, build.assignment.attempt):
                 work.emit_live(piece)
         if work.now - work.broker_seen > self._lease():
-            self._stop_all(LOST_BROKER)
+            self._slots.stop_all(LOST_BROKER)
         elif work.now - self._last_heartbeat >= self._heartbeat_interval():
             self._last_heartbeat = work.now
             self._changed = False
@@ -162,12 +145,10 @@ class RunnerFlow:
     def max_wait(self) -> float:
         if self._claims.is_busy:
             return 0.0
-        if self._changed or any(build.log.is_behind for build in self._active.values()):
+        if self._changed or any(build.log.is_behind for build in self._slots.active.values()):
             return BUSY_POLL
-        if not self._active:
-            return self._settings.heartbeat / 4
-        youngest = time.monotonic() - max(build.started for build in self._active.values())
-        return min(max(BUSY_POLL, youngest / IDLE_AFTER), IDLE_POLL, self._settings.heartbeat / 4)
+        poll_interval = self._slots.poll_interval() if self._slots.active else self._settings.heartbeat
+        return min(poll_interval, self._settings.heartbeat / 4)
 
     def _heartbeat_interval(self) -> float:
         """Returns the seconds between two heartbeats; after a change a short time, or none.
@@ -176,7 +157,7 @@ class RunnerFlow:
         announces several changes; `attempt.started` and reports announce each of them anyway."""
         if not self._changed:
             return self._settings.heartbeat
-        pause = HEARTBEAT_PAUSE_PER_SLOT * max(0, len(self._active) - SLOTS_WITHOUT_PAUSE)
+        pause = HEARTBEAT_PAUSE_PER_SLOT * max(0, len(self._slots.active) - SLOTS_WITHOUT_PAUSE)
         return min(self._settings.heartbeat, pause)
 
     def stop(self, work: UnitOfWork) -> None:
@@ -184,27 +165,21 @@ class RunnerFlow:
 
         `runner.draining` is emitted first; otherwise the scheduler would assign the jobs to this runner again."""
         work.emit(e.RunnerDraining(runner_id=RunnerId(self.instance), reason="stopped", at=work.now))
-        self._stop_all("stopped")
-        unreported = {job_id: build.assignment for job_id, build in self._active.items()}
-        give_up_at = time.monotonic() + STOP_SECONDS
-        while unreported:
-            try:
-                report = self._reports.get(timeout=max(0.0, give_up_at - time.monotonic()))
-            except Empty:
-                break
-            assignment = unreported.pop(report.job_id)
-            is_canceled = report.outcome is Outcome.CANCELED
-            self._finish(work, released_report(assignment, work.now) if is_canceled else report)
-        for assignment in [*unreported.values(), *self._queued.values()]:
+        self._slots.stop_all("stopped")
+        for assignment, report in self._slots.wait_for_reports(STOP_SECONDS):
+            if report is None or report.outcome is Outcome.CANCELED:
+                self._finish(work, released_report(assignment, work.now))
+            else:
+                self._finish(work, report)
+        for assignment in self._queued.values():
             self._finish(work, released_report(assignment, work.now))
-        self._active.clear()
         self._queued.clear()
         self._claims.close()
 
     def close(self) -> None:
         """Waits until the builds have removed their files. Called after `stop`, or after `stop` has failed."""
-        self._stop_all("stopped")
-        if not self._threads.wait_idle(CLEAN_UP_SECONDS):
+        self._slots.stop_all("stopped")
+        if not self._slots.wait_idle(CLEAN_UP_SECONDS):
             why = "a build does not end; the next start of the runner removes its files"
             _LOG.warning("left-behind", extra={"why": why})
 
@@ -221,9 +196,9 @@ class RunnerFlow:
         """Starts queued assignments. A new attempt waits until the one before it, of the same job, has ended."""
         has_started = False
         for key, assignment in tuple(self._queued.items()):
-            if len(self._active) >= self._settings.slots:
+            if self._slots.free <= 0:
                 break
-            if assignment.job_id not in self._active:
+            if assignment.job_id not in self._slots.active:
                 del self._queued[key]
                 self._start(assignment, work)
                 has_started = True
@@ -231,24 +206,21 @@ class RunnerFlow:
 
     def _start(self, assignment: e.JobAssigned, work: UnitOfWork) -> None:
         job_id, attempt = assignment.job_id, assignment.attempt
-        build = self._active[job_id] = ActiveBuild(assignment)
         _LOG.info("started", extra={"job": job_id, "attempt": attempt, "unit": assignment.unit})
         work.emit(e.AttemptStarted(job_id=job_id, attempt=attempt, runner_id=assignment.runner_id, started_at=work.now))
-        limited = assignment.model_copy(update={"limits": self._settings.limits})
-        self._threads.submit(partial(build.run, self._builder, limited, self._reports.put), len(self._active))
+        self._slots.start(assignment)
 
     def _report_finished(self, work: UnitOfWork) -> bool:
-        self._uncommitted.clear()
-        while not self._reports.empty():
-            report = self._reports.get()
-            build = self._active.pop(report.job_id)
-            self._uncommitted.append((build, report))
+        self._slots.commit()
+        has_finished = False
+        for build, report in self._slots.finished():
+            has_finished = True
             if report.outcome in (Outcome.SUCCESS, Outcome.FAILURE):
                 self._inventory.record(build.assignment)
             for piece in build.log.flush(report.job_id, report.attempt):
                 work.emit_live(piece)
             self._finish(work, reclassify_stop(report, build.stop_cause))
-        return bool(self._uncommitted)
+        return has_finished
 
     def _finish(self, work: UnitOfWork, report: e.AttemptFinished) -> None:
         _LOG.info(
@@ -258,14 +230,8 @@ class RunnerFlow:
         self._journal.record_result(report, work)
         work.emit(report)
 
-    def _stop_all(self, why: str) -> None:
-        for job_id, build in self._active.items():
-            if not build.cancel.is_set():
-                _LOG.warning("stopping", extra={"job": job_id, "attempt": build.assignment.attempt, "why": why})
-                build.stop(why)
-
     def _lease(self) -> float:
-        return min((build.assignment.lease for build in self._active.values()), default=self._settings.heartbeat)
+        return min((build.assignment.lease for build in self._slots.active.values()), default=self._settings.heartbeat)
 
     def _heartbeat(self, now: float) -> e.RunnerSeen:
         assignments = self._assignments()

@@ -10,7 +10,7 @@ from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Outcome
 from support.factories import assignment
 from support.runner_harness import RunnerHarness
-from support.waiting import until
+from support.waiting import LIMIT, until
 
 
 @dataclass
@@ -203,3 +203,30 @@ def test_old_results_are_pruned():
         harness.until(e.AttemptFinished, number + 1)
         harness.now += 30 * 86400
     assert len(list(harness.state.find(RESULTS))) == 1
+
+
+def test_finished_build_is_reported_by_a_runner_that_stops():
+    finished = Flag()
+
+    def build(assigned, log, cancel):
+        finished.set()
+        return Outcome.FAILURE
+
+    harness = RunnerHarness(build, slots=2)
+    harness.deliver(assignment())
+    assert finished.wait(LIMIT)
+    harness.stop()
+    [report] = harness.of(e.AttemptFinished)
+    assert report.outcome is Outcome.FAILURE
+    assert list(harness.state.find(ASSIGNMENTS)) == []
+
+
+def test_queued_assignments_are_released_by_a_runner_that_stops():
+    harness = RunnerHarness(BlockedBuild(Flag()), slots=1)
+    harness.deliver(assignment(1), assignment(2))
+    harness.stop()
+    assert {(report.job_id, report.code) for report in harness.of(e.AttemptFinished)} == {
+        ("q.1", "runner-stopped"),
+        ("q.2", "runner-stopped"),
+    }
+    assert list(harness.state.find(ASSIGNMENTS)) == []
