@@ -31,7 +31,7 @@ def doctor() -> int:
 
     with session() as mesh:
         is_up = running_mesh(mesh.settings.home) is not None
-        findings = judge(probes.whole(mesh.settings, _broker(mesh), is_up=is_up))
+        findings = judge(probes.all_facts(mesh.settings, _broker(mesh), is_up=is_up))
         if mesh.json:
             show_json([{**vars(finding), "level": str(finding.level)} for finding in findings])
         else:
@@ -45,7 +45,7 @@ def preflight(settings: Settings, runners: int) -> None:
     from cloud_builder.planning.doctor import errors, judge
     from cloud_builder.wiring import doctor as probes
 
-    found = errors(judge(probes.quick(settings, builds=runners > 0)))
+    found = errors(judge(probes.quick_facts(settings, builds=runners > 0)))
     if found:
         message = "\n".join(dict.fromkeys(finding.message for finding in found))
         fixes = dict.fromkeys(finding.fix for finding in found if finding.fix)
@@ -63,7 +63,7 @@ def _broker(mesh: Session) -> BrokerSettings | None:
 
 
 def _show(finding: Finding) -> None:
-    word, colour = _MARKS[finding.level]
-    click.echo(f"{painted(f'{word:<8}', colour)} {finding.check:<9} {finding.message}")
+    mark, colour = _MARKS[finding.level]
+    click.echo(f"{painted(f'{mark:<8}', colour)} {finding.check:<9} {finding.message}")
     for line in finding.fix.splitlines():
         click.echo(f"{'':<18} → {line}")

@@ -52,25 +52,25 @@ def logs(job: str, follow: bool, raw: bool) -> int:
 def _show(mesh: Session, job: str, follow: bool, shown: LogSanitizer | None) -> int:
     offset, attempt = 0, 0
     while True:
-        piece = mesh.query("log", job=job, offset=offset, attempt=attempt)
-        if piece["log"] and piece["log"]["url"] and piece["done"]:
-            is_same = attempt in (0, piece["job"].get("attempt"))
-            _write_whole(piece["log"], offset if is_same else 0, shown)
-            return _exit_code_of(piece["job"], follow)
-        if piece["text"]:
-            _announce_gap(piece, offset, attempt)
-            _write(piece["text"].encode(), shown)
-            offset, attempt = piece["next"], piece["attempt"]
-        elif piece["done"] or not follow:
-            _report_if_empty(piece, offset)
-            return _exit_code_of(piece["job"], follow)
+        chunk = mesh.query("log", job=job, offset=offset, attempt=attempt)
+        if chunk["log"] and chunk["log"]["url"] and chunk["done"]:
+            is_same = attempt in (0, chunk["job"].get("attempt"))
+            _write_whole(chunk["log"], offset if is_same else 0, shown)
+            return _exit_code_of(chunk["job"], follow)
+        if chunk["text"]:
+            _report_gap(chunk, offset, attempt)
+            _write(chunk["text"].encode(), shown)
+            offset, attempt = chunk["next"], chunk["attempt"]
+        elif chunk["done"] or not follow:
+            _report_if_empty(chunk, offset)
+            return _exit_code_of(chunk["job"], follow)
         else:
             time.sleep(INTERVAL)
 
 
 def _write_whole(log: dict[str, Any], offset: int, shown: LogSanitizer | None) -> None:
-    for piece in object_bytes(log, offset):
-        _write(piece, shown)
+    for chunk in object_bytes(log, offset):
+        _write(chunk, shown)
 
 
 def _write(data: bytes, shown: LogSanitizer | None) -> None:
@@ -78,16 +78,16 @@ def _write(data: bytes, shown: LogSanitizer | None) -> None:
     sys.stdout.buffer.flush()
 
 
-def _announce_gap(piece: dict[str, Any], offset: int, attempt: int) -> None:
-    if attempt and piece["attempt"] != attempt:
-        click.echo(f"--- attempt {piece['attempt']} ---", err=True)
-    elif piece["offset"] > offset:
-        click.echo(f"--- {piece['offset'] - offset} bytes are not shown live; they are in the whole log ---", err=True)
+def _report_gap(chunk: dict[str, Any], offset: int, attempt: int) -> None:
+    if attempt and chunk["attempt"] != attempt:
+        click.echo(f"--- attempt {chunk['attempt']} ---", err=True)
+    elif chunk["offset"] > offset:
+        click.echo(f"--- {chunk['offset'] - offset} bytes are not shown live; they are in the whole log ---", err=True)
 
 
-def _report_if_empty(piece: dict[str, Any], offset: int) -> None:
+def _report_if_empty(chunk: dict[str, Any], offset: int) -> None:
     if offset == 0:
-        job = piece["job"]
+        job = chunk["job"]
         click.echo(f"{job['job_id']}: no log yet ({job.get('outcome') or job['state']})", err=True)
 
 

@@ -58,12 +58,12 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str
         if empty:
             click.echo(empty, err=True)
         return
-    words = [["" if cell is None else sanitize(str(cell)) for cell in row] for row in rows]
+    cells = [["" if cell is None else sanitize(str(cell)) for cell in row] for row in rows]
     if is_terminal():
-        _rich_table(columns, words)
+        _rich_table(columns, cells)
         return
-    widths = [max(len(line[at]) for line in [list(columns), *words]) for at in range(len(columns))]
-    for line in [[name.upper() for name in columns], *words]:
+    widths = [max(len(line[at]) for line in [list(columns), *cells]) for at in range(len(columns))]
+    for line in [[name.upper() for name in columns], *cells]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
@@ -99,15 +99,15 @@ def fit(widths: Sequence[int], shortened: Sequence[int], room: int) -> list[int]
     return found
 
 
-def coloured(word: str) -> Text:
+def coloured(state: str) -> Text:
     from rich.text import Text
 
-    return Text(word, style=COLOURS.get(word, ""))
+    return Text(state, style=COLOURS.get(state, ""))
 
 
-def styled(word: str) -> str:
+def styled(state: str) -> str:
     """Returns a state in its colour, for `click.echo` (which removes colours if stdout is no terminal)."""
-    return painted(word, COLOURS.get(word))
+    return painted(state, COLOURS.get(state))
 
 
 def painted(text: str, colour: str | None, *, bold: bool = False) -> str:

@@ -91,8 +91,8 @@ def _lines(views: Iterator[RequestView]) -> RequestView:
 
 def _line(job: Job, request: dict[str, Any]) -> str:
     since = compact_duration((job.get("at") or 0) - (request.get("accepted_at") or job.get("at") or 0))
-    words = [f"{since:>6}", f"{state_of(job):9}", job["unit"], job["target"], job.get("runner_id") or "", remark(job)]
-    return "  ".join(word for word in words if word.strip())
+    cells = [f"{since:>6}", f"{state_of(job):9}", job["unit"], job["target"], job.get("runner_id") or "", remark(job)]
+    return "  ".join(cell for cell in cells if cell.strip())
 
 
 def remark(job: Job) -> str:
@@ -133,9 +133,9 @@ def table(view: RequestView, now: float, width: int, height: int) -> Table:
     rows = [_cells(job, now, several=len({job["target"] for job in jobs}) > 1) for job in jobs]
     widths = fit([max(len(row[at]) for row in rows) for at in range(len(rows[0]))], [-1], width) if rows else []
     for row in rows:
-        words = Text(row[-1], style="dim")
-        words.truncate(widths[-1], overflow="ellipsis")
-        shown.add_row(coloured(row[0]), *row[1:-1], words)
+        remark_text = Text(row[-1], style="dim")
+        remark_text.truncate(widths[-1], overflow="ellipsis")
+        shown.add_row(coloured(row[0]), *row[1:-1], remark_text)
     hidden = len(view.jobs) - len(jobs)
     if hidden or not jobs:
         word = f"and {hidden} more jobs" if hidden else "waiting for cb-scheduler"

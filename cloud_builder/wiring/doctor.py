@@ -18,7 +18,7 @@ from cloud_builder.planning.doctor import BrokerFacts, DirectoryFacts, Facts, Pr
 from .broker import probe_share_groups
 
 
-def quick(settings: Settings, *, builds: bool = True) -> Facts:
+def quick_facts(settings: Settings, *, builds: bool = True) -> Facts:
     """Returns the facts that every mesh needs, about this machine only. `builds`: also those for a runner."""
     return Facts(
         user=host.user(),
@@ -33,7 +33,7 @@ def quick(settings: Settings, *, builds: bool = True) -> Facts:
     )
 
 
-def whole(settings: Settings, broker: BrokerSettings | None, *, is_up: bool) -> Facts:
+def all_facts(settings: Settings, broker: BrokerSettings | None, *, is_up: bool) -> Facts:
     """Returns all facts.
 
     broker  the broker to inspect; None: there is none
@@ -49,7 +49,7 @@ def whole(settings: Settings, broker: BrokerSettings | None, *, is_up: bool) -> 
     is_served = is_up or is_held(settings.home / "collector" / "state.sqlite")
     port = None if is_served else (f"{collector.host}:{collector.port}", host.port(collector.host, collector.port))
     return replace(
-        quick(settings),
+        quick_facts(settings),
         seccomp=host.seccomp(),
         cgroup_controllers=host.delegated(),
         key=key(settings.home / "collector" / "gnupg", collector.key_name),

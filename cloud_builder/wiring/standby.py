@@ -157,8 +157,8 @@ class StandbySession:
     def _lead(self, epoch: LeaderEpoch, assemble_flow: Assemble) -> None:
         """Leads until `stop` is set. Fenced when another scheduler leads.
 
-        Another one can have led between taking the transactional id and reading cb.state, if the broker was away in
-        between; then cb.state has several leaders."""
+        Another one can have led between taking the transactional id and reading cb.state, while the broker was
+        unreachable; then cb.state has several leaders."""
         leadership.mark_leader(self._state)
         heartbeat = LeaderHeartbeat(epoch, self._broker.send_now)
         flow = LeaderFlow(assemble_flow(self._settings, self._stack), epoch, heartbeat.progressed)

@@ -29,8 +29,8 @@ from .children import Child, stop_in_order
 from .readiness import ReadinessCheck
 
 STOP_ORDER = ("request", "runner", "scheduler", "collector", "info")
-"""Runners stop before the scheduler, so that it handles the jobs that they hand back. The embedded broker loses its
-messages when it ends."""
+"""Runners stop before the scheduler, so that it still requeues the jobs of the stopped runners. The embedded broker
+loses its messages when it ends."""
 RECONCILE_INTERVAL = 0.2
 """Seconds between two checks of the children."""
 

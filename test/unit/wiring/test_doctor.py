@@ -24,13 +24,13 @@ def port_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_port_in_use_is_reported(port_in_use: Settings) -> None:
-    port = doctor.whole(port_in_use, None, is_up=False).port
+    port = doctor.all_facts(port_in_use, None, is_up=False).port
     assert port is not None and port[1] is not None
 
 
 def test_port_of_a_running_collector_is_not_probed(port_in_use: Settings) -> None:
     (port_in_use.home / "collector").mkdir()
     lock = Lock(port_in_use.home / "collector" / "state.sqlite")
-    assert doctor.whole(port_in_use, None, is_up=False).port is None
+    assert doctor.all_facts(port_in_use, None, is_up=False).port is None
     lock.release()
-    assert doctor.whole(port_in_use, None, is_up=False).port is not None
+    assert doctor.all_facts(port_in_use, None, is_up=False).port is not None
