@@ -16,29 +16,24 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event
 
 from cloud_builder.errors import Permanent
 from cloud_builder.files import directories
 from cloud_builder.files.locks import exclusive_lock
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.model.limits import Limits
-from cloud_builder.ports.buildroot import Buildroot
-from cloud_builder.ports.recipe import Action, PackageSource, Recipe
-from cloud_builder.ports.sandbox import Confinement, EndReason, RunResult, Sandbox
+from cloud_builder.ports.recipe import PackageSource, Recipe
+from cloud_builder.ports.sandbox import Sandbox
 from cloud_builder.ports.store import ObjectStore
 
-from .build_log import BuildLog, Canceled, raise_canceled
-from .outcome import install_error
+from .build_log import raise_canceled
+from .layer_install import LayerInstaller, LayerSpec
 
 MAX_LAYERS = 24
 """Layers that are kept, the most recently used ones."""
-DOWNLOAD_CACHE_BYTES = 2 * 1024**3
-"""Bytes of fetched packages that are kept, the newest files."""
 
 
 @dataclass(frozen=True)
@@ -55,27 +50,14 @@ class Layer:
     id: str
 
 
-@dataclass(frozen=True)
-class LayerSpec:
-    """The contents of a layer, and the means to make it. `dependencies`: artifacts of this mesh."""
-
-    root: Buildroot
-    source: PackageSource
-    arch: str
-    dependencies: Sequence[Artifact]
-    limits: Limits
-    log: BuildLog
-    cancel: Event
-
-
 class LayerCache:
     """Thread-safe; several processes may share `path`."""
 
     def __init__(
         self, path: Path, sandbox: Sandbox, store: ObjectStore, recipe: Recipe, max_layers: int = MAX_LAYERS
     ) -> None:
-        self._path, self._sandbox, self._store, self._recipe = path, sandbox, store, recipe
-        self._max_layers = max_layers
+        self._path, self._sandbox, self._recipe, self._max_layers = path, sandbox, recipe, max_layers
+        self._installer = LayerInstaller(sandbox, store, recipe, path / ".downloads")
 
     @contextmanager
     def acquire(self, spec: LayerSpec) -> Iterator[Layer]:
@@ -123,48 +105,12 @@ class LayerCache:
             with directories.own_directory(unfinished):
                 (unfinished / "id").write_text(uuid.uuid4().hex)
                 (unfinished / "below").write_text(below.id if below else "")
-                self._install(spec, artifacts, unfinished, below.uppers if below else ())
+                self._installer.install(spec, artifacts, unfinished, below.uppers if below else ())
             unfinished.rename(self._path / key)
         finally:
             self._sandbox.remove(unfinished)
         self._evict()
-        _trim(self._path / ".downloads")
-
-    def _install(
-        self, spec: LayerSpec, artifacts: Sequence[Artifact], unfinished: Path, uppers_below: tuple[Path, ...]
-    ) -> None:
-        workspace, layers = unfinished / "workspace", (spec.root.path, *uppers_below)
-        files = [self._fetch(artifact, workspace) for artifact in artifacts]
-        action = self._recipe.install(spec.source, files, workspace, self._path / ".downloads")
-        result = self._run(spec, action, layers, unfinished / "upper", spec.log.write)
-        if result.status != 0:
-            raise install_error(result) or self._recipe.explain_install(spec.source, spec.log.lines())
-        output = bytearray()
-        result = self._run(spec, self._recipe.installed(), layers, unfinished / "upper", output.extend)
-        if result.status != 0:
-            raise Permanent(
-                f"the packages of the build root cannot be listed: {self._recipe.installed().command[0]} ended with"
-                f" status {result.status}",
-                code="build-dependency",
-                hint="Check that the packages of build_root.kiwi do not replace the package manager.",
-            )
-        (unfinished / "packages").write_bytes(b"".join(sorted(bytes(output).splitlines(keepends=True))))
-        self._sandbox.remove(workspace)
-
-    def _fetch(self, artifact: Artifact, workspace: Path) -> Path:
-        path = workspace / "offered" / artifact.sha256[:16] / artifact.name
-        path.parent.mkdir(parents=True)
-        self._store.fetch(artifact.sha256, path)
-        return path
-
-    def _run(
-        self, spec: LayerSpec, action: Action, layers: tuple[Path, ...], upper: Path, output: Callable[[bytes], None]
-    ) -> RunResult:
-        confinement = confinement_for(action, layers, upper, spec.limits)
-        result = self._sandbox.run(action.command, confinement, output=output, cancel=spec.cancel)
-        if result.ended_by is EndReason.CANCEL:
-            raise Canceled
-        return result
+        self._installer.trim_downloads()
 
     def _evict(self) -> None:
         layers = [path for path in self._path.iterdir() if not path.name.startswith(".")]
@@ -190,20 +136,6 @@ def layer_key(recipe: str, root: str, arch: str, source: PackageSource, artifact
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def confinement_for(action: Action, layers: tuple[Path, ...], upper: Path, limits: Limits | None) -> Confinement:
-    """Returns how the sandbox runs an action of a recipe on a root and its layers."""
-    return Confinement(
-        layers=layers,
-        upper=upper,
-        binds=action.binds,
-        network=action.network,
-        uid=action.uid,
-        directory=action.directory,
-        environment=action.environment,
-        limits=limits,
-    )
-
-
 def _id_below(path: Path) -> str | None:
     """Returns the id of the layer that a layer is stacked on; empty: the root itself; None: no such layer."""
     try:
@@ -214,13 +146,3 @@ def _id_below(path: Path) -> str | None:
 
 def _read_id(file: Path) -> str:
     return file.read_text(encoding="ascii")
-
-
-def _trim(downloads: Path) -> None:
-    """Deletes the oldest files beyond `DOWNLOAD_CACHE_BYTES`."""
-    files = [(path, path.stat()) for path in downloads.glob("*") if path.is_file()]
-    bytes_left = DOWNLOAD_CACHE_BYTES
-    for path, status in sorted(files, key=lambda file: -file[1].st_mtime):
-        bytes_left -= status.st_size
-        if bytes_left < 0:
-            path.unlink()

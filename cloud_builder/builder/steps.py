@@ -24,7 +24,8 @@ from cloud_builder.ports.sandbox import RunResult, Sandbox
 
 from .build_log import BuildLog
 from .buildroot_cache import BuildrootCache
-from .layer_cache import Layer, LayerCache, LayerSpec, confinement_for
+from .layer_cache import Layer, LayerCache
+from .layer_install import LayerSpec, confinement_for
 from .outcome import build_error, check_size, raise_for_result
 
 

@@ -6,7 +6,6 @@ On SIGTERM it stops cb-request first, cb-info last, and then the embedded broker
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from threading import Event
 
 from cloud_builder.errors import CloudBuilderError, ExitCode, Rejected
+from cloud_builder.files.locks import try_lock
 from cloud_builder.mesh import logs
 from cloud_builder.model.settings import BrokerSettings
 
@@ -167,12 +167,10 @@ def exclusive_home(home: Path) -> ExitStack:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = ExitStack()
     file = lock.enter_context(path.open("w"))
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(file.fileno()):
         lock.close()
         hint = "`cb-ctl status` shows it, `cb-ctl down` stops it."
-        raise Rejected(f"a mesh is running at {home}", code="already-up", hint=hint) from None
+        raise Rejected(f"a mesh is running at {home}", code="already-up", hint=hint)
     return lock
 
 

@@ -205,7 +205,8 @@ def test_old_results_are_pruned():
     assert len(list(harness.state.find(RESULTS))) == 1
 
 
-def test_finished_build_is_reported_by_a_runner_that_stops():
+def test_finished_build_is_reported_by_a_runner_that_stops(monkeypatch):
+    monkeypatch.setattr("cloud_builder.flow.runner.flow.STOP_SECONDS", LIMIT)
     finished = Flag()
 
     def build(assigned, log, cancel):
