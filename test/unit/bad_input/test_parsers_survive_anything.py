@@ -49,20 +49,20 @@ def _json(body: object) -> bytes:
 
 
 @given(YAML)
-def test_manifest(text):
+def test_any_text_is_a_manifest_or_a_manifest_error(text):
     with contextlib.suppress(ManifestError):
         parse(text, "projects/packages/x/.cb/cloud_builder.yml")
 
 
 @given(st.binary(max_size=100))
-def test_manifest_of_bytes(data):
+def test_any_bytes_are_a_manifest_or_a_manifest_error(data):
     with contextlib.suppress(ManifestError):
         parse(data, ".cb/cloud_builder.yml")
 
 
 @settings(max_examples=200)
 @given(st.sampled_from(ROUTES), st.binary(max_size=60) | JSON.map(_json), st.booleans())
-def test_event(route, value, is_bare):
+def test_any_record_is_an_event_or_undecodable(route, value, is_bare):
     names = {"ce_specversion": b"1.0", "ce_id": b"e", "ce_type": route.event.type.encode(), "ce_source": b"s"}
     record = Record(Partition(route.topic.name, 0), 1, None, value, () if is_bare else tuple(names.items()), 1.0)
     try:
@@ -73,12 +73,12 @@ def test_event(route, value, is_bare):
 
 
 @given(CONTROL, st.sampled_from(["debian", "x.dsc"]))
-def test_source_metadata_that_is_accepted_can_be_planned_with(text, name):
+def test_accepted_source_metadata_can_be_planned(text, name):
     _plan(text, name)
 
 
 @given(RELATIONS, RELATIONS)
-def test_relations_that_intake_accepts_can_be_planned_with(needs, provides):
+def test_accepted_relations_can_be_planned(needs, provides):
     _plan(GOOD_SOURCE.format(needs, provides), "debian")
 
 
@@ -93,7 +93,7 @@ def _plan(text: str, name: str) -> None:
 
 
 @given(CONTROL | CONTROL.map(GOOD_BINARY.__add__))
-def test_binary_control_that_is_accepted_can_be_planned_with(text):
+def test_accepted_binary_control_file_can_be_planned_and_listed(text):
     with contextlib.suppress(Permanent):
         package = binary_package.binary_package(text)
         deb = Artifact(name="x.deb", sha256="0" * 64, size=1, kind=ArtifactKind.DEB, package=package)
@@ -104,13 +104,13 @@ def test_binary_control_that_is_accepted_can_be_planned_with(text):
 
 
 @given(RELATIONS)
-def test_relations_that_reach_the_scheduler_in_any_way(text):
+def test_any_relations_are_parsed_by_the_scheduler(text):
     cached_groups(text, "x86_64")
 
 
 @settings(max_examples=50, deadline=None)
 @given(CONTROL, CONTROL)
-def test_source_of_a_build(tmp_path_factory, control, changelog):
+def test_any_source_of_a_build_is_read_or_a_permanent_error(tmp_path_factory, control, changelog):
     for name, text in (("debian/control", control), ("xx.dsc", control)):
         directory = tmp_path_factory.mktemp("s")
         (directory / "debian").mkdir()

@@ -20,7 +20,7 @@ PARTITION = Partition("cb.state", 0)
 
 
 def on_a_new_host(mesh):
-    """The scheduler's machine is gone; another one starts with nothing."""
+    """Restarts the scheduler with an empty state. Returns the lost state and the new one."""
     mesh.kill("scheduler")
     lost = mesh.daemons["scheduler"].state
     mesh.daemons["scheduler"].state = MemoryState()
@@ -35,7 +35,7 @@ def mesh():
 
 def test_new_host_has_all_documents_of_the_lost_one(mesh):
     outcome = {"tool": Outcome.FAILURE}
-    mesh.builder.outcome_of = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.builder.outcome_of = lambda assignment, log, cancel: outcome.get(assignment.name, Outcome.SUCCESS)
     mesh.ask("card", id="failed")
     mesh.finished("failed")
     outcome.clear()
@@ -59,7 +59,7 @@ def test_new_host_has_all_documents_of_the_lost_one(mesh):
     assert found.documents() == lost.documents()
 
 
-def test_new_host_starts_nothing_and_emits_only_the_last_results_again(mesh):
+def test_new_host_starts_no_job_and_emits_only_the_last_result_again(mesh):
     mesh.ask("card")
     mesh.finished()
     mesh.wait(1)
@@ -83,7 +83,7 @@ def test_new_host_continues_a_request(mesh, started):
     on_a_new_host(mesh)
     finished = mesh.finished()
     assert {job.outcome for job in finished.jobs} == {Outcome.SUCCESS}
-    assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card"]
+    assert [assignment.name for assignment in mesh.builder.orders] == ["lib", "tool", "card"]
     assert {event.attempt for event in mesh.events(e.AttemptStarted)} == {1}
 
 

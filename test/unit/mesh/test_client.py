@@ -1,4 +1,4 @@
-"""Asking cb-info over the broker."""
+"""The client that queries cb-info over the broker."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from support.waiting import LIMIT
 
 
 class Echo:
-    """Answers every question with the question."""
+    """Answers every query with its own arguments, and counts the queries."""
 
     role = Role.INFO
     instance = ""
-    asked = 0
+    queries = 0
 
     def restore(self, state): ...
 
     def republish(self, work): ...
 
     def handle(self, event, work):
-        self.asked += 1
-        question = event.payload
-        work.emit(InfoAnswered(query_id=question.query_id, data={"what": question.what, **question.args}))
+        self.queries += 1
+        query = event.payload
+        work.emit(InfoAnswered(query_id=query.query_id, data={"what": query.what, **query.args}))
 
     def tick(self, work): ...
 
@@ -63,7 +63,7 @@ def test_query_gets_its_own_answer(broker, info):
     assert client.ask("units", {"source": "s"}).data == {"what": "units", "source": "s"}
     assert other.ask("jobs").data == {"what": "jobs"}
     assert client.ask("again").data == {"what": "again"}
-    assert info.asked == 3
+    assert info.queries == 3
 
 
 def test_query_without_cb_info_ends_in_time_with_a_hint(broker):
@@ -81,4 +81,4 @@ def test_queries_from_before_the_first_start_are_not_answered(broker):
     loop.step(Event())
     loop.finish()
     state.close()
-    assert flow.asked == 0
+    assert flow.queries == 0

@@ -1,4 +1,4 @@
-"""Events ⇄ records: nothing is lost, and what cannot be read says why."""
+"""Conversion of events to records and back: no field is lost, and a decode error names its cause."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bare(value: bytes | None, topic: str = "cb.request", offset: int = 7, **head
 
 
 @given(payload=REQUESTS | LOGS | SEEN | ASKED, id=st.uuids().map(str), time=TIMES, source=st.text(min_size=1))
-def test_every_event_comes_back_as_it_was_sent(payload, id, time, source):
+def test_decoded_event_equals_the_encoded_one(payload, id, time, source):
     event = decode(as_record(encode(payload, source=source, id=id, time=time)), "incarnation")
 
     assert event.payload == payload
@@ -41,7 +41,7 @@ def test_every_event_comes_back_as_it_was_sent(payload, id, time, source):
     assert event.time == pytest.approx(time, abs=2e-6)
 
 
-def test_an_event_is_a_cloudevent_in_binary_mode():
+def test_event_is_encoded_as_a_cloudevent_in_binary_mode():
     sent = encode(BuildRequested(source="s", all=True, request_id="r-1"), source="ci", id="e-1", time=0.0)
 
     assert (sent.topic, sent.key) == ("cb.request", b"r-1")
@@ -56,7 +56,7 @@ def test_an_event_is_a_cloudevent_in_binary_mode():
     }
 
 
-def test_plain_json_is_a_request_with_the_same_ids_each_time_it_is_read():
+def test_plain_json_is_a_request_with_stable_ids():
     record = bare(b'{"source": "s", "units": ["packages/hello"]}')
     first, again, other = (
         decode(record, "incarnation"),
@@ -72,13 +72,13 @@ def test_plain_json_is_a_request_with_the_same_ids_each_time_it_is_read():
     assert decode(record, "another incarnation").id != first.id
 
 
-def test_plain_json_keeps_the_request_id_the_client_chose():
+def test_plain_json_keeps_the_request_id_of_the_client():
     assert (
         decode(bare(b'{"source": "s", "all": true, "request_id": "mine"}'), "incarnation").payload.request_id == "mine"
     )
 
 
-def test_readers_ignore_fields_they_do_not_know():
+def test_unknown_fields_are_ignored():
     assert decode(bare(b'{"source": "s", "all": true, "colour": "red"}'), "incarnation").payload.source == "s"
 
 
@@ -100,7 +100,7 @@ def test_readers_ignore_fields_they_do_not_know():
         (b'{"source": "s", "units": [1, 2, 3, 4, 5]}', "units.0: Input should be a valid string, not 1"),
     ],
 )
-def test_a_malformed_body_is_refused_with_field_and_cause(value, expected):
+def test_malformed_body_is_an_error_with_field_and_cause(value, expected):
     with pytest.raises(Undecodable) as caught:
         decode(bare(value), "incarnation")
     assert expected in str(caught.value)
@@ -121,7 +121,7 @@ def test_a_malformed_body_is_refused_with_field_and_cause(value, expected):
         ({"ce_dataschema": b"schemas/events/build.requested-2.json"}, "version 2 is not known, only 1"),
     ],
 )
-def test_a_wrong_header_is_named(changes, expected):
+def test_wrong_header_is_an_error_with_its_name(changes, expected):
     sent = encode(BuildRequested(source="s", all=True), source="ci", id="e-1", time=0.0)
     headers = {name: value for name, value in (dict(sent.headers) | changes).items() if value is not None}
     with pytest.raises(Undecodable) as caught:
@@ -129,7 +129,7 @@ def test_a_wrong_header_is_named(changes, expected):
     assert expected in str(caught.value)
 
 
-def test_a_header_that_comes_twice_is_refused():
+def test_repeated_header_is_an_error():
     sent = encode(BuildRequested(source="s", all=True), source="ci", id="e-1", time=0.0)
     with pytest.raises(Undecodable, match="header ce_id: more than once"):
         decode(as_record(sent._replace(headers=(*sent.headers, ("ce_id", b"e-2")))), "incarnation")
@@ -140,13 +140,13 @@ def test_record_without_headers_is_read_only_on_cb_request():
         decode(bare(b"{}", topic="cb.job"), "incarnation")
 
 
-def test_structured_mode_is_refused_by_name():
+def test_structured_mode_is_an_error_that_names_it():
     record = bare(b"{}")._replace(headers=(("content-type", b"application/cloudevents+json"),))
     with pytest.raises(Undecodable, match="structured CloudEvents"):
         decode(record, "incarnation")
 
 
-def test_an_unknown_kind_of_enum_is_named():
+def test_error_has_the_first_problems_and_counts_the_others():
     sent = OutgoingRecord("cb.assignment", b"k", b'{"kind": "boat"}', encode_headers(JobAssigned))
     with pytest.raises(Undecodable, match=r"job.assigned: .*missing.* and [0-9]+ more"):
         decode(as_record(sent), "incarnation")

@@ -57,7 +57,7 @@ def start_heartbeat(sender):
 
 def test_heartbeat_is_sent_during_a_long_transaction(sender, start_heartbeat):
     start_heartbeat(0.01)
-    until(lambda: len(sender.sent) >= 2, "the loop is spoken for")
+    until(lambda: len(sender.sent) >= 2, "a heartbeat")
     first = sender.sent[0]
     put = change_of(Record(Partition(first.topic, 0), 0, first.key, first.value))
     assert (first.topic, first.key) == ("cb.state", b"leader/leader")
@@ -67,7 +67,7 @@ def test_heartbeat_is_sent_during_a_long_transaction(sender, start_heartbeat):
 def test_heartbeat_continues_after_an_error(sender, start_heartbeat):
     sender.error = Fenced("another")
     start_heartbeat(0.01)
-    until(lambda: len(sender.sent) >= 1, "the loop is spoken for")
+    until(lambda: len(sender.sent) >= 1, "a heartbeat")
     assert sender.error is None
 
 
@@ -81,7 +81,7 @@ def test_heartbeat_stops_when_the_loop_makes_no_progress(sender, start_heartbeat
         until(lambda: clock.reads > before + number, "the heartbeat thread reads the clock")
 
     clock.now = MAX_STALL - 1.0
-    until(lambda: sender.sent, "the loop is spoken for")
+    until(lambda: sender.sent, "a heartbeat")
     clock.now = MAX_STALL + 1.0
     wait_for_reads(1)
     count = len(sender.sent)

@@ -1,4 +1,4 @@
-"""Leadership: when a leader counts as silent, what a standby has then, and whose state counts."""
+"""Leadership: the silence of a leader, the replica of a standby, and the kinds of local state."""
 
 import pytest
 
@@ -120,7 +120,7 @@ def test_latest_epoch_is_none_before_the_first_leader():
     assert latest_epoch(broker) is None
 
 
-def test_state_is_empty_or_a_replica_or_a_leaders(changelog):
+def test_state_is_empty_or_of_a_replica_or_of_a_leader(changelog):
     assert leadership.is_empty(changelog.state)
     assert not leadership.is_replica(changelog.state)
     replica = changelog.follow()

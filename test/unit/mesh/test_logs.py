@@ -1,4 +1,4 @@
-"""The form of log lines: people grep them and programs read them."""
+"""The form of log lines, as text and as JSON, and when they are written."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from cloud_builder.ports.health import NullReporter
 
 
 def record(message: str, **extra) -> logging.LogRecord:
-    made = logging.getLogger("cb.test").makeRecord("cb.test", logging.INFO, "f", 1, message, (), None, extra=extra)
-    made.created = 0.0
-    return made
+    entry = logging.getLogger("cb.test").makeRecord("cb.test", logging.INFO, "f", 1, message, (), None, extra=extra)
+    entry.created = 0.0
+    return entry
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def record(message: str, **extra) -> logging.LogRecord:
         ("two\nlines", {}, "two | lines"),
     ],
 )
-def test_a_line_is_time_level_daemon_event_and_fields(message, extra, line):
+def test_line_has_time_level_daemon_event_and_fields(message, extra, line):
     assert LogFmt("runner-1").format(record(message, **extra)) == f"1970-01-01T00:00:00.000Z info    runner-1 {line}"
 
 

@@ -169,7 +169,7 @@ def test_failing_event_becomes_a_dead_letter_and_the_others_are_handled(broker, 
     send(broker, "a", "bad", "b")
     steps(started(flow, broker, state))
 
-    assert answers(broker) == [("a", "1"), ("b", "2")], "the count of the poisoned event was rolled back"
+    assert answers(broker) == [("a", "1"), ("b", "2")], "the count of the failed event was rolled back"
     (letter,) = list_dead(broker)
     assert b64decode(letter.value) == requested("bad").value
     assert letter.reason == "Permanent: it is bad"
@@ -230,7 +230,7 @@ def test_retryable_event_is_handled_before_later_events(broker, state):
     def fail(request):
         if request == "a" and len(tries) < 3:
             tries.append(request)
-            raise Retryable("the store is away", delay=0.0)
+            raise Retryable("the store is unreachable", delay=0.0)
 
     flow = CountingFlow(fail)
     send(broker, "a", "b")
@@ -307,7 +307,7 @@ class GuardedBroker(MemoryBroker):
         super().append(records)
 
 
-def test_daemon_that_may_not_write_ends_and_sends_when_it_may(state):
+def test_daemon_without_write_access_ends_and_sends_after_a_restart(state):
     broker = GuardedBroker()
     broker.forbidden = frozenset({INTAKE.topic})
     send(broker, "a")

@@ -1,6 +1,6 @@
-"""Events stay readable for ever, and the topic table is whole.
+"""Events stay readable for later versions, and the topic table is complete.
 
-The samples in test/golden/events are what older writers have sent: add to them, never change or remove one."""
+The samples in test/golden/events were sent by older writers: add samples, but never change or remove one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sample(name: str) -> dict[str, Any]:
 
 
 def with_unknown_fields(value: Any) -> Any:
-    """The body as a newer writer sends it: every object of it has one more field."""
+    """Returns the body as a newer writer sends it: with one more field in every object."""
     if isinstance(value, dict):
         return {**{key: with_unknown_fields(item) for key, item in value.items()}, "added-later": {"x": [1]}}
     if isinstance(value, list):
@@ -37,7 +37,7 @@ def test_every_event_has_a_sample_and_every_sample_an_event() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
-def test_a_sample_is_read_and_written_back_unchanged(name: str) -> None:
+def test_sample_is_read_and_written_back_unchanged(name: str) -> None:
     body = sample(name)
     assert EVENTS[name].model_validate(body).model_dump(mode="json", exclude_unset=True) == body
 
@@ -50,19 +50,19 @@ def test_unknown_fields_are_ignored(name: str) -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=sorted(EVENTS))
-def test_an_event_is_frozen_and_says_what_it_is(event: type[Payload]) -> None:
+def test_event_is_frozen_and_has_a_docstring(event: type[Payload]) -> None:
     assert event.model_config["frozen"]
     assert event.__doc__
 
 
-def test_each_event_travels_on_one_topic() -> None:
+def test_each_event_has_one_topic() -> None:
     types = [route.event.type for route in ROUTES]
     assert len(types) == len(set(types))
     assert all(route_of(route.event.type) is route for route in ROUTES)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.event.type)
-def test_the_key_is_a_field_and_someone_reads(route: Any) -> None:
+def test_route_has_a_field_as_key_and_a_reader(route: Any) -> None:
     assert route.key in route.event.model_fields
     assert route.readers
 
@@ -76,12 +76,12 @@ def test_only_compacted_topics_are_kept_for_ever() -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_role_reads_what_is_meant_for_it(role: Role) -> None:
+def test_role_reads_the_topics_of_its_routes(role: Role) -> None:
     meant = {route.topic for route in ROUTES if role in route.readers}
     assert set(topics_read_by(role)) == meant
 
 
-def test_every_daemon_but_the_client_has_a_topic_that_it_alone_writes() -> None:
+def test_every_role_has_a_topic_that_only_it_writes() -> None:
     writers = {topic.writer for topic in TOPICS if topic is not DEAD_LETTER}
     assert writers == set(Role)
 
@@ -94,7 +94,7 @@ def test_every_daemon_but_the_client_has_a_topic_that_it_alone_writes() -> None:
         {"source": "example", "ref": "main", "units": ["hello"], "request_id": "ci.1_2-3"},
     ],
 )
-def test_a_plain_wish_is_enough(body: dict[str, Any]) -> None:
+def test_build_requested_accepts_a_minimal_request(body: dict[str, Any]) -> None:
     assert BuildRequested.model_validate(body).source == "example"
 
 
@@ -107,12 +107,12 @@ def test_a_plain_wish_is_enough(body: dict[str, Any]) -> None:
         {"source": "example", "all": True, "request_id": "../etc"},
     ],
 )
-def test_a_wish_that_says_too_little_or_too_much_is_refused(body: dict[str, Any]) -> None:
+def test_build_requested_rejects_missing_or_conflicting_fields(body: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="1 validation error"):
         BuildRequested.model_validate(body)
 
 
-def test_a_family_of_topics_has_its_members_and_no_others() -> None:
+def test_topic_family_has_only_its_members() -> None:
     member = QUEUE.member("x86_64.suse")
     assert (member.name, member.partitions, member.is_family) == ("cb.queue.x86_64.suse", 1, False)
     assert QUEUE.has(member.name) and QUEUE.is_family

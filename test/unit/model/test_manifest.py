@@ -1,4 +1,4 @@
-"""A manifest is read whole or refused with every problem, each with its line and the nearest valid name."""
+"""A manifest is read, or rejected with all problems, each with its line and the nearest valid name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ labs:
 """
 
 
-def test_package() -> None:
+def test_manifest_of_a_package_has_its_targets() -> None:
     manifest = parse(PACKAGE, FILE)
     assert isinstance(manifest, Manifest01)
     assert manifest.kind is Kind.PACKAGE
@@ -52,14 +52,14 @@ def test_package() -> None:
     ]
 
 
-def test_image() -> None:
+def test_manifest_of_an_image_has_its_selection() -> None:
     manifest = parse(IMAGE.encode(), FILE)
     assert manifest.kind is Kind.IMAGE
     assert manifest.targets[0].name == "standard.x86_64"
     assert manifest.images[0].selection.build_arguments == ("--clear-cache",)
 
 
-def test_lab_of_schema_1() -> None:
+def test_manifest_of_a_lab_has_depends_and_constraints() -> None:
     manifest = parse(LAB, FILE)
     assert isinstance(manifest, Manifest10)
     assert manifest.kind is Kind.LAB
@@ -70,7 +70,7 @@ def test_lab_of_schema_1() -> None:
 
 
 @pytest.mark.parametrize("version", ["0.1", "'0.1'", "1.0", '"1.0"', "1", "'1'"])
-def test_version_as_number_or_text(version: str) -> None:
+def test_schema_version_is_a_number_or_text(version: str) -> None:
     assert parse(PACKAGE.replace("0.1", version), FILE).name == "hello"
 
 
@@ -143,20 +143,20 @@ def test_problem_has_line_cause_and_nearest_name(text: str, line: int, message: 
     assert f"{FILE}:{line}: " in str(caught.value)
 
 
-def test_not_utf8_names_the_line() -> None:
+def test_manifest_that_is_not_utf8_is_an_error_with_its_line() -> None:
     with pytest.raises(ManifestError) as caught:
         parse(b"schema_version: 0.1\nname: \xe9\n", FILE)
     assert [(p.line, p.message) for p in caught.value.problems] == [(2, "not UTF-8 text")]
 
 
-def test_all_problems_are_told_at_once_by_line() -> None:
+def test_all_problems_are_reported_at_once_by_line() -> None:
     text = changed("arch: x86_64", "arch: amd64", changed("name: hello", "nme: hello"))
     with pytest.raises(ManifestError) as caught:
         parse(text, FILE)
     assert [p.line for p in caught.value.problems] == [1, 2, 5]
 
 
-def test_wrong_entries_are_told_and_nothing_that_only_follows_from_them() -> None:
+def test_consequences_of_a_wrong_entry_are_not_reported() -> None:
     with pytest.raises(ManifestError) as caught:
         parse("schema_version: 1.0\nname: hello\ndistributions: [{dist: sid, arch: amd64}]\n", FILE)
     assert len(caught.value.problems) == 1
@@ -169,7 +169,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize("text", [BOMB, "a: &a [*a]", "[" * 100_000, "a: " * 50_000, "x" * 2_000_000, "- a\n" * 30_000])
-def test_nothing_costs_more_than_its_size(text: str) -> None:
+def test_expensive_documents_are_rejected_with_few_problems(text: str) -> None:
     with pytest.raises(ManifestError) as caught:
         parse(text, FILE)
     assert 1 <= len(caught.value.problems) <= 51
@@ -206,5 +206,5 @@ def test_json_schema_can_be_derived(model: type[Manifest01] | type[Manifest10]) 
         ("hello", "hello"),
     ],
 )
-def test_unit_path(directory: str, path: str) -> None:
+def test_unit_path_has_no_projects_prefix(directory: str, path: str) -> None:
     assert unit_path(directory) == path

@@ -22,7 +22,7 @@ UNITS = ["packages/hello", "packages/libgreet", "images/standard"]
         ("x", [], None),
     ],
 )
-def test_nearest_name(word: str, names: list[str], expected: str | None) -> None:
+def test_nearest_finds_the_valid_name_of_a_mistyped_one(word: str, names: list[str], expected: str | None) -> None:
     assert nearest(word, names) == expected
 
 
@@ -34,6 +34,6 @@ def test_hint_names_the_nearest_else_the_known_ones() -> None:
 
 
 @given(st.text(), st.lists(st.text()))
-def test_answer_is_always_one_of_the_names(word: str, names: list[str]) -> None:
+def test_nearest_returns_one_of_the_names_or_none(word: str, names: list[str]) -> None:
     found = nearest(word, names)
     assert found is None or found in names

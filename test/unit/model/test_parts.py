@@ -14,7 +14,7 @@ def problems(*sizes: int) -> list[Problem]:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "most", "lengths"),
+    ("sizes", "max_entries", "lengths"),
     [
         pytest.param((), None, [], id="nothing"),
         pytest.param((1, 1, 1), None, [3], id="all fit"),
@@ -23,17 +23,19 @@ def problems(*sizes: int) -> list[Problem]:
         pytest.param((MAX_PART_BYTES // 2,) * 3, None, [1, 1, 1], id="two that do not fit together"),
     ],
 )
-def test_entries_are_split_into_parts_in_order(sizes: tuple[int, ...], most: int | None, lengths: list[int]) -> None:
+def test_entries_are_split_into_parts_in_order(
+    sizes: tuple[int, ...], max_entries: int | None, lengths: list[int]
+) -> None:
     entries = problems(*sizes)
-    parts = [list(part) for part in split(entries, most)]
+    parts = [list(part) for part in split(entries, max_entries)]
     assert [len(part) for part in parts] == lengths
     assert [entry for part in parts for entry in part] == entries
 
 
 @pytest.mark.parametrize(("job", "number"), [("r-1.7", 7), ("a.b.12", 12), ("r-1", 0), ("", 0), ("r.x", 0)])
-def test_the_number_of_a_job_is_read_from_its_id(job: str, number: int) -> None:
+def test_job_number_is_read_from_the_job_id(job: str, number: int) -> None:
     assert job_number(job) == number
 
 
-def test_a_job_id_names_its_request() -> None:
+def test_request_id_is_read_from_the_job_id() -> None:
     assert request_of(new_job_id(RequestId("a.b"), 3)) == "a.b"

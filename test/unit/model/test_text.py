@@ -21,7 +21,7 @@ from cloud_builder.model.text import compact_duration, duration, first_few, firs
         (97200, "1 d 3 h", "27h00m"),
     ],
 )
-def test_durations(seconds: float, sentence: str, column: str) -> None:
+def test_duration_has_a_form_for_sentences_and_for_columns(seconds: float, sentence: str, column: str) -> None:
     assert (duration(seconds), compact_duration(seconds)) == (sentence, column)
 
 
@@ -39,7 +39,7 @@ def test_durations(seconds: float, sentence: str, column: str) -> None:
         (5000 * 1024**4, "5000 TiB"),
     ],
 )
-def test_sizes(count: int, text: str) -> None:
+def test_size_has_a_binary_unit(count: int, text: str) -> None:
     assert size(count) == text
 
 
@@ -57,5 +57,5 @@ def test_first_few_lines_counts_the_lines_that_it_leaves_out() -> None:
 
 
 @pytest.mark.parametrize(("text", "line"), [(None, ""), ("", ""), ("a\nb", "a"), ("a", "a")])
-def test_first_line(text: str | None, line: str) -> None:
+def test_first_line_is_empty_for_no_text(text: str | None, line: str) -> None:
     assert first_line(text) == line

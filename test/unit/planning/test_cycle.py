@@ -35,7 +35,7 @@ def jobs(units, *requested, published=(), rounds=3, is_published=None, dependant
 
 
 def plan(*args, **more):
-    """(unit, round, profiles, needs)"""
+    """Returns a row for each job: its unit with the round, its profiles, its needs."""
     found = jobs(*args, **more)
     names = {job.job_id: f"{job.unit}{job.round or ''}" for job in found}
     return [(names[job.job_id], *job.profiles, [names[need] for need in job.needs]) for job in found]
@@ -79,8 +79,8 @@ def test_member_does_not_wait_for_published_packages():
 )
 def test_bootstrap_uses_the_cheapest_profile_for_the_fewest_members(a, b, first):
     found = plan([unit("a", a), unit("b", b)], rounds=1)
-    one, other = first[0][0][0], first[1][0][0]
-    assert found == [*first, (f"{one}2", [f"{other}1"]), (f"{other}2", [f"{one}2"])]
+    leading, following = first[0][0][0], first[1][0][0]
+    assert found == [*first, (f"{leading}2", [f"{following}1"]), (f"{following}2", [f"{leading}2"])]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_requested_unit_beside_an_unbreakable_cycle_is_built():
 
 
 def codes(units, *requested, **more):
-    """(unit, code of its job, needs)"""
+    """Returns a row for each job: its unit, its code, its needs."""
     found = jobs(units, *requested, **more)
     names = {job.job_id: job.unit for job in found}
     return [(job.unit, job.code, [names[need] for need in job.needs]) for job in found]
@@ -128,8 +128,8 @@ CYCLE = "dependency-cycle"
          [("a", CYCLE, []), ("b", CYCLE, []), ("x", "", []),
           ("c", "", []), ("d", "", ["a", "c"]), ("c", "", ["d"]), ("d", "", ["a", "c"])]),
     ],
-    ids=["a dependant", "a need of it alone", "a need of others, too", "a member beside the deadlock", "two cycles",
-         "a cycle that needs one"],
+    ids=["a dependant", "a need of the cycle alone", "a need of other units, too", "a member that a profile separates",
+         "two cycles", "a cycle that needs an unbreakable one"],
 )  # fmt: skip
 def test_only_members_and_dependants_of_unbreakable_cycles_are_not_built(units, requested, expected):
     if expected is None:
@@ -156,14 +156,14 @@ def test_push_builds_its_units_when_some_dependants_are_unbuildable():
     ]  # fmt: skip
 
 
-def built(name, turn, content):
-    [job] = [job for job in jobs(PAIR, published=("a", "b")) if (job.unit, job.round) == (name, turn)]
+def built(name, job_round, content):
+    [job] = [job for job in jobs(PAIR, published=("a", "b")) if (job.unit, job.round) == (name, job_round)]
     finished = {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (deb(name, content=str(content)),)}
     return job.model_copy(update=finished)
 
 
 def test_member_that_changes_in_the_last_round_is_unstable():
-    stable = [built("a", turn, 1) for turn in (1, 2, 3)]
+    stable = [built("a", job_round, 1) for job_round in (1, 2, 3)]
     assert unstable_members([*stable, built("b", 2, 1), built("b", 3, 2)]) == ["b"]
     assert unstable_members([*stable, built("b", 1, 1), built("b", 2, 2), built("b", 3, 2)]) == []
 

@@ -81,12 +81,18 @@ FAULTS: list[tuple[str, dict[str, object], str, str, str]] = [
         "chown -R builder /k",
     ),
     ("broken key", {"key": KeyFacts("/k", error="bad")}, "error", "bad", "gpg --homedir /k -K"),
-    ("old key", {"key": KeyFacts("/k", expires=NOW - 1)}, "error", "has expired", "--quick-set-expire"),
-    ("ageing key", {"key": KeyFacts("/k", expires=NOW + 5 * 86400)}, "warning", "in 5 days", "--quick-set-expire"),
+    ("expired key", {"key": KeyFacts("/k", expires=NOW - 1)}, "error", "has expired", "--quick-set-expire"),
+    (
+        "key that expires soon",
+        {"key": KeyFacts("/k", expires=NOW + 5 * 86400)},
+        "warning",
+        "in 5 days",
+        "--quick-set-expire",
+    ),
     ("port taken", {"port": ("h:1", ProbeError("Address already in use"))}, "error", "already in use", "--port N"),
     ("no broker", {"broker": BrokerFacts("k", error=ProbeError("gone", "start it"))}, "error", "gone", "start it"),
     (
-        "no sharing",
+        "no share groups",
         {"broker": BrokerFacts("k", share_group_error=ProbeError("too old", "4.2"))},
         "error",
         "too old",
@@ -112,13 +118,13 @@ def faults(facts: Facts) -> list[Finding]:
     return [finding for finding in judge(facts) if finding.level is not Level.OK]
 
 
-def test_a_complete_machine_has_no_findings():
+def test_complete_machine_has_no_findings():
     assert faults(COMPLETE) == []
     assert {finding.check for finding in judge(COMPLETE)} >= {"python", "sandbox", "limits", "work", "key", "broker"}
 
 
 @pytest.mark.parametrize(("changed", "level", "message", "fix"), [fault[1:] for fault in FAULTS], ids=NAMES)
-def test_one_fault_is_one_finding(changed, level, message, fix):
+def test_each_fault_is_one_finding(changed, level, message, fix):
     [finding] = faults(replace(COMPLETE, **changed))
     assert finding.level == level
     assert message in finding.message

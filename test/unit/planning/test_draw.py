@@ -1,4 +1,4 @@
-"""Drawn graphs: trees that end, dot that graphviz reads, SVG with needed nodes on the left."""
+"""Drawn graphs: finite trees, valid dot for Graphviz, SVG with needed nodes on the left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def picture(**needs: str) -> Picture:
-    """`app="lib base"`: app needs lib and base."""
+    """Returns a picture from keyword arguments: `app="lib base"` means that app needs lib and base."""
     return Picture([Node(key, f"packages/{key}", "success") for key in needs], {k: v.split() for k, v in needs.items()})
 
 
@@ -28,24 +28,24 @@ def lines(*roots: str, of: Picture = DIAMOND, reverse: bool = False, depth: int 
     ]
 
 
-def test_a_tree_of_needs() -> None:
+def test_tree_shows_the_needs_of_a_unit() -> None:
     assert lines("top") == ["top", "├─ left", "│  └─ base", "└─ right", "   └─ base"]
 
 
-def test_a_tree_of_dependants() -> None:
+def test_reverse_tree_shows_the_dependants_of_a_unit() -> None:
     assert lines("base", reverse=True) == ["base", "├─ left", "│  └─ top", "└─ right", "   └─ top"]
 
 
-def test_branches_are_shown_once() -> None:
+def test_tree_shows_each_branch_once() -> None:
     shared = picture(base="", lib="base", a="lib", b="lib", top="a b")
     assert lines("top", of=shared)[-1] == "   └─ lib (see above)"
 
 
-def test_depth_counts_the_hidden_nodes() -> None:
+def test_tree_counts_the_nodes_below_its_depth() -> None:
     assert lines("top", depth=1) == ["top", "├─ left (1 more below)", "└─ right (1 more below)"]
 
 
-def test_a_cycle_is_drawn_once() -> None:
+def test_tree_shows_a_cycle_once() -> None:
     cycle = picture(a="b", b="a", c="a")
     assert lines("a", of=cycle) == ["a", "└─ b", "   └─ a (see above)"]
     assert cycle.tops() == ["c"]
@@ -58,7 +58,7 @@ def test_dot_quotes_names_of_units() -> None:
     assert text.count("{") == text.count("}")
 
 
-def test_svg_has_a_box_a_node_and_a_line_an_edge() -> None:
+def test_svg_has_a_box_for_each_node_and_a_line_for_each_edge() -> None:
     document = ElementTree.fromstring(svg(DIAMOND))
     assert [text.text for text in document.iter(f"{SVG}text")] == [
         f"packages/{k}" for k in ("base", "left", "right", "top")
@@ -72,7 +72,7 @@ def test_svg_replaces_characters_that_xml_does_not_allow() -> None:
     assert [text.text for text in document.iter(f"{SVG}text")] == ["<a>&??"]
 
 
-def test_nothing_is_drawn_of_nothing() -> None:
+def test_empty_graph_is_a_valid_picture() -> None:
     ElementTree.fromstring(svg(Picture([], {})))
     assert dot(Picture([], {})).startswith("digraph")
 
@@ -80,7 +80,7 @@ def test_nothing_is_drawn_of_nothing() -> None:
 @given(
     st.integers(1, 12).flatmap(lambda n: st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=30))
 )
-def test_every_graph_is_drawn_and_acyclic_edges_point_left(edges: list[tuple[int, int]]) -> None:
+def test_every_graph_is_drawn_with_needs_on_the_left(edges: list[tuple[int, int]]) -> None:
     names = sorted({number for edge in edges for number in edge}) or [0]
     needs = {str(n): [str(under) for above, under in edges if above == n and under < n] for n in names}
     boxes = _positions(Picture([Node(key, key) for key in needs], needs))
@@ -97,5 +97,5 @@ def _positions(drawn: Picture) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("state", ["success", "failure", "running", ""])
-def test_states_have_colours(state: str) -> None:
+def test_each_state_has_a_colour(state: str) -> None:
     assert re.fullmatch("#[0-9a-f]{6}", Node("a", "a", state).colour)

@@ -32,12 +32,12 @@ def request(*units, **more):
     return RequestAccepted(units=units, **{**fields, **more})
 
 
-def whole(units, source="s", revision="a"):
+def snapshot(units, source="s", revision="a"):
     return SourceSnapshot(source, Origin(f"file:///{source}", revision * 40), units)
 
 
 def expanded(units, *requested, others=(), history=None, **more):
-    return expand(request(*requested, **more), build_graph([whole(units), *others]), 1, history)
+    return expand(request(*requested, **more), build_graph([snapshot(units), *others]), 1, history)
 
 
 def plan(units, *requested, **more):
@@ -77,7 +77,7 @@ def test_jobs_that_the_request_does_not_name_are_not_requested():
 
 def test_push_adds_dependants_of_other_sources_at_their_own_commit():
     far = [unit("q/base"), unit("q/far", "lib, base"), unit("q/alone")]
-    jobs = expanded([unit("p/lib")], "p/lib", others=[whole(far, "t", "b")], dependants=True)
+    jobs = expanded([unit("p/lib")], "p/lib", others=[snapshot(far, "t", "b")], dependants=True)
     rows = [(job.source, job.unit, job.revision[0], job.url, job.repository) for job in jobs]
     assert rows == [
         ("s", "p/lib", "a", "file:///s", "s-bookworm"),
@@ -88,7 +88,7 @@ def test_push_adds_dependants_of_other_sources_at_their_own_commit():
 
 
 def test_needs_in_another_source_are_not_added():
-    assert plan([unit("p/app", "far")], "p/app", others=[whole([unit("q/far")], "t")]) == [("p/app", [])]
+    assert plan([unit("p/app", "far")], "p/app", others=[snapshot([unit("q/far")], "t")]) == [("p/app", [])]
 
 
 def test_critical_path_is_the_longest_chain_that_waits_for_a_job():

@@ -1,4 +1,4 @@
-"""The recent usage survives a restart: what is saved and read again is the same."""
+"""Recent usage of slots: it is restored after a restart, and it decays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POLICIES = st.builds(
 
 def all_shares(shares: FairShares) -> list[object]:
     sources = [shares.source_share(name, rank) for name in "abc" for rank in range(CLASSES)]
-    requesters = [(one.rank, name) for name in "abc" for one in PRIORITIES]
+    requesters = [(priority.rank, name) for name in "abc" for priority in PRIORITIES]
     slots = [shares.slots(name) for name in "abc"]
     return [
         sources,
@@ -45,13 +45,13 @@ def all_shares(shares: FairShares) -> list[object]:
 
 
 @given(STEPS, POLICIES, st.floats(1, 1e9), st.floats(0, 9 * USAGE_HALF_LIFE))
-def test_shares_are_the_same_after_a_restart_and_go_on_the_same(steps, policy, now, later) -> None:
+def test_shares_are_the_same_after_a_restart_and_stay_the_same(steps, policy, now, later) -> None:
     shares, active = FairShares(policy, now), {}
     for number, (verb, *about) in enumerate(steps):
         if verb == "start":
-            source, requester, priority, steps = about
-            active[f"j{number}"] = one = ActiveJob(f"j{number}", source, requester, priority, now)
-            shares.start(one, max(0, priority.rank - steps))
+            source, requester, priority, aged = about
+            active[f"j{number}"] = job = ActiveJob(f"j{number}", source, requester, priority, now)
+            shares.start(job, max(0, priority.rank - aged))
         elif verb == "end" and active:
             job_id = sorted(active)[about[0] % len(active)]
             shares.end(job_id, now)
@@ -59,32 +59,34 @@ def test_shares_are_the_same_after_a_restart_and_go_on_the_same(steps, policy, n
         elif verb == "wait":
             now += about[0]
             shares.decay(now)
-    again = FairShares(policy, 0.0)
-    again.restore_usage(UsageSnapshot.model_validate(json.loads(shares.usage().model_dump_json(exclude_defaults=True))))
-    for one in active.values():
-        again.start(one)
-    assert all_shares(again) == all_shares(shares)
-    assert again.usage() == shares.usage()
-    assert not again.version, "nothing that would have to be saved"
-    for each in (shares, again):
-        each.decay(now + later)
+    restarted = FairShares(policy, 0.0)
+    restarted.restore_usage(
+        UsageSnapshot.model_validate(json.loads(shares.usage().model_dump_json(exclude_defaults=True)))
+    )
+    for job in active.values():
+        restarted.start(job)
+    assert all_shares(restarted) == all_shares(shares)
+    assert restarted.usage() == shares.usage()
+    assert not restarted.version, "no change has to be saved"
+    for copy in (shares, restarted):
+        copy.decay(now + later)
         for job_id in active:
-            each.end(job_id, now + later)
-    assert all_shares(again) == all_shares(shares)
+            copy.end(job_id, now + later)
+    assert all_shares(restarted) == all_shares(shares)
 
 
 def test_usage_decays_while_the_scheduler_does_not_run() -> None:
     shares = FairShares(QueuePolicy(), 1000.0)
     shares.start(ActiveJob("j", "a", "r", Priority.NORMAL, 1000.0))
     shares.end("j", 1400.0)
-    again = FairShares(QueuePolicy(), 0.0)
-    again.restore_usage(shares.usage())
-    assert again.source_share("a", 2).used == 400.0
-    again.decay(1000.0 + 2 * USAGE_HALF_LIFE)
-    assert again.source_share("a", 2).used == 100.0
+    restarted = FairShares(QueuePolicy(), 0.0)
+    restarted.restore_usage(shares.usage())
+    assert restarted.source_share("a", 2).used == 400.0
+    restarted.decay(1000.0 + 2 * USAGE_HALF_LIFE)
+    assert restarted.source_share("a", 2).used == 100.0
 
 
-def test_usage_decays_though_it_was_saved_in_the_future() -> None:
+def test_usage_that_was_saved_in_the_future_decays() -> None:
     shares = FairShares(QueuePolicy(), 0.0)
     shares.restore_usage(UsageSnapshot(at=1e12, sources=({"source": "a", "used": (8.0, 8.0, 8.0)},)))
     assert not shares.decay(1000.0)
@@ -92,11 +94,11 @@ def test_usage_decays_though_it_was_saved_in_the_future() -> None:
     assert shares.source_share("a", 0).used == 4.0
 
 
-def test_of_very_many_requesters_those_that_used_most_are_kept() -> None:
+def test_requesters_with_the_most_usage_are_kept_of_too_many() -> None:
     requesters = [
         RequesterUsage(source="s", rank=1, requester="x" * 900 + str(n), used=(0.0, 0.0, float(n))) for n in range(2000)
     ]
     kept = largest_that_fit(requesters)
-    assert [one.used[2] for one in kept] == [float(n) for n in range(2000 - len(kept), 2000)]
+    assert [requester.used[2] for requester in kept] == [float(n) for n in range(2000 - len(kept), 2000)]
     assert 300 < len(kept) < MAX_PART_BYTES / 900
     assert len(UsageSnapshot(requesters=kept).model_dump_json()) < 1.2 * MAX_PART_BYTES

@@ -26,9 +26,9 @@ def snapshot(*units, source="s"):
 
 
 def needs(*snapshots, target="bookworm.x86_64", of="app", source="s"):
-    whole = build_graph(snapshots)
-    found = whole.needs[whole.number[Node(source, f"p/{of}", target)]]
-    return [f"{node.source}/{node.unit[2:]}" for node in map(whole.nodes.__getitem__, found)]
+    graph = build_graph(snapshots)
+    found = graph.needs[graph.number[Node(source, f"p/{of}", target)]]
+    return [f"{node.source}/{node.unit[2:]}" for node in map(graph.nodes.__getitem__, found)]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_depends_of_the_manifest_counts_like_metadata():
 
 
 def test_transitive_needs_stay_in_the_same_source():
-    whole = build_graph([snapshot(unit("app", "lib, far"), unit("lib")), snapshot(unit("far"), source="t")])
-    added = whole.transitive_needs(whole.units_for("s", ["p/app"]))
-    assert [whole.nodes[number].unit for number in sorted(added)] == ["p/app", "p/lib"]
+    graph = build_graph([snapshot(unit("app", "lib, far"), unit("lib")), snapshot(unit("far"), source="t")])
+    added = graph.transitive_needs(graph.units_for("s", ["p/app"]))
+    assert [graph.nodes[number].unit for number in sorted(added)] == ["p/app", "p/lib"]
 
 
 NAMES = [f"u{number}" for number in range(9)]
@@ -123,7 +123,7 @@ def snapshots(draw):
 
 
 @given(EDGES)
-def test_components_reach_each_other_and_come_after_their_needs(edges):
+def test_components_are_mutually_reachable_and_follow_their_needs(edges):
     def reach(start):
         seen, todo = {start}, [start]
         while todo:
@@ -141,41 +141,41 @@ def test_components_reach_each_other_and_come_after_their_needs(edges):
 
 
 @given(snapshots(), st.randoms(use_true_random=False))
-def test_graph_does_not_depend_on_the_order_of_snapshots_and_units(world, chance):
-    shuffled = [each._replace(units=chance.sample(each.units, len(each.units))) for each in world]
+def test_graph_does_not_depend_on_the_order_of_snapshots_and_units(parts, chance):
+    shuffled = [each._replace(units=chance.sample(each.units, len(each.units))) for each in parts]
     chance.shuffle(shuffled)
-    assert same(build_graph(world), build_graph(shuffled))
+    assert is_same(build_graph(parts), build_graph(shuffled))
 
 
 @given(snapshots(), st.data())
-def test_replaced_unit_gives_the_graph_that_is_built_anew(world, data):
-    source = data.draw(st.sampled_from([each for each in world if each.units]))
+def test_replace_unit_gives_the_same_graph_as_building_it_again(parts, data):
+    source = data.draw(st.sampled_from([each for each in parts if each.units]))
     newer = data.draw(units(data.draw(st.sampled_from(source.units)).name))
     replaced = source._replace(units=[newer if each.path == newer.path else each for each in source.units])
-    anew = build_graph([replaced if each.source == source.source else each for each in world])
-    assert same(replace_unit(build_graph(world), source.source, newer), anew)
+    rebuilt = build_graph([replaced if each.source == source.source else each for each in parts])
+    assert is_same(replace_unit(build_graph(parts), source.source, newer), rebuilt)
 
 
 @given(snapshots())
-def test_topological_order_has_needs_first_and_cycles_side_by_side(world):
-    whole = build_graph(world)
-    order = whole.topological_order(range(len(whole.nodes)))
+def test_topological_order_has_needs_first_and_cycles_side_by_side(parts):
+    graph = build_graph(parts)
+    order = graph.topological_order(range(len(graph.nodes)))
     index = {number: n for n, number in enumerate(order)}
     for number in order:
-        group = whole.component_of(number)
-        assert all(index[need] < index[number] or need in group for need in whole.needs[number])
+        group = graph.component_of(number)
+        assert all(index[need] < index[number] or need in group for need in graph.needs[number])
         assert sorted(index[member] for member in group) == list(
             range(min(map(index.get, group)), max(map(index.get, group)) + 1)
         )
     condensed = {
-        whole.component[n]: {whole.component[need] for m in whole.component_of(n) for need in whole.needs[m]}
+        graph.component[n]: {graph.component[need] for m in graph.component_of(n) for need in graph.needs[m]}
         for n in order
     }
     TopologicalSorter({node: found - {node} for node, found in condensed.items()}).prepare()
 
 
-def same(one: Graph, other: Graph) -> bool:
-    def plain(whole: Graph) -> dict[str, object]:
-        return {name: value if hasattr(value, "keys") else list(value) for name, value in vars(whole).items()}
+def is_same(first: Graph, second: Graph) -> bool:
+    def plain(graph: Graph) -> dict[str, object]:
+        return {name: value if hasattr(value, "keys") else list(value) for name, value in vars(graph).items()}
 
-    return plain(one) == plain(other)
+    return plain(first) == plain(second)

@@ -51,7 +51,7 @@ def test_keys_of_builds_without_profiles_never_change():
         (job(round=2), Outcome.SKIPPED, "unchanged"),
     ],
 )
-def test_known_key_makes_a_job_reused_or_unchanged_and_good(record, outcome, code):
+def test_job_whose_key_was_built_is_reused_or_unchanged_and_good(record, outcome, code):
     after = reuse_result(record, BUILT)
     assert (after.outcome, after.code, after.reused_from, after.artifacts, after.saved) == (
         outcome, code, "old.1", (DEB,), 30.0,
@@ -67,23 +67,25 @@ def test_job_that_is_skipped_because_of_failed_needs_is_not_good():
 
 
 @pytest.mark.parametrize(
-    ("source", "turn", "used"), [("t", 0, ["a"]), ("s", 0, []), ("s", 1, ["a"])], ids=["other source", "own", "cycle"]
+    ("source", "job_round", "used"),
+    [("t", 0, ["a"]), ("s", 0, []), ("s", 1, ["a"])],
+    ids=["other source", "own", "cycle"],
 )
-def test_published_packages_are_used_of_other_sources_and_in_a_cycle(source, turn, used):
+def test_published_packages_are_used_of_other_sources_and_in_a_cycle(source, job_round, used):
     package = PublishedPackage(artifact=DEB, source=source, unit="p/a", sequence=1)
-    record = job(build_depends="a, libc6", round=turn)
+    record = job(build_depends="a, libc6", round=job_round)
     found = dependencies(record, RequestArtifacts({}), {"a": [package], "libc6": []}.__getitem__)
     assert [each.name for each in found.used] == used
     assert all((each.source, each.unit) == (source, "p/a") for each in found.used)
 
 
 @pytest.mark.parametrize(
-    ("relation", "built_too", "used"),
+    ("relation", "is_newer_built", "used"),
     [("a (>= 1)", False, "1"), ("a (>= 2)", False, ""), ("a (>= 2)", True, "2"), ("a (= 1)", True, "1")],
 )
-def test_only_a_version_that_fits_is_used(relation, built_too, used):
+def test_only_a_version_that_fits_is_used(relation, is_newer_built, used):
     newer = DEB.model_copy(update={"sha256": "2" * 64, "package": DEB.package.model_copy(update={"version": "2"})})
-    jobs = {"r.1": job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, artifacts=(newer,))} if built_too else {}
+    jobs = {"r.1": job(state=JobState.FINISHED, outcome=Outcome.SUCCESS, artifacts=(newer,))} if is_newer_built else {}
     artifacts = RequestArtifacts(jobs)
     for each in jobs.values():
         artifacts.add(each)

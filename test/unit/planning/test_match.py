@@ -1,4 +1,4 @@
-"""Which queued job is assigned to which runner, and why a job cannot be."""
+"""Matching of queued jobs with runners, and the reason why a job fits no runner."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ GIB = 1024**3
 
 
 class Scheduler:
-    """Queued jobs, and runners that appear and leave."""
+    """Queued jobs, and runners that a test adds and removes."""
 
     def __init__(self, jobs: list[JobRecord], runners: list[RunnerRecord]) -> None:
-        self.jobs = {one.job_id: one for one in jobs}
-        self.queue = restored(QueuePolicy(), [queued_job(one) for one in jobs], (), now=0.0)
+        self.jobs = {job.job_id: job for job in jobs}
+        self.queue = restored(QueuePolicy(), [queued_job(job) for job in jobs], (), now=0.0)
         self.slots = FreeSlots()
-        self.runners = {one.runner_id: one for one in runners}
+        self.runners = {runner.runner_id: runner for runner in runners}
 
     def assign(self, now: float = 0.0, limits=None, may=None) -> dict[str, str]:
         self.slots.update(self.runners, limits or {})
-        return {one.job_id: one.runner_id for one in match(self.queue, self.slots, self.jobs, now, may)}
+        return {job.job_id: job.runner_id for job in match(self.queue, self.slots, self.jobs, now, may)}
 
 
-def test_slots_order_architecture_and_group_are_respected() -> None:
+def test_jobs_are_assigned_by_slots_order_architecture_and_group() -> None:
     jobs = [job(1), job(2), job(3, target=ARM), job(4, target=BIG)]
     runners = [runner("r1"), runner("r2", group="big"), runner("r3", slots=2, held=[("x", 1), ("y", 1)])]
     assert Scheduler(jobs, runners).assign() == {"r.1": "r1", "r.2": "r2"}
@@ -46,22 +46,32 @@ def test_slots_order_architecture_and_group_are_respected() -> None:
     [
         pytest.param([runner("r1", slots=5), runner("r2")], 0.0, {"r.1": "r2"}, id="another runner"),
         pytest.param([runner("r1")], 0.0, {"r.1": "r1"}, id="no other runner"),
-        pytest.param([runner("r1"), runner("r2", held=[("x", 1)])], 10.0, {}, id="the other one is busy"),
-        pytest.param([runner("r1"), runner("r2", held=[("x", 1)])], 99.0, {"r.1": "r1"}, id="it is busy for too long"),
-        pytest.param([runner("r1"), runner("r2", arch="aarch64")], 0.0, {"r.1": "r1"}, id="the other cannot"),
+        pytest.param([runner("r1"), runner("r2", held=[("x", 1)])], 10.0, {}, id="the other runner is busy"),
+        pytest.param(
+            [runner("r1"), runner("r2", held=[("x", 1)])],
+            99.0,
+            {"r.1": "r1"},
+            id="the other runner is busy for too long",
+        ),
+        pytest.param(
+            [runner("r1"), runner("r2", arch="aarch64")],
+            0.0,
+            {"r.1": "r1"},
+            id="the other runner has another architecture",
+        ),
     ],
 )
-def test_a_retry_goes_to_another_runner_if_there_is_one(runners, now, expected) -> None:
+def test_retry_goes_to_another_runner_if_there_is_one(runners, now, expected) -> None:
     assert Scheduler([job(tried_runners=("r1",), not_before=1.0)], runners).assign(now) == expected
 
 
-def test_a_retry_that_waits_for_another_runner_does_not_block_the_next_job() -> None:
+def test_retry_that_waits_for_another_runner_does_not_block_other_jobs() -> None:
     scheduler = Scheduler([job(1, tried_runners=("r1",)), job(2)], [runner("r1"), runner("r2", held=[("x", 1)])])
     assert scheduler.assign() == {"r.2": "r1"}
 
 
 @pytest.mark.parametrize(
-    ("asks", "has", "fits"),
+    ("constraints", "capacity", "is_assigned"),
     [
         (Capacity(memory=4), Capacity(memory=4), True),
         (Capacity(memory=5), Capacity(memory=4), False),
@@ -70,18 +80,18 @@ def test_a_retry_that_waits_for_another_runner_does_not_block_the_next_job() -> 
         (Capacity(tags=("c",)), Capacity(tags=("a", "b")), False),
     ],
 )
-def test_constraints_are_met(asks, has, fits) -> None:
-    assert bool(Scheduler([job(constraints=asks)], [runner(capacity=has)]).assign()) is fits
+def test_job_is_assigned_only_to_a_runner_that_meets_its_constraints(constraints, capacity, is_assigned) -> None:
+    assert bool(Scheduler([job(constraints=constraints)], [runner(capacity=capacity)]).assign()) is is_assigned
 
 
-def test_a_runner_that_becomes_larger_takes_a_job_that_waited() -> None:
+def test_waiting_job_is_assigned_when_a_runner_gets_more_memory() -> None:
     scheduler = Scheduler([job(constraints=Capacity(memory=8))], [runner("r1", capacity=Capacity(memory=4))])
     assert scheduler.assign() == {}
     scheduler.runners["r1"] = runner("r1", capacity=Capacity(memory=16))
     assert scheduler.assign() == {"r.1": "r1"}
 
 
-def test_slots_follow_the_attempts_that_runners_announce() -> None:
+def test_free_slots_follow_the_attempts_that_runners_announce() -> None:
     scheduler = Scheduler([job(number) for number in range(1, 6)], [runner("r1", slots=2), runner("r2")])
     assert set(scheduler.assign()) == {"r.1", "r.2", "r.3"}
     assert set(scheduler.assign()) == {"r.4", "r.5"}  # no runner has announced an attempt yet
@@ -93,21 +103,21 @@ def test_slots_follow_the_attempts_that_runners_announce() -> None:
     assert scheduler.assign() == {"r.3": "r1", "r.4": "r1"}
 
 
-def test_a_job_that_may_go_to_no_runner_is_passed_over() -> None:
+def test_job_that_may_go_to_no_runner_does_not_block_other_jobs() -> None:
     scheduler = Scheduler([job(1, tried_runners=("r9",)), job(2)], [runner("r1")])
-    assert scheduler.assign(may=lambda one, _: one.job_id != "r.1") == {"r.2": "r1"}
+    assert scheduler.assign(may=lambda job, _: job.job_id != "r.1") == {"r.2": "r1"}
 
 
-def test_a_runner_with_a_free_slot_and_the_build_root_is_preferred() -> None:
+def test_runner_with_the_build_root_and_a_free_slot_is_preferred() -> None:
     waiting = job(buildroot="b" * 64, repositories="c" * 64)
     key = root_cache_key("b" * 64, "bookworm.x86_64", "c" * 64)
-    cached = runner("far-down", slots=2, held=[("x", 1)], buildroots=frozenset({key}))
-    assert Scheduler([waiting], [runner("r1", slots=9), cached]).assign() == {"r.1": "far-down"}
+    cached = runner("cached", slots=2, held=[("x", 1)], buildroots=frozenset({key}))
+    assert Scheduler([waiting], [runner("r1", slots=9), cached]).assign() == {"r.1": "cached"}
     busy = cached.model_copy(update={"slots": 1})
     assert Scheduler([waiting], [runner("r1", slots=9), busy]).assign() == {"r.1": "r1"}
 
 
-def test_a_runner_with_the_source_is_preferred_and_a_special_one_is_not() -> None:
+def test_runner_with_the_source_is_preferred_and_one_with_kvm_is_not() -> None:
     plain, special = runner("r2"), runner("r1", capacity=Capacity(kvm=True))
     assert Scheduler([job()], [special, plain]).assign() == {"r.1": "r2"}
     assert Scheduler([job(constraints=Capacity(kvm=True))], [special, plain]).assign() == {"r.1": "r1"}
@@ -145,5 +155,5 @@ def test_a_runner_with_the_source_is_preferred_and_a_special_one_is_not() -> Non
         ),
     ],
 )
-def test_the_reason_names_what_no_runner_has(requirements, runners, expected) -> None:
+def test_reason_names_the_requirements_that_no_runner_meets(requirements, runners, expected) -> None:
     assert why_unschedulable(requirements, runners) == expected

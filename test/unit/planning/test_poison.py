@@ -54,22 +54,22 @@ def test_other_errors_are_no_runner_losses(code):
 def test_suspected_loss_is_dropped_when_the_runner_is_seen_again():
     record = after_silence(running_again(after_silence(running("r1")), "r2"))
     assert (record.loss_count, record.not_before) == (2, 50.0 + POLICY.confirm_wait)
-    back = transitions.on_runner_seen(record, "r2", 1.0, POLICY, 60.0)
-    assert (back.state, back.loss_count, back.not_before) == (JobState.QUEUED, 1, 60.0)
+    updated = transitions.on_runner_seen(record, "r2", 1.0, POLICY, 60.0)
+    assert (updated.state, updated.loss_count, updated.not_before) == (JobState.QUEUED, 1, 60.0)
 
 
 def test_suspected_loss_is_confirmed_when_the_runner_has_restarted():
     record = after_silence(running_again(after_restart(running("r1")), "r2"))
     assert record.state is JobState.QUEUED
-    back = transitions.on_runner_seen(record, "r2", 500.0, POLICY, 60.0)
-    assert (back.outcome, back.code) == (Outcome.FAILURE, "poison")
+    updated = transitions.on_runner_seen(record, "r2", 500.0, POLICY, 60.0)
+    assert (updated.outcome, updated.code) == (Outcome.FAILURE, "poison")
 
 
 def test_heartbeat_of_a_lost_runner_keeps_the_attempt_on_another_runner():
     record = running_again(after_silence(running("r1")), "r2")
     for incarnation, losses in ((1.0, 0), (5.0, 0), (500.0, 1)):
-        back = transitions.on_runner_seen(record, "r1", incarnation, POLICY, 60.0)
-        assert (back.state, back.attempt, back.loss_count) == (JobState.RUNNING, 2, losses)
+        updated = transitions.on_runner_seen(record, "r1", incarnation, POLICY, 60.0)
+        assert (updated.state, updated.attempt, updated.loss_count) == (JobState.RUNNING, 2, losses)
 
 
 STEPS = st.lists(

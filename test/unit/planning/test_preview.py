@@ -219,7 +219,7 @@ def test_requirements_that_no_runner_meets_are_listed() -> None:
     assert "no live runner for x86_64" in totals.stuck[0]
 
 
-def test_rounds_of_a_cycle() -> None:
+def test_each_round_of_a_cycle_has_a_verdict() -> None:
     """hen ⇄ egg: egg begins with the profile `stage1`, and both are built again."""
     jobs = [
         job(1, "egg", round=1, profiles=("stage1",)),

@@ -1,4 +1,4 @@
-"""The preview predicts what then happens, over random trees, changes and requests.
+"""The preview predicts the outcome of each job, over random trees, changes and requests.
 
 Some changes do not change the package: the unit is built again with an equal result, so that its dependants are
 unchanged."""
@@ -66,7 +66,7 @@ class Tree:
         return {line.unit: line.verdict for line in preview(jobs, lookups)[0]}
 
     def run(self, jobs: list[JobRecord]) -> dict[str, Outcome]:
-        """Builds as the scheduler does, one job after the other."""
+        """Builds the jobs one after the other, as the scheduler does. Returns the outcome of each unit."""
         done: dict[str, JobRecord] = {}
         artifacts = RequestArtifacts(done)
         for job in jobs:
@@ -106,13 +106,13 @@ def test_preview_predicts_the_outcome_of_each_job(source: Tree, data: st.DataObj
             source.change(number, changes_output=data.draw(st.booleans()))
         jobs = source.jobs(data.draw(st.sets(numbers, min_size=1)), data.draw(st.booleans()))
         planned = source.planned(jobs)
-        happened = source.run(jobs)
-        assert planned.keys() == happened.keys()
+        outcomes = source.run(jobs)
+        assert planned.keys() == outcomes.keys()
         for unit, verdict in planned.items():
             match verdict:
                 case PlanVerdict.BUILD:
-                    assert happened[unit] is Outcome.SUCCESS, f"{unit} was predicted to be built"
+                    assert outcomes[unit] is Outcome.SUCCESS, f"{unit} was predicted to be built"
                 case PlanVerdict.REUSED:
-                    assert happened[unit] is Outcome.REUSED
+                    assert outcomes[unit] is Outcome.REUSED
                 case PlanVerdict.UNCHANGED:
-                    assert happened[unit] is Outcome.SKIPPED
+                    assert outcomes[unit] is Outcome.SKIPPED

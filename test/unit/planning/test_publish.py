@@ -81,9 +81,9 @@ def test_package_for_all_of_one_target_is_in_every_index() -> None:
 
 
 def test_architecture_without_packages_keeps_its_index() -> None:
-    made, _ = listing(NAME, "bookworm", {}, ["amd64", "arm64"])
-    assert made.packages == {"amd64": (), "arm64": ()}
-    assert made.size == 0
+    published, _ = listing(NAME, "bookworm", {}, ["amd64", "arm64"])
+    assert published.packages == {"amd64": (), "arm64": ()}
+    assert published.size == 0
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_contents_do_not_depend_on_order_repetition_or_batches(
 
 @given(results())
 def test_index_is_sorted_and_has_each_package_once(events: list[RepositoryEntry]) -> None:
-    made, _ = listing(NAME, "bookworm", apply_results({}, events))
-    for arch, artifacts in made.packages.items():
+    published, _ = listing(NAME, "bookworm", apply_results({}, events))
+    for arch, artifacts in published.packages.items():
         names = [(a.package.name, a.package.architecture) for a in artifacts if a.package]
         assert names == sorted(set(names))
         assert {name[1] for name in names} <= {arch, "all"}

@@ -1,4 +1,4 @@
-"""The queue: which job gets the next slot. Tables for the rules, properties for fairness, quotas and ageing."""
+"""The job queue: order of the jobs, fair share, weights, quotas and ageing, as tables and as properties."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def queued(job_id: str, source: str = "s", priority: Priority = NORMAL, **more) 
 
 
 def take(queue: JobQueue, now: float = 0.0) -> str | None:
-    """Gives a slot to the next job of all requirements."""
+    """Gives a slot to the next job over all requirements. Returns its id, or None."""
     queue.advance_time(now)
-    heads = [head for asked in queue.requirements() if (head := queue.peek(asked)) is not None]
+    heads = [head for needs in queue.requirements() if (head := queue.peek(needs)) is not None]
     return queue.pop_to_slot(min(heads).job_id, now).job_id if heads else None
 
 
 def drain(queue: JobQueue, now: float = 0.0) -> list[str]:
-    """Takes all waiting jobs, as if each ended before the next one starts."""
+    """Takes all waiting jobs, each of which ends before the next one starts. Returns their ids."""
     taken = []
     while (job_id := take(queue, now)) is not None:
         queue.release(job_id, now)
@@ -39,21 +39,19 @@ def drain(queue: JobQueue, now: float = 0.0) -> list[str]:
 @pytest.mark.parametrize(
     ("waiting", "expected"),
     [
-        pytest.param(
-            [queued("a", priority=BULK), queued("b"), queued("c", priority=INTERACTIVE)], "cba", id="the class"
-        ),
-        pytest.param([queued("a", sequence=2), queued("b", sequence=1)], "ba", id="the older request"),
-        pytest.param([queued("a", critical_path=3.0), queued("b", critical_path=9.0)], "ba", id="the longer path"),
-        pytest.param([queued("a", number=2), queued("b", number=1)], "ba", id="then the number"),
+        pytest.param([queued("a", priority=BULK), queued("b"), queued("c", priority=INTERACTIVE)], "cba", id="class"),
+        pytest.param([queued("a", sequence=2), queued("b", sequence=1)], "ba", id="older request"),
+        pytest.param([queued("a", critical_path=3.0), queued("b", critical_path=9.0)], "ba", id="longer critical path"),
+        pytest.param([queued("a", number=2), queued("b", number=1)], "ba", id="number"),
         pytest.param([queued("a", number=2), queued("b", requirements="y")], "ba", id="across requirements"),
     ],
 )
-def test_the_rules_in_their_order(waiting, expected) -> None:
+def test_jobs_are_ordered_by_class_request_path_and_number(waiting, expected) -> None:
     queue = restored(QueuePolicy(), waiting, (), now=0.0)
     assert drain(queue) == list(expected)
 
 
-def test_a_source_that_comes_into_a_flood_gets_the_next_slot() -> None:
+def test_new_source_gets_the_next_slot_beside_a_large_backlog() -> None:
     flood = [queued(f"f{n}", "flood", number=n) for n in range(3000)]
     queue = restored(QueuePolicy(), flood, (), now=0.0)
     for _ in range(50):
@@ -64,7 +62,7 @@ def test_a_source_that_comes_into_a_flood_gets_the_next_slot() -> None:
 
 
 @pytest.mark.parametrize("late", [{"source": "s"}, {"source": "s", "requester": "other"}, {"source": "t"}])
-def test_an_interactive_job_passes_a_bulk_flood_that_has_aged(late) -> None:
+def test_interactive_job_goes_before_aged_bulk_jobs(late) -> None:
     flood = [queued(f"f{n}", priority=BULK, number=n) for n in range(100)]
     queue = restored(QueuePolicy(ageing=10.0), flood, (), now=0.0)
     for _ in range(5):
@@ -75,15 +73,15 @@ def test_an_interactive_job_passes_a_bulk_flood_that_has_aged(late) -> None:
     assert take(queue, 200.0) == "late"
 
 
-def test_bulk_work_does_not_count_against_what_is_urgent() -> None:
+def test_bulk_slots_do_not_count_in_the_share_of_interactive_jobs() -> None:
     active = [ActiveJob(f"h{n}", "busy", "r", BULK, 0.0) for n in range(50)] + [
-        ActiveJob("i", "calm", "r", INTERACTIVE, 0.0)
+        ActiveJob("i", "idle", "r", INTERACTIVE, 0.0)
     ]
-    waiting = [queued("calm", "calm", INTERACTIVE), queued("busy", "busy", INTERACTIVE)]
+    waiting = [queued("idle", "idle", INTERACTIVE), queued("busy", "busy", INTERACTIVE)]
     assert take(restored(QueuePolicy(), waiting, active, now=1.0), 1.0) == "busy"
 
 
-def test_bulk_work_ages_into_a_higher_class() -> None:
+def test_bulk_job_ages_into_a_higher_class() -> None:
     queue = restored(QueuePolicy(ageing=10.0), [queued("old", "bulk", BULK)], (), now=0.0)
     for second in range(99):
         queue.add(queued(f"n{second}", "busy", INTERACTIVE, since=float(second)), float(second))
@@ -92,7 +90,7 @@ def test_bulk_work_ages_into_a_higher_class() -> None:
     assert take(queue, 100.0) == "old"
 
 
-def test_aged_work_shares_with_the_class_above_and_does_not_pass_it() -> None:
+def test_aged_jobs_get_a_share_of_the_slots_of_the_class_above() -> None:
     flood = [queued(f"f{n}", priority=BULK, number=n) for n in range(100)]
     queue = restored(QueuePolicy(ageing=10.0), flood, (), now=0.0)
     queue.advance_time(50.0)
@@ -102,46 +100,46 @@ def test_aged_work_shares_with_the_class_above_and_does_not_pass_it() -> None:
 
 
 @pytest.mark.parametrize("priority", list(Priority))
-@pytest.mark.parametrize("whose", [{}, {"requester": "me"}, {"source": "mine"}])
-def test_no_job_starves_beside_an_endless_stream_of_urgent_work(priority, whose) -> None:
+@pytest.mark.parametrize("owner", [{}, {"requester": "me"}, {"source": "mine"}])
+def test_no_job_starves_beside_an_endless_stream_of_interactive_jobs(priority, owner) -> None:
     """One slot, and more interactive jobs each second than it can take."""
     queue = restored(
-        QueuePolicy(ageing=10.0), [queued("me", **{"priority": priority, "sequence": 5, **whose})], (), now=0.0
+        QueuePolicy(ageing=10.0), [queued("me", **{"priority": priority, "sequence": 5, **owner})], (), now=0.0
     )
     for second in range(150):
         now = float(second)
-        for twice in range(2):
-            queue.add(queued(f"{second}.{twice}", priority=INTERACTIVE, since=now, sequence=6 + second), now)
+        for copy in range(2):
+            queue.add(queued(f"{second}.{copy}", priority=INTERACTIVE, since=now, sequence=6 + second), now)
         job_id = take(queue, now)
         queue.release(job_id, now + 1.0)
         if job_id == "me":
             return
-    pytest.fail("it never had its turn")
+    pytest.fail("the job never got a slot")
 
 
-def test_ageing_keeps_the_order_of_the_jobs_of_a_request() -> None:
+def test_ageing_keeps_the_order_of_jobs_of_a_request() -> None:
     queue = restored(
         QueuePolicy(ageing=10.0), [queued(f"old{n}", priority=BULK, critical_path=1.0) for n in range(3)], (), now=0.0
     )
     queue.advance_time(50.0)
-    queue.add(queued("long path", priority=BULK, critical_path=9.0, since=50.0), 50.0)
-    assert take(queue, 50.0) == "long path"
+    queue.add(queued("long", priority=BULK, critical_path=9.0, since=50.0), 50.0)
+    assert take(queue, 50.0) == "long"
 
 
-def test_a_job_that_was_replaced_does_not_rise_by_its_old_waiting() -> None:
+def test_replaced_job_ages_from_its_new_start_of_waiting() -> None:
     queue = restored(QueuePolicy(ageing=10.0), [queued("a", "s", BULK)], (), now=0.0)
     queue.add(queued("a", "s", BULK, since=9.0), 9.0)
     queue.advance_time(12.0)
     assert queue.rank("a") == BULK.rank
 
 
-def test_a_weight_is_a_share_of_the_slots() -> None:
+def test_weights_divide_the_slots() -> None:
     waiting = [queued(f"{source}{n}", source, number=n) for source in "ab" for n in range(100)]
     queue = restored(QueuePolicy(weights={"a": 3.0}), waiting, (), now=0.0)
     assert Counter(take(queue)[0] for _ in range(40)) == {"a": 30, "b": 10}
 
 
-def test_with_one_slot_weights_count_by_what_was_used() -> None:
+def test_weights_divide_the_slot_seconds_of_a_single_slot() -> None:
     waiting = [queued(f"{source}{n}", source, number=n) for source in "ab" for n in range(100)]
     queue = restored(QueuePolicy(weights={"a": 3.0}), waiting, (), now=0.0)
     taken, now = Counter(), 0.0
@@ -154,7 +152,7 @@ def test_with_one_slot_weights_count_by_what_was_used() -> None:
 
 
 @pytest.mark.parametrize("quotas", [{"a": 2}, {"r": 2}])
-def test_a_quota_is_never_exceeded_and_a_released_slot_counts_at_once(quotas) -> None:
+def test_quota_limits_slots_and_a_released_slot_counts_at_once(quotas) -> None:
     queue = restored(QueuePolicy(quotas=quotas), [queued(f"a{n}", "a", number=n) for n in range(5)], (), now=0.0)
     assert [take(queue) for _ in range(3)] == ["a0", "a1", None]
     queue.release("a1", 1.0)
@@ -187,7 +185,7 @@ steps = st.lists(
 
 
 class Model:
-    """The rules in plain form: reads every waiting job each time."""
+    """A slow reference model of the queue: it reads every waiting job each time."""
 
     def __init__(self, policy: QueuePolicy) -> None:
         self.policy = policy
@@ -196,51 +194,53 @@ class Model:
         self.ranks: dict[str, int] = {}
 
     def count(self, name: str) -> int:
-        return sum(name in (one.source, one.requester) for one in self.active.values())
+        return sum(name in (job.source, job.requester) for job in self.active.values())
 
-    def allowed(self, one: QueuedJob) -> bool:
-        return all(self.count(name) < self.policy.quotas.get(name, 10**9) for name in (one.source, one.requester))
+    def allowed(self, job: QueuedJob) -> bool:
+        return all(self.count(name) < self.policy.quotas.get(name, 10**9) for name in (job.source, job.requester))
 
-    def rank(self, one: QueuedJob, now: float) -> int:
-        beside = [
-            each for each in self.waiting.values() if (each.requirements, *each[2:5]) == (one.requirements, *one[2:5])
+    def rank(self, job: QueuedJob, now: float) -> int:
+        alike = [
+            other
+            for other in self.waiting.values()
+            if (other.requirements, *other[2:5]) == (job.requirements, *job[2:5])
         ]
-        waited = (now - min(each.since for each in beside)) / self.policy.ageing
-        return max(0, one.priority.rank - (waited >= 1) - (waited >= 10))
+        waited = (now - min(other.since for other in alike)) / self.policy.ageing
+        return max(0, job.priority.rank - (waited >= 1) - (waited >= 10))
 
-    def key(self, one: QueuedJob, now: float) -> tuple:
-        rank = self.rank(one, now)
+    def key(self, job: QueuedJob, now: float) -> tuple:
+        rank = self.rank(job, now)
         source = sum(
-            active.source == one.source and self.ranks[active.job_id] <= rank for active in self.active.values()
+            active.source == job.source and self.ranks[active.job_id] <= rank for active in self.active.values()
         )
-        return (rank, source / self.policy.weights.get(one.source, 1.0))
+        return (rank, source / self.policy.weights.get(job.source, 1.0))
 
 
 @settings(max_examples=150, deadline=None)
 @given(steps, st.dictionaries(names, st.integers(1, 3), max_size=2), st.dictionaries(names, st.floats(0.5, 4)))
-def test_any_history_keeps_the_rules(history, quotas, weights) -> None:
+def test_queue_agrees_with_the_model_over_any_history(history, quotas, weights) -> None:
     policy = QueuePolicy(ageing=100.0, weights=weights, quotas=quotas)
     queue, model, now = JobQueue(policy), Model(policy), 0.0
     for number, (verb, *about) in enumerate(history):
         if verb == "add":
             source, requester, priority, sequence, path = about
-            pool = "xy"[number % 2]
-            one = QueuedJob(f"j{number}", pool, source, requester, priority, now, sequence, path, number)
-            queue.add(one, now)
-            model.waiting[one.job_id] = one
+            requirements = "xy"[number % 2]
+            job = QueuedJob(f"j{number}", requirements, source, requester, priority, now, sequence, path, number)
+            queue.add(job, now)
+            model.waiting[job.job_id] = job
         elif verb == "take":
-            pools = [about[0]] if about[0] else ["x", "y"]
+            queried = [about[0]] if about[0] else ["x", "y"]
             queue.advance_time(now)
-            heads = [head for pool in pools if (head := queue.peek(pool)) is not None]
-            able = [one for one in model.waiting.values() if one.requirements in pools and model.allowed(one)]
-            assert bool(heads) == bool(able)
+            heads = [head for needs in queried if (head := queue.peek(needs)) is not None]
+            candidates = [job for job in model.waiting.values() if job.requirements in queried and model.allowed(job)]
+            assert bool(heads) == bool(candidates)
             if heads:
-                one = queue.pop_to_slot(min(heads).job_id, now)
-                assert model.key(one, now) == min(model.key(other, now) for other in able)
-                assert model.allowed(one)
-                model.ranks[one.job_id] = model.rank(one, now)
-                del model.waiting[one.job_id]
-                model.active[one.job_id] = ActiveJob(one.job_id, one.source, one.requester, one.priority, now)
+                job = queue.pop_to_slot(min(heads).job_id, now)
+                assert model.key(job, now) == min(model.key(other, now) for other in candidates)
+                assert model.allowed(job)
+                model.ranks[job.job_id] = model.rank(job, now)
+                del model.waiting[job.job_id]
+                model.active[job.job_id] = ActiveJob(job.job_id, job.source, job.requester, job.priority, now)
         elif verb == "end" and model.active:
             job_id = sorted(model.active)[about[0] % len(model.active)]
             queue.release(job_id, now)
@@ -252,34 +252,34 @@ def test_any_history_keeps_the_rules(history, quotas, weights) -> None:
         elif verb == "wait":
             now += about[0]
             queue.advance_time(now)
-    assert {one.job_id for one in queue.jobs()} == set(model.waiting)
-    again = restored(policy, sorted(model.waiting.values()), model.active.values(), now)
+    assert {job.job_id for job in queue.jobs()} == set(model.waiting)
+    restarted = restored(policy, sorted(model.waiting.values()), model.active.values(), now)
     for job_id in model.active:
         queue.release(job_id, now)
-        again.release(job_id, now)
-    assert sorted(drain(queue, now)) == sorted(drain(again, now)) == sorted(model.waiting)
+        restarted.release(job_id, now)
+    assert sorted(drain(queue, now)) == sorted(drain(restarted, now)) == sorted(model.waiting)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.permutations(range(40)), st.integers(0, 1000))
-def test_the_order_is_a_function_of_its_inputs(shuffled, seed) -> None:
+def test_order_does_not_depend_on_the_sequence_of_additions(shuffled, seed) -> None:
     random = Random(seed)
     waiting = [
         queued(f"j{n}", random.choice("abc"), random.choice(list(Priority)), number=n, critical_path=random.random())
         for n in range(40)
     ]
     active = [ActiveJob(f"h{n}", random.choice("abc"), "r", NORMAL, 0.0) for n in range(5)]
-    one = restored(QueuePolicy(), waiting, active, now=1.0)
-    other = restored(QueuePolicy(), [waiting[n] for n in shuffled], active, now=1.0)
-    assert [take(one, 2.0) for _ in waiting] == [take(other, 2.0) for _ in waiting]
+    first = restored(QueuePolicy(), waiting, active, now=1.0)
+    second = restored(QueuePolicy(), [waiting[n] for n in shuffled], active, now=1.0)
+    assert [take(first, 2.0) for _ in waiting] == [take(second, 2.0) for _ in waiting]
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 30), st.integers(2, 8))
-def test_equal_weights_get_equal_shares_and_no_tenant_starves(seed, slots, tenants) -> None:
-    """Each tenant always has work, of its own mean length: Jain's index of what the tenants used is near 1."""
+def test_sources_of_equal_weight_get_equal_shares(seed, slots, sources) -> None:
+    """Jain's index of the used slot seconds is near 1. Each source always has jobs, of its own mean length."""
     random = Random(seed)
-    names = [f"t{n}" for n in range(tenants)]
+    names = [f"t{n}" for n in range(sources)]
     length = {name: random.uniform(5.0, 50.0) for name in names}
     queue, running, used, now, number = JobQueue(QueuePolicy()), [], Counter(), 0.0, 0
     while now < 3000.0:
@@ -296,4 +296,4 @@ def test_equal_weights_get_equal_shares_and_no_tenant_starves(seed, slots, tenan
         queue.release(job_id, now)
         used[job_id.split(".")[0]] += now - started
     total = sum(used.values())
-    assert total**2 / (tenants * sum(used[name] ** 2 for name in names)) > 0.9
+    assert total**2 / (sources * sum(used[name] ** 2 for name in names)) > 0.9

@@ -14,7 +14,7 @@ from support.factories import deb, job
 
 NAMES = ["a", "b", "c"]
 PROVIDES = ["", *NAMES, *(f"{name} (= {version})" for name in NAMES for version in (1, 2))]
-ALTERNATIVES = [Alternative(name, *asked) for name in NAMES for asked in ((), ("=", "1"), (">=", "2"))]
+ALTERNATIVES = [Alternative(name, *relation) for name in NAMES for relation in ((), ("=", "1"), (">=", "2"))]
 
 
 def finished(number: int, **more: object) -> JobRecord:

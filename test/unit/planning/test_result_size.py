@@ -50,7 +50,7 @@ def test_result_that_is_too_large_for_any_message_is_kept_alone() -> None:
 @given(st.lists(st.tuples(st.sampled_from(Outcome), st.text(max_size=60), st.integers(0, 30)), max_size=60))
 def test_kept_results_never_exceed_the_limit(jobs: list[tuple[Outcome, str, int]]) -> None:
     lines = [line(number, *job) for number, job in enumerate(jobs)]
-    most = 20_000
-    kept = lines_that_fit(lines, most)
-    assert len(kept) <= 1 or sum(len(result.model_dump_json()) for result in kept) <= most < MAX_BYTES
+    limit = 20_000
+    kept = lines_that_fit(lines, limit)
+    assert len(kept) <= 1 or sum(len(result.model_dump_json()) for result in kept) <= limit < MAX_BYTES
     assert set(kept) <= set(lines)

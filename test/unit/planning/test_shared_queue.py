@@ -1,4 +1,4 @@
-"""Which jobs are offered to a pool, which slots an offer takes up, and which claims are granted."""
+"""Shared queues: jobs that may be offered to a pool, slots that open offers reserve, claims that are granted."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def claim(name="q.1", attempt=1, runner_id="r1", incarnation=5.0) -> AttemptClai
 @pytest.mark.parametrize(
     ("group", "queues"), [("", ("x86_64",)), ("suse", ("x86_64", "x86_64.suse")), ("any", ("x86_64", "x86_64.any"))]
 )
-def test_a_runner_reads_the_queue_for_all_and_the_one_of_its_group(group, queues):
+def test_runner_reads_the_queues_of_its_architecture_and_its_group(group, queues):
     assert shared_queue.queues_of("x86_64", group) == queues
     assert shared_queue.queue_of(job(group=group)) == queues[-1]
 
 
-big = Capacity(memory=8)
+BIG = Capacity(memory=8)
 UNMET = "this runner does not meet the job's requirements"
 
 
 @pytest.mark.parametrize(
-    ("waiting", "runners", "may"),
+    ("waiting", "runners", "expected"),
     [
         (job(), [runner()], True),
         (job(), [], False),
@@ -58,13 +58,13 @@ UNMET = "this runner does not meet the job's requirements"
         (job(), [runner("r1"), runner("r2", queues=frozenset())], False),
         (job(group="suse"), [runner("r1", queues=frozenset()), runner("r2", "suse")], True),
         (job(tried_runners=("r2",)), [runner("r1"), runner("r2")], False),
-        (job(constraints=big), [runner(capacity=big)], True),
-        (job(constraints=big), [runner("r1", capacity=big), runner("r2")], False),
+        (job(constraints=BIG), [runner(capacity=BIG)], True),
+        (job(constraints=BIG), [runner("r1", capacity=BIG), runner("r2")], False),
         (job(offer_count=shared_queue.MAX_OFFERS), [runner()], False),
     ],
 )
-def test_a_job_that_any_runner_of_the_pool_may_take_may_be_offered(waiting, runners, may):
-    assert shared_queue.may_be_offered(waiting, shared_queue.QueueReaders(runners)) is may
+def test_job_is_offered_only_if_every_runner_of_the_pool_can_take_it(waiting, runners, expected):
+    assert shared_queue.may_be_offered(waiting, shared_queue.QueueReaders(runners)) is expected
 
 
 def offered(name="q.1", to="r1", **more) -> JobRecord:
@@ -86,24 +86,24 @@ def offered(name="q.1", to="r1", **more) -> JobRecord:
         (
             offered(group="suse"),
             runner(),
-            "this runner does not meet the job's requirements",
+            UNMET,
             shared_queue.REFUSAL_PAUSE,
         ),
         (
-            offered(constraints=big),
+            offered(constraints=BIG),
             runner(),
-            "this runner does not meet the job's requirements",
+            UNMET,
             shared_queue.REFUSAL_PAUSE,
         ),
         (offered(), runner(attempts=frozenset({("x", 1)})), "this runner has no free slot", shared_queue.REFUSAL_PAUSE),
     ],
 )
-def test_the_first_valid_claim_is_granted_and_others_get_the_reason(current, claimant, reason, pause):
+def test_claim_is_granted_or_refused_with_the_reason(current, claimant, reason, pause):
     refusal = shared_queue.check_claim(current, claim(), claimant)
     assert refusal == (None if reason is None else shared_queue.ClaimRefusal(reason, pause))
 
 
-def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
+def test_granted_job_is_assigned_to_the_claimant():
     granted = shared_queue.grant(offered(to="r2"), claim(), NOW + 1)
     assert (granted.state, granted.attempt, granted.runner_id, granted.runner_incarnation) == (
         JobState.ASSIGNED,
@@ -116,7 +116,7 @@ def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("again", "was"),
+    ("repeated", "expected"),
     [
         (claim(), True),
         (claim(attempt=2), True),
@@ -125,8 +125,8 @@ def test_a_grant_is_an_assignment_and_the_same_claim_again_changes_nothing():
         (claim(runner_id="r2"), False),
     ],
 )
-def test_a_claim_that_was_granted_is_recognised_when_read_again(again, was):
-    held = job(
+def test_granted_claim_is_recognised_when_it_is_read_again(repeated, expected):
+    granted = job(
         state=JobState.FINISHED,
         outcome=Outcome.SUCCESS,
         attempt=2,
@@ -134,17 +134,17 @@ def test_a_claim_that_was_granted_is_recognised_when_read_again(again, was):
         runner_id="r1",
         runner_incarnation=5.0,
     )
-    assert shared_queue.was_granted(held, again) is was
-    assert not shared_queue.was_granted(None, again)
+    assert shared_queue.was_granted(granted, repeated) is expected
+    assert not shared_queue.was_granted(None, repeated)
 
 
 @pytest.mark.parametrize(("passed", "stale"), [(0, False), (12, False), (13, True), (-12, False), (-13, True)])
-def test_a_claim_that_no_runner_waits_for_is_stale(passed, stale):
+def test_claim_is_stale_when_its_time_differs_by_more_than_a_lease(passed, stale):
     assert shared_queue.is_stale(claim(), NOW + passed, 12.0) is stale
 
 
 @pytest.mark.parametrize(("passed", "expired"), [(0, False), (12, False), (13, True), (-1, True)])
-def test_an_offer_expires_after_a_lease_also_if_the_clock_goes_back(passed, expired):
+def test_offer_expires_after_a_lease_and_when_the_clock_goes_back(passed, expired):
     assert shared_queue.has_expired(offered(), NOW + passed, 12.0) is expired
     assert shared_queue.withdraw(offered()).state is JobState.QUEUED
 
@@ -159,7 +159,7 @@ class Pool:
 def pools(draw):
     groups = st.sampled_from(["", "suse"])
     runners = {
-        name: runner(name, draw(groups), slots=draw(st.integers(0, 3)), attempts=frozenset(draw(held(name))))
+        name: runner(name, draw(groups), slots=draw(st.integers(0, 3)), attempts=frozenset(draw(attempts_of(name))))
         for name in draw(st.sets(st.sampled_from(["r1", "r2", "r3"])))
     }
     count = draw(st.integers(0, 6))
@@ -167,21 +167,21 @@ def pools(draw):
     return Pool(runners, tuple(offered(f"q.{n}", draw(names), group=draw(groups)) for n in range(count)))
 
 
-def held(name):
+def attempts_of(name):
     return st.sets(st.sampled_from([(f"{name}.1", 1), (f"{name}.2", 1)]))
 
 
 @given(pools())
-def test_open_offers_take_up_free_slots_of_their_pool_and_no_more(pool):
+def test_open_offers_reserve_only_free_slots_of_their_pool(pool):
     left = shared_queue.reserved(pool.runners, pool.offers)
     assert left.keys() == pool.runners.keys()
     for name, before in pool.runners.items():
         extra = left[name].attempts - before.attempts
         assert len(extra) <= before.free
-        assert extra <= {(one.job_id, 1) for one in pool.offers}
-    counted = [one for name in left for one in left[name].attempts - pool.runners[name].attempts]
+        assert extra <= {(job.job_id, 1) for job in pool.offers}
+    counted = [attempt for name in left for attempt in left[name].attempts - pool.runners[name].attempts]
     assert len(counted) == len(set(counted))
-    without_slot = [one for one in pool.offers if (one.job_id, 1) not in counted]
-    for one in without_slot:
-        able = [each for each in left.values() if one.target.runner_group in ("", each.runner_group)]
-        assert all(each.free == 0 for each in able)
+    without_slot = [job for job in pool.offers if (job.job_id, 1) not in counted]
+    for job in without_slot:
+        eligible = [member for member in left.values() if job.target.runner_group in ("", member.runner_group)]
+        assert all(member.free == 0 for member in eligible)

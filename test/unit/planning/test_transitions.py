@@ -37,7 +37,7 @@ def test_errors_are_retried_with_growing_delay_and_end_with_the_cause():
     assert "disk is gone" in state.message
 
 
-def test_the_delay_stops_growing():
+def test_delay_of_a_retry_has_a_maximum():
     policy = transitions.RetryPolicy(max_errors=10_000, delay=2.0)
     assert [policy.wait(errors) for errors in (1, 5, 6, 9_999)] == [2.0, 32.0, 60.0, 60.0]
 
@@ -79,14 +79,14 @@ OPEN = job(5)
         ([STOPPED, FAILED], Readiness.SKIP),
     ],
 )
-def test_readiness(needs, expected):
+def test_readiness_follows_from_the_states_of_the_needs(needs, expected):
     assert readiness(needs)[0] is expected
 
 
 @pytest.mark.parametrize(
     "change", [{"tree": "c" * 40}, {"buildroot": "d" * 64}, {"repositories": "e" * 64}, {"name": "x"}]
 )
-def test_the_input_key_changes_with_each_input(change):
+def test_input_key_changes_with_each_input(change):
     assert key(job(**change), ()) != key(job(), ())
 
 

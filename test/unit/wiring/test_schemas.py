@@ -65,7 +65,7 @@ def test_every_reference_of_the_asyncapi_document_resolves() -> None:
             assert look_up(document, reference)
 
 
-def test_the_asyncapi_document_names_every_topic_and_event() -> None:
+def test_asyncapi_document_names_every_topic_and_event() -> None:
     document = asyncapi()
     families = {family.prefix.removesuffix(".") for family in FAMILIES}
     assert set(document["channels"]) == {topic.name for topic in TOPICS} | families
@@ -114,12 +114,12 @@ def accepts(schema_file: str, body: Any) -> bool:
 
 
 @pytest.mark.parametrize("sample", sorted((ROOT / "test/golden/events").glob("*.json")), ids=lambda path: path.stem)
-def test_a_golden_sample_fits_its_schema(sample: Path) -> None:
+def test_golden_sample_fits_its_schema(sample: Path) -> None:
     assert accepts(f"events/{sample.name}", json.loads(sample.read_text()))
 
 
 @pytest.mark.parametrize("manifest", sorted((ROOT / "sources-example").rglob("cloud_builder.yml")), ids=str)
-def test_an_example_manifest_fits_the_schema_that_it_names(manifest: Path) -> None:
+def test_example_manifest_fits_the_schema_that_it_names(manifest: Path) -> None:
     first, *_ = manifest.read_text().splitlines()
     schema = (manifest.parent / first.partition("$schema=")[2]).resolve()
     assert accepts(schema.name, yaml.safe_load(manifest.read_text()))
@@ -135,5 +135,5 @@ def test_an_example_manifest_fits_the_schema_that_it_names(manifest: Path) -> No
         {"schema_version": 1.0, "name": "hello", "distributoins": [{"dist": "bookworm", "arch": "x86_64"}]},
     ],
 )
-def test_a_wrong_manifest_does_not_fit(body: Any) -> None:
+def test_wrong_manifest_does_not_fit_the_schema(body: Any) -> None:
     assert not accepts("manifest-1.0.json", body)
