@@ -1,14 +1,14 @@
-"""The errors of Cloud Builder, named after their consequence.
+"""The errors of Cloud Builder, each named after what follows from it.
 
-Whoever raises one of these says what went wrong (the thing and the cause), and what to do next (the hint).
-Whoever catches one needs only its class to know what follows:
+The code that raises one names the thing and the cause (`message`) and what to do next (`hint`). The code that catches
+one needs only its class:
 
-    Rejected    the wish cannot be accepted as it is; the person who made it must change it
-    NotAllowed  the broker says that we may not: somebody must allow it; what was to be said stays to be said
-    Permanent   the recipe said no; trying again gives the same answer (outcome `failure`)
-    Retryable   something around us is unwell; try again after `delay` seconds (outcome `error`)
-    Fenced      another process has our place: stop, and say nothing more
-    Bug         we are wrong; nothing the user can change (outcome `error`, and a report to us)
+    Rejected    the input is wrong, and its author has to change it
+    NotAllowed  the broker denies a right: an operator has to grant it; what was to be sent stays queued
+    Permanent   the recipe failed: a new attempt would fail the same way (outcome `failure`)
+    Retryable   the infrastructure failed: try again after `delay` seconds (outcome `error`)
+    Fenced      another process has taken over: stop, and send nothing more
+    Bug         a mistake in Cloud Builder: the user cannot fix it (outcome `error`)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What every program of Cloud Builder tells its caller (documented in doc/reference/exit-codes.md)."""
+    """The exit codes of all programs of Cloud Builder (doc/reference/exit-codes.md)."""
 
     SUCCESS = 0
     FAILED = 1
@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 
 
 class CloudBuilderError(Exception):
-    """Base of all errors. `code` is stable and made for machines, `message` and `hint` for people."""
+    """The base class. `code` is stable and for programs; `message` and `hint` are for people."""
 
     exit_code: ExitCode = ExitCode.INFRASTRUCTURE
 
@@ -43,23 +43,23 @@ class CloudBuilderError(Exception):
 
 
 class Rejected(CloudBuilderError):
-    """The wish cannot be accepted as it is: unknown name, broken manifest, malformed message."""
+    """The input cannot be accepted as it is: an unknown name, a broken manifest, a malformed message, a bad setting."""
 
     exit_code = ExitCode.REJECTED
 
 
 class NotAllowed(Rejected):
-    """We lack a right on the broker. Nothing is wrong with what was to be sent or read: it waits until we may."""
+    """The broker denies a right. What was to be sent or read is kept until an operator grants it."""
 
 
 class Permanent(CloudBuilderError):
-    """The recipe said no. Never retried by itself."""
+    """The recipe failed. Never retried automatically."""
 
     exit_code = ExitCode.FAILED
 
 
 class Retryable(CloudBuilderError):
-    """The infrastructure said no. `delay`: seconds to wait before the next try."""
+    """The infrastructure failed. `delay`: seconds to wait before the next try."""
 
     exit_code = ExitCode.INFRASTRUCTURE
 
@@ -69,9 +69,9 @@ class Retryable(CloudBuilderError):
 
 
 class Fenced(CloudBuilderError):
-    """Another process has taken the place of this one, and nothing that this one says is taken any more.
+    """Another process has taken over the role of this one; the broker rejects everything that this one sends.
 
-    `is_certain` False: the broker has forgotten us for another reason, and the place may be free."""
+    `is_certain` False: the broker refuses this process for another reason, and there may be no other."""
 
     def __init__(self, message: str, *, code: str = "", hint: str = "", is_certain: bool = True) -> None:
         super().__init__(message, code=code, hint=hint)
@@ -79,6 +79,6 @@ class Fenced(CloudBuilderError):
 
 
 class Bug(CloudBuilderError):
-    """Our own mistake."""
+    """A mistake in Cloud Builder itself."""
 
     exit_code = ExitCode.INFRASTRUCTURE

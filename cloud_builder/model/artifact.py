@@ -1,4 +1,4 @@
-"""Files that builds leave behind, addressed by their sha256."""
+"""Artifacts: the files that a build makes, addressed by their sha256."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from .ids import Digest
 
 
 class ArtifactKind(StrEnum):
-    """What a file is to us."""
+    """The kinds of files."""
 
     DEB = "deb"
     CHANGES = "changes"
     BUILDINFO = "buildinfo"
     LOG = "log"
     PACKAGES = "packages"
-    """The solved package list of the buildroot, one `name version architecture` a line."""
+    """The packages of the build root as they were resolved, one `name version architecture` a line."""
     OTHER = "other"
 
 
 class BinaryPackage(LenientModel):
-    """What a binary package says of itself, as far as planning needs it.
+    """The metadata of a binary package that planning and publishing need.
 
-    Relations keep the syntax of their format (Debian policy 7.1 for deb)."""
+    Relations have the syntax of the package format (deb: Debian policy 7.1)."""
 
     name: str
     version: str

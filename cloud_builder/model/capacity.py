@@ -1,4 +1,4 @@
-"""What a job asks of a machine, and what a machine has."""
+"""The resources that a job requires, and that a runner has."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ from .frozen import LenientModel
 
 
 class Capacity(LenientModel):
-    """Of a unit: at least so much is needed. Of a runner: so much one job may use. Sizes in bytes; 0: not asked for.
-
-    `kvm`: guests can be run with hardware help. `tags`: words that whoever sets up runners has given them."""
+    """The least that a unit needs, or the most that one job may use on a runner."""
 
     memory: int = 0
+    """Bytes; 0: no requirement."""
     disk: int = 0
+    """Bytes; 0: no requirement."""
     cpu: int = 0
+    """Cores; 0: no requirement."""
     kvm: bool = False
+    """Virtual machines can be run with KVM."""
     tags: tuple[str, ...] = ()
+    """Free words that operators give to runners."""
 
-    def lacks(self, asked: Capacity) -> tuple[str, ...]:
-        """What of `asked` is not here, in words; empty: it suffices."""
+    def lacks(self, required: Capacity) -> tuple[str, ...]:
+        """Returns what `required` has and this capacity has not, as text for people. Empty: it suffices."""
         short = [
-            f"{name} {getattr(asked, name)} (has {getattr(self, name)})"
+            f"{name} {getattr(required, name)} (has {getattr(self, name)})"
             for name in ("memory", "disk", "cpu")
-            if getattr(asked, name) > getattr(self, name)
+            if getattr(required, name) > getattr(self, name)
         ]
-        kvm = ["kvm"] if asked.kvm and not self.kvm else []
-        return (*short, *kvm, *(f"tag {tag}" for tag in asked.tags if tag not in self.tags))
+        kvm = ["kvm"] if required.kvm and not self.kvm else []
+        return (*short, *kvm, *(f"tag {tag}" for tag in required.tags if tag not in self.tags))
 
 
 NOTHING = Capacity()
-"""What most jobs ask for: one value, which is quickly told from others."""
+"""No requirement. Most jobs share this value, so that comparing two of them is comparing one object with itself."""

@@ -1,4 +1,4 @@
-"""How jobs come to runners."""
+"""The two ways in which jobs are given to runners."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class Dispatch(StrEnum):
-    """Which way jobs are handed out. What needs a place of its own is always directed."""
+    """The ways of dispatch. A job that not every runner of a pool may have is always directed."""
 
     DIRECTED = "directed"
     """The scheduler chooses the runner."""
     SHARED_QUEUE = "shared-queue"
-    """The scheduler offers as many jobs as there are free slots, and the runners of a pool share them out by a share
+    """The scheduler offers as many jobs as there are free slots. The runners of a pool take the offers through a share
     group of Kafka (4.2 or newer)."""

@@ -1,4 +1,4 @@
-"""The two manners of a value: strict about what users write, lenient about what other daemons send."""
+"""Base classes of frozen values: strict for what people write, lenient for what programs send; cached JSON."""
 
 from __future__ import annotations
 
@@ -10,46 +10,48 @@ from pydantic import BaseModel, ConfigDict
 
 
 class StrictModel(BaseModel):
-    """A value that a person writes: an unknown key is an error."""
+    """A value that a person writes. An unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class LenientModel(BaseModel):
-    """A value that a program sends: an unknown key is ignored, so that newer writers do not stop older readers."""
+    """A value that a program sends. An unknown key is ignored, so that older readers understand newer writers."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, in a fifth of the time: each step of a job is a copy. Such values have no private or extra
-        fields, and what is frozen may be shared."""
+        """Copies as pydantic does, in a fifth of the time: each change of a job is a copy.
+
+        These values have no private or extra fields, and their frozen fields are shared."""
         if deep:
             return super().model_copy(update=update, deep=True)
         return self._of({**self.__dict__, **(update or {})})
 
     @classmethod
     def construct_unchecked(cls, **values: Any) -> Self:
-        """Of values that are known to be good, because they come from other such values: nothing is checked. Every
-        field without a default must be there."""
+        """Makes a value without validation, from fields of other validated values.
+
+        Every field without a default must be given."""
         return cls._of({**_template(cls), **values})
 
     @classmethod
     def _of(cls, values: dict[str, Any]) -> Self:
-        made = cls.__new__(cls)
-        object.__setattr__(made, "__dict__", values)
-        object.__setattr__(made, "__pydantic_fields_set__", _NONE)
-        object.__setattr__(made, "__pydantic_extra__", None)
-        object.__setattr__(made, "__pydantic_private__", None)
-        return made
+        instance = cls.__new__(cls)
+        object.__setattr__(instance, "__dict__", values)
+        object.__setattr__(instance, "__pydantic_fields_set__", _NO_FIELDS)
+        object.__setattr__(instance, "__pydantic_extra__", None)
+        object.__setattr__(instance, "__pydantic_private__", None)
+        return instance
 
 
-_NONE: set[str] = set()
-"""Which fields were given is asked of no value that was made without checks."""
+_NO_FIELDS: set[str] = set()
+"""Shared by all values that were made without validation: nothing reads which of their fields were set."""
 
 
 @cache
 def _template(model: type[BaseModel]) -> dict[str, Any]:
-    """All fields in their order, with their defaults."""
+    """Returns all fields in their order, with their defaults; None for a field that is required."""
     return {name: None if field.is_required() else field.default for name, field in model.model_fields.items()}
 
 
@@ -57,8 +59,9 @@ V = TypeVar("V", bound=LenientModel)
 
 
 class CachedJson(Generic[V]):
-    """A frozen value and its JSON without defaults, made once, when it is first asked for. `part`: a class that the
-    value's own is made from; only its fields are told."""
+    """A frozen value, and its JSON without defaults, which is made once, when it is first needed.
+
+    `part`: a base class of the value's class; only the fields of this class are in the JSON."""
 
     __slots__ = ("_json", "_part", "value")
 
@@ -69,21 +72,21 @@ class CachedJson(Generic[V]):
 
     @classmethod
     def ready(cls, json: str) -> CachedJson[V]:
-        """Of JSON that was read: there is no value."""
-        dumped = cls.__new__(cls)
-        dumped._json = json  # noqa: SLF001
-        return dumped
+        """Wraps JSON that was read. It has no value."""
+        cached = cls.__new__(cls)
+        cached._json = json  # noqa: SLF001
+        return cached
 
     @property
     def json(self) -> str:
         if self._json is None:
-            told = self._part or type(self.value)
-            self._json = told.__pydantic_serializer__.to_json(self.value, exclude_defaults=True).decode()
+            model = self._part or type(self.value)
+            self._json = model.__pydantic_serializer__.to_json(self.value, exclude_defaults=True).decode()
         return self._json
 
 
 class CachedJsonList(CachedJson[V]):
-    """Several frozen values in one document, under `name`."""
+    """Several frozen values in one document, as a list under the key `name`."""
 
     __slots__ = ("_name", "_values")
 

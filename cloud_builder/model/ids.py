@@ -1,4 +1,4 @@
-"""Identifiers, each a type of its own, and how new ones look."""
+"""Identifiers, each with a type of its own; how job ids are made and read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EventId = NewType("EventId", str)
 QueryId = NewType("QueryId", str)
 
 SourceName = NewType("SourceName", str)
-"""The short name a git repository goes by."""
+"""The short name of a followed git repository."""
 SOURCE_NAME = r"^[a-z0-9][a-z0-9.+-]{0,62}$"
 """The pattern of a SourceName."""
 
@@ -32,7 +32,7 @@ Digest = NewType("Digest", str)
 """A sha256, 64 lower-case hex digits."""
 
 InputKey = NewType("InputKey", str)
-"""The digest of everything that goes into a job (design: rebuild only what changed)."""
+"""The digest of everything that goes into a job (doc/concept/input-keys.md)."""
 
 RepositoryName = NewType("RepositoryName", str)
 """`<source>-<dist>`: one signed package repository."""

@@ -1,4 +1,4 @@
-"""What goes into a job: the parts of its input key, kept so that people can be told which of them changed."""
+"""The inputs of a job: the parts of its input key. They are stored, so that `why` can name the part that changed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from .ids import Digest, SourceName, TreeId, UnitPath
 
 
 class UsedArtifact(LenientModel):
-    """An artifact of ours that a job builds with. `unit` empty: not known which one made it."""
+    """An artifact of this mesh that a job builds with."""
 
     name: str
-    """Of the binary package."""
+    """The name of the binary package."""
     sha256: Digest
     source: SourceName = SourceName("")
     unit: UnitPath = UnitPath("")
+    """The unit that made it; empty: not known."""
 
 
 class Inputs(LenientModel):
-    """Everything that can change the output, and nothing else. The input key is the digest of it."""
+    """Everything that can change the output of a job, and nothing else. The input key is the digest of this value."""
 
     recipe: int
     tree: TreeId

@@ -1,7 +1,7 @@
-"""Reads `.cb/cloud_builder.yml`: text in, a checked manifest out, or every problem of the file with its line.
+"""Reads a manifest (`.cb/cloud_builder.yml`).
 
-Does no I/O; the text comes from a commit (cb-request) or from a working tree (`cb-ctl check`). Never raises anything
-but ManifestError, whatever the text is.
+Input: the text, from a commit (cb-request) or a working tree (`cb-ctl check`). Output: a checked manifest, or
+ManifestError with every problem of the file and its line. Must not: do I/O, or raise another error for any text.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ __all__ = [
 MANIFEST = ".cb/cloud_builder.yml"
 """The manifest of a unit, below the unit's directory."""
 
-_MOST_PROBLEMS = 50
+_MAX_PROBLEMS = 50
 
 
 class ManifestError(Rejected):
-    """A manifest that cannot be used; `problems` are all of its faults, by line."""
+    """The error for a manifest that cannot be used. `problems`: all of them, by line."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(map(str, problems)), code="broken-manifest")
@@ -50,20 +50,20 @@ class ManifestError(Rejected):
 
 
 def directory_of(file: str) -> str:
-    """`projects/packages/hello/.cb/cloud_builder.yml` → `projects/packages/hello`."""
+    """Returns the unit's directory: `projects/packages/hello/.cb/cloud_builder.yml` → `projects/packages/hello`."""
     return file.removesuffix(MANIFEST).rstrip("/")
 
 
 def unit_path(directory: str) -> UnitPath:
-    """`projects/packages/hello` → `packages/hello`; the top of a repository is `.`"""
+    """Returns the unit's path: `projects/packages/hello` → `packages/hello`; the top of a repository is `.`"""
     return UnitPath(directory.removeprefix("projects/") or ".")
 
 
 def parse(text: bytes | str, file: str, *, name: str = "") -> Manifest:
-    """Reads a manifest. `file`: its path in the source, for messages.
+    """Returns the manifest. Raises ManifestError with all problems.
 
-    `name`: what the unit's directory is called; empty: as `file` says, and anything when the unit is the top.
-    Raises ManifestError with all problems."""
+    `file`: its path in the source, for messages.
+    `name`: the name of the unit's directory; empty: as in `file`, and any name if the unit is the top directory."""
     raw = text.encode() if isinstance(text, str) else text
     if lfs.is_pointer(raw):
         raise ManifestError(tuple(_problems([Fault(1, lfs.message(file), lfs.HINT)], file)))
@@ -80,10 +80,10 @@ def parse(text: bytes | str, file: str, *, name: str = "") -> Manifest:
 def _problems(faults: list[Fault], file: str) -> Iterator[Problem]:
     path = unit_path(directory_of(file))
     ordered = sorted(faults, key=lambda fault: fault.line)
-    for fault in ordered[:_MOST_PROBLEMS]:
+    for fault in ordered[:_MAX_PROBLEMS]:
         yield Problem(path=path, file=file, line=fault.line, message=fault.message[:500], hint=fault.hint[:500])
-    if len(ordered) > _MOST_PROBLEMS:
-        yield Problem(path=path, file=file, message=f"and {len(ordered) - _MOST_PROBLEMS} more problems")
+    if len(ordered) > _MAX_PROBLEMS:
+        yield Problem(path=path, file=file, message=f"and {len(ordered) - _MAX_PROBLEMS} more problems")
 
 
 def _check(tree: Tree, name: str) -> tuple[Manifest | None, list[Fault]]:
@@ -99,7 +99,9 @@ def _check(tree: Tree, name: str) -> tuple[Manifest | None, list[Fault]]:
     try:
         manifest = model.model_validate(tree.value)
     except ValidationError as error:
-        return None, faults + [_told(details, tree, model) for details in _own(error.errors(include_url=False))]
+        return None, faults + [
+            _fault(details, tree, model) for details in _without_consequences(error.errors(include_url=False))
+        ]
     return manifest, faults + list(_wrong_sections(manifest, tree))
 
 
@@ -111,7 +113,7 @@ def _wrong_name(tree: Tree, name: str) -> Iterator[Fault]:
 
 
 def _wrong_sections(manifest: Manifest, tree: Tree) -> Iterator[Fault]:
-    """What a schema cannot say."""
+    """Checks the rules that a JSON Schema cannot express."""
     sections = manifest.sections()
     if len(sections) != 1:
         line = max((tree.line((key,)) for key in sections), default=1)
@@ -132,18 +134,18 @@ def _repeated(tree: Tree, key: str, names: list[str]) -> Iterator[Fault]:
             yield Fault(tree.line((key, second)), f"the target {name} is here a second time", hint)
 
 
-def _own(found: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without those that only follow from another: a list whose entries are all wrong is also called empty."""
-    places = [details["loc"] for details in found]
+def _without_consequences(found: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Drops errors that follow from another one: pydantic also reports a list with only wrong entries as empty."""
+    locations = [details["loc"] for details in found]
     return [
         details
-        for details, place in zip(found, places, strict=True)
-        if details["type"] != "too_short" or not any(other[: len(place)] == place != other for other in places)
+        for details, location in zip(found, locations, strict=True)
+        if details["type"] != "too_short" or not any(other[: len(location)] == location != other for other in locations)
     ]
 
 
-def _told(details: ErrorDetails, tree: Tree, model: type[Manifest]) -> Fault:
-    """A finding of pydantic in words for whoever wrote the file."""
+def _fault(details: ErrorDetails, tree: Tree, model: type[Manifest]) -> Fault:
+    """Returns pydantic's error as a message for the author of the file."""
     path: Path = tuple(part for part in details["loc"] if isinstance(part, str | int))
     context: Mapping[str, Any] = details.get("ctx") or {}
     message, hint = _WORDS.get(details["type"], ("{where}: {msg}", str(context.get("hint", ""))))
@@ -168,11 +170,11 @@ _WORDS = {
     "string_type": ("{where} must be text", ""),
     "too_short": ("{where} is empty", "Add at least one entry."),
 }
-"""Type of pydantic's finding → message and hint."""
+"""Type of pydantic's error → message and hint."""
 
 
 def _spelled(path: Path) -> str:
-    """("images", 0, "arch") → images[0].arch"""
+    """Returns a path as text: ("images", 0, "arch") → images[0].arch"""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
@@ -187,7 +189,7 @@ def _hint_for_key(path: Path, model: type[Manifest]) -> str:
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model in `tuple[Model, ...] | None`."""
+    """Returns the model in an annotation such as `tuple[Model, ...] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

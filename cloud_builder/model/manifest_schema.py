@@ -1,7 +1,7 @@
-"""What may stand in `.cb/cloud_builder.yml`: the two schema versions as frozen values.
+"""The content of a manifest (`.cb/cloud_builder.yml`): both schema versions as frozen values.
 
-The JSON Schemas for editors are generated from these classes, and the reader (`manifest.py`) checks with them, so that
-both always agree. Which version a file has is said by its `schema_version`; 0.1 is read unchanged for ever.
+The JSON Schemas for editors are generated from these classes, and `manifest.py` validates with them, so that both
+agree. `schema_version` names the version of a file. Files of version 0.1 are read unchanged, for ever.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .unit import Target
 ARCHES = (
     "aarch64", "armv6l", "armv7l", "i586", "i686", "loongarch64", "ppc64", "ppc64le", "riscv64", "s390x", "x86_64",
 )  # fmt: skip
-"""What `platform.machine()` may answer on a runner."""
+"""The values of `platform.machine()` on a runner."""
 
 _OTHER_NAMES = {
     "amd64": "x86_64", "x64": "x86_64", "x86-64": "x86_64", "arm64": "aarch64", "armhf": "armv7l", "armel": "armv6l",
     "i386": "i686", "x86": "i686", "ppc64el": "ppc64le", "loong64": "loongarch64",
 }  # fmt: skip
-"""How distributions call them."""
+"""Names that distributions use → names of ARCHES."""
 
 _FACTORS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SIZE = re.compile(r"^([0-9]{1,15})\s*([KMGT]?)(i?B)?$")
@@ -67,19 +67,19 @@ Version10 = Annotated[
 
 
 class PackageTarget(StrictModel):
-    """A distribution and architecture; `dist.arch` is the KIWI profile in build_root.kiwi."""
+    """A distribution and an architecture. `dist.arch` is the KIWI profile in build_root.kiwi."""
 
     dist: Name
     arch: Arch
     runner_group: str = ""
-    """Only runners of this group; empty: any runner of the architecture."""
+    """Only runners of this group build it; empty: any runner of the architecture."""
 
     def target(self) -> Target:
         return Target(name=f"{self.dist}.{self.arch}", dist=self.dist, arch=self.arch, runner_group=self.runner_group)
 
 
 class Selection(StrictModel):
-    """Which image of an image description, and how KIWI is called for it."""
+    """An image of an image description, and how KIWI is called for it."""
 
     name: Name
     profiles: tuple[Name, ...] = ()
@@ -109,15 +109,15 @@ class LabTarget(StrictModel):
 
 
 class Constraints(StrictModel):
-    """What a runner must have, at least, to be given a job of this unit. Sizes in bytes, or as 4G."""
+    """The least that a runner needs for a job of this unit. Sizes in bytes, or as 4G."""
 
     memory: Size | None = None
     disk: Size | None = None
     cpu: int | None = Field(default=None, ge=1)
     kvm: bool = False
-    """Guests must run with hardware help."""
+    """The build runs virtual machines with KVM."""
     tags: tuple[Name, ...] = ()
-    """Words that whoever set up the runner has given it."""
+    """Words that the runner has in `runner.tags`."""
 
     def capacity(self) -> Capacity:
         return Capacity(
@@ -130,7 +130,7 @@ class Constraints(StrictModel):
 
 
 class Test(StrictModel):
-    """What is run, after the build, in a root in which the unit's packages are installed."""
+    """Commands that are run after the build, in a root in which the unit's packages are installed."""
 
     __test__ = False  # not a test of ours: pytest would collect it
 
@@ -138,16 +138,16 @@ class Test(StrictModel):
 
 
 class Manifest(StrictModel):
-    """What both versions have. Exactly one of the target sections makes the unit's kind."""
+    """The keys that both versions have. Exactly one section of targets is present; it decides the kind of the unit."""
 
     schema_version: str
     name: Name
-    """Equals the name of the unit's directory."""
+    """The name of the unit's directory."""
     distributions: tuple[PackageTarget, ...] = Field(default=(), min_length=1)
     images: tuple[ImageTarget, ...] = Field(default=(), min_length=1)
 
     def sections(self) -> dict[str, tuple[PackageTarget | ImageTarget | LabTarget, ...]]:
-        """The target sections that are present, by their key."""
+        """Returns the sections of targets that are present, by key."""
         return {key: getattr(self, key) for key in KIND_OF_SECTION if key in self.model_fields_set}
 
     @property
@@ -166,12 +166,12 @@ class Manifest01(Manifest):
 
 
 class Manifest10(Manifest):
-    """Schema 1.0: adds labs, dependencies by hand, constraints and tests."""
+    """Schema 1.0: adds labs, explicit dependencies, constraints and tests."""
 
     schema_version: Version10
     labs: tuple[LabTarget, ...] = Field(default=(), min_length=1)
     depends: tuple[str, ...] = ()
-    """Paths of units that are built before this one, besides those that its packaging names."""
+    """Paths of units that are built before this one, in addition to those that its packaging names."""
     constraints: Constraints | None = None
     test: Test | None = None
 

@@ -1,8 +1,8 @@
-"""YAML text in, plain values with the line of each out.
+"""Reads YAML into plain values, with the line of each.
 
-Every scalar comes out as the text that was written (`15.10` stays `15.10`, a date stays a date's text), None for null.
-Text from anyone's repository is read here, so nothing in it may cost more than its size: aliases, depth and the number
-of nodes are limited, tags other than YAML's own are refused, no object is ever made from a tag.
+A scalar becomes the text in the file (`15.10` stays `15.10`, a date stays text); null becomes None. The text comes from
+any repository, so reading must not cost more than its size: aliases, depth and the number of nodes are limited. Tags
+other than YAML's own are rejected; no object is made from a tag.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import yaml
 
-MOST_BYTES = 1024 * 1024
-_MOST_NODES = 20_000
-_MOST_ALIASES = 100
-_MOST_DEPTH = 20
+MAX_BYTES = 1024 * 1024
+_MAX_NODES = 20_000
+_MAX_ALIASES = 100
+_MAX_DEPTH = 20
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{tag}"
     for tag in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge", "map", "seq")
@@ -27,7 +27,7 @@ Value = str | None | list["Value"] | dict[str, "Value"]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with the text, and in which line (from 1)."""
+    """An error in the text, and its line (from 1)."""
 
     line: int
     message: str
@@ -36,28 +36,28 @@ class Fault:
 
 @dataclass
 class Tree:
-    """A YAML document: its value, the line of each key or entry by path, and what was wrong on the way."""
+    """A YAML document: its value, the line of each key or entry by path, and its errors."""
 
     value: Value = None
     lines: dict[Path, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def line(self, path: Path) -> int:
-        """The line of a path, or of the nearest thing around it."""
+        """Returns the line of a path, or of the nearest parent that has one."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
-class _TooMuch(yaml.MarkedYAMLError):
-    """A limit was reached."""
+class _LimitReached(yaml.MarkedYAMLError):
+    """Raised when the document reaches a limit."""
 
     def __init__(self, problem: str, mark: yaml.Mark | None) -> None:
         super().__init__(problem=problem, problem_mark=mark)
 
 
 class _LimitedLoader(yaml.SafeLoader):
-    """Stops composing nodes at the limits, before any of them costs anything."""
+    """A loader that stops at the limits, before a node is composed."""
 
     depth = nodes = aliases = 0
 
@@ -66,12 +66,12 @@ class _LimitedLoader(yaml.SafeLoader):
         self.nodes += 1
         self.aliases += self.check_event(yaml.AliasEvent)
         for count, most, name in (
-            (self.nodes, _MOST_NODES, "entries"),
-            (self.aliases, _MOST_ALIASES, "aliases"),
-            (self.depth, _MOST_DEPTH, "levels"),
+            (self.nodes, _MAX_NODES, "entries"),
+            (self.aliases, _MAX_ALIASES, "aliases"),
+            (self.depth, _MAX_DEPTH, "levels"),
         ):
             if count > most:
-                raise _TooMuch(f"more than {most} {name}", mark)
+                raise _LimitReached(f"more than {most} {name}", mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -79,9 +79,9 @@ class _LimitedLoader(yaml.SafeLoader):
 
 
 def read(text: bytes | str) -> Tree:
-    """Reads one YAML document. Never raises: what is wrong is in the tree's faults."""
-    if len(text) > MOST_BYTES:
-        return Tree(faults=[Fault(1, f"larger than {MOST_BYTES} bytes")])
+    """Returns one YAML document. Never raises: errors are in `faults` of the tree."""
+    if len(text) > MAX_BYTES:
+        return Tree(faults=[Fault(1, f"larger than {MAX_BYTES} bytes")])
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     except UnicodeDecodeError as error:
@@ -112,7 +112,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 class _Walk:
-    """Turns nodes into plain values, once for each place that an alias puts them, within the limits."""
+    """Converts nodes into plain values. A node with aliases is converted once for each of them, within the limits."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -121,7 +121,7 @@ class _Walk:
 
     def value(self, node: yaml.Node, path: Path) -> Value:
         self.visited += 1
-        if self.visited > _MOST_NODES or len(path) > _MOST_DEPTH:
+        if self.visited > _MAX_NODES or len(path) > _MAX_DEPTH:
             if not self.is_full:
                 self._fault(node, "aliases that expand to too much")
             self.is_full = True

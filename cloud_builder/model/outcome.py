@@ -1,4 +1,4 @@
-"""How things end, and the closed sets around it."""
+"""Closed sets: outcomes of jobs and requests, states of jobs, kinds of units."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a job ended."""
+    """The outcomes of a job (doc/concept/glossary.md)."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -18,21 +18,21 @@ class Outcome(StrEnum):
 
     @property
     def is_good(self) -> bool:
-        """True when the job's artifacts exist and may be used by its dependants. See also `is_good`."""
+        """True if the job's artifacts exist and its dependants may use them. See also the function `is_good`."""
         return self in (Outcome.SUCCESS, Outcome.REUSED)
 
 
 UNCHANGED = "unchanged"
-"""Code of a job that ended as `skipped` because it would make what it made before."""
+"""The code of a drawn-in job that was skipped because its inputs did not change."""
 
 
 def is_good(outcome: str, code: str) -> bool:
-    """True when what the job makes exists and may be used: built, reused, or not touched as nothing had changed."""
+    """Returns True if the output of the job exists and may be used: it was built, reused, or is unchanged."""
     return outcome in (Outcome.SUCCESS, Outcome.REUSED) or (outcome == Outcome.SKIPPED and code == UNCHANGED)
 
 
 class RequestOutcome(StrEnum):
-    """How a request ended."""
+    """The outcomes of a request."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -43,19 +43,19 @@ class RequestOutcome(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job stands before it has an outcome."""
+    """The states of a job before it has an outcome."""
 
     BLOCKED = "blocked"
     QUEUED = "queued"
     OFFERED = "offered"
-    """Queued, and on a shared queue: whoever claims it first gets it. Told to the others as queued."""
+    """Offered on a shared queue; the first valid claim gets it. Events show it as queued, with a hold."""
     ASSIGNED = "assigned"
     RUNNING = "running"
     FINISHED = "finished"
 
 
 class Kind(StrEnum):
-    """What a unit builds."""
+    """The kinds of units."""
 
     PACKAGE = "package"
     IMAGE = "image"

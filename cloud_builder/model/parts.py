@@ -1,4 +1,4 @@
-"""How much goes into one message, and the splitting of what is larger.
+"""Splits what is too large for one message into parts.
 
 Brokers accept messages of 1 MB by default. A part is well below, so that headers and the other fields fit, too.
 """

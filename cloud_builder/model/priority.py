@@ -1,4 +1,4 @@
-"""How urgent a request is."""
+"""Priority classes of requests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from enum import StrEnum
 
 
 class Priority(StrEnum):
-    """Classes, most urgent first. A job that has waited for long is treated as one of the class above (ageing)."""
+    """The classes, the most urgent one first.
+
+    A job that has waited for long counts as one of the next more urgent class (ageing)."""
 
     INTERACTIVE = "interactive"
-    """Somebody sits and waits."""
+    """A person waits for it."""
     NORMAL = "normal"
-    """A push; what a request is when it says nothing."""
+    """The default of pushes and requests."""
     BULK = "bulk"
-    """The whole world; may take until tomorrow."""
+    """A whole distribution; may take until tomorrow. The default of requests for all units."""
 
     @property
     def rank(self) -> int:

@@ -1,7 +1,7 @@
-"""The one table of what travels where: event type → topic, key, writer, readers.
+"""The table of events: type → topic, key, writer and readers.
 
-ACLs, the AsyncAPI document, the topic set-up and the picture in the docs are generated from it. Each topic has one
-writing role. Keys keep the events of one thing in order.
+ACLs, the AsyncAPI document, the script that creates topics and doc/reference/events.md are generated from it. Each
+topic has one writing role. Events with the same key stay in order.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ RUNNER, COLLECTOR, INFO = Role.RUNNER, Role.COLLECTOR, Role.INFO
 
 @dataclass(frozen=True)
 class Topic:
-    """A Kafka topic, or a family of them: `name` ends in `.*`, and each member is made when it is first needed.
+    """A Kafka topic, or a family of them: the name of a family ends in `.*`, its members are made when they are needed.
 
-    `retention`: seconds, 0 for ever (compacted topics only). `room`: bytes that a partition keeps at most, give or take
-    a segment; 0: any number. `largest`: bytes of a message; brokers have 1 MB unless they are told.
-
-    `carries_states`: its events say where a thing stands, so of several that one transaction has on the same key only
-    the last is sent."""
+    name               the topic, or the family
+    writer             the role that writes it
+    partitions         of the topic, or of each member
+    compacted          Kafka keeps the newest record of each key
+    retention          seconds; 0: for ever (compacted topics only)
+    states             see `carries_states`
+    retention_bytes    the most bytes of a partition, give or take a segment; 0: no limit
+    max_message_bytes  the largest message; the default of brokers is 1 MB
+    """
 
     name: str
     writer: Role
@@ -37,6 +41,7 @@ class Topic:
 
     @property
     def carries_states(self) -> bool:
+        """True if an event replaces earlier ones with the same key. A transaction sends only the last of them."""
         return self.states or self.compacted
 
     @property
@@ -45,22 +50,25 @@ class Topic:
 
     @property
     def prefix(self) -> str:
-        """What the name of each member of a family begins with."""
+        """The beginning of the name of each member of a family."""
         return self.name.removesuffix("*")
 
     def member(self, name: str) -> Topic:
-        """The topic of this family that `name` (without the prefix) names."""
+        """Returns a topic of this family. `name`: without the prefix."""
         return replace(self, name=f"{self.prefix}{name}")
 
     def has(self, topic: str) -> bool:
-        """Whether this is that topic's name, or that of the family it belongs to."""
+        """Returns whether `topic` is the name of this topic, or of a member of this family."""
         return topic.startswith(self.prefix) if self.is_family else topic == self.name
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where one event type travels. `key` is the field whose value is the record's key; `member` the one that names
-    the topic when that is a family."""
+    """The topic, key and readers of an event type.
+
+    key      the field whose value is the record's key
+    member   if the topic is a family: the field that names the member
+    """
 
     event: type[e.Payload]
     topic: Topic
@@ -69,31 +77,32 @@ class Route:
     member: str = ""
 
     def topic_of(self, payload: e.Payload) -> str:
-        """The name of the topic that this event goes to."""
+        """Returns the name of the topic of this event."""
         return self.topic.member(getattr(payload, self.member)).name if self.member else self.topic.name
 
 
 REQUEST_TOPIC = Topic("cb.request", CLIENT)
 INTAKE = Topic("cb.intake", REQUEST)
 ASSIGNMENT = Topic("cb.assignment", SCHEDULER, partitions=32, retention=86400.0)
-"""A runner reads only the partition that its name falls into: orders for a thousand others pass it by."""
+"""A runner reads only the partition of its id, and not the assignments of a thousand others."""
 ELIGIBILITY = Topic("cb.eligibility", SCHEDULER, compacted=True, retention=0.0)
 """Which runners are in quarantine: the newest event of each runner that ever was."""
 QUEUE = Topic("cb.queue.*", SCHEDULER, retention=3600.0)
-"""Each pool of runners has one, read through a share group; one partition, so that offers come in their order."""
+"""One topic for each pool of runners, read through a share group. It has one partition: offers stay in order."""
 SHARE_GROUP = "cb.queue"
 """The share group of all runners."""
 SHARE_GROUP_SETTINGS = {"share.auto.offset.reset": "earliest", "share.record.lock.duration.ms": "30000"}
-"""What is offered before the first runner comes is taken; what a runner took and lost comes back in half a minute."""
+"""Offers that were sent before the first runner started are taken. An offer that a runner has taken and lost comes back
+after 30 seconds."""
 READER_GROUP = "cloud-builder"
-"""What librdkafka wants a reader to belong to. No daemon joins it or keeps offsets there; the library only asks which
-broker would coordinate it."""
+"""The consumer group that librdkafka requires. No daemon joins it or stores offsets in it; the library only looks up
+its coordinator."""
 JOB = Topic("cb.job", SCHEDULER, states=True)
 RESULT = Topic("cb.result", SCHEDULER, compacted=True)
 PLAN = Topic("cb.plan", SCHEDULER, retention=3600.0)
 STATE = Topic("cb.state", SCHEDULER, compacted=True, retention=0.0)
 TRANSACTIONAL_ID = "cb-scheduler"
-"""Kafka's name for whoever writes cb.state, where several schedulers take turns."""
+"""The transactional id of the scheduler that leads. Kafka fences the earlier owner of the id."""
 RUNNERS = Topic("cb.runner", RUNNER, compacted=True, retention=86400.0)
 ATTEMPT = Topic("cb.attempt", RUNNER)
 LOG = Topic("cb.log", RUNNER, retention=86400.0, retention_bytes=1024 * MIB)
@@ -101,7 +110,7 @@ REPOSITORY = Topic("cb.repository", COLLECTOR)
 QUERY = Topic("cb.query", CLIENT, retention=3600.0)
 ANSWER = Topic("cb.answer", INFO, retention=3600.0)
 DEAD_LETTER = Topic("cb.dead-letter", CLIENT, retention=30 * 86400.0, max_message_bytes=16 * MIB)
-"""Written by every daemon: the one topic with more than one writing role."""
+"""Every daemon writes it: the only topic with several writing roles."""
 
 
 def _route(event: type[e.Payload], topic: Topic, key: str, *readers: Role, member: str = "") -> Route:
@@ -147,7 +156,7 @@ TOPICS: tuple[Topic, ...] = tuple(dict.fromkeys(route.topic for route in ROUTES 
 FAMILIES: tuple[Topic, ...] = tuple(dict.fromkeys(route.topic for route in ROUTES if route.topic.is_family))
 
 BARE_EVENT: dict[str, type[e.Payload]] = {REQUEST_TOPIC.name: e.BuildRequested}
-"""What a record without CloudEvents headers is taken for: CI jobs send plain JSON to cb.request."""
+"""Topic → the event that a record without CloudEvents headers is read as: CI jobs send plain JSON to cb.request."""
 
 _BY_TYPE = {route.event.type: route for route in ROUTES}
 
@@ -157,5 +166,5 @@ def route_of(event_type: str) -> Route | None:
 
 
 def topics_read_by(role: Role) -> tuple[Topic, ...]:
-    """Topics, and families of topics."""
+    """Returns the topics and families that a role reads."""
     return tuple(dict.fromkeys(route.topic for route in ROUTES if role in route.readers))

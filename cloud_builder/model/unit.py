@@ -1,4 +1,4 @@
-"""Units as cb-request finds them at one commit, and what they are built for."""
+"""The units that cb-request finds at a commit, their targets and problems."""
 
 from __future__ import annotations
 
@@ -17,58 +17,62 @@ _UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Target(LenientModel):
-    """What a unit is built for. A package's name is `dist.arch`, which is also the KIWI profile of its buildroot."""
+    """A target of a unit. The name of a package's target is `dist.arch`, also the KIWI profile of its build root."""
 
     name: str
     dist: str = ""
     arch: str = ""
     runner_group: str = ""
-    """Empty: any runner of the right architecture."""
+    """Only runners of this group build it; empty: any runner of the architecture."""
 
 
 class Unit(LenientModel):
-    """A directory with `.cb/cloud_builder.yml` at one commit.
-
-    `build_depends` holds the relation fields that count for a build of every binary, joined by commas
-    (deb: Build-Depends, Build-Depends-Arch, Build-Depends-Indep); `provides` the names of the binaries it makes.
-    `buildroot` is the sha256 of build_root.kiwi and `repositories` that of the metadata of the package
-    repositories it names, so that a change of either changes the input key."""
+    """A directory with `.cb/cloud_builder.yml` at one commit."""
 
     path: UnitPath
     directory: str
-    """Where the unit lies in the tree of the commit, e.g. `projects/packages/hello`."""
+    """The directory in the tree of the commit, e.g. `projects/packages/hello`."""
     name: str
     kind: Kind
     tree: TreeId
     targets: tuple[Target, ...]
     version: str = ""
-    """Of the packages it makes, as far as their packaging says before they are built; empty: not known."""
+    """The version of its packages, as far as its packaging names it before the build; empty: not known."""
     provides: tuple[str, ...] = ()
+    """Names of the binary packages that it makes, and of the virtual packages that these provide."""
     virtual: dict[str, tuple[str, ...]] = {}
-    """Those of `provides` that are virtual packages, and in which versions: none for one without a version, an empty
-    one for one that is not known before the build. Units of before this was told have none."""
+    """The virtual packages among `provides` → their versions. Without a version: an empty tuple; a version that is not
+    known before the build: an empty text."""
     build_depends: str = ""
+    """Relation fields that count for a build of every binary, joined by commas (deb: Build-Depends, Build-Depends-Arch,
+    Build-Depends-Indep)."""
     depends: tuple[UnitPath, ...] = ()
-    """What the manifest adds by hand to the dependencies its metadata names."""
+    """Dependencies that the manifest names in addition."""
     constraints: Capacity = NOTHING
-    """What a runner must have (the manifest's `constraints`)."""
+    """The least that a runner needs (`constraints` of the manifest)."""
     buildroot: Digest | None = None
+    """The sha256 of build_root.kiwi. It is part of the input key."""
     repositories: Digest | None = None
+    """The sha256 of the metadata of the package repositories that build_root.kiwi names. It is part of the input
+    key."""
 
 
 class UnitChange(LenientModel):
-    """Which files of a unit a push changed: paths in the unit, at most MOST_FILES of them, and how many more."""
+    """The files of a unit that a push changed."""
 
     path: UnitPath
     files: tuple[str, ...]
+    """Paths in the unit, at most MAX_FILES."""
     more: int = 0
+    """The number of further files."""
 
 
-MOST_FILES = 20
+MAX_FILES = 20
+"""Changed files of a unit that are listed."""
 
 
 class Problem(LenientModel):
-    """A unit that cannot be used, and why: the healthy ones beside it are not touched."""
+    """A unit that cannot be used, and why. The other units of the source are not affected."""
 
     path: str
     file: str = ""
@@ -79,8 +83,9 @@ class Problem(LenientModel):
     @field_validator("path", "file", "message", "hint")
     @classmethod
     def _is_readable(cls, text: str) -> str:
-        """A repository may hold anything: control characters are named, and halves of surrogate pairs (file names that
-        are not UTF-8), which no event can carry."""
+        """Escapes control characters, and halves of surrogate pairs, which no event can carry.
+
+        A repository may contain both; the second come from file names that are not UTF-8."""
         return _UNREADABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
     def __str__(self) -> str:

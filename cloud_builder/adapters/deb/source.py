@@ -121,7 +121,7 @@ def _read_dsc(path: Path) -> PackageSource:
 def _refuse_pointer(where: Path, file: Path) -> None:
     """Raises Permanent for a Git LFS pointer: a few lines of text in place of the file."""
     with file.open("rb") as content:
-        if lfs.is_pointer(content.read(lfs.MOST_BYTES)):
+        if lfs.is_pointer(content.read(lfs.MAX_POINTER_BYTES)):
             raise _broken(where, lfs.message(file.name), lfs.HINT)
 
 

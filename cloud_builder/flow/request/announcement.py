@@ -14,7 +14,7 @@ from cloud_builder.model.events import SourceRevised
 from cloud_builder.model.ids import Revision, SourceName, TreeId, UnitPath
 from cloud_builder.model.parts import split
 from cloud_builder.model.text import utf8
-from cloud_builder.model.unit import MOST_FILES, Problem, Unit, UnitChange
+from cloud_builder.model.unit import MAX_FILES, Problem, Unit, UnitChange
 
 from .discover import DiscoveredUnits
 
@@ -90,7 +90,7 @@ def summarize_changes(files_by_unit: Mapping[UnitPath, Sequence[str]]) -> tuple[
 
     With very many changed units, fewer files of each are listed (`MAX_LISTED_FILES`), at least one.
     """
-    most = max(1, min(MOST_FILES, MAX_LISTED_FILES // max(1, len(files_by_unit))))
+    most = max(1, min(MAX_FILES, MAX_LISTED_FILES // max(1, len(files_by_unit))))
     return tuple(
         UnitChange(
             path=path,

@@ -1,10 +1,22 @@
-"""Every event that travels between the daemons, as its JSON body.
+"""The events that travel between the daemons: one class for the JSON body of each.
 
-Each class names its wire type (`job.assigned`) and version. Readers ignore unknown fields; a breaking change is a new
-version beside the old one. Times are seconds since the epoch (float, UTC). Who writes an event, where, and by which
-key: `cloud_builder/model/topics.py`.
+A class names its type on the wire (`job.assigned`) and its version. Readers ignore unknown fields; a breaking change is
+a new version beside the old one. Times are seconds since the epoch (float, UTC). `cloud_builder/model/topics.py` has
+the writer, topic, key and readers of each event. `schemas/` and doc/reference/events.md contain the docstrings.
 
-One file a subject; this page lists them all.
+assignment    what runners are to do (cb.assignment), runners in quarantine (cb.eligibility)
+dead_letter   messages that could not be read or handled (cb.dead-letter)
+hold          what keeps a queued job from being dispatched (in job.queued)
+intake        sources, accepted and rejected requests (cb.intake)
+job           states of jobs (cb.job), the scheduler's changelog (cb.state)
+payload       the base class
+plan          what a request would do (cb.plan)
+query         queries and answers of cb-info (cb.query, cb.answer)
+queue         offers and claims on shared queues (cb.queue.*)
+repository    what was published (cb.repository)
+request       requests of people and CI jobs (cb.request)
+result        ends of requests (cb.result)
+runner        heartbeats (cb.runner), attempts (cb.attempt), live logs (cb.log)
 """
 
 from .assignment import JobAssigned, JobRevoked, RunnerQuarantined

@@ -1,4 +1,4 @@
-"""Orders to runners (cb.assignment), and whether a runner may be given any (cb.eligibility)."""
+"""Assignments to runners (cb.assignment), and runners in quarantine (cb.eligibility)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ from .payload import Payload
 
 
 class JobAssigned(Payload):
-    """Do this attempt. Self-contained: a runner needs nothing else to build.
-
-    `dependencies` are the exact artifacts of ours that the build may use; they are in the object store already."""
+    """Gives an attempt to a runner, with all that the runner needs to build."""
 
     type: ClassVar[str] = "job.assigned"
 
@@ -47,19 +45,20 @@ class JobAssigned(Payload):
     target: Target
     input_key: InputKey
     buildroot: Digest | None = None
-    """sha256 of the unit's build_root.kiwi."""
+    """The sha256 of the unit's build_root.kiwi."""
     repositories: Digest | None = None
-    """State of the package repositories that the build root is made from (see Unit)."""
+    """The state of the package repositories that the build root is made from (see `source.revised`)."""
     profiles: tuple[str, ...] = ()
     """Build profiles (deb: DEB_BUILD_PROFILES) that break a dependency cycle."""
     dependencies: tuple[Artifact, ...] = ()
+    """The exact artifacts of this mesh that the build uses. They are in the object store."""
     limits: Limits = Limits()
     lease: float = 12.0
-    """Seconds the runner may be out of touch before it must stop the attempt by itself."""
+    """Seconds without a connection to the broker after which the runner stops the attempt by itself."""
 
 
 class RunnerQuarantined(Payload):
-    """A runner in quarantine gets no work before `until`, then one probe job at a time until one succeeds.
+    """A runner is in quarantine: no work before `until`, then one probe job at a time until one succeeds.
 
     With an empty `reason` the quarantine has ended."""
 
@@ -72,7 +71,7 @@ class RunnerQuarantined(Payload):
 
 
 class JobRevoked(Payload):
-    """Stop this attempt; its result counts no more."""
+    """Makes a runner stop an attempt. The result of the attempt no longer counts."""
 
     type: ClassVar[str] = "job.revoked"
 

@@ -1,4 +1,4 @@
-"""Why a job that could start is not handed out at this moment, whatever its turn is (in `job.queued`)."""
+"""The hold of a job: why it is not dispatched although it could start (in `job.queued`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cloud_builder.model.ids import JobId, RunnerId
 
 
 class HoldKind(StrEnum):
-    """A closed set, of which readers may know less than writers."""
+    """The kinds of holds. Newer writers may have kinds that a reader does not know."""
 
     OFFERED = "offered"
     """It is offered on a shared queue, and no runner has claimed it yet."""
@@ -20,7 +20,7 @@ class HoldKind(StrEnum):
 
 
 class Hold(LenientModel):
-    """What keeps a queued job from being dispatched, whatever its turn."""
+    """The cause that keeps a queued job from being dispatched even if it is its turn."""
 
     kind: str
     """`offered`, `isolated` or `suspected-loss`; readers ignore a kind that they do not know."""

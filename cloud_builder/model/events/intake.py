@@ -1,4 +1,4 @@
-"""What cb-request made of wishes and of git (cb.intake)."""
+"""Sources as cb-request has read them, and its answers to requests (cb.intake)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .payload import Payload
 
 
 class SourceRevised(Payload):
-    """The units of a source at one commit. Large sources come in several parts, in order, on one partition.
+    """The units of a source at one commit (a source snapshot).
 
-    `followed` says that the commit is the tip of the branch the source follows, and not one that a request named."""
+    A large snapshot comes in several parts, in order, on one partition."""
 
     type: ClassVar[str] = "source.revised"
 
@@ -28,17 +28,21 @@ class SourceRevised(Payload):
     branch: str
     revision: Revision
     followed: bool
+    """The commit is the head of the followed branch; false: a request named it."""
     units: tuple[Unit, ...] = ()
     problems: tuple[Problem, ...] = ()
     since: Revision | None = None
-    """The followed commit before this one, which `changes` are told against."""
+    """The head before this one, with which `changes` were found."""
     changes: tuple[UnitChange, ...] = ()
     part: int = 0
+    """From 0."""
     parts: int = 1
 
 
 class SourceTroubled(Payload):
-    """A source cannot be read, and why; with an empty `message` it can be read again. Told at each change."""
+    """A source cannot be read, and why; with an empty `message` it can be read again.
+
+    It is sent when the error changes, not at each try."""
 
     type: ClassVar[str] = "source.troubled"
 
@@ -59,10 +63,9 @@ class SourceRemoved(Payload):
 
 
 class RequestAccepted(Payload):
-    """A wish, pinned to a commit whose `source.revised` went before it on the same partition.
+    """A request was accepted, for one commit of its source.
 
-    `publish`: the commit belongs to the branch that the source follows, so its packages go to the repositories.
-    `dependants`: build what build-depends on these units, too (a push)."""
+    The `source.revised` of the commit is before this event on the same partition."""
 
     type: ClassVar[str] = "request.accepted"
 
@@ -72,21 +75,24 @@ class RequestAccepted(Payload):
     revision: Revision
     units: tuple[UnitPath, ...]
     targets: tuple[str, ...] = ()
+    """Only these targets; empty: every target of each unit."""
     requester: str = ""
     origin: str = "client"
-    """client | push"""
+    """`client` or `push`."""
     dependants: bool = False
+    """Also build everything that build-depends on these units, directly or indirectly."""
     publish: bool = True
+    """The commit belongs to the followed branch, so its packages are published."""
     priority: Priority = Priority.NORMAL
     deadline: float | None = None
     """Seconds from `accepted_at`."""
     plan: bool = False
-    """Build nothing; say what would be built."""
+    """Build nothing: only answer what would be built (`plan.drawn`)."""
     accepted_at: float
 
 
 class RequestRejected(Payload):
-    """A wish that cannot be fulfilled, with the cause and the nearest valid name."""
+    """A request was rejected: the cause, and the nearest valid name."""
 
     type: ClassVar[str] = "request.rejected"
 

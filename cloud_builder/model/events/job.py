@@ -1,4 +1,4 @@
-"""The state of jobs, as told by its only writer (cb.job), and the changelog of that writer (cb.state)."""
+"""The states of jobs (cb.job), and the changelog of their only writer, cb-scheduler (cb.state)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .payload import Payload
 
 
 class JobEvent(Payload):
-    """What every event about a job tells."""
+    """The fields that every event about a job has."""
 
     job_id: JobId
     request_id: RequestId
@@ -42,28 +42,31 @@ class JobEvent(Payload):
 
 
 class JobBlocked(JobEvent):
-    """Waits for other jobs, or for a runner that does not exist."""
+    """A job waits for other jobs, or for a runner that does not exist."""
 
     type: ClassVar[str] = "job.blocked"
 
     state: JobState = JobState.BLOCKED
     waiting_for: tuple[JobId, ...] = ()
+    """Jobs that it needs, or a duplicate whose result it will use."""
     reason: str = ""
+    """Which runner is missing, or why no runner takes it."""
 
 
 class JobQueued(JobEvent):
-    """Could start now, waits for a slot. `not_before`: a retry waits at least until then."""
+    """A job could start, and waits for a slot."""
 
     type: ClassVar[str] = "job.queued"
 
     state: JobState = JobState.QUEUED
     input_key: InputKey
     attempt: int = 0
-    """The attempt that ended in error, when this is a retry."""
+    """If this is a retry: the attempt that ended in error."""
     not_before: float = 0.0
+    """If this is a retry: the earliest time of the next attempt."""
     reason: str = ""
     inputs: Inputs | None = None
-    """What `input_key` is the digest of."""
+    """The values of which `input_key` is the digest."""
     priority: Priority = Priority.NORMAL
     constraints: Capacity = Capacity()
     expected_seconds: float = 0.0
@@ -85,9 +88,7 @@ class JobRunning(JobEvent):
 
 
 class JobFinished(JobEvent):
-    """The verdict on a job. `published`: the collector puts the artifacts into `repository`.
-
-    `sequence` orders verdicts on the same unit and target: a repository never goes back to a lower one."""
+    """A job has ended."""
 
     type: ClassVar[str] = "job.finished"
 
@@ -99,48 +100,55 @@ class JobFinished(JobEvent):
     artifacts: tuple[Artifact, ...] = ()
     log: Artifact | None = None
     code: str = ""
-    """Of a job that was not built or did not succeed, why: `unchanged`, `dependency-failed`, `deadline`, `poison`, …"""
+    """Why the job was not built or did not succeed: `unchanged`, `dependency-failed`, `deadline`, `poison`, …"""
     message: str = ""
     hint: str = ""
     step: str = ""
+    """The step of the build that failed."""
     reused_from: JobId | None = None
+    """The job whose artifacts are used, because it had the same input key."""
     timings: dict[str, float] = {}
+    """Seconds of each step."""
     publish: bool = False
+    """cb-collector puts the artifacts into `repository`."""
     repository: RepositoryName | None = None
     sequence: int = 0
+    """Orders the results of the same unit and target: a repository never goes back to a lower one."""
     skipped_for: tuple[JobId, ...] = ()
-    """Of a job that was not tried because something that it builds with did not succeed: all that it builds with."""
+    """If the job was skipped because a job that it needs did not succeed: all jobs that it needs."""
 
     @property
     def is_good(self) -> bool:
-        """Its artifacts exist and may be used."""
+        """True if the artifacts of the job exist and may be used."""
         return is_good(self.outcome, self.code)
 
 
 class StateChanged(Payload):
-    """The new value of one entity of the scheduler; `body` None: gone. Compacted by `entity_id`.
+    """The new value of one document of the scheduler. Compacted by `entity_id`.
 
-    `parent` and `rank` are where it lies among its like (ports.state); records of before they were told lack them. On
-    the wire the body comes last, and an entity that is gone is a tombstone: a record without a value."""
+    On the wire `body` is the last field, and a deleted document is a tombstone: a record without a value."""
 
     type: ClassVar[str] = "state.changed"
 
     entity_id: str
     """`<collection>/<id>`"""
     parent: str = ""
+    """The group of the document in its collection (ports.state)."""
     rank: float = 0.0
+    """The sort key of the document in its group."""
     body: dict[str, Any] | None
+    """None: the document was deleted."""
 
     @classmethod
     def of(
         cls, entity_id: str, body: dict[str, Any] | CachedJson[Any] | None, parent: str = "", rank: float = 0.0
     ) -> StateChanged:
-        """Of a value as it is: nothing is checked, and a frozen one becomes JSON only when the event is sent."""
+        """Makes an event without validation. A frozen value becomes JSON only when the event is sent."""
         return cls._of({"entity_id": entity_id, "parent": parent, "rank": rank, "body": body})
 
     def wire(self) -> bytes | None:
         if self.body is None:
             return None
         body = self.body.json if isinstance(self.body, CachedJson) else json.dumps(self.body)
-        place = f',"parent":{_quoted(self.parent)},"rank":{self.rank!r}' if self.parent or self.rank else ""
-        return f'{{"entity_id":{_quoted(self.entity_id)}{place},"body":{body}}}'.encode()
+        index = f',"parent":{_quoted(self.parent)},"rank":{self.rank!r}' if self.parent or self.rank else ""
+        return f'{{"entity_id":{_quoted(self.entity_id)}{index},"body":{body}}}'.encode()

@@ -1,4 +1,4 @@
-"""What a request would do, without doing it (cb.plan): the answer to `cb-ctl plan`."""
+"""The plan of a request that is not carried out (cb.plan): the answer to `cb-ctl plan`."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ from .payload import Payload
 
 
 class PlanVerdict(StrEnum):
-    """What would become of a job."""
+    """The forecast for a job."""
 
     BUILD = "build"
     MAYBE = "maybe"
-    """Built only if something it builds with comes out other than it was."""
+    """Built only if a job that it needs has another output than before."""
     REUSED = "reused"
-    """Named, and built already with the same inputs."""
+    """Requested, and built before with the same inputs."""
     UNCHANGED = "unchanged"
-    """Drawn in, and built already with the same inputs."""
+    """Drawn in, and built before with the same inputs."""
     CANNOT = "cannot"
-    """In a dependency cycle that has no way in, or needs what is."""
+    """In an unbreakable dependency cycle, or needs a unit that is."""
 
 
 class PlannedJob(LenientModel):
-    """A unit for a target. `number`: its place in the plan; `needs`: the numbers of those that come first."""
+    """A unit for a target."""
 
     number: int
+    """From 1, in this plan."""
     source: SourceName
     unit: UnitPath
     target: str
     verdict: PlanVerdict
     why: str = ""
     needs: tuple[int, ...] = ()
+    """The numbers of the jobs that come before it."""
     level: int = 0
     """0: needs no other job of the plan; else one more than the highest level among the jobs that it needs. Jobs of one
     level can run at the same time."""
     is_requested: bool = True
     """The request named the job; false: it was drawn in."""
     round: int = 0
-    """Of a member of a dependency cycle: which time it is built; 0: it is in none."""
+    """The round of a member of a dependency cycle, from 1; 0: not in a cycle."""
     expected_seconds: float = 0.0
     """Seconds that the last build of this unit and target took; 0: it was never built."""
     job_id: JobId | None = None
-    """The job whose result would be used, or that is building the same right now."""
+    """The job whose result would be used, or an open duplicate."""
 
 
 class PlanTotals(LenientModel):
@@ -80,7 +82,7 @@ class PlanTotals(LenientModel):
 
 
 class PlanDrawn(Payload):
-    """A plan, or a part of it: the totals are in the first one. Nothing was started, nothing will be."""
+    """The plan of a request, or a part of it; nothing is built. The first part has the totals."""
 
     type: ClassVar[str] = "plan.drawn"
 

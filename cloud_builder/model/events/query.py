@@ -1,4 +1,4 @@
-"""Questions to cb-info and its answers (cb.query, cb.answer)."""
+"""Queries to cb-info and its answers (cb.query, cb.answer)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from .payload import Payload
 
 
 class InfoAsked(Payload):
-    """A question to cb-info: `what` names the view (units, status, log, …), `args` narrow it."""
+    """A query to cb-info."""
 
     type: ClassVar[str] = "info.asked"
 
     query_id: QueryId
     what: str
+    """The view: `units`, `status`, `log`, …"""
     args: dict[str, Any] = {}
+    """Filters and limits of the view."""
 
 
 class InfoAnswered(Payload):
-    """The answer: `data`, or an error with the nearest valid name in its hint."""
+    """The answer to a query: `data`, or an error with the nearest valid name in `hint`."""
 
     type: ClassVar[str] = "info.answered"
 

@@ -1,4 +1,7 @@
-"""Offers to a pool of runners, for shared-queue dispatch (cb.queue.*), and what runners and scheduler say of them."""
+"""Shared-queue dispatch: offers to a pool of runners (cb.queue.*), claims and refusals.
+
+job.offered ──► attempt.claimed ──► job.assigned (the grant), or claim.refused
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,24 @@ from .payload import Payload
 
 
 class JobOffered(Payload):
-    """Whoever has a free slot may have this attempt: take the offer, claim it, acknowledge it, wait for the grant.
+    """Offers an attempt to the runners of a pool.
 
-    A grant is an ordinary `job.assigned`. The same attempt may be offered more than once; its first claim counts."""
+    A runner with a free slot takes the offer from the queue, claims it, acknowledges it, and waits for the grant, an
+    ordinary `job.assigned`. The same attempt may be offered more than once; its first claim counts."""
 
     type: ClassVar[str] = "job.offered"
 
     job_id: JobId
     attempt: int = Field(ge=1)
-    """What its number will be."""
+    """The number that the attempt will have."""
     queue: str
-    """The name of the queue, below `cb.queue.`."""
+    """The name of the queue, without `cb.queue.`."""
     lease: float = 12.0
-    """Seconds that a runner keeps a slot for the attempt it has claimed; then it takes another offer."""
+    """Seconds for which a runner keeps a slot for an attempt that it has claimed; then it takes another offer."""
 
 
 class AttemptClaimed(Payload):
-    """A runner with a free slot has taken an offer. Nothing is built before the grant."""
+    """A runner with a free slot claims an offer. It builds nothing before the grant."""
 
     type: ClassVar[str] = "attempt.claimed"
 
@@ -36,12 +40,12 @@ class AttemptClaimed(Payload):
     attempt: int = Field(ge=1)
     runner_id: RunnerId
     runner_started_at: float
-    """Which life of the runner has the slot (`started_at` of `runner.seen`)."""
+    """The incarnation of the runner that has the slot (`started_at` of `runner.seen`)."""
     at: float
 
 
 class ClaimRefused(Payload):
-    """No grant: the attempt is another's, or nobody's any more. The runner has its slot back."""
+    """Refuses a claim: another runner has the attempt, or it is no longer offered. The runner's slot is free again."""
 
     type: ClassVar[str] = "claim.refused"
 
@@ -50,4 +54,4 @@ class ClaimRefused(Payload):
     runner_id: RunnerId
     reason: str
     pause: float = 0.0
-    """Seconds for which the runner takes no more offers: it is not wanted now."""
+    """Seconds for which the runner takes no offers, e.g. while it is in quarantine."""

@@ -1,4 +1,4 @@
-"""What can be installed (cb.repository)."""
+"""Published repositories (cb.repository)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from .payload import Payload
 
 
 class RepositoryPublished(Payload):
-    """A repository has a new snapshot, or (when `previous` equals `snapshot`) already had these jobs' artifacts."""
+    """A repository has a new snapshot with the artifacts of these jobs.
+
+    If `previous` equals `snapshot`, the repository had these artifacts before."""
 
     type: ClassVar[str] = "repository.published"
 
@@ -24,14 +26,14 @@ class RepositoryPublished(Payload):
     jobs: tuple[JobId, ...]
     packages: int = 0
     signed_by: str = ""
-    """Fingerprint of the key."""
+    """The fingerprint of the key."""
     warnings: tuple[str, ...] = ()
-    """What a person should look at, e.g. two units that make the same package."""
+    """Problems for a person to check, e.g. two units that make the same package."""
     at: float
 
 
 class PublishFailed(Payload):
-    """These jobs' artifacts cannot be published; their request ends in `error` with this message."""
+    """The artifacts of these jobs cannot be published; their requests end in `error` with this message."""
 
     type: ClassVar[str] = "publish.failed"
 

@@ -1,4 +1,4 @@
-"""What people and CI jobs wish (cb.request)."""
+"""Requests of people and CI jobs (cb.request)."""
 
 from __future__ import annotations
 
@@ -15,37 +15,42 @@ from cloud_builder.model.priority import Priority
 
 from .payload import REQUEST_ID, Payload
 
-MOST_UNITS = 20_000
-"""Names in one request; whoever wants more says `all`."""
+MAX_UNITS = 20_000
+"""The most units in one request; a larger request uses `all`."""
 
 Word = Annotated[str, Field(max_length=1000)]
-"""A name, a path, a URL or a person: longer is a mistake or an attack."""
+"""A name, a path, a URL or a person. A longer text is a mistake or an attack."""
 
 
 class BuildRequested(Payload):
-    """Build these units. The only field a CI job must send is `source`, and one of `units`, `all` and `since`."""
+    """Asks to build units of a source. Needed are `source` and one of `units`, `all` and `since`."""
 
     type: ClassVar[str] = "build.requested"
 
     source: SourceName = Field(max_length=1000)
-    units: tuple[Word, ...] = Field(default=(), max_length=MOST_UNITS)
+    units: tuple[Word, ...] = Field(default=(), max_length=MAX_UNITS)
+    """Paths (`packages/hello`)."""
     all: bool = False
+    """Every unit."""
     since: Word = ""
     """A branch, tag or commit: the units that changed after it."""
     dependants: bool = False
-    """Also what build-depends on these units, and so on; where the inputs are what they were nothing is built."""
+    """Also everything that build-depends on these units, directly or indirectly. A job whose inputs did not change is
+    not built."""
     ref: Word = ""
-    """Branch, tag or commit; empty: the branch that the source follows."""
+    """The branch, tag or commit to build; empty: the head of the followed branch."""
     targets: tuple[Word, ...] = Field(default=(), max_length=1000)
     """Only these targets (`bookworm.x86_64`); empty: every target of each unit."""
     request_id: RequestId | None = Field(default=None, pattern=REQUEST_ID)
+    """An id that the sender chooses, by which it finds the result; a request with a known id is handled once."""
     requester: Word = ""
+    """Whom the request is counted for, with fair shares and quotas."""
     priority: Priority | None = None
     """None: `bulk` when all units are asked for, else `normal`."""
     deadline: float | None = Field(default=None, gt=0, le=30 * 86400)
-    """Seconds from acceptance; what has not ended by then is canceled."""
+    """Seconds from acceptance; jobs that have not ended by then are canceled."""
     plan: bool = False
-    """Only say what would be built, and why (plan.drawn on cb.plan)."""
+    """Build nothing: only answer what would be built, and why (`plan.drawn`)."""
 
     @model_validator(mode="after")
     def _names_something(self) -> BuildRequested:
@@ -57,7 +62,7 @@ class BuildRequested(Payload):
 
 
 class BuildCancelRequested(Payload):
-    """Stop a request: nothing more of it is started, what runs is ended."""
+    """Cancels a request: its running jobs are stopped, and no more are started."""
 
     type: ClassVar[str] = "build.cancel-requested"
 
@@ -66,7 +71,7 @@ class BuildCancelRequested(Payload):
 
 
 class SourceAddRequested(Payload):
-    """Follow a git repository under a name. Naming a known one again changes its URL or branch."""
+    """Follows a git repository under a name. For a name that is followed already, it changes URL and branch."""
 
     type: ClassVar[str] = "source.add-requested"
 
@@ -77,7 +82,7 @@ class SourceAddRequested(Payload):
 
 
 class SourceRemoveRequested(Payload):
-    """Forget a source. What was built from it stays published."""
+    """Stops following a source. Its packages stay published."""
 
     type: ClassVar[str] = "source.remove-requested"
 

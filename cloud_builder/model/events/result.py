@@ -1,4 +1,4 @@
-"""The end of requests: what CI waits for (cb.result)."""
+"""The end of requests (cb.result). CI jobs wait for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .payload import Payload
 
 
 class JobResult(LenientModel):
-    """One line of a finished request."""
+    """The result of one job of a finished request."""
 
     job_id: JobId
     unit: UnitPath
@@ -33,7 +33,7 @@ class JobResult(LenientModel):
 
 
 class RepositoryState(LenientModel):
-    """A published repository: `url` is what apt is pointed at."""
+    """A published repository. `url` is the address for apt."""
 
     repository: RepositoryName
     snapshot: str
@@ -41,7 +41,7 @@ class RepositoryState(LenientModel):
 
 
 class Summary(LenientModel):
-    """How many jobs of a request were built, and how many not."""
+    """Counts of the jobs of a request."""
 
     built: int = 0
     """Jobs with outcome `success`."""
@@ -54,9 +54,9 @@ class Summary(LenientModel):
 
 
 class RequestFinished(Payload):
-    """The end of a request, sent when everything it names can be fetched.
+    """A request has ended, and everything that this event names can be fetched.
 
-    A file of sha256 `D` is at `<objects_url>/D`."""
+    A file with the sha256 `D` is at `<objects_url>/D`."""
 
     type: ClassVar[str] = "request.finished"
 
@@ -70,7 +70,8 @@ class RequestFinished(Payload):
     hint: str = ""
     jobs: tuple[JobResult, ...] = ()
     left_out: int = 0
-    """Jobs that `jobs` had no room for, none of them before one that went wrong; cb-info tells of all."""
+    """The number of jobs that are not in `jobs`, because the message would be too large. Failed jobs are listed first;
+    cb-info has all of them."""
     summary: Summary = Summary()
     repositories: tuple[RepositoryState, ...] = ()
     objects_url: str = ""

@@ -1,4 +1,4 @@
-"""What runners tell: that they live (cb.runner), what became of orders (cb.attempt), live logs (cb.log)."""
+"""Reports of runners: heartbeats (cb.runner), attempts (cb.attempt), live logs (cb.log)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,14 @@ from .payload import Payload
 
 
 class RunningAttempt(LenientModel):
-    """An attempt that a runner holds: being built, or done and not yet reported."""
+    """An attempt that a runner has: it is being built, or it is finished and not yet reported."""
 
     job_id: JobId
     attempt: int
 
 
 class RunnerSeen(Payload):
-    """A runner is alive: sent every heartbeat and at each change of what it holds.
-
-    `started_at` tells one life of a runner from the next: what an earlier life held is lost."""
+    """The heartbeat of a runner. It is also sent at each change of its attempts."""
 
     type: ClassVar[str] = "runner.seen"
 
@@ -38,24 +36,27 @@ class RunnerSeen(Payload):
     slots: int = Field(ge=0)
     attempts: tuple[RunningAttempt, ...] = ()
     buildroots: tuple[str, ...] = ()
-    """Keys of the base roots that are unpacked on this runner, and words for those that it used lately."""
+    """Keys of the build roots that are unpacked on this runner, and cache keys of those that it used last (its cache
+    inventory)."""
     layers: tuple[str, ...] = ()
-    """Words for the dependency layers that it used lately."""
+    """Cache keys of the dependency layers that it used last."""
     sources: tuple[str, ...] = ()
-    """Names of the sources that it built from lately."""
+    """Names of the sources that it built last."""
     queues: tuple[str, ...] = ()
-    """Queues that it takes offers from (shared-queue dispatch)."""
+    """Shared queues that it takes offers from."""
     capabilities: dict[str, str] = {}
     capacity: Capacity = Capacity()
-    """What one job may use."""
+    """The limits of one job."""
     host: str = ""
     software: str = ""
+    """The version of Cloud Builder."""
     started_at: float
+    """Identifies the incarnation of the runner: attempts of an earlier incarnation are lost."""
     at: float
 
 
 class RunnerDraining(Payload):
-    """A runner takes no more work; its attempts were ended or handed back."""
+    """A runner takes no more work. Its attempts end, or go back to the queue."""
 
     type: ClassVar[str] = "runner.draining"
 
@@ -65,7 +66,7 @@ class RunnerDraining(Payload):
 
 
 class AttemptStarted(Payload):
-    """The build has begun."""
+    """An attempt has begun."""
 
     type: ClassVar[str] = "attempt.started"
 
@@ -76,9 +77,7 @@ class AttemptStarted(Payload):
 
 
 class AttemptFinished(Payload):
-    """The build has ended. Counts only when `attempt` is the job's current one.
-
-    `outcome` is success, failure, error or canceled. `step` names the part that said no; `timings`: seconds a step."""
+    """An attempt has ended. The event counts only if `attempt` is the current attempt of the job."""
 
     type: ClassVar[str] = "attempt.finished"
 
@@ -86,13 +85,16 @@ class AttemptFinished(Payload):
     attempt: int
     runner_id: RunnerId
     outcome: Outcome
+    """`success`, `failure`, `error` or `canceled`."""
     code: str = ""
     message: str = ""
     hint: str = ""
     step: str = ""
+    """The step that failed."""
     artifacts: tuple[Artifact, ...] = ()
     log: Artifact | None = None
     timings: dict[str, float] = {}
+    """Seconds of each step."""
     peak_memory: int = 0
     """Bytes."""
     started_at: float
@@ -100,11 +102,12 @@ class AttemptFinished(Payload):
 
 
 class LogAppended(Payload):
-    """The next piece of a live log. `offset`: bytes of the log (UTF-8) before this piece."""
+    """The next piece of a live log."""
 
     type: ClassVar[str] = "log.appended"
 
     job_id: JobId
     attempt: int
     offset: int
+    """Bytes of the log (UTF-8) before this piece."""
     text: str

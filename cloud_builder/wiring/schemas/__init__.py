@@ -1,8 +1,13 @@
-"""What others build on, generated from the model: JSON Schemas, the AsyncAPI document, topic set-up, ACLs,
-reference pages.
+"""Files for other programs and operators, generated from the model.
 
-In: the events, the topic table, the manifests and the settings. Out: texts by path, the same for the same model, so
-that CI can tell when the files in `schemas/` are stale. Run as `python -m cloud_builder.wiring.schemas`.
+Input: the events, the topic table, the manifests and the settings. Output: texts by path, the same for the same model,
+so that CI detects stale files in `schemas/` and doc/reference. Run as `python -m cloud_builder.wiring.schemas`.
+
+asyncapi        the AsyncAPI document
+events_page     doc/reference/events.md
+json_schemas    JSON Schemas of events, manifests and settings
+kafka           shell scripts that create topics and ACLs
+settings_page   doc/reference/settings.md
 """
 
 from __future__ import annotations
@@ -17,10 +22,10 @@ __all__ = ["files", "pages"]
 
 
 def files() -> dict[str, str]:
-    """Everything that belongs into `schemas/`: text by path relative to it."""
+    """Returns the files of `schemas/`: text by path."""
     return {**bodies(), "asyncapi.yaml": asyncapi(), "topics.sh": topics(), "acls.sh": acls()}
 
 
 def pages() -> dict[str, str]:
-    """The generated pages of `doc/reference/`."""
+    """Returns the generated pages of `doc/reference/`: text by path."""
     return {"events.md": events_page(), "settings.md": settings_page()}

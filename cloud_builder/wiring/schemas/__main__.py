@@ -1,5 +1,7 @@
-"""`python -m cloud_builder.wiring.schemas [--check] DIRECTORY [--pages DIRECTORY]`: writes the generated files, or says
-which are stale."""
+"""Writes the generated files, or names the stale ones.
+
+python -m cloud_builder.wiring.schemas [--check] DIRECTORY [--pages DIRECTORY]
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,21 @@ from cloud_builder.errors import ExitCode
 from . import files, pages
 
 
-def stale(wanted: Mapping[Path, str], directory: Path) -> list[Path]:
-    """The files that are missing or differ, and those in the directory that nothing generates any more."""
-    differing = [path for path, text in wanted.items() if not path.is_file() or path.read_text() != text]
-    strangers = [path for path in directory.rglob("*") if path.is_file() and path not in wanted]
-    return sorted(differing + strangers)
+def stale(expected: Mapping[Path, str], directory: Path) -> list[Path]:
+    """Returns the files that are missing or differ, and those in the directory that nothing generates any more."""
+    differing = [path for path, text in expected.items() if not path.is_file() or path.read_text() != text]
+    left_over = [path for path in directory.rglob("*") if path.is_file() and path not in expected]
+    return sorted(differing + left_over)
 
 
-def write(wanted: Mapping[Path, str], directory: Path) -> None:
-    """Writes what differs, and removes what nothing generates any more."""
-    for path in stale(wanted, directory):
-        if path not in wanted:
+def write(expected: Mapping[Path, str], directory: Path) -> None:
+    """Writes the files that differ, and removes those that nothing generates any more."""
+    for path in stale(expected, directory):
+        if path not in expected:
             path.unlink()
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(wanted[path])
+        path.write_text(expected[path])
         if path.suffix == ".sh":
             path.chmod(0o755)
 
@@ -39,16 +41,16 @@ def write(wanted: Mapping[Path, str], directory: Path) -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 def main(check: bool, handbook: Path | None, directory: Path) -> None:
     """Generate the schemas from the model into DIRECTORY."""
-    wanted = {directory / name: text for name, text in files().items()}
+    expected = {directory / name: text for name, text in files().items()}
     if handbook:
-        wanted |= {handbook / name: text for name, text in pages().items()}
+        expected |= {handbook / name: text for name, text in pages().items()}
     if not check:
-        write(wanted, directory)
+        write(expected, directory)
         return
-    if outdated := stale(wanted, directory):
+    if outdated := stale(expected, directory):
         click.echo("stale: " + ", ".join(map(str, outdated)) + "\n  Run: make schemas", err=True)
         sys.exit(ExitCode.FAILED)
-    click.echo(f"{len(wanted)} generated files are fresh")
+    click.echo(f"{len(expected)} generated files are fresh")
 
 
 if __name__ == "__main__":

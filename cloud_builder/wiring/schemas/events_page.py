@@ -1,4 +1,4 @@
-"""The reference page of events and topics, with the picture of the flow, as Markdown."""
+"""Makes doc/reference/events.md: events and topics, with a diagram of the flow."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ INTRODUCTION = """\
 
 Each topic has one writing role, so that its ACL is one line. Records are CloudEvents 1.0 in binary mode: `ce_*`
 headers and a JSON body. Delivery is at least once, and a record with a known `ce_id` is handled once. Readers ignore
-unknown fields; a breaking change is a new event version beside the old one. Only the dead letters have every daemon as
-a writer.
+unknown fields; a breaking change is a new event version beside the old one. Dead letters are the exception to the
+first rule: every daemon writes them.
 
-The JSON Schema of each event lies in `schemas/events/`, the whole as an AsyncAPI document in `schemas/asyncapi.yaml`.
+The JSON Schema of each event is in `schemas/events/`, with a description of each field. `schemas/asyncapi.yaml` is the
+AsyncAPI document of all events and topics.
 """
 
 
 def days(seconds: float) -> str:
-    """Retention as people say it."""
+    """Returns a retention as text: `7 days`."""
     for unit, name in ((86400, "day"), (3600, "hour")):
         if seconds >= unit:
             count = round(seconds / unit)
@@ -34,8 +35,8 @@ def writers(topic: Topic) -> str:
     return "every daemon" if topic is DEAD_LETTER else topic.writer.value
 
 
-def picture() -> str:
-    """A Mermaid flow chart: who writes what for whom. Queries and dead letters are left out."""
+def diagram() -> str:
+    """Returns a Mermaid flow chart of writers, topics and readers, without dead letters."""
     lines = ["```mermaid", "flowchart LR"]
     lines += [f"  {role.name}[{role.value}]" for role in Role]
     for topic in (*TOPICS, *FAMILIES):
@@ -56,7 +57,7 @@ def topic_table() -> str:
 
 
 def event_table() -> str:
-    rows = ["| event | what it says | topic | key | read by |", "|---|---|---|---|---|"]
+    rows = ["| event | meaning | topic | key | read by |", "|---|---|---|---|---|"]
     for route in sorted(ROUTES, key=lambda route: route.event.type):
         readers = ", ".join(role.value for role in Role if role in route.readers)
         name = f"`{route.event.type}` {route.event.version}"
@@ -68,7 +69,7 @@ def events_page() -> str:
     parts = [
         INTRODUCTION,
         "## The flow\n",
-        picture(),
+        diagram(),
         "## Topics\n",
         topic_table(),
         "## Events\n",

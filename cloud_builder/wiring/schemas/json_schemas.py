@@ -1,4 +1,4 @@
-"""JSON Schemas of what travels (events) and of what people write (manifests, settings)."""
+"""Makes the JSON Schemas of events, manifests and settings, with the docstrings as descriptions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def event_file(event: type[Payload]) -> str:
-    """Where the schema of an event lies in `schemas/`."""
+    """Returns the path of an event's schema in `schemas/`."""
     return f"events/{event.type}-{event.version}.json"
 
 
-def field_notes(model: type[BaseModel]) -> dict[str, str]:
-    """The docstrings below the fields of a model class, by field."""
+def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Returns the docstrings below the fields of a model class, by field."""
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(body, ast.ClassDef)
     notes = {}
@@ -36,8 +36,8 @@ def field_notes(model: type[BaseModel]) -> dict[str, str]:
     return notes
 
 
-class Annotated(GenerateJsonSchema):
-    """Pydantic's schema, with the fields' docstrings as descriptions and without a title that repeats each name."""
+class DescribedSchema(GenerateJsonSchema):
+    """Pydantic's schema with the docstrings of fields as descriptions, and without titles that repeat their names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -46,15 +46,15 @@ class Annotated(GenerateJsonSchema):
         result = super().model_schema(schema)
         for model in reversed(schema["cls"].__mro__):
             if issubclass(model, BaseModel) and model is not BaseModel:
-                for name, note in field_notes(model).items():
+                for name, note in field_descriptions(model).items():
                     if name in result.get("properties", {}):
                         result["properties"][name].setdefault("description", note)
         return result
 
 
 def schema_of(model: type[BaseModel], identity: str, title: str) -> dict[str, Any]:
-    """The JSON Schema of a model. `identity` is its URI."""
-    schema = model.model_json_schema(schema_generator=Annotated)
+    """Returns the JSON Schema of a model. `identity`: its URI."""
+    schema = model.model_json_schema(schema_generator=DescribedSchema)
     return {"$schema": DIALECT, "$id": identity, **schema, "title": title}
 
 
@@ -67,14 +67,14 @@ def event_schema(event: type[Payload]) -> dict[str, Any]:
 
 
 def settings_schema() -> dict[str, Any]:
-    """As people write it: every setting has a default, also those that wiring finds out (home, cache)."""
+    """Returns the schema of a settings file. No key is required: wiring has a default for home and cache, too."""
     schema = schema_of(Settings, "urn:cloud-builder:settings", "Settings of Cloud Builder")
     schema.pop("required", None)
     return schema
 
 
 def manifest_schema(model: type[Manifest], version: str) -> dict[str, Any]:
-    """Of `.cb/cloud_builder.yml`. A unit has one kind, so exactly one of the target sections."""
+    """Returns the schema of `.cb/cloud_builder.yml`. A unit has one kind, so exactly one section of targets."""
     schema = schema_of(model, f"urn:cloud-builder:manifest:{version}", f"Cloud Builder manifest {version}")
     sections = [section for section in KIND_OF_SECTION if section in schema["properties"]]
     for section in sections:
@@ -83,7 +83,7 @@ def manifest_schema(model: type[Manifest], version: str) -> dict[str, Any]:
 
 
 def bodies() -> dict[str, str]:
-    """Every JSON Schema, by its path in `schemas/`."""
+    """Returns every JSON Schema, by its path in `schemas/`."""
     schemas = {event_file(route.event): event_schema(route.event) for route in ROUTES}
     schemas["settings.json"] = settings_schema()
     schemas["manifest-0.1.json"] = manifest_schema(Manifest01, "0.1")

@@ -1,6 +1,7 @@
-"""Topic set-up and ACLs for operators, as commands of Apache Kafka's own tools.
+"""Makes shell scripts for operators that create topics and ACLs with Apache Kafka's own tools.
 
-The daemons create missing topics themselves where they may; where they may not, an operator runs these once."""
+The daemons create missing topics themselves if they have the right to. Otherwise an operator runs these scripts once.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ set -eu
 
 
 def tool(name: str) -> str:
-    """A shell function that calls one of Kafka's tools."""
+    """Returns a shell function that calls one of Kafka's tools."""
     program = f'"${{KAFKA_BIN:+$KAFKA_BIN/}}{name}.sh"'
     connection = '--bootstrap-server "$BOOTSTRAP" ${CONFIG:+--command-config "$CONFIG"}'
     return f'run() {{\n    {program} {connection} "$@"\n}}\n'
@@ -46,7 +47,7 @@ def cleanup_policy(topic: Topic) -> tuple[str, ...]:
 
 
 def retention_ms(topic: Topic) -> int:
-    """-1: for ever."""
+    """Returns Kafka's value; -1: for ever."""
     return int(topic.retention * 1000) if topic.retention else -1
 
 
@@ -61,7 +62,7 @@ def topic_lines(topic: Topic) -> str:
 
 
 def topics() -> str:
-    """A shell script that creates every topic that is missing."""
+    """Returns a shell script that creates the missing topics."""
     header = HEADER.format(
         what="Creates the topics that are missing.",
         more="\n#   REPLICATION  copies of each partition (default 3, as every cluster should have)"
@@ -80,22 +81,22 @@ def topics() -> str:
 
 
 def queues() -> str:
-    """One topic for each pool of runners that shares a queue, and the settings of the group that reads them."""
+    """Returns commands for the topic of each shared queue, and for the settings of the share group."""
     create = topic_lines(QUEUE).replace(QUEUE.name, f'"{QUEUE.prefix}$queue"').rstrip()
     loop = f"for queue in ${{QUEUES:-}}; do\n    {create}\ndone\n"
     configs = ",".join(f"{name}={value}" for name, value in SHARE_GROUP_SETTINGS.items())
     group = f"configure --alter --entity-type groups --entity-name {SHARE_GROUP} --add-config {configs}"
-    say = tool("kafka-configs").replace("run()", "configure()")
-    return f'{loop}\n{say}\nif [ -n "${{QUEUES:-}}" ]; then\n    {group}\nfi\n'
+    configure = tool("kafka-configs").replace("run()", "configure()")
+    return f'{loop}\n{configure}\nif [ -n "${{QUEUES:-}}" ]; then\n    {group}\nfi\n'
 
 
 def principal(role: Role) -> str:
-    """The Kafka user a role logs in as, unless the operator names another."""
+    """Returns the Kafka user of a role, unless the operator names another one."""
     return f"cb-{role.value}" if role is Role.CLIENT else role.value
 
 
 def written_by(role: Role) -> list[Topic]:
-    """Every role may write dead letters; else each topic has one writer."""
+    """Returns the topics that a role writes. Dead letters are written by every role."""
     return [topic for topic in (*TOPICS, *FAMILIES) if topic.writer is role or topic is DEAD_LETTER]
 
 
@@ -104,7 +105,7 @@ def role_lines(role: Role) -> str:
     lines = [f"{variable}=${{{variable}:-{principal(role)}}}"]
     lines += [allowed(variable, "Write", topic) for topic in written_by(role)]
     lines += [allowed(variable, "Read", topic) for topic in topics_read_by(role)]
-    lines.append(f'ask "${variable}" {READER_GROUP}')
+    lines.append(f'describe "${variable}" {READER_GROUP}')
     if QUEUE in topics_read_by(role):
         lines.append(f'join "${variable}" {SHARE_GROUP}')
     if STATE in written_by(role):
@@ -113,19 +114,19 @@ def role_lines(role: Role) -> str:
 
 
 def allowed(variable: str, operation: str, topic: Topic) -> str:
-    """A family is one rule for all names that begin like it."""
+    """Returns the command for one ACL. A family is one ACL for all names with its prefix."""
     what, name = ("allow_all", topic.prefix) if topic.is_family else ("allow", topic.name)
     return f'{what} "${variable}" {operation} {name}'
 
 
 def acls() -> str:
-    """A shell script that lets each role write and read what the topic table says, and nothing else.
+    """Returns a shell script that allows each role to read and write as in the topic table, and nothing else.
 
-    The only group that anybody joins is the one that shares out offers: the daemons keep their own offsets."""
+    The only group that a daemon joins is the share group: the daemons store their offsets themselves."""
     users = "".join(
         f"\n#   {f'{role.name}_USER':<15} user of {role.value} (default {principal(role)})" for role in Role
     )
-    header = HEADER.format(what="Lets each role write and read what is its own.", more=users)
+    header = HEADER.format(what="Allows each role to write and read its topics.", more=users)
     allow = (
         'allow() {\n    run --add --allow-principal "User:$1" --operation "$2" --operation Describe --topic "$3"\n}\n'
     )
@@ -139,9 +140,9 @@ def acls() -> str:
         '    run --add --allow-principal "User:$1" --operation Read --operation Describe \\\n'
         '        --operation DescribeConfigs --group "$2"\n}\n'
     )
-    ask = 'ask() {\n    run --add --allow-principal "User:$1" --operation Describe --group "$2"\n}\n'
+    describe = 'describe() {\n    run --add --allow-principal "User:$1" --operation Describe --group "$2"\n}\n'
     lead = (
         "lead() {\n"
         '    run --add --allow-principal "User:$1" --operation Write --operation Describe --transactional-id "$2"\n}\n'
     )
-    return "\n".join([header, tool("kafka-acls"), allow, allow_all, ask, join, lead, *map(role_lines, Role)])
+    return "\n".join([header, tool("kafka-acls"), allow, allow_all, describe, join, lead, *map(role_lines, Role)])

@@ -11,7 +11,7 @@ from cloud_builder.model.events import RequestAccepted, RequestRejected, SourceR
 from cloud_builder.model.ids import UnitPath
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.priority import Priority
-from cloud_builder.model.unit import MOST_FILES, Unit
+from cloud_builder.model.unit import MAX_FILES, Unit
 from support.factories import unit_files
 from support.request_harness import DEMO, FILES, URL, RequestHarness
 
@@ -45,7 +45,7 @@ def test_a_file_belongs_to_each_unit_around_it() -> None:
 
 def test_only_the_first_files_of_a_unit_are_listed() -> None:
     (change,) = summarize_changes({UnitPath("a"): [f"f{number}" for number in range(100_000)]})
-    assert (len(change.files), change.more) == (MOST_FILES, 100_000 - MOST_FILES)
+    assert (len(change.files), change.more) == (MAX_FILES, 100_000 - MAX_FILES)
 
 
 def test_fewer_files_are_listed_for_very_many_units() -> None:

@@ -74,7 +74,7 @@ def test_schema_version_is_a_number_or_text(version: str) -> None:
     assert parse(PACKAGE.replace("0.1", version), FILE).name == "hello"
 
 
-def test_scalars_keep_the_text_that_was_written() -> None:
+def test_scalars_keep_the_text_in_the_file() -> None:
     manifest = parse(PACKAGE.replace("bookworm", "15.10"), FILE)
     assert manifest.targets[0].name == "15.10.x86_64"
 

@@ -46,6 +46,11 @@ def test_files_in_the_repository_are_fresh() -> None:
     assert stale == [], "run: make schemas"
 
 
+def test_every_setting_has_a_meaning() -> None:
+    rows = [line for line in pages()["settings.md"].splitlines() if line.startswith("| `")]
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
 def test_generating_twice_gives_the_same_files() -> None:
     assert files() == FILES
 
@@ -91,8 +96,8 @@ def test_queues_are_allowed_by_prefix_and_shared_by_runners() -> None:
 
 def test_only_runners_get_more_than_describe_on_a_group() -> None:
     acls = FILES["acls.sh"].splitlines()
-    asking = [line for line in acls if line.startswith("ask ")]
-    assert asking == [f'ask "${role.name}_USER" {READER_GROUP}' for role in Role]
+    described = [line for line in acls if line.startswith("describe ")]
+    assert described == [f'describe "${role.name}_USER" {READER_GROUP}' for role in Role]
     assert "Alter" not in FILES["acls.sh"] and "Create" not in FILES["acls.sh"]
 
 
