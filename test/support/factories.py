@@ -70,9 +70,11 @@ def job(number: int = 1, *, request: str = "r", **more) -> JobRecord:
     return JobRecord(**{**fields, **more})
 
 
-def runner(name: str = "r1", *, slots: int = 1, arch: str = "x86_64", group: str = "", held=(), **more) -> RunnerRecord:
-    """A live runner. `held`: its attempts, as (job id, number)."""
-    fields = {"runner_id": name, "runner_group": group, "arch": arch, "slots": slots, "attempts": frozenset(held)}
+def runner(
+    name: str = "r1", *, slots: int = 1, arch: str = "x86_64", group: str = "", attempts=(), **more
+) -> RunnerRecord:
+    """A live runner. `attempts`: the attempts on it, as (job id, number)."""
+    fields = {"runner_id": name, "runner_group": group, "arch": arch, "slots": slots, "attempts": frozenset(attempts)}
     return RunnerRecord(**{"started_at": 1, "last_seen": 1, **fields, **more})
 
 

@@ -67,7 +67,7 @@ def test_reader_is_woken_when_datagrams_may_be_lost(reader, sender):
 
 def test_socket_of_a_dead_reader_is_removed(directory, reader, sender, monkeypatch):
     [alive] = directory.iterdir()
-    monkeypatch.chdir(directory)  # an address has 107 bytes, which the path may not leave room for
+    monkeypatch.chdir(directory)  # a socket address has 107 bytes: too few for a long path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind("dead")
     assert len(list(directory.iterdir())) == 2

@@ -1,3 +1,5 @@
+"""A fixture for cb-ctl against a real cb-info: `mesh`, over a broker in memory."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from support.info_mesh import InfoMesh
 def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InfoMesh]:
     monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CB_BROKER", "memory:1")
-    made = InfoMesh(tmp_path)
-    monkeypatch.setattr(broker, "connect", lambda _: made.broker)
-    yield made
-    made.close()
+    info_mesh = InfoMesh(tmp_path)
+    monkeypatch.setattr(broker, "connect", lambda _: info_mesh.broker)
+    yield info_mesh
+    info_mesh.close()

@@ -30,7 +30,7 @@ def test_waiting_for_the_lock_ends_when_canceled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cancel", [None, Event()])
-def test_the_next_owner_gets_the_lock_when_it_is_released(tmp_path: Path, cancel: Event | None) -> None:
+def test_next_owner_gets_the_lock_when_it_is_released(tmp_path: Path, cancel: Event | None) -> None:
     got_lock = Event()
 
     def wait() -> None:
@@ -45,6 +45,6 @@ def test_the_next_owner_gets_the_lock_when_it_is_released(tmp_path: Path, cancel
     assert got_lock.is_set()
 
 
-def test_the_directory_of_the_lock_file_is_created(tmp_path: Path) -> None:
+def test_directory_of_the_lock_file_is_created(tmp_path: Path) -> None:
     with exclusive_lock(tmp_path / "git" / "source.lock"):
         assert (tmp_path / "git" / "source.lock").exists()

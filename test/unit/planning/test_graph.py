@@ -142,17 +142,17 @@ def test_components_are_mutually_reachable_and_follow_their_needs(edges):
 
 @given(snapshots(), st.randoms(use_true_random=False))
 def test_graph_does_not_depend_on_the_order_of_snapshots_and_units(parts, chance):
-    shuffled = [each._replace(units=chance.sample(each.units, len(each.units))) for each in parts]
+    shuffled = [part._replace(units=chance.sample(part.units, len(part.units))) for part in parts]
     chance.shuffle(shuffled)
     assert is_same(build_graph(parts), build_graph(shuffled))
 
 
 @given(snapshots(), st.data())
 def test_replace_unit_gives_the_same_graph_as_building_it_again(parts, data):
-    source = data.draw(st.sampled_from([each for each in parts if each.units]))
+    source = data.draw(st.sampled_from([part for part in parts if part.units]))
     newer = data.draw(units(data.draw(st.sampled_from(source.units)).name))
-    replaced = source._replace(units=[newer if each.path == newer.path else each for each in source.units])
-    rebuilt = build_graph([replaced if each.source == source.source else each for each in parts])
+    replaced = source._replace(units=[newer if unit.path == newer.path else unit for unit in source.units])
+    rebuilt = build_graph([replaced if part.source == source.source else part for part in parts])
     assert is_same(replace_unit(build_graph(parts), source.source, newer), rebuilt)
 
 

@@ -36,7 +36,7 @@ class Scheduler:
 
 def test_jobs_are_assigned_by_slots_order_architecture_and_group() -> None:
     jobs = [job(1), job(2), job(3, target=ARM), job(4, target=BIG)]
-    runners = [runner("r1"), runner("r2", group="big"), runner("r3", slots=2, held=[("x", 1), ("y", 1)])]
+    runners = [runner("r1"), runner("r2", group="big"), runner("r3", slots=2, attempts=[("x", 1), ("y", 1)])]
     assert Scheduler(jobs, runners).assign() == {"r.1": "r1", "r.2": "r2"}
     assert Scheduler(jobs[2:], runners).assign() == {"r.4": "r2"}
 
@@ -46,9 +46,9 @@ def test_jobs_are_assigned_by_slots_order_architecture_and_group() -> None:
     [
         pytest.param([runner("r1", slots=5), runner("r2")], 0.0, {"r.1": "r2"}, id="another runner"),
         pytest.param([runner("r1")], 0.0, {"r.1": "r1"}, id="no other runner"),
-        pytest.param([runner("r1"), runner("r2", held=[("x", 1)])], 10.0, {}, id="the other runner is busy"),
+        pytest.param([runner("r1"), runner("r2", attempts=[("x", 1)])], 10.0, {}, id="the other runner is busy"),
         pytest.param(
-            [runner("r1"), runner("r2", held=[("x", 1)])],
+            [runner("r1"), runner("r2", attempts=[("x", 1)])],
             99.0,
             {"r.1": "r1"},
             id="the other runner is busy for too long",
@@ -66,7 +66,7 @@ def test_retry_goes_to_another_runner_if_there_is_one(runners, now, expected) ->
 
 
 def test_retry_that_waits_for_another_runner_does_not_block_other_jobs() -> None:
-    scheduler = Scheduler([job(1, tried_runners=("r1",)), job(2)], [runner("r1"), runner("r2", held=[("x", 1)])])
+    scheduler = Scheduler([job(1, tried_runners=("r1",)), job(2)], [runner("r1"), runner("r2", attempts=[("x", 1)])])
     assert scheduler.assign() == {"r.2": "r1"}
 
 
@@ -97,7 +97,7 @@ def test_free_slots_follow_the_attempts_that_runners_announce() -> None:
     assert set(scheduler.assign()) == {"r.4", "r.5"}  # no runner has announced an attempt yet
     scheduler = Scheduler([job(number) for number in range(1, 6)], [runner("r1", slots=2), runner("r2")])
     assert scheduler.assign(limits={"r1": 0}) == {"r.1": "r2"}
-    scheduler.runners["r2"] = runner("r2", held=[("r.1", 1)])
+    scheduler.runners["r2"] = runner("r2", attempts=[("r.1", 1)])
     assert scheduler.assign(limits={"r1": 1}) == {"r.2": "r1"}
     del scheduler.runners["r2"]
     assert scheduler.assign() == {"r.3": "r1", "r.4": "r1"}
@@ -111,7 +111,7 @@ def test_job_that_may_go_to_no_runner_does_not_block_other_jobs() -> None:
 def test_runner_with_the_build_root_and_a_free_slot_is_preferred() -> None:
     waiting = job(buildroot="b" * 64, repositories="c" * 64)
     key = root_cache_key("b" * 64, "bookworm.x86_64", "c" * 64)
-    cached = runner("cached", slots=2, held=[("x", 1)], buildroots=frozenset({key}))
+    cached = runner("cached", slots=2, attempts=[("x", 1)], buildroots=frozenset({key}))
     assert Scheduler([waiting], [runner("r1", slots=9), cached]).assign() == {"r.1": "cached"}
     busy = cached.model_copy(update={"slots": 1})
     assert Scheduler([waiting], [runner("r1", slots=9), busy]).assign() == {"r.1": "r1"}
