@@ -27,7 +27,7 @@ def cache(account) -> Path:
     path = user_cache(account)
     path.mkdir(parents=True, exist_ok=True)
     for directory in (path, path.parent, path.parent.parent):
-        account.own_alone(directory)
+        account.own_one(directory)
     return path
 
 

@@ -1,4 +1,4 @@
-"""A whole mesh for tests, driven as a user would: by cb-ctl, in a home of its own, optionally as an ordinary user."""
+"""A whole mesh for tests, driven by cb-ctl as a user does: in its own home, optionally as an ordinary user."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ UNITS = ("packages/libgreet", "packages/greet", "packages/greeting-card")
 
 
 class CtlResult:
-    """What a command said and how it ended."""
+    """The output and exit code of a command."""
 
-    def __init__(self, ended: subprocess.CompletedProcess[str]) -> None:
-        self.status, self.out, self.err = ended.returncode, ended.stdout, ended.stderr
+    def __init__(self, process: subprocess.CompletedProcess[str]) -> None:
+        self.status, self.out, self.err = process.returncode, process.stdout, process.stderr
 
     @property
     def json(self) -> Any:
@@ -37,7 +37,7 @@ class CtlResult:
 
 
 class Account:
-    """Who runs the commands: ourselves, or (when we are root) an ordinary user."""
+    """The user that runs the commands: the user of the tests, or (if that is root) an ordinary user."""
 
     def __init__(self, user: str | None = None) -> None:
         self.user = user
@@ -45,17 +45,17 @@ class Account:
 
     @property
     def programs(self) -> Path:
-        """Where this account finds cb-ctl: our own environment, or one of its own when it may not read ours."""
-        ours = Path(sys.executable).parent
-        if self._entry is None or self._may_run(ours / "cb-ctl"):
-            return ours
-        theirs = Path(self._entry.pw_dir) / ".cache" / "cb-test-venv"
-        if not self._may_run(theirs / "bin" / "cb-ctl"):
+        """Directory with a cb-ctl that this account can run: that of the tests, or one installed for the account."""
+        of_tests = Path(sys.executable).parent
+        if self._entry is None or self._may_run(of_tests / "cb-ctl"):
+            return of_tests
+        own = Path(self._entry.pw_dir) / ".cache" / "cb-test-venv"
+        if not self._may_run(own / "bin" / "cb-ctl"):
             root = Path(__file__).parents[2]
-            subprocess.run(["/usr/bin/python3", "-m", "venv", str(theirs)], check=True)
+            subprocess.run(["/usr/bin/python3", "-m", "venv", str(own)], check=True)
             lock = ["-c", str(root / ".ci" / "constraints.txt")]
-            subprocess.run([str(theirs / "bin" / "pip"), "install", "-q", *lock, str(root)], check=True)
-        return theirs / "bin"
+            subprocess.run([str(own / "bin" / "pip"), "install", "-q", *lock, str(root)], check=True)
+        return own / "bin"
 
     def _may_run(self, program: Path) -> bool:
         return subprocess.run(self.command(str(program), "--version"), capture_output=True, check=False).returncode == 0
@@ -67,30 +67,32 @@ class Account:
         return ["setpriv", *ids, "--", *words]
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "XDG_CACHE_HOME") if name in os.environ}
+        variables = {
+            name: os.environ[name] for name in ("PATH", "HOME", "LANG", "XDG_CACHE_HOME") if name in os.environ
+        }
         if self._entry is not None:
-            kept.pop("XDG_CACHE_HOME", None)
-            kept |= {"HOME": self._entry.pw_dir, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        return {**kept, **more}
+            variables.pop("XDG_CACHE_HOME", None)
+            variables |= {"HOME": self._entry.pw_dir, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        return {**variables, **more}
 
     def own(self, path: Path) -> None:
         for entry in [path, *path.rglob("*")] if self._entry else ():
-            self.own_alone(entry)
+            self.own_one(entry)
 
-    def own_alone(self, path: Path) -> None:
+    def own_one(self, path: Path) -> None:
         if self._entry is not None:
             os.chown(path, self._entry.pw_uid, self._entry.pw_gid, follow_symlinks=False)
 
 
 def user_cache(account: Account) -> Path:
-    """The cache folder of whoever builds, as the product itself would choose it."""
+    """Returns the cache directory that the product chooses for this account."""
     environment = account.environment()
     base = environment.get("XDG_CACHE_HOME") or str(Path(environment["HOME"]) / ".cache")
     return Path(base) / "cloud-builder" / "test"
 
 
 def ordinary_account() -> Account:
-    """An ordinary user with a subordinate id range, made when we are root."""
+    """Returns an ordinary user with a subordinate id range, and creates it if necessary; needs root."""
     try:
         pwd.getpwnam(ORDINARY_USER)
     except KeyError:
@@ -127,7 +129,11 @@ class ExampleSource:
 
 
 class CtlMesh:
-    """`cb-ctl up` in a home. `broker`: embedded, or HOST:PORT. `settings`: CB_* of daemons and commands."""
+    """A mesh of `cb-ctl up` in a home.
+
+    broker     embedded, or HOST:PORT
+    settings   CB_* variables of daemons and commands
+    """
 
     def __init__(
         self,
@@ -178,7 +184,7 @@ class CtlMesh:
         self.ctl("down")
 
     def request(self, *words: str) -> Any:
-        """Follows a request to its end; the finished request."""
+        """Sends a request, waits for its end, and returns the finished request."""
         return self.ctl("request", *words, "--watch", "--timeout", f"{LONG - 60:.0f}", "--json").json
 
     def rows(self, what: str, *words: str) -> list[dict[str, Any]]:
@@ -186,7 +192,7 @@ class CtlMesh:
         return list(found if isinstance(found, list) else found["items"])
 
     def pid(self, daemon: str) -> int:
-        """The process of a daemon, by what the supervisor wrote down."""
+        """Returns the process id of a daemon from the file that the supervisor wrote."""
         children = json.loads((self.home / "run" / "up.json").read_text())["children"]
         return next(int(child["pid"]) for child in children if child["name"] == daemon)
 
@@ -203,7 +209,7 @@ class CtlMesh:
 
 
 def debs(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Returns name and sha256 of each Debian package that a request, as `--json` prints it, has made."""
+    """Returns name → sha256 of the Debian packages that were built for a request, as `--json` prints it."""
     artifacts = [artifact for job in answer["jobs"] for artifact in job["artifacts"]]
     return {artifact["name"]: artifact["sha256"] for artifact in artifacts if artifact["name"].endswith(".deb")}
 

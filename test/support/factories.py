@@ -1,4 +1,4 @@
-"""Units, jobs, runners and packages for tests. A test names what matters to it; the rest is ordinary."""
+"""Units, jobs, runners and packages for tests. A test passes the values that matter to it; others have defaults."""
 
 from hashlib import sha256
 
@@ -38,7 +38,7 @@ def unit_files(
 def deb(
     name: str = "u", version: str = "1", arch: str = "amd64", *, content: str = "", digest: str = "", **fields
 ) -> Artifact:
-    """A Debian package. `content` or `digest` tells builds of the same version apart. `fields`: of BinaryPackage."""
+    """A Debian package. `content` or `digest` distinguishes builds of one version. `fields`: of BinaryPackage."""
     return Artifact(
         name=f"{name}_{version}_{arch}.deb",
         sha256=digest or sha256(f"{name} {version} {arch} {content}".encode()).hexdigest(),
@@ -101,5 +101,5 @@ def assignment(number: int = 1, attempt: int = 1, runner: str = "r1", **more) ->
 
 def report(job: JobRecord, outcome: Outcome, **more) -> AttemptFinished:
     """The report on the current attempt of the job."""
-    ended = {"job_id": job.job_id, "attempt": job.attempt, "runner_id": job.runner_id, "outcome": outcome}
-    return AttemptFinished(**{"started_at": 1, "finished_at": 2, **ended, **more})
+    about = {"job_id": job.job_id, "attempt": job.attempt, "runner_id": job.runner_id, "outcome": outcome}
+    return AttemptFinished(**{"started_at": 1, "finished_at": 2, **about, **more})

@@ -1,4 +1,4 @@
-"""Fetches Apache Kafka if the tests will need it and it is not in the cache. `make test` runs this first.
+"""Fetches Apache Kafka if the tests need it and it is not in the cache. `make test` runs this first.
 
 The fetch takes up to minutes, and pytest would hide what it prints.
 """

@@ -22,7 +22,7 @@ KEY, OTHER_KEY = "1" * 64, "2" * 64
 
 
 class InfoHistory:
-    """The read model after some events; the clock stands at 1000."""
+    """The read model after some events. The clock shows 1000 until a test moves it."""
 
     def __init__(self, rules: QueuePolicy | None = None) -> None:
         self.state, self.rules, self.now = MemoryState(), rules or QueuePolicy(), 1000.0

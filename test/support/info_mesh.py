@@ -1,4 +1,4 @@
-"""A broker with a real cb-info behind it, for tests of cb-ctl; the test sends the events of the other daemons."""
+"""A broker and a real cb-info, for tests of cb-ctl. A test sends the events of the other daemons."""
 
 from __future__ import annotations
 

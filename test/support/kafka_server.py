@@ -1,10 +1,10 @@
-"""A real Apache Kafka for tests: the first of these that is there.
+"""A real Apache Kafka for tests: the first of these that is available.
 
-    CB_TEST_KAFKA=HOST:PORT   one that runs already (it cannot be stopped and started by tests)
+    CB_TEST_KAFKA=HOST:PORT   a server that runs already (tests cannot stop and start it)
     a docker engine           the image apache/kafka, by testcontainers
     Java 17 and Maven         the jars of pom.xml, fetched once into the user's cache, as a KRaft node on free ports
 
-With none of them the tests that need Kafka fail, and say so.
+Without any of them, the tests that need Kafka fail with advice what to install.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ ADVICE = (
 
 
 class KafkaMissing(Exception):
-    """No way to get a Kafka on this machine."""
+    """Kafka is not available on this machine, or not in the way that a test needs."""
 
 
 def find_server():
-    """The server to use, not started yet."""
+    """Returns the server to use, not started yet."""
     if address := os.environ.get("CB_TEST_KAFKA"):
         return GivenServer(address)
     if docker_answers():
@@ -51,11 +51,11 @@ def find_server():
     raise KafkaMissing(ADVICE)
 
 
-_GIVEN: set[int] = set()
+_RETURNED_PORTS: set[int] = set()
 
 
 class GivenServer:
-    """One that somebody else runs."""
+    """A server that runs already, at the address in CB_TEST_KAFKA."""
 
     def __init__(self, address: str) -> None:
         self.settings = BrokerSettings(bootstrap=address)
@@ -70,14 +70,17 @@ class GivenServer:
 
 
 class JavaServer:
-    """One KRaft node, broker and controller at once. Keeps port and data when it is stopped and started again."""
+    """A KRaft node, broker and controller in one. It keeps port and data when it is stopped and started again."""
 
     def __init__(
         self, jars: Path, links: Mapping[str, tuple[int, int]] | None = None, users: Sequence[str] = ()
     ) -> None:
-        """`links`: further listeners by name, each with its port and the port that clients are told instead of it
-        (that of a proxy in between). `users`: who may log in, with their name as password; then everybody may do only
-        what ACLs say, but for us, who do not log in."""
+        """Formats the storage of a new node.
+
+        links   further listeners: name → its port, and the port that is advertised to clients (that of a proxy)
+        users   accounts that may log in, with their name as password. ACLs then apply to all of them; a connection
+                without a login, such as that of the tests, may do everything.
+        """
         self._jars = jars
         self._directory = Path(tempfile.mkdtemp(prefix="cb-test-kafka-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,7 +88,7 @@ class JavaServer:
         self.settings = BrokerSettings(bootstrap=f"127.0.0.1:{port}")
         self._configuration = self._directory / "server.properties"
         settings = node_properties(port, controller, self._directory / "data", links or {})
-        self._configuration.write_text(guarded(settings, self._login_port) if users else settings)
+        self._configuration.write_text(with_logins(settings, self._login_port) if users else settings)
         # With "=", because an id may begin with a dash.
         identity = f"--cluster-id={cluster_id()}"
         accounts = [f"--add-scram=SCRAM-SHA-256=[name={user},password={user}]" for user in users]
@@ -94,7 +97,7 @@ class JavaServer:
         )
 
     def settings_of(self, user: str) -> BrokerSettings:
-        """How that user reaches it."""
+        """Returns the settings with which a user connects to this server."""
         login = {"sasl.mechanism": "SCRAM-SHA-256", "sasl.username": user, "sasl.password": user}
         options = {"security.protocol": "SASL_PLAINTEXT", **login}
         return BrokerSettings(bootstrap=f"127.0.0.1:{self._login_port}", options=options)
@@ -104,14 +107,14 @@ class JavaServer:
         wait_until_it_answers(self.settings.bootstrap, self._process, self._directory / "output")
 
     def stop(self) -> None:
-        """As if the machine had lost power."""
+        """Kills the server, as a loss of power does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def signal(self, number: int) -> None:
-        """For SIGSTOP and SIGCONT."""
+        """Sends a signal to the server: SIGSTOP or SIGCONT."""
         if self._process is not None:
             self._process.send_signal(number)
 
@@ -128,7 +131,7 @@ class JavaServer:
 
 
 class DockerServer:
-    """The official image, on a fixed port of this machine, so that it can be stopped and started again."""
+    """A container of the official image, on a fixed port, so that it can be stopped and started again."""
 
     def __init__(self) -> None:
         from testcontainers.core.container import DockerContainer
@@ -190,15 +193,15 @@ def fetched_jars() -> Path:
 def node_properties(
     port: int, controller: int, data: Path, links: Mapping[str, tuple[int, int]] = MappingProxyType({})
 ) -> str:
-    heard = "".join(f",{name}://127.0.0.1:{own}" for name, (own, _) in links.items())
-    told = "".join(f",{name}://127.0.0.1:{other}" for name, (_, other) in links.items())
+    listeners = "".join(f",{name}://127.0.0.1:{own}" for name, (own, _) in links.items())
+    advertised = "".join(f",{name}://127.0.0.1:{proxy}" for name, (_, proxy) in links.items())
     plain = "".join(f",{name}:PLAINTEXT" for name in links)
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{heard}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}{told}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}{advertised}",
         "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{plain}",
         "controller.listener.names": "CONTROLLER",
         "log.dirs": str(data),
@@ -222,8 +225,8 @@ def node_properties(
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def guarded(settings: str, port: int) -> str:
-    """With a listener that asks for a name and password, and rights for each."""
+def with_logins(settings: str, port: int) -> str:
+    """Adds a listener that requires name and password, and turns on ACLs."""
     found = dict(line.split("=", 1) for line in settings.splitlines())
     found["listeners"] += f",LOGIN://127.0.0.1:{port}"
     found["advertised.listeners"] += f",LOGIN://127.0.0.1:{port}"
@@ -246,14 +249,14 @@ def cluster_id() -> str:
 
 
 def free_ports(number: int) -> list[int]:
-    """None of them twice in one process: what was given may not be listened on yet."""
+    """Returns free ports. None is returned twice in one process, because a returned port may not be in use yet."""
     ports: list[int] = []
     while len(ports) < number:
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-        if port not in _GIVEN:
-            _GIVEN.add(port)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in _RETURNED_PORTS:
+            _RETURNED_PORTS.add(port)
             ports.append(port)
     return ports
 
@@ -261,13 +264,13 @@ def free_ports(number: int) -> list[int]:
 def wait_until_it_answers(
     address: str, process: subprocess.Popen[bytes] | None = None, output: Path | None = None
 ) -> None:
-    until = time.monotonic() + START_TIMEOUT
+    deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:
             AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=1.0)
             return
         except KafkaException as error:
             ended = process is not None and process.poll() is not None
-            if ended or time.monotonic() > until:
-                said = output.read_text(errors="replace")[-2000:] if output else ""
-                raise KafkaMissing(f"Kafka at {address} does not answer: {error}\n{said}") from None
+            if ended or time.monotonic() > deadline:
+                log = output.read_text(errors="replace")[-2000:] if output else ""
+                raise KafkaMissing(f"Kafka at {address} does not answer: {error}\n{log}") from None

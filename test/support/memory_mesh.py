@@ -1,8 +1,8 @@
 """The whole mesh in one process: the five real daemons and their loops, over ports in memory and a clock moved by hand.
 
-The test says what happens and when: a daemon is killed (before, in the middle of, or after sending), the broker loses
-its memory or cannot be reached, records of different topics come in any order. Only git's and the builds' threads live
-in real time; a round in which nothing happens waits a millisecond for them.
+A test causes each fault at a chosen moment: a daemon is killed (before, during or after a send), the broker cannot be
+reached or is replaced by an empty one, records of different topics arrive in any order. Only the threads of git and of
+the builds run in real time; a round in which nothing is sent waits a millisecond for them.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ from support.waiting import LIMIT
 
 URL = "memory:demo"
 TICK = 0.1
-"""Seconds by the mesh's clock from one round to the next."""
+"""Seconds by which a round moves the clock of the mesh."""
 
 
 class Killed(BaseException):
-    """kill -9."""
+    """A daemon is killed while it sends, as by SIGKILL."""
 
 
-class Line:
-    """One daemon's connection: `cut_after` records of the next send have arrived, the daemon dies."""
+class Connection:
+    """A daemon's connection. `cut_after`: only so many records of the next send arrive, then the daemon is killed."""
 
     def __init__(self, mesh: MemoryMesh) -> None:
         self._mesh, self._broker = mesh, mesh.broker
@@ -70,10 +70,10 @@ class Line:
         for name in ("incarnation", "ensure_topics", "watermarks"):
             setattr(self, name, getattr(self._broker, name))
 
-    def consumer(self, positions: Mapping[Partition, int]) -> Shuffled:
-        return Shuffled(self._broker, positions, self._mesh.random)
+    def consumer(self, positions: Mapping[Partition, int]) -> ShufflingConsumer:
+        return ShufflingConsumer(self._broker, positions, self._mesh.random)
 
-    def producer(self) -> Line:
+    def producer(self) -> Connection:
         return self
 
     def send(self, records: list[OutgoingRecord], timeout: float) -> None:
@@ -93,12 +93,12 @@ class Line:
     def close(self, timeout: float = 0.0) -> None: ...
 
 
-class Shuffled:
-    """A consumer that gives each time what one topic has, any number of its records: no order between topics."""
+class ShufflingConsumer:
+    """A consumer without order between partitions: with `random`, a poll returns some records of one of them."""
 
     def __init__(self, broker: MemoryBroker, positions: Mapping[Partition, int], random: Random | None) -> None:
         self._broker, self._random = broker, random
-        self._parts = [broker.consumer({place: start}) for place, start in positions.items()]
+        self._parts = [broker.consumer({partition: start}) for partition, start in positions.items()]
 
     def poll(self, most: int, timeout: float) -> list[Record]:
         self._broker.reach()
@@ -116,27 +116,29 @@ class Shuffled:
 
 
 class StoreBuilder(MemoryBuilder):
-    """Leaves a package and a log in the store, the same for the same inputs."""
+    """A builder that stores a package and a log; the same inputs give the same bytes."""
 
     def __init__(self, store: MemoryStore, build: Build) -> None:
-        super().__init__(self._say)
+        super().__init__(self._outcome)
         self.outcome_of, self._store = build, store
-        self.orders: list[e.JobAssigned] = []
-        self.content: Callable[[e.JobAssigned], str] = lambda order: f"{order.name} 1 amd64 {order.input_key}"
-        """What is in the package that an order leads to."""
+        self.assignments: list[e.JobAssigned] = []
+        self.content: Callable[[e.JobAssigned], str] = lambda assignment: (
+            f"{assignment.name} 1 amd64 {assignment.input_key}"
+        )
+        """Returns the content of the package that is built for an assignment."""
 
-    def _say(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
-        return self.outcome_of(order, log, cancel)
+    def _outcome(self, assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+        return self.outcome_of(assignment, log, cancel)
 
-    def build(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> e.AttemptFinished:
-        self.orders.append(order)
-        log(f"building {order.name}\n".encode())
-        report = super().build(order, log, cancel)
+    def build(self, assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> e.AttemptFinished:
+        self.assignments.append(assignment)
+        log(f"building {assignment.name}\n".encode())
+        report = super().build(assignment, log, cancel)
         if report.outcome is not Outcome.SUCCESS:
             return report
-        package = BinaryPackage(name=order.name, version="1", architecture="amd64")
-        deb = self._put(f"{order.name}_1_amd64.deb", self.content(order), package=package)
-        return report.model_copy(update={"artifacts": (deb,), "log": self._put("log.txt", f"built {order.name}")})
+        package = BinaryPackage(name=assignment.name, version="1", architecture="amd64")
+        deb = self._put(f"{assignment.name}_1_amd64.deb", self.content(assignment), package=package)
+        return report.model_copy(update={"artifacts": (deb,), "log": self._put("log.txt", f"built {assignment.name}")})
 
     def _put(self, name: str, content: str, package: BinaryPackage | None = None) -> Artifact:
         digest = sha256(content.encode()).hexdigest()
@@ -147,25 +149,31 @@ class StoreBuilder(MemoryBuilder):
 
 @dataclass
 class MemoryDaemon:
-    """`state` outlives the process; `flow`, `loop` and `line` are the process (None: it is dead)."""
+    """A daemon. `state` outlives its process; `flow`, `loop` and `connection` are None while no process runs."""
 
     state: MemoryState
     start: Callable[[], Flow]
     flow: Flow | None = None
     outage: Outage = field(default_factory=Outage)
     loop: Loop | None = None
-    line: Line | None = None
+    connection: Connection | None = None
 
 
-def _nothing(order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+def _succeed(assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
     return Outcome.SUCCESS
 
 
 class MemoryMesh:
-    """`files`: the demo source. `build`: what building is. `random`: shuffles what comes in; None: in order."""
+    """The five daemons and their broker.
+
+    files      content of the source `demo`
+    build      decides the outcome of each build
+    random     shuffles the records that are received; None: they come in order
+    dispatch   how the scheduler gives jobs to runners
+    """
 
     def __init__(
-        self, files: dict[str, bytes], *, runners: int = 1, slots: int = 1, build: Build = _nothing,
+        self, files: dict[str, bytes], *, runners: int = 1, slots: int = 1, build: Build = _succeed,
         random: Random | None = None, sources: Iterable[str] = ("demo",), dispatch: Dispatch = Dispatch.DIRECTED,
     ) -> None:  # fmt: skip
         self.now, self.random, self.running = 1000.0, random, Event()
@@ -213,25 +221,25 @@ class MemoryMesh:
             daemon = self.daemons[name]
             flow = daemon.start()
             flow.max_wait = lambda: 0.0  # type: ignore[method-assign]
-            daemon.flow, daemon.outage, daemon.line = flow, Outage(), Line(self)
-            daemon.loop = Loop(flow, daemon.line, daemon.state, clock=self._clock, outage=daemon.outage)
+            daemon.flow, daemon.outage, daemon.connection = flow, Outage(), Connection(self)
+            daemon.loop = Loop(flow, daemon.connection, daemon.state, clock=self._clock, outage=daemon.outage)
             assert daemon.loop.start(self.running)
 
     def kill(self, *names: str) -> None:
         for name in names or tuple(self.daemons):
-            self.daemons[name].flow = self.daemons[name].loop = self.daemons[name].line = None
+            self.daemons[name].flow = self.daemons[name].loop = self.daemons[name].connection = None
             if name in self.queues:
                 self.group.lost(self.queues[name])
 
     def stop(self, name: str) -> None:
-        """SIGTERM."""
+        """Stops a daemon as SIGTERM does."""
         if (loop := self.daemons[name].loop) is not None:
             with suppress(Killed):
                 loop.finish()
         self.kill(name)
 
     def replace_broker(self) -> None:
-        """The broker dies and a new one, without memory, takes its place; every daemon starts again."""
+        """Replaces the broker by an empty one, and restarts every daemon."""
         self.past.append(self.broker)
         self.broker = MemoryBroker(self._clock)
         self.kill()
@@ -242,29 +250,29 @@ class MemoryMesh:
         self.broker.unplug()
 
     def plug(self) -> None:
-        """The network is back; what daemons wait for before they try again is real time, and skipped."""
+        """Reconnects the broker. The delay before a daemon tries again is real time, and is skipped."""
         self.broker.plug()
         for daemon in self.daemons.values():
             daemon.outage.delay = 0.0
 
     def rewind(self) -> None:
-        """Every daemon starts again, and reads everything from offset 0."""
+        """Restarts every daemon at offset 0 of all topics."""
         self.kill()
         for daemon in self.daemons.values():
             with daemon.state.transaction():
-                places = self.broker.watermarks(topic.name for topic in TOPICS)
-                daemon.state.save_positions(self.broker.incarnation(), dict.fromkeys(places, 0))
+                partitions = self.broker.watermarks(topic.name for topic in TOPICS)
+                daemon.state.save_positions(self.broker.incarnation(), dict.fromkeys(partitions, 0))
         self.start(*self.daemons)
 
     @property
     def scheduler(self):
-        """What the live scheduler has in memory."""
+        """The state that the live scheduler has in memory."""
         return self.daemons["scheduler"].flow.state
 
     # --- time -----------------------------------------------------------------------------------------------------
 
     def round(self) -> None:
-        """One step of every live daemon; those that are cut off while sending die."""
+        """Runs one step of every live daemon. A daemon whose send is cut is killed."""
         before = self.size()
         self.now += TICK
         for name, daemon in self.daemons.items():
@@ -279,7 +287,9 @@ class MemoryMesh:
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + LIMIT
         while not condition():
-            assert time.monotonic() < deadline, f"never came: {[type(event).__name__ for event in self.events()[-20:]]}"
+            assert time.monotonic() < deadline, (
+                f"the condition never held: {[type(event).__name__ for event in self.events()[-20:]]}"
+            )
             self.round()
 
     def wait(self, seconds: float) -> None:
@@ -290,8 +300,8 @@ class MemoryMesh:
     # --- what was sent ------------------------------------------------------------------------------------------------
 
     def send(self, *payloads: e.Payload) -> None:
-        """As a client does: sent again it is another event."""
-        self.broker.append([encode(one, source="test", id=str(uuid4()), time=self.now) for one in payloads])
+        """Sends as a client does: the same payload sent again is another event."""
+        self.broker.append([encode(payload, source="test", id=str(uuid4()), time=self.now) for payload in payloads])
 
     def ask(self, *units: str, id: str = "q", source: str = "demo", **more: object) -> None:
         self.send(e.BuildRequested.model_validate({"source": source, "units": units, "request_id": id, **more}))
@@ -300,15 +310,17 @@ class MemoryMesh:
         return sum(len(log) for log in self.broker.logs.values())
 
     def sizes(self) -> dict[str, int]:
-        """How many records each partition has; heartbeats are not counted."""
-        return {str(place): len(log) for place, log in self.broker.logs.items() if place.topic != "cb.runner"}
+        """Returns the number of records of each partition except heartbeats."""
+        return {
+            str(partition): len(log) for partition, log in self.broker.logs.items() if partition.topic != "cb.runner"
+        }
 
     def envelopes(self) -> Iterator[Envelope]:
-        """Each event of all brokers once, by topic."""
+        """Yields each event of all brokers once, by topic."""
         seen = set()
         for broker in (*self.past, self.broker):
-            for place in sorted(broker.logs):
-                for record in broker.logs[place]:
+            for partition in sorted(broker.logs):
+                for record in broker.logs[partition]:
                     with suppress(Exception):
                         event = decode(record, broker.incarnation())
                         if event.id not in seen:
@@ -323,6 +335,6 @@ class MemoryMesh:
         return any(record.key == request.encode() for record in log)
 
     def finished(self, request: str = "q") -> e.RequestFinished:
-        """The result of a request, after it has come."""
+        """Waits for the result of a request, and returns it."""
         self.until(lambda: self.is_finished(request))
         return [event for event in self.events(e.RequestFinished) if event.request_id == request][-1]

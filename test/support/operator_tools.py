@@ -1,6 +1,7 @@
-"""An administrator of a test's Kafka, who runs what the project tells administrators to run: shell scripts and commands
-that call Kafka's own tools. Those need a Java machine a call; here stand-ins note what they were called with, and it is
-done over one connection.
+"""An administrator of a test's Kafka, who runs the scripts and commands that the project documents for administrators.
+
+The scripts call Kafka's own tools, which start a Java machine for each call. Here stand-ins record the arguments, and
+the calls are then carried out over one connection.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ KINDS = {
 
 
 class Right(NamedTuple):
-    """Of somebody: to do `operation` on what has this name, or begins with it."""
+    """A right of a user: `operation` on the resources with this name, or with this prefix."""
 
     kind: ResourceType
     name: str
@@ -53,38 +54,38 @@ class Right(NamedTuple):
 
 
 class Operator:
-    """Of the cluster at `bootstrap`, with all rights."""
+    """An administrator of the cluster at `bootstrap`, with all rights."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
     def run_script(self, script: Path, **variables: str) -> None:
-        """A script of schemas/."""
-        with tempfile.TemporaryDirectory() as place:
+        """Runs a script of schemas/."""
+        with tempfile.TemporaryDirectory() as directory:
             for name in TOOLS:
-                tool = Path(place) / name
+                tool = Path(directory) / name
                 tool.write_text(STAND_IN)
                 tool.chmod(0o755)
-            notes = Path(place) / "notes"
-            environment = {"PATH": os.environ["PATH"], "KAFKA_BIN": place, "NOTES": str(notes), "REPLICATION": "1"}
+            notes = Path(directory) / "notes"
+            environment = {"PATH": os.environ["PATH"], "KAFKA_BIN": directory, "NOTES": str(notes), "REPLICATION": "1"}
             environment |= {"BOOTSTRAP": self._bootstrap, **variables}
             subprocess.run([str(script)], env=environment, check=True)
             calls = notes.read_text().split(f"{END}\n")[:-1]
         self._carry_out([call.splitlines() for call in calls])
 
     def run_command(self, line: str) -> None:
-        """One that a message names."""
+        """Runs a command that a message of the product names."""
         self._carry_out([shlex.split(line)])
 
-    def may(self, user: str) -> set[Right]:
-        """All that this user was allowed."""
+    def rights_of(self, user: str) -> set[Right]:
+        """Returns the rights of a user."""
         return {
-            Right(one.restype, one.name, one.resource_pattern_type, one.operation) for one in self._bindings_of(user)
+            Right(acl.restype, acl.name, acl.resource_pattern_type, acl.operation) for acl in self._bindings_of(user)
         }
 
     def forbid_all(self, user: str) -> None:
-        """And waits until it holds."""
+        """Deletes the rights of a user, and waits until they are gone."""
         for future in self._admin.delete_acls([_all_of(user)]).values():
             future.result()
         until(lambda: not self._bindings_of(user), f"{user} having no rights")
@@ -93,7 +94,7 @@ class Operator:
         return list(self._admin.describe_acls(_all_of(user)).result())
 
     def allow(self, bindings: Sequence[AclBinding]) -> None:
-        """And waits until it holds."""
+        """Adds rights, and waits until they are in force."""
         for future in self._admin.create_acls(list(bindings)).values():
             future.result()
         users = {binding.principal.removeprefix("User:") for binding in bindings}
@@ -115,22 +116,22 @@ class Operator:
             self.allow(list(dict.fromkeys(bindings)))
 
     def _create(self, words: Sequence[str]) -> None:
-        said = _parsed(words, flags=("create", "if-not-exists"), many=("config",))
-        config = {name: value.strip("[]") for name, value in (entry.split("=", 1) for entry in said.config)}
-        topic = NewTopic(said.topic, int(said.partitions), int(said.replication_factor), config=config)
+        arguments = _parsed(words, flags=("create", "if-not-exists"), many=("config",))
+        config = {name: value.strip("[]") for name, value in (entry.split("=", 1) for entry in arguments.config)}
+        topic = NewTopic(arguments.topic, int(arguments.partitions), int(arguments.replication_factor), config=config)
         try:
-            self._admin.create_topics([topic], operation_timeout=LIMIT)[said.topic].result()
+            self._admin.create_topics([topic], operation_timeout=LIMIT)[arguments.topic].result()
         except KafkaException as error:
             assert "already exists" in error.args[0].str(), error
 
     def _configure(self, words: Sequence[str]) -> None:
-        said = _parsed(words, flags=("alter",))
-        assert said.entity_type == "groups", said
+        arguments = _parsed(words, flags=("alter",))
+        assert arguments.entity_type == "groups", arguments
         entries = [
             ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-            for name, value in (entry.split("=", 1) for entry in said.add_config.split(","))
+            for name, value in (entry.split("=", 1) for entry in arguments.add_config.split(","))
         ]
-        group = ConfigResource(ResourceType.GROUP, said.entity_name, incremental_configs=entries)
+        group = ConfigResource(ResourceType.GROUP, arguments.entity_name, incremental_configs=entries)
         self._admin.incremental_alter_configs([group])[group].result()
 
 
@@ -140,25 +141,25 @@ def _all_of(user: str) -> AclBindingFilter:
 
 
 def _bindings(words: Sequence[str]) -> list[AclBinding]:
-    said = _parsed(words, flags=("add",), many=("operation", *(kind.replace("_", "-") for kind in KINDS)))
-    assert said.add, words
-    pattern = ResourcePatternType[(said.resource_pattern_type or "literal").upper()]
+    arguments = _parsed(words, flags=("add",), many=("operation", *(kind.replace("_", "-") for kind in KINDS)))
+    assert arguments.add, words
+    pattern = ResourcePatternType[(arguments.resource_pattern_type or "literal").upper()]
     return [
-        AclBinding(kind, name, pattern, said.allow_principal, "*", _operation(operation), AclPermissionType.ALLOW)
+        AclBinding(kind, name, pattern, arguments.allow_principal, "*", _operation(operation), AclPermissionType.ALLOW)
         for attribute, kind in KINDS.items()
-        for name in getattr(said, attribute)
-        for operation in said.operation
+        for name in getattr(arguments, attribute)
+        for operation in arguments.operation
     ]
 
 
 def _operation(name: str) -> AclOperation:
-    return next(one for one in AclOperation if one.name.replace("_", "").lower() == name.lower())
+    return next(operation for operation in AclOperation if operation.name.replace("_", "").lower() == name.lower())
 
 
 def _parsed(words: Sequence[str], flags: Sequence[str], many: Sequence[str] = ()) -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    said = {word.removeprefix("--") for word in words if word.startswith("--")}
-    for name in sorted({*said, *many, "resource-pattern-type"}):
+    options = {word.removeprefix("--") for word in words if word.startswith("--")}
+    for name in sorted({*options, *many, "resource-pattern-type"}):
         if name in flags:
             parser.add_argument(f"--{name}", action="store_true")
         elif name in many:

@@ -1,4 +1,4 @@
-"""cb-request without a mesh: its flow with a git in memory and a clock that a test moves."""
+"""Drives cb-request without a mesh: its flow, a git in memory, and a clock that a test moves."""
 
 from __future__ import annotations
 

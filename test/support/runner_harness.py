@@ -1,4 +1,4 @@
-"""cb-runner without a mesh: its flow with a builder in memory and a clock that a test moves."""
+"""Drives cb-runner without a mesh: its flow, a builder in memory, and a clock that a test moves."""
 
 from cloud_builder.adapters.memory.builder import MemoryBuilder
 from cloud_builder.adapters.memory.state import MemoryState

@@ -58,7 +58,7 @@ class SchedulerHarness:
         return work.emitted
 
     def stop(self) -> None:
-        """The last transaction of a process that is stopped."""
+        """Runs the last transaction of a process that is stopped."""
         with self.state.transaction():
             self.flow.stop(RecordingWork(self.state, self.now))
 

@@ -1,6 +1,6 @@
 """Waits for a condition, with a limit that holds on a busy machine.
 
-Use it instead of `time.sleep` and of deadlines of one's own. The limit is no assertion: it only ends a test that would
+Use it instead of `time.sleep` and of a deadline in the test. The limit is no assertion: it only ends a test that would
 otherwise hang. Where time itself is the subject of a test, pass a clock to what is tested.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 LIMIT = 120.0  # seconds; far below pytest's own limit, far above what a loaded machine needs for one step
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25  # seconds between two looks: short waits end soon, long ones cost little
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25  # seconds between two checks: short waits end soon, long ones cost little
 
 T = TypeVar("T")
 
@@ -26,14 +26,14 @@ def until(condition: Callable[[], T], what: str | Callable[[], str], limit: floa
     Raises AssertionError on expiry, with `what` and the last value. A pause lasts at least as long as the check before
     it, so that a costly condition (a command, a query) takes no more than half of a core.
     """
-    begun, pause = time.monotonic(), FIRST_PAUSE
+    started, pause = time.monotonic(), FIRST_PAUSE
     while True:
-        asked = time.monotonic()
+        checked = time.monotonic()
         if value := condition():
             return value
         now = time.monotonic()
-        if now - begun >= limit:
-            said = what if isinstance(what, str) else what()
-            raise AssertionError(f"waited {now - begun:.0f} s for {said}; last seen: {value!r}")
-        time.sleep(max(pause, min(now - asked, 1.0)))
+        if now - started >= limit:
+            description = what if isinstance(what, str) else what()
+            raise AssertionError(f"waited {now - started:.0f} s for {description}; last seen: {value!r}")
+        time.sleep(max(pause, min(now - checked, 1.0)))
         pause = min(pause * 1.5, LONGEST_PAUSE)

@@ -22,7 +22,7 @@ def mesh(request):
     """A day: a failure, a success, reuse, a push, a rejection, a cancel, a dead letter; nothing is open."""
     mesh = MemoryMesh(CHAIN, runners=2, dispatch=request.param)
     outcome = {"tool": Outcome.FAILURE}
-    mesh.builder.outcome_of = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.builder.outcome_of = lambda assignment, log, cancel: outcome.get(assignment.name, Outcome.SUCCESS)
     mesh.ask("card")
     mesh.finished()
     outcome.clear()
@@ -56,20 +56,20 @@ def forget_events(state):
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_a_finished_day_read_again_starts_nothing_and_writes_nothing(mesh, name):
+def test_replay_of_finished_requests_starts_and_writes_nothing(mesh, name):
     result = replayed(mesh, name)
     assert result.read > 5
     assert (result.started, dict(result.written), dict(result.again)) == (0, {}, {})
 
 
 @pytest.mark.parametrize("name", ["scheduler", "info"])
-def test_what_is_not_known_by_its_id_is_known_by_the_state(mesh, name):
+def test_event_without_stored_id_is_recognized_by_the_state(mesh, name):
     result = replayed(mesh, name, forget_events)
     assert result.again.total() > 5
     assert (result.started, dict(result.written)) == (0, {})
 
 
-def test_a_request_that_was_lost_is_found(mesh):
+def test_replay_writes_the_jobs_of_a_lost_request(mesh):
     def lose(state):
         forget_events(state)
         for collection in ("requests", "jobs", "build-results"):
@@ -82,11 +82,11 @@ def test_a_request_that_was_lost_is_found(mesh):
     assert result.started > 0
 
 
-def test_a_daemon_that_would_touch_more_than_its_state_must_know_every_event(mesh):
+def test_replay_of_request_intake_reports_events_with_unknown_ids(mesh):
     assert replayed(mesh, "request", forget_events).written.keys() >= {"results of build.requested"}
 
 
-def test_what_came_after_the_copy_is_not_read(mesh):
+def test_event_sent_after_the_copy_is_not_read(mesh):
     copy = mesh.daemons["info"].state.copy()
     mesh.send(e.BuildCancelRequested(request_id="later"))
     mesh.wait(5)

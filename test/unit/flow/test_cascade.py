@@ -20,16 +20,18 @@ SECONDS = 60.0
 
 
 def reproducibly(
-    mesh: MemoryMesh, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event
+    mesh: MemoryMesh, assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event
 ) -> e.AttemptFinished:
     """As a compiler does: what is behind a # changes nothing, all else does, and so does what it is built with. A unit
     with `!` in it takes what it was built with on board; `?` is a clock."""
-    report = type(mesh.builder).build(mesh.builder, order, log, cancel)
-    text = mesh.git.read(SourceName(order.source), order.revision, f"{order.directory}/content", 1000).decode()
+    report = type(mesh.builder).build(mesh.builder, assignment, log, cancel)
+    text = mesh.git.read(
+        SourceName(assignment.source), assignment.revision, f"{assignment.directory}/content", 1000
+    ).decode()
     code = text.split("#", maxsplit=1)[0].strip()
-    used = [artifact.sha256 for artifact in order.dependencies] if "!" in code else []
-    clock = str(len(mesh.builder.orders)) if "?" in code else ""
-    content = f"{order.name} {code} {used} {order.profiles} {clock}"
+    used = [artifact.sha256 for artifact in assignment.dependencies] if "!" in code else []
+    clock = str(len(mesh.builder.assignments)) if "?" in code else ""
+    content = f"{assignment.name} {code} {used} {assignment.profiles} {clock}"
     [deb] = report.artifacts
     mesh.store.objects[sha256(content.encode()).hexdigest()] = content.encode()
     deb = deb.model_copy(update={"sha256": sha256(content.encode()).hexdigest(), "size": len(content)})
@@ -53,12 +55,12 @@ def library(lib: str, tool: str = "1!", card: str = "1!") -> dict[str, bytes]:
 
 
 def built(mesh: MemoryMesh) -> list[str]:
-    return [order.name + ("*" if order.profiles else "") for order in mesh.builder.orders]
+    return [assignment.name + ("*" if assignment.profiles else "") for assignment in mesh.builder.assignments]
 
 
 def pushed(mesh: MemoryMesh, files: dict[str, bytes], url: str = URL) -> e.RequestFinished:
     """The end of the request that a commit makes."""
-    mesh.builder.orders.clear()
+    mesh.builder.assignments.clear()
     known = len(mesh.events(e.RequestAccepted))
     mesh.git.repository(url).commit(files)
     mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > known)
@@ -73,7 +75,7 @@ def mesh() -> MemoryMesh:
     return mesh
 
 
-def test_a_comment_in_a_library_rebuilds_the_library_and_none_of_its_dependants(mesh):
+def test_comment_in_a_library_rebuilds_only_the_library(mesh):
     end = pushed(mesh, library("1 # says more"))
     assert built(mesh) == ["lib"]
     assert {job.unit.split("/")[1]: (job.outcome, job.code) for job in end.jobs} == {
@@ -86,7 +88,7 @@ def test_a_comment_in_a_library_rebuilds_the_library_and_none_of_its_dependants(
     assert all(job.artifacts for job in end.jobs)
 
 
-def test_the_code_of_a_library_rebuilds_exactly_its_dependants_in_order(mesh):
+def test_changed_library_rebuilds_exactly_its_dependants_in_order(mesh):
     end = pushed(mesh, library("2"))
     assert sorted(built(mesh)) == ["app", "card", "doc", "lib", "tool"]
     assert built(mesh)[0] == "lib"
@@ -94,7 +96,7 @@ def test_the_code_of_a_library_rebuilds_exactly_its_dependants_in_order(mesh):
     assert end.summary == e.Summary(built=5)
 
 
-def test_the_cascade_stops_where_an_output_is_what_it_was(mesh):
+def test_cascade_stops_at_an_unchanged_output(mesh):
     assert sorted(built_by(mesh, library("1", tool="1"))) == ["card", "tool"]
     assert sorted(built_by(mesh, library("2", tool="1"))) == ["app", "doc", "lib", "tool"]
 
@@ -104,7 +106,7 @@ def built_by(mesh: MemoryMesh, files: dict[str, bytes]) -> list[str]:
     return built(mesh)
 
 
-def test_what_ended_unchanged_is_published_and_counts_as_built_for_those_who_come_later(mesh):
+def test_unchanged_job_is_published_and_counts_as_built_later(mesh):
     pushed(mesh, library("1 # says more"))
     snapshots = mesh.events(e.RepositoryPublished)
     end = pushed(mesh, library("1 # says more", card="2!"))
@@ -113,7 +115,7 @@ def test_what_ended_unchanged_is_published_and_counts_as_built_for_those_who_com
     assert end.outcome is RequestOutcome.SUCCESS
 
 
-def test_a_push_reaches_dependants_in_other_sources_at_their_own_commit(mesh):
+def test_push_builds_dependants_in_other_sources_at_their_own_commit(mesh):
     far = unit_files("far", "lib", content="1!") | unit_files("alone", content="1")
     mesh.git.repository(FAR).commit(far)
     mesh.send(e.SourceAddRequested(source="theirs", url=FAR))
@@ -134,7 +136,7 @@ def test_a_push_reaches_dependants_in_other_sources_at_their_own_commit(mesh):
     assert sorted(built_by(mesh, library("3"))) == ["app", "card", "doc", "lib", "tool"]
 
 
-def test_how_long_a_job_is_expected_to_take_is_known_from_its_last_build(mesh):
+def test_expected_seconds_are_those_of_the_last_build(mesh):
     pushed(mesh, library("2"))
     last = {job.unit.split("/")[1]: job for job in mesh.events(e.JobQueued)}
     assert (last["lib"].expected_seconds, last["lib"].critical_path) == (SECONDS, 3 * SECONDS)
@@ -148,7 +150,7 @@ def circle(content: str = "1!", restriction: str = "") -> dict[str, bytes]:
     return found | unit_files("omelette", "egg", content="1!")
 
 
-def test_a_cycle_begins_with_profiles_and_goes_on_until_it_stands_still():
+def test_cycle_starts_with_profiles_and_repeats_until_stable():
     mesh = world(circle("1", " <!nocheck>"))
     mesh.ask(all=True)
     end = mesh.finished()
@@ -162,7 +164,7 @@ def test_a_cycle_begins_with_profiles_and_goes_on_until_it_stands_still():
     assert again.message == ""
 
 
-def test_a_cycle_that_never_stands_still_says_which_member_moves():
+def test_unstable_cycle_names_the_members_that_still_change():
     mesh = world(circle("1!", " <!nocheck>"))
     mesh.ask(all=True)
     end = mesh.finished()
@@ -170,7 +172,7 @@ def test_a_cycle_that_never_stands_still_says_which_member_moves():
     assert end.message == "after 3 rounds of a dependency cycle these still change: packages/chicken, packages/egg"
 
 
-def test_a_cycle_without_a_way_in_is_rejected_with_its_members():
+def test_unbreakable_cycle_is_rejected_with_its_members():
     mesh = world(circle())
     mesh.ask(all=True)
     end = mesh.finished()
@@ -186,5 +188,7 @@ def test_every_job_of_a_cycle_has_its_inputs_before_it_starts():
     for event in sorted(mesh.envelopes(), key=lambda one: one.time):
         if isinstance(event.payload, e.AttemptFinished):
             known |= {artifact.sha256 for artifact in event.payload.artifacts}
-    assert all(artifact.sha256 in known for order in mesh.builder.orders for artifact in order.dependencies)
+    assert all(
+        artifact.sha256 in known for assignment in mesh.builder.assignments for artifact in assignment.dependencies
+    )
     assert {job.state for job in mesh.events(e.JobFinished)} == {JobState.FINISHED}

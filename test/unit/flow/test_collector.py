@@ -216,7 +216,7 @@ def test_packages_stay_until_all_parts_of_a_commit_have_come(collector: Collecto
     assert collector.step(revised("a", part=1, parts=2, revision="2")) == []
 
 
-def test_a_commit_that_is_not_followed_removes_nothing(collector: CollectorHarness) -> None:
+def test_commit_that_is_not_followed_removes_nothing(collector: CollectorHarness) -> None:
     collector.step(collector.finished(1, "a"))
     assert collector.step(revised().model_copy(update={"followed": False})) == []
 
@@ -323,7 +323,7 @@ def test_disk_and_state_agree_again_after_a_crash(collector: CollectorHarness, l
     assert published[0].snapshot.startswith("000002-")
 
 
-def test_a_restart_alone_publishes_what_the_disk_has_lost(collector: CollectorHarness) -> None:
+def test_restart_publishes_again_when_the_disk_lost_a_snapshot(collector: CollectorHarness) -> None:
     collector.step(collector.finished(1, "a"))
     collector.repositories = FailingRepositories(collector.store)
     collector.restart()

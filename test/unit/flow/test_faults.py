@@ -39,13 +39,13 @@ class Chaos:
     def files(self):
         return tree(Random(self.shape), self.content)
 
-    def build(self, order, log, cancel):
-        for _ in range(Random(order.input_key).randint(0, 8)):
+    def build(self, assignment, log, cancel):
+        for _ in range(Random(assignment.input_key).randint(0, 8)):
             if cancel.wait(0.001):
                 return Outcome.CANCELED
-        if not self.is_calm and Random(f"{order.job_id}{order.attempt}").random() < 0.2:
+        if not self.is_calm and Random(f"{assignment.job_id}{assignment.attempt}").random() < 0.2:
             return Outcome.ERROR
-        return Outcome.FAILURE if order.input_key[0] == "0" else Outcome.SUCCESS
+        return Outcome.FAILURE if assignment.input_key[0] == "0" else Outcome.SUCCESS
 
     def happen(self) -> None:
         mesh, random = self.mesh, self.random
@@ -69,7 +69,7 @@ class Chaos:
         elif what == "kill":
             mesh.kill(name)
         elif what == "cut" and live:
-            mesh.daemons[name].line.cut_after = random.randint(0, 3)
+            mesh.daemons[name].connection.cut_after = random.randint(0, 3)
         elif what == "stop" and live:
             mesh.stop(name)
         elif what == "restart":
@@ -92,7 +92,7 @@ class Chaos:
         self.mesh.plug()
         self.restart()
         for daemon in self.mesh.daemons.values():
-            daemon.line.cut_after = None
+            daemon.connection.cut_after = None
         for id in self.asked:
             self.ask(id)
         self.mesh.until(lambda: all(self.mesh.is_finished(id) for id in self.asked))
@@ -135,7 +135,7 @@ def test_nothing_is_left_of_finished_jobs_and_requests(mesh):
         assert list(mesh.daemons[runner].state.find("open-attempt")) == []
 
 
-def test_cb_info_knows_how_everything_ended(mesh):
+def test_cb_info_has_the_outcome_of_every_request_and_job(mesh):
     state = mesh.daemons["info"].state
     results = {event.request_id: event for event in mesh.events(e.RequestFinished)}
     for id, request in state.find("request"):

@@ -114,7 +114,7 @@ def everything(info: InfoHarness) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_topics_may_come_in_any_order_and_again(seed: int) -> None:
+def test_views_do_not_depend_on_the_order_of_topics_or_repeats(seed: int) -> None:
     chance = random.Random(seed)
     queues = [list(topic) for topic in TOPICS for _ in range(1)]
     mixed: list[e.Payload] = []
@@ -211,7 +211,7 @@ def test_beginning_of_an_id_is_resolved_when_it_is_the_only_one() -> None:
     assert info.answered("resolve", id="r-a").code == "ambiguous"
 
 
-def test_pages_go_on_behind_their_last_row() -> None:
+def test_next_page_begins_after_the_last_row() -> None:
     info = InfoHarness().apply(*(accepted(f"r-{number}", at=number) for number in range(25)))
     seen, after = [], None
     while True:
@@ -222,7 +222,7 @@ def test_pages_go_on_behind_their_last_row() -> None:
     assert seen == [f"r-{number}" for number in reversed(range(25))]
 
 
-def test_the_jobs_of_a_request_come_in_pages_by_number() -> None:
+def test_jobs_of_a_request_come_in_pages_by_number() -> None:
     info = InfoHarness().apply(
         accepted(), *(of_job(e.JobQueued, number, input_key="0" * 64) for number in range(25, 0, -1))
     )
@@ -235,14 +235,14 @@ def test_the_jobs_of_a_request_come_in_pages_by_number() -> None:
     assert seen == [f"r-1.{number}" for number in range(1, 26)]
 
 
-def test_an_answer_fits_in_a_message() -> None:
+def test_answer_fits_in_a_message() -> None:
     wide = revised(*(f"packages/{number:04d}{'x' * 1000}" for number in range(600)))
     answer = InfoHarness().apply(wide).answered("units", most=1000)
     assert len(answer.model_dump_json()) < 512 * 1024
     assert answer.data["next"]
 
 
-def test_requests_for_everything_do_not_fill_an_answer() -> None:
+def test_answer_stays_small_with_requests_for_all_units() -> None:
     info = InfoHarness()
     for number in range(10):
         wide = accepted(f"r-{number}").model_copy(update={"units": tuple(f"packages/lib{n}" for n in range(35_000))})
@@ -266,7 +266,7 @@ def read_log(info: InfoHarness) -> str:
         text, offset, attempt = text + piece["text"], piece["next"], piece["attempt"]
 
 
-def test_a_live_log_is_read_in_chunks_without_breaking_characters() -> None:
+def test_live_log_is_read_in_chunks_without_breaking_characters() -> None:
     info = InfoHarness().apply(QUEUED, RUNNING)
     whole, offset = "", 0
     for number in range(30):

@@ -133,7 +133,7 @@ def test_change_of_another_request_is_not_listed() -> None:
     assert changed(queued(history, "q.1", "other"), after)["items"] == []
 
 
-def test_next_page_begins_behind_the_last_row() -> None:
+def test_next_page_of_changes_begins_after_the_last_row() -> None:
     history = InfoHistory().accept()
     for number in range(1, 26):
         queued(history, f"r.{number}", f"u{number}")
@@ -145,7 +145,7 @@ def test_next_page_begins_behind_the_last_row() -> None:
     assert not rest["more"]
 
 
-def test_all_jobs_are_listed_after_cb_info_began_anew() -> None:
+def test_all_jobs_are_listed_after_cb_info_lost_its_state() -> None:
     history = queued(InfoHistory().accept())
     assert [row["job_id"] for row in changed(history, after=10_000)["items"]] == ["r.1"]
 

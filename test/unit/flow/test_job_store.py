@@ -111,7 +111,7 @@ def test_jobs_that_were_written_one_by_one_are_read(state):
 
 
 @pytest.mark.parametrize("unknown", ["r-1.99", "r-2.1", "nothing", "r-1.x"])
-def test_an_unknown_job_is_not_found(state, unknown):
+def test_unknown_job_is_not_found(state, unknown):
     JobStore().create(RecordingWork(state, 1.0), [job(1)])
     assert job_store.load_job(state, unknown) is None
 

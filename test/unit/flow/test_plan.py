@@ -41,14 +41,14 @@ def said(drawn: e.PlanDrawn) -> dict[str, str]:
     return {job.unit.removeprefix("packages/"): str(job.verdict) for job in drawn.jobs}
 
 
-def test_a_plan_says_what_the_request_does_and_does_nothing(mesh: MemoryMesh) -> None:
+def test_plan_predicts_the_request_and_starts_nothing(mesh: MemoryMesh) -> None:
     first = plan(mesh, "card")
     assert said(first) == {"lib": "build", "tool": "build", "card": "build"}
     assert (first.totals.never_built, first.totals.slots) == (3, 2)
     finished = mesh.finished("plan-1")
     assert (finished.outcome, finished.code, finished.jobs) == (RequestOutcome.SUCCESS, "planned", ())
     assert not mesh.events(e.JobEvent, e.JobQueued, e.JobBlocked, e.JobFinished, e.JobAssigned)
-    assert mesh.builder.orders == []
+    assert mesh.builder.assignments == []
     mesh.ask("card")
     assert len(mesh.finished().jobs) == 3
     mesh.send(e.InfoAsked(query_id="a", what="requests"))
@@ -58,7 +58,7 @@ def test_a_plan_says_what_the_request_does_and_does_nothing(mesh: MemoryMesh) ->
     assert said(plan(mesh, "card", id="plan-2")) == {"lib": "unchanged", "tool": "unchanged", "card": "reused"}
 
 
-def test_what_may_be_spared_is_maybe_and_a_request_then_decides(mesh: MemoryMesh) -> None:
+def test_dependants_of_a_changed_unit_are_maybe(mesh: MemoryMesh) -> None:
     mesh.ask(all=True, id="first")
     mesh.finished("first")
     mesh.git.repository(URL).commit(files(lib="new"), "feature")
@@ -68,7 +68,7 @@ def test_what_may_be_spared_is_maybe_and_a_request_then_decides(mesh: MemoryMesh
     assert drawn.totals.never_built == 0
 
 
-def test_a_plan_that_is_read_again_says_nothing_anew(mesh: MemoryMesh) -> None:
+def test_plan_request_that_is_read_again_emits_nothing(mesh: MemoryMesh) -> None:
     plan(mesh, "card")
     mesh.wait(2)
     before = mesh.sizes()
@@ -82,24 +82,26 @@ def test_a_plan_that_is_read_again_says_nothing_anew(mesh: MemoryMesh) -> None:
 
 
 @pytest.mark.parametrize(("words", "code"), [({"since": "mian"}, "unknown-ref"), ({"units": ["crad"]}, "unknown-unit")])
-def test_a_plan_of_what_is_not_there_is_rejected(mesh: MemoryMesh, words: dict[str, object], code: str) -> None:
+def test_plan_of_an_unknown_ref_or_unit_is_rejected(mesh: MemoryMesh, words: dict[str, object], code: str) -> None:
     mesh.send(e.BuildRequested.model_validate({"source": "demo", "plan": True, "request_id": "p", **words}))
     finished = mesh.finished("p")
     assert (finished.outcome, finished.code) == (RequestOutcome.REJECTED, code)
     assert "Did you mean" in finished.hint
 
 
-def test_a_plan_beside_a_build_says_who_builds_it(mesh: MemoryMesh) -> None:
-    mesh.builder.outcome_of = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
+def test_plan_names_the_job_that_builds_a_unit_already(mesh: MemoryMesh) -> None:
+    mesh.builder.outcome_of = lambda assignment, log, cancel: (
+        Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
+    )
     mesh.ask("lib", id="mine")
-    mesh.until(lambda: mesh.builder.orders)
+    mesh.until(lambda: mesh.builder.assignments)
     (lib,) = plan(mesh, "lib").jobs
     assert (lib.verdict, lib.why, lib.job_id) == ("build", "is being built already, by mine.1", "mine.1")
     mesh.send(e.BuildCancelRequested(request_id="mine"))
     mesh.finished("mine")
 
 
-def test_a_large_plan_comes_in_parts_that_fit_into_messages() -> None:
+def test_large_plan_comes_in_parts_that_fit_into_messages() -> None:
     job = e.PlannedJob(number=1, source="demo", unit="packages/x", target="t", verdict="build", why="y" * 1000)
     accepted = e.RequestAccepted(
         request_id="p", source="demo", ref="main", revision="r", units=("packages/x",), accepted_at=1.0
@@ -113,7 +115,7 @@ def test_a_large_plan_comes_in_parts_that_fit_into_messages() -> None:
     assert [part.jobs for part in plan_parts(accepted, [], totals, 1.0)] == [()]
 
 
-def test_a_cycle_without_a_way_in_is_said_beside_what_would_be_built() -> None:
+def test_plan_lists_an_unbreakable_cycle_beside_the_other_units() -> None:
     mesh = MemoryMesh(
         unit_files("egg", "hen") | unit_files("hen", "egg") | unit_files("top", "egg") | unit_files("alone")
     )

@@ -74,7 +74,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Say:
     return say
 
 
-def test_a_plan_is_a_table_with_reasons_and_totals(mesh: MemoryMesh, say: Say) -> None:
+def test_plan_is_a_table_with_reasons_and_totals(mesh: MemoryMesh, say: Say) -> None:
     text = say("plan", "--since", "main", "--ref", "feature", "--rebuild-dependants")
     assert "demo feature (" in text
     rows = [line for line in text.splitlines() if "bookworm.x86_64" in line]
@@ -85,7 +85,7 @@ def test_a_plan_is_a_table_with_reasons_and_totals(mesh: MemoryMesh, say: Say) -
     assert "4 jobs: 1 to build, 3 maybe" in text
 
 
-def test_the_same_in_json(mesh: MemoryMesh, say: Say) -> None:
+def test_plan_in_json_has_verdict_and_needs_of_each_job(mesh: MemoryMesh, say: Say) -> None:
     found = json.loads(say("plan", "card", "--json"))
     assert (found["source"], found["ref"], found["totals"]["reused"]) == ("demo", "main", 1)
     assert [(job["unit"], job["verdict"], job["needs"]) for job in found["jobs"]] == [
@@ -95,7 +95,7 @@ def test_the_same_in_json(mesh: MemoryMesh, say: Say) -> None:
     ]
 
 
-def test_planning_starts_nothing_and_requesting_the_same_words_does(mesh: MemoryMesh, say: Say) -> None:
+def test_plan_starts_nothing_and_the_same_request_builds(mesh: MemoryMesh, say: Say) -> None:
     words = ("--since", "main", "--ref", "feature", "--rebuild-dependants")
     before = len(mesh.events(e.JobFinished))
     say("plan", *words)
@@ -104,7 +104,7 @@ def test_planning_starts_nothing_and_requesting_the_same_words_does(mesh: Memory
     assert len(mesh.events(e.JobFinished)) > before
 
 
-def test_totals_say_what_is_sure_and_what_may_be() -> None:
+def test_totals_give_minimum_and_maximum() -> None:
     totals = e.PlanTotals(
         jobs=9, build=1, maybe=3, reused=1, unchanged=4, never_built=2, work=41.0, most_work=181.0, critical_path=41.0,
         most_critical_path=178.0, slots=4, makespan=41.0, most_makespan=178.0, cycles=(tuple("abcdefgh"),),
@@ -131,11 +131,13 @@ def test_totals_say_what_is_sure_and_what_may_be() -> None:
         (("card", "--source", "dmo"), "Did you mean demo?"),
     ],
 )
-def test_a_slip_is_answered_with_the_nearest(mesh: MemoryMesh, say: Say, words: tuple[str, ...], said: str) -> None:
+def test_rejected_plan_names_the_cause_or_the_nearest_name(
+    mesh: MemoryMesh, say: Say, words: tuple[str, ...], said: str
+) -> None:
     assert said in say("plan", *words, code=ExitCode.REJECTED)
 
 
-def test_a_large_plan_is_told_in_short_unless_all_is_asked_for(mesh: MemoryMesh, say: Say) -> None:
+def test_large_plan_is_abridged_without_all_rows(mesh: MemoryMesh, say: Say) -> None:
     many = {path: content for number in range(MAX_ROWS + 1) for path, content in unit_files(f"u{number:03}").items()}
     mesh.git.repository(URL).commit(files() | many, "large")
     short = say("plan", "--all", "--ref", "large")
@@ -146,6 +148,6 @@ def test_a_large_plan_is_told_in_short_unless_all_is_asked_for(mesh: MemoryMesh,
     assert say("plan", "--all", "--ref", "large", "--all-rows").count("packages/u") == MAX_ROWS + 1
 
 
-def test_without_a_scheduler_nobody_waits_long(mesh: MemoryMesh, say: Say) -> None:
+def test_plan_without_a_scheduler_ends_at_the_timeout(mesh: MemoryMesh, say: Say) -> None:
     mesh.kill("scheduler")
     assert "no plan came within 0.3 s" in say("plan", "card", "--timeout", "0.3", code=ExitCode.INFRASTRUCTURE)

@@ -25,7 +25,7 @@ def test_request_is_built_in_order_and_published(mesh):
         ("packages/tool", Outcome.SUCCESS),
         ("packages/card", Outcome.SUCCESS),
     ]
-    assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card"]
+    assert [assignment.name for assignment in mesh.builder.assignments] == ["lib", "tool", "card"]
     [repository] = finished.repositories
     listed = mesh.repositories.snapshots["demo-bookworm"][repository.snapshot].packages["amd64"]
     assert sorted(artifact.package.name for artifact in listed) == ["card", "lib", "tool"]
@@ -39,14 +39,14 @@ def test_push_builds_changed_units_and_their_dependants(mesh):
     mesh.finished()
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("tool", "lib", content="new"))
     mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 2)
-    assert [order.name for order in mesh.builder.orders] == ["lib", "tool", "card", "tool", "card"]
+    assert [assignment.name for assignment in mesh.builder.assignments] == ["lib", "tool", "card", "tool", "card"]
 
 
 @pytest.fixture
 def eventful(mesh):
     """Builds that failed, worked and were reused; rejections, pushes, sources that came, went and came, rubbish."""
     outcome = {"tool": Outcome.FAILURE}
-    mesh.builder.outcome_of = lambda order, log, cancel: outcome.get(order.name, Outcome.SUCCESS)
+    mesh.builder.outcome_of = lambda assignment, log, cancel: outcome.get(assignment.name, Outcome.SUCCESS)
     mesh.ask("card")
     mesh.finished()
     outcome.clear()
@@ -70,11 +70,11 @@ def eventful(mesh):
 
 
 def test_reading_all_topics_again_starts_and_emits_nothing(eventful):
-    before, built, sources = eventful.sizes(), len(eventful.builder.orders), followed(eventful)
+    before, built, sources = eventful.sizes(), len(eventful.builder.assignments), followed(eventful)
     eventful.rewind()
     eventful.wait(30)
     assert eventful.sizes() == before
-    assert len(eventful.builder.orders) == built
+    assert len(eventful.builder.assignments) == built
     assert followed(eventful) == sources == ["demo", "later"]
 
 

@@ -123,7 +123,7 @@ def test_broken_unit_never_hides_the_healthy_ones(daemon: RequestHarness, mirror
     assert [(problem.path, problem.line) for problem in revised.problems] == [("packages/bad", 3)]
 
 
-def test_ambiguous_name(daemon: RequestHarness, mirror: MemorySource) -> None:
+def test_ambiguous_unit_name_is_rejected(daemon: RequestHarness, mirror: MemorySource) -> None:
     twice = {path.replace("packages", "other"): content for path, content in unit_files("hello").items()}
     mirror.repository(URL).commit(FILES | twice)
     rejected = daemon.request(units=["hello"])
@@ -132,7 +132,7 @@ def test_ambiguous_name(daemon: RequestHarness, mirror: MemorySource) -> None:
 
 
 @pytest.mark.parametrize("targets", [["bookworm.x86_64"], ["sid.x86_64"]])
-def test_all_takes_the_units_that_have_the_target(
+def test_request_for_all_units_selects_those_with_the_target(
     daemon: RequestHarness, mirror: MemorySource, targets: list[str]
 ) -> None:
     both = unit_files("both", targets="{dist: bookworm, arch: x86_64}, {dist: sid, arch: x86_64}")
@@ -145,7 +145,7 @@ def test_all_takes_the_units_that_have_the_target(
 # --- pushes
 
 
-def test_push_builds_what_changed_and_their_dependants_once(daemon: RequestHarness, mirror: MemorySource) -> None:
+def test_push_builds_changed_units_and_dependants_once(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.run()
     changed = FILES | {"projects/packages/libgreet/new.c": b"int x;"} | unit_files("fresh")
     revision = mirror.repository(URL).commit(changed)
@@ -172,7 +172,7 @@ def test_another_branch_checked_out_in_the_repository_is_not_followed(
     assert [type(event) for event in daemon.advance(20)] == [SourceRevised, RequestAccepted]
 
 
-def test_a_default_branch_that_is_gone_is_followed_no_more(daemon: RequestHarness, mirror: MemorySource) -> None:
+def test_deleted_default_branch_is_replaced_by_the_new_one(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.run()
     repository = mirror.repository(URL)
     repository.commit(FILES, "trunk")
@@ -210,7 +210,7 @@ def test_push_while_the_daemon_was_down_is_noticed(daemon: RequestHarness, mirro
     assert [type(event) for event in daemon.run()] == [SourceRevised, RequestAccepted]
 
 
-def test_forced_push_back_and_forth_has_ids_of_its_own(daemon: RequestHarness, mirror: MemorySource) -> None:
+def test_each_forced_push_has_its_own_request_id(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.run()
     repository = mirror.repository(URL)
     first = repository.branches["main"]
@@ -254,7 +254,7 @@ def test_large_source_comes_in_parts(mirror: MemorySource) -> None:
 # --- sources by event
 
 
-def test_source_comes_and_goes_by_events(mirror: MemorySource) -> None:
+def test_source_is_added_and_removed_by_events(mirror: MemorySource) -> None:
     daemon = RequestHarness(mirror, {})
     daemon.send(SourceAddRequested(source=DEMO, url=URL))
     assert [type(event) for event in daemon.run()] == [SourceRevised]
@@ -302,7 +302,7 @@ def test_rejected_request_may_be_sent_again(daemon: RequestHarness, mirror: Memo
     assert isinstance(daemon.request(units=["fresh"]), RequestAccepted)
 
 
-def test_request_sees_what_was_pushed_before_it(daemon: RequestHarness, mirror: MemorySource) -> None:
+def test_request_uses_the_commit_that_was_pushed_before_it(daemon: RequestHarness, mirror: MemorySource) -> None:
     daemon.run()
     revision = mirror.repository(URL).commit(FILES | {"README": b"new"})
     accepted = daemon.request(units=["hello"])

@@ -32,7 +32,7 @@ def unit(directory: str) -> Unit:
 # --- files → units
 
 
-def test_a_file_belongs_to_each_unit_around_it() -> None:
+def test_file_belongs_to_each_unit_around_it() -> None:
     units = [unit("projects/a"), unit("projects/a/inner"), unit("projects/ab"), unit("")]
     found = changes_by_unit(units, ["README", "projects/a/x", "projects/a/inner/src/y", "projects/ab/z"])
     assert found == {
@@ -124,7 +124,7 @@ def test_since_selects_the_units_that_changed_after_it(
     assert (accepted.dependants, accepted.publish, accepted.priority) == (True, True, Priority.NORMAL)
 
 
-def test_since_on_another_branch(daemon: RequestHarness, mirror: MemorySource) -> None:
+def test_since_may_name_another_branch(daemon: RequestHarness, mirror: MemorySource) -> None:
     mirror.repository(URL).commit(
         FILES | {f"{TOP}/tool/x": b"1"}, "feature", onto=mirror.repository(URL).branches["main"]
     )

@@ -96,7 +96,7 @@ def test_units_may_be_in_any_directory(root: Path, discover: Discover) -> None:
     assert found.units[1].buildroot is None
 
 
-def test_a_file_that_only_ends_like_a_manifest_is_none(root: Path, discover: Discover) -> None:
+def test_path_that_only_ends_like_a_manifest_is_ignored(root: Path, discover: Discover) -> None:
     (root / "x.cb").mkdir()
     (root / "x.cb/cloud_builder.yml").write_text("nonsense")
     assert discover().problems == ()
@@ -161,12 +161,12 @@ def test_problem_is_reported_and_the_healthy_unit_found(
     assert hint in problem.hint
 
 
-def test_depends_on_a_known_unit_is_fine(root: Path, discover: Discover) -> None:
+def test_depends_may_name_a_known_unit(root: Path, discover: Discover) -> None:
     unit(root, "projects/packages/tool", MANIFEST + "depends: [packages/hello]\n")
     assert discover().units[1].depends == ("packages/hello",)
 
 
-def test_constraints_are_what_a_runner_must_have(root: Path, discover: Discover) -> None:
+def test_constraints_are_read_from_the_manifest(root: Path, discover: Discover) -> None:
     unit(root, "projects/packages/tool", MANIFEST + "constraints:\n  memory: 2G\n  tags: [fast, big]\n")
     assert [one.constraints for one in discover().units] == [
         Capacity(),
@@ -174,7 +174,7 @@ def test_constraints_are_what_a_runner_must_have(root: Path, discover: Discover)
     ]
 
 
-def test_two_directories_for_one_path(root: Path, discover: Discover) -> None:
+def test_second_directory_of_a_unit_path_is_a_problem(root: Path, discover: Discover) -> None:
     unit(root, "packages/hello")
     found = discover()
     assert [one.directory for one in found.units] == ["packages/hello"]
@@ -182,7 +182,7 @@ def test_two_directories_for_one_path(root: Path, discover: Discover) -> None:
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"with space", b"new\nline"])
-def test_paths_that_no_unit_can_have(root: Path, discover: Discover, name: bytes) -> None:
+def test_path_with_invalid_characters_is_a_problem(root: Path, discover: Discover, name: bytes) -> None:
     unit(root, "projects/other").rename(root / "projects" / os.fsdecode(name))
     found = discover()
     assert [one.path for one in found.units] == ["packages/hello"]
@@ -199,7 +199,7 @@ def test_build_root_may_be_shared_by_a_link(root: Path, discover: Discover) -> N
     assert found.units[0].buildroot is not None
 
 
-def test_unit_itself_may_be_checked(root: Path) -> None:
+def test_directory_of_one_unit_can_be_checked(root: Path) -> None:
     units, problems = check_tree(root / "projects/packages/hello", [DebMetadata()])
     assert [(one.path, one.name) for one in units] == [(".", "hello")]
     assert problems == ()

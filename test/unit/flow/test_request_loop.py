@@ -129,7 +129,7 @@ def test_malformed_message_is_answered_and_kept(
     assert len(list_dead(daemon.broker)) == 1
 
 
-def test_file_line_and_cause_of_a_broken_manifest(daemon: RequestDaemon, tree: Path) -> None:
+def test_rejection_names_file_line_and_cause_of_a_broken_manifest(daemon: RequestDaemon, tree: Path) -> None:
     (tree / "projects/packages/hello/.cb/cloud_builder.yml").write_text(MANIFEST.replace("x86_64", "amd64"))
     commit(tree)
     daemon.send(b'{"source": "demo", "units": ["hello"]}')

@@ -174,7 +174,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_decision(case: Case) -> None:
+def test_decision_matches_the_table(case: Case) -> None:
     decision = reconcile(case.result, case.stored, NOW, build_pushes=True)
     changes = decision.changes
     assert [type(event) for event in decision.events] == case.events

@@ -19,7 +19,7 @@ def started(harness, *units, requested=("card",), **more):
     return harness
 
 
-def test_a_chain_is_built_in_order_with_the_exact_artifacts_before_it():
+def test_chain_is_built_in_order_with_the_artifacts_of_its_dependencies():
     harness = started(SchedulerHarness())
     harness.finish_all()
     assert [assignment.name for assignment in harness.events_of(e.JobAssigned)] == ["lib", "tool", "card"]
@@ -31,7 +31,7 @@ def test_a_chain_is_built_in_order_with_the_exact_artifacts_before_it():
     assert harness.result().outcome is RequestOutcome.SUCCESS
 
 
-def test_the_same_request_again_starts_nothing():
+def test_repeated_request_reuses_all_results():
     harness = started(SchedulerHarness())
     harness.finish_all()
     harness.deliver(harness.request("card", id="again"))
@@ -40,7 +40,7 @@ def test_the_same_request_again_starts_nothing():
     assert harness.result("again").jobs[0].artifacts == harness.result().jobs[0].artifacts
 
 
-def test_a_changed_library_with_equal_output_stops_the_cascade():
+def test_changed_library_with_equal_output_stops_the_cascade():
     harness = started(SchedulerHarness(), requested=("lib", "tool", "card"))
     while any(harness.assignments.values()):
         harness.deliver(
@@ -65,7 +65,7 @@ def test_failed_job_is_not_retried_and_its_dependents_are_skipped():
     assert len(harness.starts) == 2
 
 
-def test_an_error_is_retried_elsewhere_and_ends_after_three():
+def test_error_is_retried_elsewhere_and_final_after_three_attempts():
     harness = started(SchedulerHarness(runners=("r1", "r2")), requested=("lib",))
     where = []
     for _ in range(3):
@@ -79,7 +79,7 @@ def test_an_error_is_retried_elsewhere_and_ends_after_three():
     assert [attempt for _, attempt in harness.starts] == [1, 2, 3]
 
 
-def test_a_retry_written_down_while_the_clock_was_ahead_is_not_put_off():
+def test_retry_stored_with_a_clock_ahead_is_not_delayed():
     harness = started(SchedulerHarness(), requested=("lib",))
     harness.now += 3600
     harness.deliver(
@@ -91,7 +91,7 @@ def test_a_retry_written_down_while_the_clock_was_ahead_is_not_put_off():
     assert [attempt for _, attempt in harness.starts] == [1, 2]
 
 
-def test_a_silent_runner_loses_its_job_and_its_late_result_does_not_count():
+def test_silent_runner_loses_its_job_and_its_late_report_is_ignored():
     harness = started(SchedulerHarness(runners=("r1", "r2")), requested=("lib",))
     [lost] = [name for name, assignments in harness.assignments.items() if assignments]
     late = harness.assignments[lost].pop()
@@ -106,7 +106,7 @@ def test_a_silent_runner_loses_its_job_and_its_late_result_does_not_count():
     assert len(harness.events_of(e.JobFinished)) == 1
 
 
-def test_a_runner_that_came_back_without_the_job_loses_it_at_once():
+def test_restarted_runner_without_the_job_loses_it_at_once():
     harness = started(SchedulerHarness(runners=("r1",)), requested=("lib",))
     harness.assignments["r1"].clear()
     harness.incarnations["r1"] = 2.0
@@ -145,7 +145,7 @@ def test_jobs_of_a_stopped_runner_are_retried_without_an_error():
     assert harness.outcomes() == {"p/lib": "success"}
 
 
-def test_cancel_revokes_what_runs_and_ends_the_request():
+def test_cancel_revokes_running_attempts_and_finishes_the_request():
     harness = started(SchedulerHarness())
     harness.deliver(e.BuildCancelRequested(request_id="q", requester="me"))
     assert [r.reason for r in harness.events_of(e.JobRevoked)] == ["canceled by me"]
@@ -153,7 +153,7 @@ def test_cancel_revokes_what_runs_and_ends_the_request():
     assert harness.result().outcome is RequestOutcome.CANCELED
 
 
-def test_a_cancel_that_overtakes_its_request_still_counts():
+def test_cancel_that_arrives_before_its_request_is_applied():
     harness = SchedulerHarness()
     harness.deliver(e.BuildCancelRequested(request_id="q"))
     started(harness)
@@ -161,7 +161,7 @@ def test_a_cancel_that_overtakes_its_request_still_counts():
     assert harness.starts == []
 
 
-def test_a_rejection_reaches_those_who_wait_on_the_result():
+def test_rejection_is_emitted_as_the_result_of_the_request():
     harness = SchedulerHarness()
     harness.deliver(
         e.RequestRejected(request_id="q", code="unknown-unit", message="no unit x", hint="y?", rejected_at=1)
@@ -169,7 +169,7 @@ def test_a_rejection_reaches_those_who_wait_on_the_result():
     assert (harness.result().outcome, harness.result().hint) == (RequestOutcome.REJECTED, "y?")
 
 
-def test_a_request_ends_only_when_its_packages_are_published():
+def test_request_finishes_only_when_its_packages_are_published():
     harness = started(SchedulerHarness(), requested=("lib",), publish=True)
     harness.finish_all()
     [verdict] = harness.events_of(e.JobFinished)
@@ -182,7 +182,7 @@ def test_a_request_ends_only_when_its_packages_are_published():
     assert [r.url for r in harness.result().repositories] == ["http://r"]
 
 
-def test_a_publication_that_failed_ends_the_request_in_error():
+def test_failed_publication_finishes_the_request_in_error():
     harness = started(SchedulerHarness(), requested=("lib",), publish=True)
     harness.finish_all()
     harness.deliver(e.PublishFailed(repository="s-bookworm", jobs=("q.1",), message="disk full", at=1))
@@ -244,7 +244,7 @@ def test_unschedulable_job_is_reported_with_the_cause():
     assert "no live runner for x86_64" in reasons[0]
 
 
-def test_a_dependency_of_another_source_is_the_one_published_last():
+def test_dependency_from_another_source_is_its_newest_package():
     harness = started(SchedulerHarness(), requested=("lib",), publish=True)
     harness.finish_all()
     harness.deliver(
@@ -253,7 +253,7 @@ def test_a_dependency_of_another_source_is_the_one_published_last():
     assert [a.package.name for a in harness.events_of(e.JobAssigned)[-1].dependencies] == ["lib"]
 
 
-def test_a_cycle_ends_the_request_with_its_members():
+def test_request_for_an_unbreakable_cycle_names_its_members():
     harness = started(SchedulerHarness(), unit("lib", "tool"), unit("tool", "lib"), requested=("lib",))
     assert harness.result().outcome is RequestOutcome.REJECTED
     assert "p/lib" in harness.result().message
@@ -268,7 +268,7 @@ def graphs_of_units(draw):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(units=graphs_of_units(), data=st.data())
-def test_every_request_ends_and_no_job_starts_before_its_inputs(units, data):
+def test_every_request_finishes_and_no_job_starts_before_its_inputs(units, data):
     harness = SchedulerHarness(runners=("r1", "r2"), max_errors=50)
     harness.deliver(*harness.heartbeats(), harness.snapshot(*units))
     past = [harness.snapshot(*units)]
@@ -324,7 +324,7 @@ def test_request_without_its_snapshot_is_rejected_after_the_timeout(missing):
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_request_that_came_before_its_snapshot_waits_for_it(restarted):
+def test_request_received_before_its_snapshot_waits_for_it(restarted):
     harness = SchedulerHarness()
     harness.deliver(harness.seen("r1"), harness.request("card"))
     if restarted:
@@ -362,7 +362,7 @@ def test_deferred_request_that_is_rejected_is_not_admitted_later():
     assert harness.events_of(e.JobAssigned) == []
 
 
-def test_a_late_rejection_of_a_request_that_is_being_built_changes_nothing():
+def test_late_rejection_of_an_accepted_request_changes_nothing():
     harness = started(SchedulerHarness())
     harness.deliver(e.RequestRejected(request_id="q", code="source-unreachable", message="offline", rejected_at=1))
     assert harness.events_of(e.RequestFinished) == []

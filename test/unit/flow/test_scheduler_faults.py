@@ -62,7 +62,7 @@ def lose_runner_with_all(harness, name):
 
 
 @pytest.mark.parametrize("is_reported", [True, False], ids=["reported", "seen by its heartbeat"])
-def test_a_job_that_takes_down_two_runners_is_a_failure(is_reported):
+def test_job_that_loses_two_runners_is_a_poison_job(is_reported):
     harness = harness_with("u0")
     first = assigned(harness)[0]
     lose_runner(harness, first, is_reported=is_reported)

@@ -74,7 +74,7 @@ def test_every_unit_that_needs_no_failed_unit_is_built(units, failing):
 
 @given(UNIT_LISTS, st.data())
 @settings(max_examples=40)
-def test_the_order_of_announcement_changes_nothing(units, data):
+def test_result_does_not_depend_on_the_order_of_units(units, data):
     one, other = built(units).result(), built(data.draw(st.permutations(units))).result()
     assert [(job.job_id, job.unit, job.outcome) for job in one.jobs] == [
         (job.job_id, job.unit, job.outcome) for job in other.jobs

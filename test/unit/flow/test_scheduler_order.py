@@ -31,7 +31,7 @@ def flooded() -> SchedulerHarness:
     return harness
 
 
-def test_an_interactive_job_of_another_tenant_gets_the_next_free_slot(flooded) -> None:
+def test_interactive_job_of_another_tenant_gets_the_next_free_slot(flooded) -> None:
     flooded.deliver(flooded.snapshot(unit("urgent", tree="1"), source="small"))
     late = flooded.request("urgent", id="late", source="small", requester="ann", priority=Priority.INTERACTIVE)
     assert not [emitted for emitted in flooded.deliver(late) if isinstance(emitted, e.JobAssigned)]
@@ -39,13 +39,13 @@ def test_an_interactive_job_of_another_tenant_gets_the_next_free_slot(flooded) -
     assert finish_one(flooded, "r3")[0].startswith("p/f")
 
 
-def test_a_tenant_of_the_same_class_gets_the_next_free_slot_too(flooded) -> None:
+def test_tenant_of_the_same_class_gets_the_next_free_slot_too(flooded) -> None:
     flooded.deliver(flooded.snapshot(unit("fair", tree="2"), unit("fair2", tree="3"), source="other"))
     flooded.deliver(flooded.request("fair", "fair2", id="fair", source="other", priority=Priority.BULK))
     assert finish_one(flooded, "r1") == ["p/fair"]
 
 
-def test_a_new_scheduler_process_goes_on_in_the_same_order(flooded) -> None:
+def test_new_scheduler_process_keeps_the_queue_order(flooded) -> None:
     flooded.boot()
     flooded.deliver(*flooded.heartbeats(), flooded.snapshot(unit("again", tree="4"), source="third"))
     flooded.deliver(flooded.request("again", id="again", source="third", priority=Priority.INTERACTIVE))

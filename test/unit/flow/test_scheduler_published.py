@@ -23,9 +23,9 @@ def built_with(harness: SchedulerHarness, relation: str) -> list[str]:
     tree = str(5 + len(harness.starts))
     harness.deliver(harness.snapshot(unit("app", relation, tree=tree), source="s"))
     harness.deliver(harness.request("app", id=f"app-{tree}", source="s"))
-    [order] = harness.assignments["r1"]
+    [assignment] = harness.assignments["r1"]
     harness.finish_all()
-    return [artifact.package.name for artifact in order.dependencies]
+    return [artifact.package.name for artifact in assignment.dependencies]
 
 
 @pytest.fixture
@@ -47,21 +47,21 @@ def harness() -> SchedulerHarness:
         ("nobody | mail-agent", ["exim"]),
     ],
 )
-def test_it_is_found_by_what_it_provides(harness, relation, expected, restart) -> None:
+def test_provider_is_found_by_the_virtual_package(harness, relation, expected, restart) -> None:
     if restart:
         harness.boot()
         harness.deliver(*harness.heartbeats())
     assert built_with(harness, relation) == expected
 
 
-def test_what_it_no_longer_provides_it_is_not_taken_for(harness) -> None:
+def test_newer_build_replaces_what_a_package_provides(harness) -> None:
     assert built_with(harness, "mail-agent") == ["exim"]
     publish(harness, "exim", "2", "smtp (= 3)")
     assert built_with(harness, "mail-agent") == []
     assert built_with(harness, "smtp (>= 3)") == ["exim"]
 
 
-def test_package_of_that_name_goes_before_one_that_provides_it(harness) -> None:
+def test_package_of_that_name_is_preferred_to_a_provider(harness) -> None:
     publish(harness, "smtp", "3", "", source="other")
     assert built_with(harness, "smtp") == ["smtp"]
     assert built_with(harness, "smtp (>= 2)") == ["exim"]

@@ -88,7 +88,7 @@ def test_result_is_reused_after_its_job_was_deleted(mesh):
     pass_days(mesh, 31)
     mesh.ask("card", id="again")
     assert {job.outcome for job in mesh.finished("again").jobs} <= {Outcome.REUSED, Outcome.SKIPPED}
-    assert len(mesh.builder.orders) == 3
+    assert len(mesh.builder.assignments) == 3
 
 
 def result_counts(mesh):
@@ -113,21 +113,21 @@ def test_unit_that_is_not_changed_for_long_is_not_built_again(mesh):
         pass_days(mesh, 181)
     mesh.ask("card", id="again")
     assert {job.outcome for job in mesh.finished("again").jobs} <= {Outcome.REUSED, Outcome.SKIPPED}
-    assert len(mesh.builder.orders) == 3
+    assert len(mesh.builder.assignments) == 3
 
 
 def test_only_the_newest_of_several_keys_with_the_same_bytes_is_kept(mesh):
-    mesh.builder.content = lambda order: f"{order.name} 1 amd64"
+    mesh.builder.content = lambda assignment: f"{assignment.name} 1 amd64"
     for number in (2, 3, 4):
         mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content=f"# {number}"))
         mesh.until(lambda number=number: len(mesh.events(e.RequestFinished)) == number)
     assert result_counts(mesh)["lib"] == 4
     pass_days(mesh, 200)
     assert result_counts(mesh) == {"lib": 1, "tool": 1, "card": 1}
-    assert len(mesh.builder.orders) == 3 + 3 + 2
+    assert len(mesh.builder.assignments) == 3 + 3 + 2
     mesh.ask("card", id="again")
     mesh.finished("again")
-    assert len(mesh.builder.orders) == 3 + 3 + 2
+    assert len(mesh.builder.assignments) == 3 + 3 + 2
 
 
 def test_results_of_deleted_units_are_deleted(mesh):
@@ -138,9 +138,11 @@ def test_results_of_deleted_units_are_deleted(mesh):
 
 
 def test_open_request_is_never_deleted(mesh):
-    mesh.builder.outcome_of = lambda order, log, cancel: Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
+    mesh.builder.outcome_of = lambda assignment, log, cancel: (
+        Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
+    )
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("lib", content="new"))
-    mesh.until(lambda: len(mesh.builder.orders) == 4)
+    mesh.until(lambda: len(mesh.builder.assignments) == 4)
     mesh.kill("r1")
     pass_days(mesh, 40)
     assert document_counts(mesh)["requests"] == 1

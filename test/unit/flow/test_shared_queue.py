@@ -38,11 +38,11 @@ def test_each_job_is_offered_claimed_and_granted_once():
     offers, claims = attempts(mesh.events(e.JobOffered)), attempts(mesh.events(e.AttemptClaimed))
     assert offers == claims == attempts(mesh.events(e.JobAssigned)) == [(f"q.{number}", 1) for number in range(1, 6)]
     assert {offer.queue for offer in mesh.events(e.JobOffered)} == {"x86_64"}
-    assert {order.runner_id for order in mesh.events(e.JobAssigned)} == {"r1", "r2"}
+    assert {assignment.runner_id for assignment in mesh.events(e.JobAssigned)} == {"r1", "r2"}
     assert mesh.events(e.ClaimRefused) == []
 
 
-def test_there_are_never_more_offers_than_free_slots():
+def test_offers_never_exceed_the_free_slots():
     mesh, most = shared_mesh(runners=2, slots=2), 0
     wait_for_runners(mesh, "r1", "r2")
     mesh.ask(*NAMES)
@@ -65,7 +65,7 @@ def kill_after_take(queue):
     queue.take = take_and_die
 
 
-def test_a_runner_killed_between_take_and_claim_loses_nothing():
+def test_runner_killed_between_take_and_claim_loses_nothing():
     mesh = shared_mesh(unit_files("alef"), runners=2)
     wait_for_runners(mesh, "r1", "r2")
     kill_after_take(mesh.queues["r1"])
@@ -74,10 +74,10 @@ def test_a_runner_killed_between_take_and_claim_loses_nothing():
     assert mesh.finished().outcome == "success"
     assert mesh.now - asked < LEASE
     assert attempts(mesh.events(e.JobOffered)) == [("q.1", 1)]
-    assert [order.runner_id for order in mesh.builder.orders] == ["r2"]
+    assert [assignment.runner_id for assignment in mesh.builder.assignments] == ["r2"]
 
 
-def test_a_runner_killed_before_it_acknowledges_builds_nothing_twice():
+def test_runner_killed_before_it_acknowledges_builds_nothing_twice():
     mesh = shared_mesh(unit_files("alef"), runners=2)
     wait_for_runners(mesh, "r1", "r2")
     mesh.kill("r2")
@@ -89,7 +89,7 @@ def test_a_runner_killed_before_it_acknowledges_builds_nothing_twice():
     assert mesh.finished().outcome == "success"
     mesh.wait(2 * LEASE)
     assert [job.attempt for job in mesh.events(e.JobFinished)] == [
-        max(order.attempt for order in mesh.events(e.JobAssigned))
+        max(assignment.attempt for assignment in mesh.events(e.JobAssigned))
     ]
     assert len({event.attempt for event in mesh.events(e.AttemptFinished) if event.outcome is Outcome.SUCCESS}) == 1
     assert mesh.events(e.ClaimRefused)
@@ -110,7 +110,7 @@ def test_claim_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
     refused = mesh.now
     assert mesh.finished("next").outcome == "success"
     assert mesh.now - refused < LEASE
-    assert [order.name for order in mesh.builder.orders] == ["bet"]
+    assert [assignment.name for assignment in mesh.builder.assignments] == ["bet"]
 
 
 def test_unclaimed_job_is_offered_again_and_then_assigned_directly():
@@ -135,8 +135,8 @@ def test_restarted_scheduler_still_reports_an_expired_offer():
 
 
 def test_retry_is_assigned_to_another_runner_and_not_offered():
-    def build(order, log, cancel: Event):
-        return Outcome.ERROR if order.attempt == 1 else Outcome.SUCCESS
+    def build(assignment, log, cancel: Event):
+        return Outcome.ERROR if assignment.attempt == 1 else Outcome.SUCCESS
 
     mesh = shared_mesh(unit_files("alef"), runners=2, build=build)
     wait_for_runners(mesh, "r1", "r2")
@@ -147,7 +147,7 @@ def test_retry_is_assigned_to_another_runner_and_not_offered():
     assert first.runner_id != second.runner_id
 
 
-def test_a_pool_with_a_runner_that_takes_no_offers_is_directed():
+def test_jobs_are_assigned_directly_when_a_runner_takes_no_offers():
     mesh = shared_mesh(runners=2)
     wait_for_runners(mesh, "r1", "r2")
     for queue in mesh.queues.values():
@@ -174,10 +174,10 @@ def test_open_offers_survive_a_restart(killed):
     for name, take in takes.items():
         mesh.queues[name].take = take
     assert mesh.finished().outcome == "success"
-    assert len(mesh.builder.orders) == 1
+    assert len(mesh.builder.assignments) == 1
 
 
-def test_a_group_that_begins_at_the_first_offer_again_starts_nothing():
+def test_queue_group_that_reads_all_offers_again_starts_nothing():
     mesh = shared_mesh(runners=2)
     wait_for_runners(mesh, "r1", "r2")
     mesh.ask(*NAMES)
@@ -187,7 +187,7 @@ def test_a_group_that_begins_at_the_first_offer_again_starts_nothing():
     mesh.start("r1", "r2")
     mesh.wait(2 * LEASE)
     assert len(mesh.events(e.ClaimRefused)) == len(NAMES)
-    assert len(mesh.builder.orders) == len(mesh.events(e.JobAssigned)) == len(NAMES)
+    assert len(mesh.builder.assignments) == len(mesh.events(e.JobAssigned)) == len(NAMES)
 
 
 def test_offered_job_is_assigned_after_a_change_to_directed_dispatch():

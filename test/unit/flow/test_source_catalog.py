@@ -47,7 +47,7 @@ def harness():
     return harness
 
 
-def test_a_request_sees_all_sources(harness):
+def test_graph_of_a_request_has_all_sources(harness):
     assert harness.graph_of() == {"s/lib": [], "s/tool": ["lib"], "t/far": ["lib"]}
 
 

@@ -21,11 +21,11 @@ class Gate:
         self.stopped: list[str] = []
         self._lock = Lock()
 
-    def build(self, order: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
-        while not (self.is_open or order.name in self.open):
+    def build(self, assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
+        while not (self.is_open or assignment.name in self.open):
             if cancel.wait(0.001):
                 with self._lock:
-                    self.stopped.append(order.name)
+                    self.stopped.append(assignment.name)
                 return Outcome.CANCELED
         return Outcome.SUCCESS
 
@@ -54,7 +54,7 @@ def mesh(gate: Gate) -> MemoryMesh:
     mesh.ask("card", "other", id="first")
     mesh.finished("first")
     gate.is_open = False
-    mesh.builder.orders.clear()
+    mesh.builder.assignments.clear()
     return mesh
 
 
@@ -69,7 +69,7 @@ def push(mesh: MemoryMesh, **content: str) -> str:
 
 
 def running(mesh: MemoryMesh, *names: str) -> None:
-    mesh.until(lambda: [order.name for order in mesh.builder.orders[-len(names) :]] == list(names))
+    mesh.until(lambda: [assignment.name for assignment in mesh.builder.assignments[-len(names) :]] == list(names))
 
 
 def published(mesh: MemoryMesh) -> set[str]:
@@ -89,11 +89,11 @@ def busy(mesh: MemoryMesh) -> str:
     mesh.git.repository("memory:busy").commit(unit_files("one") | unit_files("two"))
     mesh.until(lambda: [event for event in mesh.events(e.SourceRevised) if event.source == "busy"])
     mesh.ask("one", "two", id="busy", source="busy")
-    mesh.until(lambda: {order.name for order in mesh.builder.orders} >= {"one", "two"})
+    mesh.until(lambda: {assignment.name for assignment in mesh.builder.assignments} >= {"one", "two"})
     return "busy"
 
 
-def test_of_three_pushes_in_a_row_only_the_last_is_built(mesh: MemoryMesh, gate: Gate) -> None:
+def test_only_the_last_of_three_pushes_is_built(mesh: MemoryMesh, gate: Gate) -> None:
     busy(mesh)
     one = push(mesh, lib="1")
     two = push(mesh, lib="2", other="2")
@@ -106,12 +106,12 @@ def test_of_three_pushes_in_a_row_only_the_last_is_built(mesh: MemoryMesh, gate:
     gate.is_open = True
     last = mesh.finished(three)
     assert last.outcome is RequestOutcome.SUCCESS
-    built = [order.name for order in mesh.builder.orders if order.source == "demo"]
+    built = [assignment.name for assignment in mesh.builder.assignments if assignment.source == "demo"]
     assert sorted(built) == ["card", "lib", "other", "tool"], "each once, though only card changed in the last push"
     assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
 
 
-def test_a_push_in_mid_build_stops_what_it_builds_from_another_tree(mesh: MemoryMesh, gate: Gate) -> None:
+def test_push_stops_running_builds_of_replaced_trees(mesh: MemoryMesh, gate: Gate) -> None:
     one = push(mesh, lib="1")
     running(mesh, "lib")
     two = push(mesh, lib="2")
@@ -124,7 +124,7 @@ def test_a_push_in_mid_build_stops_what_it_builds_from_another_tree(mesh: Memory
     assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
 
 
-def test_a_build_that_the_newer_push_needs_goes_on_and_is_used(mesh: MemoryMesh, gate: Gate) -> None:
+def test_build_that_the_newer_push_needs_continues_and_is_used(mesh: MemoryMesh, gate: Gate) -> None:
     one = push(mesh, lib="1")
     running(mesh, "lib")
     two = push(mesh, lib="1", tool="2", other="2")
@@ -132,13 +132,13 @@ def test_a_build_that_the_newer_push_needs_goes_on_and_is_used(mesh: MemoryMesh,
     assert gate.stopped == []
     gate.is_open = True
     last, ended = mesh.finished(two), mesh.finished(one)
-    assert [order.name for order in mesh.builder.orders].count("lib") == 1
+    assert [assignment.name for assignment in mesh.builder.assignments].count("lib") == 1
     assert (ended.outcome, outcomes(ended)["lib"]) == (RequestOutcome.SUPERSEDED, Outcome.SUCCESS)
     assert last.outcome is RequestOutcome.SUCCESS
     assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
 
 
-def test_what_the_newer_push_does_not_cover_goes_on(mesh: MemoryMesh, gate: Gate) -> None:
+def test_request_continues_when_the_newer_push_does_not_cover_it(mesh: MemoryMesh, gate: Gate) -> None:
     one = push(mesh, lib="1")
     running(mesh, "lib")
     two = push(mesh, lib="1", tool="2")  # its jobs are lib, tool, card: nobody else builds other with the new lib
@@ -151,7 +151,7 @@ def test_what_the_newer_push_does_not_cover_goes_on(mesh: MemoryMesh, gate: Gate
     assert published(mesh) == newest | other
 
 
-def test_a_push_leaves_requests_of_people_and_of_other_branches_alone(mesh: MemoryMesh, gate: Gate) -> None:
+def test_push_does_not_supersede_requests_of_users_and_other_branches(mesh: MemoryMesh, gate: Gate) -> None:
     mesh.ask("lib", id="mine", ref=mesh.git.repository(URL).commit(files(lib="x"), "feature"))
     running(mesh, "lib")
     two = push(mesh, lib="2")
@@ -160,7 +160,7 @@ def test_a_push_leaves_requests_of_people_and_of_other_branches_alone(mesh: Memo
     assert mesh.finished(two).outcome is RequestOutcome.SUCCESS
 
 
-def test_a_person_who_waits_for_a_superseded_build_gets_it(mesh: MemoryMesh, gate: Gate) -> None:
+def test_build_of_a_superseded_push_finishes_for_a_user_who_needs_it(mesh: MemoryMesh, gate: Gate) -> None:
     busy(mesh)
     one = push(mesh, lib="1")
     mesh.ask("lib", id="mine")  # the same inputs: it waits for the push's job

@@ -12,7 +12,7 @@ from support.info_history import KEY, OLD, OTHER_KEY, InfoHistory, inputs, lines
 @pytest.mark.parametrize(
     ("outcome", "code", "kind"), [(Outcome.REUSED, "", "reused"), (Outcome.SKIPPED, "unchanged", "unchanged")]
 )
-def test_the_earlier_job_whose_output_is_used(outcome: Outcome, code: str, kind: str) -> None:
+def test_reused_or_unchanged_job_names_the_earlier_job(outcome: Outcome, code: str, kind: str) -> None:
     history = InfoHistory().built("o.1", "lib", inputs())
     history.job(e.JobFinished, outcome=outcome, code=code, reused_from="o.1", input_key=OTHER_KEY)
     cause = history.one("r.1")
@@ -20,7 +20,7 @@ def test_the_earlier_job_whose_output_is_used(outcome: Outcome, code: str, kind:
     assert f"o.1 at {OLD[:12]}, 14 min ago" in cause["answer"]
 
 
-def test_a_failed_dependency_and_its_own_cause() -> None:
+def test_failed_dependency_is_named_with_its_own_failure() -> None:
     history = (
         InfoHistory()
         .job(e.JobBlocked, "r.2", "mid", waiting_for=("r.1",))
@@ -35,7 +35,7 @@ def test_a_failed_dependency_and_its_own_cause() -> None:
     assert "base.c:3: error: x" in cause["answer"]
 
 
-def test_a_failure_with_its_step_and_the_last_success() -> None:
+def test_failure_names_its_step_and_the_last_good_build() -> None:
     history = queued(InfoHistory(), inputs=inputs("t2"))
     history.finished(Outcome.FAILURE, step="build", message="does not build: x\n  | y", hint="look", input_key=KEY)
     cause = history.one("r.1")
@@ -49,7 +49,7 @@ def test_a_failure_with_its_step_and_the_last_success() -> None:
     assert "t1 → t2" in cause["because"][0]["text"]
 
 
-def test_an_error_names_attempts_and_runners() -> None:
+def test_error_names_attempts_and_runners() -> None:
     history = InfoHistory()
     for attempt in (1, 2):
         history.apply(
@@ -75,13 +75,13 @@ def test_an_error_names_attempts_and_runners() -> None:
         (Outcome.FAILURE, "poison", "lost its runner twice: r1 (attempt 1), r2 (attempt 2)", "poison"),
     ],
 )
-def test_the_reason_of_a_stopped_job(outcome: Outcome, code: str, message: str, kind: str) -> None:
+def test_stopped_job_names_who_or_what_stopped_it(outcome: Outcome, code: str, message: str, kind: str) -> None:
     cause = InfoHistory().finished(outcome, code=code, message=message).one("r.1")
     assert cause["kind"] == kind
     assert message in cause["answer"]
 
 
-def test_a_job_that_is_known_only_from_its_request() -> None:
+def test_job_known_only_from_its_request_result_is_explained() -> None:
     result = e.JobResult(
         job_id="r.1", unit="packages/lib", target="bookworm.x86_64", outcome=Outcome.FAILURE, message="no"
     )

@@ -11,7 +11,7 @@ from cloud_builder.model.unit import UnitChange
 from support.info_history import KEY, NEW, OLD, InfoHistory, deb, inputs, lines, queued, revised, unit, used
 
 
-def test_files_that_pushes_changed() -> None:
+def test_running_build_names_the_files_that_pushes_changed() -> None:
     history = InfoHistory().built("o.1", "lib", inputs("t1"))
     history.apply(revised(OLD, unit("lib", "t1")))
     history.apply(revised("c" * 40, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("README",)),)))
@@ -25,13 +25,13 @@ def test_files_that_pushes_changed() -> None:
     assert f"o.1 at {OLD[:12]}, 14 min ago, took 50 s" in lines(cause, "last good")
 
 
-def test_files_of_an_unknown_push_are_not_listed() -> None:
+def test_changed_files_are_not_listed_when_a_push_event_is_missing() -> None:
     history = InfoHistory().built("o.1", "lib", inputs("t1"))
     cause = queued(history, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0).one("r.1")
     assert f"files of packages/lib changed at {NEW[:12]} (tree t1 → t3)" in cause["answer"]
 
 
-def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
+def test_changed_dependency_is_named_with_the_push_that_caused_it() -> None:
     history = (
         InfoHistory()
         .built("o.1", "lib", inputs("t1"), (deb("lib", "3"),))
@@ -63,24 +63,24 @@ def test_a_dependency_that_changed_with_the_push_behind_it() -> None:
         (inputs("t"), inputs("t", used("lib", "3")), "dependency"),
     ],
 )
-def test_other_inputs_that_changed(before: Inputs, after: Inputs, kind: str) -> None:
+def test_changed_input_is_named_by_its_kind(before: Inputs, after: Inputs, kind: str) -> None:
     history = queued(InfoHistory().built("o.1", "lib", before), inputs=after).job(
         e.JobRunning, attempt=1, runner_id="r1"
     )
     assert [difference["kind"] for difference in history.one("r.1")["because"]] == [kind]
 
 
-def test_never_built_before() -> None:
+def test_first_build_of_a_unit_is_named_as_such() -> None:
     cause = queued(InfoHistory(), inputs=inputs()).job(e.JobRunning, attempt=1, runner_id="r1").one("r.1")
     assert (cause["kind"], cause["because"][0]["kind"]) == ("building", "never-built")
 
 
-def test_a_runner_that_is_silent_during_the_build() -> None:
+def test_silence_of_the_runner_is_shown_during_a_build() -> None:
     history = queued(InfoHistory().runner("r1", ("r.1", 1), at=970.0)).job(e.JobRunning, attempt=1, runner_id="r1")
     assert "last seen 30 s ago" in lines(history.one("r.1"), "silent")[0]
 
 
-def test_requested_again_after_a_failure() -> None:
+def test_repeated_request_after_a_failure_names_the_failed_job() -> None:
     history = queued(InfoHistory(), "o.1", inputs=inputs(), at=100.0).job(
         e.JobRunning, "o.1", attempt=1, runner_id="r1", at=110.0
     )
@@ -90,12 +90,12 @@ def test_requested_again_after_a_failure() -> None:
     assert "ended in failure the last time (o.1)" in cause["answer"]
 
 
-def test_older_events_without_inputs() -> None:
+def test_job_event_without_inputs_gives_no_comparison() -> None:
     history = queued(InfoHistory().built("o.1", "lib", inputs())).job(e.JobRunning, attempt=1, runner_id="r1")
     assert history.one("r.1")["because"][0]["kind"] == "not-recorded"
 
 
-def test_a_finished_build_is_compared_with_the_success_before_it() -> None:
+def test_finished_build_is_compared_with_the_build_before_it() -> None:
     history = queued(InfoHistory().built("o.1", "lib", inputs("t1")), inputs=inputs("t2")).finished(
         Outcome.SUCCESS, input_key=KEY
     )

@@ -90,7 +90,7 @@ def built_once(gate: Gate) -> MemoryMesh:
     return mesh
 
 
-def test_a_job_waits_for_the_chain_below_it(gate: Gate) -> None:
+def test_blocked_job_names_the_root_of_its_dependencies(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("app")
@@ -101,7 +101,7 @@ def test_a_job_waits_for_the_chain_below_it(gate: Gate) -> None:
     assert cause_of(mesh, "q")["root"]["root"]["unit"] == "packages/base"
 
 
-def test_a_job_waits_for_the_only_slot(gate: Gate) -> None:
+def test_job_waits_for_the_only_slot(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("other", id="one")
@@ -111,7 +111,7 @@ def test_a_job_waits_for_the_only_slot(gate: Gate) -> None:
     assert "packages/other" in str(cause["details"])
 
 
-def test_a_job_waits_for_its_duplicate(gate: Gate) -> None:
+def test_job_waits_for_its_duplicate(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("other", id="one")
@@ -120,20 +120,20 @@ def test_a_job_waits_for_its_duplicate(gate: Gate) -> None:
     assert until(mesh, "two.1", "waits-for-duplicate")["root"]["job_id"] == "one.1"
 
 
-def test_a_job_without_any_runner() -> None:
+def test_job_without_a_live_runner_names_the_architecture() -> None:
     mesh = MemoryMesh(files(), runners=0)
     mesh.ask("other")
     assert "x86_64" in until(mesh, "q.1", "waits-for-runner")["answer"]
 
 
-def test_a_job_waits_for_its_next_attempt_after_an_error(gate: Gate) -> None:
+def test_job_that_waits_after_an_error_names_the_attempt(gate: Gate) -> None:
     gate.outcomes["other"] = Outcome.ERROR
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("other")
     assert "r1, error" in str(until(mesh, "q.1", "waits-after-error")["details"])
 
 
-def test_no_runner_is_large_enough() -> None:
+def test_job_too_large_for_all_runners_names_what_they_lack() -> None:
     tree = unit_files("big")
     manifest = "projects/packages/big/.cb/cloud_builder.yml"
     tree[manifest] += b"constraints: {memory: 64G, tags: [fast]}\n"
@@ -144,7 +144,7 @@ def test_no_runner_is_large_enough() -> None:
     assert "r1 has memory 4 GiB, has no tag fast" in str(cause["details"])
 
 
-def test_the_only_runner_is_in_quarantine_after_errors(gate: Gate) -> None:
+def test_queued_job_names_the_quarantined_runner_and_its_errors(gate: Gate) -> None:
     names = [f"unit{number}" for number in range(3)]
     gate.outcomes = dict.fromkeys(names, Outcome.ERROR)
     tree: dict[str, bytes] = {}
@@ -158,7 +158,7 @@ def test_the_only_runner_is_in_quarantine_after_errors(gate: Gate) -> None:
     assert "ended in error" in cause["answer"]
 
 
-def test_an_urgent_request_goes_first(gate: Gate) -> None:
+def test_bulk_job_names_the_interactive_job_ahead_of_it(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files() | unit_files("urgent"), build=gate.build)
     mesh.ask("base", id="long")
@@ -170,7 +170,7 @@ def test_an_urgent_request_goes_first(gate: Gate) -> None:
     assert "packages/urgent (soon.1): priority interactive" in str(cause_of(mesh, "bulk.1")["details"])
 
 
-def test_the_files_that_a_push_changed(gate: Gate) -> None:
+def test_running_build_names_the_push_and_its_files(gate: Gate) -> None:
     mesh = built_once(gate)
     gate.is_open = False
     request = push(mesh, base="new")
@@ -180,7 +180,7 @@ def test_the_files_that_a_push_changed(gate: Gate) -> None:
     assert "push of" in str(cause["details"])
 
 
-def test_a_dependant_names_the_new_dependency_and_its_changed_files(gate: Gate) -> None:
+def test_dependant_names_the_changed_dependency_and_its_files(gate: Gate) -> None:
     mesh = built_once(gate)
     request = push(mesh, base="new")
     mesh.finished(request)
@@ -192,14 +192,14 @@ def test_a_dependant_names_the_new_dependency_and_its_changed_files(gate: Gate) 
     assert "content" in difference["lines"][0]
 
 
-def test_a_repeated_request_names_the_earlier_job(gate: Gate) -> None:
+def test_reused_job_names_the_earlier_job(gate: Gate) -> None:
     mesh = built_once(gate)
     mesh.ask("other", id="again")
     mesh.finished("again")
     assert job_of(mesh, "first", "other") in until(mesh, "again.1", "reused")["answer"]
 
 
-def test_a_comment_leaves_the_dependants_unchanged(gate: Gate) -> None:
+def test_unchanged_dependant_names_its_earlier_job(gate: Gate) -> None:
     mesh = built_once_the_same_bytes(gate)
     request = push(mesh, base="a comment")
     mesh.finished(request)
@@ -217,7 +217,7 @@ def built_once_the_same_bytes(gate: Gate) -> MemoryMesh:
     return mesh
 
 
-def test_a_failure_is_the_cause_of_the_skipped_jobs(gate: Gate) -> None:
+def test_failure_is_the_root_of_skipped_jobs(gate: Gate) -> None:
     gate.outcomes["base"] = Outcome.FAILURE
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("app")
@@ -228,7 +228,7 @@ def test_a_failure_is_the_cause_of_the_skipped_jobs(gate: Gate) -> None:
     assert until(mesh, "q", "failed")["root"]["job_id"] == base
 
 
-def test_an_unbreakable_cycle_is_the_cause_of_its_dependants(gate: Gate) -> None:
+def test_unbreakable_cycle_is_the_root_of_skipped_jobs(gate: Gate) -> None:
     cycle = {
         **unit_files("egg", "hen"),
         **unit_files("hen", "egg"),
@@ -250,7 +250,7 @@ def test_an_unbreakable_cycle_is_the_cause_of_its_dependants(gate: Gate) -> None
     assert until(mesh, "q", "failed")["root"]["kind"] == "dependency-cycle"
 
 
-def test_dependencies_of_a_job_are_known_after_its_end(gate: Gate) -> None:
+def test_dependencies_of_a_finished_job_are_kept(gate: Gate) -> None:
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("app")
     mesh.finished()
@@ -259,7 +259,7 @@ def test_dependencies_of_a_job_are_known_after_its_end(gate: Gate) -> None:
     assert mesh.daemons["info"].state.get("job", app)["needs"] == [job_of(mesh, "q", "lib")]
 
 
-def test_a_failure_after_a_success_names_the_difference(gate: Gate) -> None:
+def test_failure_after_a_success_names_the_changed_input(gate: Gate) -> None:
     mesh = built_once(gate)
     gate.outcomes["base"] = Outcome.FAILURE
     request = push(mesh, base="broken")
@@ -269,7 +269,7 @@ def test_a_failure_after_a_success_names_the_difference(gate: Gate) -> None:
     assert "content" in cause["because"][0]["text"]
 
 
-def test_a_canceled_job_names_who_canceled_it(gate: Gate) -> None:
+def test_canceled_job_names_who_canceled_it(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("other")
@@ -279,7 +279,7 @@ def test_a_canceled_job_names_who_canceled_it(gate: Gate) -> None:
     assert until(mesh, "q", "canceled")
 
 
-def test_a_superseded_push_names_the_newer_one(gate: Gate) -> None:
+def test_superseded_job_and_request_name_the_newer_push(gate: Gate) -> None:
     mesh = built_once(gate)
     gate.is_open = False
     mesh.kill("r1")
@@ -290,7 +290,7 @@ def test_a_superseded_push_names_the_newer_one(gate: Gate) -> None:
     assert newer in until(mesh, older, "superseded")["answer"]
 
 
-def test_a_rejected_request_names_a_similar_unit() -> None:
+def test_rejected_request_names_the_nearest_unit() -> None:
     mesh = MemoryMesh(files())
     mesh.ask("oter", id="no")
     cause = until(mesh, "no", "rejected")
@@ -299,7 +299,7 @@ def test_a_rejected_request_names_a_similar_unit() -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_events_in_any_order_have_an_answer(gate: Gate, seed: int) -> None:
+def test_events_in_any_order_always_give_an_answer(gate: Gate, seed: int) -> None:
     gate.outcomes["other"] = Outcome.FAILURE
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.ask("app", "other", id="first")

@@ -13,12 +13,12 @@ from cloud_builder.model.unit import Problem, UnitChange
 from support.info_history import KEY, NEW, OLD, TARGET, InfoHistory, inputs, lines, queued, revised, unit
 
 
-def test_a_request_without_jobs_waits_for_the_scheduler() -> None:
+def test_request_without_jobs_waits_for_the_scheduler() -> None:
     cause = InfoHistory().accept().one("r")
     assert (cause["kind"], "cb-scheduler" in cause["answer"]) == ("waits-for-plan", True)
 
 
-def test_a_running_request_names_its_critical_path() -> None:
+def test_running_request_names_its_critical_path() -> None:
     history = (
         InfoHistory()
         .accept()
@@ -30,7 +30,7 @@ def test_a_running_request_names_its_critical_path() -> None:
     assert "2 of 2 jobs are not finished" in cause["answer"]
 
 
-def test_a_request_that_waits_for_its_publication() -> None:
+def test_request_without_open_jobs_waits_for_its_publication() -> None:
     history = InfoHistory().accept().finished(Outcome.SUCCESS, publish=True, repository="demo-bookworm")
     cause = history.one("r")
     assert (cause["kind"], "demo-bookworm" in cause["answer"]) == ("waits-for-publication", True)
@@ -40,7 +40,7 @@ def ended(outcome: RequestOutcome, **more: Any) -> e.RequestFinished:
     return e.RequestFinished(request_id="r", source="demo", outcome=outcome, finished_at=995.0, **more)
 
 
-def test_a_successful_request_has_a_summary() -> None:
+def test_successful_request_gives_its_summary() -> None:
     history = InfoHistory().accept().finished(Outcome.SUCCESS)
     history.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="unchanged", reused_from="o.2")
     history.apply(ended(RequestOutcome.SUCCESS, summary=e.Summary(built=1, unchanged=1, saved=75.0)))
@@ -49,7 +49,7 @@ def test_a_successful_request_has_a_summary() -> None:
     assert "1 built, 0 reused, 1 unchanged and therefore not built, which saved 1 min 15 s" in cause["answer"]
 
 
-def test_a_failed_request_names_the_failure_that_decided() -> None:
+def test_failed_request_names_the_failure_and_not_the_skipped_jobs() -> None:
     history = InfoHistory().accept().job(e.JobBlocked, "r.2", "app", waiting_for=("r.1",))
     history.finished(Outcome.FAILURE, "r.1", "lib", message="does not build: x")
     history.job(e.JobFinished, "r.2", "app", outcome=Outcome.SKIPPED, code="dependency-failed")
@@ -76,13 +76,13 @@ def test_a_failed_request_names_the_failure_that_decided() -> None:
         ),
     ],
 )
-def test_why_a_request_ended(event: e.Payload, kind: str, answer: str) -> None:
+def test_finished_request_names_its_outcome_and_cause(event: e.Payload, kind: str, answer: str) -> None:
     cause = InfoHistory().apply(event).one("r")
     assert cause["kind"] == kind
     assert answer in cause["answer"]
 
 
-def test_a_unit_is_its_newest_job_on_each_target() -> None:
+def test_unit_is_explained_by_its_newest_job_on_each_target() -> None:
     history = queued(queued(InfoHistory().runner()), "s.1", at=950.0)
     history.job(e.JobQueued, "s.2", input_key=KEY, target=TARGET.model_copy(update={"name": "sid.x86_64"}), at=950.0)
     assert {(cause["job_id"], cause["target"]) for cause in history.why("lib")} == {
@@ -91,14 +91,14 @@ def test_a_unit_is_its_newest_job_on_each_target() -> None:
     }
 
 
-def test_a_unit_in_a_cycle_is_its_last_round() -> None:
+def test_unit_of_a_cycle_is_explained_by_its_last_round() -> None:
     history = InfoHistory().runner()
     for number in (9, 10, 8):
         history.job(e.JobBlocked, f"r.{number}", waiting_for=())
     assert history.one("lib")["job_id"] == "r.10"
 
 
-def test_a_unit_with_a_mistake_in_it() -> None:
+def test_broken_unit_names_file_line_and_cause() -> None:
     problem = Problem(
         path="packages/lib", file="packages/lib/.cb/cloud_builder.yml", line=3, message="no dist", hint="x"
     )
@@ -107,31 +107,31 @@ def test_a_unit_with_a_mistake_in_it() -> None:
     assert "packages/lib/.cb/cloud_builder.yml:3: no dist" in cause["answer"]
 
 
-def test_a_request_lists_its_builds_and_their_reasons() -> None:
+def test_request_lists_its_builds_with_their_causes() -> None:
     history = queued(InfoHistory().built("o.1", "lib", inputs("t1")).accept(), inputs=inputs("t2")).finished(
         Outcome.SUCCESS
     )
     assert "t1 → t2" in lines(history.one("r"), "built")[0]
 
 
-def test_a_unit_that_was_never_requested() -> None:
+def test_unit_that_was_never_requested_gets_the_command() -> None:
     cause = InfoHistory().apply(revised(NEW, unit("lib", "t1"))).one("packages/lib")
     assert (cause["kind"], cause["next"]) == ("never-asked", "cb-ctl request packages/lib")
 
 
 @pytest.mark.parametrize(("word", "hint"), [("r.1.", "r.1"), ("libb", "packages/lib"), ("", "")])
-def test_an_unknown_name_is_rejected_with_the_nearest_name(word: str, hint: str) -> None:
+def test_unknown_name_is_rejected_with_the_nearest_name(word: str, hint: str) -> None:
     history = queued(InfoHistory().apply(revised(NEW, unit("lib", "t1"))))
     with pytest.raises(Rejected) as rejected:
         history.why(word)
     assert hint in rejected.value.hint
 
 
-def test_the_beginning_of_an_id_is_enough() -> None:
+def test_beginning_of_an_id_is_enough() -> None:
     assert queued(InfoHistory().runner(), "r-abc.1").one("r-ab")["job_id"] == "r-abc.1"
 
 
-def test_the_same_events_again_change_no_answer() -> None:
+def test_repeated_events_change_no_answer() -> None:
     events = [
         revised(OLD, unit("lib", "t1")),
         revised(NEW, unit("lib", "t2"), changes=(UnitChange(path="packages/lib", files=("lib.c",)),)),

@@ -14,7 +14,7 @@ from cloud_builder.planning.schedule.queue import QueuePolicy
 from support.info_history import GIB, KEY, InfoHistory, inputs, lines, queued
 
 
-def test_a_dependency_is_followed_down_to_its_own_cause() -> None:
+def test_chain_of_dependencies_is_followed_to_its_root() -> None:
     history = InfoHistory().accept().runner("r1", ("r.1", 1))
     history.job(e.JobRunning, "r.1", "base", attempt=1, runner_id="r1", at=950.0)
     history.job(e.JobBlocked, "r.2", "lib", waiting_for=("r.1",)).job(
@@ -27,7 +27,7 @@ def test_a_dependency_is_followed_down_to_its_own_cause() -> None:
     assert cause["root"]["job_id"] == "r.1"
 
 
-def test_the_dependency_that_ends_last_is_named() -> None:
+def test_dependency_that_ends_last_is_named_first() -> None:
     history = InfoHistory().accept().built("o.1", "slow", inputs()).runner("r1", ("r.1", 1), ("r.2", 1), slots=2)
     history.job(e.JobQueued, "r.1", "quick", input_key=KEY, expected_seconds=100.0)
     history.job(e.JobRunning, "r.1", "quick", attempt=1, runner_id="r1", at=905.0)
@@ -37,13 +37,13 @@ def test_the_dependency_that_ends_last_is_named() -> None:
     assert lines(history.one("r.3"), "also for") == ["packages/quick"]
 
 
-def test_dependencies_that_wait_for_each_other_have_an_answer() -> None:
+def test_jobs_that_wait_for_each_other_still_get_an_answer() -> None:
     history = InfoHistory().job(e.JobBlocked, "r.1", "a", waiting_for=("r.2",))
     history.job(e.JobBlocked, "r.2", "b", waiting_for=("r.1",))
     assert history.one("r.1")["kind"] == "waits-for-dependency"
 
 
-def test_a_duplicate_of_another_request() -> None:
+def test_duplicate_names_the_job_that_builds_the_same_inputs() -> None:
     history = InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", attempt=1, runner_id="r1", at=950.0)
     history.job(e.JobBlocked, "r.1", waiting_for=("q.1",), reason="the same inputs are being built")
     cause = history.one("r.1")
@@ -51,7 +51,7 @@ def test_a_duplicate_of_another_request() -> None:
     assert "request q" in cause["answer"]
 
 
-def test_a_busy_slot_with_its_job_and_its_end() -> None:
+def test_busy_slot_is_named_with_its_job_and_expected_end() -> None:
     history = InfoHistory().accept("q").accept("r").runner("r1", ("q.1", 1))
     history.job(e.JobQueued, "q.1", "long", input_key=KEY, expected_seconds=100.0)
     history.job(e.JobRunning, "q.1", "long", attempt=1, runner_id="r1", at=950.0)
@@ -61,7 +61,7 @@ def test_a_busy_slot_with_its_job_and_its_end() -> None:
     assert "packages/long (q.1): running on r1 for 50 s" in lines(cause, "slots")[0]
 
 
-def test_an_unknown_start_is_not_guessed() -> None:
+def test_expected_start_is_unknown_without_an_earlier_build() -> None:
     history = (
         InfoHistory().runner("r1", ("q.1", 1)).job(e.JobRunning, "q.1", "new", attempt=1, runner_id="r1", at=950.0)
     )
@@ -85,7 +85,7 @@ def test_an_unknown_start_is_not_guessed() -> None:
         ),
     ],
 )
-def test_the_job_that_goes_first_and_its_rule(other: dict[str, Any], mine: dict[str, Any], rule: str) -> None:
+def test_job_ahead_is_named_with_the_rule(other: dict[str, Any], mine: dict[str, Any], rule: str) -> None:
     history = InfoHistory(QueuePolicy(ageing=other.get("ageing", 400.0)))
     job = mine.get("job", "r.1")
     names = ("source", "requester", "accepted_at")
@@ -103,7 +103,7 @@ def test_the_job_that_goes_first_and_its_rule(other: dict[str, Any], mine: dict[
     assert "packages/first" in cause["answer"] and rule in cause["answer"]
 
 
-def test_a_quota_that_is_full() -> None:
+def test_exhausted_quota_is_named() -> None:
     history = InfoHistory(QueuePolicy(quotas={"demo": 1})).accept().runner("r1", ("r.9", 1), slots=4)
     history.job(e.JobRunning, "r.9", "other", attempt=1, runner_id="r1")
     cause = queued(history).one("r.1")
@@ -111,7 +111,7 @@ def test_a_quota_that_is_full() -> None:
     assert "the quota of demo is full: its 1 slot" in cause["answer"]
 
 
-def test_no_runner_meets_the_requirements() -> None:
+def test_missing_capacity_is_named_for_each_runner() -> None:
     history = (
         InfoHistory().runner("r1", capacity=Capacity(memory=8 * GIB)).runner("r2", capacity=Capacity(memory=16 * GIB))
     )
@@ -129,7 +129,7 @@ def test_no_runner_meets_the_requirements() -> None:
         ([{"at": 900.0}], "r1 is silent, last seen 1 min 40 s ago"),
     ],
 )
-def test_no_live_runner(events: list[dict[str, Any]], line: str) -> None:
+def test_job_without_a_live_runner_lists_the_others(events: list[dict[str, Any]], line: str) -> None:
     history = InfoHistory()
     for more in events:
         history.runner("r1", **more)
@@ -139,12 +139,12 @@ def test_no_live_runner(events: list[dict[str, Any]], line: str) -> None:
     assert "cb-runner" in cause["next"]
 
 
-def test_a_draining_runner_takes_no_job() -> None:
+def test_draining_runner_is_named_with_its_reason() -> None:
     history = InfoHistory().runner().apply(e.RunnerDraining(runner_id="r1", reason="maintenance", at=999.0))
     assert "r1 is draining (maintenance)" in queued(history).one("r.1")["answer"]
 
 
-def test_all_runners_are_in_quarantine() -> None:
+def test_quarantined_runner_is_named_with_its_reason() -> None:
     quarantined = e.RunnerQuarantined(
         runner_id="r1", reason="its last 3 jobs ended in error: disk full", until=1030.0, at=990.0
     )
@@ -159,7 +159,7 @@ def test_all_runners_are_in_quarantine() -> None:
     assert history.apply(trusted, quarantined).one("r.1")["kind"] == "next-to-start"
 
 
-def test_the_wait_after_an_error() -> None:
+def test_pause_after_an_error_is_named_with_the_error() -> None:
     history = InfoHistory().runner()
     history.apply(
         e.AttemptFinished(
@@ -175,7 +175,7 @@ def test_the_wait_after_an_error() -> None:
     assert history.runner().one("r.1")["kind"] == "next-to-start"
 
 
-def test_a_retry_waits_for_a_runner_that_has_not_had_it() -> None:
+def test_retry_waits_for_a_runner_that_has_not_tried_the_job() -> None:
     history = InfoHistory().runner("r1").runner("r2", ("q.1", 1))
     history.job(e.JobRunning, "q.1", "other", attempt=1, runner_id="r2", at=950.0)
     history.apply(e.AttemptStarted(job_id="r.1", attempt=1, runner_id="r1", started_at=900.0))
@@ -186,13 +186,13 @@ def test_a_retry_waits_for_a_runner_that_has_not_had_it() -> None:
     assert history.runner("r1").runner("r2", ("q.1", 1)).one("r.1")["kind"] == "next-to-start"
 
 
-def test_a_runner_that_has_the_job_is_starting_it() -> None:
+def test_queued_job_listed_by_a_runner_is_starting() -> None:
     cause = queued(InfoHistory().runner("r1", ("r.1", 2))).one("r.1")
     assert cause["kind"] == "starting"
     assert "r1 has it (attempt 2)" in cause["answer"]
 
 
-def test_a_free_slot_that_is_not_used_is_a_fault_of_the_scheduler() -> None:
+def test_slot_that_stays_free_points_to_the_scheduler() -> None:
     cause = queued(InfoHistory().runner(), at=900.0).one("r.1")
     assert (cause["kind"], "cb-scheduler" in cause["next"]) == ("next-to-start", True)
     assert queued(InfoHistory().runner(), at=999.0).one("r.1")["next"] == ""

@@ -73,17 +73,17 @@ def test_new_host_starts_no_job_and_emits_only_the_last_result_again(mesh):
         "Partition(topic='cb.result', number=0)": 1,
         "Partition(topic='cb.state', number=0)": 1,
     }
-    assert len(mesh.builder.orders) == len(CHAIN) // 4
+    assert len(mesh.builder.assignments) == len(CHAIN) // 4
 
 
 @pytest.mark.parametrize("started", [1, 2, 3])
 def test_new_host_continues_a_request(mesh, started):
     mesh.ask("card")
-    mesh.until(lambda: len(mesh.builder.orders) == started)
+    mesh.until(lambda: len(mesh.builder.assignments) == started)
     on_a_new_host(mesh)
     finished = mesh.finished()
     assert {job.outcome for job in finished.jobs} == {Outcome.SUCCESS}
-    assert [assignment.name for assignment in mesh.builder.orders] == ["lib", "tool", "card"]
+    assert [assignment.name for assignment in mesh.builder.assignments] == ["lib", "tool", "card"]
     assert {event.attempt for event in mesh.events(e.AttemptStarted)} == {1}
 
 

@@ -30,7 +30,7 @@ def isolated(*suspects: str, until: float = 1001.0) -> e.Hold:
 # --- offers -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_offer_has_its_age_its_pool_and_its_end() -> None:
+def test_offer_names_its_age_pool_and_expiry() -> None:
     history = (
         InfoHistory().accept().runner("r1", queues=("x86_64",), slots=2).runner("r2", ("r.9", 1), queues=("x86_64",))
     )
@@ -47,7 +47,7 @@ def test_an_offer_has_its_age_its_pool_and_its_end() -> None:
     assert "log of r1" in cause["next"]
 
 
-def test_an_offer_to_runners_that_have_no_free_slot_now() -> None:
+def test_offer_to_busy_runners_counts_no_free_slot() -> None:
     history = InfoHistory().accept().runner("r1", ("r.9", 1), queues=("x86_64",))
     cause = queued(history, hold=offered(offers=3)).one("r.1")
     assert "0 free slots there" in cause["answer"]
@@ -57,7 +57,7 @@ def test_an_offer_to_runners_that_have_no_free_slot_now() -> None:
     ]
 
 
-def test_an_offer_that_no_live_runner_can_claim() -> None:
+def test_offer_without_a_live_runner_advises_to_start_one() -> None:
     history = InfoHistory().accept().runner("r1", queues=("x86_64",), at=900.0).runner("r2")
     cause = queued(history, hold=offered()).one("r.1")
     assert cause["kind"] == "waits-for-claim"
@@ -65,7 +65,7 @@ def test_an_offer_that_no_live_runner_can_claim() -> None:
     assert cause["next"].startswith("Start one")
 
 
-def test_a_slot_reserved_for_an_offer_is_not_free_for_other_jobs() -> None:
+def test_slot_reserved_for_an_offer_is_not_free_for_others() -> None:
     history = InfoHistory().accept().runner("r1", queues=("x86_64",))
     queued(history, "r.1", "first", hold=offered())
     cause = queued(history, "r.2", "urgent", priority=Priority.INTERACTIVE).one("r.2")
@@ -75,25 +75,25 @@ def test_a_slot_reserved_for_an_offer_is_not_free_for_other_jobs() -> None:
     assert history.one("r.2")["kind"] == "next-to-start"
 
 
-def test_an_offer_that_a_runner_has_claimed_is_starting() -> None:
+def test_offered_job_listed_by_a_runner_is_starting() -> None:
     history = InfoHistory().accept().runner("r1", ("r.1", 1), queues=("x86_64",))
     assert queued(history, hold=offered()).one("r.1")["kind"] == "starting"
 
 
-def test_an_offer_that_should_have_expired_is_no_longer_the_cause() -> None:
+def test_expired_offer_is_no_longer_the_cause() -> None:
     history = InfoHistory().accept().runner("r1", queues=("x86_64",))
     cause = queued(history, hold=offered(since=900.0, until=912.0), at=890.0).one("r.1")
     assert cause["kind"] == "next-to-start"
     assert "Check that cb-scheduler runs" in cause["next"]
 
 
-def test_a_job_that_returned_to_the_queue_is_no_longer_offered() -> None:
+def test_requeued_job_is_no_longer_on_offer() -> None:
     history = queued(InfoHistory().accept().runner("r1", queues=("x86_64",)), hold=offered())
     assert queued(history, reason="no runner of pool x86_64 claimed it in time").one("r.1")["kind"] == "next-to-start"
     assert queued(history, hold=offered()).job(e.JobBlocked, reason="no runner").one("r.1")["kind"] != "waits-for-claim"
 
 
-def test_an_unknown_kind_of_hold_is_ignored() -> None:
+def test_unknown_hold_of_a_newer_scheduler_is_ignored() -> None:
     history = InfoHistory().accept().runner("r1")
     newer = e.Hold(kind="eclipse", until=1050.0)
     assert queued(history, hold=newer).one("r.1")["kind"] == "next-to-start"
@@ -102,7 +102,7 @@ def test_an_unknown_kind_of_hold_is_ignored() -> None:
 # --- suspects ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_isolated_job_names_the_other_suspect_and_its_end() -> None:
+def test_isolated_job_names_the_suspect_that_it_waits_for() -> None:
     history = InfoHistory().accept().runner("r2", ("r.2", 2), slots=2)
     history.job(e.JobQueued, "r.2", "other", input_key="2" * 64, expected_seconds=100.0)
     history.job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2", at=950.0)
@@ -114,21 +114,21 @@ def test_an_isolated_job_names_the_other_suspect_and_its_end() -> None:
     assert "in about 50 s" in lines(cause, "starts")[0]
 
 
-def test_an_isolated_job_whose_other_suspect_has_just_ended() -> None:
+def test_isolated_job_names_a_suspect_that_has_just_ended() -> None:
     history = InfoHistory().accept().runner("r2", slots=2).finished(Outcome.SUCCESS, "r.2", "other")
     cause = queued(history, not_before=1001.0, hold=isolated("r.2")).one("r.1")
     assert cause["kind"] == "waits-isolated"
     assert "has ended" in cause["answer"]
 
 
-def test_a_suspect_whose_hold_is_over_waits_like_other_jobs() -> None:
+def test_suspect_without_a_hold_waits_for_a_slot() -> None:
     history = (
         InfoHistory().accept().runner("r2", ("r.2", 2)).job(e.JobRunning, "r.2", "other", attempt=2, runner_id="r2")
     )
     assert queued(history, not_before=950.0, hold=isolated("r.2", until=950.0)).one("r.1")["kind"] == "waits-for-slot"
 
 
-def test_a_job_that_fails_unless_a_silent_runner_reports() -> None:
+def test_job_with_two_suspected_losses_waits_for_a_silent_runner() -> None:
     history = InfoHistory().accept().runner("r3")
     hold = e.Hold(kind=e.HoldKind.SUSPECTED_LOSS, until=1020.0, lost_runners=("r1", "r2"))
     cause = queued(history, not_before=1020.0, attempt=2, reason="runner r2 was silent for 13 s", hold=hold).one("r.1")
@@ -165,7 +165,7 @@ def offer_lines(cause: dict[str, Any]) -> list[str]:
     return lines(cause, "offers") if cause.get("details") else []
 
 
-def test_each_offer_that_no_runner_claims_is_reported() -> None:
+def test_each_unclaimed_offer_is_reported() -> None:
     mesh = MemoryMesh(unit_files("alef"), dispatch=Dispatch.SHARED_QUEUE)
     mesh.wait(2)
     mesh.queues["r1"].take = lambda most: []  # type: ignore[method-assign]
@@ -186,7 +186,7 @@ def test_offers_that_are_claimed_at_once_are_not_reported() -> None:
     assert [event.hold for event in mesh.events(e.JobQueued)] == [None, None]
 
 
-def test_of_two_suspects_one_waits_for_the_other() -> None:
+def test_one_of_two_suspects_waits_for_the_other() -> None:
     is_released = Event()
 
     def build(assignment: e.JobAssigned, log: Any, cancel: Event) -> Outcome:

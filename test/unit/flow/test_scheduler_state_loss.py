@@ -19,7 +19,7 @@ REQUESTS = ("one", "two", "three")
 
 def lose_machine(mesh, random):
     if random.random() < 0.5:
-        mesh.daemons["scheduler"].line.cut_after = random.randint(0, 6)
+        mesh.daemons["scheduler"].connection.cut_after = random.randint(0, 6)
         for _ in range(20):
             mesh.round()
             if mesh.daemons["scheduler"].loop is None:
@@ -30,7 +30,7 @@ def lose_machine(mesh, random):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_every_request_ends_well_however_often_the_machine_is_lost(seed):
+def test_every_request_succeeds_after_repeated_state_losses(seed):
     random = Random(seed)
     mesh = MemoryMesh(CHAIN, runners=2, slots=2, random=random)
     for request in REQUESTS:
@@ -42,20 +42,20 @@ def test_every_request_ends_well_however_often_the_machine_is_lost(seed):
     assert {request.outcome for request in finished.values()} == {RequestOutcome.SUCCESS}
     assert {len(request.jobs) for request in finished.values()} == {4}
     mesh.wait(30)
-    before, built = mesh.sizes(), len(mesh.builder.orders)
+    before, built = mesh.sizes(), len(mesh.builder.assignments)
     lose_machine(mesh, Random(1))
     mesh.wait(30)
     grown = {place for place, size in mesh.sizes().items() if size != before[place]}
     assert all("cb.result" in place or "cb.state" in place for place in grown), "only the last results are told again"
-    assert len(mesh.builder.orders) == built
+    assert len(mesh.builder.assignments) == built
 
 
-def test_what_was_used_lately_is_known_to_a_new_machine():
+def test_recent_usage_is_restored_on_a_new_machine():
     built = Event()
     mesh = MemoryMesh(CHAIN)
-    mesh.builder.outcome_of = lambda order, log, cancel: Outcome.SUCCESS if built.wait(LIMIT) else Outcome.ERROR
+    mesh.builder.outcome_of = lambda assignment, log, cancel: Outcome.SUCCESS if built.wait(LIMIT) else Outcome.ERROR
     mesh.ask("alone")
-    mesh.until(lambda: mesh.builder.orders)
+    mesh.until(lambda: mesh.builder.assignments)
     mesh.wait(20)
     built.set()
     mesh.finished()
@@ -70,7 +70,7 @@ def test_what_was_used_lately_is_known_to_a_new_machine():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_machine_that_is_lost_between_two_words_costs_no_attempt(seed):
+def test_state_loss_between_two_sends_costs_no_attempt(seed):
     random = Random(seed)
     mesh = MemoryMesh(CHAIN, runners=2, slots=2, random=random)
     mesh.ask("card", "alone")
