@@ -164,17 +164,7 @@ def change_of(record: Record) -> Put | None:
         return None
     index = json.loads(head + b"}")
     text: CachedJson[Any] = CachedJson.ready(body[:-1].decode())
-    parent, rank = index.get("parent"), index.get("rank")
-    if parent is None and collection in _INDEX_OF_OLD_RECORDS:
-        parent, rank = _INDEX_OF_OLD_RECORDS[collection](json.loads(text.json))
-    return Put(collection, key, text, parent or "", rank or 0.0)
-
-
-_INDEX_OF_OLD_RECORDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, float]]] = {
-    "requests": lambda body: ("open", body["sequence"]),
-    "jobs": lambda body: (body["request_id"], body["number"]),
-}
-"""Parent and rank of documents in old records, which have neither."""
+    return Put(collection, key, text, index.get("parent", ""), index.get("rank", 0.0))
 
 
 def rebuild(broker: Broker, state: StateStore, incarnation: str, beat: Callable[[], None]) -> list[StateChanged] | None:

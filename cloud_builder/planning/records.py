@@ -227,7 +227,7 @@ class BuildResult(LenientModel):
     seconds: float = 0.0
     """Duration of the build."""
     used_at: float = 0.0
-    """When the result was built or last reused, to the day; 0: an older version stored the record without it."""
+    """When the result was built or last reused, to the day; the store sets it."""
 
 
 class PublishedPackage(LenientModel):
@@ -238,4 +238,4 @@ class PublishedPackage(LenientModel):
     unit: UnitPath
     sequence: int
     input_key: InputKey | None = None
-    """The input key that the package was built from; None: an older version stored the record without it."""
+    """The input key that the package was built from."""

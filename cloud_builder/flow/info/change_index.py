@@ -65,16 +65,6 @@ def jobs_with_artifacts(request: str, after: int, most: int, state: Documents) -
         yield body["number"], body["job"]
 
 
-def complete(request: str, state: Documents) -> None:
-    """Notes the jobs that were read by a version without these indexes."""
-    if state.count(JOB_CHANGE, parent=request) < state.count("job", parent=request):
-        for job, body in state.find("job", parent=request):
-            if state.get(JOB_CHANGE, job) is None:
-                note(job, request, state)
-                note_artifacts(body, state)
-                note_target(body, state)
-
-
 def remove(body: Document, state: Documents) -> None:
     """Removes a deleted job; its request is deleted next."""
     state.delete(JOB_CHANGE, body["job_id"])

@@ -29,8 +29,6 @@ def changed(request: str, state: Documents, objects_url: str, args: Args) -> dic
     again = [state.get("job", str(job)) for job in list(args.get("again") or [])[:MAX_AGAIN]]
     after = _after(args)
     after = after if after <= change_index.newest(state) else 0
-    if not after:
-        change_index.complete(request, state)
     show = _full_row(state, objects_url) if args.get("full") else _row(state)
     changes = _page(change_index.since(request, after, rows_of(args) + 1, state), after, state, args, show)
     return {**changes, "again": [views.job(body, state) for body in again if body is not None]}
@@ -39,8 +37,6 @@ def changed(request: str, state: Documents, objects_url: str, args: Args) -> dic
 def made(request: str, state: Documents, objects_url: str, args: Args) -> dict[str, Any]:
     """Returns a page of the jobs with the request's artifacts, in full rows, by job number; and all its `targets`."""
     after = _after(args)
-    if not after:
-        change_index.complete(request, state)
     numbered = change_index.jobs_with_artifacts(request, after, rows_of(args) + 1, state)
     rows = _page(numbered, after, state, args, _full_row(state, objects_url))
     return {**rows, "targets": change_index.targets(request, state)}

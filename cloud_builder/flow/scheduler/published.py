@@ -83,10 +83,9 @@ class PublishedPackages:
         old, new = _provided(before), _provided(after)
         for name, package in old - new:
             work.documents.delete(PROVIDED, f"{target}/{name}/{package}")
-        for name, package in new:  # Also an unchanged pointer: packages stored by older versions have none.
+        for name, package in new - old:
             parent = f"{target}/{name}"
-            if work.documents.get(PROVIDED, f"{parent}/{package}") is None:
-                work.documents.put(PROVIDED, f"{parent}/{package}", {"package": package}, parent=parent)
+            work.documents.put(PROVIDED, f"{parent}/{package}", {"package": package}, parent=parent)
         for name, _ in old | new:
             self._providers.pop(f"{target}/{name}", None)
 

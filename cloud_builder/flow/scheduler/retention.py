@@ -51,9 +51,7 @@ class Retention:
 def _prune_requests(work: UnitOfWork, before: float) -> int:
     """Deletes finished requests, each after the last of its jobs."""
     deleted = 0
-    for key, body in list(work.documents.find(REQUESTS, parent="done", before=before, most=20)):
-        if max(body.get("finished_at", 0.0), body["accepted_at"]) >= before:
-            continue  # An older version stored it, with another rank than the time of its end.
+    for key, _ in list(work.documents.find(REQUESTS, parent="done", before=before, most=20)):
         deleted += job_store.prune(work, RequestId(key), MAX_PER_TICK - deleted)
         if deleted >= MAX_PER_TICK:
             return deleted
@@ -70,16 +68,14 @@ def _prune_cancels(work: UnitOfWork, before: float) -> int:
 
 
 def _prune_results(state: SchedulerState, work: UnitOfWork, before: float) -> int:
-    """Deletes build results that are neither used nor published. Renews the time of a published result, and sets that
-    of a result from an older version, which stored none."""
+    """Deletes build results that are neither used nor published. Renews the time of a published result."""
     found = list(work.documents.find(RESULTS, before=before, most=MAX_PER_TICK))
     targets = state.catalog.targets(work.documents) if found else ()
     for key, body in found:
-        result = BuildResult.model_validate(body) if body.get("used_at") else None
-        if result is not None and not _is_published(state, work, InputKey(key), result, targets):
-            work.documents.delete(RESULTS, key)
-        else:
+        if _is_published(state, work, InputKey(key), BuildResult.model_validate(body), targets):
             work.documents.put(RESULTS, key, {**body, "used_at": work.now}, rank=work.now)
+        else:
+            work.documents.delete(RESULTS, key)
     return len(found)
 
 
@@ -97,6 +93,6 @@ def _is_published(
         for target in targets
     )
     return any(
-        package is not None and (package.input_key or key) == key and package.artifact.sha256 == digest
+        package is not None and package.input_key == key and package.artifact.sha256 == digest
         for package, digest in newest
     )

@@ -17,7 +17,7 @@ class LastBuild(LenientModel):
 
     seconds: float = 0.0
     inputs: Inputs | None = None
-    """None: an older version stored the build without its inputs."""
+    """None: not known."""
     job_id: JobId | None = None
 
 

@@ -150,18 +150,6 @@ def test_all_jobs_are_listed_after_cb_info_lost_its_state() -> None:
     assert [row["job_id"] for row in changed(history, after=10_000)["items"]] == ["r.1"]
 
 
-def test_jobs_without_a_change_number_are_listed_too() -> None:
-    history = queued(queued(InfoHistory().accept()), "r.2", "other").finished(
-        Outcome.SUCCESS, artifacts=(deb("lib", "1"),)
-    )
-    for collection in ("job-change", "artifact-job", "request-target", "counter"):
-        for key in [key for key, _ in history.state.find(collection)]:
-            history.state.delete(collection, key)
-    found = changed(history, full=True)
-    assert {row["job_id"]: len(row["artifacts"]) for row in found["items"]} == {"r.1": 1, "r.2": 0}
-    assert [row["job_id"] for row in change_views.made("r", history.state, "", {})["items"]] == ["r.1"]
-
-
 def test_row_names_the_jobs_that_it_waits_for_and_may_be_queried_again() -> None:
     history = queued(queued(InfoHistory().accept(), "r.1", "base"), "r.2", "lib")
     history.job(e.JobBlocked, "r.3", "app", waiting_for=("r.1", "r.2"))

@@ -1,7 +1,6 @@
 """Tests of the job store: jobs are read as they were written, whichever transactions their changes were in."""
 
 import gc
-import json
 import weakref
 
 import pytest
@@ -95,19 +94,6 @@ def test_store_keeps_no_reference_to_a_finished_transaction(state):
     del work, first
     gc.collect()
     assert [created() for created in kept] == [None, None]
-
-
-def test_jobs_that_were_written_one_by_one_are_read(state):
-    """Older versions wrote them so, before there were expansions."""
-    body = json.loads(job(7).model_copy(update=STEPS["assigned"]).model_dump_json(exclude_defaults=True))
-    state.put("jobs", "r-1.7", body, parent="r-1", rank=7)
-    (found,) = read(state)
-    assert (found.number, found.runner_id) == (7, "r1")
-    store = JobStore()
-    store.load(state, "r-1")
-    after = found.model_copy(update=STEPS["requeued"])
-    store.update(RecordingWork(state, 1.0), found, after)
-    assert read(state) == [after] and job_store.load_job(state, "r-1.7") == after
 
 
 @pytest.mark.parametrize("unknown", ["r-1.99", "r-2.1", "nothing", "r-1.x"])

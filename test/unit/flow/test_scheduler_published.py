@@ -71,12 +71,3 @@ def test_package_of_a_deleted_unit_provides_nothing(harness) -> None:
     harness.deliver(harness.snapshot(unit("other"), source="mail", revision="9"))
     assert built_with(harness, "mail-agent") == []
     assert harness.state.count("package-providers") == 0
-
-
-def test_package_without_pointers_gets_them_with_its_next_build(harness) -> None:
-    for name in ("mail-agent", "smtp"):
-        harness.state.delete("package-providers", f"bookworm.x86_64/{name}/exim")
-    harness.boot()
-    harness.deliver(*harness.heartbeats())
-    publish(harness, "exim", "2", "mail-agent, smtp (= 2)")
-    assert built_with(harness, "mail-agent") == ["exim"]

@@ -11,7 +11,6 @@ from cloud_builder.mesh.codec import encode
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.ports.broker import OutgoingRecord, Partition, Record
-from cloud_builder.ports.state import Put
 from support.factories import unit_files
 from support.memory_mesh import MemoryMesh
 
@@ -129,16 +128,8 @@ def test_deleted_document_is_a_tombstone_that_survives_the_outbox():
     assert change_of(Record(PARTITION, 0, sent.key, None)) is None
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (b'{"entity_id":"jobs/r.1","body":{"request_id":"r","number":3}}', Put("jobs", "r.1", None, "r", 3)),
-        (b'{"entity_id":"jobs/r.1","body":null}', None),
-    ],
-)
-def test_old_records_without_parent_and_rank_are_read(value, expected):
-    put = change_of(Record(PARTITION, 0, b"jobs/r.1", value))
-    assert (put and put._replace(body=None)) == expected
+def test_record_with_an_empty_body_is_a_deletion():
+    assert change_of(Record(PARTITION, 0, b"jobs/r.1", b'{"entity_id":"jobs/r.1","body":null}')) is None
 
 
 def test_outbox_keeps_records_without_key_and_empty_values():
