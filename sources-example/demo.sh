@@ -40,13 +40,14 @@ installs_and_prints() {
     grep -qF "$1" "$top/output" || { echo "error: expected: $1" >&2; return 1; }
 }
 
-# Waits for the request of a push, and prints its id.
+# Waits for the request of a push, and prints its id. $1: the request of the push before it.
 request_of_push() {
     for _ in $(seq 100); do
         cb-ctl list requests --json | python3 -c '
 import json, sys
 rows = json.load(sys.stdin)
-print(next((row["request_id"] for row in rows if row["origin"] == "push"), ""))' | grep . && return
+ids = (row["request_id"] for row in rows if row["origin"] == "push")
+print(next((id for id in ids if id != sys.argv[1]), ""))' "${1:-}" | grep . && return
         sleep 0.3
     done
     echo 'error: the push was not noticed within 30 s' >&2
@@ -80,7 +81,16 @@ run cb-ctl list repositories
 say 'Install greeting-card with apt into a throw-away root, and run it.'
 installs_and_prints 'Good afternoon, Ada!'
 
-say 'Change the lowest package, and commit. No other command is needed.'
+say 'Change a comment in the library, and commit. No other command is needed.'
+sed -i 's,#include <stdio.h>,#include <stdio.h> /* snprintf */,' "$source/projects/packages/libgreet/greet.c"
+run git -C "$source" --no-pager diff --stat
+run git -C "$source" commit --quiet --all --message 'libgreet: say why stdio.h is included'
+
+say 'cb-request finds the commit. The library is built, its package is the same, and nothing else is built.'
+comment=$(request_of_push)
+run cb-ctl watch "$comment"
+
+say 'Change what the library does, and commit.'
 cd "$source/projects/packages/libgreet"
 sed -i 's/Good afternoon/A lovely afternoon/' greet.c test_greet.c
 {
@@ -93,8 +103,8 @@ cd - >/dev/null
 run git -C "$source" --no-pager diff --stat
 run git -C "$source" commit --quiet --all --message 'libgreet 1.0.1: afternoons are lovely'
 
-say 'cb-request finds the commit, and what builds with libgreet is built again.'
-push=$(request_of_push)
+say 'Now the packages that build with libgreet are built again.'
+push=$(request_of_push "$comment")
 run cb-ctl list requests
 run cb-ctl watch "$push"
 

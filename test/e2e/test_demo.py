@@ -27,7 +27,10 @@ def test_the_demo_installs_what_was_built_and_then_what_was_pushed(own_cache: Pa
         check=False,
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    first, second = demo.stdout.split("# Change the lowest package")
+    first, second = demo.stdout.split("# Change a comment in the library")
+    comment, second = second.split("# Change what the library does")
     assert "| Good afternoon, Ada! |" in first
+    assert "success after" in comment
+    assert "2 unchanged" in comment, comment
     assert "| A lovely afternoon, Ada! |" in second
     assert "stopped: " in second
