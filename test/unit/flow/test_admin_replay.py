@@ -1,4 +1,4 @@
-"""`cb-ctl admin replay` on a whole mesh in memory: a finished day read again starts nothing, and a hole is found."""
+"""Tests of `cb-ctl admin replay` on a whole mesh in memory: a replay changes nothing, and shows state that was lost."""
 
 import pytest
 
@@ -19,7 +19,7 @@ ROLES = {"scheduler": Role.SCHEDULER, "info": Role.INFO, "collector": Role.COLLE
 
 @pytest.fixture(scope="module", params=list(Dispatch))
 def mesh(request):
-    """A day: a failure, a success, reuse, a push, a rejection, a cancel, a dead letter; nothing is open."""
+    """Returns a mesh after a failure, a success, reuse, a push, rejections and a cancel; no request is open."""
     mesh = MemoryMesh(CHAIN, runners=2, dispatch=request.param)
     outcome = {"tool": Outcome.FAILURE}
     mesh.builder.outcome_of = lambda assignment, log, cancel: outcome.get(assignment.name, Outcome.SUCCESS)
@@ -38,20 +38,20 @@ def mesh(request):
     return mesh
 
 
-def replayed(mesh, name, spoil=lambda state: None):
+def replayed(mesh, name, change=lambda state: None):
     flows = {
         "scheduler": lambda: SchedulerFlow(SchedulerSettings(), "http://here/objects"),
         "info": InfoFlow,
     }
     copy = mesh.daemons[name].state.copy()
-    spoil(copy)
+    change(copy)
     before = mesh.size()
     result = replay(name, ROLES[name], flows.get(name, lambda: None)(), copy, mesh.broker, now=mesh.now)
     assert mesh.size() == before, "a replay sends nothing"
     return result
 
 
-def forget_events(state):
+def prune_event_ids(state):
     state.prune_seen(1e12)
 
 
@@ -64,14 +64,14 @@ def test_replay_of_finished_requests_starts_and_writes_nothing(mesh, name):
 
 @pytest.mark.parametrize("name", ["scheduler", "info"])
 def test_event_without_stored_id_is_recognized_by_the_state(mesh, name):
-    result = replayed(mesh, name, forget_events)
+    result = replayed(mesh, name, prune_event_ids)
     assert result.again.total() > 5
     assert (result.started, dict(result.written)) == (0, {})
 
 
 def test_replay_writes_the_jobs_of_a_lost_request(mesh):
     def lose(state):
-        forget_events(state)
+        prune_event_ids(state)
         for collection in ("requests", "jobs", "build-results"):
             for key, _ in state.find(collection):
                 state.delete(collection, key)
@@ -83,7 +83,7 @@ def test_replay_writes_the_jobs_of_a_lost_request(mesh):
 
 
 def test_replay_of_request_intake_reports_events_with_unknown_ids(mesh):
-    assert replayed(mesh, "request", forget_events).written.keys() >= {"results of build.requested"}
+    assert replayed(mesh, "request", prune_event_ids).written.keys() >= {"results of build.requested"}
 
 
 def test_event_sent_after_the_copy_is_not_read(mesh):

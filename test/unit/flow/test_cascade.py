@@ -1,4 +1,4 @@
-"""What a change sets off, with the whole mesh: the packages whose inputs really changed, in order, and nothing else."""
+"""Tests of cascades in a whole mesh: a change rebuilds exactly the packages whose inputs changed, in order."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from support.memory_mesh import URL, MemoryMesh
 
 FAR = "memory:far"
 SECONDS = 60.0
+"""Reported time of every build."""
 
 
-def reproducibly(
+def reproducible_build(
     mesh: MemoryMesh, assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event
 ) -> e.AttemptFinished:
-    """As a compiler does: what is behind a # changes nothing, all else does, and so does what it is built with. A unit
-    with `!` in it takes what it was built with on board; `?` is a clock."""
+    """Builds as a compiler does: the package depends on the text before a `#`, not on the comment behind it.
+
+    With `!` in the text, it also contains its dependencies, as with static linking; with `?`, the number of the build.
+    """
     report = type(mesh.builder).build(mesh.builder, assignment, log, cancel)
     text = mesh.git.read(
         SourceName(assignment.source), assignment.revision, f"{assignment.directory}/content", 1000
@@ -38,14 +41,14 @@ def reproducibly(
     return report.model_copy(update={"artifacts": (deb,), "timings": {"build": SECONDS}})
 
 
-def world(files: dict[str, bytes]) -> MemoryMesh:
+def mesh_with(files: dict[str, bytes]) -> MemoryMesh:
     mesh = MemoryMesh(files)
-    mesh.builder.build = partial(reproducibly, mesh)  # type: ignore[method-assign]
+    mesh.builder.build = partial(reproducible_build, mesh)  # type: ignore[method-assign]
     return mesh
 
 
 def library(lib: str, tool: str = "1!", card: str = "1!") -> dict[str, bytes]:
-    """lib ← tool ← card, lib ← app, lib ← doc; other alone."""
+    """Returns the files of lib ← tool ← card, lib ← app, lib ← doc, and of other, which needs no unit."""
     needs = {"tool": ("lib",), "card": ("tool",), "app": ("lib",), "doc": ("lib",), "other": ()}
     content = {"tool": tool, "card": card}
     found = unit_files("lib", content=lib)
@@ -59,24 +62,24 @@ def built(mesh: MemoryMesh) -> list[str]:
 
 
 def pushed(mesh: MemoryMesh, files: dict[str, bytes], url: str = URL) -> e.RequestFinished:
-    """The end of the request that a commit makes."""
+    """Pushes a commit, waits for its request, and returns the result."""
     mesh.builder.assignments.clear()
-    known = len(mesh.events(e.RequestAccepted))
+    count = len(mesh.events(e.RequestAccepted))
     mesh.git.repository(url).commit(files)
-    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > known)
+    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > count)
     return mesh.finished(mesh.events(e.RequestAccepted)[-1].request_id)
 
 
 @pytest.fixture
 def mesh() -> MemoryMesh:
-    mesh = world(library("1"))
+    mesh = mesh_with(library("1"))
     mesh.ask(all=True, id="first")
     assert mesh.finished("first").outcome is RequestOutcome.SUCCESS
     return mesh
 
 
 def test_comment_in_a_library_rebuilds_only_the_library(mesh):
-    end = pushed(mesh, library("1 # says more"))
+    end = pushed(mesh, library("1 # a comment"))
     assert built(mesh) == ["lib"]
     assert {job.unit.split("/")[1]: (job.outcome, job.code) for job in end.jobs} == {
         "lib": (Outcome.SUCCESS, ""),
@@ -107,9 +110,9 @@ def built_by(mesh: MemoryMesh, files: dict[str, bytes]) -> list[str]:
 
 
 def test_unchanged_job_is_published_and_counts_as_built_later(mesh):
-    pushed(mesh, library("1 # says more"))
+    pushed(mesh, library("1 # a comment"))
     snapshots = mesh.events(e.RepositoryPublished)
-    end = pushed(mesh, library("1 # says more", card="2!"))
+    end = pushed(mesh, library("1 # a comment", card="2!"))
     assert built(mesh) == ["card"]
     assert len(mesh.events(e.RepositoryPublished)) > len(snapshots)
     assert end.outcome is RequestOutcome.SUCCESS
@@ -144,14 +147,14 @@ def test_expected_seconds_are_those_of_the_last_build(mesh):
     assert [used.name for used in last["card"].inputs.dependencies] == ["tool"]
 
 
-def circle(content: str = "1!", restriction: str = "") -> dict[str, bytes]:
-    """chicken ↔ egg, and omelette, which needs eggs."""
+def cycle(content: str = "1!", restriction: str = "") -> dict[str, bytes]:
+    """Returns the files of chicken ↔ egg, and of omelette, which needs egg."""
     found = unit_files("chicken", f"egg{restriction}", content=content) | unit_files("egg", "chicken", content="1!")
     return found | unit_files("omelette", "egg", content="1!")
 
 
 def test_cycle_starts_with_profiles_and_repeats_until_stable():
-    mesh = world(circle("1", " <!nocheck>"))
+    mesh = mesh_with(cycle("1", " <!nocheck>"))
     mesh.ask(all=True)
     end = mesh.finished()
     assert built(mesh) == ["chicken*", "egg", "chicken", "egg", "chicken", "omelette"]
@@ -159,13 +162,13 @@ def test_cycle_starts_with_profiles_and_repeats_until_stable():
     assert end.message == ""
     publications = [job for job in mesh.events(e.JobFinished) if job.publish]
     assert sorted(job.unit.split("/")[1] for job in publications) == ["chicken", "egg", "omelette"]
-    again = pushed(mesh, circle("1 # says more", " <!nocheck>"))
+    again = pushed(mesh, cycle("1 # a comment", " <!nocheck>"))
     assert built(mesh) == ["chicken"]
     assert again.message == ""
 
 
 def test_unstable_cycle_names_the_members_that_still_change():
-    mesh = world(circle("1!", " <!nocheck>"))
+    mesh = mesh_with(cycle("1!", " <!nocheck>"))
     mesh.ask(all=True)
     end = mesh.finished()
     assert end.outcome is RequestOutcome.SUCCESS
@@ -173,7 +176,7 @@ def test_unstable_cycle_names_the_members_that_still_change():
 
 
 def test_unbreakable_cycle_is_rejected_with_its_members():
-    mesh = world(circle())
+    mesh = mesh_with(cycle())
     mesh.ask(all=True)
     end = mesh.finished()
     assert end.outcome is RequestOutcome.REJECTED
@@ -181,14 +184,14 @@ def test_unbreakable_cycle_is_rejected_with_its_members():
 
 
 def test_every_job_of_a_cycle_has_its_inputs_before_it_starts():
-    mesh = world(circle("1", " <!nocheck>"))
+    mesh = mesh_with(cycle("1", " <!nocheck>"))
     mesh.ask(all=True)
     mesh.finished()
-    known: set[str] = set()
-    for event in sorted(mesh.envelopes(), key=lambda one: one.time):
+    reported: set[str] = set()
+    for event in sorted(mesh.envelopes(), key=lambda envelope: envelope.time):
         if isinstance(event.payload, e.AttemptFinished):
-            known |= {artifact.sha256 for artifact in event.payload.artifacts}
+            reported |= {artifact.sha256 for artifact in event.payload.artifacts}
     assert all(
-        artifact.sha256 in known for assignment in mesh.builder.assignments for artifact in assignment.dependencies
+        artifact.sha256 in reported for assignment in mesh.builder.assignments for artifact in assignment.dependencies
     )
     assert {job.state for job in mesh.events(e.JobFinished)} == {JobState.FINISHED}

@@ -1,4 +1,4 @@
-"""The collector publishes the packages of finished jobs, and answers each job once."""
+"""The collector publishes the packages of finished jobs, and reports on each job once."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def tree(random, content):
     return files
 
 
-class Chaos:
+class RandomFaults:
     """A mesh with random faults. All randomness comes from `seed`."""
 
     def __init__(self, seed: int, dispatch: Dispatch) -> None:
@@ -32,8 +32,7 @@ class Chaos:
         self.mesh = MemoryMesh(
             self.files(), runners=2, slots=2, build=self.build, random=self.random, dispatch=dispatch
         )
-        self.asked: list[str] = []
-        self.dead: list[str] = []
+        self.requested: list[str] = []
         self.is_calm = False
 
     def files(self):
@@ -47,7 +46,8 @@ class Chaos:
             return Outcome.ERROR
         return Outcome.FAILURE if assignment.input_key[0] == "0" else Outcome.SUCCESS
 
-    def happen(self) -> None:
+    def step(self) -> None:
+        """Causes one random fault, change or request; or does nothing."""
         mesh, random = self.mesh, self.random
         [what] = random.choices(
             ["nothing", "ask", "cancel", "push", "kill", "cut", "restart", "stop", "unplug", "replace"],
@@ -59,10 +59,10 @@ class Chaos:
             if random.random() < 0.1:
                 mesh.plug()
         elif what == "ask":
-            self.asked.append(f"q{len(self.asked)}")
-            self.ask(self.asked[-1])
-        elif what == "cancel" and self.asked:
-            mesh.send(e.BuildCancelRequested(request_id=random.choice(self.asked)))
+            self.requested.append(f"q{len(self.requested)}")
+            self.ask(self.requested[-1])
+        elif what == "cancel" and self.requested:
+            mesh.send(e.BuildCancelRequested(request_id=random.choice(self.requested)))
         elif what == "push":
             self.content[random.choice(UNITS)] = str(mesh.now)
             mesh.git.repository(URL).commit(self.files())
@@ -93,20 +93,20 @@ class Chaos:
         self.restart()
         for daemon in self.mesh.daemons.values():
             daemon.connection.cut_after = None
-        for id in self.asked:
+        for id in self.requested:
             self.ask(id)
-        self.mesh.until(lambda: all(self.mesh.is_finished(id) for id in self.asked))
+        self.mesh.until(lambda: all(self.mesh.is_finished(id) for id in self.requested))
         self.mesh.wait(120)
 
 
 @pytest.fixture(params=SEEDS, ids=lambda param: f"{param[0]}-{param[1]}", scope="module")
 def mesh(request):
-    chaos = Chaos(*request.param)
+    faults = RandomFaults(*request.param)
     for _ in range(300):
-        chaos.happen()
-        chaos.mesh.round()
-    chaos.calm()
-    return chaos.mesh
+        faults.step()
+        faults.mesh.round()
+    faults.calm()
+    return faults.mesh
 
 
 def test_every_request_has_ended_and_every_job_has_one_result(mesh):

@@ -1,4 +1,4 @@
-"""cb-info gives the same answers in every order the topics are read, and when they are read again."""
+"""Tests of cb-info: its views are the same in every order in which topics are read, and when they are read again."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ TOPICS: list[list[e.Payload]] = [
 ]  # fmt: skip
 
 
-def everything(info: InfoHarness) -> dict[str, Any]:
+def all_views(info: InfoHarness) -> dict[str, Any]:
     lists = ("sources", "units", "requests", "jobs", "runners", "repositories", "status")
     return {name: info.ask(name) for name in lists} | {
         "request": info.ask("request", request="r-1"),
@@ -121,10 +121,10 @@ def test_views_do_not_depend_on_the_order_of_topics_or_repeats(seed: int) -> Non
     while any(queues):
         queue = chance.choice([queue for queue in queues if queue])
         mixed.append(queue.pop(0))
-    expected = everything(InfoHarness().apply(*(event for topic in TOPICS for event in topic)))
+    expected = all_views(InfoHarness().apply(*(event for topic in TOPICS for event in topic)))
     once = InfoHarness().apply(*mixed)
-    assert everything(once) == expected
-    assert everything(once.apply(*mixed)) == expected
+    assert all_views(once) == expected
+    assert all_views(once.apply(*mixed)) == expected
 
 
 def test_finished_job_has_the_urls_of_its_files() -> None:
@@ -150,13 +150,13 @@ def test_removed_units_are_dropped_with_the_last_part_of_a_commit() -> None:
 
 
 def test_error_of_a_source_is_shown_until_it_can_be_read() -> None:
-    trouble = e.SourceTroubled(source="demo", url="https://x", code="source-unreachable", message="no route", at=1)
-    info = InfoHarness().apply(trouble)
+    error = e.SourceTroubled(source="demo", url="https://x", code="source-unreachable", message="no route", at=1)
+    info = InfoHarness().apply(error)
     [row] = info.ask("sources")["items"]
     assert (row["url"], row["revision"], row["trouble"]["message"]) == ("https://x", "", "no route")
     [row] = info.apply(revised("packages/a")).ask("sources")["items"]
     assert (row["units"], row["trouble"]["message"]) == (1, "no route")
-    [row] = info.apply(trouble.model_copy(update={"message": "", "code": ""})).ask("sources")["items"]
+    [row] = info.apply(error.model_copy(update={"message": "", "code": ""})).ask("sources")["items"]
     assert row["trouble"] is None
 
 

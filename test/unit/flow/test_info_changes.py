@@ -1,4 +1,4 @@
-"""The views `changes` and `made`. Of a large request the documents that they read are counted, not timed."""
+"""Tests of the views `changes` and `made`. For a large request, the documents that they read are counted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CountingDocuments(Documents):
 
 
 def pages(view: Any, state: Documents, **args: Any) -> tuple[list[str], int]:
-    """Returns the jobs of all pages, and the number to go on behind."""
+    """Returns the jobs of all pages, and the number after which the next query starts."""
     seen: list[str] = []
     after, more = args.pop("after", 0), True
     while more:

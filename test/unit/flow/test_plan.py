@@ -1,4 +1,4 @@
-"""A plan, with the whole mesh: it says what a request then does, and leaves nothing behind."""
+"""Tests of plans in a whole mesh: a plan predicts what a request does, and changes nothing."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def plan(mesh: MemoryMesh, *units: str, id: str = "plan-1", **more: object) -> e
     return drawn
 
 
-def said(drawn: e.PlanDrawn) -> dict[str, str]:
+def verdicts(drawn: e.PlanDrawn) -> dict[str, str]:
     return {job.unit.removeprefix("packages/"): str(job.verdict) for job in drawn.jobs}
 
 
 def test_plan_predicts_the_request_and_starts_nothing(mesh: MemoryMesh) -> None:
     first = plan(mesh, "card")
-    assert said(first) == {"lib": "build", "tool": "build", "card": "build"}
+    assert verdicts(first) == {"lib": "build", "tool": "build", "card": "build"}
     assert (first.totals.never_built, first.totals.slots) == (3, 2)
     finished = mesh.finished("plan-1")
     assert (finished.outcome, finished.code, finished.jobs) == (RequestOutcome.SUCCESS, "planned", ())
@@ -54,8 +54,8 @@ def test_plan_predicts_the_request_and_starts_nothing(mesh: MemoryMesh) -> None:
     mesh.send(e.InfoAsked(query_id="a", what="requests"))
     mesh.until(lambda: mesh.events(e.InfoAnswered))
     (answer,) = mesh.events(e.InfoAnswered)
-    assert [row["request_id"] for row in answer.data["items"]] == ["q"], "a plan is no request that people look for"
-    assert said(plan(mesh, "card", id="plan-2")) == {"lib": "unchanged", "tool": "unchanged", "card": "reused"}
+    assert [row["request_id"] for row in answer.data["items"]] == ["q"], "a plan is not listed as a request"
+    assert verdicts(plan(mesh, "card", id="plan-2")) == {"lib": "unchanged", "tool": "unchanged", "card": "reused"}
 
 
 def test_dependants_of_a_changed_unit_are_maybe(mesh: MemoryMesh) -> None:
@@ -63,7 +63,7 @@ def test_dependants_of_a_changed_unit_are_maybe(mesh: MemoryMesh) -> None:
     mesh.finished("first")
     mesh.git.repository(URL).commit(files(lib="new"), "feature")
     drawn = plan(mesh, since="main", ref="feature", dependants=True)
-    assert said(drawn) == {"lib": "build", "tool": "maybe", "card": "maybe", "other": "maybe"}
+    assert verdicts(drawn) == {"lib": "build", "tool": "maybe", "card": "maybe", "other": "maybe"}
     assert {job.why for job in drawn.jobs if job.verdict == "build"} == {"its files changed"}
     assert drawn.totals.never_built == 0
 
@@ -76,7 +76,7 @@ def test_plan_request_that_is_read_again_emits_nothing(mesh: MemoryMesh) -> None
     mesh.wait(2)
     assert mesh.sizes() == before
     accepted = mesh.events(e.RequestAccepted)[-1]
-    mesh.send(accepted)  # as another event, after the ids of events were forgotten
+    mesh.send(accepted)  # as another event, as if its id had been pruned
     mesh.wait(2)
     assert len(mesh.events(e.PlanDrawn)) == 1
 
@@ -120,5 +120,5 @@ def test_plan_lists_an_unbreakable_cycle_beside_the_other_units() -> None:
         unit_files("egg", "hen") | unit_files("hen", "egg") | unit_files("top", "egg") | unit_files("alone")
     )
     drawn = plan(mesh, "top", "alone")
-    assert said(drawn) == {"alone": "build", "egg": "cannot", "hen": "cannot", "top": "cannot"}
+    assert verdicts(drawn) == {"alone": "build", "egg": "cannot", "hen": "cannot", "top": "cannot"}
     assert mesh.finished("plan-1").message == "of 4 jobs 1 would be built; 3 cannot be built"

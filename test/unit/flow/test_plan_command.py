@@ -1,4 +1,4 @@
-"""`cb-ctl plan` and `cb-ctl request` as typed, against a whole mesh in memory."""
+"""Tests of the commands `cb-ctl plan` and `cb-ctl request` on a whole mesh in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from support.factories import unit_files
 from support.memory_mesh import URL, MemoryMesh
 
 NEEDS = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
-Say = Callable[..., str]
+RunCtl = Callable[..., str]
+"""Runs cb-ctl with the given words; returns what it printed."""
 
 
 def files(**content: str) -> dict[str, bytes]:
@@ -28,8 +29,8 @@ def files(**content: str) -> dict[str, bytes]:
     return found
 
 
-class Running:
-    """A mesh whose clock goes on by itself while commands are typed."""
+class RunningMesh:
+    """A mesh whose rounds run in a thread while commands are executed."""
 
     def __init__(self, mesh: MemoryMesh) -> None:
         self.mesh = mesh
@@ -51,7 +52,7 @@ class Running:
 
 @pytest.fixture
 def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryMesh]:
-    """Everything is built; then lib has changed on a branch."""
+    """Returns a running mesh in which all units were built, and then lib was changed on a branch."""
     monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CB_BROKER", "memory:1")
     mesh = MemoryMesh(files(), runners=2)
@@ -59,34 +60,34 @@ def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryMesh
     mesh.finished("first")
     mesh.git.repository(URL).commit(files(lib="new"), "feature", onto=mesh.git.repository(URL).branches["main"])
     monkeypatch.setattr(broker, "connect", lambda _: mesh.broker)
-    with Running(mesh):
+    with RunningMesh(mesh):
         yield mesh
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    def say(*words: str, code: ExitCode = ExitCode.SUCCESS) -> str:
+def ctl(capsys: pytest.CaptureFixture[str]) -> RunCtl:
+    def ctl(*words: str, code: ExitCode = ExitCode.SUCCESS) -> str:
         capsys.readouterr()
         assert run(list(words)) == code, capsys.readouterr().err
         both = capsys.readouterr()
         return both.out + both.err
 
-    return say
+    return ctl
 
 
-def test_plan_is_a_table_with_reasons_and_totals(mesh: MemoryMesh, say: Say) -> None:
-    text = say("plan", "--since", "main", "--ref", "feature", "--rebuild-dependants")
+def test_plan_is_a_table_with_reasons_and_totals(mesh: MemoryMesh, ctl: RunCtl) -> None:
+    text = ctl("plan", "--since", "main", "--ref", "feature", "--rebuild-dependants")
     assert "demo feature (" in text
     rows = [line for line in text.splitlines() if "bookworm.x86_64" in line]
     assert [row.split("bookworm.x86_64")[1].split()[0] for row in rows] == ["build", "maybe", "maybe", "maybe"]
     assert "its files changed" in rows[0]
-    assert rows[3].startswith("2 "), "card is of the third order"
+    assert rows[3].startswith("2 "), "card is of level 2"
     assert "only if packages/lib differs from its last build" in text
     assert "4 jobs: 1 to build, 3 maybe" in text
 
 
-def test_plan_in_json_has_verdict_and_needs_of_each_job(mesh: MemoryMesh, say: Say) -> None:
-    found = json.loads(say("plan", "card", "--json"))
+def test_plan_in_json_has_verdict_and_needs_of_each_job(mesh: MemoryMesh, ctl: RunCtl) -> None:
+    found = json.loads(ctl("plan", "card", "--json"))
     assert (found["source"], found["ref"], found["totals"]["reused"]) == ("demo", "main", 1)
     assert [(job["unit"], job["verdict"], job["needs"]) for job in found["jobs"]] == [
         ("packages/lib", "unchanged", []),
@@ -95,12 +96,12 @@ def test_plan_in_json_has_verdict_and_needs_of_each_job(mesh: MemoryMesh, say: S
     ]
 
 
-def test_plan_starts_nothing_and_the_same_request_builds(mesh: MemoryMesh, say: Say) -> None:
+def test_plan_starts_nothing_and_the_same_request_builds(mesh: MemoryMesh, ctl: RunCtl) -> None:
     words = ("--since", "main", "--ref", "feature", "--rebuild-dependants")
     before = len(mesh.events(e.JobFinished))
-    say("plan", *words)
+    ctl("plan", *words)
     assert len(mesh.events(e.JobFinished)) == before
-    assert "4 jobs" in say("plan", *words) and "success" in say("request", *words, "--watch")
+    assert "4 jobs" in ctl("plan", *words) and "success" in ctl("request", *words, "--watch")
     assert len(mesh.events(e.JobFinished)) > before
 
 
@@ -122,7 +123,7 @@ def test_totals_give_minimum_and_maximum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (("crad",), "Did you mean packages/card?"),
         (("--since", "mian"), "Did you mean main?"),
@@ -132,22 +133,22 @@ def test_totals_give_minimum_and_maximum() -> None:
     ],
 )
 def test_rejected_plan_names_the_cause_or_the_nearest_name(
-    mesh: MemoryMesh, say: Say, words: tuple[str, ...], said: str
+    mesh: MemoryMesh, ctl: RunCtl, words: tuple[str, ...], expected: str
 ) -> None:
-    assert said in say("plan", *words, code=ExitCode.REJECTED)
+    assert expected in ctl("plan", *words, code=ExitCode.REJECTED)
 
 
-def test_large_plan_is_abridged_without_all_rows(mesh: MemoryMesh, say: Say) -> None:
+def test_large_plan_is_abridged_without_all_rows(mesh: MemoryMesh, ctl: RunCtl) -> None:
     many = {path: content for number in range(MAX_ROWS + 1) for path, content in unit_files(f"u{number:03}").items()}
     mesh.git.repository(URL).commit(files() | many, "large")
-    short = say("plan", "--all", "--ref", "large")
+    short = ctl("plan", "--all", "--ref", "large")
     assert short.count("packages/u") < 50
     assert "--all-rows shows them" in short
     assert f"{MAX_ROWS + 5} jobs: {MAX_ROWS + 1} to build, 4 reused" in short
     assert f"never built:    {MAX_ROWS + 1} of the jobs" in short
-    assert say("plan", "--all", "--ref", "large", "--all-rows").count("packages/u") == MAX_ROWS + 1
+    assert ctl("plan", "--all", "--ref", "large", "--all-rows").count("packages/u") == MAX_ROWS + 1
 
 
-def test_plan_without_a_scheduler_ends_at_the_timeout(mesh: MemoryMesh, say: Say) -> None:
+def test_plan_without_a_scheduler_ends_at_the_timeout(mesh: MemoryMesh, ctl: RunCtl) -> None:
     mesh.kill("scheduler")
-    assert "no plan came within 0.3 s" in say("plan", "card", "--timeout", "0.3", code=ExitCode.INFRASTRUCTURE)
+    assert "no plan came within 0.3 s" in ctl("plan", "card", "--timeout", "0.3", code=ExitCode.INFRASTRUCTURE)

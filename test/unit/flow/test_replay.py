@@ -1,4 +1,4 @@
-"""The whole mesh in memory: a request from its start to its end; and all topics read again, which starts nothing."""
+"""Tests of the whole mesh in memory: a request from start to end; and all topics read again, which starts nothing."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_push_builds_changed_units_and_their_dependants(mesh):
 
 @pytest.fixture
 def eventful(mesh):
-    """Builds that failed, worked and were reused; rejections, pushes, sources that came, went and came, rubbish."""
+    """Returns a mesh after builds, failures, reuse, rejections, pushes, changes of sources, and malformed messages."""
     outcome = {"tool": Outcome.FAILURE}
     mesh.builder.outcome_of = lambda assignment, log, cancel: outcome.get(assignment.name, Outcome.SUCCESS)
     mesh.ask("card")

@@ -1,4 +1,4 @@
-"""cb-request's flow with a git in memory: requests, rejections, pushes, sources, restarts."""
+"""Tests of cb-request's flow with a git in memory: requests, rejections, pushes, sources, restarts."""
 
 from __future__ import annotations
 
@@ -358,12 +358,12 @@ def test_open_requests_are_emitted_again_to_a_new_broker(daemon: RequestHarness,
     daemon.do(daemon.flow.republish)
     emitted = daemon.run()
     assert [event for event in emitted if isinstance(event, RequestAccepted)] == [first, second]
-    known = None
+    announced = None
     for event in emitted:
         if isinstance(event, SourceRevised):
-            known = event.revision
+            announced = event.revision
         elif isinstance(event, RequestAccepted):
-            assert event.revision == known, "a snapshot goes before what is pinned to it"
+            assert event.revision == announced, "a snapshot is announced before the requests that are pinned to it"
 
 
 def test_rolled_back_transaction_loses_nothing(daemon: RequestHarness) -> None:

@@ -1,4 +1,4 @@
-"""Changes: the units that a request selects by `since`, the files that an announcement lists."""
+"""Tests of changes: the units that a request selects by `since`, the files that an announcement lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discovery of units, the same in a commit and in a directory; a problem names its file and hides no other unit."""
+"""Tests of the discovery of units in a commit and in a directory. A problem names its file and hides no other unit."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def unit(root: Path, path: str, manifest: str = MANIFEST) -> Path:
 
 
 def commit(root: Path) -> str:
-    who = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
-    subprocess.run([*who, "add", "-A"], cwd=root, check=True)
-    subprocess.run([*who, "commit", "-q", "-m", "x"], cwd=root, check=True)
+    subprocess.run([*git, "add", "-A"], cwd=root, check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "x"], cwd=root, check=True)
     return subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True).stdout
 
 
@@ -87,7 +87,7 @@ def test_units_may_be_in_any_directory(root: Path, discover: Discover) -> None:
     unit(root, "deep/er/still/tool")
     unit(root, "projects/images/standard", IMAGE)
     found = discover()
-    assert [(one.path, one.directory, one.kind) for one in found.units] == [
+    assert [(unit.path, unit.directory, unit.kind) for unit in found.units] == [
         ("deep/er/still/tool", "deep/er/still/tool", Kind.PACKAGE),
         ("images/standard", "projects/images/standard", Kind.IMAGE),
         ("packages/hello", "projects/packages/hello", Kind.PACKAGE),
@@ -153,7 +153,7 @@ def test_problem_is_reported_and_the_healthy_unit_found(
 ) -> None:
     damage(unit(root, "projects/packages/bad"))
     found = discover()
-    assert [one.path for one in found.units] == ["packages/hello"]
+    assert [unit.path for unit in found.units] == ["packages/hello"]
     (problem,) = found.problems
     assert problem.path == "packages/bad"
     assert f"{problem.file}:{problem.line}" == f"projects/packages/bad/{location}".replace("/:", ":")
@@ -168,7 +168,7 @@ def test_depends_may_name_a_known_unit(root: Path, discover: Discover) -> None:
 
 def test_constraints_are_read_from_the_manifest(root: Path, discover: Discover) -> None:
     unit(root, "projects/packages/tool", MANIFEST + "constraints:\n  memory: 2G\n  tags: [fast, big]\n")
-    assert [one.constraints for one in discover().units] == [
+    assert [unit.constraints for unit in discover().units] == [
         Capacity(),
         Capacity(memory=2 * 1024**3, tags=("big", "fast")),
     ]
@@ -177,7 +177,7 @@ def test_constraints_are_read_from_the_manifest(root: Path, discover: Discover) 
 def test_second_directory_of_a_unit_path_is_a_problem(root: Path, discover: Discover) -> None:
     unit(root, "packages/hello")
     found = discover()
-    assert [one.directory for one in found.units] == ["packages/hello"]
+    assert [unit.directory for unit in found.units] == ["packages/hello"]
     assert [problem.message for problem in found.problems] == ["the unit path is taken"]
 
 
@@ -185,7 +185,7 @@ def test_second_directory_of_a_unit_path_is_a_problem(root: Path, discover: Disc
 def test_path_with_invalid_characters_is_a_problem(root: Path, discover: Discover, name: bytes) -> None:
     unit(root, "projects/other").rename(root / "projects" / os.fsdecode(name))
     found = discover()
-    assert [one.path for one in found.units] == ["packages/hello"]
+    assert [unit.path for unit in found.units] == ["packages/hello"]
     (problem,) = found.problems
     assert problem.model_dump_json()
     assert "characters" in problem.message
@@ -201,5 +201,5 @@ def test_build_root_may_be_shared_by_a_link(root: Path, discover: Discover) -> N
 
 def test_directory_of_one_unit_can_be_checked(root: Path) -> None:
     units, problems = check_tree(root / "projects/packages/hello", [DebMetadata()])
-    assert [(one.path, one.name) for one in units] == [(".", "hello")]
+    assert [(unit.path, unit.name) for unit in units] == [(".", "hello")]
     assert problems == ()

@@ -1,4 +1,4 @@
-"""cb-request in the daemon loop with a real git repository: bytes on cb.request in, events on cb.intake out."""
+"""Tests of cb-request in the mesh loop with a real git repository: bytes on cb.request in, events on cb.intake out."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ CONTROL = "Source: hello\nBuild-Depends: debhelper-compat (= 13)\n\nPackage: hel
 MANIFEST = "schema_version: 0.1\nname: hello\ndistributions:\n  - {dist: bookworm, arch: x86_64}\n"
 
 
-def git(at: Path, *arguments: str) -> str:
+def git(directory: Path, *arguments: str) -> str:
     command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
-    return subprocess.run(command, cwd=at, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
@@ -49,6 +49,8 @@ def commit(tree: Path) -> str:
 
 
 class RequestDaemon:
+    """cb-request with a broker in memory and a real git repository."""
+
     def __init__(self, tree: Path, cache: Path) -> None:
         self.broker = MemoryBroker()
         self.state = MemoryState()

@@ -1,4 +1,4 @@
-"""Decisions about resolve results: a table of results and stored entries, without git, store or clock."""
+"""Tests of decisions about resolve results: a table of results and stored entries, without git, store or clock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OLD, NEW, OTHER = Revision("a" * 40), Revision("b" * 40), Revision("c" * 40)
 
 
 def commit(revision: Revision, **trees: str) -> ResolvedCommit:
-    """A commit with a unit for each name; `trees` are their git trees."""
+    """Returns a commit with a unit for each name. `trees`: name → git tree."""
     units = tuple(
         Unit(path=UnitPath(name), directory=name, name=name, kind=Kind.PACKAGE, tree=TreeId(tree), targets=())
         for name, tree in (trees or {"hello": "1"}).items()
@@ -53,8 +53,10 @@ def announced(of: ResolvedCommit, *, followed: bool = True) -> AnnouncedCommit:
 def pending(number: int = 1, *, ref: str = "", units: tuple[str, ...] = ("hello",), **fields: object) -> PendingRequest:
     request_id = RequestId(f"r-{number}")
     request = BuildRequested(source=DEMO, units=units, ref=ref or "HEAD", request_id=request_id, requester="me")
-    made = PendingRequest(request_id=request_id, source=DEMO, ref=ref, received_at=NOW, retry_at=NOW, request=request)
-    return made.model_copy(update=fields)
+    request_entry = PendingRequest(
+        request_id=request_id, source=DEMO, ref=ref, received_at=NOW, retry_at=NOW, request=request
+    )
+    return request_entry.model_copy(update=fields)
 
 
 def resolved(
@@ -62,20 +64,20 @@ def resolved(
     refs: dict[str, ResolvedCommit | CloudBuilderError] | None = None,
     **fields: object,
 ) -> ResolveResult:
-    """The result of a query that asked for the followed branch, at `NOW`, and for these refs."""
+    """Returns the result of a query at `NOW` for the followed branch and these refs."""
     refs = {"": to, **(refs or {})}
     query = ResolveQuery(DEMO, URL, "main", tuple(refs), NOW, announced_revision=OLD)
     return replace(ResolveResult(query, branch="main", head=to, refs=refs), **fields)  # type: ignore[arg-type]
 
 
 FIRST, PUSHED = commit(OLD), commit(NEW, hello="2")
-KNOWN = SourceEntries(head=head(FIRST), announced=announced(FIRST), push_id=push_request_id(DEMO, NEW, 0))
+STORED = SourceEntries(head=head(FIRST), announced=announced(FIRST), push_id=push_request_id(DEMO, NEW, 0))
 UNREACHABLE = Retryable("the source does not answer", code="source-unreachable")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A result, what is stored, and the decision: types of the events, and what changes in the store."""
+    """A result, the stored entries, and the expected decision: types of events, and changes of the entries."""
 
     result: ResolveResult
     stored: SourceEntries
@@ -90,83 +92,83 @@ class Case:
 
 ACCEPTED, REJECTED = RequestStatus.ACCEPTED, RequestStatus.REJECTED
 CASES = {
-    "nothing is new": Case(resolved(FIRST), KNOWN),
+    "nothing is new": Case(resolved(FIRST), STORED),
     "first commit of a source": Case(resolved(FIRST), SourceEntries(), [SourceRevised], OLD, OLD),
     "push that changes a unit": Case(
-        resolved(PUSHED), KNOWN, [SourceRevised, RequestAccepted], NEW, NEW, requests={str(KNOWN.push_id): ACCEPTED}
+        resolved(PUSHED), STORED, [SourceRevised, RequestAccepted], NEW, NEW, requests={str(STORED.push_id): ACCEPTED}
     ),
-    "push that changes no unit": Case(resolved(commit(NEW)), KNOWN, [SourceRevised], NEW, NEW, is_empty_push=True),
+    "push that changes no unit": Case(resolved(commit(NEW)), STORED, [SourceRevised], NEW, NEW, is_empty_push=True),
     "other state of package repositories": Case(
-        resolved(replace(FIRST, digest=Digest("other"))), KNOWN, [SourceRevised], OLD, OLD
+        resolved(replace(FIRST, digest=Digest("other"))), STORED, [SourceRevised], OLD, OLD
     ),
-    "another branch is followed": Case(resolved(PUSHED, branch="next"), KNOWN, [SourceRevised], NEW, NEW),
+    "another branch is followed": Case(resolved(PUSHED, branch="next"), STORED, [SourceRevised], NEW, NEW),
     "another URL is followed": Case(
-        resolved(PUSHED), replace(KNOWN, head=head(FIRST, url="memory:else")), [SourceRevised], NEW, NEW
+        resolved(PUSHED), replace(STORED, head=head(FIRST, url="memory:else")), [SourceRevised], NEW, NEW
     ),
     "broker has lost the announcement": Case(
         resolved(FIRST), SourceEntries(head=head(FIRST, is_announced=False)), [SourceRevised], OLD, OLD
     ),
     "broker has lost the announcement, and a push": Case(
         resolved(PUSHED),
-        SourceEntries(head=head(FIRST, is_announced=False), push_id=KNOWN.push_id),
+        SourceEntries(head=head(FIRST, is_announced=False), push_id=STORED.push_id),
         [SourceRevised, RequestAccepted],
         NEW,
         NEW,
-        requests={str(KNOWN.push_id): ACCEPTED},
+        requests={str(STORED.push_id): ACCEPTED},
     ),
     "error of the repository": Case(
-        resolved(UNREACHABLE, error=UNREACHABLE), KNOWN, [SourceTroubled], error="the source does not answer"
+        resolved(UNREACHABLE, error=UNREACHABLE), STORED, [SourceTroubled], error="the source does not answer"
     ),
-    "error of the branch": Case(resolved(Rejected("no branch")), KNOWN, [SourceTroubled], error="no branch"),
-    "the same error again": Case(resolved(Rejected("no branch")), replace(KNOWN, error="no branch")),
-    "error is gone": Case(resolved(FIRST), replace(KNOWN, error="no branch"), [SourceTroubled], error=""),
+    "error of the branch": Case(resolved(Rejected("no branch")), STORED, [SourceTroubled], error="no branch"),
+    "the same error again": Case(resolved(Rejected("no branch")), replace(STORED, error="no branch")),
+    "error is gone": Case(resolved(FIRST), replace(STORED, error="no branch"), [SourceTroubled], error=""),
     "request of the announced commit": Case(
-        resolved(FIRST), replace(KNOWN, pending=(pending(),)), [RequestAccepted], requests={"r-1": ACCEPTED}
+        resolved(FIRST), replace(STORED, pending=(pending(),)), [RequestAccepted], requests={"r-1": ACCEPTED}
     ),
     "request of another commit": Case(
         resolved(FIRST, {"v1": PUSHED}),
-        replace(KNOWN, pending=(pending(ref="v1"),)),
+        replace(STORED, pending=(pending(ref="v1"),)),
         [SourceRevised, RequestAccepted],
         announced=NEW,
         requests={"r-1": ACCEPTED},
     ),
     "requests of three commits": Case(
         resolved(FIRST, {"v1": PUSHED, "v2": commit(OTHER)}),
-        replace(KNOWN, pending=(pending(1, ref="v1"), pending(2), pending(3, ref="v2"))),
+        replace(STORED, pending=(pending(1, ref="v1"), pending(2), pending(3, ref="v2"))),
         [SourceRevised, RequestAccepted] * 3,
         announced=OTHER,
         requests={"r-1": ACCEPTED, "r-2": ACCEPTED, "r-3": ACCEPTED},
     ),
     "request that comes with a push": Case(
         resolved(PUSHED),
-        replace(KNOWN, pending=(pending(),)),
+        replace(STORED, pending=(pending(),)),
         [SourceRevised, RequestAccepted, RequestAccepted],
         NEW,
         NEW,
-        requests={str(KNOWN.push_id): ACCEPTED, "r-1": ACCEPTED},
+        requests={str(STORED.push_id): ACCEPTED, "r-1": ACCEPTED},
     ),
     "request of an unknown unit": Case(
         resolved(FIRST),
-        replace(KNOWN, pending=(pending(units=("helo",)),)),
+        replace(STORED, pending=(pending(units=("helo",)),)),
         [RequestRejected],
         requests={"r-1": REJECTED},
     ),
     "request of an unknown ref": Case(
         resolved(FIRST, {"v1": Rejected("no ref")}),
-        replace(KNOWN, pending=(pending(ref="v1"),)),
+        replace(STORED, pending=(pending(ref="v1"),)),
         [RequestRejected],
         requests={"r-1": REJECTED},
     ),
-    "request received after the query": Case(resolved(FIRST), replace(KNOWN, pending=(pending(retry_at=NOW + 1),))),
-    "request whose ref was not queried": Case(resolved(FIRST), replace(KNOWN, pending=(pending(ref="v1"),))),
+    "request received after the query": Case(resolved(FIRST), replace(STORED, pending=(pending(retry_at=NOW + 1),))),
+    "request whose ref was not queried": Case(resolved(FIRST), replace(STORED, pending=(pending(ref="v1"),))),
     "temporary error": Case(
         resolved(UNREACHABLE, error=UNREACHABLE),
-        replace(KNOWN, error=UNREACHABLE.message, pending=(pending(),)),
+        replace(STORED, error=UNREACHABLE.message, pending=(pending(),)),
         postponed=("r-1",),
     ),
     "temporary error for too long": Case(
         resolved(UNREACHABLE, error=UNREACHABLE),
-        replace(KNOWN, error=UNREACHABLE.message, pending=(pending(received_at=NOW - SOURCE_TIMEOUT),)),
+        replace(STORED, error=UNREACHABLE.message, pending=(pending(received_at=NOW - SOURCE_TIMEOUT),)),
         [RequestRejected],
         requests={"r-1": REJECTED},
     ),
@@ -203,12 +205,12 @@ def test_decision_is_stable_once_it_is_stored(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_accepted_request_follows_the_announcement_of_its_commit(case: Case) -> None:
-    known = case.stored.announced and case.stored.announced.revision
+    announced = case.stored.announced and case.stored.announced.revision
     for event in reconcile(case.result, case.stored, NOW, build_pushes=True).events:
         if isinstance(event, SourceRevised):
-            known = event.revision
+            announced = event.revision
         elif isinstance(event, RequestAccepted):
-            assert event.revision == known
+            assert event.revision == announced
 
 
 def decide(result: ResolveResult, stored: SourceEntries, *, build_pushes: bool = True) -> Decision:
@@ -216,7 +218,7 @@ def decide(result: ResolveResult, stored: SourceEntries, *, build_pushes: bool =
 
 
 def test_push_is_only_announced_when_pushes_are_not_built() -> None:
-    decision = decide(resolved(PUSHED), KNOWN, build_pushes=False)
+    decision = decide(resolved(PUSHED), STORED, build_pushes=False)
     assert [type(event) for event in decision.events] == [SourceRevised]
 
 
@@ -224,13 +226,13 @@ def test_push_is_only_announced_when_pushes_are_not_built() -> None:
 def test_changes_are_announced_when_they_start_at_the_stored_head(queried: Revision, since: Revision | None) -> None:
     change = UnitChange(path=UnitPath("hello"), files=("x",), more=0)
     result = resolved(PUSHED, changes=(change,))
-    revised = decide(replace(result, query=replace(result.query, announced_revision=queried)), KNOWN).events[0]
+    revised = decide(replace(result, query=replace(result.query, announced_revision=queried)), STORED).events[0]
     assert isinstance(revised, SourceRevised)
     assert (revised.since, revised.changes) == (since, (change,) if since else ())
 
 
 def test_repeated_answer_is_unchanged_and_keeps_the_request() -> None:
-    first = decide(resolved(FIRST), replace(KNOWN, pending=(pending(),))).events[0]
+    first = decide(resolved(FIRST), replace(STORED, pending=(pending(),))).events[0]
     assert isinstance(first, RequestAccepted)
     again = pending(ref=OLD, request=None, accepted=first)
     request = pending().request
@@ -243,7 +245,8 @@ def test_repeated_answer_is_unchanged_and_keeps_the_request() -> None:
 
 def test_commit_off_the_branch_is_announced_as_not_followed() -> None:
     revised, accepted = decide(
-        resolved(FIRST, {"topic": replace(PUSHED, is_on_branch=False)}), replace(KNOWN, pending=(pending(ref="topic"),))
+        resolved(FIRST, {"topic": replace(PUSHED, is_on_branch=False)}),
+        replace(STORED, pending=(pending(ref="topic"),)),
     ).events
     assert isinstance(revised, SourceRevised) and not revised.followed
     assert isinstance(accepted, RequestAccepted) and not accepted.publish
@@ -251,7 +254,7 @@ def test_commit_off_the_branch_is_announced_as_not_followed() -> None:
 
 @pytest.mark.parametrize(("tries", "delay"), [(0, 1.0), (1, 2.0), (3, 8.0), (4, 10.0), (30, 10.0)])
 def test_delay_doubles_with_each_temporary_error(tries: int, delay: float) -> None:
-    stored = replace(KNOWN, pending=(pending(tries=tries),))
+    stored = replace(STORED, pending=(pending(tries=tries),))
     (postponed,) = decide(resolved(UNREACHABLE, error=UNREACHABLE), stored).changes.postponed
     assert (postponed.retry_at, postponed.tries) == (NOW + delay, tries + 1)
 

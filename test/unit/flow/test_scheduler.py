@@ -67,15 +67,15 @@ def test_failed_job_is_not_retried_and_its_dependents_are_skipped():
 
 def test_error_is_retried_elsewhere_and_final_after_three_attempts():
     harness = started(SchedulerHarness(runners=("r1", "r2")), requested=("lib",))
-    where = []
+    runners = []
     for _ in range(3):
         [name] = [name for name, assignments in harness.assignments.items() if assignments]
-        where.append(name)
+        runners.append(name)
         harness.deliver(harness.report(harness.assignments[name].pop(), Outcome.ERROR, message="disk is gone"))
         harness.wait(10)
     assert harness.outcomes() == {"p/lib": "error"}
     assert "disk is gone" in harness.result().message
-    assert where[0] != where[1]
+    assert runners[0] != runners[1]
     assert [attempt for _, attempt in harness.starts] == [1, 2, 3]
 
 
@@ -172,11 +172,11 @@ def test_rejection_is_emitted_as_the_result_of_the_request():
 def test_request_finishes_only_when_its_packages_are_published():
     harness = started(SchedulerHarness(), requested=("lib",), publish=True)
     harness.finish_all()
-    [verdict] = harness.events_of(e.JobFinished)
-    assert (verdict.publish, verdict.repository) == (True, "s-bookworm")
+    [finished] = harness.events_of(e.JobFinished)
+    assert (finished.publish, finished.repository) == (True, "s-bookworm")
     assert harness.events_of(e.RequestFinished) == []
     published = e.RepositoryPublished(
-        repository="s-bookworm", snapshot="1", url="http://r", jobs=(verdict.job_id,), at=1
+        repository="s-bookworm", snapshot="1", url="http://r", jobs=(finished.job_id,), at=1
     )
     harness.deliver(published)
     assert [r.url for r in harness.result().repositories] == ["http://r"]
@@ -205,7 +205,8 @@ def test_duplicate_of_a_canceled_job_is_built():
     harness.deliver(harness.request("lib", id="duplicate"))
     harness.deliver(e.BuildCancelRequested(request_id="q"))
     harness.assignments = {
-        name: [o for o in assignments if o.request_id != "q"] for name, assignments in harness.assignments.items()
+        name: [assignment for assignment in assignments if assignment.request_id != "q"]
+        for name, assignments in harness.assignments.items()
     }
     harness.wait(2)
     harness.finish_all()
@@ -271,20 +272,20 @@ def graphs_of_units(draw):
 def test_every_request_finishes_and_no_job_starts_before_its_inputs(units, data):
     harness = SchedulerHarness(runners=("r1", "r2"), max_errors=50)
     harness.deliver(*harness.heartbeats(), harness.snapshot(*units))
-    past = [harness.snapshot(*units)]
+    sent = [harness.snapshot(*units)]
     for number in range(data.draw(st.integers(1, 3))):
         requested = data.draw(st.lists(st.sampled_from([u.name for u in units]), min_size=1, unique=True))
-        past.append(harness.request(*requested, id=f"q{number}"))
-        harness.deliver(past[-1])
+        sent.append(harness.request(*requested, id=f"q{number}"))
+        harness.deliver(sent[-1])
     for _ in range(data.draw(st.integers(0, 30))):
         step = data.draw(st.sampled_from(["finish", "error", "replay", "boot", "kill", "wait"]))
         name = data.draw(st.sampled_from(["r1", "r2"]))
         if step in ("finish", "error") and harness.assignments[name]:
             outcome = Outcome.SUCCESS if step == "finish" else Outcome.ERROR
-            past.append(harness.report(harness.assignments[name].pop(0), outcome))
-            harness.deliver(past[-1])
+            sent.append(harness.report(harness.assignments[name].pop(0), outcome))
+            harness.deliver(sent[-1])
         elif step == "replay":
-            harness.deliver(*past)
+            harness.deliver(*sent)
         elif step == "boot":
             harness.boot()
         elif step == "kill":
@@ -295,18 +296,18 @@ def test_every_request_finishes_and_no_job_starts_before_its_inputs(units, data)
     for _ in range(60):
         harness.finish_all()
         harness.wait(30)
-    requests = {event.request_id for event in past if isinstance(event, e.RequestAccepted)}
+    requests = {event.request_id for event in sent if isinstance(event, e.RequestAccepted)}
     assert {event.request_id for event in harness.events_of(e.RequestFinished)} == requests
     assert len(harness.events_of(e.RequestFinished)) == len(requests)
-    verdicts = [event.job_id for event in harness.events_of(e.JobFinished)]
-    assert len(verdicts) == len(set(verdicts))
-    _inputs_were_there(harness, units)
+    finished = [event.job_id for event in harness.events_of(e.JobFinished)]
+    assert len(finished) == len(set(finished))
+    _assert_inputs_were_there(harness, units)
     before = len(harness.emitted)
-    harness.deliver(*past)
+    harness.deliver(*sent)
     assert [type(event) for event in harness.emitted[before:]] == []
 
 
-def _inputs_were_there(harness, units):
+def _assert_inputs_were_there(harness, units):
     needs = {u.name: {n for n in u.build_depends.split(", ") if n} for u in units}
     for assignment in harness.events_of(e.JobAssigned):
         assert needs[assignment.name] <= {artifact.package.name for artifact in assignment.dependencies}
@@ -406,11 +407,11 @@ def test_new_broker_gets_the_state_of_every_job_and_the_newest_results():
 
 def test_queued_job_inherits_the_priority_of_its_duplicate():
     units = [unit(f"u{number}") for number in range(4)]
-    harness = started(SchedulerHarness(slots=1), *units, requested=[one.name for one in units], priority="bulk")
+    harness = started(SchedulerHarness(slots=1), *units, requested=[unit.name for unit in units], priority="bulk")
     waits = next(
-        one.name
-        for one in reversed(units)
-        if one.name not in {assignment.name for assignment in harness.events_of(e.JobAssigned)}
+        unit.name
+        for unit in reversed(units)
+        if unit.name not in {assignment.name for assignment in harness.events_of(e.JobAssigned)}
     )
     harness.deliver(harness.request(waits, id="now", priority="interactive"))
     harness.deliver(harness.report(harness.assignments["r1"].pop()))

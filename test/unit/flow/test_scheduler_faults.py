@@ -52,9 +52,9 @@ def lose_runner_with_all(harness, name):
         report_started(harness, assignment)
     harness.now += 1
     harness.incarnations[name] = harness.now
-    gone, harness.assignments[name] = harness.assignments[name], []
+    lost, harness.assignments[name] = harness.assignments[name], []
     harness.deliver(
-        *(harness.report(assignment, Outcome.ERROR, code=RUNNER_RESTARTED, message="lost") for assignment in gone)
+        *(harness.report(assignment, Outcome.ERROR, code=RUNNER_RESTARTED, message="lost") for assignment in lost)
     )
 
 
@@ -81,8 +81,8 @@ def test_report_and_heartbeat_of_the_same_loss_count_once():
     report_started(harness, assignment)
     harness.assignments[assignment.runner_id].clear()
     harness.incarnations[assignment.runner_id] = 2000.0
-    died = harness.report(assignment, Outcome.ERROR, code=RUNNER_RESTARTED, message="lost")
-    harness.deliver(harness.seen(assignment.runner_id), died, harness.seen(assignment.runner_id), died)
+    loss = harness.report(assignment, Outcome.ERROR, code=RUNNER_RESTARTED, message="lost")
+    harness.deliver(harness.seen(assignment.runner_id), loss, harness.seen(assignment.runner_id), loss)
     harness.wait(5)
     harness.finish_all()
     assert harness.outcomes() == {"p/u0": "success"}
@@ -126,7 +126,7 @@ def test_job_of_two_silent_runners_fails_before_a_third_one_gets_it():
 def test_jobs_beside_a_poison_job_succeed():
     harness = harness_with(*(f"u{number}" for number in range(6)), runners=("r1", "r2"), slots=3)
     for _ in range(20):
-        if any(verdict.code for verdict in harness.events_of(e.JobFinished)):
+        if any(job.code for job in harness.events_of(e.JobFinished)):
             break
         victim = next((assignment for assignment in assigned(harness) if assignment.name == "u0"), None)
         if victim is None:
@@ -242,7 +242,9 @@ def test_revoked_probe_job_is_followed_by_the_next_one_at_once():
     harness = harness_with_probe()
     [probe] = harness.assignments["r1"]
     emitted = harness.deliver(e.BuildCancelRequested(request_id="busy"))
-    assert (probe.job_id, "r1") in {(each.job_id, each.runner_id) for each in emitted if isinstance(each, e.JobRevoked)}
+    assert (probe.job_id, "r1") in {
+        (event.job_id, event.runner_id) for event in emitted if isinstance(event, e.JobRevoked)
+    }
     del harness.incarnations["r2"]
     harness.assignments["r1"].clear()
     harness.wait(15)
@@ -345,10 +347,10 @@ def test_deadline_from_a_clock_that_was_ahead_counts_from_now(ahead, restart):
     assert harness.result().code == "deadline"
 
 
-# --- units that git has no more ---------------------------------------------------------------------------------------
+# --- deleted units ----------------------------------------------------------------------------------------------------
 
 
-def given_to_other_source(harness, *requested):
+def dependencies_in_another_source(harness, *requested):
     """Returns the dependencies that a unit of another source gets, which build-depends on u0."""
     harness.deliver(harness.snapshot(unit("app", "u0"), source="other"))
     harness.deliver(harness.request("app", id=f"o{len(harness.starts)}", source="other"))
@@ -362,7 +364,7 @@ def test_packages_of_a_deleted_unit_are_no_dependencies():
     assert list(harness.state.find("published-packages", parent="s"))
     harness.deliver(harness.snapshot(*MANY[1:], revision="b"))
     assert list(harness.state.find("published-packages")) == []
-    assert given_to_other_source(harness) == []
+    assert dependencies_in_another_source(harness) == []
 
 
 def test_packages_of_a_unit_deleted_during_its_build_are_not_stored():
@@ -382,13 +384,13 @@ STEPS = ("finish", "error", "kill", "kill unseen", "freeze", "replay", "boot", "
 @given(data=st.data())
 def test_results_count_once_and_only_runner_losses_make_poison_jobs(data):
     harness = SchedulerHarness(runners=("r1", "r2"), max_errors=1000)
-    past = [harness.snapshot(*MANY), harness.request("u0", "u1", "u2", "u3")]
-    harness.deliver(*harness.heartbeats(), *past)
+    sent = [harness.snapshot(*MANY), harness.request("u0", "u1", "u2", "u3")]
+    harness.deliver(*harness.heartbeats(), *sent)
     losses = dict.fromkeys(("q.1", "q.2", "q.3", "q.4"), 0)
     for _ in range(data.draw(st.integers(0, 25))):
         step, name = data.draw(st.sampled_from(STEPS)), data.draw(st.sampled_from(["r1", "r2"]))
         if step == "replay":
-            harness.deliver(*data.draw(st.permutations(past)))
+            harness.deliver(*data.draw(st.permutations(sent)))
         elif step == "boot":
             harness.boot()
         elif step == "wait":
@@ -400,29 +402,31 @@ def test_results_count_once_and_only_runner_losses_make_poison_jobs(data):
                 incarnation = harness.incarnations.pop(name)
                 harness.wait(data.draw(st.sampled_from([5, 15])))
                 harness.incarnations[name] = incarnation
-                current = {(o.job_id, o.attempt) for o in harness.events_of(e.JobRevoked)}
+                revoked = {(event.job_id, event.attempt) for event in harness.events_of(e.JobRevoked)}
                 harness.assignments[name] = [
-                    o for o in harness.assignments[name] if (o.job_id, o.attempt) not in current
+                    assignment
+                    for assignment in harness.assignments[name]
+                    if (assignment.job_id, assignment.attempt) not in revoked
                 ]
             elif step in ("finish", "error"):
                 outcome = Outcome.SUCCESS if step == "finish" else Outcome.ERROR
-                past.append(
+                sent.append(
                     harness.report(harness.assignments[name].pop(0), outcome, code="" if outcome == "success" else "x")
                 )
-                harness.deliver(past[-1])
+                harness.deliver(sent[-1])
             else:
                 losses[assignment.job_id] += 1
                 harness.now += 1
                 harness.assignments[name].clear()
                 harness.incarnations[name] = harness.now
-                past.append(harness.report(assignment, Outcome.ERROR, code=RUNNER_RESTARTED, message="lost"))
-                harness.deliver(past[-1] if step == "kill" else harness.seen(name))
+                sent.append(harness.report(assignment, Outcome.ERROR, code=RUNNER_RESTARTED, message="lost"))
+                harness.deliver(sent[-1] if step == "kill" else harness.seen(name))
     for _ in range(80):
         harness.finish_all()
         harness.wait(30)
-    verdicts = {event.job_id: event for event in harness.events_of(e.JobFinished)}
-    assert len(harness.events_of(e.JobFinished)) == len(verdicts) == 4
+    finished = {event.job_id: event for event in harness.events_of(e.JobFinished)}
+    assert len(harness.events_of(e.JobFinished)) == len(finished) == 4
     assert len(harness.events_of(e.RequestFinished)) == 1
-    for job_id, verdict in verdicts.items():
-        assert (verdict.code == "poison") == (losses[job_id] >= 2), (verdict, losses)
-        assert verdict.outcome in (Outcome.SUCCESS, Outcome.FAILURE)
+    for job_id, job in finished.items():
+        assert (job.code == "poison") == (losses[job_id] >= 2), (job, losses)
+        assert job.outcome in (Outcome.SUCCESS, Outcome.FAILURE)

@@ -13,14 +13,14 @@ from support.scheduler_harness import SchedulerHarness
 NAMES = "abcdefg"
 TERMS = st.tuples(st.sampled_from(NAMES), st.sampled_from(["", "", " <!nocheck>", " | zz"])).map("".join)
 UNIT_LISTS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_size=len(NAMES)).map(
-    lambda needs: [unit(name, each) for name, each in zip(NAMES, needs, strict=False)]
+    lambda needs: [unit(name, terms) for name, terms in zip(NAMES, needs, strict=False)]
 )
 
 
 def built(units, failing=frozenset(), **more) -> SchedulerHarness:
     harness = SchedulerHarness(runners=("r1", "r2"))
     harness.deliver(harness.snapshot(*units), *harness.heartbeats())
-    harness.deliver(harness.request(*(each.name for each in units), **more), *harness.heartbeats())
+    harness.deliver(harness.request(*(unit.name for unit in units), **more), *harness.heartbeats())
     harness.finish_all(lambda assignment: Outcome.FAILURE if assignment.name in failing else Outcome.SUCCESS)
     return harness
 
@@ -53,7 +53,7 @@ def test_no_job_starts_before_its_inputs_are_there(units):
         cannot = {job.unit for job in end.jobs if job.code == "dependency-cycle"}
         assert end.outcome is (RequestOutcome.FAILURE if cannot else RequestOutcome.SUCCESS)
         assert not cannot & {f"p/{assignment.name}" for assignment in harness.events_of(e.JobAssigned)}
-        assert {job.unit for job in end.jobs} == {each.path for each in units}
+        assert {job.unit for job in end.jobs} == {unit.path for unit in units}
 
 
 @given(UNIT_LISTS, st.sets(st.sampled_from(NAMES)))
@@ -75,9 +75,9 @@ def test_every_unit_that_needs_no_failed_unit_is_built(units, failing):
 @given(UNIT_LISTS, st.data())
 @settings(max_examples=40)
 def test_result_does_not_depend_on_the_order_of_units(units, data):
-    one, other = built(units).result(), built(data.draw(st.permutations(units))).result()
-    assert [(job.job_id, job.unit, job.outcome) for job in one.jobs] == [
-        (job.job_id, job.unit, job.outcome) for job in other.jobs
+    first, second = built(units).result(), built(data.draw(st.permutations(units))).result()
+    assert [(job.job_id, job.unit, job.outcome) for job in first.jobs] == [
+        (job.job_id, job.unit, job.outcome) for job in second.jobs
     ]
 
 

@@ -22,7 +22,7 @@ def finish_one(harness: SchedulerHarness, runner: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def flooded() -> SchedulerHarness:
-    """Returns a harness with 3,000 jobs of one tenant on four busy runners."""
+    """Returns a harness with 3,000 jobs of one requester on four busy runners."""
     harness = SchedulerHarness(runners=("r1", "r2", "r3", "r4"))
     names = [f"f{number}" for number in range(3000)]
     harness.deliver(*harness.heartbeats(), harness.snapshot(*(unit(name) for name in names), source="flood"))

@@ -1,4 +1,4 @@
-"""A virtual package that another source has published: who asks for it is built with what provides it."""
+"""Tests of virtual packages that another source has published: a unit that needs one is built with its provider."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from support.scheduler_harness import SchedulerHarness
 
 
 def publish(harness: SchedulerHarness, name: str, tree: str, provides: str, source: str = "mail") -> None:
-    """A push that builds a package which provides something."""
+    """Builds a package that provides virtual packages, as a push does."""
     harness.deliver(harness.snapshot(unit(name, tree=tree), source=source, revision=tree))
     harness.deliver(harness.request(name, id=f"{name}-{tree}", source=source, revision=tree, publish=True))
     report = harness.report(harness.assignments["r1"].pop())
@@ -19,7 +19,7 @@ def publish(harness: SchedulerHarness, name: str, tree: str, provides: str, sour
 
 
 def built_with(harness: SchedulerHarness, relation: str) -> list[str]:
-    """The packages that a unit of another source is built with."""
+    """Returns the names of the packages with which a unit of another source is built."""
     tree = str(5 + len(harness.starts))
     harness.deliver(harness.snapshot(unit("app", relation, tree=tree), source="s"))
     harness.deliver(harness.request("app", id=f"app-{tree}", source="s"))

@@ -1,5 +1,7 @@
-"""The scheduler's machine is lost again and again, with all that lay on it: requests end all the same, in whatever
-order others are heard, and also when the last thing it said was cut off in the middle (no transactions)."""
+"""Tests of a scheduler whose machine is lost repeatedly, with all of its state: every request still succeeds.
+
+This holds for any order of events, and also when the last send was incomplete (without transactions).
+"""
 
 from random import Random
 from threading import Event
@@ -45,8 +47,8 @@ def test_every_request_succeeds_after_repeated_state_losses(seed):
     before, built = mesh.sizes(), len(mesh.builder.assignments)
     lose_machine(mesh, Random(1))
     mesh.wait(30)
-    grown = {place for place, size in mesh.sizes().items() if size != before[place]}
-    assert all("cb.result" in place or "cb.state" in place for place in grown), "only the last results are told again"
+    grown = {partition for partition, size in mesh.sizes().items() if size != before[partition]}
+    assert all("cb.result" in name or "cb.state" in name for name in grown), "only the last results are emitted again"
     assert len(mesh.builder.assignments) == built
 
 

@@ -57,12 +57,12 @@ def kill_after_take(queue):
     """Kills the runner when it has taken an offer, before it claims it."""
     take = queue.take
 
-    def take_and_die(most):
+    def take_and_be_killed(most):
         if take(most):
             raise Killed
         return []
 
-    queue.take = take_and_die
+    queue.take = take_and_be_killed
 
 
 def test_runner_killed_between_take_and_claim_loses_nothing():
@@ -70,9 +70,9 @@ def test_runner_killed_between_take_and_claim_loses_nothing():
     wait_for_runners(mesh, "r1", "r2")
     kill_after_take(mesh.queues["r1"])
     mesh.ask("alef")
-    asked = mesh.now
+    requested = mesh.now
     assert mesh.finished().outcome == "success"
-    assert mesh.now - asked < LEASE
+    assert mesh.now - requested < LEASE
     assert attempts(mesh.events(e.JobOffered)) == [("q.1", 1)]
     assert [assignment.runner_id for assignment in mesh.builder.assignments] == ["r2"]
 
@@ -230,7 +230,7 @@ def test_claim_of_a_transaction_that_was_rolled_back_is_sent_again():
 
     state.outbox_add = fail_once
     mesh.ask("alef")
-    asked = mesh.now
+    requested = mesh.now
     assert mesh.finished().outcome == "success"
-    assert failed and mesh.now - asked < LEASE
+    assert failed and mesh.now - requested < LEASE
     assert attempts(mesh.events(e.AttemptClaimed)) == [("q.1", 1)]

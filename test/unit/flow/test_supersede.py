@@ -1,4 +1,4 @@
-"""Pushes in a row, with the whole mesh: what is built, what ends how, and what is published in the end."""
+"""Tests of pushes in a row in a whole mesh: which jobs are built, how requests end, and what is published."""
 
 from collections.abc import Callable, Iterator
 from random import Random
@@ -13,7 +13,7 @@ from support.memory_mesh import URL, MemoryMesh
 
 
 class Gate:
-    """Builds wait until they are let go, one name at a time or all."""
+    """Keeps builds waiting until their name is in `open`, or `is_open` is set. `stopped`: names of canceled builds."""
 
     def __init__(self) -> None:
         self.open: set[str] = set()
@@ -31,7 +31,7 @@ class Gate:
 
 
 def files(**content: str) -> dict[str, bytes]:
-    """lib ← tool ← card, and other, which needs lib, too."""
+    """Returns the files of lib ← tool ← card, and of other, which also needs lib."""
     needs = {"lib": (), "tool": ("lib",), "card": ("tool",), "other": ("lib",)}
     found: dict[str, bytes] = {}
     for name, names in needs.items():
@@ -60,15 +60,15 @@ def mesh(gate: Gate) -> MemoryMesh:
 
 def push(mesh: MemoryMesh, **content: str) -> str:
     """Pushes a commit, waits for its request, and returns the id of the request."""
-    known = len(mesh.events(e.RequestAccepted))
+    count = len(mesh.events(e.RequestAccepted))
     mesh.git.repository(URL).commit(files(**content))
-    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > known)
+    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > count)
     accepted = mesh.events(e.RequestAccepted)[-1]
     mesh.until(lambda: mesh.daemons["scheduler"].loop and accepted.request_id in mesh.scheduler.requests.by_id)
     return str(accepted.request_id)
 
 
-def running(mesh: MemoryMesh, *names: str) -> None:
+def wait_for_builds(mesh: MemoryMesh, *names: str) -> None:
     mesh.until(lambda: [assignment.name for assignment in mesh.builder.assignments[-len(names) :]] == list(names))
 
 
@@ -83,18 +83,17 @@ def outcomes(finished: e.RequestFinished) -> dict[str, Outcome]:
     return {job.unit.removeprefix("packages/"): job.outcome for job in finished.jobs}
 
 
-def busy(mesh: MemoryMesh) -> str:
-    """Sends a request that takes all slots."""
+def occupy_slots(mesh: MemoryMesh) -> None:
+    """Occupies all slots with a request of another source."""
     mesh.send(e.SourceAddRequested(source="busy", url="memory:busy"))
     mesh.git.repository("memory:busy").commit(unit_files("one") | unit_files("two"))
     mesh.until(lambda: [event for event in mesh.events(e.SourceRevised) if event.source == "busy"])
     mesh.ask("one", "two", id="busy", source="busy")
     mesh.until(lambda: {assignment.name for assignment in mesh.builder.assignments} >= {"one", "two"})
-    return "busy"
 
 
 def test_only_the_last_of_three_pushes_is_built(mesh: MemoryMesh, gate: Gate) -> None:
-    busy(mesh)
+    occupy_slots(mesh)
     one = push(mesh, lib="1")
     two = push(mesh, lib="2", other="2")
     three = push(mesh, lib="2", other="2", card="3")
@@ -113,7 +112,7 @@ def test_only_the_last_of_three_pushes_is_built(mesh: MemoryMesh, gate: Gate) ->
 
 def test_push_stops_running_builds_of_replaced_trees(mesh: MemoryMesh, gate: Gate) -> None:
     one = push(mesh, lib="1")
-    running(mesh, "lib")
+    wait_for_builds(mesh, "lib")
     two = push(mesh, lib="2")
     ended = mesh.finished(one)
     assert ended.outcome is RequestOutcome.SUPERSEDED
@@ -126,7 +125,7 @@ def test_push_stops_running_builds_of_replaced_trees(mesh: MemoryMesh, gate: Gat
 
 def test_build_that_the_newer_push_needs_continues_and_is_used(mesh: MemoryMesh, gate: Gate) -> None:
     one = push(mesh, lib="1")
-    running(mesh, "lib")
+    wait_for_builds(mesh, "lib")
     two = push(mesh, lib="1", tool="2", other="2")
     mesh.round()
     assert gate.stopped == []
@@ -140,8 +139,8 @@ def test_build_that_the_newer_push_needs_continues_and_is_used(mesh: MemoryMesh,
 
 def test_request_continues_when_the_newer_push_does_not_cover_it(mesh: MemoryMesh, gate: Gate) -> None:
     one = push(mesh, lib="1")
-    running(mesh, "lib")
-    two = push(mesh, lib="1", tool="2")  # its jobs are lib, tool, card: nobody else builds other with the new lib
+    wait_for_builds(mesh, "lib")
+    two = push(mesh, lib="1", tool="2")  # its jobs are lib, tool, card: no job of it builds other with the new lib
     gate.is_open = True
     ended, last = mesh.finished(one), mesh.finished(two)
     assert (ended.outcome, last.outcome) == (RequestOutcome.SUCCESS, RequestOutcome.SUCCESS)
@@ -153,7 +152,7 @@ def test_request_continues_when_the_newer_push_does_not_cover_it(mesh: MemoryMes
 
 def test_push_does_not_supersede_requests_of_users_and_other_branches(mesh: MemoryMesh, gate: Gate) -> None:
     mesh.ask("lib", id="mine", ref=mesh.git.repository(URL).commit(files(lib="x"), "feature"))
-    running(mesh, "lib")
+    wait_for_builds(mesh, "lib")
     two = push(mesh, lib="2")
     gate.is_open = True
     assert mesh.finished("mine").outcome is RequestOutcome.SUCCESS
@@ -161,7 +160,7 @@ def test_push_does_not_supersede_requests_of_users_and_other_branches(mesh: Memo
 
 
 def test_build_of_a_superseded_push_finishes_for_a_user_who_needs_it(mesh: MemoryMesh, gate: Gate) -> None:
-    busy(mesh)
+    occupy_slots(mesh)
     one = push(mesh, lib="1")
     mesh.ask("lib", id="mine")  # the same inputs: it waits for the push's job
     mesh.until(lambda: "mine" in mesh.scheduler.requests.by_id)
@@ -181,17 +180,19 @@ def test_newest_of_any_pushes_is_published_and_every_request_ends(seed: int) -> 
         name = random.choice(["lib", "tool", "card", "other"])
         content[name] = random.choice(["", "1", "2", str(mesh.now)])
         gate.open = set(random.sample(["lib", "tool", "card", "other"], random.randint(0, 4)))
-        known = len(mesh.events(e.RequestAccepted))
+        count = len(mesh.events(e.RequestAccepted))
         before = mesh.git.repository(URL).branches["main"]
         if mesh.git.repository(URL).commit(files(**content)) != before:
             for _ in range(random.randint(1, 40)):
                 mesh.round()
-        pushes += mesh.events(e.RequestAccepted)[known:]
+        pushes += mesh.events(e.RequestAccepted)[count:]
     gate.is_open = True
     mesh.wait(10)
     mesh.ask("card", "other", id="last")
     last = mesh.finished("last")
-    ends = {name: mesh.finished(name).outcome for name in [one.request_id for one in mesh.events(e.RequestAccepted)]}
+    ends = {
+        name: mesh.finished(name).outcome for name in [request.request_id for request in mesh.events(e.RequestAccepted)]
+    }
     assert set(ends.values()) <= {RequestOutcome.SUCCESS, RequestOutcome.SUPERSEDED}
     assert set(outcomes(last).values()) <= {Outcome.REUSED, Outcome.SUCCESS, Outcome.SKIPPED}
     assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
