@@ -12,7 +12,7 @@ BOOKWORM = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 
 
 def unit(name: str = "u", build_depends: str = "", provides: tuple[str, ...] = (), **more) -> Unit:
-    """A unit that provides a binary package of its own name."""
+    """Returns a unit that provides a binary package of its own name."""
     path = more.get("path", f"p/{name}")
     fields = {"path": path, "directory": f"projects/{path}", "name": name, "kind": Kind.PACKAGE, "tree": "0" * 40}
     fields |= {"targets": (BOOKWORM,), "provides": provides or (name,), "build_depends": build_depends}
@@ -22,7 +22,7 @@ def unit(name: str = "u", build_depends: str = "", provides: tuple[str, ...] = (
 def unit_files(
     name: str, *needs: str, content: str = "", targets: str = "{dist: bookworm, arch: x86_64}"
 ) -> dict[str, bytes]:
-    """The files of a package unit in a source repository. `needs`: units that it build-depends on."""
+    """Returns the files of a package unit in a source repository. `needs`: units that it build-depends on."""
     top = f"projects/packages/{name}"
     depends = ", ".join(("debhelper", *needs))
     control = f"Source: {name}\nBuild-Depends: {depends}\n\nPackage: {name}\nArchitecture: any\n"
@@ -38,7 +38,7 @@ def unit_files(
 def deb(
     name: str = "u", version: str = "1", arch: str = "amd64", *, content: str = "", digest: str = "", **fields
 ) -> Artifact:
-    """A Debian package. `content` or `digest` distinguishes builds of one version. `fields`: of BinaryPackage."""
+    """Returns a Debian package. `content` or `digest` distinguishes builds. `fields`: of BinaryPackage."""
     return Artifact(
         name=f"{name}_{version}_{arch}.deb",
         sha256=digest or sha256(f"{name} {version} {arch} {content}".encode()).hexdigest(),
@@ -49,7 +49,7 @@ def deb(
 
 
 def job(number: int = 1, *, request: str = "r", **more) -> JobRecord:
-    """A job that waits for a slot."""
+    """Returns a job that waits for a slot."""
     fields = {
         "job_id": f"{request}.{number}",
         "request_id": request,
@@ -73,13 +73,13 @@ def job(number: int = 1, *, request: str = "r", **more) -> JobRecord:
 def runner(
     name: str = "r1", *, slots: int = 1, arch: str = "x86_64", group: str = "", attempts=(), **more
 ) -> RunnerRecord:
-    """A live runner. `attempts`: the attempts on it, as (job id, number)."""
+    """Returns a live runner. `attempts`: the attempts on it, as (job id, number)."""
     fields = {"runner_id": name, "runner_group": group, "arch": arch, "slots": slots, "attempts": frozenset(attempts)}
     return RunnerRecord(**{"started_at": 1, "last_seen": 1, **fields, **more})
 
 
 def assignment(number: int = 1, attempt: int = 1, runner: str = "r1", **more) -> JobAssigned:
-    """One attempt at job `number`, assigned to a runner."""
+    """Returns an attempt at job `number`, assigned to a runner."""
     fields = {
         "job_id": f"q.{number}",
         "attempt": attempt,
@@ -100,6 +100,6 @@ def assignment(number: int = 1, attempt: int = 1, runner: str = "r1", **more) ->
 
 
 def report(job: JobRecord, outcome: Outcome, **more) -> AttemptFinished:
-    """The report on the current attempt of the job."""
+    """Returns the report on the current attempt of the job."""
     about = {"job_id": job.job_id, "attempt": job.attempt, "runner_id": job.runner_id, "outcome": outcome}
     return AttemptFinished(**{"started_at": 1, "finished_at": 2, **about, **more})

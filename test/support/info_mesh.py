@@ -43,7 +43,7 @@ class InfoMesh:
         until(self._answers, "cb-info answers")
 
     def _answers(self) -> bool:
-        """True once cb-info answers: it reads only the queries that are sent after its start."""
+        """Returns True once cb-info answers: it reads only the queries that are sent after its start."""
         try:
             return bool(self.client.ask("status", {}, timeout=1.0).data)
         except Retryable:

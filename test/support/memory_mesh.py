@@ -180,7 +180,7 @@ class MemoryMesh:
         self.git, self.store = MemorySource(), MemoryStore()
         self.git.repository(URL).commit(files)
         self.repositories, self.builder = MemoryRepositories(self.store), StoreBuilder(self.store, build)
-        self.past: list[MemoryBroker] = []
+        self.replaced_brokers: list[MemoryBroker] = []
         self.broker = MemoryBroker(self._clock)
         self._dispatch = dispatch
         self.group = MemoryGroup(self.broker, read_offer)
@@ -240,7 +240,7 @@ class MemoryMesh:
 
     def replace_broker(self) -> None:
         """Replaces the broker by an empty one, and restarts every daemon."""
-        self.past.append(self.broker)
+        self.replaced_brokers.append(self.broker)
         self.broker = MemoryBroker(self._clock)
         self.kill()
         self.group = MemoryGroup(self.broker, read_offer)
@@ -303,7 +303,7 @@ class MemoryMesh:
         """Sends as a client does: the same payload sent again is another event."""
         self.broker.append([encode(payload, source="test", id=str(uuid4()), time=self.now) for payload in payloads])
 
-    def ask(self, *units: str, id: str = "q", source: str = "demo", **more: object) -> None:
+    def request(self, *units: str, id: str = "q", source: str = "demo", **more: object) -> None:
         self.send(e.BuildRequested.model_validate({"source": source, "units": units, "request_id": id, **more}))
 
     def size(self) -> int:
@@ -318,7 +318,7 @@ class MemoryMesh:
     def envelopes(self) -> Iterator[Envelope]:
         """Yields each event of all brokers once, by topic."""
         seen = set()
-        for broker in (*self.past, self.broker):
+        for broker in (*self.replaced_brokers, self.broker):
             for partition in sorted(broker.logs):
                 for record in broker.logs[partition]:
                     with suppress(Exception):

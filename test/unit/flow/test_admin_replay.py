@@ -23,12 +23,12 @@ def mesh(request):
     mesh = MemoryMesh(CHAIN, runners=2, dispatch=request.param)
     outcome = {"tool": Outcome.FAILURE}
     mesh.builder.outcome_of = lambda assignment, log, cancel: outcome.get(assignment.name, Outcome.SUCCESS)
-    mesh.ask("card")
+    mesh.request("card")
     mesh.finished()
     outcome.clear()
-    mesh.ask("card", id="again")
-    mesh.ask("nothing", id="unknown")
-    mesh.ask("lib", id="once-more")
+    mesh.request("card", id="again")
+    mesh.request("nothing", id="unknown")
+    mesh.request("lib", id="once-more")
     mesh.send(e.BuildCancelRequested(request_id="never"), e.InfoAsked(query_id="a", what="status"))
     for id in ("again", "unknown", "once-more"):
         mesh.finished(id)

@@ -1,4 +1,4 @@
-"""The journal of a runner, after a rollback and after a restart."""
+"""Tests of the attempt journal of a runner, also after a rollback and after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a build are removed when it has ended; if that fails, the next build or start tries again."""
+"""Tests of the removal of a build's files after its end. If it fails, the next build or start tries again."""
 
 from __future__ import annotations
 

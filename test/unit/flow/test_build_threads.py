@@ -1,4 +1,4 @@
-"""The thread pool of a runner: tasks start at once, in as few threads as that needs."""
+"""Tests of the thread pool of a runner: tasks start at once, in as few threads as that needs."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def test_tasks_run_at_the_same_time():
 
 
 def test_task_starts_although_the_one_before_it_never_ends():
-    threads, go, begun = BuildThreads(), threading.Event(), SimpleQueue()
+    threads, go, started = BuildThreads(), threading.Event(), SimpleQueue()
     run_together(threads, 2, threading.Barrier(3))
     assert_idle(threads, 2)
 
     def long(number):
-        begun.put(number)
+        started.put(number)
         go.wait(LIMIT)
 
     for number in (1, 2):
         threads.submit(partial(long, number), number)
-    assert {begun.get(timeout=LIMIT), begun.get(timeout=LIMIT)} == {1, 2}
+    assert {started.get(timeout=LIMIT), started.get(timeout=LIMIT)} == {1, 2}
     go.set()
 
 

@@ -1,4 +1,4 @@
-"""The cache inventory has the keys that the scheduler computes for the same assignments, the newest first."""
+"""Tests of the cache inventory: it has the keys that the scheduler computes for the same assignments, newest first."""
 
 from __future__ import annotations
 

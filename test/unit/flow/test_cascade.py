@@ -73,7 +73,7 @@ def pushed(mesh: MemoryMesh, files: dict[str, bytes], url: str = URL) -> e.Reque
 @pytest.fixture
 def mesh() -> MemoryMesh:
     mesh = mesh_with(library("1"))
-    mesh.ask(all=True, id="first")
+    mesh.request(all=True, id="first")
     assert mesh.finished("first").outcome is RequestOutcome.SUCCESS
     return mesh
 
@@ -123,7 +123,7 @@ def test_push_builds_dependants_in_other_sources_at_their_own_commit(mesh):
     mesh.git.repository(FAR).commit(far)
     mesh.send(e.SourceAddRequested(source="theirs", url=FAR))
     mesh.until(lambda: any(event.source == "theirs" for event in mesh.events(e.SourceRevised)))
-    mesh.ask(all=True, id="theirs", source="theirs")
+    mesh.request(all=True, id="theirs", source="theirs")
     mesh.finished("theirs")
     end = pushed(mesh, library("2"))
     assert sorted(built(mesh)) == ["app", "card", "doc", "far", "lib", "tool"]
@@ -155,7 +155,7 @@ def cycle(content: str = "1!", restriction: str = "") -> dict[str, bytes]:
 
 def test_cycle_starts_with_profiles_and_repeats_until_stable():
     mesh = mesh_with(cycle("1", " <!nocheck>"))
-    mesh.ask(all=True)
+    mesh.request(all=True)
     end = mesh.finished()
     assert built(mesh) == ["chicken*", "egg", "chicken", "egg", "chicken", "omelette"]
     assert end.outcome is RequestOutcome.SUCCESS
@@ -169,7 +169,7 @@ def test_cycle_starts_with_profiles_and_repeats_until_stable():
 
 def test_unstable_cycle_names_the_members_that_still_change():
     mesh = mesh_with(cycle("1!", " <!nocheck>"))
-    mesh.ask(all=True)
+    mesh.request(all=True)
     end = mesh.finished()
     assert end.outcome is RequestOutcome.SUCCESS
     assert end.message == "after 3 rounds of a dependency cycle these still change: packages/chicken, packages/egg"
@@ -177,7 +177,7 @@ def test_unstable_cycle_names_the_members_that_still_change():
 
 def test_unbreakable_cycle_is_rejected_with_its_members():
     mesh = mesh_with(cycle())
-    mesh.ask(all=True)
+    mesh.request(all=True)
     end = mesh.finished()
     assert end.outcome is RequestOutcome.REJECTED
     assert "packages/chicken, packages/egg" in end.message
@@ -185,7 +185,7 @@ def test_unbreakable_cycle_is_rejected_with_its_members():
 
 def test_every_job_of_a_cycle_has_its_inputs_before_it_starts():
     mesh = mesh_with(cycle("1", " <!nocheck>"))
-    mesh.ask(all=True)
+    mesh.request(all=True)
     mesh.finished()
     reported: set[str] = set()
     for event in sorted(mesh.envelopes(), key=lambda envelope: envelope.time):

@@ -1,4 +1,4 @@
-"""The collector publishes the packages of finished jobs, and reports on each job once."""
+"""Tests of the collector: it publishes the packages of finished jobs, and reports on each job once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CollectorHarness:
         self.flow.restore(self.state)
 
     def step(self, *payloads: e.Payload, caught_up: bool = True, after: float = 10.0) -> list[Any]:
-        """One batch as the mesh loop does it; returns what was emitted."""
+        """Handles a batch as the mesh loop does; returns the emitted events."""
         self.now += after
         work = RecordingWork(self.state, self.now, caught_up)
         with self.state.transaction():

@@ -1,4 +1,4 @@
-"""Tests of a mesh with random faults: every request ends, every job has one result, and nothing is left behind."""
+"""Tests of a mesh with random faults: every request ends, every job has one result, and no entry of them is left."""
 
 from collections import defaultdict
 from random import Random
@@ -50,7 +50,7 @@ class RandomFaults:
         """Causes one random fault, change or request; or does nothing."""
         mesh, random = self.mesh, self.random
         [what] = random.choices(
-            ["nothing", "ask", "cancel", "push", "kill", "cut", "restart", "stop", "unplug", "replace"],
+            ["nothing", "request", "cancel", "push", "kill", "cut", "restart", "stop", "unplug", "replace"],
             [60, 6, 1, 1, 3, 4, 12, 1, 1, 0.7],
         )
         name = random.choice(list(mesh.daemons))
@@ -58,9 +58,9 @@ class RandomFaults:
         if not mesh.broker.reachable:
             if random.random() < 0.1:
                 mesh.plug()
-        elif what == "ask":
+        elif what == "request":
             self.requested.append(f"q{len(self.requested)}")
-            self.ask(self.requested[-1])
+            self.request(self.requested[-1])
         elif what == "cancel" and self.requested:
             mesh.send(e.BuildCancelRequested(request_id=random.choice(self.requested)))
         elif what == "push":
@@ -79,9 +79,9 @@ class RandomFaults:
         elif what == "replace":
             mesh.replace_broker()
 
-    def ask(self, id: str) -> None:
+    def request(self, id: str) -> None:
         random = Random(id)
-        self.mesh.ask(*random.sample(UNITS, random.randint(1, 3)), id=id)
+        self.mesh.request(*random.sample(UNITS, random.randint(1, 3)), id=id)
 
     def restart(self) -> None:
         self.mesh.start(*(name for name, daemon in self.mesh.daemons.items() if daemon.loop is None))
@@ -94,7 +94,7 @@ class RandomFaults:
         for daemon in self.mesh.daemons.values():
             daemon.connection.cut_after = None
         for id in self.requested:
-            self.ask(id)
+            self.request(id)
         self.mesh.until(lambda: all(self.mesh.is_finished(id) for id in self.requested))
         self.mesh.wait(120)
 

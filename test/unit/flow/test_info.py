@@ -40,14 +40,14 @@ class InfoHarness(RecordingWork):
             flow.handle(ReceivedEvent(payload, time=self.now), self)
         return self
 
-    def answered(self, what: str, **args: Any) -> e.InfoAnswered:
+    def answer(self, what: str, **args: Any) -> e.InfoAnswered:
         self.emitted.clear()
         self.apply(e.InfoAsked(query_id="q", what=what, args=args))
         assert isinstance(self.emitted[0], e.InfoAnswered)
         return self.emitted[0]
 
-    def ask(self, what: str, **args: Any) -> Any:
-        found = self.answered(what, **args)
+    def query(self, what: str, **args: Any) -> Any:
+        found = self.answer(what, **args)
         assert not found.code, found.message
         return found.data
 
@@ -107,9 +107,9 @@ TOPICS: list[list[e.Payload]] = [
 
 def all_views(info: InfoHarness) -> dict[str, Any]:
     lists = ("sources", "units", "requests", "jobs", "runners", "repositories", "status")
-    return {name: info.ask(name) for name in lists} | {
-        "request": info.ask("request", request="r-1"),
-        "job": info.ask("job", job="r-1.1"),
+    return {name: info.query(name) for name in lists} | {
+        "request": info.query("request", request="r-1"),
+        "job": info.query("job", job="r-1.1"),
     }
 
 
@@ -129,12 +129,12 @@ def test_views_do_not_depend_on_the_order_of_topics_or_repeats(seed: int) -> Non
 
 def test_finished_job_has_the_urls_of_its_files() -> None:
     info = InfoHarness().apply(*(event for topic in TOPICS for event in topic))
-    job = info.ask("job", job="r-1.1")
+    job = info.query("job", job="r-1.1")
     assert (job["state"], job["outcome"], job["target"]) == ("finished", "success", "bookworm.x86_64")
     assert job["artifacts"][0]["url"] == f"http://objects/{DEB.sha256}"
     assert job["log"]["sha256"] == DIGEST
     assert [attempt["attempt"] for attempt in job["attempts"]] == [1]
-    request = info.ask("request", request="r-1")
+    request = info.query("request", request="r-1")
     assert request["request"]["repositories"][0]["url"] == "http://r/demo-bookworm"
     assert [row["job_id"] for row in request["jobs"]["items"]] == ["r-1.1"]
 
@@ -144,19 +144,19 @@ def test_removed_units_are_dropped_with_the_last_part_of_a_commit() -> None:
     info = InfoHarness().apply(revised("packages/a", "packages/b"))
     info.apply(revised("packages/b", revision=other, part=0, parts=2, problems=(Problem(path="x", message="bad"),)))
     info.apply(revised("packages/c", revision=other, part=1, parts=2))
-    assert [row["path"] for row in info.ask("units")["items"]] == ["packages/b", "packages/c"]
-    assert info.ask("status")["problems"][0]["message"] == "bad"
-    assert info.apply(e.SourceRemoved(source="demo")).ask("units")["items"] == []
+    assert [row["path"] for row in info.query("units")["items"]] == ["packages/b", "packages/c"]
+    assert info.query("status")["problems"][0]["message"] == "bad"
+    assert info.apply(e.SourceRemoved(source="demo")).query("units")["items"] == []
 
 
 def test_error_of_a_source_is_shown_until_it_can_be_read() -> None:
     error = e.SourceTroubled(source="demo", url="https://x", code="source-unreachable", message="no route", at=1)
     info = InfoHarness().apply(error)
-    [row] = info.ask("sources")["items"]
+    [row] = info.query("sources")["items"]
     assert (row["url"], row["revision"], row["trouble"]["message"]) == ("https://x", "", "no route")
-    [row] = info.apply(revised("packages/a")).ask("sources")["items"]
+    [row] = info.apply(revised("packages/a")).query("sources")["items"]
     assert (row["units"], row["trouble"]["message"]) == (1, "no route")
-    [row] = info.apply(error.model_copy(update={"message": "", "code": ""})).ask("sources")["items"]
+    [row] = info.apply(error.model_copy(update={"message": "", "code": ""})).query("sources")["items"]
     assert row["trouble"] is None
 
 
@@ -164,7 +164,7 @@ def test_rejected_request_has_its_code_and_hint() -> None:
     rejected = e.RequestRejected(
         request_id="r-9", code="unknown-unit", message="no", hint="Did you mean x?", rejected_at=5
     )
-    row = InfoHarness().apply(rejected).ask("request", request="r-9")["request"]
+    row = InfoHarness().apply(rejected).query("request", request="r-9")["request"]
     assert (row["state"], row["code"], row["hint"]) == ("rejected", "unknown-unit", "Did you mean x?")
 
 
@@ -185,7 +185,7 @@ def test_rejected_request_has_its_code_and_hint() -> None:
 )
 def test_unknown_name_gets_the_nearest_name(what: str, args: dict[str, Any], code: str, hint: str) -> None:
     info = InfoHarness().apply(*(event for topic in TOPICS for event in topic))
-    found = info.answered(what, **args)
+    found = info.answer(what, **args)
     assert found.code == code
     assert hint in found.hint
 
@@ -202,20 +202,20 @@ def test_unknown_name_gets_the_nearest_name(what: str, args: dict[str, Any], cod
 )
 def test_id_or_unit_is_resolved(name: str, kind: str, found: str) -> None:
     info = InfoHarness().apply(*(event for topic in TOPICS for event in topic))
-    assert info.ask("resolve", id=name) == {"kind": kind, "id": found}
+    assert info.query("resolve", id=name) == {"kind": kind, "id": found}
 
 
 def test_beginning_of_an_id_is_resolved_when_it_is_the_only_one() -> None:
     info = InfoHarness().apply(accepted("r-abc"), accepted("r-abd"), accepted("r-x"))
-    assert info.ask("resolve", id="r-x")["id"] == "r-x"
-    assert info.answered("resolve", id="r-a").code == "ambiguous"
+    assert info.query("resolve", id="r-x")["id"] == "r-x"
+    assert info.answer("resolve", id="r-a").code == "ambiguous"
 
 
 def test_next_page_begins_after_the_last_row() -> None:
     info = InfoHarness().apply(*(accepted(f"r-{number}", at=number) for number in range(25)))
     seen, after = [], None
     while True:
-        page = info.ask("requests", most=10, after=after)
+        page = info.query("requests", most=10, after=after)
         seen += [row["request_id"] for row in page["items"]]
         if (after := page["next"]) is None:
             break
@@ -228,7 +228,7 @@ def test_jobs_of_a_request_come_in_pages_by_number() -> None:
     )
     seen, after = [], None
     while True:
-        page = info.ask("request", request="r-1", most=10, after=after)["jobs"]
+        page = info.query("request", request="r-1", most=10, after=after)["jobs"]
         seen += [row["job_id"] for row in page["items"]]
         if (after := page["next"]) is None:
             break
@@ -237,7 +237,7 @@ def test_jobs_of_a_request_come_in_pages_by_number() -> None:
 
 def test_answer_fits_in_a_message() -> None:
     wide = revised(*(f"packages/{number:04d}{'x' * 1000}" for number in range(600)))
-    answer = InfoHarness().apply(wide).answered("units", most=1000)
+    answer = InfoHarness().apply(wide).answer("units", most=1000)
     assert len(answer.model_dump_json()) < 512 * 1024
     assert answer.data["next"]
 
@@ -247,8 +247,8 @@ def test_answer_stays_small_with_requests_for_all_units() -> None:
     for number in range(10):
         wide = accepted(f"r-{number}").model_copy(update={"units": tuple(f"packages/lib{n}" for n in range(35_000))})
         info.apply(wide)
-    assert len(info.answered("status").model_dump_json()) < 20_000
-    assert info.ask("request", request="r-1")["request"]["unit_count"] == 35_000
+    assert len(info.answer("status").model_dump_json()) < 20_000
+    assert info.query("request", request="r-1")["request"]["unit_count"] == 35_000
 
 
 def test_old_query_is_not_answered() -> None:
@@ -260,7 +260,7 @@ def test_old_query_is_not_answered() -> None:
 def read_log(info: InfoHarness) -> str:
     text, offset, attempt = "", 0, 0
     while True:
-        piece = info.ask("log", job="r-1.1", offset=offset, attempt=attempt)
+        piece = info.query("log", job="r-1.1", offset=offset, attempt=attempt)
         if not piece["text"]:
             return text
         text, offset, attempt = text + piece["text"], piece["next"], piece["attempt"]
@@ -274,14 +274,14 @@ def test_live_log_is_read_in_chunks_without_breaking_characters() -> None:
         info.apply(appended(text, offset), appended(text, offset))
         whole, offset = whole + text, offset + len(text.encode())
     assert read_log(info) == whole
-    assert len(info.ask("log", job="r-1.1")["text"].encode()) <= livelog.CHUNK_BYTES
+    assert len(info.query("log", job="r-1.1")["text"].encode()) <= livelog.CHUNK_BYTES
 
 
 def test_newer_attempt_replaces_the_log() -> None:
     info = InfoHarness().apply(
         QUEUED, RUNNING, appended("one\n", 0), appended("two\n", 0, attempt=2), appended("late", 4)
     )
-    found = info.ask("log", job="r-1.1", offset=4, attempt=1)
+    found = info.query("log", job="r-1.1", offset=4, attempt=1)
     assert (found["text"], found["attempt"], found["offset"]) == ("two\n", 2, 0)
 
 
@@ -289,29 +289,29 @@ def test_live_log_is_bounded_and_dropped_when_the_whole_log_came() -> None:
     piece = "x" * 65536
     info = InfoHarness().apply(QUEUED, RUNNING, *(appended(piece, number * 65536) for number in range(40)))
     assert info.documents.count("log-piece") * 65536 <= livelog.MAX_LOG_BYTES
-    assert info.ask("log", job="r-1.1")["offset"] > 0
+    assert info.query("log", job="r-1.1")["offset"] > 0
     info.apply(FINISHED, appended("late", 40 * 65536))
-    found = info.ask("log", job="r-1.1")
+    found = info.query("log", job="r-1.1")
     assert (info.documents.count("log-piece"), found["done"], found["log"]["sha256"]) == (0, True, DIGEST)
 
 
 def test_row_has_the_last_line_of_a_running_job() -> None:
     info = InfoHarness().apply(QUEUED, RUNNING, appended("configure\nmake all\n", 0))
-    assert info.ask("jobs")["items"][0]["last_line"] == "make all"
+    assert info.query("jobs")["items"][0]["last_line"] == "make all"
 
 
 @pytest.mark.parametrize(("now", "state"), [(1005.0, "online"), (1050.0, "silent")])
 def test_runner_is_online_while_its_heartbeats_come(now: float, state: str) -> None:
     info = InfoHarness(now=now).apply(runner(1000.0))
-    assert [row["state"] for row in info.ask("runners")["items"]] == [state]
+    assert [row["state"] for row in info.query("runners")["items"]] == [state]
 
 
 def test_runner_is_draining_then_removed_when_silent_for_long() -> None:
     info = InfoHarness().apply(runner(1000.0), e.RunnerDraining(runner_id="runner-1", reason="stopped", at=1001.0))
-    assert info.ask("runners")["items"][0]["state"] == "draining"
+    assert info.query("runners")["items"][0]["state"] == "draining"
     info.now = 1000.0 + 2 * 86400
     InfoFlow().tick(info)
-    assert info.ask("runners")["items"] == []
+    assert info.query("runners")["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_result_of_a_request_finishes_jobs_whose_own_event_was_lost(received: tu
         job_id="r-1.1", unit="packages/hello", target=TARGET.name, outcome=Outcome.SUCCESS, artifacts=(DEB,), log=LOG
     )
     info = InfoHarness().apply(accepted(), *received, ENDED.model_copy(update={"jobs": (result,)}))
-    [row] = info.ask("jobs", request="r-1")["items"]
+    [row] = info.query("jobs", request="r-1")["items"]
     assert (row["state"], row["outcome"], row["target"]) == ("finished", "success", "bookworm.x86_64")
-    assert info.ask("log", job="r-1.1")["log"]["sha256"] == DIGEST
+    assert info.query("log", job="r-1.1")["log"]["sha256"] == DIGEST
     assert info.documents.count("log-piece") == 0

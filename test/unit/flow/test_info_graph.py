@@ -1,4 +1,4 @@
-"""The view `graph`: the dependencies over all sources, in pages, with the states of the newest jobs."""
+"""Tests of the view `graph`: the dependencies over all sources, in pages, with the states of the newest jobs."""
 
 from __future__ import annotations
 

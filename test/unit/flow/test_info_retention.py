@@ -1,4 +1,4 @@
-"""The retention of cb-info, with a whole mesh in memory whose clock is moved by days."""
+"""Tests of the retention of cb-info, with a whole mesh in memory whose clock is moved by days."""
 
 import pytest
 
@@ -14,7 +14,7 @@ OF_REQUESTS = ("request", "job", "job-state", "job-name", "attempt", "log", "log
 @pytest.fixture
 def mesh():
     mesh = MemoryMesh(unit_files("lib") | unit_files("tool", "lib"))
-    mesh.ask("tool")
+    mesh.request("tool")
     mesh.finished()
     mesh.wait(1)
     return mesh

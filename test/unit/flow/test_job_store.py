@@ -90,10 +90,10 @@ def test_store_keeps_no_reference_to_a_finished_transaction(state):
     store, work, first = JobStore(), RecordingWork(state, 1.0), [job(number) for number in range(1, 3)]
     store.create(work, first)
     store.update(RecordingWork(state, 2.0), first[0], first[0].model_copy(update=STEPS["assigned"]))
-    kept = [weakref.ref(work), weakref.ref(first[1])]
+    references = [weakref.ref(work), weakref.ref(first[1])]
     del work, first
     gc.collect()
-    assert [created() for created in kept] == [None, None]
+    assert [reference() for reference in references] == [None, None]
 
 
 @pytest.mark.parametrize("unknown", ["r-1.99", "r-2.1", "nothing", "r-1.x"])

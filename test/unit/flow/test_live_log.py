@@ -1,4 +1,4 @@
-"""The live log, from the bytes of a build to the text that a reader gets: each piece is at its offset."""
+"""Tests of the live log, from the bytes of a build to the text that a reader gets: each piece is at its offset."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ class LongBuild:
         self.lines = 0
 
     def __call__(self, assignment, log, cancel) -> Outcome:
-        began = self.mesh.now
+        start = self.mesh.now
         while not cancel.wait(0.0005):
-            elapsed = self.mesh.now - began
+            elapsed = self.mesh.now - start
             while self.lines * 60 < min(elapsed, HALF_AN_HOUR):
                 self.lines += 1
                 log(f"minute {self.lines}\n".encode())
@@ -39,7 +39,7 @@ def mesh(monkeypatch: pytest.MonkeyPatch) -> MemoryMesh:
     """Returns a mesh with two runners, one of which has started the build. From now on a round takes two seconds."""
     build = LongBuild()
     build.mesh = MemoryMesh(unit_files("large"), runners=2, build=build)
-    build.mesh.ask("packages/large")
+    build.mesh.request("packages/large")
     build.mesh.until(lambda: build.mesh.events(e.AttemptStarted))
     monkeypatch.setattr(memory_mesh, "TICK", 2.0)
     return build.mesh

@@ -31,7 +31,7 @@ def mesh() -> MemoryMesh:
 
 
 def plan(mesh: MemoryMesh, *units: str, id: str = "plan-1", **more: object) -> e.PlanDrawn:
-    mesh.ask(*units, id=id, plan=True, **more)
+    mesh.request(*units, id=id, plan=True, **more)
     mesh.finished(id)
     (drawn,) = [event for event in mesh.events(e.PlanDrawn) if event.request_id == id]
     return drawn
@@ -49,7 +49,7 @@ def test_plan_predicts_the_request_and_starts_nothing(mesh: MemoryMesh) -> None:
     assert (finished.outcome, finished.code, finished.jobs) == (RequestOutcome.SUCCESS, "planned", ())
     assert not mesh.events(e.JobEvent, e.JobQueued, e.JobBlocked, e.JobFinished, e.JobAssigned)
     assert mesh.builder.assignments == []
-    mesh.ask("card")
+    mesh.request("card")
     assert len(mesh.finished().jobs) == 3
     mesh.send(e.InfoAsked(query_id="a", what="requests"))
     mesh.until(lambda: mesh.events(e.InfoAnswered))
@@ -59,7 +59,7 @@ def test_plan_predicts_the_request_and_starts_nothing(mesh: MemoryMesh) -> None:
 
 
 def test_dependants_of_a_changed_unit_are_maybe(mesh: MemoryMesh) -> None:
-    mesh.ask(all=True, id="first")
+    mesh.request(all=True, id="first")
     mesh.finished("first")
     mesh.git.repository(URL).commit(files(lib="new"), "feature")
     drawn = plan(mesh, since="main", ref="feature", dependants=True)
@@ -93,7 +93,7 @@ def test_plan_names_the_job_that_builds_a_unit_already(mesh: MemoryMesh) -> None
     mesh.builder.outcome_of = lambda assignment, log, cancel: (
         Outcome.CANCELED if cancel.wait(LIMIT) else Outcome.SUCCESS
     )
-    mesh.ask("lib", id="mine")
+    mesh.request("lib", id="mine")
     mesh.until(lambda: mesh.builder.assignments)
     (lib,) = plan(mesh, "lib").jobs
     assert (lib.verdict, lib.why, lib.job_id) == ("build", "is being built already, by mine.1", "mine.1")

@@ -56,7 +56,7 @@ def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryMesh
     monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CB_BROKER", "memory:1")
     mesh = MemoryMesh(files(), runners=2)
-    mesh.ask(all=True, id="first")
+    mesh.request(all=True, id="first")
     mesh.finished("first")
     mesh.git.repository(URL).commit(files(lib="new"), "feature", onto=mesh.git.repository(URL).branches["main"])
     monkeypatch.setattr(broker, "connect", lambda _: mesh.broker)

@@ -18,7 +18,7 @@ def mesh(request):
 
 
 def test_request_is_built_in_order_and_published(mesh):
-    mesh.ask("card")
+    mesh.request("card")
     finished = mesh.finished()
     assert [(job.unit, job.outcome) for job in finished.jobs] == [
         ("packages/lib", Outcome.SUCCESS),
@@ -35,7 +35,7 @@ def test_request_is_built_in_order_and_published(mesh):
 
 
 def test_push_builds_changed_units_and_their_dependants(mesh):
-    mesh.ask("card")
+    mesh.request("card")
     mesh.finished()
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("tool", "lib", content="new"))
     mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 2)
@@ -47,12 +47,12 @@ def eventful(mesh):
     """Returns a mesh after builds, failures, reuse, rejections, pushes, changes of sources, and malformed messages."""
     outcome = {"tool": Outcome.FAILURE}
     mesh.builder.outcome_of = lambda assignment, log, cancel: outcome.get(assignment.name, Outcome.SUCCESS)
-    mesh.ask("card")
+    mesh.request("card")
     mesh.finished()
     outcome.clear()
-    mesh.ask("card", id="again")
-    mesh.ask("nothing", id="unknown-unit")
-    mesh.ask("lib", id="unknown-source", source="unknown")
+    mesh.request("card", id="again")
+    mesh.request("nothing", id="unknown-unit")
+    mesh.request("lib", id="unknown-source", source="unknown")
     mesh.send(e.BuildCancelRequested(request_id="never"), e.SourceRemoveRequested(source="later"))
     for id in ("again", "unknown-unit", "unknown-source"):
         mesh.finished(id)

@@ -190,7 +190,7 @@ def test_decision_matches_the_table(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_decision_is_stable_once_it_is_stored(case: Case) -> None:
-    """The same result after the changes were stored: nothing is announced, reported or answered again."""
+    """Decides about the same result after the changes were stored: no event is emitted again."""
     changes = reconcile(case.result, case.stored, NOW, build_pushes=True).changes
     answered = {*changes.requests, *(postponed.request_id for postponed in changes.postponed)}
     stored = replace(

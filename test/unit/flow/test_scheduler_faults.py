@@ -255,15 +255,15 @@ def test_revoked_probe_job_is_followed_by_the_next_one_at_once():
 
 
 @pytest.mark.parametrize(
-    ("begun", "outcome", "is_healthy"),
+    ("started", "outcome", "is_healthy"),
     [(-1.0, Outcome.SUCCESS, True), (-1000.0, Outcome.SUCCESS, False), (-1.0, Outcome.CANCELED, False)],
     ids=["success", "success before the last error", "stopped"],
 )
-def test_success_of_a_canceled_probe_job_ends_the_quarantine(begun, outcome, is_healthy):
+def test_success_of_a_canceled_probe_job_ends_the_quarantine(started, outcome, is_healthy):
     harness = harness_with_probe()
     [probe] = harness.assignments["r1"]
     harness.deliver(e.BuildCancelRequested(request_id="busy"))
-    report = harness.report(probe, outcome).model_copy(update={"started_at": harness.now + begun})
+    report = harness.report(probe, outcome).model_copy(update={"started_at": harness.now + started})
     harness.deliver(report)
     assert (harness.events_of(e.RunnerQuarantined)[-1].reason == "") is is_healthy
     assert harness.outcomes("busy")[probe.unit] == "canceled"

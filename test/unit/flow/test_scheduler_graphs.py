@@ -82,7 +82,7 @@ def test_result_does_not_depend_on_the_order_of_units(units, data):
 
 
 def test_unit_waits_only_for_a_dependency_whose_version_fits():
-    """All packages of the harness are of version 1."""
+    """Builds units against packages of version 1, which all packages of the harness have."""
     harness = built([unit("a", version="1"), unit("b", "a (= 1)"), unit("c", "a (>= 2)")])
     b, c = (
         next(assignment for assignment in harness.events_of(e.JobAssigned) if assignment.name == name) for name in "bc"

@@ -99,7 +99,7 @@ def test_usage_is_stored_at_intervals_and_only_when_it_has_changed(shared_slot, 
         put(collection, key, body, **index)
 
     monkeypatch.setattr(shared_slot.state, "put", recording_put)
-    began = shared_slot.now
+    start = shared_slot.now
     shared_slot.finish_all()
     assert shared_slot.state.get("usage", "shares")["sources"][0] == {"source": "old", "used": [0.0, 500.0, 500.0]}
     shared_slot.deliver(
@@ -110,7 +110,7 @@ def test_usage_is_stored_at_intervals_and_only_when_it_has_changed(shared_slot, 
         shared_slot.deliver(*shared_slot.heartbeats())
         shared_slot.finish_all()
     shared_slot.stop()
-    assert written == [began, began + 11]
+    assert written == [start, start + 11]
 
 
 def test_quotas_of_the_settings_are_not_exceeded() -> None:

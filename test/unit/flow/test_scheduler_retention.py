@@ -23,7 +23,7 @@ JOB_DOCUMENTS = 1 + 2
 @pytest.fixture
 def mesh():
     mesh = MemoryMesh(CHAIN, runners=1)
-    mesh.ask("card")
+    mesh.request("card")
     mesh.send(e.BuildCancelRequested(request_id="never"))
     mesh.finished()
     return mesh
@@ -86,7 +86,7 @@ def test_request_is_deleted_with_its_jobs_and_from_the_changelog(mesh):
 
 def test_result_is_reused_after_its_job_was_deleted(mesh):
     pass_days(mesh, 31)
-    mesh.ask("card", id="again")
+    mesh.request("card", id="again")
     assert {job.outcome for job in mesh.finished("again").jobs} <= {Outcome.REUSED, Outcome.SKIPPED}
     assert len(mesh.builder.assignments) == 3
 
@@ -111,7 +111,7 @@ def test_published_results_are_kept_longer_than_replaced_ones(mesh):
 def test_unit_that_is_not_changed_for_long_is_not_built_again(mesh):
     for _ in range(3):
         pass_days(mesh, 181)
-    mesh.ask("card", id="again")
+    mesh.request("card", id="again")
     assert {job.outcome for job in mesh.finished("again").jobs} <= {Outcome.REUSED, Outcome.SKIPPED}
     assert len(mesh.builder.assignments) == 3
 
@@ -125,7 +125,7 @@ def test_only_the_newest_of_several_keys_with_the_same_bytes_is_kept(mesh):
     pass_days(mesh, 200)
     assert result_counts(mesh) == {"lib": 1, "tool": 1, "card": 1}
     assert len(mesh.builder.assignments) == 3 + 3 + 2
-    mesh.ask("card", id="again")
+    mesh.request("card", id="again")
     mesh.finished("again")
     assert len(mesh.builder.assignments) == 3 + 3 + 2
 

@@ -36,7 +36,7 @@ def test_every_request_succeeds_after_repeated_state_losses(seed):
     random = Random(seed)
     mesh = MemoryMesh(CHAIN, runners=2, slots=2, random=random)
     for request in REQUESTS:
-        mesh.ask("card", "alone", id=request)
+        mesh.request("card", "alone", id=request)
         for _ in range(random.randint(0, 30)):
             mesh.round()
         lose_machine(mesh, random)
@@ -56,7 +56,7 @@ def test_recent_usage_is_restored_on_a_new_machine():
     built = Event()
     mesh = MemoryMesh(CHAIN)
     mesh.builder.outcome_of = lambda assignment, log, cancel: Outcome.SUCCESS if built.wait(LIMIT) else Outcome.ERROR
-    mesh.ask("alone")
+    mesh.request("alone")
     mesh.until(lambda: mesh.builder.assignments)
     mesh.wait(20)
     built.set()
@@ -75,7 +75,7 @@ def test_recent_usage_is_restored_on_a_new_machine():
 def test_state_loss_between_two_sends_costs_no_attempt(seed):
     random = Random(seed)
     mesh = MemoryMesh(CHAIN, runners=2, slots=2, random=random)
-    mesh.ask("card", "alone")
+    mesh.request("card", "alone")
     for _ in range(random.randint(1, 60)):
         mesh.round()
     mesh.kill("scheduler")

@@ -33,7 +33,7 @@ def wait_for_runners(mesh: MemoryMesh, *runners: str):
 def test_each_job_is_offered_claimed_and_granted_once():
     mesh = shared_mesh(runners=2)
     wait_for_runners(mesh, "r1", "r2")
-    mesh.ask(*NAMES)
+    mesh.request(*NAMES)
     assert mesh.finished().outcome == "success"
     offers, claims = attempts(mesh.events(e.JobOffered)), attempts(mesh.events(e.AttemptClaimed))
     assert offers == claims == attempts(mesh.events(e.JobAssigned)) == [(f"q.{number}", 1) for number in range(1, 6)]
@@ -45,7 +45,7 @@ def test_each_job_is_offered_claimed_and_granted_once():
 def test_offers_never_exceed_the_free_slots():
     mesh, most = shared_mesh(runners=2, slots=2), 0
     wait_for_runners(mesh, "r1", "r2")
-    mesh.ask(*NAMES)
+    mesh.request(*NAMES)
     while not mesh.is_finished():
         jobs = mesh.scheduler.jobs.by_id.values()
         most = max(most, sum(job.takes_slot for job in jobs))
@@ -69,7 +69,7 @@ def test_runner_killed_between_take_and_claim_loses_nothing():
     mesh = shared_mesh(unit_files("alef"), runners=2)
     wait_for_runners(mesh, "r1", "r2")
     kill_after_take(mesh.queues["r1"])
-    mesh.ask("alef")
+    mesh.request("alef")
     requested = mesh.now
     assert mesh.finished().outcome == "success"
     assert mesh.now - requested < LEASE
@@ -82,7 +82,7 @@ def test_runner_killed_before_it_acknowledges_builds_nothing_twice():
     wait_for_runners(mesh, "r1", "r2")
     mesh.kill("r2")
     mesh.queues["r1"].acknowledge = lambda taken: None
-    mesh.ask("alef")
+    mesh.request("alef")
     mesh.until(lambda: mesh.events(e.JobAssigned))
     mesh.kill("r1")
     mesh.start("r1", "r2")
@@ -100,13 +100,13 @@ def test_claim_of_a_canceled_job_is_refused_and_its_slot_is_free_at_once():
     wait_for_runners(mesh, "r1")
     take = mesh.queues["r1"].take
     mesh.queues["r1"].take = lambda most: []
-    mesh.ask("alef")
+    mesh.request("alef")
     mesh.until(lambda: mesh.events(e.JobOffered))
     mesh.send(e.BuildCancelRequested(request_id="q"))
     assert mesh.finished().outcome == "canceled"
     mesh.queues["r1"].take = take
     mesh.until(lambda: mesh.events(e.ClaimRefused))
-    mesh.ask("bet", id="next")
+    mesh.request("bet", id="next")
     refused = mesh.now
     assert mesh.finished("next").outcome == "success"
     assert mesh.now - refused < LEASE
@@ -117,7 +117,7 @@ def test_unclaimed_job_is_offered_again_and_then_assigned_directly():
     mesh = shared_mesh(unit_files("alef"))
     wait_for_runners(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
-    mesh.ask("alef")
+    mesh.request("alef")
     assert mesh.finished().outcome == "success"
     assert attempts(mesh.events(e.JobOffered)) == [("q.1", 1)] * 3
     assert mesh.events(e.AttemptClaimed) == []
@@ -127,7 +127,7 @@ def test_restarted_scheduler_still_reports_an_expired_offer():
     mesh = shared_mesh(unit_files("alef"))
     wait_for_runners(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
-    mesh.ask("alef")
+    mesh.request("alef")
     mesh.until(lambda: any(event.hold for event in mesh.events(e.JobQueued)))
     mesh.kill("scheduler")
     mesh.start("scheduler")
@@ -140,7 +140,7 @@ def test_retry_is_assigned_to_another_runner_and_not_offered():
 
     mesh = shared_mesh(unit_files("alef"), runners=2, build=build)
     wait_for_runners(mesh, "r1", "r2")
-    mesh.ask("alef")
+    mesh.request("alef")
     assert mesh.finished().outcome == "success"
     first, second = mesh.events(e.JobAssigned)
     assert attempts(mesh.events(e.JobOffered)) == [("q.1", 1)]
@@ -153,7 +153,7 @@ def test_jobs_are_assigned_directly_when_a_runner_takes_no_offers():
     for queue in mesh.queues.values():
         queue.names = ()
     mesh.wait(4)
-    mesh.ask(*NAMES)
+    mesh.request(*NAMES)
     assert mesh.finished().outcome == "success"
     assert mesh.events(e.JobOffered) == []
 
@@ -165,7 +165,7 @@ def test_open_offers_survive_a_restart(killed):
     takes = {name: queue.take for name, queue in mesh.queues.items()}
     for queue in mesh.queues.values():
         queue.take = lambda most: []
-    mesh.ask("alef")
+    mesh.request("alef")
     mesh.until(lambda: mesh.events(e.JobOffered))
     mesh.kill(killed)
     mesh.start(killed)
@@ -180,7 +180,7 @@ def test_open_offers_survive_a_restart(killed):
 def test_queue_group_that_reads_all_offers_again_starts_nothing():
     mesh = shared_mesh(runners=2)
     wait_for_runners(mesh, "r1", "r2")
-    mesh.ask(*NAMES)
+    mesh.request(*NAMES)
     mesh.finished()
     mesh.kill("r1", "r2")
     mesh.group = MemoryGroup(mesh.broker, read_offer)
@@ -194,7 +194,7 @@ def test_offered_job_is_assigned_after_a_change_to_directed_dispatch():
     mesh = shared_mesh(unit_files("alef"))
     wait_for_runners(mesh, "r1")
     mesh.queues["r1"].take = lambda most: []
-    mesh.ask("alef")
+    mesh.request("alef")
     mesh.until(lambda: mesh.events(e.JobOffered))
     directed = MemoryMesh(unit_files("alef")).daemons["scheduler"].start
     mesh.kill("scheduler")
@@ -229,7 +229,7 @@ def test_claim_of_a_transaction_that_was_rolled_back_is_sent_again():
         return add(records)
 
     state.outbox_add = fail_once
-    mesh.ask("alef")
+    mesh.request("alef")
     requested = mesh.now
     assert mesh.finished().outcome == "success"
     assert failed and mesh.now - requested < LEASE

@@ -51,7 +51,7 @@ def mesh(gate: Gate) -> MemoryMesh:
     """Returns a mesh with two runners in which everything was built and published once."""
     mesh = MemoryMesh(files(), runners=2, build=gate.build)
     gate.is_open = True
-    mesh.ask("card", "other", id="first")
+    mesh.request("card", "other", id="first")
     mesh.finished("first")
     gate.is_open = False
     mesh.builder.assignments.clear()
@@ -88,22 +88,22 @@ def occupy_slots(mesh: MemoryMesh) -> None:
     mesh.send(e.SourceAddRequested(source="busy", url="memory:busy"))
     mesh.git.repository("memory:busy").commit(unit_files("one") | unit_files("two"))
     mesh.until(lambda: [event for event in mesh.events(e.SourceRevised) if event.source == "busy"])
-    mesh.ask("one", "two", id="busy", source="busy")
+    mesh.request("one", "two", id="busy", source="busy")
     mesh.until(lambda: {assignment.name for assignment in mesh.builder.assignments} >= {"one", "two"})
 
 
 def test_only_the_last_of_three_pushes_is_built(mesh: MemoryMesh, gate: Gate) -> None:
     occupy_slots(mesh)
-    one = push(mesh, lib="1")
-    two = push(mesh, lib="2", other="2")
-    three = push(mesh, lib="2", other="2", card="3")
-    for old, new in ((one, two), (two, three)):
+    first = push(mesh, lib="1")
+    second = push(mesh, lib="2", other="2")
+    third = push(mesh, lib="2", other="2", card="3")
+    for old, new in ((first, second), (second, third)):
         ended = mesh.finished(old)
         assert (ended.outcome, ended.code) == (RequestOutcome.SUPERSEDED, "superseded")
         assert new in ended.message
         assert set(outcomes(ended).values()) == {Outcome.SUPERSEDED}
     gate.is_open = True
-    last = mesh.finished(three)
+    last = mesh.finished(third)
     assert last.outcome is RequestOutcome.SUCCESS
     built = [assignment.name for assignment in mesh.builder.assignments if assignment.source == "demo"]
     assert sorted(built) == ["card", "lib", "other", "tool"], "each once, though only card changed in the last push"
@@ -111,26 +111,26 @@ def test_only_the_last_of_three_pushes_is_built(mesh: MemoryMesh, gate: Gate) ->
 
 
 def test_push_stops_running_builds_of_replaced_trees(mesh: MemoryMesh, gate: Gate) -> None:
-    one = push(mesh, lib="1")
+    first = push(mesh, lib="1")
     wait_for_builds(mesh, "lib")
-    two = push(mesh, lib="2")
-    ended = mesh.finished(one)
+    second = push(mesh, lib="2")
+    ended = mesh.finished(first)
     assert ended.outcome is RequestOutcome.SUPERSEDED
     mesh.until(lambda: gate.stopped == ["lib"])
     gate.is_open = True
-    last = mesh.finished(two)
+    last = mesh.finished(second)
     assert last.outcome is RequestOutcome.SUCCESS
     assert published(mesh) == {artifact.sha256 for job in last.jobs for artifact in job.artifacts if artifact.package}
 
 
 def test_build_that_the_newer_push_needs_continues_and_is_used(mesh: MemoryMesh, gate: Gate) -> None:
-    one = push(mesh, lib="1")
+    first = push(mesh, lib="1")
     wait_for_builds(mesh, "lib")
-    two = push(mesh, lib="1", tool="2", other="2")
+    second = push(mesh, lib="1", tool="2", other="2")
     mesh.round()
     assert gate.stopped == []
     gate.is_open = True
-    last, ended = mesh.finished(two), mesh.finished(one)
+    last, ended = mesh.finished(second), mesh.finished(first)
     assert [assignment.name for assignment in mesh.builder.assignments].count("lib") == 1
     assert (ended.outcome, outcomes(ended)["lib"]) == (RequestOutcome.SUPERSEDED, Outcome.SUCCESS)
     assert last.outcome is RequestOutcome.SUCCESS
@@ -138,11 +138,11 @@ def test_build_that_the_newer_push_needs_continues_and_is_used(mesh: MemoryMesh,
 
 
 def test_request_continues_when_the_newer_push_does_not_cover_it(mesh: MemoryMesh, gate: Gate) -> None:
-    one = push(mesh, lib="1")
+    first = push(mesh, lib="1")
     wait_for_builds(mesh, "lib")
-    two = push(mesh, lib="1", tool="2")  # its jobs are lib, tool, card: no job of it builds other with the new lib
+    second = push(mesh, lib="1", tool="2")  # its jobs are lib, tool and card; it does not build other with the new lib
     gate.is_open = True
-    ended, last = mesh.finished(one), mesh.finished(two)
+    ended, last = mesh.finished(first), mesh.finished(second)
     assert (ended.outcome, last.outcome) == (RequestOutcome.SUCCESS, RequestOutcome.SUCCESS)
     assert outcomes(ended)["other"] is Outcome.SUCCESS
     newest = {a.sha256 for job in last.jobs for a in job.artifacts if a.package}
@@ -151,22 +151,22 @@ def test_request_continues_when_the_newer_push_does_not_cover_it(mesh: MemoryMes
 
 
 def test_push_does_not_supersede_requests_of_users_and_other_branches(mesh: MemoryMesh, gate: Gate) -> None:
-    mesh.ask("lib", id="mine", ref=mesh.git.repository(URL).commit(files(lib="x"), "feature"))
+    mesh.request("lib", id="mine", ref=mesh.git.repository(URL).commit(files(lib="x"), "feature"))
     wait_for_builds(mesh, "lib")
-    two = push(mesh, lib="2")
+    second = push(mesh, lib="2")
     gate.is_open = True
     assert mesh.finished("mine").outcome is RequestOutcome.SUCCESS
-    assert mesh.finished(two).outcome is RequestOutcome.SUCCESS
+    assert mesh.finished(second).outcome is RequestOutcome.SUCCESS
 
 
 def test_build_of_a_superseded_push_finishes_for_a_user_who_needs_it(mesh: MemoryMesh, gate: Gate) -> None:
     occupy_slots(mesh)
-    one = push(mesh, lib="1")
-    mesh.ask("lib", id="mine")  # the same inputs: it waits for the push's job
+    first = push(mesh, lib="1")
+    mesh.request("lib", id="mine")  # the same inputs: it waits for the push's job
     mesh.until(lambda: "mine" in mesh.scheduler.requests.by_id)
-    two = push(mesh, lib="2")
+    second = push(mesh, lib="2")
     gate.is_open = True
-    assert [mesh.finished(name).outcome for name in ("mine", one, two)] == ["success", "superseded", "success"]
+    assert [mesh.finished(name).outcome for name in ("mine", first, second)] == ["success", "superseded", "success"]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -188,7 +188,7 @@ def test_newest_of_any_pushes_is_published_and_every_request_ends(seed: int) -> 
         pushes += mesh.events(e.RequestAccepted)[count:]
     gate.is_open = True
     mesh.wait(10)
-    mesh.ask("card", "other", id="last")
+    mesh.request("card", "other", id="last")
     last = mesh.finished("last")
     ends = {
         name: mesh.finished(name).outcome for name in [request.request_id for request in mesh.events(e.RequestAccepted)]

@@ -169,7 +169,7 @@ def test_each_unclaimed_offer_is_reported() -> None:
     mesh = MemoryMesh(unit_files("alef"), dispatch=Dispatch.SHARED_QUEUE)
     mesh.wait(2)
     mesh.queues["r1"].take = lambda most: []  # type: ignore[method-assign]
-    mesh.ask("alef")
+    mesh.request("alef")
     causes = causes_of(mesh, "q.1")
     offers = [offer_lines(cause)[0][:6] for cause in causes if cause["kind"] == "waits-for-claim"]
     assert offers == ["1 of 3", "2 of 3", "3 of 3"]
@@ -180,7 +180,7 @@ def test_each_unclaimed_offer_is_reported() -> None:
 def test_offers_that_are_claimed_at_once_are_not_reported() -> None:
     mesh = MemoryMesh(unit_files("alef") | unit_files("bet"), runners=2, dispatch=Dispatch.SHARED_QUEUE)
     mesh.wait(2)
-    mesh.ask("alef", "bet")
+    mesh.request("alef", "bet")
     mesh.finished()
     assert len(mesh.events(e.JobOffered)) == 2
     assert [event.hold for event in mesh.events(e.JobQueued)] == [None, None]
@@ -196,7 +196,7 @@ def test_one_of_two_suspects_waits_for_the_other() -> None:
         return Outcome.SUCCESS
 
     mesh = MemoryMesh(unit_files("alef") | unit_files("bet"), slots=2, build=build)
-    mesh.ask("alef", "bet")
+    mesh.request("alef", "bet")
     mesh.until(lambda: len(mesh.events(e.JobRunning)) == 2)
     mesh.kill("r1")
     mesh.wait(1)

@@ -58,17 +58,17 @@ def until(mesh: MemoryMesh, word: str, kind: str) -> dict[str, Any]:
     """Waits until the cause is of that kind: events reach cb-info with a delay."""
 
     def is_so() -> bool:
-        known = mesh.daemons["info"].state.get("job", word) or mesh.daemons["info"].state.get("request", word)
-        return bool(known) and cause_of(mesh, word)["kind"] == kind
+        document = mesh.daemons["info"].state.get("job", word) or mesh.daemons["info"].state.get("request", word)
+        return bool(document) and cause_of(mesh, word)["kind"] == kind
 
     mesh.until(is_so)
     return cause_of(mesh, word)
 
 
 def push(mesh: MemoryMesh, **content: str) -> str:
-    known = len(mesh.events(e.RequestAccepted))
+    count = len(mesh.events(e.RequestAccepted))
     mesh.git.repository(URL).commit(files(**content))
-    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > known)
+    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > count)
     return str(mesh.events(e.RequestAccepted)[-1].request_id)
 
 
@@ -85,7 +85,7 @@ def job_of(mesh: MemoryMesh, request: str, name: str) -> str:
 
 def built_once(gate: Gate) -> MemoryMesh:
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("app", "other", id="first")
+    mesh.request("app", "other", id="first")
     mesh.finished("first")
     return mesh
 
@@ -93,7 +93,7 @@ def built_once(gate: Gate) -> MemoryMesh:
 def test_blocked_job_names_the_root_of_its_dependencies(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("app")
+    mesh.request("app")
     until(mesh, job_of(mesh, "q", "base"), "building")
     cause = cause_of(mesh, job_of(mesh, "q", "app"))
     assert (cause["kind"], cause["root"]["unit"]) == ("waits-for-dependency", "packages/base")
@@ -104,9 +104,9 @@ def test_blocked_job_names_the_root_of_its_dependencies(gate: Gate) -> None:
 def test_job_waits_for_the_only_slot(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("other", id="one")
+    mesh.request("other", id="one")
     until(mesh, "one.1", "building")
-    mesh.ask("base", id="two")
+    mesh.request("base", id="two")
     cause = until(mesh, "two.1", "waits-for-slot")
     assert "packages/other" in str(cause["details"])
 
@@ -114,22 +114,22 @@ def test_job_waits_for_the_only_slot(gate: Gate) -> None:
 def test_job_waits_for_its_duplicate(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("other", id="one")
+    mesh.request("other", id="one")
     until(mesh, "one.1", "building")
-    mesh.ask("other", id="two")
+    mesh.request("other", id="two")
     assert until(mesh, "two.1", "waits-for-duplicate")["root"]["job_id"] == "one.1"
 
 
 def test_job_without_a_live_runner_names_the_architecture() -> None:
     mesh = MemoryMesh(files(), runners=0)
-    mesh.ask("other")
+    mesh.request("other")
     assert "x86_64" in until(mesh, "q.1", "waits-for-runner")["answer"]
 
 
 def test_job_that_waits_after_an_error_names_the_attempt(gate: Gate) -> None:
     gate.outcomes["other"] = Outcome.ERROR
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("other")
+    mesh.request("other")
     assert "r1, error" in str(until(mesh, "q.1", "waits-after-error")["details"])
 
 
@@ -138,7 +138,7 @@ def test_job_too_large_for_all_runners_names_what_they_lack() -> None:
     manifest = "projects/packages/big/.cb/cloud_builder.yml"
     tree[manifest] += b"constraints: {memory: 64G, tags: [fast]}\n"
     mesh = MemoryMesh(tree)
-    mesh.ask("big")
+    mesh.request("big")
     cause = until(mesh, "q.1", "waits-for-capacity")
     assert "memory 64 GiB, tag fast" in cause["answer"]
     assert "r1 has memory 4 GiB, has no tag fast" in str(cause["details"])
@@ -151,7 +151,7 @@ def test_queued_job_names_the_quarantined_runner_and_its_errors(gate: Gate) -> N
     for name in names:
         tree |= unit_files(name)
     mesh = MemoryMesh(tree, build=gate.build)
-    mesh.ask(*names)
+    mesh.request(*names)
     mesh.until(lambda: mesh.events(e.RunnerQuarantined))
     cause = until(mesh, "q.1", "waits-for-quarantined-runner")
     assert "r1 for" in cause["answer"]
@@ -161,11 +161,11 @@ def test_queued_job_names_the_quarantined_runner_and_its_errors(gate: Gate) -> N
 def test_bulk_job_names_the_interactive_job_ahead_of_it(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files() | unit_files("urgent"), build=gate.build)
-    mesh.ask("base", id="long")
+    mesh.request("base", id="long")
     until(mesh, "long.1", "building")
-    mesh.ask("other", id="bulk", priority="bulk")
+    mesh.request("other", id="bulk", priority="bulk")
     until(mesh, "bulk.1", "waits-for-slot")
-    mesh.ask("urgent", id="soon", priority="interactive")
+    mesh.request("urgent", id="soon", priority="interactive")
     job_of(mesh, "soon", "urgent")
     assert "packages/urgent (soon.1): priority interactive" in str(cause_of(mesh, "bulk.1")["details"])
 
@@ -175,7 +175,7 @@ def test_running_build_names_the_push_and_its_files(gate: Gate) -> None:
     gate.is_open = False
     request = push(mesh, base="new")
     cause = until(mesh, job_of(mesh, request, "base"), "building")
-    assert [one["kind"] for one in cause["because"]] == ["files"]
+    assert [difference["kind"] for difference in cause["because"]] == ["files"]
     assert "content" in cause["answer"]
     assert "push of" in str(cause["details"])
 
@@ -194,7 +194,7 @@ def test_dependant_names_the_changed_dependency_and_its_files(gate: Gate) -> Non
 
 def test_reused_job_names_the_earlier_job(gate: Gate) -> None:
     mesh = built_once(gate)
-    mesh.ask("other", id="again")
+    mesh.request("other", id="again")
     mesh.finished("again")
     assert job_of(mesh, "first", "other") in until(mesh, "again.1", "reused")["answer"]
 
@@ -212,7 +212,7 @@ def built_once_the_same_bytes(gate: Gate) -> MemoryMesh:
     """Builds once; outputs do not depend on the inputs."""
     mesh = MemoryMesh(files(), build=gate.build)
     mesh.builder.content = lambda assignment: f"{assignment.name} 1 amd64"
-    mesh.ask("app", "other", id="first")
+    mesh.request("app", "other", id="first")
     mesh.finished("first")
     return mesh
 
@@ -220,7 +220,7 @@ def built_once_the_same_bytes(gate: Gate) -> MemoryMesh:
 def test_failure_is_the_root_of_skipped_jobs(gate: Gate) -> None:
     gate.outcomes["base"] = Outcome.FAILURE
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("app")
+    mesh.request("app")
     mesh.finished()
     base, app = (job_of(mesh, "q", name) for name in ("base", "app"))
     cause = until(mesh, app, "dependency-failed")
@@ -236,7 +236,7 @@ def test_unbreakable_cycle_is_the_root_of_skipped_jobs(gate: Gate) -> None:
         **unit_files("home", "nest"),
     }
     mesh = MemoryMesh({**files(), **cycle}, build=gate.build)
-    mesh.ask("home", "other")
+    mesh.request("home", "other")
     assert {job.unit[9:]: job.code for job in mesh.finished().jobs} == {
         "egg": "dependency-cycle", "hen": "dependency-cycle", "nest": "dependency-failed", "home": "dependency-failed",
         "other": "",
@@ -252,7 +252,7 @@ def test_unbreakable_cycle_is_the_root_of_skipped_jobs(gate: Gate) -> None:
 
 def test_dependencies_of_a_finished_job_are_kept(gate: Gate) -> None:
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("app")
+    mesh.request("app")
     mesh.finished()
     app = job_of(mesh, "q", "app")
     until(mesh, app, "built")
@@ -272,7 +272,7 @@ def test_failure_after_a_success_names_the_changed_input(gate: Gate) -> None:
 def test_canceled_job_names_who_canceled_it(gate: Gate) -> None:
     gate.is_open = False
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("other")
+    mesh.request("other")
     until(mesh, "q.1", "building")
     mesh.send(e.BuildCancelRequested(request_id="q", requester="ann"))
     assert "canceled by ann" in until(mesh, "q.1", "canceled")["answer"]
@@ -292,7 +292,7 @@ def test_superseded_job_and_request_name_the_newer_push(gate: Gate) -> None:
 
 def test_rejected_request_names_the_nearest_unit() -> None:
     mesh = MemoryMesh(files())
-    mesh.ask("oter", id="no")
+    mesh.request("oter", id="no")
     cause = until(mesh, "no", "rejected")
     assert "oter" in cause["answer"]
     assert "other" in cause["next"]
@@ -302,7 +302,7 @@ def test_rejected_request_names_the_nearest_unit() -> None:
 def test_events_in_any_order_always_give_an_answer(gate: Gate, seed: int) -> None:
     gate.outcomes["other"] = Outcome.FAILURE
     mesh = MemoryMesh(files(), build=gate.build)
-    mesh.ask("app", "other", id="first")
+    mesh.request("app", "other", id="first")
     mesh.finished("first")
     mesh.finished(push(mesh, base="new"))
     events = [*mesh.events()] * 2

@@ -76,8 +76,8 @@ def test_expected_start_is_unknown_without_an_earlier_build() -> None:
         ({"priority": Priority.INTERACTIVE}, {}, "priority interactive"),
         ({"accepted_at": 800.0}, {"accepted_at": 900.0}, "older request"),
         ({"critical_path": 90.0}, {"critical_path": 10.0, "job": "q.2"}, "longer critical path (1 min 30 s)"),
-        ({"source": "another"}, {"held": True}, "fair share: source another"),
-        ({"requester": "ann"}, {"held": True, "requester": "bob"}, "fair share: ann"),
+        ({"source": "another"}, {"is_active": True}, "fair share: source another"),
+        ({"requester": "ann"}, {"is_active": True, "requester": "bob"}, "fair share: ann"),
         (
             {"priority": Priority.BULK, "at": 100.0, "ageing": 80.0},
             {"at": 990.0},
@@ -92,7 +92,7 @@ def test_job_ahead_is_named_with_the_rule(other: dict[str, Any], mine: dict[str,
     of_job = ("source", "priority", "critical_path", "at")
     for request, words in (("q", other), (job[0], mine)):
         history.accept(request, **{name: words[name] for name in names if name in words})
-    if mine.get("held"):
+    if mine.get("is_active"):
         history.runner("r2", ("r.9", 1), arch="aarch64").job(e.JobRunning, "r.9", "mine", attempt=1, runner_id="r2")
         history.runner("r1", ("r.9", 1), slots=2)
     else:

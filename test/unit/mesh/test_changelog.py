@@ -35,10 +35,10 @@ def mesh():
 def test_new_host_has_all_documents_of_the_lost_one(mesh):
     outcome = {"tool": Outcome.FAILURE}
     mesh.builder.outcome_of = lambda assignment, log, cancel: outcome.get(assignment.name, Outcome.SUCCESS)
-    mesh.ask("card", id="failed")
+    mesh.request("card", id="failed")
     mesh.finished("failed")
     outcome.clear()
-    mesh.ask("card")
+    mesh.request("card")
     mesh.send(e.BuildCancelRequested(request_id="never"))
     mesh.finished()
     mesh.wait(1)
@@ -59,7 +59,7 @@ def test_new_host_has_all_documents_of_the_lost_one(mesh):
 
 
 def test_new_host_starts_no_job_and_emits_only_the_last_result_again(mesh):
-    mesh.ask("card")
+    mesh.request("card")
     mesh.finished()
     mesh.wait(1)
     before = mesh.sizes()
@@ -77,7 +77,7 @@ def test_new_host_starts_no_job_and_emits_only_the_last_result_again(mesh):
 
 @pytest.mark.parametrize("started", [1, 2, 3])
 def test_new_host_continues_a_request(mesh, started):
-    mesh.ask("card")
+    mesh.request("card")
     mesh.until(lambda: len(mesh.builder.assignments) == started)
     on_a_new_host(mesh)
     finished = mesh.finished()
@@ -87,17 +87,17 @@ def test_new_host_continues_a_request(mesh, started):
 
 
 def test_new_host_continues_the_sequence_of_requests(mesh):
-    mesh.ask("lib", id="first")
+    mesh.request("lib", id="first")
     mesh.finished("first")
     on_a_new_host(mesh)
-    mesh.ask("lib", id="second")
+    mesh.request("lib", id="second")
     mesh.finished("second")
     found = mesh.daemons["scheduler"].state
     assert found.get("requests", "second")["sequence"] == found.get("requests", "first")["sequence"] + 1
 
 
 def test_incomplete_packet_is_not_applied_and_is_repaired(mesh):
-    mesh.ask("card")
+    mesh.request("card")
     mesh.finished()
     mesh.wait(1)
     rest = [e.StateChanged.of("requests/q", None), e.StateChanged.of("jobs/q.9", {"request_id": "q"}, "q", 9.0)]
