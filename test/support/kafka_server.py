@@ -169,7 +169,7 @@ def jars_directory() -> Path:
 
 
 def fetched_jars() -> Path:
-    """Returns Kafka's jars in the user's cache. They are fetched into a temporary directory, so that the cache is complete."""
+    """Returns Kafka's jars in the user's cache. A download is renamed into place when it is complete."""
     jars = jars_directory()
     if jars.is_dir():
         return jars

@@ -56,7 +56,7 @@ def test_changed_library_with_equal_output_stops_the_cascade():
     assert harness.outcomes("push") == {"p/lib": "success", "p/tool": "skipped", "p/card": "skipped"}
 
 
-def test_failed_job_is_not_retried_and_its_dependents_are_skipped():
+def test_failed_job_is_not_retried_and_its_dependants_are_skipped():
     harness = started(SchedulerHarness())
     harness.finish_all(lambda assignment: Outcome.FAILURE if assignment.name == "tool" else Outcome.SUCCESS)
     assert harness.outcomes() == {"p/lib": "success", "p/tool": "failure", "p/card": "skipped"}

@@ -31,7 +31,7 @@ def flooded() -> SchedulerHarness:
     return harness
 
 
-def test_interactive_job_of_another_tenant_gets_the_next_free_slot(flooded) -> None:
+def test_interactive_job_of_another_source_gets_the_next_free_slot(flooded) -> None:
     flooded.deliver(flooded.snapshot(unit("urgent", tree="1"), source="small"))
     late = flooded.request("urgent", id="late", source="small", requester="ann", priority=Priority.INTERACTIVE)
     assert not [emitted for emitted in flooded.deliver(late) if isinstance(emitted, e.JobAssigned)]
@@ -39,7 +39,7 @@ def test_interactive_job_of_another_tenant_gets_the_next_free_slot(flooded) -> N
     assert finish_one(flooded, "r3")[0].startswith("p/f")
 
 
-def test_tenant_of_the_same_class_gets_the_next_free_slot_too(flooded) -> None:
+def test_job_of_another_source_in_the_same_class_gets_the_next_slot(flooded) -> None:
     flooded.deliver(flooded.snapshot(unit("fair", tree="2"), unit("fair2", tree="3"), source="other"))
     flooded.deliver(flooded.request("fair", "fair2", id="fair", source="other", priority=Priority.BULK))
     assert finish_one(flooded, "r1") == ["p/fair"]
