@@ -85,7 +85,7 @@ class RequestPoller:
 
 
 def whole_jobs(mesh: Session, view: str, request: str) -> list[Job]:
-    """Returns full rows of a request's jobs, by number: all (view `changes`), or those with artifacts (view `made`)."""
+    """Returns full rows of a request's jobs, by number: all (view `changes`), or with files (view `artifacts`)."""
     rows = {row["job_id"]: row for row in _pages(mesh, view, request)}
     return sorted(rows.values(), key=lambda row: job_number(row["job_id"]))
 

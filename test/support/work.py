@@ -20,7 +20,7 @@ class ReceivedEvent:
 
 @dataclass
 class RecordingWork:
-    """A unit of work (`ports.mesh.Work`) that records what a flow emits.
+    """A unit of work (`ports.mesh.UnitOfWork`) that records what a flow emits.
 
     state     opening its transaction is left to the caller
     emitted   all emitted events in order, the live ones among them

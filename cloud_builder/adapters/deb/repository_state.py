@@ -105,7 +105,7 @@ class ReleaseStates:
                 return _packages_digest(self._fetch(url))
             except (OSError, URLError, ValueError) as error:
                 failed = failed or f"{url}: {error}"
-        _LOG.warning("repository does not response, its last state is used", extra={"cause": failed})
+        _LOG.warning("repository does not answer, its last state is used", extra={"cause": failed})
         return None
 
     def _load(self) -> dict[str, _CachedState]:

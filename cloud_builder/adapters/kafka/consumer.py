@@ -110,7 +110,7 @@ class KafkaConsumer:
         return records
 
     def _on_message_error(self, error: KafkaError, message: Message) -> None:
-        """Handles an error in partition of a record.
+        """Handles an error that came instead of a record.
 
         An error without a partition is about the consumer group. It is ignored, because no group is used: not even
         the right to use it matters."""

@@ -34,7 +34,7 @@ def changed(request: str, state: Documents, objects_url: str, args: Args) -> dic
     return {**changes, "again": [views.job(body, state) for body in again if body is not None]}
 
 
-def made(request: str, state: Documents, objects_url: str, args: Args) -> dict[str, Any]:
+def with_artifacts(request: str, state: Documents, objects_url: str, args: Args) -> dict[str, Any]:
     """Returns a page of the jobs with the request's artifacts, in full rows, by job number; and all its `targets`."""
     after = _after(args)
     numbered = change_index.jobs_with_artifacts(request, after, rows_of(args) + 1, state)

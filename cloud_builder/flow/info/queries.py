@@ -93,7 +93,7 @@ def _changes(context: QueryContext, args: Args) -> Any:
 
 def _artifacts(context: QueryContext, args: Args) -> Any:
     request = find.by_id("request", _required(args, "request"), context.state)
-    return change_views.made(request["request_id"], context.state, context.objects_url, args)
+    return change_views.with_artifacts(request["request_id"], context.state, context.objects_url, args)
 
 
 def _attempts(context: QueryContext, args: Args) -> Any:

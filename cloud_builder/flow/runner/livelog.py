@@ -1,7 +1,7 @@
 """The live log of one attempt: the build's thread writes bytes, each tick of the flow emits pieces.
 
-Best effort: a build that prints faster than `BACKLOG` allows loses the middle of its live log, never of its whole log,
-which is an artifact. `offset` is where a piece belongs, so that readers can see where one is missing.
+Best effort: a build that prints faster than `BACKLOG_BYTES` allows loses the middle of its live log, never of its whole
+log, which is an artifact. `offset` is where a piece belongs, so that readers can see where one is missing.
 """
 
 from __future__ import annotations

@@ -44,12 +44,12 @@ def test_what_a_daemon_asks_for_is_what_it_lacks(newcomer, cluster, daemons):
     cluster.operator.forbid_all(NEWCOMER)
     written = end_of(newcomer.topic, cluster)
     asked: list[str] = []
-    while (output_of := until_it_ends_or_writes(newcomer, written, cluster, daemons)) and len(asked) < MOST_STEPS:
-        lack, command, _ = output_of.splitlines()[-3:]
-        assert f"User:{NEWCOMER} may not" in lack, output_of
+    while (output := until_it_ends_or_writes(newcomer, written, cluster, daemons)) and len(asked) < MOST_STEPS:
+        lack, command, _ = output.splitlines()[-3:]
+        assert f"User:{NEWCOMER} may not" in lack, output
         cluster.operator.run_command(command.strip())
         asked.append(command)
-    assert not output_of, asked
+    assert not output, asked
     assert cluster.operator.rights_of(NEWCOMER) <= cluster.operator.may(USERS[newcomer.role])
 
 

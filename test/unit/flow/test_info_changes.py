@@ -102,7 +102,7 @@ def test_view_made_reads_only_jobs_with_artifacts(large: MemoryState) -> None:
         apply_event(job(number, e.JobFinished, outcome=Outcome.SUCCESS, artifacts=made, at=950.0), large)
     apply_event(job(4, e.JobFinished, outcome=Outcome.FAILURE, at=950.0), large)
     counted = CountingDocuments(large)
-    assert pages(change_views.made, counted)[0] == ["r.3", "r.12000"]
+    assert pages(change_views.with_artifacts, counted)[0] == ["r.3", "r.12000"]
     assert counted.read < 20
 
 
@@ -172,7 +172,7 @@ def test_argument_that_is_no_number_is_rejected(after: Any) -> None:
 
 
 def made(history: InfoHistory) -> dict[str, Any]:
-    return change_views.made("r", history.state, "http://objects", {})
+    return change_views.with_artifacts("r", history.state, "http://objects", {})
 
 
 def test_last_round_of_a_cycle_counts() -> None:
