@@ -50,7 +50,7 @@ def test_what_a_daemon_asks_for_is_what_it_lacks(newcomer, cluster, daemons):
         cluster.operator.run_command(command.strip())
         asked.append(command)
     assert not output, asked
-    assert cluster.operator.rights_of(NEWCOMER) <= cluster.operator.may(USERS[newcomer.role])
+    assert cluster.operator.rights_of(NEWCOMER) <= cluster.operator.rights_of(USERS[newcomer.role])
 
 
 def until_it_ends_or_writes(newcomer, written, cluster, daemons) -> str:
