@@ -1,9 +1,9 @@
 """The ceiling: the very messages of a run of the mesh, in loops that do nothing else.
 
-A driver sends orders to runner processes, a window of slots each, and reads what they report; beside each order it
-sends what the scheduler emitted about a job on other topics. Every message is one that was recorded, byte for byte, so
-that it costs the broker what it cost it then. No state, no decisions, nothing encoded or decoded. Run as `python -m
-bench.bare_loop BOOTSTRAP NUMBER FILE` it is one runner, which answers with the recorded reports of FILE."""
+A driver sends assignments to runner processes, a window of slots each, and reads what they report. Beside each
+assignment it sends what the scheduler emitted about a job on other topics. Every message was recorded and is sent byte
+for byte, so that it costs the broker as much as then. No state, no decisions, nothing encoded or decoded. Run as
+`python -m bench.bare_loop BOOTSTRAP NUMBER FILE` it is one runner, which answers with the recorded reports of FILE."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.mesh import kafka
 from bench.processes import Program, directory, python
 from cloud_builder.ports.broker import Record
 
-ORDERS, REPORTS = "bare.orders", "bare.reports"
+ASSIGNMENTS, REPORTS = "bare.assignments", "bare.reports"
 READY, STARTED, REPORT = b"ready", b"started", b"report"
 _TYPE = ("ce_type",)
 
@@ -45,15 +45,15 @@ class Recorded(NamedTuple):
     """The messages of a run of the mesh: assignments, starts and reports, one of each a job; `beside`: the messages of
     each job on other topics."""
 
-    orders: Sequence[Sent]
+    assignments: Sequence[Sent]
     starts: Sequence[Sent]
     reports: Sequence[Sent]
     beside: Sequence[Sequence[Sent]]
 
     @classmethod
-    def of(cls, orders: Iterable[Record], attempts: Iterable[Record], beside: Sequence[Record]) -> Recorded:
+    def of(cls, assignments: Iterable[Record], attempts: Iterable[Record], beside: Sequence[Record]) -> Recorded:
         """Which message is of which job makes no difference to a loop that does not read them."""
-        sent = [Sent.again(one) for one in orders]
+        sent = [Sent.again(one) for one in assignments]
         reports = [Sent.again(one) for one in attempts]
         starts = [one for one in reports if (*_TYPE, b"attempt.started") in one.headers]
         reports = [one for one in reports if (*_TYPE, b"attempt.finished") in one.headers]
@@ -74,7 +74,7 @@ class Load(NamedTuple):
 def measure(load: Load) -> tuple[list[float], list[float]]:
     """Jobs per second of each run, and seconds of single round trips."""
     runners, slots, samples, runs, recorded = load
-    jobs = len(recorded.orders)
+    jobs = len(recorded.assignments)
     with kafka() as broker, directory("bare") as home:
         _make_topics(broker.bootstrap, runners, {one.topic for shared in recorded.beside for one in shared})
         answers = home / "reports"
@@ -93,11 +93,11 @@ def measure(load: Load) -> tuple[list[float], list[float]]:
 
 
 class Driver:
-    """Stands where the scheduler stands."""
+    """Takes the part of the scheduler: sends assignments, and counts reports."""
 
     def __init__(self, bootstrap: str, runners: int, recorded: Recorded) -> None:
         self._runners = runners
-        self._messages = cycle(zip(recorded.orders, recorded.beside, strict=True))
+        self._messages = cycle(zip(recorded.assignments, recorded.beside, strict=True))
         self._producer = _producer(bootstrap)
         self._consumer = _consumer(bootstrap, REPORTS, 0)
 
@@ -130,8 +130,8 @@ class Driver:
         return started_at - started
 
     def _send(self, runner: int) -> None:
-        order, beside = next(self._messages)
-        self._producer.produce(ORDERS, order.value, order.key, partition=runner, headers=order.headers)
+        sent, beside = next(self._messages)
+        self._producer.produce(ASSIGNMENTS, sent.value, sent.key, partition=runner, headers=sent.headers)
         for one in beside:
             self._send_beside(one)
 
@@ -147,7 +147,7 @@ class Driver:
 def runner(bootstrap: str, number: int, answers: Path) -> None:
     starts, reports = pickle.loads(answers.read_bytes())
     keys = cycle(zip(starts, reports, strict=True))
-    producer, consumer = _producer(bootstrap), _consumer(bootstrap, ORDERS, number)
+    producer, consumer = _producer(bootstrap), _consumer(bootstrap, ASSIGNMENTS, number)
     _poll(consumer, 1.0)
     producer.produce(REPORTS, READY, READY)
     producer.flush()
@@ -182,7 +182,7 @@ def _consumer(bootstrap: str, topic: str, partition: int) -> Consumer:
 
 def _make_topics(bootstrap: str, runners: int, others: set[str]) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    topics = [NewTopic(ORDERS, runners, 1), NewTopic(REPORTS, 1, 1), *(NewTopic(name, 1, 1) for name in others)]
+    topics = [NewTopic(ASSIGNMENTS, runners, 1), NewTopic(REPORTS, 1, 1), *(NewTopic(name, 1, 1) for name in others)]
     for future in admin.create_topics(topics).values():
         future.result()
 

@@ -67,12 +67,12 @@ def throughput(mesh: BenchMesh, jobs: int) -> float:
 
 
 def record(mesh: BenchMesh, jobs: int) -> bare_loop.Recorded:
-    """All that scheduler and runners progress of so many jobs."""
+    """Returns the records that scheduler and runners send for so many jobs, by kind."""
     topics = ("cb.assignment", "cb.attempt", "cb.job", "cb.state")
     since = mesh.ends(topics)
     throughput(mesh, jobs)
-    orders, attempts, *beside = (mesh.records_on(topic, since) for topic in topics)
-    return bare_loop.Recorded.of(orders, attempts, [one for records in beside for one in records])
+    assignments, attempts, *beside = (mesh.records_on(topic, since) for topic in topics)
+    return bare_loop.Recorded.of(assignments, attempts, [one for records in beside for one in records])
 
 
 def latency(mesh: BenchMesh, samples: int) -> list[float]:

@@ -62,7 +62,7 @@ class LocalBuilder:
         )
         return unit
 
-    def order(self, name: str) -> JobAssigned:
+    def assignment(self, name: str) -> JobAssigned:
         revision = self._git("rev-parse", "HEAD")
         self.mirror.refresh("bench", str(self.repository))
         self._jobs += 1
@@ -84,8 +84,8 @@ class LocalBuilder:
         )
 
     def build(self, name: str) -> AttemptFinished:
-        order, output = self.order(name), bytearray()
-        finished = self.builder.build(order, output.extend, Event())
+        assignment, output = self.assignment(name), bytearray()
+        finished = self.builder.build(assignment, output.extend, Event())
         if finished.outcome is not Outcome.SUCCESS:
             raise RuntimeError(f"{name}: {finished.message}\n{output.decode(errors='replace')[-3000:]}")
         return finished

@@ -1,4 +1,4 @@
-"""package.*: a whole job on a warm root, from the order to the uploaded packages.
+"""package.*: a whole job on a warm root, from the assignment to the uploaded packages.
 
 Beside dpkg-buildpackage alone, in the same root with the same layer, and beside sbuild in unshare mode. Both of ours
 and the bare build have the build dependencies there already; sbuild installs them each time, as it does."""

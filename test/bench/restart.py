@@ -1,6 +1,6 @@
 """restart.*: how soon a scheduler is ready whose state holds a million finished jobs, beside one with an empty state.
 
-The state is written as the scheduler writes it (its records, its collections, the mesh's memory of events), without the
+The state is written as the scheduler writes it (its records, its collections, the ids of seen events), without the
 mesh; then the real daemon starts on it, with a real Kafka, until it reports to systemd that it is ready."""
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cloud_builder.ports.state import Put
 
 JOBS, PER_REQUEST, OPEN = 1_000_000, 1000, 200
 SERIAL = "0123456789ab"
-"""Stands in the one record that is made, and is replaced in each that is written."""
+"""Is in the one record that is made, and is replaced in each that is written."""
 READY_WITHIN = 120.0
 
 

@@ -1,8 +1,8 @@
-"""Simulates many runners around the scheduler's real planning code: order, slots, match, advance, trust, ready.
+"""Simulates many runners around the scheduler's real planning code: queue, free slots, match, transitions, quarantine.
 
-In come jobs, runners and what happens when (a discrete-event run: the clock jumps from one event to the next); out go
-when each job started and ended, who held how many slots, and how much CPU the planning took. The same inputs give the
-same run.
+Input: jobs, runners, and events with their times (a discrete-event simulation: the clock jumps from one event to the
+next). Output: when each job started and ended, the slots of each source over time, and the CPU time of the planning.
+The same inputs give the same run.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from cloud_builder.planning.schedule.match import match, queued_job
 from cloud_builder.planning.schedule.queue import JobQueue, QueuedJob, QueuePolicy
 
 AT_REST = 10.0
-"""Simulated seconds between two looks at retries and at runners in quarantine, when nothing else happens."""
+"""Simulated seconds between two checks of retries and of runners in quarantine, when nothing else happens."""
 
 
 class Planner:
-    """Simulates the scheduler in memory with the functions of planning. `ticket`: makes the queue entry of a job."""
+    """Simulates the scheduler by the functions of planning. `make_entry`: makes the queue entry of a job."""
 
-    def __init__(self, rules: QueuePolicy, policy: RetryPolicy, ticket: Callable[[JobRecord], QueuedJob]) -> None:
-        self.order, self.slots, self._policy, self._ticket = JobQueue(rules), FreeSlots(), policy, ticket
+    def __init__(self, rules: QueuePolicy, policy: RetryPolicy, make_entry: Callable[[JobRecord], QueuedJob]) -> None:
+        self.queue, self.slots, self._policy, self._make_entry = JobQueue(rules), FreeSlots(), policy, make_entry
         self.jobs: dict[JobId, JobRecord] = {}
         self.runners: dict[RunnerId, RunnerRecord] = {}
         self.waiting: Counter[SourceName] = Counter()
         """Jobs that wait for a slot, by source."""
-        self.over = 0
-        """Jobs that have their outcome."""
+        self.finished = 0
+        """The number of finished jobs."""
         self._waiters: dict[JobId, list[JobId]] = defaultdict(list)
         self._delayed: list[tuple[float, JobId]] = []
-        self._trusts: dict[RunnerId, RunnerHealth] = {}
+        self._health: dict[RunnerId, RunnerHealth] = {}
 
     def add(self, jobs: Iterable[JobRecord], now: float) -> None:
         for job in jobs:
@@ -61,26 +61,26 @@ class Planner:
         while self._delayed and self._delayed[0][0] <= now:
             _, job_id = heapq.heappop(self._delayed)
             self._wait(self.jobs[job_id], now)
-        has_quarantined = any(known.is_quarantined for known in self._trusts.values())
+        has_quarantined = any(health.is_quarantined for health in self._health.values())
         self.slots.update(
-            self.runners, quarantine.slot_limits(self.runners.values(), self._trusts, now) if has_quarantined else {}
+            self.runners, quarantine.slot_limits(self.runners.values(), self._health, now) if has_quarantined else {}
         )
         given = []
-        for one in match(self.order, self.slots, self.jobs, now):
-            runner = self.runners[one.runner_id]
-            job = transitions.assign(self.jobs[one.job_id], one.runner_id, runner.started_at, now)
+        for assignment in match(self.queue, self.slots, self.jobs, now):
+            runner = self.runners[assignment.runner_id]
+            job = transitions.assign(self.jobs[assignment.job_id], assignment.runner_id, runner.started_at, now)
             self.jobs[job.job_id] = job
             self.waiting[job.source] -= 1
-            held = {"attempts": runner.attempts | {(job.job_id, job.attempt)}}
-            self.runners[one.runner_id] = runner.model_copy(update=held)
+            changed = {"attempts": runner.attempts | {(job.job_id, job.attempt)}}
+            self.runners[assignment.runner_id] = runner.model_copy(update=changed)
             given.append(job)
         return given
 
     def ended(self, report: AttemptFinished, now: float) -> None:
         runner = self.runners.get(report.runner_id)
         if runner is not None:
-            held = {"attempts": runner.attempts - {(report.job_id, report.attempt)}}
-            self.runners[report.runner_id] = runner.model_copy(update=held)
+            changed = {"attempts": runner.attempts - {(report.job_id, report.attempt)}}
+            self.runners[report.runner_id] = runner.model_copy(update=changed)
         job = self.jobs[report.job_id]
         if transitions.is_current(job, report.attempt):
             self._judge(job, AttemptEnd(report.outcome, report.code, report.message), now)
@@ -94,16 +94,16 @@ class Planner:
 
     def _judge(self, job: JobRecord, end: AttemptEnd, now: float) -> None:
         assert job.runner_id is not None
-        after = quarantine.after(self._trusts.get(job.runner_id), job, end, now, self._policy.quarantine_after)
+        after = quarantine.after(self._health.get(job.runner_id), job, end, now, self._policy.quarantine_after)
         if after is not None:
-            self._trusts[job.runner_id] = after
+            self._health[job.runner_id] = after
         else:
-            self._trusts.pop(job.runner_id, None)
+            self._health.pop(job.runner_id, None)
 
     def _put(self, job: JobRecord, now: float) -> None:
-        self.order.release(job.job_id, now)
+        self.queue.release(job.job_id, now)
         self.jobs[job.job_id] = job
-        self.over += job.is_finished
+        self.finished += job.is_finished
         if not job.is_finished:
             heapq.heappush(self._delayed, (job.not_before, job.job_id))
             return
@@ -122,19 +122,19 @@ class Planner:
         self._wait(job, now)
 
     def _wait(self, job: JobRecord, now: float) -> None:
-        self.order.add(self._ticket(job), now)
+        self.queue.add(self._make_entry(job), now)
         self.waiting[job.source] += 1
 
 
 def first_come(job: JobRecord) -> QueuedJob:
-    """A queue without tenants, classes and ways: the baseline."""
+    """Returns a queue entry without source, class and critical path: first come, first served, the baseline."""
     return queued_job(job)._replace(
         source=SourceName(""), requester="", priority=Priority.NORMAL, critical_path=0.0, sequence=job.queued_at
     )
 
 
 @dataclass(frozen=True)
-class Weather:
+class FaultRates:
     """Fault rates. `error`: chance of an error for each build, `bad`: on a bad runner. Average seconds for which a
     runner is up and down (0: it never fails).
     """
@@ -148,19 +148,19 @@ class Weather:
 
 @dataclass
 class RunnerSimulation:
-    """`seconds`: how long a job really takes. `steps`: of CPU, how much of it was planning."""
+    """A simulation. `seconds`: how long a job really takes. `cpu`: seconds of CPU of the planning."""
 
     planner: Planner
     seconds: Callable[[JobRecord], float]
     random: Random
-    weather: Weather = field(default_factory=Weather)
+    fault_rates: FaultRates = field(default_factory=FaultRates)
     now: float = 0.0
     cpu: float = 0.0
     started: dict[JobId, float] = field(default_factory=dict)
     busy: Counter[SourceName] = field(default_factory=Counter)
-    """Slots held now, by source."""
+    """Slots in use now, by source."""
     on_step: Callable[[RunnerSimulation, float], None] | None = None
-    """Called before the clock goes on, with how far."""
+    """Called before the clock moves on, with the seconds."""
 
     def __post_init__(self) -> None:
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -170,14 +170,14 @@ class RunnerSimulation:
         for number in range(runners):
             runner_id = RunnerId(f"r{number}")
             self._come(runner_id, slots, arch)
-            if self.weather.up:
-                self._at(self.random.expovariate(1 / self.weather.up), self._go, runner_id, slots, arch)
+            if self.fault_rates.up:
+                self._at(self.random.expovariate(1 / self.fault_rates.up), self._go, runner_id, slots, arch)
 
     def arrive(self, when: float, jobs: Sequence[JobRecord]) -> None:
         self._at(when, lambda: self._plan(self.planner.add, jobs, self.now))
 
     def run(self, until: Callable[[], bool]) -> float:
-        """The time at which `until` came true."""
+        """Runs until `until` returns True; returns the simulated time."""
         while not until():
             if not self._events:
                 self._at(self.now + AT_REST, lambda: None)
@@ -205,8 +205,8 @@ class RunnerSimulation:
         self.started.setdefault(job.job_id, self.now)
         self.busy[job.source] += 1
         assert job.runner_id is not None
-        bad = int(job.runner_id[1:]) < self.weather.bad_runners
-        fails = self.random.random() < (self.weather.bad if bad else self.weather.error)
+        bad = int(job.runner_id[1:]) < self.fault_rates.bad_runners
+        fails = self.random.random() < (self.fault_rates.bad if bad else self.fault_rates.error)
         seconds = self.seconds(job) * (self.random.random() if fails else 1.0)
         self._at(self.now + seconds, self._end, job, Outcome.ERROR if fails else Outcome.SUCCESS)
 
@@ -226,9 +226,9 @@ class RunnerSimulation:
 
     def _go(self, runner_id: RunnerId, slots: int, arch: str) -> None:
         self._plan(self.planner.lost, runner_id, self.now)
-        back = self.now + self.random.expovariate(1 / self.weather.down)
+        back = self.now + self.random.expovariate(1 / self.fault_rates.down)
         self._at(back, self._come, runner_id, slots, arch)
-        self._at(back + self.random.expovariate(1 / self.weather.up), self._go, runner_id, slots, arch)
+        self._at(back + self.random.expovariate(1 / self.fault_rates.up), self._go, runner_id, slots, arch)
 
 
 def jain(amounts: Sequence[float]) -> float:

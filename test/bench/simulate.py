@@ -19,7 +19,7 @@ from bench.figures import Figure, figure, percentile
 from bench.plan import debian_index
 from bench.plan_debian import DEBIAN, units_of
 from bench.processes import Skipped, directory
-from bench.runner_simulation import Planner, RunnerSimulation, Weather, first_come, jain
+from bench.runner_simulation import FaultRates, Planner, RunnerSimulation, first_come, jain
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import JobId, RequestId, Revision, SourceName, TreeId, UnitPath
 from cloud_builder.model.outcome import Kind
@@ -40,7 +40,7 @@ MEDIAN, SPREAD, SHAKE, LONGEST = 75.0, 1.1, 0.25, 5 * 3600.0
 POLICY = RetryPolicy(max_errors=5, delay=2.0)
 
 TENANTS, TENANT_RUNNERS = 12, 2000
-FAULTS = Weather(error=0.01, bad=0.9, bad_runners=20, up=24 * 3600.0)
+FAULTS = FaultRates(error=0.01, bad=0.9, bad_runners=20, up=24 * 3600.0)
 AGEING = 1800.0
 
 
@@ -60,7 +60,7 @@ def _world(progress: Callable[[str], None], scale: float) -> Iterator[Figure]:
     runners = max(1, round(RUNNERS * scale))
     simulation.set_up(runners, SLOTS)
     simulation.arrive(0.0, jobs)
-    makespan = simulation.run(lambda: simulation.planner.over == len(jobs))
+    makespan = simulation.run(lambda: simulation.planner.finished == len(jobs))
     work, path = sum(takes.values()) / (runners * SLOTS), _critical_path(jobs, takes)
     progress(
         f"{len(jobs)} jobs on {runners * SLOTS} slots: {makespan / 3600:.2f} h; work ÷ slots {work / 3600:.2f} h,"
@@ -155,7 +155,9 @@ class Log:
 
 
 def _tenants(progress: Callable[[str], None], scale: float) -> Iterator[Figure]:
-    ours, theirs = (_shared(progress, scale, name, ticket) for name, ticket in (("", queued_job), ("fifo", first_come)))
+    ours, theirs = (
+        _shared(progress, scale, name, make_entry) for name, make_entry in (("", queued_job), ("fifo", first_come))
+    )
     base = "first come, first served"
     yield figure("simulate.fairness", [ours["jain"]], "Jain", [theirs["jain"]], base)
     for priority in Priority:
@@ -164,20 +166,20 @@ def _tenants(progress: Callable[[str], None], scale: float) -> Iterator[Figure]:
 
 
 def _shared(
-    progress: Callable[[str], None], scale: float, name: str, ticket: Callable[[JobRecord], QueuedJob]
+    progress: Callable[[str], None], scale: float, name: str, make_entry: Callable[[JobRecord], QueuedJob]
 ) -> dict[str, float]:
     """Equal tenants of very different habits in a simulation with faults. Waits are the 95th percentile of a
     class, in seconds."""
     random, log = Random(SEED), Log()
     simulation = RunnerSimulation(
-        Planner(QueuePolicy(ageing=AGEING), POLICY, ticket), _takes, random, FAULTS, on_step=log.note
+        Planner(QueuePolicy(ageing=AGEING), POLICY, make_entry), _takes, random, FAULTS, on_step=log.note
     )
     simulation.set_up(max(10, round(TENANT_RUNNERS * scale)), 1)
     total = 0
     for sequence, (when, jobs) in enumerate(_arrivals(random, scale), 1):
         simulation.arrive(when, [job.model_copy(update={"sequence": sequence}) for job in jobs])
         total += len(jobs)
-    simulation.run(lambda: simulation.planner.over == total)
+    simulation.run(lambda: simulation.planner.finished == total)
     waits: dict[Priority, list[float]] = defaultdict(list)
     for job in simulation.planner.jobs.values():
         waits[job.priority].append(simulation.started[job.job_id] - job.queued_at)

@@ -1,7 +1,7 @@
-"""The machine: QEMU without KVM, two processors, 3 GiB, its disks thrown away at the end.
+"""The machine: QEMU without KVM, two processors, 3 GiB, its disks deleted at the end.
 
-In go kernel and disks; out come what is lines inside, line by line, from a port of its own, and the console in a file.
-Must never leave a process behind, however we end.
+Input: kernel and disks. Output: the lines that the checks inside print to a port of their own, and the console as a
+file. Must never leave a process behind, however this program ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PIECE = 65536
 
 
 class Guest:
-    """Ends with `close`. `console`: a file that it writes to."""
+    """A running machine, until `close`. `console`: a file with its console output."""
 
     def __init__(self, base: Base, guest_disk: Path, work: Path) -> None:
         self.console = work / "console.log"
@@ -47,7 +47,7 @@ class Guest:
         )
 
     def lines(self, within: float) -> Iterator[dict[str, Any]]:
-        """Each line lines inside, until it is off. TimeoutError after `within` seconds."""
+        """Yields each line that was printed inside, until the machine is off. TimeoutError after `within` seconds."""
         until = time.monotonic() + within
         self._listener.settimeout(30)
         line, _ = self._listener.accept()
@@ -69,7 +69,7 @@ class Guest:
 
 
 def lacks() -> list[str]:
-    """Debian packages that this machine needs for it."""
+    """Returns the Debian packages that this machine lacks for running a guest."""
     programs = {
         QEMU: "qemu-system-x86",
         "mmdebstrap": "mmdebstrap",

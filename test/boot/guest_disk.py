@@ -26,7 +26,7 @@ IDENTITY = ("-c", "user.name=Boot", "-c", "user.email=boot@localhost", "-c", "in
 
 
 def make_guest_disk(work: Path, port: int, *, prepare_inside: bool, only: str) -> Path:
-    """The disk, in `work`."""
+    """Makes the disk in `work`; returns its file."""
     tree = work / "guest-disk"
     _checkout(tree / "cloud-builder")
     shutil.copytree(_wheels(), tree / "wheels")

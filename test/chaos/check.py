@@ -81,12 +81,12 @@ def epochs(leader_log: LeaderLog) -> Iterator[str]:
     """Checks the leaders: no record of an older epoch follows one of a newer, and an epoch has one leader."""
     leaders: dict[int, str] = {}
     newest = 0
-    for word in leader_log.words:
-        if word.epoch < newest:
-            yield f"{word.id} spoke for epoch {word.epoch} after epoch {newest} had begun"
-        if leaders.setdefault(word.epoch, word.id) != word.id:
-            yield f"epoch {word.epoch} had two leaders, {leaders[word.epoch]} and {word.id}"
-        newest = max(newest, word.epoch)
+    for heartbeat in leader_log.heartbeats:
+        if heartbeat.epoch < newest:
+            yield f"{heartbeat.id} sent a heartbeat of epoch {heartbeat.epoch} after epoch {newest} had begun"
+        if leaders.setdefault(heartbeat.epoch, heartbeat.id) != heartbeat.id:
+            yield f"epoch {heartbeat.epoch} had two leaders, {leaders[heartbeat.epoch]} and {heartbeat.id}"
+        newest = max(newest, heartbeat.epoch)
     yield from leader_log.lost
 
 

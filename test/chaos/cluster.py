@@ -23,9 +23,9 @@ from support.kafka_server import JavaServer, fetched_jars, free_ports
 
 CLOCK_SKEW = Path(__file__).with_name("clock_skew.py")
 STORE = "store"
+"""Name of the disk with the object store, which several daemons use."""
 STOP_SECONDS = 60.0
 """The longest wait for the end of a daemon that was signaled to stop, on a busy machine."""
-"""No daemon: the object store, a disk of its own that several of them use."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ TOPICS = (INTAKE, ASSIGNMENT, JOB, RESULT, ATTEMPT, REPOSITORY, RUNNERS, DEAD_LE
 
 
 class EventRecorder:
-    """`events`: in the order heard, each event id once, however often it was sent."""
+    """`events`: in the order in which they were read; each event id once, however often it was sent."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._broker = KafkaBroker(settings)
@@ -27,7 +27,7 @@ class EventRecorder:
         self.unreadable: list[str] = []
 
     def listen(self, seconds: float) -> None:
-        """For so long; a broker that is away is nothing to speak of."""
+        """Reads for so many seconds. An unreachable broker is no error: it is one of the faults."""
         try:
             if self._consumer is None:
                 self._broker.ensure_topics(TOPICS)

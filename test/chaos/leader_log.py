@@ -15,17 +15,18 @@ from cloud_builder.ports.broker import Consumer, Record
 
 
 class LeaderRecord(NamedTuple):
-    """A leader saying that it leads."""
+    """A heartbeat of a leader."""
 
     id: str
     epoch: int
 
 
 class LeaderLog:
-    """`words` in the order of the topic.
+    """The heartbeats of leaders, in the order of the topic.
 
-    How far the input was read grows with each packet. A leader that does not know whether some of its packets arrived
-    sends them again, in one transaction: then it goes back, and on again. What it left behind must never lack."""
+    The saved positions grow with each packet. A leader that does not know whether some of its packets arrived sends
+    them again in one transaction: the positions go back, and then on again. At the end of an epoch none may be behind
+    the furthest before."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._broker = KafkaBroker(settings)
@@ -33,11 +34,11 @@ class LeaderLog:
         self._read: dict[str, int] = {}
         self._furthest: dict[str, int] = {}
         self._lost: list[str] = []
-        self.words: list[LeaderRecord] = []
+        self.heartbeats: list[LeaderRecord] = []
 
     @property
     def leader(self) -> LeaderRecord | None:
-        return self.words[-1] if self.words else None
+        return self.heartbeats[-1] if self.heartbeats else None
 
     @property
     def lost(self) -> list[str]:
@@ -45,7 +46,7 @@ class LeaderLog:
         return [*self._lost, *self._lacking()]
 
     def listen(self) -> None:
-        """To all there is; a broker that is away is nothing to speak of."""
+        """Reads all records so far. An unreachable broker is no error: it is one of the faults."""
         try:
             if self._consumer is None:
                 marks = self._broker.watermarks([STATE.name])
@@ -65,16 +66,16 @@ class LeaderLog:
         if collection not in (LEADER, POSITIONS) or (put := change_of(record)) is None:
             return
         assert isinstance(put.body, CachedJson)
-        positions = json.loads(put.body.json)
+        body = json.loads(put.body.json)
         if collection == LEADER:
-            word = LeaderRecord(positions["id"], positions["epoch"])
-            if word != self.leader:
+            heartbeat = LeaderRecord(body["id"], body["epoch"])
+            if heartbeat != self.leader:
                 self._lost += self._lacking()
-            self.words.append(word)
+            self.heartbeats.append(heartbeat)
         else:
-            self._read = positions
+            self._read = body
             self._furthest = {
-                partition: max(read, self._furthest.get(partition, 0)) for partition, read in positions.items()
+                partition: max(read, self._furthest.get(partition, 0)) for partition, read in body.items()
             }
 
     def _lacking(self) -> list[str]:

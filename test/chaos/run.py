@@ -1,7 +1,7 @@
-"""One run: the mesh is started, its schedule carried out, everything healed, every request awaited, and all checked.
+"""One run: starts the mesh, carries out the schedule, ends all faults, waits for every request, and checks everything.
 
-At the end stands one more act, in quiet: a runner is killed for good in mid-build, and we measure how long its job
-takes to run elsewhere.
+At the end, without other faults, a runner is killed for good during a build. The time until its job runs elsewhere is
+measured.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ class Run:
         for name, daemon in self._cluster.daemons.items():
             report.wrong += [f"{name} ended by itself with status {status}" for status in daemon.exits if status > 0]
         report.made = check.made(self._recorder)
-        report.epochs = len({word.epoch for word in self._leader_log.words})
+        report.epochs = len({heartbeat.epoch for heartbeat in self._leader_log.heartbeats})
         report.jobs = len(self._recorder.of(JobFinished))
         report.attempts = sum(job.attempt for job in self._recorder.of(JobFinished))
         if report.wrong:

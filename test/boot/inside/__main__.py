@@ -1,7 +1,7 @@
 """Inside the guest, as root, once the network is up: runs the checks in order and reports each to the machine outside.
 
-Comes in: /srv (guest_disk.py). Goes out: a JSON line a check on the port `cb.report`, at the end of each of its two
-lives the journal, and at the very end `done`. A check that others need ends it all when it fails.
+Input: /srv (guest_disk.py). Output on the port `cb.report`: a JSON line for each check, the journal at the end of each
+of the two boots, and `done` at the very end. When a check fails that others need, no further check runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FIRST = (
     Check("the broker comes", daemons.find_the_broker, needed=True),
     Check("a build that fills memory", limits.memory),
     Check("a build that forks without end", limits.processes),
-    Check("a runner ends in mid-build", limits.hand_back),
+    Check("a runner ends in mid-build", limits.release),
     Check("restart of each", daemons.restart),
     Check("watchdog", daemons.are_watched),
     Check("killed daemons", daemons.come_back_when_killed),

@@ -32,24 +32,24 @@ def processes() -> str:
     return f"failure: {reason}; the kernel refused in the build's group (pids.events: {_line(known['pids.events'])})"
 
 
-def hand_back() -> str:
-    """A runner that is restarted in mid-build hands the job back, which counts no error and is built again."""
+def release() -> str:
+    """A runner that is restarted during a build releases its job, which counts no error and is built again."""
     request_id = request("takes-long", "--source", "hostile")
     try:
-        return _handed_back(request_id)
+        return _released(request_id)
     finally:
         # Otherwise the build would keep the only slot from the checks after this one.
         ctl("cancel", request_id, fine=tuple(range(5)))
 
 
-def _handed_back(request: str) -> str:
+def _released(request: str) -> str:
     _building(request)
     run("systemctl", "restart", RUNNER, within=SLOW)
     at_work(RUNNER)
     [job] = _building(request)
     must((job["attempt"], job["outcome"]) == (2, None), f"after the restart: {job}")
-    must(_codes(job)[0] == "runner-stopped", f"attempt 1 was not handed back: {_codes(job)}")
-    return f"stopped: handed back, no error, attempt 2 runs; {_kill(request)}"
+    must(_codes(job)[0] == "runner-stopped", f"attempt 1 was not released: {_codes(job)}")
+    return f"stopped: released, no error, attempt 2 runs; {_kill(request)}"
 
 
 def _kill(request: str) -> str:
@@ -70,13 +70,13 @@ def _kill(request: str) -> str:
 
 
 def _codes(job: dict[str, object]) -> list[str]:
-    """Why each attempt ended, in their order."""
+    """Returns the code of each attempt, in the order of the attempts."""
     attempts = sorted(asked("status", str(job["job_id"]))["attempts"], key=lambda one: one["attempt"])
     return [str(one.get("code", "")) for one in attempts]
 
 
 def _building(request: str) -> list[dict[str, object]]:
-    """Until the build itself has begun to print."""
+    """Waits until the build itself has begun to print; returns the jobs of the request."""
     now = until(
         lambda: jobs(request),
         lambda now: (
@@ -90,7 +90,7 @@ def _building(request: str) -> list[dict[str, object]]:
 
 
 def _ended(unit: str, code: str) -> tuple[str, dict[str, str]]:
-    """Asks for the unit and waits for its failure: the message, and the group of the run that reached the limit."""
+    """Requests the unit and waits for its failure; returns the message, and the events of its group."""
     with Watching() as seen:
         request_id = request(unit, "--source", "hostile")
         ctl("watch", request_id, within=LONG, fine=(1,))

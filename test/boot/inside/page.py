@@ -33,7 +33,7 @@ def blocks() -> list[str]:
 
 
 def obey(number: int) -> str:
-    """Runs the block; Wrong with what was output when a command of it fails."""
+    """Runs the block and returns its output. Raises Wrong with the output when a command of it fails."""
     environment = {**os.environ, **NO_INDEX, "EDITOR": str(EDITOR), "DEBIAN_FRONTEND": "noninteractive"}
     command = ["bash", "-euo", "pipefail", "-c", blocks()[number]]
     try:

@@ -1,4 +1,4 @@
-"""The control groups of builds, looked at while builds run: they are gone when one could ask afterwards."""
+"""Reads the control groups of builds while builds run: they no longer exist afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAUSE = 0.05
 
 @dataclass
 class Watching:
-    """`groups`: by name, what was read of each at last; `members`: the commands seen in it."""
+    """A thread that reads the groups. `groups`: by name, the last content; `members`: the commands seen in it."""
 
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Watching:
 
 
 def limits_in_force(seen: Watching) -> str:
-    """Each group had its limits, and what builds was in one. And none is left."""
+    """Checks that each group had its limits, that the build ran in one, and that none is left."""
     expected = {
         "memory.max": str(LIMITS["memory"]),
         "memory.swap.max": "0",

@@ -1,4 +1,5 @@
-"""A log of hundreds of megabytes, followed live by three: each gets every byte or is left_out what was left out."""
+"""A log of hundreds of megabytes, followed live by three readers: each gets every byte, or a report of the
+bytes that were left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A repositories in a temporary directory: packages made on the spot, a store, a signed apt repository."""
+"""Repositories in a temporary directory: packages made on the spot, a store, a signed apt repository."""
 
 from __future__ import annotations
 

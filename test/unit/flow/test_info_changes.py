@@ -1,4 +1,4 @@
-"""Tests of the views `changes` and `made`. For a large request, the documents that they read are counted."""
+"""Tests of the views `changes` and `artifacts`. For a large request, the documents that they read are counted."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_later_queries_read_only_changed_jobs(large: MemoryState) -> None:
     assert counted.read < 5
 
 
-def test_view_made_reads_only_jobs_with_artifacts(large: MemoryState) -> None:
+def test_view_artifacts_reads_only_jobs_with_artifacts(large: MemoryState) -> None:
     for number in (3, 12_000):
         made = (deb(f"u{number}", "7"),)
         apply_event(job(number, e.JobFinished, outcome=Outcome.SUCCESS, artifacts=made, at=950.0), large)
@@ -168,23 +168,23 @@ def test_argument_that_is_no_number_is_rejected(after: Any) -> None:
     assert caught.value.code == "bad-argument"
 
 
-# --- made -------------------------------------------------------------------------------------------------------------
+# --- artifacts --------------------------------------------------------------------------------------------------------
 
 
-def made(history: InfoHistory) -> dict[str, Any]:
+def with_artifacts(history: InfoHistory) -> dict[str, Any]:
     return change_views.with_artifacts("r", history.state, "http://objects", {})
 
 
 def test_last_round_of_a_cycle_counts() -> None:
     history = queued(queued(InfoHistory().accept(), "r.2", "egg"), "r.11", "egg")
     history.finished(Outcome.SUCCESS, "r.2", "egg", artifacts=(deb("egg", "1"),))
-    assert made(history)["items"] == []
+    assert with_artifacts(history)["items"] == []
     history.finished(Outcome.SUCCESS, "r.11", "egg", artifacts=(deb("egg", "2"),))
-    [row] = made(history)["items"]
+    [row] = with_artifacts(history)["items"]
     assert (row["job_id"], row["artifacts"][0]["url"]) == ("r.11", f"http://objects/{'2' * 64}")
 
 
 def test_targets_of_all_jobs_are_listed() -> None:
     history = queued(InfoHistory().accept()).finished(Outcome.SUCCESS, artifacts=(deb("lib", "1"),))
     queued(history, "r.2", target=Target(name="trixie.x86_64", dist="trixie", arch="x86_64"))
-    assert made(history)["targets"] == ["bookworm.x86_64", "trixie.x86_64"]
+    assert with_artifacts(history)["targets"] == ["bookworm.x86_64", "trixie.x86_64"]
