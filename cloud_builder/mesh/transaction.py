@@ -6,10 +6,8 @@ job that changed its status four times in one batch is one record.
 
 from __future__ import annotations
 
-import os
 import random
 import time
-from base64 import b32encode
 from collections.abc import Callable
 
 from cloud_builder.model.events import Payload
@@ -45,9 +43,6 @@ class Transaction:
         self._live = live
         self._trace: str | None = None
         self._id_prefix, self._encoded = _id_prefix(), 0
-
-    def new_id(self) -> str:
-        return b32encode(os.urandom(5)).decode().lower()
 
     def caused_by(self, event: Envelope | None) -> None:
         """Makes later emitted events follow from this event: they get its trace id. None: they follow from none."""

@@ -45,9 +45,6 @@ class UnitOfWork(Protocol):
     def broker_seen(self) -> float:
         """The time of the last contact with the broker, in seconds since the epoch; 0: none yet."""
 
-    def new_id(self) -> str:
-        """Returns a random id: 8 characters, base32, lower case."""
-
     def emit(self, payload: Payload) -> None:
         """Sends the event after the commit, at least once; events with the same key in the order of emission."""
 

@@ -20,9 +20,8 @@ class ReceivedEvent:
 
 @dataclass
 class RecordingWork:
-    """A unit of work (`ports.mesh.UnitOfWork`) that records what a flow emits.
+    """A unit of work (`ports.mesh.UnitOfWork`) that records what a flow emits. The caller opens the transaction.
 
-    state     opening its transaction is left to the caller
     emitted   all emitted events in order, the live ones among them
     live      those that were emitted outside of the transaction
     """
@@ -33,9 +32,6 @@ class RecordingWork:
     broker_seen: float = 0.0
     emitted: list[Payload] = field(default_factory=list)
     live: list[Payload] = field(default_factory=list)
-
-    def new_id(self) -> str:
-        return "abcdefgh"
 
     def emit(self, payload: Payload) -> None:
         self.emitted.append(payload)
