@@ -25,7 +25,7 @@ Made = dict[str, tuple[str, ...]]
 
 
 def unanswered(recorder: EventRecorder, asked: set[str]) -> set[str]:
-    """Requests and accepted requests (pushes make some, too) that have not ended."""
+    """Returns the sent requests, and the accepted ones (also of pushes), that have not finished."""
     accepted = {event.request_id for event in recorder.of(RequestAccepted)}
     return (asked | accepted) - {event.request_id for event in recorder.of(RequestFinished)}
 
@@ -44,11 +44,11 @@ def results(recorder: EventRecorder, asked: set[str], quiet: Made | None) -> Ite
     for request in unanswered(recorder, asked):
         yield f"request {request} was never finished"
     for event in recorder.of(RequestFinished):
-        if event.outcome is not RequestOutcome.SUCCESS and not _gave_way(event):
+        if event.outcome is not RequestOutcome.SUCCESS and not _is_superseded(event):
             yield f"request {event.request_id} ended in {event.outcome}: {event.message}"
     yield from _doubles("request.finished", Counter(event.request_id for event in recorder.of(RequestFinished)))
     yield from _doubles("job.finished", Counter(event.job_id for event in recorder.of(JobFinished)))
-    yield from _given_twice(recorder)
+    yield from _assigned_twice(recorder)
     counted = {job.job_id for job in recorder.of(JobFinished)}
     for event in recorder.of(RequestFinished):
         yield from (f"job {job.job_id} has no job.finished" for job in event.jobs if job.job_id not in counted)
@@ -58,8 +58,8 @@ def results(recorder: EventRecorder, asked: set[str], quiet: Made | None) -> Ite
     yield from _differences(recorder, quiet)
 
 
-def _gave_way(event: RequestFinished) -> bool:
-    """A push whose units a newer one builds."""
+def _is_superseded(event: RequestFinished) -> bool:
+    """True for a push whose units a newer push builds."""
     return event.outcome is RequestOutcome.SUPERSEDED and event.request_id.startswith("push-")
 
 
@@ -67,14 +67,14 @@ def _doubles(what: str, counts: Counter[str]) -> Iterator[str]:
     yield from (f"{number} times {what} for {key}" for key, number in counts.items() if number > 1)
 
 
-def _given_twice(recorder: EventRecorder) -> Iterator[str]:
-    """Each attempt has one runner: two schedulers at the same time would give it to two."""
-    given: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for order in recorder.of(JobAssigned):
-        given[order.job_id, order.attempt].add(order.runner_id)
-    for (job, attempt), runners in given.items():
+def _assigned_twice(recorder: EventRecorder) -> Iterator[str]:
+    """Checks that each attempt has one runner: two leaders at the same time would assign it to two."""
+    assigned: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for event in recorder.of(JobAssigned):
+        assigned[event.job_id, event.attempt].add(event.runner_id)
+    for (job, attempt), runners in assigned.items():
         if len(runners) > 1:
-            yield f"job {job}, attempt {attempt}, was given to {' and '.join(sorted(runners))}"
+            yield f"job {job}, attempt {attempt}, was assigned to {' and '.join(sorted(runners))}"
 
 
 def epochs(leader_log: LeaderLog) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _differences(recorder: EventRecorder, quiet: Made | None) -> Iterator[str]:
 
 
 def artifacts(recorder: EventRecorder, cluster: Cluster) -> Iterator[str]:
-    """Everything that a result names is in the store, and is what it says."""
+    """Checks that each artifact and log of a result is in the store, with the content of its digest."""
     for digest in {
         one.sha256 for job in recorder.of(JobFinished) for one in (*job.artifacts, *([job.log] if job.log else []))
     }:
@@ -115,7 +115,7 @@ def artifacts(recorder: EventRecorder, cluster: Cluster) -> Iterator[str]:
 
 
 def repositories(recorder: EventRecorder, cluster: Cluster, units: int) -> Iterator[str]:
-    """Over HTTP, as apt would: InRelease is signed, each index and each package it names is there and whole."""
+    """Checks over HTTP, as apt does: InRelease is signed, and each index and package that it names has its digest."""
     latest = {where.repository: where.url for event in recorder.of(RequestFinished) for where in event.repositories}
     if not latest:
         yield "no repository was published"
@@ -156,7 +156,7 @@ def _signature(name: str, release: bytes, key: bytes) -> Iterator[str]:
 
 
 def _listed(release: str) -> Mapping[str, str]:
-    """Path → sha256."""
+    """Returns the files that InRelease lists: path → sha256."""
     block = release.partition("\nSHA256:\n")[2]
     lines = [line.split() for line in block.splitlines() if line.startswith(" ")]
     return {path: digest for digest, _, path in lines}
@@ -168,7 +168,7 @@ def _get(url: str) -> bytes:
 
 
 def left_behind(cluster: Cluster) -> Iterator[str]:
-    """After all daemons were stopped: no process, no mount, no directory of a build, nothing half written."""
+    """Checks after all daemons were stopped: no process, mount, directory of a build or incomplete file is left."""
     disks = {_device(mount) for mount in cluster.mounts}
     for pid in Path("/proc").glob("[0-9]*"):
         if _belongs_to(pid, cluster.home, disks):
@@ -186,30 +186,30 @@ def left_behind(cluster: Cluster) -> Iterator[str]:
 
 
 def _half_written(cluster: Cluster) -> Iterator[str]:
-    """In the store a killed writer's leftovers go after a day: they are no fault as long as nobody can see them."""
+    """Checks the collector's directory. Incomplete files in the store are allowed: they are deleted after a day."""
     for path in (cluster.home / "collector").rglob(".inspect-*"):
         yield f"directory {path} is left"
 
 
 def _device(path: str) -> str:
-    """As mountinfo names it."""
+    """Returns the device of a path as mountinfo names it."""
     device = Path(path).stat().st_dev
     return f"{os.major(device)}:{os.minor(device)}"
 
 
 def _belongs_to(pid: Path, home: Path, disks: Set[str]) -> bool:
-    """A daemon of ours, or what runs in a build: with an environment and a view of the file systems of its own.
+    """True for a daemon of this run, and for a process in a build, which has its own environment and mount namespace.
 
-    A build sees parts of its runner's home elsewhere. What is built beside us, by others, only has our small file
-    systems among all that were there when it began."""
+    A build has parts of its runner's home mounted elsewhere. Builds of other meshes on this machine only have the small
+    file systems of this run among all those that were mounted when they began."""
     if f"CB_HOME={home}\0" in _read(pid / "environ"):
         return True
     try:
-        in_view_of_its_own = (pid / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
+        has_own_mounts = (pid / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
     except OSError:
         return False
     views = [line.split()[2:4] for line in _read(pid / "mountinfo").splitlines()]
-    return in_view_of_its_own and any(f"{home}/" in part or (device in disks and part != "/") for device, part in views)
+    return has_own_mounts and any(f"{home}/" in part or (device in disks and part != "/") for device, part in views)
 
 
 def _read(file: Path) -> str:

@@ -50,12 +50,12 @@ class DaemonProcess:
     environment: Mapping[str, str]
     log: Path
     clock: Path
-    """Says how many seconds its clock is ahead."""
+    """The file with the seconds by which its clock is ahead."""
     process: subprocess.Popen[bytes] | None = None
     restarts: bool = True
     due: float = 0.0
     exits: list[int] = field(default_factory=list)
-    """Statuses of the ends that we did not bring about."""
+    """Exit statuses, except those after `kill`."""
 
     def start(self) -> None:
         role, _, number = self.name.partition("-")
@@ -87,7 +87,7 @@ class DaemonProcess:
 
 
 class Cluster:
-    """`environment`: CB_* settings of all daemons."""
+    """The mesh of one run. `environment`: CB_* settings of all daemons."""
 
     def __init__(self, abilities: Abilities, variant: RunVariant, environment: Mapping[str, str]) -> None:
         self.abilities, self._variant = abilities, variant
@@ -124,7 +124,7 @@ class Cluster:
         for daemon in self.daemons.values():
             daemon.tend(time.monotonic())
 
-    # --- what can be done ---------------------------------------------------------------------------------------
+    # --- faults -------------------------------------------------------------------------------------------------
 
     def freeze(self, name: str, frozen: bool) -> None:
         number = signal.SIGSTOP if frozen else signal.SIGCONT
@@ -143,14 +143,14 @@ class Cluster:
             return
 
     def set_clock(self, name: str, offset: int) -> None:
-        """Seconds ahead of the true time."""
+        """Sets the wall clock of a daemon. `offset`: seconds ahead of the true time."""
         file = self._clock(name)
         temporary = file.with_suffix(".new")
         temporary.write_text(f"{offset:+d}")
         temporary.rename(file)
 
     def heal(self) -> None:
-        """Undoes everything: all run, all lines are well, clocks are right, disks have room."""
+        """Ends all faults: of processes, connections, clocks and disks."""
         self.freeze("broker", False)
         for name, daemon in self.daemons.items():
             self.freeze(name, False)
@@ -161,7 +161,7 @@ class Cluster:
             self.fill(disk, False)
 
     def stop_daemons(self) -> list[str]:
-        """SIGTERM to all; names those that did not end within STOP_SECONDS."""
+        """Sends SIGTERM to all daemons; returns those that did not end within STOP_SECONDS."""
         for daemon in self.daemons.values():
             daemon.restarts = False
             daemon.signal(signal.SIGTERM)

@@ -28,7 +28,7 @@ BROKER = "broker"
 
 @dataclass(frozen=True, order=True)
 class Act:
-    """At `at` seconds something happens to `what`, for `lasts` seconds. `value`: of the clock; of a request or push."""
+    """A fault of `what`, a request or a push: at `at` seconds, for `lasts` seconds. `value`: offset or variant."""
 
     at: float
     kind: Kind
@@ -43,13 +43,13 @@ class Act:
 
 LEASE = 12.0
 SHORT = 19023
-"""A seed with every kind of fault, the broker's exit among them, within 8 s."""
+"""A seed with every kind of fault, a kill of the broker included, within 8 s."""
 SHORT_HA = 45635
 """The same for two schedulers; each of them falls silent for longer than the other waits."""
 
 
 def schedule(seed: int, abilities: Abilities, seconds: float, variant: RunVariant) -> list[Act]:
-    """The whole schedule of a seed: requests and pushes spread over `seconds`, faults all through it."""
+    """Returns the schedule of a seed: requests, pushes and faults, spread over `seconds`."""
     chance = random.Random(seed)
     kinds = [Kind.KILL] * 4 + [Kind.FREEZE] * 3 + [Kind.CUT] * 2 + [Kind.SILENT] * 2 + [Kind.SLOW]
     kinds += [Kind.CLOCK] * 2 + [Kind.FULL] * 2 * abilities.disks
@@ -75,7 +75,7 @@ def _fault(chance: random.Random, kind: Kind, seconds: float, daemons: tuple[str
 
 
 def _blow(chance: random.Random, seconds: float, schedulers: tuple[str, ...]) -> Act:
-    """Something that silences a scheduler, leader or not; half of the time for longer than the other waits."""
+    """Returns a fault that silences a scheduler; half of them last longer than the other scheduler waits."""
     lasts = chance.uniform(0.5, 5.0) if chance.random() < 0.5 else chance.uniform(LEASE + 2, LEASE + 6)
     kind = chance.choice((Kind.KILL, Kind.FREEZE, Kind.CUT, Kind.SILENT))
     return Act(_when(chance, seconds), kind, chance.choice(schedulers), round(lasts, 1))

@@ -1,4 +1,4 @@
-"""A TCP proxy whose line can be cut, silent or slow. One in front of each daemon's own listener of the broker."""
+"""A TCP proxy whose connections can be cut, silent or slow: one for each daemon, before its listener of the broker."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from enum import StrEnum
 
 
 class Line(StrEnum):
-    """The state of a connection. `cut`: connections are reset and refused; `silent`: they stay, and nothing comes
-    through.
+    """The state of a connection. `cut`: connections are reset and refused; `silent`: they stay open, and no
+    data passes.
     """
 
     WELL = "well"
@@ -42,7 +42,7 @@ class Proxies:
 
 
 class Proxy:
-    """From one port to the port `behind`."""
+    """A proxy from one port to the port `behind`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, behind: int) -> None:
         self._loop, self._behind = loop, behind
@@ -54,7 +54,7 @@ class Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
 
     def be(self, line: Line) -> None:
-        """Thread-safe."""
+        """Sets the state of the connections. Thread-safe."""
         self._loop.call_soon_threadsafe(self._be, line)
 
     def close(self) -> None:

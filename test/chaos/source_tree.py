@@ -1,4 +1,4 @@
-"""The git repository that is built under fire: many small units with edges between them, in a few variants.
+"""The git repository that is built under faults: many small units with edges between them, in a few variants.
 
 The same number of units gives the same commits each time, so that a run without faults gives the expected result.
 """

@@ -1,5 +1,5 @@
-"""The forms of being under fire: builds that are played, or real ones of tiny packages; directed dispatch or shared
-queues; one scheduler, or two of which one leads.
+"""Variants of a run: simulated builds, or real builds of tiny packages; directed dispatch or shared queues; one
+scheduler, or two of which one leads.
 
 Real builds need root, the network for the build root (once), and minutes instead of seconds."""
 
@@ -22,7 +22,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clou
 
 @dataclass(frozen=True)
 class RunVariant:
-    """`settle`: seconds within which everything must have ended once all is healed."""
+    """A variant. `settle`: seconds within which every request must finish after all faults have ended."""
 
     real: bool = False
     dispatch: Dispatch = Dispatch.DIRECTED
@@ -38,7 +38,7 @@ class RunVariant:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """All that is asked for in a run."""
+        """The variants of the source tree that are requested in a run."""
         return (*ALL, SUCCESSION) if self.ha else ALL
 
     @property
@@ -52,7 +52,7 @@ class RunVariant:
         return 600.0 if self.real else 300.0
 
     def room(self, disk: str) -> int:
-        """Bytes of a small file system. A runner that really builds keeps an unpacked build root of 500 MB there."""
+        """Returns the bytes of a small file system. With real builds a runner keeps a build root of 500 MB there."""
         return 900 * MB if self.real and disk.startswith("runner") else 48 * MB
 
     def cache(self, home: Path) -> Path:
