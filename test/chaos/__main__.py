@@ -1,4 +1,4 @@
-"""`make chaos`: the mesh with random faults, seed after seed. A failing seed prints its schedule and replays with SEED=n.
+"""`make chaos`: the mesh with random faults, one seed after another. A failing seed prints its schedule.
 
 Without make: `PYTHONPATH=test .venv/bin/python -m chaos --short`.
 
