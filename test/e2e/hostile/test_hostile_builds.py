@@ -278,7 +278,10 @@ LIES = {
         "echo 'Build-Origin: Elsewhere' >> *.buildinfo",
         "buildinfo does not match its checksum in the .changes",
     ),
-    "its package": ("printf x >> hostile_1.0_all.deb", "hostile_1.0_all.deb is not what the .changes says"),
+    "its package": (
+        "printf x >> hostile_1.0_all.deb",
+        "hostile_1.0_all.deb does not match its checksum in the .changes",
+    ),
     "a .changes that is a link": ("mv *.changes x; ln -s x hostile_1.0_amd64.changes", "it is not a regular file"),
     "a .changes of garbage": (
         "head -c 100000 /dev/urandom > hostile_1.0_amd64.changes",

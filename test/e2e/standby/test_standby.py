@@ -161,7 +161,7 @@ def test_the_standby_finishes_what_the_killed_leader_began(mesh):
 def test_a_killed_leader_comes_back_as_standby(mesh):
     mesh.scheduler("one")
     mesh.until(lambda: mesh.output_of("one").count("following"), "it follows")
-    assert "another has led since" in mesh.output_of("one")
+    assert "the state is stale" in mesh.output_of("one")
     assert mesh.leader() == ("two", 2)
 
 
