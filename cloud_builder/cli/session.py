@@ -93,7 +93,7 @@ class Session:
         Raises Rejected for a name that cb-info does not have, Retryable when cb-info does not answer."""
         client = self.client
         try:
-            answer = client.ask(what, {key: value for key, value in args.items() if value}, timeout)
+            answer = client.query(what, {key: value for key, value in args.items() if value}, timeout)
         except Retryable as cause:
             raise self._unanswered(cause) from cause
         if answer.code:

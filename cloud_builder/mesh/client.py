@@ -39,7 +39,7 @@ class Client:
         record = encode(payload, source=self._name, id=str(uuid4()), time=time.time())
         self._producer.send([record], timeout)
 
-    def ask(self, what: str, args: dict[str, Any] | None = None, timeout: float = 5.0) -> InfoAnswered:
+    def query(self, what: str, args: dict[str, Any] | None = None, timeout: float = 5.0) -> InfoAnswered:
         """Returns the answer of cb-info to a query, which may be an error (`code`).
 
         Raises Retryable(code="no-answer") after `timeout` seconds."""

@@ -97,7 +97,7 @@ def main() -> None:
 
 def _missing(client: Client, health_url: str, runners: int, timeout: float) -> str:
     try:
-        answer = client.ask("runners", {}, timeout)
+        answer = client.query("runners", {}, timeout)
     except Retryable:
         return "waiting for cb-info to answer"
     rows = answer.data["items"] if answer.data else []

@@ -45,7 +45,7 @@ class InfoMesh:
     def _answers(self) -> bool:
         """Returns True once cb-info answers: it reads only the queries that are sent after its start."""
         try:
-            return bool(self.client.ask("status", {}, timeout=1.0).data)
+            return bool(self.client.query("status", {}, timeout=1.0).data)
         except Retryable:
             return False
 
@@ -70,7 +70,7 @@ class InfoMesh:
     def send(self, *payloads: e.Payload) -> None:
         for payload in payloads:
             self.client.send(payload)
-        self.client.ask("status", {})
+        self.client.query("status", {})
 
     def follow(self, source: str = "demo") -> None:
         unit = factories.unit("hello", path="packages/hello", tree=TREE)

@@ -60,21 +60,21 @@ def info(broker):
 
 def test_query_gets_its_own_answer(broker, info):
     client, other = Client(broker, "one"), Client(broker, "two")
-    assert client.ask("units", {"source": "s"}).data == {"what": "units", "source": "s"}
-    assert other.ask("jobs").data == {"what": "jobs"}
-    assert client.ask("again").data == {"what": "again"}
+    assert client.query("units", {"source": "s"}).data == {"what": "units", "source": "s"}
+    assert other.query("jobs").data == {"what": "jobs"}
+    assert client.query("again").data == {"what": "again"}
     assert info.queries == 3
 
 
 def test_query_without_cb_info_ends_in_time_with_a_hint(broker):
     with pytest.raises(Retryable, match="no answer from cb-info") as caught:
-        Client(broker).ask("units", timeout=0.2)
+        Client(broker).query("units", timeout=0.2)
     assert caught.value.code == "no-answer"
 
 
 def test_queries_from_before_the_first_start_are_not_answered(broker):
     with pytest.raises(Retryable):
-        Client(broker).ask("old", timeout=0.05)
+        Client(broker).query("old", timeout=0.05)
     flow, state = Echo(), MemoryState()
     loop = Loop(flow, broker, state)
     assert loop.start(Event())
