@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _measure(part: str, scale: float) -> list[Figure] | None:
-    """None: it broke. What was measured before it broke is lost with it."""
+    """Returns the figures of a part; None if it failed, without those measured before the failure."""
 
     def progress(text: str) -> None:
         print(f"{part}: {text}", file=sys.stderr, flush=True)

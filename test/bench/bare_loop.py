@@ -29,7 +29,7 @@ _TYPE = ("ce_type",)
 
 
 class Sent(NamedTuple):
-    """A message as the client takes it."""
+    """A message in the form that the client library accepts."""
 
     topic: str
     value: bytes | None
@@ -52,7 +52,7 @@ class Recorded(NamedTuple):
 
     @classmethod
     def of(cls, assignments: Iterable[Record], attempts: Iterable[Record], beside: Sequence[Record]) -> Recorded:
-        """Which message is of which job makes no difference to a loop that does not read them."""
+        """Divides the messages among the jobs. Which message is of which job does not matter: the loop reads none."""
         sent = [Sent.again(one) for one in assignments]
         reports = [Sent.again(one) for one in attempts]
         starts = [one for one in reports if (*_TYPE, b"attempt.started") in one.headers]
@@ -72,7 +72,7 @@ class Load(NamedTuple):
 
 
 def measure(load: Load) -> tuple[list[float], list[float]]:
-    """Jobs per second of each run, and seconds of single round trips."""
+    """Returns the jobs per second of each run, and the seconds of single round trips."""
     runners, slots, samples, runs, recorded = load
     jobs = len(recorded.assignments)
     with kafka() as broker, directory("bare") as home:
@@ -107,7 +107,7 @@ class Driver:
             missing -= sum(message.key() == READY for message in _poll(self._consumer, 1.0))
 
     def run(self, jobs: int, slots: int) -> float:
-        """Seconds for so many jobs."""
+        """Returns the seconds for so many jobs."""
         started = time.monotonic()
         sent, done, window = 0, 0, self._runners * slots
         while done < jobs:

@@ -25,7 +25,7 @@ FILES = {
 
 
 def fetched(name: str) -> list[Path]:
-    """The files of a source, the .dsc first. Skipped when the mirror has them no more, or others."""
+    """Returns the files of a source, the .dsc first. Raises Skipped when the mirror no longer has them."""
     return [_file(name, file, digest) for file, digest in FILES[name].items()]
 
 

@@ -53,7 +53,7 @@ def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
 
 
 def throughput(mesh: BenchMesh, jobs: int) -> float:
-    """Jobs per second from the moment a request with so many is sent to the moment its end is read."""
+    """Returns jobs per second, from sending a request with so many jobs to reading its end."""
     units = mesh.announce(jobs)
     watch = mesh.watch("cb.result")
     started = time.monotonic()
@@ -76,7 +76,7 @@ def record(mesh: BenchMesh, jobs: int) -> bare_loop.Recorded:
 
 
 def latency(mesh: BenchMesh, samples: int) -> list[float]:
-    """Seconds from sending an accepted request to reading that its job was started, one at a time on an idle mesh."""
+    """Returns the seconds from sending an accepted request to reading the start of its job, one at a time."""
     units = mesh.announce(samples)
     watch, results = mesh.watch("cb.attempt"), mesh.watch("cb.result")
     found = []

@@ -1,4 +1,4 @@
-"""The no-op task for dramatiq: it pushes a token to a list, which is how the driver learns that it ran."""
+"""The no-op task for dramatiq: it pushes a token to a list, by which the driver counts the tasks that ran."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A figure beside its baseline, measured in the same run: what every part of the benchmark hands back."""
+"""A figure beside its baseline, measured in the same run: what every part of the benchmark returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Figure:
-    """Times in seconds, rates per second, memory in MB. `value` and `baseline` are medians of their runs."""
+    """A figure: seconds, a rate per second, or MB. `value` and `baseline` are medians of their runs."""
 
     name: str
     value: float
@@ -39,19 +39,19 @@ class Figure:
 def figure(
     name: str, runs: Sequence[float], unit: str, baseline: Sequence[float] = (), baseline_name: str = ""
 ) -> Figure:
-    """The median of the runs beside the median of the baseline's; without baseline runs it says what is missing."""
+    """Returns the median of the runs, and that of the baseline's runs; without these, `baseline_name` says why."""
     base = statistics.median(baseline) if baseline else None
     return Figure(name, statistics.median(runs), unit, base, baseline_name, tuple(runs))
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The value that `part` (0 to 1) of the values do not exceed."""
+    """Returns the value that `part` (0 to 1) of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """For people."""
+    """Returns the figures as a table for people."""
     rows = [("figure", "value", "unit", "baseline", "of", "ratio")]
     for one in figures:
         base = "-" if one.baseline is None else f"{one.baseline:.4g}"
@@ -62,7 +62,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def write(path: Path, figures: Sequence[Figure]) -> None:
-    """Replaces the figures of this run in the file, keeps those of parts that did not run."""
+    """Replaces the figures of this run in the file; those of parts that did not run stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = {one.name: one.as_json() for one in figures}
     kept = [

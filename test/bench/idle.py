@@ -1,4 +1,4 @@
-"""idle.*: what `cb-ctl up` with the embedded broker costs while nothing happens, and how soon it acts when asked to.
+"""idle.*: what `cb-ctl up` with the embedded broker costs while nothing happens, and how soon it reacts to a request.
 
 All processes of the mesh together: the supervisor with the broker, and five daemons. `idle.rss` counts what they share
 once for each, `idle.pss` once. The baseline of memory is as many interpreters with what every daemon has to load."""
@@ -45,7 +45,7 @@ def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
 
 @contextmanager
 def _up() -> Iterator[tuple[BenchMesh, list[int]]]:
-    """A mesh as users start it, but that its runner builds nothing; and the ids of its processes."""
+    """Yields a mesh as users start it, except that its runner builds nothing, and the ids of its processes."""
     with directory("idle") as home:
         own = {"CB_HOME": str(home), "CB_RUNNER__SIMULATE": "0.001"}
         environment = {**{name: value for name, value in os.environ.items() if not name.startswith("CB_")}, **own}
@@ -66,12 +66,12 @@ def _up() -> Iterator[tuple[BenchMesh, list[int]]]:
 
 
 def _cpu(pids: list[int]) -> float:
-    """Seconds of CPU used so far by these processes and the children that they waited for."""
+    """Returns the seconds of CPU that these processes, and children that they waited for, have used so far."""
     lines = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
     return sum(int(field) for fields in lines for field in fields[11:15]) / TICKS
 
 
 def _memory(pid: int, field: str) -> float:
-    """MB of smaps_rollup (proc(5))."""
+    """Returns a field of smaps_rollup (proc(5)) in MB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 / MB for line in lines if line.startswith(field))

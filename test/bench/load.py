@@ -12,7 +12,7 @@ from bench.figures import Figure, figure
 from bench.mesh import running
 
 BLOCK = 5000
-"""Jobs of one request: requests end, so that what they leave behind shows."""
+"""Jobs of one request. Requests end during the run, so that memory that they leave is measured."""
 DAEMONS = ("scheduler", "runner-1")
 
 

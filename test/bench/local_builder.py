@@ -49,7 +49,7 @@ class LocalBuilder:
         return BuildrootCache(KiwiRootMaker(self.sandbox), self.sandbox, DirectoryStore(bench_cache() / "store"), work)
 
     def take(self, name: str) -> Path:
-        """A unit with a Debian source, committed; its directory."""
+        """Commits a unit with a Debian source; returns its directory."""
         unit = self.repository / "projects" / name
         (unit / ".cb").mkdir(parents=True)
         shutil.copy(DESCRIPTION, unit / ".cb")

@@ -26,7 +26,7 @@ SOURCE = "bench"
 
 @contextmanager
 def kafka() -> Iterator[BrokerSettings]:
-    """A Kafka of our own, empty."""
+    """Yields a new, empty Kafka."""
     try:
         server = find_server()
         server.start()
@@ -39,7 +39,7 @@ def kafka() -> Iterator[BrokerSettings]:
 
 
 class BenchMesh:
-    """Daemons in a home of their own. `settings` go to them as CB_* variables."""
+    """The daemons of a mesh with its own home. `settings`: their CB_* variables."""
 
     def __init__(self, home: Path, broker: BrokerSettings, **settings: str) -> None:
         self.home, self.broker, self._settings = home, broker, settings
@@ -67,7 +67,7 @@ class BenchMesh:
         watch.close()
 
     def announce(self, units: int) -> list[str]:
-        """A snapshot with so many new units; the paths."""
+        """Announces a source snapshot with so many new units; returns their paths."""
         life = uuid4().hex[:8]
         self.revision = uuid4().hex + uuid4().hex[:8]
         made = tuple(_unit(f"u{life}-{number}") for number in range(units))
@@ -88,7 +88,7 @@ class BenchMesh:
         return [each.path for each in made]
 
     def accept(self, *units: str) -> str:
-        """A request for these units; its id."""
+        """Sends an accepted request for these units; returns its id."""
         name = f"r-{uuid4().hex[:10]}"
         self.send(
             e.RequestAccepted(
@@ -111,7 +111,7 @@ class BenchMesh:
         return {partition: end for partition, (_, end) in self._kafka.watermarks(topics).items()}
 
     def records_on(self, topic: str, since: Mapping[Partition, int]) -> list[Record]:
-        """All records of a topic from `since` on."""
+        """Returns all records of a topic from `since` on."""
         start = {partition: at for partition, at in since.items() if partition.topic == topic}
         missing = sum(self.ends([topic]).values()) - sum(start.values())
         consumer = self._kafka.consumer(start)
@@ -144,7 +144,7 @@ class TopicWatch:
         self._consumer.poll(1, 0.2)
 
     def next(self, timeout: float) -> list[e.Payload]:
-        """At least one event; RuntimeError when none comes in time or a daemon ended."""
+        """Returns at least one event. Raises RuntimeError when none arrives in time, or a daemon has ended."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             if records := self._consumer.poll(500, 0.5):
@@ -169,7 +169,7 @@ class TopicWatch:
 
 @contextmanager
 def running(runners: int, slots: int, **settings: str) -> Iterator[BenchMesh]:
-    """A scheduler and runners that build nothing, on a Kafka of their own."""
+    """Yields a mesh of a scheduler and runners that build nothing, on a new Kafka."""
     with ExitStack() as stack:
         broker = stack.enter_context(kafka())
         mesh = BenchMesh(stack.enter_context(directory("mesh")), broker, **settings)

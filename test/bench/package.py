@@ -48,7 +48,7 @@ def _whole(workshop: LocalBuilder, name: str) -> float:
 
 
 def _bare(workshop: LocalBuilder, unit: Path) -> float:
-    """Seconds of dpkg-buildpackage by its own clock: what confines it costs us, not it."""
+    """Returns the seconds of dpkg-buildpackage, measured inside the sandbox: the cost of the sandbox is not its own."""
     found, root = source.read_source(unit), _root(workshop)
     uppers = tuple(sorted((workshop.work / "layers").glob("[0-9a-f]*/upper")))
     tree, output = build_commands.tree_of(found), bytearray()

@@ -30,7 +30,7 @@ INDICES = {
 """Of Debian 12.15: name → work, sha256 of the .xz, by which the mirror serves it as long as it keeps that release."""
 RUNS = 3
 PATIENCE = 300
-"""Seconds of CPU that a baseline gets."""
+"""Seconds of CPU after which a baseline is ended."""
 
 
 def measure(progress: Callable[[str], None], scale: float) -> Iterator[Figure]:
@@ -62,7 +62,7 @@ def _planned(sources: Path) -> dict[str, Any]:
 def _baselines(
     progress: Callable[[str], None], sources: Path, packages: Path
 ) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
-    """By name (seconds, MB); empty when it cannot run here."""
+    """Returns (seconds, MB) of each baseline, by name; without those that cannot run here."""
     arch = "--deb-native-arch=amd64"
     commands = {
         "dose-builddebcheck": ("dose-builddebcheck", "--summary", arch, str(packages), str(sources)),
@@ -79,7 +79,7 @@ def _baselines(
 
 
 def _used(words: Sequence[str]) -> tuple[Sequence[float], Sequence[float]]:
-    """Seconds of CPU and MB of a command to its end."""
+    """Runs a command to its end; returns its seconds of CPU and MB."""
     program = need(words[0], words[0].removesuffix("-create-graph"))
     bounded = [need("prlimit", "util-linux"), f"--cpu={PATIENCE}", program, *words[1:]]
     with subprocess.Popen(bounded, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -94,12 +94,12 @@ def _used(words: Sequence[str]) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def debian_index(work: Path) -> Path:
-    """The Sources, for others that plan them."""
+    """Returns the Sources index, for other parts of the benchmark."""
     return _index("Sources", work)
 
 
 def _index(name: str, work: Path) -> Path:
-    """The index, unpacked. Skipped when the mirror no longer has it."""
+    """Returns the unpacked index. Raises Skipped when the mirror no longer has it."""
     path = bench_cache() / "indices" / f"{name}.xz"
     where, digest = INDICES[name]
     if not path.exists():

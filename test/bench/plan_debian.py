@@ -1,4 +1,4 @@
-"""Plans a Sources index as one source tree and prints, as JSON, what that cost. A process of its own: see plan.py.
+"""Plans a Sources index as one source tree and prints its cost as JSON. A process of its own: see plan.py.
 
 plan_debian.py SOURCES"""
 
@@ -24,7 +24,7 @@ DEBIAN = SourceName("debian")
 TARGET = Target(name="bookworm.x86_64", dist="bookworm", arch="x86_64")
 FIELDS = {"Package", "Version", "Binary", "Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep"}
 EXTRA = "Extra-Source-Only"
-"""Sources that are kept for the licences of what was built of them: no version that anybody builds."""
+"""The field of sources that are kept only for their licences: versions that nobody builds."""
 
 
 def main(index: Path) -> None:
@@ -89,13 +89,13 @@ def _leaf(whole: Graph) -> int:
 
 
 def _median(whole: Graph) -> int:
-    """In the middle of those that something depends on, by how many do."""
+    """Returns the unit with the median number of dependants, among those that have any."""
     needed = [number for number in range(len(whole.nodes)) if whole.dependants[number]]
     return sorted(needed, key=lambda number: len(whole.dependants[number]))[len(needed) // 2]
 
 
 def units_of(index: Path) -> Iterator[Unit]:
-    """A unit a source; of several versions the last one counts."""
+    """Returns a unit for each source; of several versions the last one counts."""
     for fields in _paragraphs(index):
         if EXTRA not in fields:
             relations = [" ".join(fields[name].split()) for name in sorted(FIELDS) if name.startswith("Build-")

@@ -1,4 +1,4 @@
-"""Starting what is measured, ending it for certain, and reading what the kernel says about it."""
+"""Starts the measured programs, ends them for certain, and reads their usage from the kernel."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MB = 1e6
 
 
 class Skipped(Exception):
-    """A part, or the baseline of a part, cannot be measured here; says why."""
+    """The error of a part, or of a baseline, that cannot be measured on this machine; the message has the cause."""
 
 
 class Program:
-    """A process of ours, with its output in a file; ended with SIGTERM, then SIGKILL."""
+    """A process of the benchmark, with its output in a file. Ended with SIGTERM, then SIGKILL."""
 
     def __init__(self, name: str, command: list[str], output: Path, **environment: str) -> None:
         self.name = name
@@ -45,11 +45,11 @@ class Program:
             raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{self.output()}")
 
     def rss(self) -> float:
-        """Resident memory in MB."""
+        """Returns the resident memory in MB."""
         return self._memory("VmRSS:")
 
     def largest_rss(self) -> float:
-        """The most it ever was, in MB."""
+        """Returns the largest resident memory so far, in MB."""
         return self._memory("VmHWM:")
 
     def _memory(self, field: str) -> float:
@@ -59,7 +59,7 @@ class Program:
         raise RuntimeError(f"{self.name} has ended:\n{self.output()}")
 
     def cpu(self) -> float:
-        """Seconds of CPU used so far, with those of waited-for children."""
+        """Returns the seconds of CPU used so far, with those of children that were waited for."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(int(field) for field in fields[11:15]) / TICKS
 
@@ -75,7 +75,7 @@ class Program:
 
 @contextmanager
 def directory(prefix: str) -> Iterator[Path]:
-    """A temporary directory outside /tmp where that is in memory or small: durable state wants a disk."""
+    """Yields a temporary directory on a disk, for durable state: /tmp may be small, or in memory."""
     cache = bench_cache()
     path = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=cache))
     try:
@@ -96,7 +96,7 @@ def python(*words: str) -> list[str]:
 
 
 def need(program: str, package: str) -> str:
-    """The path of a program; Skipped with the command that installs it."""
+    """Returns the path of a program. Raises Skipped with the command that installs it."""
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
     if found is None:
         raise Skipped(f"{program} is not installed: apt-get install {package}")

@@ -1,4 +1,4 @@
-"""A Redis of our own on a free port, durable, ended with the block."""
+"""Runs a durable Redis on a free port for the time of a block."""
 
 from __future__ import annotations
 

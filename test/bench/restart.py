@@ -30,7 +30,7 @@ from cloud_builder.ports.state import Put
 
 JOBS, PER_REQUEST, OPEN = 1_000_000, 1000, 200
 SERIAL = "0123456789ab"
-"""Is in the one record that is made, and is replaced in each that is written."""
+"""The part of the template that is replaced in each document."""
 READY_WITHIN = 120.0
 
 
@@ -59,7 +59,7 @@ def measure(progress, scale: float = 1.0) -> Iterator[Figure]:
 
 
 def fill(path: Path, jobs: int) -> None:
-    """Requests of a thousand jobs each, and one that is open."""
+    """Writes finished requests of a thousand jobs each, and one open request."""
     state = SqliteState(path)
     like = Like.made()
     for number in range(jobs // PER_REQUEST):
@@ -78,7 +78,7 @@ def fill(path: Path, jobs: int) -> None:
 
 
 class Like(NamedTuple):
-    """JSON of one of each, with SERIAL where they differ."""
+    """Templates: the JSON of one document of each kind, with SERIAL where documents differ."""
 
     job: str
     status: str
@@ -127,7 +127,7 @@ def _key(serial: str, number: int) -> str:
 
 
 def _records() -> tuple[JobRecord, RequestRecord, BuildResult]:
-    """One finished job with what a small package leaves, its request, and what its key led to."""
+    """Returns a finished job with the artifacts of a small package, its request, and its build result."""
     key = SERIAL * 5 + "0000"
     artifacts = tuple(
         Artifact(name=f"hello_2.10-3_{kind}", sha256=key, size=52832, kind=ArtifactKind.DEB)
@@ -149,7 +149,7 @@ def _records() -> tuple[JobRecord, RequestRecord, BuildResult]:
 
 
 def start(home: Path, broker: BrokerSettings) -> tuple[float, float]:
-    """Seconds, and seconds of CPU, from starting the daemon until it says that it is ready."""
+    """Returns the seconds, and seconds of CPU, from starting the daemon until it reports that it is ready."""
     home.mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as watcher:
         address = home / "notify"

@@ -18,7 +18,7 @@ QUIET = ("--no-run-lintian", "--no-run-piuparts", "--no-run-autopkgtest", "--no-
 
 
 def build(files: Sequence[Path]) -> float:
-    """Seconds for a source, the .dsc first. Skipped when sbuild, its root or an ordinary user is missing."""
+    """Returns the seconds for a source. `files`: the .dsc first. Raises Skipped when something is missing."""
     sbuild = need("sbuild", "sbuild")
     account = _account()
     home = Path(tempfile.mkdtemp(prefix="cb-bench-sbuild-"))

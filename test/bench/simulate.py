@@ -106,7 +106,7 @@ def _everywhere(unit: Unit) -> Unit:
 
 
 def _made_up(count: int) -> Iterator[Unit]:
-    """Few that very many need, many that nobody needs: each needs seven, mostly of those that came early."""
+    """Returns made-up units: a few that very many need, many that none needs. Each needs seven, mostly early ones."""
     random = Random(SEED)
     for number in range(count):
         needs = sorted({int(number * random.random() ** 4) for _ in range(7)} if number else ())
@@ -138,7 +138,7 @@ def _critical_path(jobs: Sequence[JobRecord], takes: Mapping[JobId, float]) -> f
 
 @dataclass
 class Log:
-    """Returns the fairness while every tenant had queued jobs: Jain's index of the slots of each, averaged over that
+    """The fairness while every tenant had queued jobs: Jain's index of the slots of each, averaged over that
     time."""
 
     seconds: float = 0.0
@@ -201,7 +201,7 @@ def _takes(job: JobRecord) -> float:
 
 
 def _arrivals(random: Random, scale: float) -> list[tuple[float, list[JobRecord]]]:
-    """A flood of bulk work of each, a minute apart, with builds of its own length; pushes, and people who wait."""
+    """Yields the work of tenants: bulk floods a minute apart, each with its build time; pushes; interactive jobs."""
     found, few = [], min(1.0, scale)
     for number, source in enumerate(_names()):
         length = 60.0 * 1.35**number

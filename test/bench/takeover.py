@@ -1,4 +1,4 @@
-"""restart.takeover and restart.rebuild: what a lost machine costs.
+"""restart.takeover and restart.rebuild: the cost of a lost machine.
 
 takeover: seconds from the kill -9 of the leading scheduler to the first word of the standby as leader, with the
 settings a user gets. rebuild: until a scheduler without a state is ready, by a changelog of finished jobs on Kafka."""
@@ -52,7 +52,7 @@ def scheduler(name: str, home: Path, broker: BrokerSettings, *flags: str) -> Pro
 
 
 def wait_for_leader(kafka: KafkaBroker, program: Program, epoch: int) -> None:
-    """Looks every 50 ms: this wait is what is measured."""
+    """Waits for a leader of that epoch. Checks every 50 ms, because this wait is measured."""
     deadline = time.monotonic() + WITHIN
     while (latest := latest_epoch(kafka)) is None or latest.epoch < epoch:
         program.check()
@@ -67,7 +67,7 @@ def follows(program: Program) -> bool:
 
 
 def write_changelog(broker: BrokerSettings, documents: Iterator[Put]) -> None:
-    """Writes a changelog as a scheduler would have."""
+    """Writes the documents to cb.state as a scheduler does."""
     kafka = KafkaBroker(broker)
     kafka.ensure_topics(TOPICS)
     producer = kafka.producer()

@@ -27,13 +27,13 @@ class Found:
 
 
 def dramatiq(jobs: int, samples: int, runs: int) -> Found:
-    """4 worker processes with 8 threads each: its default."""
+    """Measures dramatiq with its default: 4 worker processes with 8 threads each."""
     words = ["-m", "dramatiq", "dramatiq_tasks", "--processes", "4", "--threads", "8"]
     return _measure("dramatiq", words, jobs, samples, runs)
 
 
 def celery(jobs: int, samples: int, runs: int) -> Found:
-    """4 worker processes (prefork), results in Redis, acknowledged after the task like ours."""
+    """Measures Celery: 4 worker processes (prefork), results in Redis, acknowledgement after the task."""
     words = ["-m", "celery", "-A", "celery_tasks", "worker", "--concurrency", "4", "--loglevel", "WARNING"]
     return _measure("celery", words, jobs, samples, runs)
 

@@ -1,4 +1,4 @@
-"""The bare machine: Debian 12 with systemd, a kernel and what .ci/packages-run.txt lists, and nothing of ours.
+"""The bare machine: Debian 12 with systemd, a kernel and what .ci/packages-run.txt lists, without Cloud Builder.
 
 In go the two lists of packages; out come kernel, initrd and a disk, kept in the cache. Needs no root: mmdebstrap and
 what follows run in a user namespace of their own.
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MIRROR = "http://deb.debian.org/debian"
 SIZE = "12G"
-"""Of the disk, most of it holes."""
+"""Size of the disk, a sparse file."""
 MAKE_ROOTFS = HERE / "make-rootfs.sh"
 LISTS = (HERE / "packages.txt", ROOT / ".ci" / "packages-run.txt")
 
@@ -45,7 +45,7 @@ def packages() -> list[str]:
 
 
 def as_root() -> list[str]:
-    """Before a command that makes files of many owners."""
+    """Returns what to put before a command that makes files of several owners."""
     return [] if os.geteuid() == 0 else ["unshare", "--map-auto", "--map-root-user"]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 KEEP = 2
-"""Of each part, the newest."""
+"""Entries that are kept of each part, the newest ones."""
 
 
 def cache_directory() -> Path:
@@ -25,7 +25,7 @@ def digest(parts: Iterable[str]) -> str:
 
 
 def get_or_make(name: str, key: str, make: Callable[[Path], None]) -> Path:
-    """The directory `<name>-<key>`, filled by `make` when it is not there."""
+    """Returns the directory `<name>-<key>`; `make` fills it when it does not exist."""
     path = cache_directory() / f"{name}-{key}"
     if not path.is_dir():
         fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache_directory()))

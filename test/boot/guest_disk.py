@@ -1,7 +1,7 @@
-"""The second disk: what an administrator brings along, and what is done inside.
+"""The second disk: the files that an administrator copies to the machine, and the checks.
 
-cloud-builder/   a checkout: what git knows of, as it is now
-wheels/          the Python packages that it wants: the guest asks no index
+cloud-builder/   the checkout, with changes that are not committed
+wheels/          the Python packages that it requires: the guest uses no package index
 source/ hostile/ the sources that are built; `hostile` has the units of units/
 store/           a build root that another runner has prepared, unless the guest is to prepare it
 inside/          the checks
@@ -73,7 +73,7 @@ def _commit(tree: Path, into: Path) -> None:
 
 
 def _hostile(into: Path) -> Path:
-    """One tiny Debian package a script of units/, built by it. On the same build root as the example."""
+    """Makes a tiny Debian package for each script in units/, which is its build. Build root: that of the example."""
     example = ROOT / "sources-example" / "projects" / "packages" / "greet" / ".cb"
     for script in (HERE / "units").glob("*.sh"):
         unit = into / script.stem

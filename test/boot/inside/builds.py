@@ -31,7 +31,7 @@ def request(*words: str) -> str:
 
 
 def chain() -> str:
-    """Three packages, one after the other, within the limits of the settings set in the kernel."""
+    """Builds three packages, one after the other, and checks the limits in the kernel."""
     until(lambda: asked("list", "units"), lambda seen: len(seen) >= len(UNITS), 120, "the units of both sources")
     with Watching() as seen:
         request_id = request("--all", "--source", "source")
@@ -42,7 +42,7 @@ def chain() -> str:
 
 
 def again() -> str:
-    """Nothing is built twice, also not after a boot."""
+    """Checks that the same request builds nothing, also after a boot."""
     request_id = request("--all", "--source", "source")
     ctl("watch", request_id, within=LONG)
     done = {str(job["outcome"]) for job in jobs(request_id)}
@@ -51,7 +51,7 @@ def again() -> str:
 
 
 def install() -> str:
-    """From the repository, as doc/how-to/install-packages.md says."""
+    """Installs from the repository as doc/how-to/install-packages.md describes."""
     block = re.findall(r"^```sh\n(.*?)^```$", INSTALL.read_text(), re.DOTALL | re.MULTILINE)[0]
     names = [str(one["repository"]) for one in asked("list", "repositories")]
     [name] = [name for name in names if name.startswith("source-")]

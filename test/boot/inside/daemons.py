@@ -1,4 +1,4 @@
-"""Life and exit of the daemons under systemd, as doc/how-to/run-as-services.md promises it."""
+"""Start, failure and stop of the daemons under systemd, as doc/how-to/run-as-services.md describes them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import signal
 import time
 from pathlib import Path
 
-from page import obey
+from page import run_block
 from shell import must, run, until
 from units import DAEMONS, SLOW, TARGET, UNITS, all_at_work, at_work, broker_line, main_pid, show, states
 
 STOP_WITHIN = 30.0
-"""TimeoutStopSec."""
+"""Seconds: TimeoutStopSec of the units."""
 WATCHDOG = 20
 CGROUPS = Path("/sys/fs/cgroup")
 ERROR = re.compile(r"Z error |Traceback")
 MEANT = ("Watchdog timeout", "Failed to start cb-info.service")
-"""What are_watched and do_not_retry_bad_settings bring about."""
+"""Errors of systemd that are_watched and do_not_retry_bad_settings cause on purpose."""
 
 
 def wait_for_the_broker() -> str:
-    """Started while the broker is away: the start returns, and each daemon says what it waits for."""
+    """Starts the daemons while the broker is unreachable: the start returns, and each status names the cause."""
     broker_line(on=False)
     started = time.monotonic()
-    obey(2)
+    run_block(2)
     took = time.monotonic() - started
     must(show(TARGET)["ActiveState"] == "active", "the target is not active")
     seen = until(
@@ -43,7 +43,7 @@ def find_the_broker() -> str:
 
 
 def are_watched() -> str:
-    """With a short watchdog one daemon lives on, and is ended and started again once it is frozen."""
+    """Checks with a short watchdog that a daemon runs on, and that systemd restarts it once it is frozen."""
     drop_in = UNITS / "cb-info.service.d" / "short.conf"
     drop_in.parent.mkdir(exist_ok=True)
     drop_in.write_text(f"[Service]\nWatchdogSec={WATCHDOG}\n")
@@ -89,7 +89,7 @@ def come_back_when_killed() -> str:
 
 
 def stop() -> str:
-    """All of them by the target, in time; nothing of theirs is left."""
+    """Stops all daemons by the target, in time; no process or mount of theirs is left."""
     run("systemctl", "stop", TARGET)
     slowest = 0.0
     for unit in DAEMONS:
@@ -116,7 +116,7 @@ def start_again() -> str:
 
 
 def do_not_retry_bad_settings() -> str:
-    """The exit status 3: an operator must fix the cause first."""
+    """Checks that exit status 3 is not retried, because an operator must fix the cause first."""
     variables = Path("/etc/cloud-builder/environment")
     variables.write_text("CB_INFO__REQUEST_RETENTION=for-ever\n")
     try:
@@ -143,7 +143,7 @@ def are_there_after_a_boot() -> str:
 
 
 def journal_is_clean() -> str:
-    """No word of an error by a daemon, or by systemd about one, but of what was done on purpose."""
+    """Checks that daemons logged no error, and systemd none about them, except those that were caused on purpose."""
     lines_of_log = run("journalctl", "-b", "-o", "cat", "--no-pager", "-u", "cb-*").splitlines()
     errors = [line for line in lines_of_log if ERROR.search(line)]
     by_systemd = run("journalctl", "-b", "-o", "cat", "--no-pager", "-p", "err", "_PID=1").splitlines()

@@ -1,4 +1,4 @@
-"""Builds that want too much: the kernel ends them, the job says why, and the runner lives on."""
+"""Builds that exceed a limit: the kernel ends them, the job names the limit, and the runner works on."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _released(request: str) -> str:
 
 
 def _kill(request: str) -> str:
-    """The runner dies by SIGKILL, with the build: nothing of it is left, and the job is tried again."""
+    """Kills the runner with its build: nothing of the build is left, and the job is tried again."""
     run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", RUNNER)
     until(lambda: show(RUNNER), lambda one: one["NRestarts"] != "0", SLOW, "a restart of the runner")
     at_work(RUNNER)

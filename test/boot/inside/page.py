@@ -1,4 +1,4 @@
-"""doc/how-to/run-as-services.md, obeyed: its commands are run as they stand, block by block."""
+"""Follows doc/how-to/run-as-services.md: runs its commands unchanged, block by block."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MODES = {
     "/var/cache/cloud-builder": (USER, USER, "750"),
 }
 LIMITS = {"memory": 400 << 20, "processes": 120, "time": 1200, "silence": 900}
-"""Of builds: room for the example, and soon reached by who wants too much."""
+"""Limits of builds: enough for the example, and soon reached by the hostile units."""
 
 
 def blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def obey(number: int) -> str:
+def run_block(number: int) -> str:
     """Runs the block and returns its output. Raises Wrong with the output when a command of it fails."""
     environment = {**os.environ, **NO_INDEX, "EDITOR": str(EDITOR), "DEBIAN_FRONTEND": "noninteractive"}
     command = ["bash", "-euo", "pipefail", "-c", blocks()[number]]
@@ -47,7 +47,7 @@ def obey(number: int) -> str:
 
 
 def settings() -> dict[str, object]:
-    """Writes the files that the page has the reader write with an editor."""
+    """Returns the settings that the page leaves to the reader, who writes them with an editor."""
     port = json.loads((HERE / "options.json").read_text())["port"]
     return {
         "broker": {"bootstrap": f"127.0.0.1:{port}"},
@@ -57,11 +57,11 @@ def settings() -> dict[str, object]:
 
 
 def installed() -> str:
-    """The first block: packages, programs, units, users, places, settings."""
+    """Runs the first block: packages, programs, units, users, directories, settings."""
     (HERE / "settings.json").write_text(json.dumps(settings()))  # Which is YAML, too.
     EDITOR.write_text(f'#!/bin/sh\nexec cp {HERE}/settings.json "$1"\n')
     EDITOR.chmod(0o755)
-    obey(0)
+    run_block(0)
     for path, expected in MODES.items():
         found = tuple(run("stat", "-c", "%U %G %a", path).split())
         must(found == expected, f"{path} is {found}, not {expected}")
@@ -78,14 +78,14 @@ def _bring_root() -> None:
 
 
 def trusted() -> str:
-    """The block on sources of this machine, for both of ours."""
+    """Allows git to read both sources of this machine, as the page describes."""
     for name in ("source", "hostile"):
         run("git", "config", "--system", "--add", "safe.directory", f"/srv/{name}/.git")
     return "git serves repositories of root to the daemons"
 
 
 def passes_a_key() -> str:
-    """The drop-in of the page: what root alone may read is read by two daemons of different kinds."""
+    """Installs the drop-in of the page: two different daemons read a key that only root may read."""
     [drop_in] = re.findall(r"^```ini\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     directory = units.UNITS / "cb-.service.d" / "key.conf"
     directory.parent.mkdir()
@@ -108,8 +108,8 @@ def passes_a_key() -> str:
 
 
 def doctored() -> str:
-    """The block that asks the doctor: no error, and limits that the kernel holds."""
-    output = obey(1)
+    """Runs the block with `cb-ctl doctor`: it reports no error, and limits that the kernel enforces."""
+    output = run_block(1)
     lines = [line for line in output.splitlines() if line.startswith(("warning", "error"))]
     must(not any(line.startswith("error") for line in lines), f"doctor finds errors: {lines}")
     must("the kernel limits memory and processes of builds" in output, f"doctor does not find the cgroup: {output}")

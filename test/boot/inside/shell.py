@@ -1,4 +1,4 @@
-"""Running programs and waiting for what they bring about. What is not as it should be is `Wrong`."""
+"""Runs programs, and waits for their effects. An unexpected result raises `Wrong`."""
 
 from __future__ import annotations
 
