@@ -25,11 +25,11 @@ CREATE TABLE position (
     incarnation TEXT NOT NULL, topic TEXT NOT NULL, number INTEGER NOT NULL, next INTEGER NOT NULL,
     PRIMARY KEY (incarnation, topic, number)
 ) WITHOUT ROWID;
-CREATE TABLE life (only INTEGER PRIMARY KEY CHECK (only = 1), incarnation TEXT NOT NULL);
+CREATE TABLE broker_incarnation (only INTEGER PRIMARY KEY CHECK (only = 1), incarnation TEXT NOT NULL);
 CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, packet BLOB NOT NULL);
 """
-"""`unindexed_document` has the collections whose name begins with UNINDEXED (ports.state). The one row of `life` names
-the incarnation of the broker that the positions belong to."""
+"""`unindexed_document` has the collections whose name begins with UNINDEXED (ports.state). `broker_incarnation` has one
+row: the incarnation of the broker that the positions belong to."""
 
 
 def prepare(database: sqlite3.Connection, name: str) -> None:

@@ -161,12 +161,12 @@ class SqliteState:
     # --- seen events ------------------------------------------------------------------------------------------
 
     def seen_of(self, event_ids: Collection[str]) -> set[str]:
-        asked = "SELECT seen.id FROM json_each(?) AS asked CROSS JOIN seen ON seen.id = asked.value"
-        return {event_id for (event_id,) in self._db.execute(asked, (_dump(list(event_ids)),))}
+        statement = "SELECT seen.id FROM json_each(?) AS queried CROSS JOIN seen ON seen.id = queried.value"
+        return {event_id for (event_id,) in self._db.execute(statement, (_dump(list(event_ids)),))}
 
     def seen_with_prefix(self, prefix: str) -> set[str]:
-        asked = "SELECT id FROM seen WHERE id BETWEEN ? AND ?"
-        return {event_id for (event_id,) in self._db.execute(asked, (prefix, f"{prefix}\U0010ffff"))}
+        statement = "SELECT id FROM seen WHERE id BETWEEN ? AND ?"
+        return {event_id for (event_id,) in self._db.execute(statement, (prefix, f"{prefix}\U0010ffff"))}
 
     def mark_seen(self, event_ids: Iterable[str], at: float) -> None:
         rows = [(event_id, at) for event_id in event_ids]
@@ -182,14 +182,14 @@ class SqliteState:
         return {Partition(topic, number): offset for topic, number, offset in rows}
 
     def save_positions(self, incarnation: str, positions: Mapping[Partition, int]) -> None:
-        self._db.execute("INSERT OR REPLACE INTO life (only, incarnation) VALUES (1, ?)", (incarnation,))
+        self._db.execute("INSERT OR REPLACE INTO broker_incarnation (only, incarnation) VALUES (1, ?)", (incarnation,))
         self._db.executemany(
             "INSERT OR REPLACE INTO position (incarnation, topic, number, next) VALUES (?, ?, ?, ?)",
             [(incarnation, partition.topic, partition.number, offset) for partition, offset in positions.items()],
         )
 
     def incarnation(self) -> str | None:
-        row = self._db.execute("SELECT incarnation FROM life").fetchone()
+        row = self._db.execute("SELECT incarnation FROM broker_incarnation").fetchone()
         return None if row is None else str(row[0])
 
     # --- outbox -----------------------------------------------------------------------------------------------

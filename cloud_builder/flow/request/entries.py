@@ -52,7 +52,7 @@ class AnnouncedCommit(LenientModel):
 class PendingRequest(LenientModel):
     """A request that waits for git.
 
-    retry_at   seconds since the epoch; git is not asked earlier
+    retry_at   seconds since the epoch; git is not queried earlier
     tries      how often a temporary error has postponed it
     request    the event that was received
     accepted   instead of `request`: the answer that was given to an earlier incarnation of the broker. It is emitted

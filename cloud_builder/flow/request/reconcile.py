@@ -64,8 +64,8 @@ def rejection(pending: PendingRequest, error: CloudBuilderError, now: float) -> 
     """Returns the decision to reject one request."""
     entry = RequestEntry(status=RequestStatus.REJECTED, at=now, request=pending.request)
     changes = StoreChanges(pending.source, requests={pending.request_id: entry})
-    asked = pending.request or pending.accepted
-    ref, requester = (asked.ref, asked.requester) if asked is not None else (pending.ref, "")
+    request = pending.request or pending.accepted
+    ref, requester = (request.ref, request.requester) if request is not None else (pending.ref, "")
     event = rejected_event(pending.request_id, error, source=pending.source, ref=ref, requester=requester, at=now)
     return Decision((event,), changes)
 

@@ -1,4 +1,4 @@
-"""Decides when git is asked again for a pending request."""
+"""Decides when git is queried again for a pending request."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class JobIndex:
 
     def queued_requirements(self) -> list[RunnerRequirements]:
         """Returns the different requirements of all queued jobs."""
-        return [asked for asked in self.queue.requirements() if isinstance(asked, RunnerRequirements)]
+        return [required for required in self.queue.requirements() if isinstance(required, RunnerRequirements)]
 
     def requirements_of(self, job_id: JobId) -> RunnerRequirements:
         return requirements_of(self._by_id[job_id])

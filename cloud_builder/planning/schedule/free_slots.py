@@ -173,7 +173,7 @@ class FreeSlots:
         for eligible in self._eligible.values():
             eligible.runners.pop(runner_id, None)
         del self._runners[runner_id], self._free[runner_id]
-        self._eligible = {asked: eligible for asked, eligible in self._eligible.items() if eligible.runners}
+        self._eligible = {required: eligible for required, eligible in self._eligible.items() if eligible.runners}
 
     def _recount(self, runner_id: RunnerId) -> None:
         runner = self._runners.get(runner_id)

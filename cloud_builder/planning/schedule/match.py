@@ -59,37 +59,37 @@ def match(
     runner now; a job that may go to no runner is passed over. Assigned jobs and slots are taken from `queue` and
     `slots`."""
     queue.advance_time(now)
-    requirements = [asked for asked in queue.requirements() if isinstance(asked, RunnerRequirements)]
-    heads = [(head, 0, asked) for asked in requirements for head in _next(queue, slots, jobs, asked, now)]
+    requirements = [required for required in queue.requirements() if isinstance(required, RunnerRequirements)]
+    heads = [(head, 0, required) for required in requirements for head in _next(queue, slots, jobs, required, now)]
     heapq.heapify(heads)
     assignments: list[Assignment] = []
     while heads:
-        head, assigned_before, asked = heapq.heappop(heads)
+        head, assigned_before, required = heapq.heappop(heads)
         assigned = len(assignments)
         if assigned_before != assigned:  # the assignments since then may have given other jobs a smaller share
-            current = next(_next(queue, slots, jobs, asked, now), None)
+            current = next(_next(queue, slots, jobs, required, now), None)
             if current != head:
                 if current is not None:
-                    heapq.heappush(heads, (current, assigned, asked))
+                    heapq.heappush(heads, (current, assigned, required))
                 continue
-        runner_id = _choose(jobs[head.job_id], asked, slots, now, may)
+        runner_id = _choose(jobs[head.job_id], required, slots, now, may)
         if runner_id is None:
             continue
         slots.take(runner_id)
         queue.pop_to_slot(head.job_id, now)
         assignments.append(Assignment(head.job_id, runner_id))
-        for following in _next(queue, slots, jobs, asked, now):
-            heapq.heappush(heads, (following, assigned + 1, asked))
+        for following in _next(queue, slots, jobs, required, now):
+            heapq.heappush(heads, (following, assigned + 1, required))
     return assignments
 
 
 def _next(
-    queue: JobQueue, slots: FreeSlots, jobs: Mapping[JobId, JobRecord], asked: RunnerRequirements, now: float
+    queue: JobQueue, slots: FreeSlots, jobs: Mapping[JobId, JobRecord], required: RunnerRequirements, now: float
 ) -> Iterator[QueueHead]:
     """Returns the next job with these requirements, if there is a free slot for it."""
-    if slots.count_free(asked, anywhere=True):
-        head = queue.peek(asked)
-        if head is not None and slots.count_free(asked, anywhere=_takes_any(jobs[head.job_id], now)):
+    if slots.count_free(required, anywhere=True):
+        head = queue.peek(required)
+        if head is not None and slots.count_free(required, anywhere=_takes_any(jobs[head.job_id], now)):
             yield head
 
 
@@ -99,13 +99,13 @@ def _takes_any(job: JobRecord, now: float) -> bool:
 
 def _choose(
     job: JobRecord,
-    asked: RunnerRequirements,
+    required: RunnerRequirements,
     slots: FreeSlots,
     now: float,
     may: Callable[[JobRecord, RunnerId], bool] | None,
 ) -> RunnerId | None:
     """Returns the runner where the job finishes first; among equals the one with the most free slots; None: none."""
-    candidates = islice(slots.runners_with_free(asked, anywhere=_takes_any(job, now)), MAX_CANDIDATES)
+    candidates = islice(slots.runners_with_free(required, anywhere=_takes_any(job, now)), MAX_CANDIDATES)
     allowed = [runner for runner in candidates if may is None or may(job, runner.runner_id)]
     if len(allowed) < 2:
         return allowed[0].runner_id if allowed else None

@@ -107,7 +107,7 @@ class QueueTree:
 
     def requirements(self) -> Iterator[Hashable]:
         """Returns the requirements that at least one queued job has."""
-        return (asked for asked, levels in self._levels.items() if any(level.count for level in levels))
+        return (required for required, levels in self._levels.items() if any(level.count for level in levels))
 
     def first(self, requirements: Hashable) -> QueueHead | None:
         """Returns the next job with these requirements; None if there is none, or quotas are full."""
@@ -162,7 +162,9 @@ class QueueTree:
                 for source in level.sources.values():
                     source.requesters = {name: queue for name, queue in source.requesters.items() if queue.count}
                 level.sources = {name: source for name, source in level.sources.items() if source.count}
-        self._levels = {asked: levels for asked, levels in self._levels.items() if any(level.count for level in levels)}
+        self._levels = {
+            required: levels for required, levels in self._levels.items() if any(level.count for level in levels)
+        }
 
     def _head(self, level: PriorityLevel, rank: int) -> QueueHead | None:
         while (name := level.by_share.first()) is not None:

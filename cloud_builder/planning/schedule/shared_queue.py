@@ -80,8 +80,8 @@ def may_be_offered(job: JobRecord, readers: QueueReaders) -> bool:
     """True if every runner that could claim the offer may have the job."""
     if job.tried_runners or job.offer_count >= MAX_OFFERS:
         return False
-    runners, asked = readers.of(job), job.constraints
-    return bool(runners) and (asked == NOTHING or not any(runner.capacity.lacks(asked) for runner in runners))
+    runners, required = readers.of(job), job.constraints
+    return bool(runners) and (required == NOTHING or not any(runner.capacity.lacks(required) for runner in runners))
 
 
 def mark_offered(job: JobRecord, runner_id: RunnerId, now: float) -> JobRecord:

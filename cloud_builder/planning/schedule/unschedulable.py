@@ -34,21 +34,21 @@ def why_unschedulable(requirements: RunnerRequirements, runners: Sequence[Runner
     return f"{no_runner}; start one: cb-runner, or cb-ctl up --runners 1"
 
 
-def _too_small(asked: Capacity, pool: Sequence[RunnerRecord], group: str) -> str:
+def _too_small(required: Capacity, pool: Sequence[RunnerRecord], group: str) -> str:
     """Returns each requirement that no runner meets; if every single one is met somewhere, what each runner lacks."""
-    unmet = [part for part in _parts(asked) if all(runner.capacity.lacks(part) for runner in pool)]
+    unmet = [part for part in _parts(required) if all(runner.capacity.lacks(part) for runner in pool)]
     if unmet:
         return "; ".join(f"needs {_text(part)}; {_largest(part, pool, group)}" for part in unmet)
-    summary = f"needs {_text(asked)}; none of {_count(pool, group)} has all of it"
+    summary = f"needs {_text(required)}; none of {_count(pool, group)} has all of it"
     by_id = sorted(pool, key=lambda runner: runner.runner_id)
-    lacks = [f"{runner.runner_id} lacks {_lacks(asked, runner)}" for runner in by_id]
+    lacks = [f"{runner.runner_id} lacks {_lacks(required, runner)}" for runner in by_id]
     return f"{summary}: {', '.join(lacks)}" if len(pool) <= _MAX_RUNNERS_LISTED else summary
 
 
-def _parts(asked: Capacity) -> list[Capacity]:
+def _parts(required: Capacity) -> list[Capacity]:
     """Returns the requirements one by one."""
-    sizes = [Capacity(**{name: amount}) for name in ("memory", "disk", "cpu") if (amount := getattr(asked, name))]
-    return [*sizes, *([Capacity(kvm=True)] if asked.kvm else []), *(Capacity(tags=(tag,)) for tag in asked.tags)]
+    sizes = [Capacity(**{name: amount}) for name in ("memory", "disk", "cpu") if (amount := getattr(required, name))]
+    return [*sizes, *([Capacity(kvm=True)] if required.kvm else []), *(Capacity(tags=(tag,)) for tag in required.tags)]
 
 
 def _largest(part: Capacity, pool: Sequence[RunnerRecord], group: str) -> str:
@@ -65,14 +65,14 @@ def _largest(part: Capacity, pool: Sequence[RunnerRecord], group: str) -> str:
     return f"none of {_count(pool, group)} has it"
 
 
-def _lacks(asked: Capacity, runner: RunnerRecord) -> str:
-    return " and ".join(_text(part) for part in _parts(asked) if runner.capacity.lacks(part))
+def _lacks(required: Capacity, runner: RunnerRecord) -> str:
+    return " and ".join(_text(part) for part in _parts(required) if runner.capacity.lacks(part))
 
 
-def _text(asked: Capacity) -> str:
-    sizes = [f"{name} {size(getattr(asked, name))}" for name in ("memory", "disk") if getattr(asked, name)]
-    cpu = [f"{asked.cpu} core{'s' if asked.cpu > 1 else ''}"] if asked.cpu else []
-    return " and ".join([*sizes, *cpu, *(["kvm"] if asked.kvm else []), *(f"tag {tag}" for tag in asked.tags)])
+def _text(required: Capacity) -> str:
+    sizes = [f"{name} {size(getattr(required, name))}" for name in ("memory", "disk") if getattr(required, name)]
+    cpu = [f"{required.cpu} core{'s' if required.cpu > 1 else ''}"] if required.cpu else []
+    return " and ".join([*sizes, *cpu, *(["kvm"] if required.kvm else []), *(f"tag {tag}" for tag in required.tags)])
 
 
 def _count(pool: Sequence[RunnerRecord], group: str) -> str:

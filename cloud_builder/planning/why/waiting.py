@@ -157,10 +157,10 @@ def _rivals(
     fits: dict[tuple[str, str, Capacity], bool] = {}
     rivals = []
     for other in waiting:
-        asked = (other.target.arch, other.target.runner_group, other.constraints)
-        if asked not in fits:
-            fits[asked] = bool(eligible_runners.eligible(other, candidates, now))
-        if fits[asked]:
+        required = (other.target.arch, other.target.runner_group, other.constraints)
+        if required not in fits:
+            fits[required] = bool(eligible_runners.eligible(other, candidates, now))
+        if fits[required]:
             rivals.append(other)
     return rivals
 
