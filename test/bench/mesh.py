@@ -68,9 +68,9 @@ class BenchMesh:
 
     def announce(self, units: int) -> list[str]:
         """Announces a source snapshot with so many new units; returns their paths."""
-        life = uuid4().hex[:8]
+        run = uuid4().hex[:8]
         self.revision = uuid4().hex + uuid4().hex[:8]
-        made = tuple(_unit(f"u{life}-{number}") for number in range(units))
+        made = tuple(_unit(f"u{run}-{number}") for number in range(units))
         parts = [made[at : at + 1000] for at in range(0, units, 1000)]
         for number, part in enumerate(parts):
             self.send(

@@ -173,7 +173,7 @@ class Run:
         if report.wrong:
             return 0.0
         victim = self._recorder.of(JobRunning)[-1]
-        lives = self._lives(victim.runner_id)
+        incarnations = self._incarnations(victim.runner_id)
         self._cluster.daemons[victim.runner_id].restarts = False
         self._cluster.daemons[victim.runner_id].kill(0)
         killed = time.monotonic()
@@ -182,21 +182,26 @@ class Run:
         took = 0.0 if self._had_ended(victim) else time.monotonic() - killed
         self._cluster.daemons[victim.runner_id].restarts = True
         self._await(self._is_over, self._settle, "the last request is answered", report)
-        # If it is stopped before it has begun, it could not remove what its earlier life left.
-        self._await(lambda: self._lives(victim.runner_id) > lives, READY_SECONDS, f"{victim.runner_id} is back", report)
+        # If it is stopped before it has begun, it could not remove what its earlier incarnation left.
+        self._await(
+            lambda: self._incarnations(victim.runner_id) > incarnations,
+            READY_SECONDS,
+            f"{victim.runner_id} is back",
+            report,
+        )
         return took
 
     def _runs_more(self, before: int) -> bool:
         return len(self._recorder.of(JobRunning)) > before
 
-    def _lives(self, runner: str) -> set[float]:
+    def _incarnations(self, runner: str) -> set[float]:
         return {event.started_at for event in self._recorder.of(RunnerSeen) if event.runner_id == runner}
 
     def _runs_again(self, victim: JobRunning) -> bool:
-        """One of the jobs that the runner had: what several died with is tried again one by one."""
+        """True if one of the jobs of the runner runs again: suspects are tried again one at a time."""
         running = [event for event in self._recorder.of(JobRunning) if event.request_id == victim.request_id]
-        held = {event.job_id: event.attempt for event in running if event.runner_id == victim.runner_id}
-        return any(event.attempt > held.get(event.job_id, event.attempt) for event in running)
+        attempts = {event.job_id: event.attempt for event in running if event.runner_id == victim.runner_id}
+        return any(event.attempt > attempts.get(event.job_id, event.attempt) for event in running)
 
     def _had_ended(self, victim: JobRunning) -> bool:
         """Returns whether the job had finished when the runner was killed: nothing is to be recovered."""

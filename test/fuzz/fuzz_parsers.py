@@ -39,7 +39,7 @@ def event(data: bytes) -> None:
     pairs = (line.partition(b": ") for line in head.splitlines())
     headers = tuple((name.decode(errors="replace"), value) for name, _, value in pairs)
     try:
-        decode(Record(Partition("cb.request", 0), 1, None, body, headers, 1.0), "life")
+        decode(Record(Partition("cb.request", 0), 1, None, body, headers, 1.0), "incarnation")
     except Undecodable as error:
         malformed.rejection(body, error.message, 1.0)
         raise

@@ -70,7 +70,7 @@ BAD = {
 def test_bad_message_is_rejected_quickly_with_a_short_reply(value, head, reason):
     started = time.thread_time()
     with pytest.raises(Undecodable) as caught:
-        decode(Record(REQUESTS, 7, None, value, head, 1.0), "life")
+        decode(Record(REQUESTS, 7, None, value, head, 1.0), "incarnation")
     assert reason in str(caught.value)
     assert len(str(caught.value)) < 1000
     assert str(caught.value).isprintable() or "\n" in str(caught.value)

@@ -66,7 +66,7 @@ def test_any_record_is_an_event_or_undecodable(route, value, is_bare):
     names = {"ce_specversion": b"1.0", "ce_id": b"e", "ce_type": route.event.type.encode(), "ce_source": b"s"}
     record = Record(Partition(route.topic.name, 0), 1, None, value, () if is_bare else tuple(names.items()), 1.0)
     try:
-        decode(record, "life")
+        decode(record, "incarnation")
     except Undecodable as error:
         assert error.message
         encode(malformed.rejection(value, error.message, 1.0), source="s", id="i", time=1.0)
