@@ -10,6 +10,7 @@ info_history        cb-info's views after some events
 info_mesh           cb-ctl against a real cb-info
 memory_mesh         all five daemons in one process
 ctl_mesh            all five daemons as processes, driven by cb-ctl
-kafka_server        a real Kafka; fetch_kafka fetches it beforehand
+kafka_server        a real Kafka
+fetch_kafka         fetches Kafka before the tests
 operator_tools      Kafka's command line tools
 """

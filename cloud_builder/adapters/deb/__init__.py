@@ -11,7 +11,8 @@
     outputs            collects what a build left
     binary_package     reads a .deb
     install_test       installs published packages for `cb-ctl try`
-    repository         writes apt repositories (the port RepositoryWriter); snapshots: their directories
+    repository         writes apt repositories (the port RepositoryWriter)
+    snapshots          the directory of a repository: writes snapshots, makes one live, prunes old ones
     repository_state   digests of the metadata of foreign repositories (the port RepositoryStates)
 
 `debian.deb822` is imported by the functions that use it: it takes 4 MB, which a daemon that reads no package saves.
