@@ -3,7 +3,7 @@
 #
 #   BOOTSTRAP    host:port of a broker
 #   KAFKA_BIN    where Apache Kafka's tools are (default: they are on PATH)
-#   CONFIG       properties file of an administrator (optional)
+#   CONFIG       properties file of an operator (optional)
 #   CLIENT_USER     user of client (default cb-client)
 #   REQUEST_USER    user of cb-request (default cb-request)
 #   SCHEDULER_USER  user of cb-scheduler (default cb-scheduler)

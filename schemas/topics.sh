@@ -3,7 +3,7 @@
 #
 #   BOOTSTRAP    host:port of a broker
 #   KAFKA_BIN    where Apache Kafka's tools are (default: they are on PATH)
-#   CONFIG       properties file of an administrator (optional)
+#   CONFIG       properties file of an operator (optional)
 #   REPLICATION  copies of each partition (default 3, as every cluster should have)
 #   QUEUES       for shared-queue dispatch: its queues, <arch> and <arch>.<runner group>, e.g. 'x86_64'
 set -eu

@@ -1,4 +1,4 @@
-"""The second disk: the files that an administrator copies to the machine, and the checks.
+"""The second disk: the files that an operator copies to the machine, and the checks.
 
 cloud-builder/   the checkout, with changes that are not committed
 wheels/          the Python packages that it requires: the guest uses no package index

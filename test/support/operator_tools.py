@@ -1,4 +1,4 @@
-"""An administrator of a test's Kafka, who runs the scripts and commands that the project documents for administrators.
+"""An operator of a test's Kafka, who runs the scripts and commands that the project documents for operators.
 
 The scripts call Kafka's own tools, which start a Java machine for each call. Here stand-ins record the arguments, and
 the calls are then carried out over one connection.
@@ -54,7 +54,7 @@ class Right(NamedTuple):
 
 
 class Operator:
-    """An administrator of the cluster at `bootstrap`, with all rights."""
+    """An operator of the cluster at `bootstrap`, with all rights."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap

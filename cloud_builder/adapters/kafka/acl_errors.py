@@ -26,7 +26,7 @@ REFUSED = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     }
 )
-"""Errors that waiting does not solve: an administrator has to allow the operation."""
+"""Errors that waiting does not solve: an operator has to allow the operation."""
 _ALL = "schemas/acls.sh allows all that each daemon needs."
 
 
@@ -56,7 +56,7 @@ def principal(settings: BrokerSettings) -> str:
 
 
 def grant_command(settings: BrokerSettings, operation: str, kind: str, names: Iterable[str]) -> str:
-    """Returns the command for an administrator. It allows all queues, because their topics are created as needed."""
+    """Returns the command for an operator. It allows all queues, because their topics are created as needed."""
     operations = dict.fromkeys([operation, DESCRIBE])
     queues = [name for name in names if kind == TOPIC and QUEUE.has(name)]
     words = ["kafka-acls.sh", "--bootstrap-server", settings.bootstrap]

@@ -105,7 +105,7 @@ def set_up_group(connection: Connection, queues: Sequence[str]) -> None:
                 extra={
                     "group": SHARE_GROUP,
                     "may_not": acl_errors.principal(settings),
-                    "hint": f"Have an administrator run: {script}",
+                    "hint": f"Have an operator run: {script}",
                 },
             )
         else:

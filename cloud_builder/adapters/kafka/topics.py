@@ -73,7 +73,7 @@ def _explain(refused: dict[str, KafkaError], admin: AdminClient, connection: Con
     return NotAllowed(
         f"topics {', '.join(sorted(refused))} are missing, and {acl_errors.principal(settings)} may not create them",
         code="topics-missing",
-        hint=f"Have an administrator run: BOOTSTRAP={settings.bootstrap} {script}",
+        hint=f"Have an operator run: BOOTSTRAP={settings.bootstrap} {script}",
     )
 
 

@@ -109,7 +109,7 @@ def _after_error(health: RunnerHealth, incident: str, reason: str, now: float, l
 def after_planned_stop(health: RunnerHealth, now: float) -> RunnerHealth:
     """Returns the health of a runner that was stopped on purpose: it may get a probe job as soon as it is back.
 
-    An administrator has stopped the runner, and has probably fixed it."""
+    An operator has stopped the runner, and has probably fixed it."""
     return health.model_copy(update={"until": min(health.until, now)})
 
 

@@ -26,7 +26,7 @@ HEADER = """\
 #
 #   BOOTSTRAP    host:port of a broker
 #   KAFKA_BIN    where Apache Kafka's tools are (default: they are on PATH)
-#   CONFIG       properties file of an administrator (optional){more}
+#   CONFIG       properties file of an operator (optional){more}
 set -eu
 
 : "${{BOOTSTRAP:?set it to host:port of a broker}}"

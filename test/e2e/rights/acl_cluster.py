@@ -1,4 +1,4 @@
-"""A Kafka with rights, made ready by an administrator with nothing but the scripts of schemas/; a mesh on it whose
+"""A Kafka with rights, set up by an operator with only the scripts of schemas/; a mesh on it whose
 daemons log in as themselves."""
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from support.waiting import LIMIT, until
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 ARCH = platform.machine()
 USERS = {role: f"cb-{role.value.removeprefix('cb-')}" for role in Role}
-"""As schemas/acls.sh names them."""
+"""The users, as schemas/acls.sh names them."""
 NEWCOMER = "newcomer"
-"""Who has only what tests allow."""
+"""A user with only the rights that a test allows."""
 
 
 class Cluster:
-    """The broker, and its administrator."""
+    """The broker, and its operator."""
 
     def __init__(self) -> None:
         self.server = JavaServer(fetched_jars(), users=(*USERS.values(), NEWCOMER))

@@ -1,7 +1,7 @@
-"""A daemon that lacks a right ends with exit code 3, and says which right, of whom, and the command that gives it.
+"""A daemon that lacks a right ends with exit code 3; its message has the right, the user and the command to allow it.
 
-A newcomer without any right is started, and the administrator does what it asks for, until it is at work. What it has
-got then is part of what schemas/acls.sh gives to a daemon of its role.
+A newcomer without any right is started, and the operator runs the commands that it prints, until it is at work. Its
+rights are then a part of those that schemas/acls.sh gives to a daemon of its role.
 """
 
 from __future__ import annotations
