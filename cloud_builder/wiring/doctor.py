@@ -10,6 +10,7 @@ import sys
 import time
 
 from cloud_builder.adapters.machine import host
+from cloud_builder.adapters.sandbox import idmap
 from cloud_builder.errors import Rejected
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import BrokerSettings, Settings
@@ -21,7 +22,7 @@ from .broker import probe_share_groups
 def quick_facts(settings: Settings, *, builds: bool = True) -> Facts:
     """Returns the facts that every mesh needs, about this machine only. `builds`: also those for a runner."""
     return Facts(
-        user=host.user(),
+        user=idmap.login_name(),
         now=time.time(),
         kernel=os.uname().release,
         python=tuple(sys.version_info[:3]),

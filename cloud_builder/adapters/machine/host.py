@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
 import shutil
 import socket
 import tempfile
@@ -24,13 +23,6 @@ from cloud_builder.ports.sandbox import Confinement
 _NEEDED = ("git", "tar", "zstd", "rsync", "xz", "gpg", "gpgconf", "dpkg-deb", "dpkg-source", "mount")
 _OF_USERS = ("newuidmap", "newgidmap")
 _HELPFUL = ("jing",)
-
-
-def user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def missing_programs() -> tuple[tuple[str, str, bool], ...]:

@@ -71,7 +71,7 @@ def of_this_user() -> IdMap:
     if is_root and (uids is None or gids is None):
         uids, gids = (_free(Path(f"/proc/self/{name}_map")) for name in ("uid", "gid"))
     if uids is None or gids is None or min(uids.count, gids.count) < MIN_IDS:
-        raise no_ids(_user(), first=first_unused(*(_text(Path(f"/etc/{name}")) for name in ("subuid", "subgid"))))
+        raise no_ids(login_name(), first=first_unused(*(_text(Path(f"/etc/{name}")) for name in ("subuid", "subgid"))))
     return IdMap(_cut(uids), _cut(gids), by_kernel=is_root)
 
 
@@ -103,7 +103,7 @@ def first_unused(*texts: str) -> int:
 
 
 def _granted(file: Path) -> list[Range]:
-    return list(parse_granted(_text(file), (_user(), str(os.getuid()))))
+    return list(parse_granted(_text(file), (login_name(), str(os.getuid()))))
 
 
 def _text(file: Path) -> str:
@@ -113,7 +113,7 @@ def _text(file: Path) -> str:
         return ""
 
 
-def _user() -> str:
+def login_name() -> str:
     """Returns the login name from the password database; the environment may have another one."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
@@ -137,4 +137,4 @@ def _run_tool(command: list[str]) -> None:
     try:
         run(command, error=Retryable, code="sandbox")
     except CloudBuilderError as cause:
-        raise (no_uidmap_tools() if cause.code == "tool-missing" else no_ids(_user(), str(cause))) from cause
+        raise (no_uidmap_tools() if cause.code == "tool-missing" else no_ids(login_name(), str(cause))) from cause
