@@ -75,6 +75,7 @@ class PackageBuilder:
             dependencies=assignment.dependencies,
             limits=assignment.limits,
             profiles=assignment.profiles,
+            build_options=assignment.build_options,
         )
         return self._carry_out(task, log, cancel)
 
@@ -87,9 +88,14 @@ class PackageBuilder:
         cancel: Event,
         dependencies: Sequence[Artifact] = (),
         limits: Limits | None = None,
+        profiles: tuple[str, ...] = (),
+        build_options: tuple[str, ...] = (),
     ) -> AttemptFinished:
         """Builds a unit's directory as it is, without a mesh. The artifacts are in the store afterwards."""
-        return self._carry_out(task_for_directory(directory, target, dependencies, limits), log, cancel)
+        task = task_for_directory(
+            directory, target, dependencies, limits, profiles=profiles, build_options=build_options
+        )
+        return self._carry_out(task, log, cancel)
 
     def shell(
         self,
@@ -100,13 +106,17 @@ class PackageBuilder:
         cancel: Event,
         dependencies: Sequence[Artifact] = (),
         limits: Limits | None = None,
+        profiles: tuple[str, ...] = (),
+        build_options: tuple[str, ...] = (),
         after_failure: bool = False,
     ) -> int:
         """Runs a shell on the terminal in the root, layer and unpacked source of a unit; returns its exit status.
 
         `after_failure`: builds first and runs the shell where the build failed; returns 0 without a shell when the
         build succeeded. Raises the errors that `build_directory` reports as an outcome, and Canceled."""
-        task = task_for_directory(directory, target, dependencies, limits)
+        task = task_for_directory(
+            directory, target, dependencies, limits, profiles=profiles, build_options=build_options
+        )
         with directories.own_directory(self._working_directory(task)) as working_directory:
             build_log = self._open_log(task, working_directory, log)
             try:
@@ -189,7 +199,14 @@ class PackageBuilder:
             task.fetch(source)
             make_readable(source)
         return BuildSpec(
-            source, directory, task.target, task.repositories, task.dependencies, task.limits, task.profiles
+            source=source,
+            directory=directory,
+            target=task.target,
+            repositories=task.repositories,
+            dependencies=task.dependencies,
+            limits=task.limits,
+            profiles=task.profiles,
+            build_options=task.build_options,
         )
 
     def _export(self, assignment: JobAssigned, into: Path, cancel: Event) -> None:

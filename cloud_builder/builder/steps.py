@@ -45,6 +45,7 @@ class BuildSpec:
     dependencies: tuple[Artifact, ...] = ()
     limits: Limits = field(default_factory=Limits)
     profiles: tuple[str, ...] = ()
+    build_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ class BuildSteps:
     @contextmanager
     def _prepare(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> Iterator[PreparedBuild]:
         with log.step("source"):
-            source = replace(self._recipe.read(spec.source), profiles=spec.profiles)
+            source = replace(self._recipe.read(spec.source), profiles=spec.profiles, build_options=spec.build_options)
             log.note(f"{source.name} {source.version}")
+            if spec.profiles or spec.build_options:
+                log.note(f"build profiles: {_words(spec.profiles)}; build options: {_words(spec.build_options)}")
         with log.step("root"):
             root = self._root(spec, log, cancel)
         with ExitStack() as stack:
@@ -149,6 +152,10 @@ class BuildSteps:
 
     def _parallel(self, prepared: PreparedBuild) -> int:
         return prepared.spec.limits.cpu or self._cores
+
+
+def _words(words: tuple[str, ...]) -> str:
+    return " ".join(words) or "none"
 
 
 def _upper(prepared: PreparedBuild) -> Path:

@@ -30,6 +30,7 @@ class BuildTask:
     dependencies: tuple[Artifact, ...] = ()
     limits: Limits = field(default_factory=Limits)
     profiles: tuple[str, ...] = ()
+    build_options: tuple[str, ...] = ()
 
     @property
     def log_name(self) -> str:
@@ -37,7 +38,13 @@ class BuildTask:
 
 
 def task_for_directory(
-    directory: Path, target: Target, dependencies: Sequence[Artifact], limits: Limits | None
+    directory: Path,
+    target: Target,
+    dependencies: Sequence[Artifact],
+    limits: Limits | None,
+    *,
+    profiles: tuple[str, ...] = (),
+    build_options: tuple[str, ...] = (),
 ) -> BuildTask:
     """Returns the task of building a unit's directory as it is, without a mesh."""
     return BuildTask(
@@ -48,6 +55,8 @@ def task_for_directory(
         fetch=lambda into: _copy(directory, into),
         dependencies=tuple(dependencies),
         limits=limits or Limits(),
+        profiles=profiles,
+        build_options=build_options,
     )
 
 

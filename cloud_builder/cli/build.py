@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ import click
 from cloud_builder.errors import ExitCode
 from cloud_builder.model.text import compact_duration, size
 
+from .build_options import build_options as variant_options
+from .build_options import check_profiles
 from .options import home_option, json_option
 from .output import show_json, styled
 from .session import Session, session
@@ -47,6 +50,7 @@ no_deps_option = click.option(
 @target_option
 @with_option
 @no_deps_option
+@variant_options
 @click.option(
     "-o",
     "--output",
@@ -56,12 +60,24 @@ no_deps_option = click.option(
 )
 @home_option
 @json_option
-def build(directory: Path, *, target: str | None, given: Sequence[Path], no_deps: bool, output: Path | None) -> int:
-    """Build the unit in DIR as it is now, committed or not, with the recipe and the build root of a mesh."""
+def build(
+    directory: Path,
+    *,
+    target: str | None,
+    given: Sequence[Path],
+    no_deps: bool,
+    profiles: tuple[str, ...],
+    build_options: tuple[str, ...],
+    output: Path | None,
+) -> int:
+    """Build the unit in DIR as it is now, committed or not, with the recipe and the build root of a mesh.
+
+    Units that it needs are built with the profiles and options of their own manifests."""
     from cloud_builder.wiring.local_build import LocalBuilds, plan
 
     with session() as mesh:
         steps = plan(directory, target, with_needs=not no_deps)
+        steps = [_with_variant(step, profiles, build_options) for step in steps]
         cancel = _cancel_on_interrupt()
         local = LocalBuilds(mesh.settings, given)
         results: list[dict[str, Any]] = []
@@ -85,10 +101,20 @@ def build(directory: Path, *, target: str | None, given: Sequence[Path], no_deps
 @target_option
 @with_option
 @no_deps_option
+@variant_options
 @click.option("--after-failure", is_flag=True, help="Build first; open the shell where the build fails.")
 @home_option
 @json_option
-def shell(directory: Path, *, target: str | None, given: Sequence[Path], no_deps: bool, after_failure: bool) -> int:
+def shell(
+    directory: Path,
+    *,
+    target: str | None,
+    given: Sequence[Path],
+    no_deps: bool,
+    profiles: tuple[str, ...],
+    build_options: tuple[str, ...],
+    after_failure: bool,
+) -> int:
     """Open a shell in the build root of the unit in DIR, with build dependencies installed and source unpacked.
 
     All changes in the build root are thrown away. The exit code is that of the shell."""
@@ -98,6 +124,7 @@ def shell(directory: Path, *, target: str | None, given: Sequence[Path], no_deps
         raise click.UsageError("A shell needs a terminal.")
     with session() as mesh:
         *before, step = plan(directory, target, with_needs=not no_deps)
+        step = _with_variant(step, profiles, build_options)
         cancel = _cancel_on_interrupt()
         local = LocalBuilds(mesh.settings, given)
         for need in before:
@@ -108,6 +135,18 @@ def shell(directory: Path, *, target: str | None, given: Sequence[Path], no_deps
                 return code
         _head(mesh, step)
         return local.shell(step, _log(mesh), cancel, after_failure=after_failure)
+
+
+def _with_variant(step: BuildStep, profiles: tuple[str, ...], options: tuple[str, ...]) -> BuildStep:
+    """Returns a step that the user named with further build profiles and options; any other step as it is."""
+    if not step.is_requested:
+        return step
+    check_profiles(profiles, step.unit.build_depends)
+    added = {
+        "profiles": tuple(sorted({*step.unit.profiles, *profiles})),
+        "build_options": tuple(sorted({*step.unit.build_options, *options})),
+    }
+    return replace(step, unit=step.unit.model_copy(update=added))
 
 
 def _cancel_on_interrupt() -> Event:

@@ -13,6 +13,7 @@ import click
 from cloud_builder.errors import Rejected
 from cloud_builder.model.priority import Priority
 
+from .build_options import build_options as variant_options
 from .completers import SOURCES, TARGETS, UNITS
 from .session import Session
 
@@ -90,6 +91,8 @@ class RequestSpec:
     source: str | None = None
     ref: str = ""
     targets: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    build_options: tuple[str, ...] = ()
     priority: str | None = None
     deadline: float | None = None
 
@@ -99,7 +102,8 @@ class RequestSpec:
 
 
 def unit_options(command: F) -> F:
-    """Adds the arguments and options that select units to a command."""
+    """Adds the arguments and options that select units, and say how they are built, to a command."""
+    command = variant_options(command)
     for option in reversed(_UNIT_OPTIONS):
         command = option(command)
     return command
@@ -131,6 +135,8 @@ def build_requested(
         dependants=spec.dependants,
         ref=spec.ref,
         targets=spec.targets,
+        profiles=spec.profiles,
+        build_options=spec.build_options,
         request_id=RequestId(request_id or prefix + "".join(secrets.choice(_ID_LETTERS) for _ in range(6))),
         requester=requester(),
         priority=Priority(spec.priority) if spec.priority else None,

@@ -25,4 +25,5 @@ class Inputs(LenientModel):
     buildroot: Digest | None = None
     repositories: Digest | None = None
     profiles: tuple[str, ...] = ()
+    build_options: tuple[str, ...] = ()
     dependencies: tuple[UsedArtifact, ...] = ()

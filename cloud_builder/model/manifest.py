@@ -122,6 +122,9 @@ def _wrong_sections(manifest: Manifest, tree: Tree) -> Iterator[Fault]:
         yield Fault(
             line, f"a unit is a package, an image or a lab, and has one section of targets; found {found}", hint
         )
+    if isinstance(manifest, Manifest10) and manifest.build is not None and "distributions" not in sections:
+        hint = "Profiles of an image are in its selection."
+        yield Fault(tree.line(("build",)), "build is a key of packages; this unit has no distributions", hint)
     for key, section in sections.items():
         yield from _repeated(tree, key, [entry.target().name for entry in section])
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from .build_profiles import OPTION, PROFILE
 from .capacity import Capacity
 from .frozen import StrictModel
 from .nearest import did_you_mean
@@ -58,6 +59,8 @@ Size = Annotated[
     BeforeValidator(_bytes),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _SIZE.pattern}]}),
 ]
+Profile = Annotated[str, Field(pattern=PROFILE)]
+Option = Annotated[str, Field(pattern=OPTION)]
 Version01 = Annotated[Literal["0.1"], WithJsonSchema({"enum": [0.1, "0.1"]})]
 Version10 = Annotated[
     Literal["1.0"],
@@ -129,6 +132,15 @@ class Constraints(StrictModel):
         )
 
 
+class Build(StrictModel):
+    """Build profiles and options of the unit's packages."""
+
+    profiles: tuple[Profile, ...] = ()
+    """Build profiles (deb: DEB_BUILD_PROFILES). `nocheck` and `nodoc` are build options, too."""
+    options: tuple[Option, ...] = ()
+    """Build options (deb: DEB_BUILD_OPTIONS), as `noopt` or `parallel=1`."""
+
+
 class Test(StrictModel):
     """Commands that are run after the build, in a root in which the unit's packages are installed."""
 
@@ -173,6 +185,7 @@ class Manifest10(Manifest):
     depends: tuple[str, ...] = ()
     """Paths of units that are built before this one, in addition to those that its packaging names."""
     constraints: Constraints | None = None
+    build: Build | None = None
     test: Test | None = None
 
 

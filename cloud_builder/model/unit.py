@@ -48,6 +48,10 @@ class Unit(LenientModel):
     Build-Depends-Indep)."""
     depends: tuple[UnitPath, ...] = ()
     """Dependencies that the manifest names in addition."""
+    profiles: tuple[str, ...] = ()
+    """The build profiles that the manifest names, sorted."""
+    build_options: tuple[str, ...] = ()
+    """The build options that the manifest names, sorted."""
     constraints: Capacity = NOTHING
     """The least that a runner needs (`constraints` of the manifest)."""
     buildroot: Digest | None = None

@@ -114,6 +114,10 @@ class JobRecord(JobStatus):
     priority: Priority = Priority.NORMAL
     constraints: Capacity = NOTHING
     profiles: tuple[str, ...] = ()
+    """Build profiles: those of the manifest, of the request if it names the unit, and `cycle_profiles`; sorted."""
+    build_options: tuple[str, ...] = ()
+    """Build options: those of the manifest, and of the request if it names the unit; sorted."""
+    cycle_profiles: tuple[str, ...] = ()
     """Build profiles that break a dependency cycle."""
     round: int = 0
     """Round of a member of a dependency cycle, from 1; the result of the highest round counts. 0: not in a cycle."""

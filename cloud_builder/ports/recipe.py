@@ -30,7 +30,7 @@ class PackageSource:
     `files`: the names of the archives that belong to it, without a directory.
     `build_depends`: its relation fields as (field, value on one line).
     `epoch`: the time of its last change in seconds since the epoch; None: known only after unpacking.
-    `profiles`: the build profiles to build it with."""
+    `profiles`, `build_options`: the build profiles and build options to build it with."""
 
     name: str
     version: str
@@ -40,6 +40,7 @@ class PackageSource:
     build_depends: tuple[tuple[str, str], ...] = ()
     epoch: int | None = None
     profiles: tuple[str, ...] = ()
+    build_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

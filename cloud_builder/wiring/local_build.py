@@ -114,6 +114,8 @@ class LocalBuilds:
             cancel=cancel,
             dependencies=self._dependencies(step),
             limits=self._limits,
+            profiles=step.unit.profiles,
+            build_options=step.unit.build_options,
         )
         self._artifacts.setdefault(step.target.name, []).extend(finished.artifacts)
         return finished
@@ -127,6 +129,8 @@ class LocalBuilds:
             cancel=cancel,
             dependencies=self._dependencies(step),
             limits=self._limits,
+            profiles=step.unit.profiles,
+            build_options=step.unit.build_options,
             after_failure=after_failure,
         )
 
@@ -142,7 +146,7 @@ class LocalBuilds:
 
     def _dependencies(self, step: BuildStep) -> tuple[Artifact, ...]:
         find = find_in([*self._artifacts.get(step.target.name, ()), *self._given])
-        return closure(step.unit.build_depends, step.target.arch, find)
+        return closure(step.unit.build_depends, step.target.arch, find, profiles=step.unit.profiles)
 
     def _store_package(self, path: Path) -> Artifact:
         package = binary_package.binary_package(binary_package.read(path))

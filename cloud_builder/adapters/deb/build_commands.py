@@ -101,10 +101,13 @@ def build(source: PackageSource, cores: int) -> Action:
 def _options(source: PackageSource, cores: int) -> dict[str, str]:
     """Returns the variables for build options and profiles.
 
-    Some build profiles are build options too (https://wiki.debian.org/BuildProfileSpec, registered profiles).
+    Some build profiles are build options too (https://wiki.debian.org/BuildProfileSpec, registered profiles), as with
+    `sbuild --profiles=nocheck`. An option `parallel=n` of the source replaces the runner's number of cores.
     """
-    options = [f"parallel={cores}", *(profile for profile in source.profiles if profile in _OPTIONS)]
-    return {"DEB_BUILD_OPTIONS": " ".join(options), **profiles_of(source)}
+    options = [*source.build_options, *(profile for profile in source.profiles if profile in _OPTIONS)]
+    if not any(option.partition("=")[0] == "parallel" for option in options):
+        options.insert(0, f"parallel={cores}")
+    return {"DEB_BUILD_OPTIONS": " ".join(dict.fromkeys(options)), **profiles_of(source)}
 
 
 def profiles_of(source: PackageSource) -> dict[str, str]:

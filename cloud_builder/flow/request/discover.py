@@ -15,9 +15,11 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from cloud_builder.errors import CloudBuilderError, Rejected
+from cloud_builder.model.build_profiles import unknown_profiles
 from cloud_builder.model.capacity import NOTHING, Capacity
 from cloud_builder.model.ids import Digest, UnitPath
 from cloud_builder.model.manifest import Manifest, Manifest10, ManifestError, directory_of, parse, unit_path
+from cloud_builder.model.manifest_schema import Build
 from cloud_builder.model.manifest_yaml import read as read_yaml
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import Kind
@@ -100,7 +102,9 @@ class UnitDiscovery:
         metadata, build_root, repositories = Metadata((), ""), None, None
         if manifest.kind is Kind.PACKAGE:
             metadata = self._metadata(tree, directory, path)
+            _check_profiles(manifest, text, path, file, metadata.build_depends)
             build_root, repositories = self._build_root(tree, manifest, directory, path)
+        build = (manifest.build if isinstance(manifest, Manifest10) else None) or Build()
         return Unit(
             path=path,
             directory=directory,
@@ -113,6 +117,8 @@ class UnitDiscovery:
             virtual=dict(metadata.virtual),
             build_depends=metadata.build_depends,
             depends=tuple(UnitPath(depended) for depended in getattr(manifest, "depends", ())),
+            profiles=tuple(sorted(set(build.profiles))),
+            build_options=tuple(sorted(set(build.options))),
             constraints=_constraints(manifest),
             buildroot=build_root,
             repositories=repositories,
@@ -196,6 +202,18 @@ def _unknown_depends(
             line = read_yaml(text).line(("depends", number))
             message = "depends on itself" if depended == path else f'depends on "{depended}", which is no unit here'
             yield Problem(path=path, file=file, line=line, message=message, hint=did_you_mean(depended, paths - {path}))
+
+
+def _check_profiles(manifest: Manifest, text: bytes, path: UnitPath, file: str, relations: str) -> None:
+    build = manifest.build if isinstance(manifest, Manifest10) else None
+    profiles = build.profiles if build is not None else ()
+    problems = []
+    for profile, hint in unknown_profiles(profiles, relations):
+        line = read_yaml(text).line(("build", "profiles", profiles.index(profile)))
+        message = f'unknown build profile "{profile}"'
+        problems.append(Problem(path=path, file=file, line=line, message=message, hint=hint))
+    if problems:
+        raise _Broken(*problems)
 
 
 def _problem(path: UnitPath, file: str, error: CloudBuilderError) -> Problem:

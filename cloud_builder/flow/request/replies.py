@@ -10,7 +10,7 @@ from cloud_builder.model.text import utf8
 from cloud_builder.model.unit import Unit
 
 from .resolution import ResolvedCommit
-from .select import select
+from .select import check_profiles, select
 
 _MAX_TEXT = 4000
 """Characters of a message or hint; the rest is dropped."""
@@ -33,6 +33,7 @@ def accepted_event(
     ref = request.ref or branch
     where = f"source {request.source} at {_ref_and_revision(ref, commit.revision)}"
     units = select(commit.discovered, request.units, request.targets, where=where)
+    check_profiles(units, request.profiles)
     if request.since:
         units = _changed_units(units, changed, request.since, where)
     return RequestAccepted(
@@ -42,6 +43,8 @@ def accepted_event(
         revision=commit.revision,
         units=tuple(unit.path for unit in units),
         targets=request.targets,
+        profiles=tuple(sorted(set(request.profiles))),
+        build_options=tuple(sorted(set(request.build_options))),
         requester=request.requester,
         dependants=request.dependants,
         publish=commit.is_on_branch,

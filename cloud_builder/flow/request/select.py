@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cloud_builder.errors import Rejected
+from cloud_builder.model.build_profiles import unknown_profiles
 from cloud_builder.model.ids import UnitPath
 from cloud_builder.model.nearest import did_you_mean, nearest
 from cloud_builder.model.unit import Problem, Unit
@@ -34,6 +35,13 @@ def select(
             message = f"unit {unit.path}: has no target {' or '.join(targets)}"
             raise Rejected(message, code="unknown-target", hint=did_you_mean(targets[0], available))
     return units
+
+
+def check_profiles(units: Sequence[Unit], profiles: Sequence[str]) -> None:
+    """Raises Rejected for a build profile that nobody knows: a mistyped one would build without a word as before."""
+    relations = ", ".join(unit.build_depends for unit in units if "<" in unit.build_depends)
+    for profile, hint in unknown_profiles(profiles, relations):
+        raise Rejected(f'unknown build profile "{profile}"', code="unknown-profile", hint=hint)
 
 
 def _all(discovered: DiscoveredUnits, targets: Sequence[str], where: str) -> tuple[Unit, ...]:

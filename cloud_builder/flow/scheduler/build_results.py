@@ -43,7 +43,7 @@ def save(work: UnitOfWork, job: JobRecord) -> None:
     seconds = sum(job.timings.values())
     result = BuildResult.construct_unchecked(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
     _put(work, job.input_key, result)
-    if (job.publish or job.kind is not Kind.PACKAGE) and not job.profiles:
+    if job.publish or job.kind is not Kind.PACKAGE:
         last = LastBuild(seconds=seconds, inputs=job.inputs, job_id=job.job_id)
         key = _history_key(job.source, job.unit, job.target.name)
         work.documents.put(HISTORY, key, CachedJson(last), parent=job.source)

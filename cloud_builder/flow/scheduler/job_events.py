@@ -62,6 +62,7 @@ def assignment_for(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssi
         buildroot=job.buildroot,
         repositories=job.repositories,
         profiles=job.profiles,
+        build_options=job.build_options,
         dependencies=job.dependencies,
         lease=lease,
     )

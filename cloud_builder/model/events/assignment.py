@@ -49,7 +49,9 @@ class JobAssigned(Payload):
     repositories: Digest | None = None
     """The state of the package repositories that the build root is made from (see `source.revised`)."""
     profiles: tuple[str, ...] = ()
-    """Build profiles (deb: DEB_BUILD_PROFILES) that break a dependency cycle."""
+    """Build profiles (deb: DEB_BUILD_PROFILES)."""
+    build_options: tuple[str, ...] = ()
+    """Build options (deb: DEB_BUILD_OPTIONS)."""
     dependencies: tuple[Artifact, ...] = ()
     """The exact artifacts of this mesh that the build uses. They are in the object store."""
     limits: Limits = Limits()

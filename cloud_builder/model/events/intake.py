@@ -76,6 +76,10 @@ class RequestAccepted(Payload):
     units: tuple[UnitPath, ...]
     targets: tuple[str, ...] = ()
     """Only these targets; empty: every target of each unit."""
+    profiles: tuple[str, ...] = ()
+    """Build profiles of `units`, besides those of their manifests."""
+    build_options: tuple[str, ...] = ()
+    """Build options of `units`, besides those of their manifests."""
     requester: str = ""
     origin: str = "client"
     """`client` or `push`."""

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from cloud_builder.model.build_profiles import OPTION, PROFILE
 from cloud_builder.model.ids import (
     SOURCE_NAME,
     RequestId,
@@ -41,6 +42,11 @@ class BuildRequested(Payload):
     """The branch, tag or commit to build; empty: the head of the followed branch."""
     targets: tuple[Word, ...] = Field(default=(), max_length=1000)
     """Only these targets (`bookworm.x86_64`); empty: every target of each unit."""
+    profiles: tuple[Annotated[str, Field(pattern=PROFILE)], ...] = Field(default=(), max_length=100)
+    """Build profiles of the named units, besides those of their manifests. `nocheck` and `nodoc` are build options,
+    too."""
+    build_options: tuple[Annotated[str, Field(pattern=OPTION)], ...] = Field(default=(), max_length=100)
+    """Build options of the named units (deb: DEB_BUILD_OPTIONS), besides those of their manifests."""
     request_id: RequestId | None = Field(default=None, pattern=REQUEST_ID)
     """An id that the sender chooses, by which it finds the result; a request with a known id is handled once."""
     requester: Word = ""

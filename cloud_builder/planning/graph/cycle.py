@@ -164,7 +164,7 @@ class _Breaker:
         unit, target, source = graph.units[number], graph.targets[number], graph.nodes[number].source
         resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units)
         missing: set[int] = set()
-        for group in groups(unit.build_depends, target.arch, profiles):
+        for group in groups(unit.build_depends, target.arch, (*unit.profiles, *profiles)):
             alternative, providers = resolver.resolve(group, source, target.name)
             if alternative is not None and not self.is_published(target.name, alternative):
                 missing.update(providers)

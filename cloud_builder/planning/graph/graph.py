@@ -182,7 +182,7 @@ def _resolved(
     mentions: dict[str, set[int]] = defaultdict(set)
     versioned: dict[str, set[int]] = defaultdict(set)
     for number, (unit, target) in enumerate(zip(resolver.units, targets, strict=True)):
-        relations = groups(unit.build_depends, target.arch)
+        relations = groups(unit.build_depends, target.arch, unit.profiles)
         needs.append(resolver.needs(number, unit, relations))
         for group in relations:
             for alternative in group:

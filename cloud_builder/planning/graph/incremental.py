@@ -71,7 +71,7 @@ def _update_mentions(graph: Graph, before: Graph, own: Iterable[int]) -> Graph:
 
 def _mentioned(graph: Graph, number: int, with_version: bool) -> set[str]:
     """Returns the packages that a unit's relations name, or only those that they name with a version."""
-    relations = groups(graph.units[number].build_depends, graph.targets[number].arch)
+    relations = groups(graph.units[number].build_depends, graph.targets[number].arch, graph.units[number].profiles)
     return {
         alternative.name for group in relations for alternative in group if alternative.operator or not with_version
     }
@@ -92,7 +92,7 @@ def _update_needs(graph: Graph, affected: Iterable[int]) -> Graph:
     needs, dependants = list(graph.needs), list(graph.dependants)
     changed = []
     for number in sorted(affected):
-        relations = groups(graph.units[number].build_depends, graph.targets[number].arch)
+        relations = groups(graph.units[number].build_depends, graph.targets[number].arch, graph.units[number].profiles)
         needs[number] = resolver.needs(number, graph.units[number], relations)
         before, after = set(graph.needs[number]), set(needs[number])
         for need in before ^ after:

@@ -102,6 +102,7 @@ def inputs_of(job: JobRecord, used: Iterable[UsedArtifact]) -> Inputs:
         buildroot=job.buildroot,
         repositories=job.repositories,
         profiles=job.profiles,
+        build_options=job.build_options,
         dependencies=tuple(used),
     )
 
@@ -109,7 +110,7 @@ def inputs_of(job: JobRecord, used: Iterable[UsedArtifact]) -> Inputs:
 def input_key(job: JobRecord, inputs: Inputs) -> InputKey:
     """Returns the sha256 of the inputs (`inputs_of` the job), the name and the target.
 
-    `profiles` is left out when empty: keys of jobs without profiles stay as they were before build profiles existed."""
+    `profiles` and `build_options` are left out when empty."""
     parts: dict[str, object] = {
         "recipe": inputs.recipe,
         "name": job.name,
@@ -121,6 +122,8 @@ def input_key(job: JobRecord, inputs: Inputs) -> InputKey:
     }
     if inputs.profiles:
         parts["profiles"] = sorted(inputs.profiles)
+    if inputs.build_options:
+        parts["build_options"] = sorted(inputs.build_options)
     return InputKey(hashlib.sha256(_canonical(parts).encode()).hexdigest())
 
 

@@ -32,6 +32,7 @@ _CHANGES = (
     ("buildroot", "its build_root.kiwi changed"),
     ("repositories", "the package repositories of its build root changed"),
     ("profiles", "built with other build profiles"),
+    ("build_options", "built with other build options"),
     ("recipe", "a newer cb-runner builds in another way"),
 )
 
@@ -105,7 +106,7 @@ class _Preview:
     def _further_round(self, job: JobRecord, seconds: float | None) -> PreviewedJob:
         """Previews a job of the second or a later round of a dependency cycle."""
         which = f"round {job.round} of its cycle"
-        if any(self._results[need].profiles for need in job.needs):
+        if any(self._results[need].cycle_profiles for need in job.needs):
             why = f"{which}: without the build profiles of the round before"
             return PreviewedJob(job, PlanVerdict.BUILD, why, None, seconds)
         why = f"{which}: only if the round before changes a package"

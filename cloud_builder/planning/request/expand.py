@@ -168,7 +168,7 @@ def _cycle_fields(
     if isinstance(cycle, UnbreakableCycle):
         deadlock = cycle.deadlock_of(number)
         return _failed(cycle.rejection(graph, deadlock)) if deadlock else {}
-    profiles = {"profiles": cycle.profiles.get(number, ())} if round_number == 1 else {}
+    profiles = {"cycle_profiles": cycle.profiles.get(number, ())} if round_number == 1 else {}
     return {"round": round_number, **profiles, **({} if round_number == cycle.rounds else {"publish": False})}
 
 
@@ -181,6 +181,7 @@ def _failed(cause: Rejected) -> dict[str, object]:
 def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **fields: Any) -> JobRecord:
     """Returns the job of a node. `fields`: the values that do not follow from the unit and the request."""
     node, unit = graph.nodes[node_number], graph.units[node_number]
+    profiles, options = (request.profiles, request.build_options) if fields["is_requested"] else ((), ())
     is_own_source = node.source == request.source
     return JobRecord.construct_unchecked(
         request_id=request.request_id,
@@ -200,6 +201,8 @@ def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **fields: 
         repositories=unit.repositories,
         priority=request.priority,
         constraints=unit.constraints,
+        profiles=tuple(sorted({*unit.profiles, *profiles, *fields.get("cycle_profiles", ())})),
+        build_options=tuple(sorted({*unit.build_options, *options})),
         **{"publish": request.publish and unit.kind is Kind.PACKAGE, **fields},
     )
 

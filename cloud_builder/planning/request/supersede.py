@@ -113,7 +113,7 @@ def _continues(job: JobRecord, newer_jobs: Mapping[Node, Sequence[JobRecord]]) -
 
 def _own_inputs(job: JobRecord) -> tuple[object, ...]:
     """Returns the inputs of a job that come from its unit, without its dependencies."""
-    return job.tree, job.target, job.buildroot, job.repositories, job.profiles
+    return job.tree, job.target, job.buildroot, job.repositories, job.profiles, job.build_options
 
 
 def _node(job: JobRecord) -> Node:

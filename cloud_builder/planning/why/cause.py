@@ -56,6 +56,7 @@ class DifferenceKind(StrEnum):
     BUILDROOT = "buildroot"
     REPOSITORIES = "repositories"
     PROFILES = "profiles"
+    BUILD_OPTIONS = "build-options"
     RECIPE = "recipe"
     UNKNOWN = "not-recorded"
 

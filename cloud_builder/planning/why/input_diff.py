@@ -67,6 +67,12 @@ def _compared(job: JobFacts, old: Inputs, new: Inputs, facts: FactSource, depth:
             short(new.repositories),
         ),
         (DifferenceKind.PROFILES, "its build profiles", " ".join(old.profiles), " ".join(new.profiles)),
+        (
+            DifferenceKind.BUILD_OPTIONS,
+            "its build options",
+            " ".join(old.build_options),
+            " ".join(new.build_options),
+        ),
         (DifferenceKind.RECIPE, "the recipe of the runners", str(old.recipe), str(new.recipe)),
     )
     for kind, what, before, after in changed:

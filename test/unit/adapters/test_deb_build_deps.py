@@ -117,3 +117,11 @@ def test_build_profiles_reach_apt_and_dpkg_also_as_build_options(tmp_path: Path)
     built = build_commands.build(source, 4).environment
     assert (built["DEB_BUILD_PROFILES"], built["DEB_BUILD_OPTIONS"]) == ("nocheck stage1", "parallel=4 nocheck")
     assert "DEB_BUILD_PROFILES" not in build_commands.build(SOURCE, 4).environment
+
+
+def test_build_options_of_the_source_are_added_and_may_set_parallel() -> None:
+    source = replace(SOURCE, profiles=("nocheck",), build_options=("nocheck", "noopt", "parallel=1"))
+    built = build_commands.build(source, 4).environment
+    assert built["DEB_BUILD_OPTIONS"] == "nocheck noopt parallel=1"
+    source = replace(source, build_options=("noopt",))
+    assert build_commands.build(source, 4).environment["DEB_BUILD_OPTIONS"] == "parallel=4 noopt nocheck"

@@ -78,6 +78,8 @@ def test_every_command_has_help_and_the_global_options(name: str) -> None:
         (["request", "hello", "--deadline", "90d"], "at most 30 days"),
         (["request", "hello", "--priority", "high"], "'interactive', 'normal', 'bulk'"),
         (["request", "hello", "--rebuild-dependents"], "--rebuild-dependants"),
+        (["request", "hello", "--profiles", "No,check"], "'No' is not the name of a build profile"),
+        (["build", ".", "--build-options", "a b=c d=\n"], "is not a build option"),
         (["up", "--source", "nameonly"], "NAME=URL"),
         (["up", "--runners", "many"], "many"),
         (["completion", "csh"], "bash"),

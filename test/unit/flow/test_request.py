@@ -89,6 +89,7 @@ REJECTIONS = [
     ({"units": ["hello", "zzz"]}, "unknown-unit", 'no unit "zzz"', "Known: packages/bad, packages/hello"),
     ({"units": ["hello"], "targets": ["bookwrm.x86_64"]}, "unknown-target", '"bookwrm.x86_64"', "bookworm.x86_64?"),
     ({"units": ["hello"], "targets": ["trixie.x86_64"]}, "unknown-target", "trixie.x86_64", "bookworm.x86_64"),
+    ({"units": ["hello"], "profiles": ["nochek"]}, "unknown-profile", '"nochek"', "Did you mean nocheck?"),
     ({"all": True, "targets": ["nowhere"]}, "unknown-target", '"nowhere"', "bookworm.x86_64"),
     (
         {"units": ["packages/bad"]},

@@ -133,6 +133,12 @@ def no_packaging(directory: Path) -> None:
         (link(".cb/build_root.kiwi", "nowhere"), ".cb/build_root.kiwi:0", "is a link to nowhere", ""),
         (write("debian/control", "x"), "debian/control:1", "not a field", "Name: value"),
         (no_packaging, ":0", "nothing here says how the package is built", "debian/control or a *.dsc"),
+        (
+            write(".cb/cloud_builder.yml", MANIFEST.format("bad") + "build:\n  profiles:\n  - nochek\n"),
+            ".cb/cloud_builder.yml:6",
+            'unknown build profile "nochek"',
+            "Did you mean nocheck?",
+        ),
         (write(".cb/cloud_builder.yml", "- x"), ".cb/cloud_builder.yml:1", "keys and values", ""),
         (
             write(".cb/cloud_builder.yml", MANIFEST.format("bad") + "depends:\n  - packages/helo\n"),
@@ -164,6 +170,17 @@ def test_problem_is_reported_and_the_healthy_unit_found(
 def test_depends_may_name_a_known_unit(root: Path, discover: Discover) -> None:
     unit(root, "projects/packages/tool", MANIFEST + "depends: [packages/hello]\n")
     assert discover().units[1].depends == ("packages/hello",)
+
+
+def test_build_profiles_may_be_of_a_package_or_named_by_a_relation(root: Path, discover: Discover) -> None:
+    build = "build: {profiles: [stage1, own, pkg.tool.noverity], options: [noopt]}\n"
+    directory = unit(root, "projects/packages/tool", MANIFEST + build.replace("{", "{{").replace("}", "}}"))
+    control = CONTROL.format("tool").replace("helper\n", "helper, a <!own> <!nocheck>\n")
+    (directory / "debian/control").write_text(control)
+    found = discover()
+    assert found.problems == ()
+    assert found.units[1].profiles == ("own", "pkg.tool.noverity", "stage1")
+    assert found.units[1].build_options == ("noopt",)
 
 
 def test_constraints_are_read_from_the_manifest(root: Path, discover: Discover) -> None:

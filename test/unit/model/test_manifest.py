@@ -40,6 +40,14 @@ test: {commands: ["hello --version"]}
 labs:
   - {name: local, backend: qemu, runner_group: lab}
 """
+BUILD = """\
+schema_version: 1.0
+name: hello
+distributions: [{dist: bookworm, arch: x86_64}]
+build:
+  profiles: [nocheck]
+  options: [noopt, "hardening=+all,-pie"]
+"""
 
 
 def test_manifest_of_a_package_has_its_targets() -> None:
@@ -67,6 +75,13 @@ def test_manifest_of_a_lab_has_depends_and_constraints() -> None:
     assert manifest.constraints is not None
     has = Capacity(memory=4 * 1024**3, disk=512, cpu=2, kvm=True, tags=("big", "fast"))
     assert manifest.constraints.capacity() == has
+
+
+def test_manifest_of_a_package_has_build_profiles_and_options() -> None:
+    manifest = parse(BUILD, FILE)
+    assert isinstance(manifest, Manifest10)
+    assert manifest.build is not None
+    assert (manifest.build.profiles, manifest.build.options) == (("nocheck",), ("noopt", "hardening=+all,-pie"))
 
 
 @pytest.mark.parametrize("version", ["0.1", "'0.1'", "1.0", '"1.0"', "1", "'1'"])
@@ -114,6 +129,10 @@ def changed(old: str, new: str, text: str = PACKAGE) -> str:
         ("schema_version: 0.1\nname: hello\ndistributions: [TW]\n", 3, "distributions[0] must hold keys", ""),
         (changed("profiles:", "profile:", IMAGE), 6, "unknown key images[0].selection.profile", "profiles?"),
         (changed("name: standard, ", "", IMAGE), 6, "the key images[0].selection.name is missing", ""),
+        (changed("profiles:", "profile:", BUILD), 5, "unknown key build.profile", "profiles?"),
+        (changed("[nocheck]", "[no check]", BUILD), 5, "is not a name", ""),
+        (changed("[noopt,", "[no opt,", BUILD), 6, "is not a name", ""),
+        (LAB + "build: {profiles: [nocheck]}\n", 8, "build is a key of packages", "selection"),
         (changed("backend: qemu", "backend: qmeu", LAB), 7, 'unknown value "qmeu"', "Did you mean qemu?"),
         (changed("memory: 4G", "memory: 4X", LAB), 4, "constraints.memory: must be a size", "4G"),
         (changed("cpu: 2", "cpu: 0", LAB), 4, "constraints.cpu", ""),

@@ -54,6 +54,23 @@ def test_only_requested_units_and_their_needs_are_built():
     assert plan(CHAIN, "p/lib", "p/alone") == [("p/alone", []), ("p/lib", [])]
 
 
+def test_profiles_and_options_of_a_request_are_for_the_units_that_it_names():
+    lib = unit("p/lib", provides=("libgreet-dev",), profiles=("nodoc",), build_options=("noopt",))
+    more = {"profiles": ("nocheck", "nodoc"), "build_options": ("parallel=1",)}
+    jobs = expanded([lib, unit("p/tool", "libgreet-dev")], "p/tool", **more)
+    assert [(job.unit, job.profiles, job.build_options) for job in jobs] == [
+        ("p/lib", ("nodoc",), ("noopt",)),
+        ("p/tool", ("nocheck", "nodoc"), ("parallel=1",)),
+    ]
+    assert [job.profiles for job in expanded([lib], "p/lib", profiles=("nocheck",))] == [("nocheck", "nodoc")]
+
+
+def test_profile_of_a_manifest_decides_what_a_unit_needs():
+    units = [unit("p/lib"), unit("p/a", "lib <!nocheck>", profiles=("nocheck",)), unit("p/b", "lib <nocheck>")]
+    assert plan(units, "p/a", "p/b") == [("p/a", []), ("p/b", [])]
+    assert plan([units[0], units[2].model_copy(update={"profiles": ("nocheck",)})], "p/b")[0] == ("p/lib", [])
+
+
 def test_push_adds_dependants_and_their_needs():
     units = [*CHAIN, unit("p/extra"), unit("p/app", "tool, extra")]
     assert [path for path, _ in plan(units, "p/tool", dependants=True)] == [

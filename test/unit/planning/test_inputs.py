@@ -40,6 +40,7 @@ def test_keys_of_builds_without_profiles_never_change():
     assert key(job(), (used[0].model_copy(update={"source": "t", "unit": "x"}),)) == key(job(), used)
     assert key(job(profiles=("nocheck",)), used) != key(job(), used)
     assert inputs_of(job(profiles=("nocheck",)), used).profiles == ("nocheck",)
+    assert len({key(job(**more), used) for more in ({}, {"profiles": ("a",)}, {"build_options": ("a",)})}) == 3
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ def test_nothing_is_built_when_nothing_changed() -> None:
         ({"buildroot": "new"}, "its build_root.kiwi changed"),
         ({"repositories": "new"}, "the package repositories of its build root changed"),
         ({"profiles": ("nocheck",)}, "built with other build profiles"),
+        ({"build_options": ("noopt",)}, "built with other build options"),
         ({"tree": "new", "buildroot": "new"}, "its files changed; its build_root.kiwi changed"),
     ],
 )
@@ -222,7 +223,7 @@ def test_requirements_that_no_runner_meets_are_listed() -> None:
 def test_each_round_of_a_cycle_has_a_verdict() -> None:
     """hen ⇄ egg: egg begins with the profile `stage1`, and both are built again."""
     jobs = [
-        job(1, "egg", round=1, profiles=("stage1",)),
+        job(1, "egg", round=1, profiles=("stage1",), cycle_profiles=("stage1",)),
         job(2, "hen", round=1, needs=("q.1",)),
         job(3, "egg", round=2, needs=("q.2",)),
         job(4, "hen", round=2, needs=("q.1",)),
