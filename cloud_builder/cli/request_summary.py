@@ -111,4 +111,6 @@ def _show_repository(repository: dict[str, Any]) -> None:
 
 def apt_lines(name: str, url: str) -> list[str]:
     """Returns the commands that add a repository to apt."""
-    return [f"curl -fsS {url}/{name}.sources | sudo tee /etc/apt/sources.list.d/{name}.sources", "sudo apt-get update"]
+    files = {"sources": "sources.list.d", "pref": "preferences.d"}
+    lines = [f"sudo curl -fsSo /etc/apt/{files[end]}/{name}.{end} {url}/{name}.{end}" for end in files]
+    return [*lines, "sudo apt-get update"]

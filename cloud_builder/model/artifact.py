@@ -14,6 +14,12 @@ class ArtifactKind(StrEnum):
     """The kinds of files."""
 
     DEB = "deb"
+    UDEB = "udeb"
+    """A binary package for the Debian installer."""
+    DSC = "dsc"
+    """The description of the source package that was built."""
+    SOURCE = "source"
+    """A file that the description of the source package lists."""
     CHANGES = "changes"
     BUILDINFO = "buildinfo"
     LOG = "log"
@@ -33,6 +39,8 @@ class BinaryPackage(LenientModel):
     depends: str = ""
     """Depends and Pre-Depends, joined by commas."""
     provides: str = ""
+    debug_symbols: bool = False
+    """The packager made it by itself, with the debug symbols of another package."""
 
 
 class Artifact(LenientModel):
@@ -43,3 +51,11 @@ class Artifact(LenientModel):
     size: int = Field(ge=0)
     kind: ArtifactKind = ArtifactKind.OTHER
     package: BinaryPackage | None = None
+
+
+class SourcePackage(LenientModel):
+    """A source package. `files`: its description (DSC) first, then the files that the description lists."""
+
+    name: str
+    version: str
+    files: tuple[Artifact, ...] = Field(min_length=1)

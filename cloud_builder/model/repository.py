@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from .artifact import Artifact
+from .artifact import Artifact, SourcePackage
 from .frozen import LenientModel
 from .ids import JobId, RepositoryName, UnitPath
 
@@ -19,6 +19,7 @@ class RepositoryEntry(LenientModel):
     arch       the target's, as `platform.machine()` names it
     sequence   of the build: a higher one replaces a lower one
     packages   binary packages; each has its `package`
+    source     the source package that they were built from; None: the build left none
     """
 
     unit: UnitPath
@@ -27,21 +28,42 @@ class RepositoryEntry(LenientModel):
     sequence: int
     job_id: JobId
     packages: tuple[Artifact, ...] = ()
+    source: SourcePackage | None = None
 
     @property
     def unit_target(self) -> UnitTarget:
         return self.unit, self.target
 
 
+PackageLists = Mapping[str, tuple[Artifact, ...]]
+"""Binary packages by architecture as the package format names it, in the order of the index."""
+
+
 @dataclass(frozen=True)
 class SnapshotListing:
-    """The packages of a snapshot, by architecture as the package format names it, in the order of the index."""
+    """The packages of a snapshot.
+
+    packages             what people install
+    debug_packages       packages with debug symbols
+    installer_packages   packages for the installer of the distribution
+    sources              source packages of all of these
+    """
 
     repository: RepositoryName
     suite: str
-    packages: Mapping[str, tuple[Artifact, ...]]
+    packages: PackageLists
+    debug_packages: PackageLists = field(default_factory=dict)
+    installer_packages: PackageLists = field(default_factory=dict)
+    sources: tuple[SourcePackage, ...] = ()
+
+    @property
+    def binaries(self) -> Iterator[Artifact]:
+        """All binary packages; one for several architectures comes several times."""
+        for lists in (self.packages, self.debug_packages, self.installer_packages):
+            for listed in lists.values():
+                yield from listed
 
     @property
     def size(self) -> int:
-        """The number of different packages; one for all architectures counts once."""
-        return len({artifact.sha256 for listed in self.packages.values() for artifact in listed})
+        """The number of different binary packages; one for all architectures counts once."""
+        return len({artifact.sha256 for artifact in self.binaries})

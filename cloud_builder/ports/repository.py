@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from cloud_builder.model.artifact import Artifact, BinaryPackage
+from cloud_builder.model.artifact import Artifact, BinaryPackage, SourcePackage
 from cloud_builder.model.ids import RepositoryName
 from cloud_builder.model.repository import SnapshotListing
 
@@ -17,6 +18,11 @@ class RepositoryWriter(Protocol):
 
     def inspect(self, artifact: Artifact) -> BinaryPackage:
         """Returns the metadata in the stored file. Raises Permanent(code="not-a-deb") if it is no package."""
+
+    def inspect_source(self, files: Sequence[Artifact]) -> SourcePackage:
+        """Returns the source package of these files: its description, as it is stored, and what the description lists.
+
+        Raises Permanent(code="not-a-dsc") if they are not one complete source package."""
 
     def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         """Makes the listing live and returns its snapshot: `<number>-<digest of the content>`.

@@ -32,6 +32,20 @@ class RepositoryUnderTest:
     write: Callable[[BinaryPackage, Path], None]
     path: Path
 
+    def source(self, name: str, version: str, *files: str) -> list[Artifact]:
+        """Stores a source package, the description first; each adapter reads a format of its own."""
+        contents = [self._stored(file, ArtifactKind.SOURCE, file) for file in files]
+        sums = "".join(f" {file.sha256} {file.size} {file.name}\n" for file in contents)
+        text = f"Format: 3.0 (native)\nSource: {name}\nVersion: {version}\nChecksums-Sha256:\n{sums}"
+        if isinstance(self.writer, MemoryRepositories):
+            text = f"{name} {version}\n" + "".join(f"{file.sha256} {file.name}\n" for file in contents)
+        return [self._stored(f"{name}_{version}.dsc", ArtifactKind.DSC, text), *contents]
+
+    def _stored(self, name: str, kind: ArtifactKind, text: str) -> Artifact:
+        (self.path / name).write_text(text)
+        digest, size = self.store.put(self.path / name)
+        return Artifact(name=name, sha256=digest, size=size, kind=kind)
+
     def package(self, name: str, version: str = "1", arch: str = "amd64") -> Artifact:
         described = BinaryPackage(name=name, version=version, architecture=arch)
         file = self.path / f"{name}_{version}_{arch}.deb"
@@ -117,6 +131,31 @@ def test_inspect_rejects_a_file_that_is_no_package(subject: RepositoryUnderTest,
     with pytest.raises(Permanent) as caught:
         subject.writer.inspect(Artifact(name="x.deb", sha256=digest, size=size))
     assert caught.value.code == "not-a-deb"
+
+
+def test_source_is_described_by_its_stored_description(subject: RepositoryUnderTest) -> None:
+    files = subject.source("a", "1:2-3", "a_2.orig.tar.xz", "a_2-3.debian.tar.xz")
+    found = subject.writer.inspect_source(list(reversed(files)))
+    assert (found.name, found.version, found.files[0]) == ("a", "1:2-3", files[0])
+    assert sorted(file.name for file in found.files) == sorted(file.name for file in files)
+
+
+def test_incomplete_source_is_rejected(subject: RepositoryUnderTest) -> None:
+    files = subject.source("a", "1", "a_1.tar.xz")
+    for wrong in (files[:1], [*files, subject.source("b", "1", "b_1.tar.xz")[1]]):
+        with pytest.raises(Permanent) as caught:
+            subject.writer.inspect_source(wrong)
+        assert caught.value.code == "not-a-dsc"
+
+
+def test_source_is_published_with_all_of_its_files(subject: RepositoryUnderTest) -> None:
+    first = subject.writer.publish(listing(), at=1e9)
+    source, other = (subject.writer.inspect_source(subject.source(name, "1", f"{name}_1.tar.xz")) for name in "ab")
+    assert subject.writer.publish(SnapshotListing(NAME, "bookworm", {"amd64": ()}, sources=(source,)), at=1e9) != first
+    subject.store.objects[other.files[1].sha256] = b"damaged"
+    with pytest.raises(Permanent) as caught:
+        subject.writer.publish(SnapshotListing(NAME, "bookworm", {"amd64": ()}, sources=(source, other)), at=1e9)
+    assert caught.value.code == "object-corrupt"
 
 
 def test_a_missing_or_damaged_package_leaves_the_old_snapshot_live(subject: RepositoryUnderTest) -> None:

@@ -11,7 +11,9 @@
     outputs            collects what a build left
     binary_package     reads a .deb
     install_test       installs published packages for `cb-ctl try`
+    source_package     reads a .dsc
     repository         writes apt repositories (the port RepositoryWriter)
+    pool_directory     files of a repository, and their stanzas in its indices
     snapshots          the directory of a repository: writes snapshots, makes one live, prunes old ones
     repository_state   digests of the metadata of foreign repositories (the port RepositoryStates)
 

@@ -39,8 +39,8 @@ def read(path: Path) -> str:
 
 _MAX_CONTROL = 256 * 1024
 """Characters of a control paragraph: a build can write anything there."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,200}")
-_VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,200}")
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,200}")
+VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,200}")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 
 
@@ -54,6 +54,7 @@ def binary_package(control: str) -> BinaryPackage:
         architecture=fields["Architecture"],
         depends=", ".join(relation for relation in depends if relation),
         provides=_unfolded(fields.get("Provides", "")),
+        debug_symbols=fields.get("Auto-Built-Package") == "debug-symbols",
     )
 
 
@@ -83,7 +84,7 @@ def _parsed(control: str) -> Deb822:
     missing = [name for name in _REQUIRED_FIELDS if not fields.get(name)]
     if missing:
         raise Permanent(f"the control file has no {', '.join(missing)}", code="not-a-deb", hint=_BUILD_AGAIN)
-    for name, allowed in (("Package", _NAME), ("Version", _VERSION), ("Architecture", _ARCHITECTURE)):
+    for name, allowed in (("Package", NAME), ("Version", VERSION), ("Architecture", _ARCHITECTURE)):
         if not allowed.fullmatch(fields[name]):
             raise Permanent(
                 f"the control file has an invalid {name}: {fields[name][:80]!r}", code="not-a-deb", hint=_BUILD_AGAIN

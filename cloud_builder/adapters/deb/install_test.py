@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cloud_builder.planning.publish import apt_index
 from cloud_builder.ports.recipe import Action
 from cloud_builder.ports.sandbox import Bind
 
@@ -53,7 +54,7 @@ def install_command(
     `source`: the text of a deb822 source. `command`: empty for an interactive shell.
     """
     texts = {
-        "repository.sources": source,
+        "repository.sources": apt_index.with_debug_symbols(source),
         "pin": f"Package: *\nPin: release l={repository}\nPin-Priority: 1001\n",
         "packages": "\n".join(packages),
         "apt.conf": _APT + "".join(f'Acquire::http::Proxy::{host} "DIRECT";\n' for host in _local(source)),

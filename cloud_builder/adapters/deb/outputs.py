@@ -19,7 +19,8 @@ from cloud_builder.ports.recipe import Output, PackageSource
 from . import binary_package
 from .build_commands import BUILD
 
-_KINDS = {".deb": ArtifactKind.DEB, ".udeb": ArtifactKind.OTHER, ".buildinfo": ArtifactKind.BUILDINFO}
+_KINDS = {".deb": ArtifactKind.DEB, ".udeb": ArtifactKind.UDEB, ".buildinfo": ArtifactKind.BUILDINFO}
+_BINARIES = (ArtifactKind.DEB, ArtifactKind.UDEB)
 _CHANGES_LIMIT = 4 * 1024 * 1024
 
 
@@ -31,8 +32,8 @@ def collect(source: PackageSource, root: Path) -> tuple[Output, ...]:
         raise _wrong(f"{source.name}: the build left {len(changes)} .changes files instead of one")
     listed = [Output(_plain(directory, changes[0]), ArtifactKind.CHANGES)]
     listed += [_output(directory, *entry) for entry in _files_of(directory / changes[0])]
-    if not any(output.kind is ArtifactKind.DEB for output in listed):
-        raise _wrong(f"{source.name}: the build made no .deb")
+    if not any(output.kind in _BINARIES for output in listed):
+        raise _wrong(f"{source.name}: the build made no .deb and no .udeb")
     return tuple(listed)
 
 

@@ -12,22 +12,22 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cloud_builder.errors import Permanent
 from cloud_builder.files.disk_errors import retryable_disk_errors
-from cloud_builder.files.durable import sync_directory
-from cloud_builder.model.artifact import Artifact, BinaryPackage
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage, SourcePackage
 from cloud_builder.model.ids import RepositoryName
 from cloud_builder.model.repository import SnapshotListing
 from cloud_builder.planning.publish import apt_index
 from cloud_builder.ports.signer import Signer
 from cloud_builder.ports.store import ObjectStore
 
-from . import binary_package
+from . import binary_package, source_package
+from .pool_directory import PoolDirectory
 from .snapshots import BY_HASH, FILES, Snapshots, number, write
 
 GRACE = 600
@@ -56,29 +56,31 @@ class AptRepositories:
     ) -> None:
         self._root, self._store, self._signer = root, store, signer
         self._url, self._keep, self._grace = url, keep, grace
-        self._stanzas: dict[str, str] = {}
+        self._pool_files = PoolDirectory(store)
         self._prepared: set[RepositoryName] = set()
         for leftover in root.glob(".inspect-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
     def inspect(self, artifact: Artifact) -> BinaryPackage:
-        stanza = self._stanzas.get(apt_index.pool_path(artifact))
+        stanza = self._pool_files.stanza(apt_index.pool_path(artifact))
         if stanza is None:
-            with (
-                self._disk_errors("inspect"),
-                tempfile.TemporaryDirectory(prefix=".inspect-", dir=self._existing_root()) as directory,
-            ):
-                file = Path(directory) / "package.deb"
-                self._store.fetch(artifact.sha256, file)
-                stanza = self._stanza_of(artifact, file)
+            with self._fetched(artifact) as file:
+                stanza = self._pool_files.stanza_of(artifact, file)
         return binary_package.binary_package(stanza)
+
+    def inspect_source(self, files: Sequence[Artifact]) -> SourcePackage:
+        descriptions = [file for file in files if file.kind is ArtifactKind.DSC]
+        if len(descriptions) != 1:
+            raise source_package.malformed(f"{len(descriptions)} of them instead of one")
+        with self._fetched(descriptions[0]) as file:
+            return source_package.source_package(source_package.read(file), files)
 
     def publish(self, listing: SnapshotListing, *, at: float, after: str = "") -> str:
         _check_name(listing.repository)
         _check_name(listing.suite)
         with self._disk_errors(f"publish {listing.repository}"):
             snapshots = self._snapshots_of(listing.repository)
-            self._add_packages(snapshots, listing)
+            self._pool_files.add(snapshots, listing)
             index = self._index(listing)
             live = snapshots.live()
             if live.partition("-")[2] != index.digest:
@@ -87,8 +89,7 @@ class AptRepositories:
                 self._write(snapshots, listing, index, live, self._date(snapshots, at))
             snapshots.point_at(live)
             self._write_key(snapshots, listing)
-            for path in snapshots.prune(self._keep, int(at) - self._grace):
-                self._stanzas.pop(path, None)
+            self._pool_files.remove(snapshots.prune(self._keep, int(at) - self._grace))
         return live
 
     def live(self, repository: RepositoryName) -> str:
@@ -99,41 +100,29 @@ class AptRepositories:
         self._root.mkdir(parents=True, exist_ok=True)
         return self._root
 
+    @contextmanager
+    def _fetched(self, artifact: Artifact) -> Iterator[Path]:
+        """Yields a temporary copy of a stored file."""
+        with self._disk_errors("inspect"):
+            directory = tempfile.mkdtemp(prefix=".inspect-", dir=self._existing_root())
+            try:
+                file = Path(directory) / "file"
+                self._store.fetch(artifact.sha256, file)
+                yield file
+            finally:
+                shutil.rmtree(directory)
+
     def _snapshots_of(self, repository: RepositoryName) -> Snapshots:
         """Returns the snapshots of a repository. The first use removes leftovers and reads the live stanzas."""
         snapshots = Snapshots(self._existing_root() / repository)
         if repository not in self._prepared:
             snapshots.prepare()
-            for index in snapshots.file(snapshots.live(), "dists").glob(f"*/{apt_index.index_path('*')}"):
-                self._stanzas.update(apt_index.stanzas(index.read_text()))
+            self._pool_files.restore(snapshots)
             self._prepared.add(repository)
         return snapshots
 
-    def _add_packages(self, snapshots: Snapshots, listing: SnapshotListing) -> None:
-        directories = set()
-        for artifact in {a.sha256 + a.name: a for listed in listing.packages.values() for a in listed}.values():
-            path = apt_index.pool_path(artifact)
-            file = snapshots.path / path
-            if not file.exists():
-                file.parent.mkdir(parents=True, exist_ok=True)
-                self._store.fetch(artifact.sha256, file)
-                directories |= {file.parent, file.parent.parent, snapshots.path / "pool"}
-            if path not in self._stanzas:
-                self._stanza_of(artifact, file)
-        for directory in directories:
-            sync_directory(directory)
-
-    def _stanza_of(self, artifact: Artifact, file: Path) -> str:
-        path, size = apt_index.pool_path(artifact), file.stat().st_size
-        stanza = binary_package.packages_entry(binary_package.read(file), path, size, artifact.sha256)
-        self._stanzas[path] = stanza
-        return stanza
-
     def _index(self, listing: SnapshotListing) -> _Index:
-        files: dict[str, bytes] = {}
-        for arch, artifacts in listing.packages.items():
-            text = apt_index.packages(self._stanzas[apt_index.pool_path(artifact)] for artifact in artifacts)
-            files[apt_index.index_path(arch)] = text.encode()
+        files = {path: self._pool_files.index(listed).encode() for path, listed in apt_index.indices(listing).items()}
         names = (f"{path} {hashlib.sha256(files[path]).hexdigest()}" for path in sorted(files))
         identity = "\n".join([listing.repository, listing.suite, self._signer.fingerprint, *names])
         return _Index(files, hashlib.sha256(identity.encode()).hexdigest()[:12])
@@ -141,7 +130,7 @@ class AptRepositories:
     def _write(self, snapshots: Snapshots, listing: SnapshotListing, index: _Index, snapshot: str, date: int) -> None:
         files = {**index.files, **{f"{path}.gz": gzip.compress(text, 6, mtime=0) for path, text in index.files.items()}}
         top = f"dists/{listing.suite}"
-        links, kept = {}, {apt_index.pool_path(artifact) for listed in listing.packages.values() for artifact in listed}
+        links, kept = {}, apt_index.pool_files(listing)
         for path, content in files.items():
             by_hash = snapshots.add_index(hashlib.sha256(content).hexdigest(), content, date)
             kept.add(by_hash)
@@ -168,6 +157,7 @@ class AptRepositories:
             "key.asc": armored,
             "key.gpg": self._signer.public_key(armored=False),
             f"{name}.sources": apt_index.sources(url, listing.suite, armored.decode()).encode(),
+            f"{name}.pref": apt_index.preferences(name).encode(),
             f"{name}.list": apt_index.one_line(url, listing.suite, f"/etc/apt/keyrings/{name}.asc").encode(),
         }
         for file, content in beside.items():

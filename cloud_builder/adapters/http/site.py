@@ -24,7 +24,8 @@ _TYPES = {
     ".deb": "application/vnd.debian.binary-package",
     ".gz": "application/gzip",
     ".gpg": "application/pgp-keys",
-    **dict.fromkeys(("", ".asc", ".buildinfo", ".changes", ".list", ".log", ".packages", ".sources", ".txt"), _TEXT),
+    **dict.fromkeys(("", ".asc", ".buildinfo", ".changes", ".dsc", ".list", ".log"), _TEXT),
+    **dict.fromkeys((".packages", ".pref", ".sources", ".txt"), _TEXT),
 }
 
 
@@ -101,8 +102,10 @@ class Site:
                 shown,
                 f"<p>Snapshot {html.escape(snapshot)}. To install from it, on Debian 12 and newer:</p>\n"
                 f"<pre>curl -fsSLo /etc/apt/sources.list.d/{shown}.sources &lt;this URL&gt;/{shown}.sources\n"
+                f"curl -fsSLo /etc/apt/preferences.d/{shown}.pref &lt;this URL&gt;/{shown}.pref\n"
                 "apt-get update</pre>\n"
                 f'<p><a href="/repositories/{shown}/{shown}.sources">{shown}.sources</a> '
+                f'<a href="/repositories/{shown}/{shown}.pref">{shown}.pref</a> '
                 f'<a href="/repositories/{shown}/{shown}.list">{shown}.list</a> '
                 f'<a href="/repositories/{shown}/key.asc">key.asc</a></p>',
             )

@@ -19,7 +19,8 @@ from cloud_builder.model.ids import JobId, RepositoryName
 from cloud_builder.model.repository import SnapshotListing, UnitTarget
 from cloud_builder.model.role import Role
 from cloud_builder.model.settings import CollectorSettings
-from cloud_builder.planning.publish.contents import is_newer, is_same, listing
+from cloud_builder.planning.publish.contents import is_newer, is_same
+from cloud_builder.planning.publish.listing import listing
 from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.repository import RepositoryWriter
 from cloud_builder.ports.signer import Signer

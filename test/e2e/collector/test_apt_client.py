@@ -14,8 +14,9 @@ from cloud_builder.adapters import process
 from cloud_builder.adapters.http import Server, serve
 from cloud_builder.adapters.process import Finished
 from cloud_builder.model.artifact import Artifact
-from cloud_builder.model.ids import RepositoryName
-from cloud_builder.model.repository import SnapshotListing
+from cloud_builder.model.ids import JobId, RepositoryName, UnitPath
+from cloud_builder.model.repository import RepositoryEntry, SnapshotListing
+from cloud_builder.planning.publish.listing import listing as snapshot_listing
 from support.waiting import LIMIT
 
 NAME = RepositoryName("demo-bookworm")
@@ -29,8 +30,8 @@ Dir::Cache "{path}/cache";
 Dir::Etc "{path}/etc";
 Dir::Log "{path}/log";
 Dir::Bin::methods "/usr/lib/apt/methods";
-APT::Architecture "amd64";
-APT::Architectures "amd64";
+APT::Architecture "{architecture}";
+APT::Architectures "{architecture}";
 APT::Sandbox::User "";
 Acquire::Languages "none";
 Acquire::Retries "0";
@@ -40,14 +41,14 @@ Acquire::Retries "0";
 class Apt:
     """An apt that sees nothing but `path` and the one source it was given."""
 
-    def __init__(self, path: Path, sources: bytes) -> None:
+    def __init__(self, path: Path, sources: bytes, architecture: str = "amd64") -> None:
         for directory in ("state/lists/partial", "cache/archives/partial", "etc/sources.list.d", "etc/preferences.d"):
             (path / directory).mkdir(parents=True)
         for directory in ("etc/apt.conf.d", "etc/trusted.gpg.d", "log"):
             (path / directory).mkdir(parents=True)
         (path / "state/status").touch()
         (path / "etc/sources.list.d/demo.sources").write_bytes(sources)
-        (path / "apt.conf").write_text(CONFIGURATION.format(path=path))
+        (path / "apt.conf").write_text(CONFIGURATION.format(path=path, architecture=architecture))
         self.path = path
 
     def run(self, program: str, *arguments: str, fine: Any = (0,)) -> Finished:
@@ -164,3 +165,72 @@ def test_apt_never_misses_a_file_while_we_publish(apt: Apt, repositories: Any) -
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.fixture
+def whole(repositories: Any, server: Server) -> bytes:
+    """Publishes a package of every kind; returns the source for apt, with the debug component and sources."""
+    symbols = repositories.deb("a-dbgsym", "1", fields="Auto-Built-Package: debug-symbols\n")
+    udeb = repositories.deb("a-udeb", "1", suffix="udeb")
+    packages = (repositories.deb("a", "1"), repositories.deb("data", "1", "all"), symbols, udeb)
+    entry = RepositoryEntry(
+        unit=UnitPath("a"),
+        target="bookworm.x86_64",
+        arch="x86_64",
+        sequence=1,
+        job_id=JobId("r.1"),
+        packages=packages,
+        source=repositories.source("a", "1"),
+    )
+    repositories.repositories.publish(snapshot_listing(NAME, "bookworm", {entry.unit_target: entry})[0], at=START)
+    sources = (repositories.root / NAME / f"{NAME}.sources").read_text()
+    sources = sources.replace("http://127.0.0.1/", f"{server.url}/").replace("Types: deb", "Types: deb deb-src")
+    return sources.replace("Components: main", "Components: main debug").encode()
+
+
+def test_apt_finds_packages_symbols_and_source_but_no_udeb(whole: bytes, tmp_path: Path) -> None:
+    apt = Apt(tmp_path / "apt", whole)
+    update = apt.update()
+    assert update.status == 0, update.last_lines()
+    apt.run("apt-get", "install", "--download-only", "--yes", "a", "data", "a-dbgsym")
+    assert "a-udeb" not in apt.run("apt-cache", "pkgnames").text
+    apt.run("apt-get", "source", "a")
+    assert (apt.path / "a-1/debian/control").is_file()
+    shown = apt.run("apt-cache", "showsrc", "a").text
+    for field in ("Package: a", "Section: misc", "Priority: optional", "Binary: a"):
+        assert f"{field}\n" in shown
+
+
+def test_client_of_another_architecture_sees_packages_for_all_alone(whole: bytes, tmp_path: Path) -> None:
+    apt = Apt(tmp_path / "apt", whole, "arm64")
+    update = apt.update()
+    assert update.status == 0, update.last_lines()
+    assert apt.run("apt-cache", "pkgnames").text.split() == ["data"]
+    apt.run("apt-get", "install", "--download-only", "--yes", "data")
+
+
+def test_installer_finds_its_packages_in_an_index_of_their_own(whole: bytes, repositories: Any) -> None:
+    suite = repositories.root / NAME / "dists/bookworm"
+    index = (suite / "main/debian-installer/binary-amd64/Packages").read_text()
+    assert [line for line in index.splitlines() if line.startswith("Package: ")] == ["Package: a-udeb"]
+    assert " main/debian-installer/binary-amd64/Packages.gz\n" in (suite / "Release").read_text()
+
+
+def test_equal_version_of_another_repository_loses_with_our_preferences(
+    apt: Apt, repositories: Any, tmp_path: Path
+) -> None:
+    distribution = tmp_path / "distribution"
+    distribution.mkdir()
+    repositories.deb("a", "1", text="of the distribution")
+    (tmp_path / "a_1_amd64.deb").rename(distribution / "a_1_amd64.deb")
+    (distribution / "Packages").write_text(process.run(["dpkg-scanpackages", "."], cwd=distribution).text)
+    (apt.path / "etc/sources.list").write_text(f"deb [trusted=yes] file:{distribution} ./\n")
+
+    def found() -> str:
+        assert apt.update().status == 0
+        return apt.run("apt-get", "install", "--print-uris", "a").text
+
+    assert "'http://" not in found()
+    preferences = (repositories.root / NAME / f"{NAME}.pref").read_bytes()
+    (apt.path / "etc/preferences.d/demo.pref").write_bytes(preferences)
+    assert "'http://" in found()

@@ -79,6 +79,7 @@ def test_snippets_for_apt_lie_beside_it(repositories: Any) -> None:
     assert f"URIs: http://127.0.0.1/repositories/{NAME}\nSuites: bookworm\n" in (path / f"{NAME}.sources").read_text()
     assert "BEGIN PGP PUBLIC KEY BLOCK" in (path / f"{NAME}.sources").read_text()
     assert (path / f"{NAME}.list").read_text().startswith("deb [signed-by=")
+    assert f"Pin: release o=Cloud Builder,l={NAME}\n" in (path / f"{NAME}.pref").read_text()
     assert "BEGIN PGP PUBLIC KEY BLOCK" in (path / "key.asc").read_text()
 
 
@@ -120,7 +121,7 @@ def test_old_snapshots_go_with_what_only_they_need(repositories: Any) -> None:
     assert [snapshots.number(name) for name in stored.names()] == [5, 6, 7]
     pool = {file.split("/")[1] for file in files_below(repositories.root / NAME / "pool")}
     assert pool == {kept.sha256, *(deb.sha256 for deb in debs[-3:])}
-    assert len(files_below(repositories.root / NAME / "by-hash")) == 3 * 2
+    assert len(files_below(repositories.root / NAME / "by-hash")) == 3 * 2 + len(["empty", "empty.gz"])
     assert read_all(repositories.root / NAME) == {"a", "kept"}
 
 

@@ -13,7 +13,7 @@ from cloud_builder.planning.publish.apt_index import sources
 def test_repository_is_preferred_and_its_signature_is_checked(tmp_path: Path) -> None:
     source = sources("http://127.0.0.1:8480/repositories/example-bookworm", "bookworm", "KEY")
     install_command("example-bookworm", source, ["hello"], ["hello"], tmp_path)
-    assert (tmp_path / "repository.sources").read_text() == source
+    assert (tmp_path / "repository.sources").read_text() == source.replace(": main\n", ": main debug\n") != source
     assert "release l=example-bookworm" in (tmp_path / "pin").read_text()
     written = "".join(file.read_text() for file in tmp_path.iterdir()).lower()
     assert "trusted" not in written and "allow-unauthenticated" not in written

@@ -58,6 +58,13 @@ def test_outputs_are_the_changes_file_and_its_listed_files(root: Path) -> None:
     assert (package.name, package.version, package.depends) == ("hello", "1.0", "sh")
 
 
+def test_package_for_the_installer_alone_is_an_output(root: Path) -> None:
+    (root / "build" / DEB).rename(root / "build/hello-udeb_1.0_all.udeb")
+    changes(root / "build", "hello-udeb_1.0_all.udeb")
+    outputs = collect(SOURCE, root)
+    assert [(output.kind, output.package) for output in outputs[1:]] == [(ArtifactKind.UDEB, None)]
+
+
 def symlink_as_deb(build: Path) -> None:
     (build / DEB).unlink()
     (build / DEB).symlink_to("/etc/passwd")
@@ -105,7 +112,7 @@ def pipe(build: Path) -> None:
         (symlink_as_deb, "it is not a regular file"),
         (linked_directory, "removed its own directory"),
         (path_outside, "is not a valid name for an artifact"),
-        (no_deb, "made no .deb"),
+        (no_deb, "made no .deb and no .udeb"),
         (two_changes, "left 2 .changes files"),
         (no_changes, "left 0 .changes files"),
         (pipe, "it is not a regular file"),

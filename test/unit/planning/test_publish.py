@@ -9,17 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.artifact import Artifact, ArtifactKind, SourcePackage
 from cloud_builder.model.ids import JobId, RepositoryName, UnitPath
 from cloud_builder.model.repository import RepositoryEntry, UnitTarget
 from cloud_builder.planning.publish import apt_index
-from cloud_builder.planning.publish.contents import RepositoryContents, apply_results, is_same, listing
+from cloud_builder.planning.publish.contents import RepositoryContents, apply_results, is_same
+from cloud_builder.planning.publish.listing import listing
 from support.factories import deb
 
 NAME = RepositoryName("demo-bookworm")
 
 
-def entry(unit: str, sequence: int, *packages: Artifact, arch: str = "x86_64", job: str = "") -> RepositoryEntry:
+def source(name: str, version: str = "1", content: str = "") -> SourcePackage:
+    digest = hashlib.sha256(f"{name} {version} {content}".encode()).hexdigest()
+    dsc = Artifact(name=f"{name}_{version}.dsc", sha256=digest, size=1, kind=ArtifactKind.DSC)
+    return SourcePackage(name=name, version=version, files=(dsc,))
+
+
+def entry(
+    unit: str,
+    sequence: int,
+    *packages: Artifact,
+    arch: str = "x86_64",
+    job: str = "",
+    source: SourcePackage | None = None,
+) -> RepositoryEntry:
     return RepositoryEntry(
         unit=UnitPath(unit),
         target=f"bookworm.{arch}",
@@ -27,6 +41,7 @@ def entry(unit: str, sequence: int, *packages: Artifact, arch: str = "x86_64", j
         sequence=sequence,
         job_id=JobId(job or f"r{sequence}.1"),
         packages=packages,
+        source=source,
     )
 
 
@@ -80,9 +95,28 @@ def test_package_for_all_of_one_target_is_in_every_index() -> None:
     assert listed(contents, "arm64") == ["a_1_arm64.deb", "doc_1_all.deb"]
 
 
+def test_foreign_clients_see_packages_for_all_that_all_targets_agree_on() -> None:
+    amd64 = entry("a", 1, deb("data", "1", "all", content="x"))
+    arm64 = entry("a", 1, deb("data", "1", "all", content="y"), arch="aarch64")
+    newer = entry("a", 2, deb("data", "2", "all"), arch="aarch64")
+    agreed, _ = listing(NAME, "bookworm", after(amd64, arm64))
+    assert agreed.packages["all"] == agreed.packages["amd64"] == agreed.packages["arm64"]
+    assert listed(after(amd64, newer), "all") == []
+    assert listed(after(amd64, newer)) == ["data_1_all.deb"]
+
+
+def test_source_of_each_listed_version_is_listed_once() -> None:
+    amd64, arm64 = entry("a", 1, deb("a"), source=source("a")), entry("a", 2, deb("a"), arch="aarch64")
+    newer = source("a", "2")
+    for of_arm64, expected in ((source("a", content="x"), [source("a", content="x")]), (newer, [source("a"), newer])):
+        contents = after(amd64, arm64.model_copy(update={"source": of_arm64}))
+        assert listing(NAME, "bookworm", contents)[0].sources == tuple(expected)
+    assert listing(NAME, "bookworm", after(entry("a", 1, source=newer)))[0].sources == ()
+
+
 def test_architecture_without_packages_keeps_its_index() -> None:
     published, _ = listing(NAME, "bookworm", {}, ["amd64", "arm64"])
-    assert published.packages == {"amd64": (), "arm64": ()}
+    assert published.packages == {"all": (), "amd64": (), "arm64": ()}
     assert published.size == 0
 
 
@@ -92,8 +126,9 @@ def test_architecture_without_packages_keeps_its_index() -> None:
         (entry("a", 1, deb("a")), entry("a", 2, deb("a")), True),
         (entry("a", 1, deb("a")), entry("a", 2, deb("a", "2")), False),
         (entry("a", 1, deb("a")), None, False),
+        (entry("a", 1, deb("a")), entry("a", 1, deb("a"), source=source("a")), False),
     ],
-    ids=["other job", "other package", "none"],
+    ids=["other job", "other package", "none", "other source"],
 )
 def test_only_other_packages_change_an_index(
     entry: RepositoryEntry, current: RepositoryEntry | None, same: bool
@@ -141,12 +176,36 @@ def test_index_is_sorted_and_has_each_package_once(events: list[RepositoryEntry]
         names = [(a.package.name, a.package.architecture) for a in artifacts if a.package]
         assert names == sorted(set(names))
         assert {name[1] for name in names} <= {arch, "all"}
+        assert set(published.packages["all"]) <= set(artifacts)
 
 
-def test_stanzas_reverses_packages() -> None:
-    texts = {path: f"Package: {path}\nFilename: {path}\nSize: 1\n" for path in ("pool/a", "pool/b")}
-    assert apt_index.stanzas(apt_index.packages(texts.values())) == texts
-    assert apt_index.stanzas(apt_index.packages([])) == {}
+@pytest.mark.parametrize(("name", "field"), [("Packages", "Filename"), ("Sources", "Directory")])
+def test_stanzas_reverses_index(name: str, field: str) -> None:
+    texts = {path: f"Package: {path}\n{field}: {path}\nSize: 1\n" for path in ("pool/a", "pool/b")}
+    assert apt_index.stanzas(name, apt_index.index(texts.values())) == texts
+    assert apt_index.stanzas(name, apt_index.index([])) == {}
+
+
+def test_snapshot_has_an_index_of_each_kind() -> None:
+    symbols, udeb = deb("a-dbgsym", debug_symbols=True), deb("a-udeb").model_copy(update={"kind": ArtifactKind.UDEB})
+    contents = after(entry("a", 1, deb("a"), deb("data", "1", "all"), symbols, udeb, source=source("a")))
+    published, _ = listing(NAME, "bookworm", contents)
+    assert {path: len(listed) for path, listed in apt_index.indices(published).items()} == {
+        "main/binary-all/Packages": 1,
+        "main/binary-amd64/Packages": 2,
+        "debug/binary-all/Packages": 0,
+        "debug/binary-amd64/Packages": 1,
+        "main/debian-installer/binary-all/Packages": 0,
+        "main/debian-installer/binary-amd64/Packages": 1,
+        "main/source/Sources": 1,
+    }
+    assert len(apt_index.pool_files(published)) == 4 + 1
+    assert published.size == 4
+
+
+def test_repository_without_installer_packages_has_no_index_of_them() -> None:
+    published, _ = listing(NAME, "bookworm", after(entry("a", 1, deb("a"))))
+    assert not any("debian-installer" in path for path in apt_index.indices(published))
 
 
 def test_release_has_the_fields_that_apt_reads() -> None:
