@@ -14,7 +14,7 @@ from threading import Event
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.limits import Limits
-from cloud_builder.ports.buildroot import Buildroot
+from cloud_builder.ports.buildroot import HOSTNAME, Buildroot
 from cloud_builder.ports.recipe import Action, PackageSource, Recipe
 from cloud_builder.ports.sandbox import Confinement, EndReason, RunResult, Sandbox
 from cloud_builder.ports.store import ObjectStore
@@ -95,13 +95,16 @@ class LayerInstaller:
 
 
 def confinement_for(action: Action, layers: tuple[Path, ...], upper: Path, limits: Limits | None) -> Confinement:
-    """Returns how the sandbox runs an action of a recipe on a root and its layers."""
+    """Returns how the sandbox runs an action of a recipe on a root and its layers.
+
+    An action with a network sees the machine's /etc/hosts, which does not have the name of the host in builds."""
     return Confinement(
         layers=layers,
         upper=upper,
         binds=action.binds,
         network=action.network,
         uid=action.uid,
+        hostname="localhost" if action.network else HOSTNAME,
         directory=action.directory,
         environment=action.environment,
         limits=limits,

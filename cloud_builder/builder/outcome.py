@@ -24,7 +24,11 @@ _KILLED = -9
 _EXPLANATIONS = (
     (
         r"Cannot allocate memory|MemoryError|bad_alloc|[Oo]ut of memory|memory exhausted",
-        "One program of a build gets twice the limit `memory` ({memory} MiB), and all together no more than that.",
+        "All programs of a build together get {memory} MiB (the limit `memory`), and the machine may have less.",
+    ),
+    (
+        r"LeakSanitizer",
+        "Leak detection traces the program (ptrace), which builds may not do: set ASAN_OPTIONS=detect_leaks=0.",
     ),
     (
         r"[Cc]annot fork|fork: .*Resource temporarily|can't start new thread|Resource temporarily unavailable",

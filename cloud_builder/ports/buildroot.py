@@ -11,6 +11,9 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+HOSTNAME = "builder"
+"""The name of the host in builds, which /etc/hosts of each root has."""
+
 
 @dataclass(frozen=True)
 class Buildroot:

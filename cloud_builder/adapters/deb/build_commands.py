@@ -20,13 +20,9 @@ ENVIRONMENT = {
     "PATH": PATH,
     "HOME": "/nonexistent",
     "LC_ALL": "C.UTF-8",
-    "LANG": "C.UTF-8",
-    "TZ": "UTC",
-    "USER": "builder",
-    "LOGNAME": "builder",
     "SHELL": "/bin/sh",
-    "DEBIAN_FRONTEND": "noninteractive",
 }
+"""The variables that sbuild sets, and no others: Sbuild/Build.pm. The time zone is UTC because a root has no other."""
 
 _OPTIONS = frozenset({"nocheck", "nodoc"})
 _PRELUDE = "set -euo pipefail; umask 022\n"

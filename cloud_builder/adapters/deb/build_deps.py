@@ -1,8 +1,10 @@
 """Installs the build dependencies of a source into a layer, and explains why apt could not.
 
 Local packages (built by this mesh) are a flat repository in the workspace, which the sandbox mounts at /layer; it is
-pinned above all others. Packages of the distribution come from the repositories of the build root, whose lists are in
-the root. This is the only step in which a build root has a network.
+pinned above all others. It needs no signature: each file was fetched by its sha256 from the object store, its index is
+made from these files, and nothing but the runner can write there. apt looks for signatures and compressed lists that it
+lacks; `-qq` keeps that out of the log, and errors are still printed. Packages of the distribution come from the
+repositories of the build root, whose lists are in the root. This is the only step in which a build root has a network.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ if [ -s /layer/Packages ]; then
     mkdir -p "${{list%/*}}" "${{pin%/*}}"
     echo 'deb [trusted=yes] file:/layer ./' > "$list"
     cp /layer/pin "$pin"
-    apt-get update -o Dir::Etc::SourceList="$list" -o Dir::Etc::SourceParts=/dev/null -o APT::Get::List-Cleanup=0
+    apt-get -qq update -o Dir::Etc::SourceList="$list" -o Dir::Etc::SourceParts=/dev/null -o APT::Get::List-Cleanup=0
 fi
 apt-get build-dep /layer/source || {{
     if ! apt-get --simulate build-dep /layer/source >/dev/null 2>&1; then

@@ -12,6 +12,9 @@ _TABLE: tuple[tuple[int, str], ...] = (
     (9, r"^(error(\[E\d+\])?: |\S+Error: |\S*Exception: |E {3,}\S)"),
     (9, r"^CMake Error|^configure: error: |^\S*meson\.build:\d+:\d+: ERROR: "),
     (9, r"^patch(ing file .*)?: .*FAILED|^Hunk #\d+ FAILED|^\d+ out of \d+ hunks? FAILED"),
+    # A sanitizer of the compiler names what the program did, or why the sanitizer itself cannot run.
+    (9, r"^==\d+==(ERROR: \w+Sanitizer|LeakSanitizer has encountered)|^(WARNING|FATAL): \w+Sanitizer: "),
+    (9, r"^\S+:\d+:\d+: runtime error: "),
     # A test names the expectation that does not hold.
     (8, r"^\s*(FAIL|FAILED|not ok|XPASS)\b[: ]"),
     (8, r"^\S+:\d+: .*[Aa]ssert(ion)?.* failed|Assertion .* failed"),

@@ -1,5 +1,4 @@
-"""Finishes a root with apt: build dependencies can be installed later from package lists that do not change, and files
-that no build needs are removed.
+"""Finishes a root with apt: build dependencies can be installed later from package lists that do not change.
 
 Input: a root that KIWI just made. Output: the same directory. The package lists are downloaded.
 """
@@ -18,14 +17,8 @@ Acquire::Check-Valid-Until "0";
 Acquire::Retries "3";
 Dpkg::Use-Pty "0";
 """
-_DPKG = """\
-force-unsafe-io
-path-exclude=/usr/share/doc/*
-path-include=/usr/share/doc/*/copyright
-path-exclude=/usr/share/man/*
-path-exclude=/usr/share/info/*
-path-exclude=/usr/share/locale/*
-"""
+_DPKG = "force-unsafe-io\n"
+"""No path-exclude here: what a build asks for has its documentation, manual pages and message catalogs."""
 _POLICY = "#!/bin/sh\n# No service is started in a build root.\nexit 101\n"
 
 _FINISH = r"""
@@ -45,8 +38,6 @@ echo "man-db man-db/auto-update boolean false" | chroot "$root" debconf-set-sele
 chroot "$root" apt-get clean
 chroot "$root" apt-cache gencaches -q
 rm -rf "$root/image" "$root/.profile" "$root/var/log/apt" "$root"/tmp/* "$root"/var/tmp/* "$root"/run/*
-find "$root/usr/share/doc" -type f ! -name copyright -delete
-for directory in man info locale; do rm -rf "$root/usr/share/$directory"/*; done
 """
 """A shell script. $1: the root. The environment has the contents of the files."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event
 
 from cloud_builder.errors import Permanent, Retryable
+from cloud_builder.ports.buildroot import HOSTNAME
 from cloud_builder.ports.sandbox import Bind, Confinement, EndReason, Sandbox
 
 from . import apt, description, userns_shims
@@ -32,7 +33,7 @@ grep -q ^builder: "$root/etc/passwd" || echo 'builder:x:1000:1000:builder:/build
 grep -q ^builder: "$root/etc/group" || echo 'builder:x:1000:' >> "$root/etc/group"
 mkdir -p "$root/build"; chown 1000:1000 "$root/build"
 for directory in proc sys dev run tmp; do mkdir -p "$root/$directory"; done; chmod 1777 "$root/tmp"
-printf '127.0.0.1 localhost\n::1 localhost\n' > "$root/etc/hosts"
+printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$2" > "$root/etc/hosts"
 """
 _FRESH = ("/tmp", "/var/tmp", "/run")
 _OUTPUT_BYTES = 64 * 1024
@@ -42,7 +43,7 @@ _OUTPUT_BYTES = 64 * 1024
 class KiwiRootMaker:
     """Prepares roots in `sandbox`. Thread-safe: each preparation has its own package cache and scratch directory."""
 
-    recipe = "kiwi-1"
+    recipe = "kiwi-2"
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -61,7 +62,7 @@ class KiwiRootMaker:
             stage = _Preparation(self._sandbox, description_file.name, root.parent, work, log, cancel)
             stage.kiwi(description_file, profile, root)
             stage.shell(*finish(parsed, str(root)))
-            stage.shell(["/bin/sh", "-c", _BUILDER, "builder", str(root)], {})
+            stage.shell(["/bin/sh", "-c", _BUILDER, "builder", str(root), HOSTNAME], {})
         finally:
             self._sandbox.remove(work)
 

@@ -15,6 +15,10 @@ _DISK_INTERVAL, _IDLE_DISK_INTERVAL = 2.0, 30.0
 """Seconds between two measurements of the disk, when free space suggests that the limit is exceeded, and else."""
 _SHARED_INTERVAL = 0.5
 """Seconds between two measurements of shared memory."""
+_SAMPLE_INTERVAL, _MIN_SAMPLE_INTERVAL = 0.25, 0.025
+"""Seconds between two samples of the usage: as a rule, and when little of the memory is left."""
+_FILL_RATE = 4 * 1024**3
+"""Bytes of memory that a build fills in a second at most, roughly."""
 _MIN_SHARED_BYTES = 16 * 1024 * 1024
 """Growth of the machine's shared memory below which it is not measured."""
 
@@ -35,6 +39,7 @@ class LimitMonitor:
     shared_at_start: int = 0
     logged: int = 0
     peak_memory: int = 0
+    _last_memory: int = field(init=False, default=0)
     _last_output: float = field(init=False)
     _last_measured: float = field(init=False)
     _last_shared: float = field(init=False)
@@ -57,10 +62,20 @@ class LimitMonitor:
             self._exceed(EndReason.LOG)
 
     def memory(self, used: int) -> None:
-        total = used + self._shared
+        total = self._last_memory = used + self._shared
         self.peak_memory = max(self.peak_memory, total)
         if self.limits and total > self.limits.memory:
             self._exceed(EndReason.MEMORY)
+
+    @property
+    def sample_interval(self) -> float:
+        """Seconds until the next sample of memory: the less is left of the limit, the sooner.
+
+        No limit of the kernel stops a build that fills memory between two samples, unless it has a control group."""
+        if self.limits is None:
+            return _SAMPLE_INTERVAL
+        left = (self.limits.memory - self._last_memory) / _FILL_RATE
+        return min(_SAMPLE_INTERVAL, max(_MIN_SAMPLE_INTERVAL, left))
 
     def shared(self, used: int) -> None:
         """Records memory in files and segments. It is added to each sample of `memory` until the next measurement.

@@ -31,8 +31,8 @@ from .stage.spec import DISK, KILL, MAPPED, SHARED, Spec, StageMessage
 
 _POLL_INTERVAL = 0.1
 """Seconds until a cancel is noticed."""
-_SAMPLE_INTERVAL = 0.25
-"""Seconds between two samples of the usage."""
+_CGROUP_SAMPLE_INTERVAL = 0.25
+"""Seconds between two samples of the usage where the kernel enforces the limits."""
 _PIECE_BYTES = 65536
 _FILE_BYTES = 4096
 """What a file counts as at least, so that empty files count, too."""
@@ -106,7 +106,7 @@ class StageSession:
             streams.register(self._pipe, selectors.EVENT_READ, self._on_output)
             streams.register(self._socket, selectors.EVENT_READ, self._on_socket)
             while streams.get_map():
-                for key, _ in streams.select(_POLL_INTERVAL):
+                for key, _ in streams.select(min(_POLL_INTERVAL, self._sample_interval())):
                     if not key.data():
                         streams.unregister(key.fileobj)
                 self._sample_usage(cancel)
@@ -115,11 +115,14 @@ class StageSession:
         if self._ended_by is None and cancel.is_set():
             self._end(EndReason.CANCEL)
         now = time.monotonic()
-        if now - self._sampled >= _SAMPLE_INTERVAL and self._init:
+        if now - self._sampled >= self._sample_interval() and self._init:
             self._sample(now)
             self._sampled = time.monotonic()
         if self._monitor.exceeded and self._ended_by is None:
             self._end(self._monitor.exceeded)
+
+    def _sample_interval(self) -> float:
+        return _CGROUP_SAMPLE_INTERVAL if self._cgroup else self._monitor.sample_interval
 
     def _sample(self, now: float) -> None:
         used = resource_usage.of_tree(self._init)

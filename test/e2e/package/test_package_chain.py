@@ -52,6 +52,7 @@ def test_tool_links_the_library_of_its_assignment(workspace, greet) -> None:
     assert greet.outcome is Outcome.SUCCESS, greet.message
     (deb,) = [artifact for artifact in greet.artifacts if artifact.name == "greet_1.2-1_amd64.deb"]
     assert "libgreet1 (>= 1.0)" in deb.package.depends
+    assert not [line for line in workspace.whole_log(greet).splitlines() if line.startswith(("Err:", "Ign:"))]
 
 
 def test_top_of_the_chain_is_made_with_the_tool_below_it(workspace, card, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ BUILDS = {
         "curl: (6) Could not resolve host: example.org",
         "make[1]: *** [Makefile:8: data] Error 6",
     ),
+    "sanitizer": ("==34==ERROR: AddressSanitizer: heap-use-after-free on address 0x602", "make: *** [check] Aborted"),
+    "leak detection": ("==55==LeakSanitizer has encountered a fatal error.", "make[1]: *** [debian/rules:9: check]"),
     "patch": ("1 out of 1 hunk FAILED -- saving rejects to file greet.c.rej", "dpkg-source: error: LC_ALL=C patch"),
     "make": ("make: *** [debian/rules:4: binary] Error 25", "dpkg-buildpackage: error: debian/rules binary"),
 }

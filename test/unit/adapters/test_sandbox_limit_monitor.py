@@ -43,6 +43,16 @@ def test_first_exceeded_limit_is_named(samples, exceeded):
 MIB = 2**20
 
 
+@pytest.mark.parametrize(
+    ("limit", "used", "interval"),
+    [(4096, 0, 0.25), (4096, 3072, 0.25), (4096, 3584, 0.125), (4096, 4090, 0.025), (200, 0, 200 / 4096)],
+)
+def test_memory_is_sampled_more_often_near_its_limit(limit, used, interval):
+    monitor = LimitMonitor(Limits(memory=limit * MIB), started=0.0, free_at_start=0)
+    monitor.memory(used * MIB)
+    assert monitor.sample_interval == pytest.approx(interval)
+
+
 def test_shared_memory_counts_up_to_its_growth_on_the_machine():
     monitor = LimitMonitor(Limits(memory=100 * MIB), started=0.0, free_at_start=0, shared_at_start=50 * MIB)
     assert not monitor.wants_shared(10.0, 60 * MIB), "too little"

@@ -100,7 +100,8 @@ def test_message_has_the_last_line_when_no_line_looks_like_a_cause(log: BuildLog
     ("line", "explanation"),
     [
         ("error: fork: retry: Resource temporarily unavailable", "the limit `processes`"),
-        ("error: cc1plus: Cannot allocate memory", "the limit `memory` (4096 MiB)"),
+        ("error: cc1plus: Cannot allocate memory", "4096 MiB (the limit `memory`)"),
+        ("==55==LeakSanitizer has encountered a fatal error.", "set ASAN_OPTIONS=detect_leaks=0"),
         ("error: Could not resolve host: example.org", "Builds have no network"),
         ("error: something else", "`cb-ctl shell"),
     ],

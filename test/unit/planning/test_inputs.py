@@ -11,6 +11,7 @@ from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.inputs.artifacts import RequestArtifacts
 from cloud_builder.planning.inputs.inputs import (
+    RECIPE_VERSION,
     Readiness,
     dependencies,
     input_key,
@@ -30,9 +31,10 @@ def key(job, used):
 
 
 def test_keys_of_builds_without_profiles_never_change():
-    """A changed key would build every unit again after an upgrade."""
+    """A changed key would build every unit again after an upgrade that has the same recipe."""
     text = (
-        '{"buildroot": null, "dependencies": ["' + "1" * 64 + '"], "name": "u", "recipe": 1, "repositories": null, '
+        '{"buildroot": null, "dependencies": ["' + "1" * 64 + '"], "name": "u", "recipe": '
+        f'{RECIPE_VERSION}, "repositories": null, '
         '"target": ["bookworm.x86_64", "bookworm", "x86_64"], "tree": "' + "b" * 40 + '"}'
     )
     used = (UsedArtifact(name="a", sha256="1" * 64, source="s", unit="p/a"),)

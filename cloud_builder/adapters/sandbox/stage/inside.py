@@ -37,7 +37,8 @@ _CAPABILITIES = frozenset({0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 18, 29, 31})
 """Capabilities of root inside, which installing packages needs: chown, dac_override, dac_read_search, fowner, fsetid,
 kill, setgid, setuid, setpcap, net_bind_service, sys_chroot, audit_write, setfcap. None of them allows to mount file
 systems or to configure the machine."""
-_MAX_FILES = 65536
+_OPEN_FILES, _MAX_OPEN_FILES = 1024, 65536
+"""The soft and the hard limit of open files: the first is Debian's, and a program may raise it to the second."""
 _SPARE_PROCESSES = 16
 """Processes that can be started beyond the limit, so that the limit monitor sees that it is exceeded."""
 _CANNOT_RUN, _NOT_FOUND = 126, 127
@@ -126,16 +127,18 @@ def _drop_root(uid: int) -> None:
 
 
 def _set_limits(spec: Spec) -> None:
-    """Sets limits of the kernel that stop a program which grows faster than the limit monitor takes samples."""
-    limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _MAX_FILES)]
+    """Sets limits of the kernel that stop a program which grows faster than the limit monitor takes samples.
+
+    None is on addresses (RLIMIT_AS, RLIMIT_DATA): AddressSanitizer and ThreadSanitizer reserve terabytes of addresses
+    that they never use. Memory in use is limited by the control group or the limit monitor."""
+    limits = [(resource.RLIMIT_CORE, 0, 0), (resource.RLIMIT_NOFILE, _OPEN_FILES, _MAX_OPEN_FILES)]
     if spec["processes"]:
-        limits.append((resource.RLIMIT_NPROC, spec["processes"] + max(_SPARE_PROCESSES, spec["processes"] // 8)))
-    if spec["memory"]:
-        limits.append((resource.RLIMIT_DATA, 2 * spec["memory"]))
-    for kind, limit in limits:
-        _, hard = resource.getrlimit(kind)
-        allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (allowed, allowed))
+        processes = spec["processes"] + max(_SPARE_PROCESSES, spec["processes"] // 8)
+        limits.append((resource.RLIMIT_NPROC, processes, processes))
+    for kind, soft, hard in limits:
+        _, present = resource.getrlimit(kind)
+        allowed = hard if present == resource.RLIM_INFINITY else min(hard, present)
+        resource.setrlimit(kind, (min(soft, allowed), allowed))
     if spec["cpus"]:
         os.sched_setaffinity(0, spec["cpus"])
 

@@ -27,6 +27,8 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
 _KERNEL_SETTINGS = ("/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/sysrq-trigger")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts")
+_TTY = 5
+"""The group `tty` of Debian, which owns the slaves of pseudo-terminals (base-passwd)."""
 _SMALL_BYTES = 64 * 1024 * 1024
 _FEW_FILES, _MANY_FILES = 4096, 65536
 """Files in a memory file system. Each takes a kilobyte of the kernel's memory, which its size does not count."""
@@ -90,7 +92,7 @@ def _dev(devices: list[tuple[str, int]], memory: int) -> None:
     for name, target in _LINKS.items():
         os.symlink(target, f"/dev/{name}")
     os.mkdir("/dev/pts")
-    mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+    mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, f"newinstance,gid={_TTY},ptmxmode=0666,mode=620")
     os.mkdir("/dev/shm")
     size = f",size={memory}" if memory else ""
     mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, f"mode=1777,nr_inodes={_MANY_FILES}{size}")
