@@ -6,6 +6,7 @@ steps             the steps between a source directory and its packages
 buildroot_cache   base root file systems, shared through the object store
 layer_cache       installed build dependencies, stacked on a build root
 layer_install     makes a layer: installs build dependencies in the sandbox
+manifest_tests    installs what was built, and runs the commands of the manifest's `test`
 build_log         log, steps and timings of one build
 outcome           an error or a result → outcome, cause and next step
 attempt_timeout   the time limit of a whole attempt

@@ -14,7 +14,7 @@ from cloud_builder.model.outcome import Outcome
 
 from .outcome import BuildOutcome
 
-_STEPS_OF_THE_SOURCE = ("unpack", "build", "collect")
+_STEPS_OF_THE_SOURCE = ("unpack", "build", "collect", "test")
 """Steps whose duration depends on the source: exceeding the limit there is a failure, elsewhere an error."""
 
 

@@ -80,7 +80,7 @@ class BuildLog:
 
         `current_step` keeps its value when the block raises, so that the report can name the step."""
         self.current_step = name
-        self._begin_lines()
+        self.begin_lines()
         self._append(f"==> {name}\n".encode())
         started = time.monotonic()
         try:
@@ -112,14 +112,15 @@ class BuildLog:
         self.lines()
         return self._cause
 
-    def close(self) -> None:
-        """Closes the log file. Nothing may be written afterwards."""
-        self._file.close()
-
-    def _begin_lines(self) -> None:
+    def begin_lines(self) -> None:
+        """Begins `lines` and `likely_cause` anew: those before belong to an earlier program of the step."""
         self._lines.clear()
         self._unended_line = b""
         self._cause, self._cause_rank = "", 0
+
+    def close(self) -> None:
+        """Closes the log file. Nothing may be written afterwards."""
+        self._file.close()
 
     def _add_line(self, raw: bytes) -> None:
         text = raw[: 4 * LINE_LIMIT].rstrip(b"\r").decode(errors="replace").rpartition("\r")[2]

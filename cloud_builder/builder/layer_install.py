@@ -70,13 +70,7 @@ class LayerInstaller:
         self._sandbox.remove(workspace)
 
     def trim_downloads(self) -> None:
-        """Deletes the oldest files beyond `DOWNLOAD_CACHE_BYTES`."""
-        files = [(path, path.stat()) for path in self._downloads.glob("*") if path.is_file()]
-        bytes_left = DOWNLOAD_CACHE_BYTES
-        for path, status in sorted(files, key=lambda file: -file[1].st_mtime):
-            bytes_left -= status.st_size
-            if bytes_left < 0:
-                path.unlink()
+        trim_downloads(self._downloads)
 
     def _fetch(self, artifact: Artifact, workspace: Path) -> Path:
         path = workspace / "artifacts" / artifact.sha256[:16] / artifact.name
@@ -92,6 +86,16 @@ class LayerInstaller:
         if result.ended_by is EndReason.CANCEL:
             raise Canceled
         return result
+
+
+def trim_downloads(directory: Path) -> None:
+    """Deletes the oldest files of a directory beyond `DOWNLOAD_CACHE_BYTES`."""
+    files = [(path, path.stat()) for path in directory.glob("*") if path.is_file()]
+    bytes_left = DOWNLOAD_CACHE_BYTES
+    for path, status in sorted(files, key=lambda file: -file[1].st_mtime):
+        bytes_left -= status.st_size
+        if bytes_left < 0:
+            path.unlink()
 
 
 def confinement_for(action: Action, layers: tuple[Path, ...], upper: Path, limits: Limits | None) -> Confinement:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cloud_builder.errors import CloudBuilderError, Permanent, Rejected, Retryable
 from cloud_builder.model.limits import MIB, Limits
 from cloud_builder.model.outcome import Outcome
+from cloud_builder.model.text import first_line
 from cloud_builder.ports.recipe import PackageSource
 from cloud_builder.ports.sandbox import EndReason, RunResult
 
@@ -128,6 +129,15 @@ def build_error(source: PackageSource, step: str, status: int, log: BuildLog, li
     verb = "does not unpack" if step == "unpack" else "does not build"
     hint = _explanation(cause, limits) + "`cb-ctl shell DIR --after-failure` opens a shell where it failed."
     return Permanent(f"{source.name} {source.version} {verb}: {cause}{quoted}", code=f"{step}-failed", hint=hint)
+
+
+def test_error(source: PackageSource, command: str, status: int, log: BuildLog) -> Permanent:
+    """Returns the error of a test command of the manifest that failed. The message quotes its last lines."""
+    shown = command if len(command.splitlines()) < 2 else f"{first_line(command)} …"
+    lines = "".join(f"\n  | {line}" for line in log.lines()[-MAX_LINES:] if line.strip())
+    message = f"{source.name} {source.version}: the test `{shown}` failed with exit status {status}{lines}"
+    hint = "Tests run as root, in the unit's directory, with the built packages installed and without a network."
+    return Permanent(message, code="test-failed", hint=hint)
 
 
 def _disk_full(step: str) -> Retryable:

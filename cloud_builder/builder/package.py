@@ -31,6 +31,7 @@ from .attempt_timeout import AttemptTimeout
 from .build_log import BuildLog, unless_canceled
 from .buildroot_cache import BuildrootCache
 from .layer_cache import LayerCache
+from .manifest_tests import ManifestTests
 from .outcome import SUCCESS, BuildOutcome, outcome_of_error
 from .steps import BuildSpec, BuildSteps
 from .task import BuildTask, make_readable, task_for_directory
@@ -60,7 +61,8 @@ class PackageBuilder:
         self._runner_id, self._mirror, self._roots = RunnerId(runner_id), mirror, roots
         self._sandbox, self._recipe, self._store, self._jobs = sandbox, recipe, store, work / "jobs"
         self._layers = LayerCache(work / "layers", sandbox, store, recipe)
-        self._steps = BuildSteps(roots, self._layers, sandbox, recipe, cores)
+        tests = ManifestTests(sandbox, store, recipe, work / "test-downloads")
+        self._steps = BuildSteps(roots, self._layers, tests, sandbox=sandbox, recipe=recipe, cores=cores)
         for directory in (work, self._jobs, work / "layers"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""The steps from a source directory to packages: root, dependencies, unpack, build, collect.
+"""The steps from a source directory to packages: root, dependencies, unpack, build, collect, test.
 
 Jobs of the mesh and `cb-ctl build` share these steps, so that both give the same result.
 Input: a directory with a source, and the artifacts that it may use. Output: the files that the build wrote into its
@@ -26,6 +26,7 @@ from .build_log import BuildLog
 from .buildroot_cache import BuildrootCache
 from .layer_cache import Layer, LayerCache
 from .layer_install import LayerSpec, confinement_for
+from .manifest_tests import STEP, ManifestTests, TestSpec, tests_of
 from .outcome import build_error, check_size, raise_for_result
 
 
@@ -63,8 +64,18 @@ class PreparedBuild:
 class BuildSteps:
     """Thread-safe. `cores`: parallel processes of one build, unless its limits name a number."""
 
-    def __init__(self, roots: BuildrootCache, layers: LayerCache, sandbox: Sandbox, recipe: Recipe, cores: int) -> None:
+    def __init__(
+        self,
+        roots: BuildrootCache,
+        layers: LayerCache,
+        tests: ManifestTests,
+        *,
+        sandbox: Sandbox,
+        recipe: Recipe,
+        cores: int,
+    ) -> None:
         self._roots, self._layers, self._sandbox, self._recipe, self._cores = roots, layers, sandbox, recipe, cores
+        self._tests = tests
 
     def build(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> tuple[Output, ...]:
         """Builds, and returns the files that the build wrote, below `spec.directory`.
@@ -75,7 +86,9 @@ class BuildSteps:
             with log.step("collect"):
                 outputs = self._recipe.collect(prepared.source, _upper(prepared))
                 check_size(sum(output.path.stat().st_size for output in outputs), spec.limits)
-                return (*outputs, _package_list(prepared))
+                listed = _package_list(prepared)
+            self._test(prepared, outputs)
+            return (*outputs, listed)
 
     def shell(self, spec: BuildSpec, log: BuildLog, cancel: Event, *, after_failure: bool) -> int:
         """Runs a shell on the terminal, in the unpacked source; returns its exit status.
@@ -129,6 +142,25 @@ class BuildSteps:
         self._unpack(prepared)
         action = self._recipe.build(prepared.source, self._parallel(prepared))
         self._run_step("build", prepared, action)
+
+    def _test(self, prepared: PreparedBuild, outputs: tuple[Output, ...]) -> None:
+        """Runs the tests of the unit's manifest, if it has any."""
+        spec = prepared.spec
+        test = tests_of(spec.source)
+        if test is None:
+            return
+        with prepared.log.step(STEP):
+            test_spec = TestSpec(
+                source=prepared.source,
+                root=prepared.root,
+                outputs=outputs,
+                dependencies=spec.dependencies,
+                directory=spec.directory / "test",
+                limits=spec.limits,
+                log=prepared.log,
+                cancel=prepared.cancel,
+            )
+            self._tests.run(test, test_spec)
 
     def _unpack(self, prepared: PreparedBuild) -> None:
         self._run_step("unpack", prepared, self._recipe.unpack(prepared.source))

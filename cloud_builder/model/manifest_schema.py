@@ -147,6 +147,8 @@ class Test(StrictModel):
     __test__ = False  # not a test of ours: pytest would collect it
 
     commands: Annotated[tuple[str, ...], Field(min_length=1)]
+    packages: tuple[Name, ...] = ()
+    """The packages to install; empty: all that the build makes, without those with debug symbols."""
 
 
 class Manifest(StrictModel):

@@ -106,6 +106,24 @@ class Recipe(Protocol):
     def shell(self, source: PackageSource, cores: int) -> Action:
         """Runs an interactive shell where `build` would run, as the same user with the same environment."""
 
+    def packages_to_test(
+        self, source: PackageSource, outputs: Sequence[Output], names: Sequence[str]
+    ) -> tuple[Output, ...]:
+        """Returns the built packages with these names, to be installed for a test; without names all of them.
+
+        Raises Permanent(code="test-install") for a name that the build did not make."""
+
+    def install_built(self, packages: Sequence[Path], offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
+        """Installs built packages, for a test; other packages of this mesh that may be installed are `offered`.
+
+        All files are below `workspace`, and what the action needs is written there. `cache` keeps downloads."""
+
+    def explain_install_built(self, source: PackageSource, output: Sequence[str]) -> CloudBuilderError:
+        """Returns why `install_built` failed: Permanent if a dependency is not available, else Retryable."""
+
+    def test_command(self, source: PackageSource, text: str) -> Action:
+        """Runs a test command of the manifest as root, in the unit's directory (read-only), without a network."""
+
     def error_rank(self, line: str) -> int:
         """Returns how likely a log line has the cause of a failure; 0: not. The first line of the highest rank wins."""
 

@@ -10,6 +10,7 @@
     log_patterns       ranks the lines of a build log
     outputs            collects what a build left
     binary_package     reads a .deb
+    package_test       installs what a build made, and runs the tests of its manifest
     install_test       installs published packages for `cb-ctl try`
     source_package     reads a .dsc
     repository         writes apt repositories (the port RepositoryWriter)

@@ -26,7 +26,7 @@ from .relations import package_names
 RECIPE_DEPENDS = "build-essential, dpkg-dev, fakeroot"
 """Packages that the recipe itself calls, in addition to those that the source names."""
 
-_APT = """
+APT_CONF = """
 APT::Install-Recommends "false";
 APT::Get::Assume-Yes "true";
 APT::Get::allow-downgrades "true";
@@ -42,7 +42,7 @@ DPkg::Options { "--force-unsafe-io"; "--force-confnew"; };
 _NO_CACHE = 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
 """Switches apt's binary caches off: the cache in the root covers its own repositories only, and a new one would take
 70 MB in every layer."""
-_PIN = 'Package: *\nPin: origin ""\nPin-Priority: 1001\n'
+PIN = 'Package: *\nPin: origin ""\nPin-Priority: 1001\n'
 _INSTALL = f"""
 set -eu; umask 022
 list=/etc/apt/sources.list.d/cb-offered.list pin=/etc/apt/preferences.d/cb-offered
@@ -87,7 +87,7 @@ _HEADING = "The following packages have unmet dependencies"
 _UNMET = re.compile(r"^ *builddeps:.* : (?P<first>.*)|^ +(?P<next>(?:Pre-)?Depends: .*|Conflicts: .*)")
 _CANDIDATE = re.compile(r"^  Candidate: (?P<version>\S+)")
 _REASON = re.compile(r"(?:Pre-)?(?P<kind>Depends|Conflicts): (?P<what>.+?)(?: but (?P<why>.*))?$")
-_MIRROR = re.compile(
+MIRROR_FAULT = re.compile(
     r"Failed to fetch|Could not (resolve|connect)|Temporary failure|Unable to (fetch|connect)|Hash Sum mismatch"
     r"|Connection (failed|timed out)|No space left on device|File has unexpected size|Splitting up .* failed"
 )
@@ -98,9 +98,9 @@ def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cac
     (workspace / "source" / "debian").mkdir(parents=True)
     (workspace / "source" / "debian" / "control").write_text(_control(source), encoding="utf-8")
     (workspace / "package-names").write_text(" ".join(package_names(source)), encoding="utf-8")
-    (workspace / "apt.conf").write_text(_APT + (_NO_CACHE if offered else ""), encoding="utf-8")
-    (workspace / "pin").write_text(_PIN, encoding="utf-8")
-    _index(offered, workspace)
+    (workspace / "apt.conf").write_text(APT_CONF + (_NO_CACHE if offered else ""), encoding="utf-8")
+    (workspace / "pin").write_text(PIN, encoding="utf-8")
+    write_index(offered, workspace)
     (cache / "partial").mkdir(parents=True, exist_ok=True)
     return Action(
         command=("sh", "-c", _INSTALL, "install"),
@@ -122,8 +122,10 @@ def _control(source: PackageSource) -> str:
     return "".join(f"{field}: {value}\n" for field, value in (("Source", source.name), *fields.items()))
 
 
-def _index(offered: Sequence[Path], workspace: Path) -> None:
-    """Writes Packages, and the file `names` with one `name architecture version` a line."""
+def write_index(offered: Sequence[Path], workspace: Path) -> None:
+    """Writes Packages of the files, and the file `names` with one `name architecture version` a line.
+
+    The files are below `workspace`."""
     stanzas, names = [], []
     for path in offered:
         control = binary_package.read(path)
@@ -139,7 +141,7 @@ def _index(offered: Sequence[Path], workspace: Path) -> None:
 
 def explain(source: PackageSource, output: Sequence[str]) -> CloudBuilderError:
     """See ports.recipe.Recipe.explain_install."""
-    fault = next((line for line in output if _MIRROR.search(line)), None)
+    fault = next((line for line in output if MIRROR_FAULT.search(line)), None)
     if fault:
         hint = "Check that the runner can reach the mirror that build_root.kiwi names."
         return Retryable(f"packages cannot be fetched: {fault.strip()}", code="mirror", hint=hint, delay=10.0)

@@ -9,7 +9,7 @@ from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.ports.recipe import Action, Output, PackageSource
 
-from . import build_commands, build_deps, log_patterns, outputs, relations, source
+from . import build_commands, build_deps, log_patterns, outputs, package_test, relations, source
 
 DEBUG_SYMBOLS = "-dbgsym"
 
@@ -45,6 +45,20 @@ class DebRecipe:
 
     def build(self, source: PackageSource, cores: int) -> Action:
         return build_commands.build(source, cores)
+
+    def packages_to_test(
+        self, source: PackageSource, outputs: Sequence[Output], names: Sequence[str]
+    ) -> tuple[Output, ...]:
+        return package_test.packages_to_test(source, outputs, names)
+
+    def install_built(self, packages: Sequence[Path], offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
+        return package_test.install(packages, offered, workspace, cache)
+
+    def explain_install_built(self, source: PackageSource, output: Sequence[str]) -> CloudBuilderError:
+        return package_test.explain(source, output)
+
+    def test_command(self, source: PackageSource, text: str) -> Action:
+        return package_test.command(source, text)
 
     def shell(self, source: PackageSource, cores: int) -> Action:
         return build_commands.shell(source, cores)
