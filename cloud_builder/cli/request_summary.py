@@ -8,7 +8,7 @@ import click
 
 from cloud_builder.errors import CloudBuilderError, ExitCode
 from cloud_builder.model.outcome import UNCHANGED, Outcome, is_good
-from cloud_builder.model.text import compact_duration
+from cloud_builder.model.text import compact_duration, first_few
 
 from .download import log_tail
 from .output import styled
@@ -16,6 +16,8 @@ from .session import Session
 
 MAX_FAILURES = 3
 """Failed jobs that are shown with their message and log."""
+MAX_NAMES = 50
+"""Failed units that are named after these."""
 MAX_LOG_LINES = 15
 SELF_EXPLANATORY_STEPS = ("fetch", "source", "dependencies")
 """Steps whose error messages name the cause; the last lines of the log add nothing."""
@@ -46,12 +48,14 @@ def show_summary(mesh: Session, request: dict[str, Any], jobs: list[dict[str, An
     outcome = str(request.get("outcome"))
     took = compact_duration((request.get("finished_at") or 0) - (request.get("accepted_at") or 0))
     click.echo(f"\n{request['request_id']}: {styled(outcome)} after {took}{_counts(jobs)}{_saved(request)}")
-    failed = _distinct_failures([job for job in jobs if job.get("outcome") in ("failure", "error")])[:MAX_FAILURES]
+    failed = _distinct_failures([job for job in jobs if job.get("outcome") in ("failure", "error")])
     for text in (request.get("message"), request.get("hint")) if not failed else ():
         for line in str(text or "").splitlines():
             click.echo(f"  {line}", err=outcome != "success")
-    for job in failed:
+    for job in failed[:MAX_FAILURES]:
         _show_failure(mesh, job)
+    if further := failed[MAX_FAILURES:]:
+        _name_failures(request, further)
     for repository in request.get("repositories") or []:
         _show_repository(repository)
     if any(is_good(str(job.get("outcome")), str(job.get("code"))) for job in jobs):
@@ -91,6 +95,13 @@ def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
     for line in _last_lines(mesh, job) if len(message) < 2 and job.get("step") not in SELF_EXPLANATORY_STEPS else ():
         click.echo(f"  | {line}", err=True)
     click.echo(f"  whole log:  cb-ctl logs {job['job_id']}", err=True)
+
+
+def _name_failures(request: dict[str, Any], failed: list[dict[str, Any]]) -> None:
+    """Names the failed jobs that are not shown, each unit once."""
+    units = list(dict.fromkeys(job["unit"] for job in failed))
+    names = first_few(units, MAX_NAMES)
+    click.echo(f"\nand {len(failed)} more: {names} (cb-ctl status {request['request_id']})", err=True)
 
 
 def _last_lines(mesh: Session, job: dict[str, Any]) -> list[str]:

@@ -8,11 +8,14 @@ from collections.abc import Iterable, Sequence
 from cloud_builder.model.events import JobResult, RequestFinished, Summary
 from cloud_builder.model.ids import Digest, UnitPath
 from cloud_builder.model.outcome import Outcome, RequestOutcome
-from cloud_builder.model.text import first_few, first_line
+from cloud_builder.model.text import first_few, first_few_lines, first_line
 from cloud_builder.planning.records import JobRecord, RequestRecord
 
 from . import supersede
 from .result_size import lines_that_fit
+
+MAX_CAUSES = 50
+"""Failed jobs that the message of a request names; `request.finished` has all of them."""
 
 
 def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome:
@@ -40,7 +43,7 @@ def finished_event(request: RequestRecord, jobs: Sequence[JobRecord], objects_ur
         revision=request.revision,
         outcome=outcome(request, jobs),
         code=request.code,
-        message=request.failure or request.message or _first_cause(jobs) or _unstable_cycles(jobs),
+        message=request.failure or request.message or _causes(jobs) or _unstable_cycles(jobs),
         jobs=kept,
         left_out=len(lines) - len(kept),
         summary=summary(jobs),
@@ -92,14 +95,15 @@ def unstable_members(jobs: Iterable[JobRecord]) -> list[UnitPath]:
     return sorted({UnitPath(str(unit)) for _, unit, _ in unstable})
 
 
-def _first_cause(jobs: Sequence[JobRecord]) -> str:
-    """Returns one line about the first failed job; each job has the full message of its own failure."""
+def _causes(jobs: Sequence[JobRecord]) -> str:
+    """Returns a line about each failed job, the first one with the number of the others.
+
+    Each job has the full message of its own failure."""
     failed = [job for job in jobs if job.outcome in (Outcome.FAILURE, Outcome.ERROR)]
-    if not failed:
-        return ""
-    cause = first_line(failed[0].message) or failed[0].outcome
-    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-    return f"{failed[0].unit} for {failed[0].target.name}: {cause}{more}"
+    lines = [f"{job.unit} for {job.target.name}: {first_line(job.message) or job.outcome}" for job in failed]
+    if len(failed) > 1:
+        lines[0] += f" (and {len(failed) - 1} more)"
+    return "\n".join(first_few_lines(lines, MAX_CAUSES, "failed jobs"))
 
 
 def _result(job: JobRecord) -> JobResult:

@@ -44,6 +44,14 @@ def test_cause_of_an_unbuilt_cycle_is_printed_once_after_failed_builds(
     assert text.count("a, b") == text.count("mark") == text.count("whole log") == 1
 
 
+def test_failures_beyond_the_third_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [{**job(f"packages/{name}", "failure"), "message": f"{name}.c:1: x\ny", "attempt": 1} for name in "abcde"]
+    text = summary_text(capsys, jobs, outcome="failure")
+    assert [f"{name}.c:1: x" in text for name in "abcde"] == [True, True, True, False, False]
+    assert "\nand 2 more: packages/d, packages/e (cb-ctl status r-1)\n" in text
+    assert "more:" not in summary_text(capsys, jobs[:3], outcome="failure")
+
+
 def test_request_with_only_unchanged_jobs_has_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cb-ctl get r-1" in summary_text(capsys, [job("tool", "skipped", "unchanged")])
 

@@ -11,7 +11,7 @@ from cloud_builder.planning.request.expand import expand
 from support.factories import unit
 
 
-def test_message_has_one_line_of_the_first_failure_and_counts_the_others() -> None:
+def test_message_has_one_line_of_each_failure_and_counts_the_others() -> None:
     snapshot = SourceSnapshot("s", Origin("file:///s", "a" * 40), [unit("one"), unit("two")])
     accepted = RequestAccepted(
         request_id="r-1", source="s", ref="main", revision="a" * 40, units=("p/one", "p/two"), accepted_at=1.0
@@ -20,5 +20,8 @@ def test_message_has_one_line_of_the_first_failure_and_counts_the_others() -> No
     jobs = [job.model_copy(update=failed) for job in expand(accepted, build_graph([snapshot]), 1)]
     request = RequestRecord.model_validate({**accepted.model_dump(), "url": "file:///s", "sequence": 1})
     event = outcome.finished_event(request, jobs, "", 2.0)
-    assert event.message == "p/one for bookworm.x86_64: a.c:1: error: no (and 1 more)"
+    assert event.message.splitlines() == [
+        "p/one for bookworm.x86_64: a.c:1: error: no (and 1 more)",
+        "p/two for bookworm.x86_64: a.c:1: error: no",
+    ]
     assert event.jobs[0].message == failed["message"]
