@@ -16,7 +16,7 @@ from .options import global_options
 from .output import moment, show_json, show_table
 from .request_summary import state_of
 from .session import session
-from .source import show_sources
+from .source import problem_line, show_sources
 from .status import show_requests
 from .watch import remark
 
@@ -51,6 +51,11 @@ def sources() -> None:
     show_sources()
 
 
+def _first_problem(unit: dict[str, Any]) -> str:
+    problems = unit.get("problems") or ()
+    return f"broken: {problem_line(problems[0])}" if problems else ""
+
+
 @click.command()
 @source_option
 @global_options
@@ -61,9 +66,11 @@ def units(source: str | None) -> None:
         if mesh.json:
             show_json(rows)
             return
-        cells = [[row["path"], row["kind"], " ".join(row["targets"]), row["source"]] for row in rows]
+        cells = [
+            [row["path"], row["kind"], " ".join(row["targets"]), row["source"], _first_problem(row)] for row in rows
+        ]
         show_table(
-            ["unit", "kind", "targets", "source"],
+            ["unit", "kind", "targets", "source", ""],
             cells,
             empty="no units: add a source with `cb-ctl source add NAME URL`",
         )

@@ -14,7 +14,7 @@ from .options import global_options
 from .output import show_json
 from .request_options import RequestSpec, build_requested, priority_options, requester, unit_options
 from .session import Session, session
-from .source import no_answer_from_request
+from .source import no_answer_from_request, problem_line
 
 ACCEPT_TIMEOUT = 60.0
 """Seconds until cb-request must have accepted or rejected a request.
@@ -46,6 +46,8 @@ def request(*, request_id: str | None, watching: bool, timeout: float | None, **
         accepted = _wait_until_accepted(mesh, requested.request_id or "", requested.source)
         if not mesh.json:
             click.echo(_accepted_line(accepted, sent_at))
+            for problem in () if watching or timeout else accepted.get("problems") or ():
+                click.echo(f"  broken: {problem_line(problem)}", err=True)
         if watching or timeout:
             return _watch(mesh, accepted["request_id"], timeout)
         if mesh.json:

@@ -20,10 +20,11 @@ SOURCE_NAME = r"^[a-z0-9][a-z0-9.+-]{0,62}$"
 """The pattern of a SourceName."""
 
 Revision = NewType("Revision", str)
-"""A git commit, 40 hex digits."""
+"""A git commit, 40 hex digits; 64 in a repository of the object format sha256."""
 
 TreeId = NewType("TreeId", str)
-"""A git tree, 40 hex digits: the content of a unit's directory."""
+"""The content of a unit's directory: git's id of the tree (40 hex digits, 64 with the object format sha256), or a
+sha256 when links of the directory lead to files outside of it."""
 
 UnitPath = NewType("UnitPath", str)
 """A unit's directory inside its source, below `projects/` when there is one: `packages/hello`."""

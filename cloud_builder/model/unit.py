@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from pydantic import field_validator
 
@@ -26,8 +27,43 @@ class Target(LenientModel):
     """Only runners of this group build it; empty: any runner of the architecture."""
 
 
+class Problem(LenientModel):
+    """An error in a unit, with its place. The other units of the source are not affected."""
+
+    path: str
+    file: str = ""
+    line: int = 0
+    message: str
+    hint: str = ""
+
+    @field_validator("path", "file", "message", "hint")
+    @classmethod
+    def _is_readable(cls, text: str) -> str:
+        """Escapes control characters, and halves of surrogate pairs, which no event can carry.
+
+        A repository may contain both; the second come from file names that are not UTF-8."""
+        return _UNREADABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.file or self.path, self.line) if part)
+        return f"{where}: {self.message}" + (f"\n  {self.hint}" if self.hint else "")
+
+
+def hints(problems: Iterable[Problem]) -> str:
+    """Returns the next steps of several problems, each once."""
+    return " ".join(dict.fromkeys(problem.hint for problem in problems if problem.hint))
+
+
+UNKNOWN_TARGET = Target(name="unknown")
+"""The target of a broken unit whose manifest was never readable. A package's target has a dot in its name."""
+
+
 class Unit(LenientModel):
-    """A directory with `.cb/cloud_builder.yml` at one commit."""
+    """A directory with `.cb/cloud_builder.yml` at one commit.
+
+    A *broken* unit has `problems`: it cannot be read at this commit. Its other fields are as far as they are known: of
+    its manifest if that can be read, otherwise as they were when the unit could be read last. So its dependants are
+    still known, and its jobs fail with the problems."""
 
     path: UnitPath
     directory: str
@@ -59,6 +95,8 @@ class Unit(LenientModel):
     repositories: Digest | None = None
     """The sha256 of the metadata of the package repositories that build_root.kiwi names. It is part of the input
     key."""
+    problems: tuple[Problem, ...] = ()
+    """Why the unit cannot be built at this commit; empty: it can be read."""
 
 
 class UnitChange(LenientModel):
@@ -73,25 +111,3 @@ class UnitChange(LenientModel):
 
 MAX_FILES = 20
 """Changed files of a unit that are listed."""
-
-
-class Problem(LenientModel):
-    """A unit that cannot be used, and why. The other units of the source are not affected."""
-
-    path: str
-    file: str = ""
-    line: int = 0
-    message: str
-    hint: str = ""
-
-    @field_validator("path", "file", "message", "hint")
-    @classmethod
-    def _is_readable(cls, text: str) -> str:
-        """Escapes control characters, and halves of surrogate pairs, which no event can carry.
-
-        A repository may contain both; the second come from file names that are not UTF-8."""
-        return _UNREADABLE.sub(lambda found: ascii(found[0])[1:-1], text)
-
-    def __str__(self) -> str:
-        where = ":".join(str(part) for part in (self.file or self.path, self.line) if part)
-        return f"{where}: {self.message}" + (f"\n  {self.hint}" if self.hint else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -54,6 +55,11 @@ class SourceMirror(Protocol):
         """Returns the paths of the files that differ in two commits (new, deleted, other content or mode), sorted.
 
         Names that are not UTF-8 contain surrogates. Raises Rejected(code="unknown-ref") if a commit is missing here."""
+
+    def history(self, source: SourceName, revision: Revision, directories: Sequence[str], most: int) -> list[Revision]:
+        """Returns the newest commits, along first parents, that changed one of the directories, the newest first.
+
+        The first of them has the directories as `revision` has them. At most `most`."""
 
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
         """Returns a file's content. Raises Rejected(code="too-large") if it has more than `most` bytes."""

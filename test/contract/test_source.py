@@ -256,3 +256,17 @@ def test_an_ancestor_is_named_by_steps_back(world: World) -> None:
         with pytest.raises(Rejected) as caught:
             mirror.resolve(DEMO, name)
         assert caught.value.code == "unknown-ref"
+
+
+def test_history_has_the_commits_that_changed_a_directory(world: World) -> None:
+    mirror, repository = world
+    files = [FILES, FILES | {"README": b"2"}, FILES | {f"{HELLO}/new": b"3"}, {**FILES, f"{HELLO}/new": b"4"}]
+    commits = [repository.commit(content) for content in files]
+    mirror.refresh(DEMO, repository.url)
+    history = [commits.index(one) for one in mirror.history(DEMO, commits[3], [HELLO, "projects/[a]*"], 9)]
+    assert history == [3, 2, 0]
+    assert mirror.history(DEMO, commits[3], [HELLO], 1) == [commits[3]]
+    assert len(mirror.history(DEMO, commits[1], [""], 9)) == 2
+    with pytest.raises(Rejected) as caught:
+        mirror.history(DEMO, Revision("0" * 40), [HELLO], 9)
+    assert caught.value.code == "unknown-ref"

@@ -6,6 +6,7 @@ Keeps in memory only what makes reading fast: the last listings, and one reading
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock
@@ -93,6 +94,18 @@ class GitMirror:
                 raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
         output = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after).stdout
         return sorted(name.decode(errors="surrogateescape") for name in output.split(b"\0") if name)
+
+    def history(self, source: SourceName, revision: Revision, directories: Sequence[str], most: int) -> list[Revision]:
+        self._listing(source, revision)
+        options = (
+            "--first-parent",
+            f"--max-count={most}",
+            revision,
+            "--",
+            *(directory or "." for directory in directories),
+        )
+        found = self._bare(source).repository.git("--literal-pathspecs", "rev-list", *options).text
+        return [Revision(line) for line in found.split()]
 
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
         listing = self._listing(source, revision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from pathlib import Path
@@ -110,6 +111,18 @@ class MemorySource:
         old, new = self._files(source, before), self._files(source, after)
         return sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
 
+    def history(self, source: SourceName, revision: Revision, directories: Sequence[str], most: int) -> list[Revision]:
+        self._files(source, revision)
+        found: list[Revision] = []
+        at: Revision | None = revision
+        while at is not None and len(found) < most:
+            parent = self._of(source).parents[at]
+            before = {} if parent is None else self._in(source, parent, directories)
+            if before != self._in(source, at, directories):
+                found.append(at)
+            at = parent
+        return found
+
     def read(self, source: SourceName, revision: Revision, path: str, most: int) -> bytes:
         files = self._files(source, revision)
         if path not in files:
@@ -148,6 +161,10 @@ class MemorySource:
         if revision not in commits:
             raise Rejected(f"source {source}: no commit {revision}", code="unknown-ref")
         return commits[revision]
+
+    def _in(self, source: SourceName, revision: Revision, directories: Sequence[str]) -> Files:
+        files = self._files(source, revision).items()
+        return {path: content for path, content in files if any(not d or path.startswith(f"{d}/") for d in directories)}
 
     def _below(self, source: SourceName, revision: Revision, directory: str) -> Files:
         files = self._files(source, revision)

@@ -1,7 +1,7 @@
 """Keeps the units and targets at the head of each followed source: only these may be in its repositories.
 
-A commit counts when all its parts have come. A unit with a broken manifest counts as present: a typing error does not
-remove packages that people use.
+A commit counts when all its parts have come. A broken unit counts as present: a typing error does not remove packages
+that people use.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class SourceInventory:
             parts=event.part + 1,
             unit_targets=before.unit_targets
             | {(unit.path, target.name) for unit in event.units for target in unit.targets},
-            unreadable_units=before.unreadable_units | {UnitPath(problem.path) for problem in event.problems},
+            unreadable_units=before.unreadable_units
+            | {unit.path for unit in event.units if unit.problems}
+            | {UnitPath(problem.path) for problem in event.problems},
         )
         if head.parts < event.parts:
             self._incomplete[event.source] = head

@@ -58,7 +58,8 @@ def _source_revised(event: e.SourceRevised, state: Documents) -> None:
     history.record_push(event, state)
     old = state.get("source", event.source) or {}
     is_first = event.part == 0
-    problems = [problem.model_dump() for problem in event.problems]
+    problems = [problem.model_dump() for unit in event.units for problem in unit.problems]
+    problems += [problem.model_dump() for problem in event.problems]
     head = event.model_dump(include={"source", "url", "branch", "revision"})
     head["problems"] = problems if is_first else [*old.get("problems", []), *problems]
     for unit in event.units:

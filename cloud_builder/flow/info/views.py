@@ -25,7 +25,7 @@ _REQUEST = (
 )  # fmt: skip
 _UNIT = (
     "source", "path", "directory", "name", "kind", "provides", "build_depends", "depends", "revision", "tree",
-    "buildroot", "repositories",
+    "buildroot", "repositories", "problems",
 )  # fmt: skip
 _MAX_WAITING_FOR = 8
 _MAX_UNITS = 20
@@ -50,7 +50,7 @@ def request(body: Document) -> dict[str, Any]:
 
 
 def request_in_full(body: Document) -> dict[str, Any]:
-    return {**request(body), **_only(body, ("repositories", "objects_url", "publish", "dependants"))}
+    return {**request(body), **_only(body, ("repositories", "objects_url", "publish", "dependants", "problems"))}
 
 
 def job(body: Document, state: Documents) -> dict[str, Any]:

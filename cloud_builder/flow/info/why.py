@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cloud_builder.model.ids import JobId, RequestId
+from cloud_builder.planning.request.expand import BROKEN_UNIT
 from cloud_builder.planning.schedule.queue import QueuePolicy
 from cloud_builder.planning.why import Cause, CauseKind, why_job, why_request
 from cloud_builder.ports.state import Document, Documents
@@ -42,13 +43,16 @@ def _of_id(kind: str, name: str, facts: DocumentFacts, now: float) -> Cause:
 
 
 def _of_unit(name: str, state: Documents, facts: DocumentFacts, now: float) -> list[Cause]:
-    """Returns the causes of a unit's newest jobs, or why it has no job, or why it is no unit; empty: no such unit."""
-    if jobs := find.newest_of_unit(name, state, MAX_CAUSES):
-        return [why_job(job_of(job), facts, now) for job in jobs]
-    if (unit := find.unit(name, state)) is not None:
-        return [_never_requested(unit)]
+    """Returns the causes of a unit's newest jobs, or why it has no job; empty: no such unit.
+
+    What is wrong with the unit at the head of its branch comes first, unless its newest job already has it."""
+    jobs = find.newest_of_unit(name, state, MAX_CAUSES)
+    causes = [why_job(job_of(job), facts, now) for job in jobs]
     problem = _problem_of(name, state)
-    return [problem] if problem else []
+    if problem is not None:
+        return causes if any(job.get("code") == BROKEN_UNIT for job in jobs) else [problem, *causes]
+    unit = find.unit(name, state) if not jobs else None
+    return causes if unit is None else [_never_requested(unit)]
 
 
 def _answer(kind: str, name: str, causes: list[Cause]) -> dict[str, Any]:
@@ -56,10 +60,11 @@ def _answer(kind: str, name: str, causes: list[Cause]) -> dict[str, Any]:
 
 
 def _problem_of(name: str, state: Documents) -> Cause | None:
-    """Returns the cause for a directory that is no unit because of a problem in it."""
+    """Returns the cause for a unit, or a directory, with a problem at the head of its source's branch."""
+    source_name, _, path = name.rpartition(":")
     for source, body in state.find("source"):
-        for problem in body["problems"]:
-            if f"/{problem['path']}".endswith(f"/{name}"):
+        for problem in body["problems"] if source_name in ("", source) else ():
+            if f"/{problem['path']}".endswith(f"/{path}"):
                 where = ":".join(str(part) for part in (problem["file"] or problem["path"], problem["line"]) if part)
                 return Cause(
                     kind=CauseKind.BROKEN,

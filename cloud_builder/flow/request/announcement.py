@@ -8,7 +8,7 @@ Must not: read git. The resolver has done that.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cloud_builder.model.events import SourceRevised
 from cloud_builder.model.ids import Revision, SourceName, TreeId, UnitPath
@@ -58,13 +58,25 @@ def snapshot_events(
 
 
 def unit_trees(discovered: DiscoveredUnits) -> dict[UnitPath, TreeId]:
-    """Returns the git tree of each unit. Two commits with the same tree have the same unit."""
+    """Returns the content of each unit. Two commits with the same tree have the same unit."""
     return {unit.path: unit.tree for unit in discovered.units}
 
 
-def changed_units(before: Mapping[UnitPath, TreeId], discovered: DiscoveredUnits) -> tuple[UnitPath, ...]:
-    """Returns the units that are new or have another tree. A unit that had a problem before counts as new."""
-    return tuple(unit.path for unit in discovered.units if before.get(unit.path) != unit.tree)
+def broken_units(discovered: DiscoveredUnits) -> frozenset[UnitPath]:
+    return frozenset(unit.path for unit in discovered.units if unit.problems)
+
+
+def changed_units(
+    before: Mapping[UnitPath, TreeId], broken: Collection[UnitPath], discovered: DiscoveredUnits
+) -> tuple[UnitPath, ...]:
+    """Returns the units that are new or have another tree, and those of `broken` that can be read now.
+
+    `broken`: the units that were broken before; what else is wrong than their files can have been repaired."""
+    return tuple(
+        unit.path
+        for unit in discovered.units
+        if before.get(unit.path) != unit.tree or (unit.path in broken and not unit.problems)
+    )
 
 
 def changes_by_unit(units: Iterable[Unit], files: Iterable[str]) -> dict[UnitPath, list[str]]:

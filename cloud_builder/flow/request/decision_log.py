@@ -37,7 +37,7 @@ def _log_announcement(parts: list[SourceRevised]) -> None:
         "revision": first.revision[:10],
         "followed": first.followed,
         "units": sum(len(part.units) for part in parts),
-        "problems": sum(len(part.problems) for part in parts),
+        "problems": sum(len(part.problems) + sum(bool(unit.problems) for unit in part.units) for part in parts),
     }
     _LOG.info("announced", extra=extra)
 

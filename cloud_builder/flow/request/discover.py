@@ -2,15 +2,16 @@
 
 Input: a tree (of a commit or of a directory) and the readers of packaging metadata. Of each unit four things are read:
 its manifest, the names in its directory, the metadata of its packaging, and its build root description.
-Output: the units, and the problems of the directories that are no unit because of them.
+Output: the units; the problems of the directories that are no unit. `broken.py` completes the units that are broken.
 Must not: let a problem of one unit hide another unit.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
@@ -18,16 +19,17 @@ from cloud_builder.errors import CloudBuilderError, Rejected
 from cloud_builder.model.build_profiles import unknown_profiles
 from cloud_builder.model.capacity import NOTHING, Capacity
 from cloud_builder.model.ids import Digest, UnitPath
-from cloud_builder.model.manifest import Manifest, Manifest10, ManifestError, directory_of, parse, unit_path
+from cloud_builder.model.manifest import MANIFEST, Manifest, Manifest10, ManifestError, directory_of, parse, unit_path
 from cloud_builder.model.manifest_schema import Build
 from cloud_builder.model.manifest_yaml import read as read_yaml
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import RequestSettings
-from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Problem, Unit
+from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, UNKNOWN_TARGET, Problem, Target, Unit
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, MetadataReader, RepositoryStates
 
-from .tree import DirectoryTree, Tree
+from .broken import BrokenUnit, complete
+from .tree import DirectoryTree, Tree, join
 
 _MAX_RELATIONS_LENGTH = 100_000
 """Characters of a unit's build dependencies; a unit with more has a problem."""
@@ -35,10 +37,20 @@ _MAX_RELATIONS_LENGTH = 100_000
 
 @dataclass(frozen=True)
 class DiscoveredUnits:
-    """The units of a tree, sorted by path, and the problems of those that cannot be read."""
+    """The units of a tree, sorted by path, the broken ones among them; the problems of directories that are no unit."""
 
     units: tuple[Unit, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def readable(self) -> tuple[Unit, ...]:
+        """The units that are not broken."""
+        return tuple(unit for unit in self.units if not unit.problems)
+
+    @property
+    def all_problems(self) -> tuple[Problem, ...]:
+        """The problems of broken units, then those of directories that are no unit."""
+        return (*(problem for unit in self.units for problem in unit.problems), *self.problems)
 
     def digest(self) -> Digest:
         """Returns a digest that changes when anything changes that is announced of the units."""
@@ -52,15 +64,7 @@ def check_tree(
     """Returns the units at and below a directory, and the problems; paths are relative to it. For `cb-ctl check`."""
     discovery = UnitDiscovery(readers, repositories, RequestSettings().manifest_max_bytes)
     discovered = discovery.discover(DirectoryTree(root))
-    return discovered.units, discovered.problems
-
-
-class _Broken(Exception):
-    """Ends the reading of one unit."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__()
-        self.problems = problems
+    return discovered.readable, discovered.all_problems
 
 
 @dataclass(frozen=True)
@@ -83,22 +87,27 @@ class UnitDiscovery:
         files = tree.manifests()
         paths = {unit_path(directory_of(file)) for file in files}
         for file in files:
+            directory = directory_of(file)
+            path = unit_path(directory)
+            if (problem := _no_unit(path, file, found.get(path))) is not None:
+                problems.append(problem)
+                continue
             try:
-                unit = self._unit(tree, file, paths)
-                if (earlier := found.get(unit.path)) is not None:
-                    hint = f"{earlier.directory} has it already; move or rename one of them."
-                    raise _Broken(Problem(path=unit.path, file=file, message="the unit path is taken", hint=hint))
-                found[unit.path] = unit
-            except _Broken as broken:
-                problems += broken.problems
+                found[path] = self.read_unit(tree, directory, paths)
+            except BrokenUnit as broken:
+                found[path] = self._broken_unit(tree, directory, broken.problems)
+        broken_units = [unit for unit in found.values() if unit.problems]
+        found |= {unit.path: unit for unit in complete(broken_units, tree, self._without_network.read_unit)}
         return DiscoveredUnits(tuple(found[path] for path in sorted(found)), tuple(problems))
 
-    def _unit(self, tree: Tree, file: str, paths: set[UnitPath]) -> Unit:
-        directory = directory_of(file)
-        path = unit_path(directory)
-        _check_path(path, directory)
+    def read_unit(self, tree: Tree, directory: str, paths: Collection[UnitPath] | None = None) -> Unit:
+        """Returns the unit in a directory. `paths`: of all units of the tree; None: `depends` is not checked.
+
+        Raises BrokenUnit when it cannot be read."""
+        path, file = unit_path(directory), join(directory, MANIFEST)
         manifest, text = self._manifest(tree, file, directory)
-        _check_depends(manifest, text, path, file, paths)
+        if paths is not None:
+            _check_depends(manifest, text, path, file, paths)
         metadata, build_root, repositories = Metadata((), ""), None, None
         if manifest.kind is Kind.PACKAGE:
             metadata = self._metadata(tree, directory, path)
@@ -124,14 +133,37 @@ class UnitDiscovery:
             repositories=repositories,
         )
 
+    def _broken_unit(self, tree: Tree, directory: str, problems: tuple[Problem, ...]) -> Unit:
+        """Returns a broken unit, as far as its manifest can be read."""
+        kind: Kind = Kind.PACKAGE
+        targets: tuple[Target, ...] = (UNKNOWN_TARGET,)
+        with suppress(BrokenUnit):
+            manifest, _ = self._manifest(tree, join(directory, MANIFEST), directory)
+            kind, targets = manifest.kind, manifest.targets
+        path = unit_path(directory)
+        name = PurePosixPath(directory).name or tree.top_name or path
+        return Unit(
+            path=path,
+            directory=directory,
+            name=name,
+            kind=kind,
+            tree=tree.tree_id(directory),
+            targets=targets,
+            problems=problems,
+        )
+
+    @property
+    def _without_network(self) -> UnitDiscovery:
+        return replace(self, repositories=None)
+
     def _manifest(self, tree: Tree, file: str, directory: str) -> tuple[Manifest, bytes]:
         try:
             text = tree.read(file, self.most_bytes)
             return parse(text, file, name=PurePosixPath(directory).name or tree.top_name), text
         except ManifestError as error:
-            raise _Broken(*error.problems) from error
+            raise BrokenUnit(*error.problems) from error
         except Rejected as error:
-            raise _Broken(_problem(unit_path(directory), file, error)) from error
+            raise BrokenUnit(_problem(unit_path(directory), file, error)) from error
 
     def _metadata(self, tree: Tree, directory: str, path: UnitPath) -> Metadata:
         names = tree.names(directory)
@@ -139,47 +171,51 @@ class UnitDiscovery:
         if reader is None:
             expected = " or ".join(reader.expects for reader in self.readers)
             message = "nothing here says how the package is built"
-            raise _Broken(Problem(path=path, file=directory, message=message, hint=f"Add {expected}."))
+            raise BrokenUnit(Problem(path=path, file=directory, message=message, hint=f"Add {expected}."))
         try:
-            metadata = reader.read(names, lambda name: tree.read(_join(directory, name), self.most_bytes))
+            metadata = reader.read(names, lambda name: tree.read(join(directory, name), self.most_bytes))
         except BrokenMetadata as error:
             problem = Problem(
-                path=path, file=_join(directory, error.file), line=error.line, message=error.message, hint=error.hint
+                path=path, file=join(directory, error.file), line=error.line, message=error.message, hint=error.hint
             )
-            raise _Broken(problem) from error
+            raise BrokenUnit(problem) from error
         if len(metadata.build_depends) > _MAX_RELATIONS_LENGTH:
             message = f"build dependencies of more than {_MAX_RELATIONS_LENGTH} characters"
-            raise _Broken(Problem(path=path, file=directory, message=message))
+            raise BrokenUnit(Problem(path=path, file=directory, message=message))
         return metadata
 
     def _build_root(
         self, tree: Tree, manifest: Manifest, directory: str, path: UnitPath
     ) -> tuple[Digest, Digest | None]:
         """Returns the digest of the build root description, and the state of the package repositories it names."""
-        file = _join(directory, BUILD_ROOT_DESCRIPTION)
+        file = join(directory, BUILD_ROOT_DESCRIPTION)
         try:
             content = tree.read(file, self.most_bytes)
         except Rejected as error:
             if error.code != "unknown-path":
-                raise _Broken(_problem(path, file, error)) from error
+                raise BrokenUnit(_problem(path, file, error)) from error
             hint = "A package says how its build root is made, by a KIWI description."
-            raise _Broken(Problem(path=path, file=file, message="the file is missing", hint=hint)) from error
+            raise BrokenUnit(Problem(path=path, file=file, message="the file is missing", hint=hint)) from error
         digest = Digest(sha256(content).hexdigest())
         if self.repositories is None:
             return digest, None
         try:
             return digest, self.repositories.state(content, [target.name for target in manifest.targets])
         except CloudBuilderError as error:
-            raise _Broken(_problem(path, file, error)) from error
+            raise BrokenUnit(_problem(path, file, error)) from error
 
 
-def _check_path(path: UnitPath, directory: str) -> None:
-    if path.isprintable() and " " not in path and not {".", "..", ".git"} & set(directory.split("/")):
-        return
-    shown = path.encode("ascii", "backslashreplace").decode()
-    message = "the path has parts or characters that a unit's path must not have"
-    hint = "Use letters, digits and . _ + - in the names of directories."
-    raise _Broken(Problem(path=shown, message=message, hint=hint))
+def _no_unit(path: UnitPath, file: str, earlier: Unit | None) -> Problem | None:
+    """Returns the problem of a directory that cannot be a unit. `earlier`: the unit with the same path, if any."""
+    if not path.isprintable() or " " in path or {".", "..", ".git"} & set(directory_of(file).split("/")):
+        shown = path.encode("ascii", "backslashreplace").decode()
+        message = "the path has parts or characters that a unit's path must not have"
+        hint = "Use letters, digits and . _ + - in the names of directories."
+        return Problem(path=shown, message=message, hint=hint)
+    if earlier is not None:
+        hint = f"{earlier.directory} has it already; move or rename one of them."
+        return Problem(path=path, file=file, message="the unit path is taken", hint=hint)
+    return None
 
 
 def _constraints(manifest: Manifest) -> Capacity:
@@ -187,21 +223,23 @@ def _constraints(manifest: Manifest) -> Capacity:
     return constraints.capacity() if constraints is not None else NOTHING
 
 
-def _check_depends(manifest: Manifest, text: bytes, path: UnitPath, file: str, paths: set[UnitPath]) -> None:
+def _check_depends(manifest: Manifest, text: bytes, path: UnitPath, file: str, paths: Collection[UnitPath]) -> None:
     if isinstance(manifest, Manifest10):
         problems = tuple(_unknown_depends(manifest, text, path, file, paths))
         if problems:
-            raise _Broken(*problems)
+            raise BrokenUnit(*problems)
 
 
 def _unknown_depends(
-    manifest: Manifest10, text: bytes, path: UnitPath, file: str, paths: set[UnitPath]
+    manifest: Manifest10, text: bytes, path: UnitPath, file: str, paths: Collection[UnitPath]
 ) -> Iterator[Problem]:
     for number, depended in enumerate(manifest.depends):
         if depended == path or depended not in paths:
             line = read_yaml(text).line(("depends", number))
             message = "depends on itself" if depended == path else f'depends on "{depended}", which is no unit here'
-            yield Problem(path=path, file=file, line=line, message=message, hint=did_you_mean(depended, paths - {path}))
+            yield Problem(
+                path=path, file=file, line=line, message=message, hint=did_you_mean(depended, {*paths} - {path})
+            )
 
 
 def _check_profiles(manifest: Manifest, text: bytes, path: UnitPath, file: str, relations: str) -> None:
@@ -213,12 +251,8 @@ def _check_profiles(manifest: Manifest, text: bytes, path: UnitPath, file: str, 
         message = f'unknown build profile "{profile}"'
         problems.append(Problem(path=path, file=file, line=line, message=message, hint=hint))
     if problems:
-        raise _Broken(*problems)
+        raise BrokenUnit(*problems)
 
 
 def _problem(path: UnitPath, file: str, error: CloudBuilderError) -> Problem:
     return Problem(path=path, file=file, message=error.message, hint=error.hint)
-
-
-def _join(directory: str, name: str) -> str:
-    return f"{directory}/{name}" if directory else name

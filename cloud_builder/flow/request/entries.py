@@ -30,7 +30,9 @@ class FollowedSource(LenientModel):
 class BranchHead(LenientModel):
     """The head of the followed branch, as announced.
 
-    `is_announced` False: the broker has lost the announcement, so it is made again.
+    trees          the content of each unit
+    broken         the units that could not be read
+    is_announced   False: the broker has lost the announcement, so it is made again
     """
 
     url: str
@@ -38,6 +40,7 @@ class BranchHead(LenientModel):
     revision: Revision
     digest: Digest
     trees: dict[UnitPath, TreeId]
+    broken: frozenset[UnitPath] = frozenset()
     is_announced: bool = True
 
 

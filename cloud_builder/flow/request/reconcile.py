@@ -26,7 +26,7 @@ from cloud_builder.errors import CloudBuilderError, Rejected, Retryable
 from cloud_builder.model.events import BuildRequested, Payload, RequestAccepted, SourceTroubled
 from cloud_builder.model.ids import RequestId
 
-from .announcement import changed_units, snapshot_events, unit_trees
+from .announcement import broken_units, changed_units, snapshot_events, unit_trees
 from .entries import (
     AnnouncedCommit,
     BranchHead,
@@ -114,6 +114,7 @@ class _Draft:
             revision=commit.revision,
             digest=commit.digest,
             trees=unit_trees(commit.discovered),
+            broken=broken_units(commit.discovered),
         )
         if before is not None and before.revision != commit.revision and build_pushes:
             self._build_push(commit, before)
@@ -158,15 +159,13 @@ class _Draft:
         return accepted_event(pending.request, pending.request_id, commit, branch=branch, at=self._now, changed=changed)
 
     def _build_push(self, commit: ResolvedCommit, before: BranchHead) -> None:
-        units = changed_units(before.trees, commit.discovered)
+        units = changed_units(before.trees, before.broken, commit.discovered)
         if not units:
             self._is_empty_push = True
             return
         assert self._stored.push_id is not None  # the store has seen that the head is another commit
         source, branch = self._result.query.source, self._result.branch
-        self._accept(
-            push_accepted_event(self._stored.push_id, source, branch, commit.revision, units, at=self._now), None
-        )
+        self._accept(push_accepted_event(self._stored.push_id, source, branch, commit, units, at=self._now), None)
 
     def _announce(self, commit: ResolvedCommit, *, followed: bool, has_changes: bool = False) -> None:
         """Announces a commit unless it was announced last. `has_changes`: the result's changes are those of it."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 from cloud_builder.errors import CloudBuilderError, Rejected
 from cloud_builder.model.events import BuildRequested, RequestAccepted, RequestRejected
 from cloud_builder.model.ids import RequestId, Revision, SourceName, UnitPath
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.text import utf8
-from cloud_builder.model.unit import Unit
+from cloud_builder.model.unit import Problem, Unit
 
 from .resolution import ResolvedCommit
 from .select import check_profiles, select
 
 _MAX_TEXT = 4000
 """Characters of a message or hint; the rest is dropped."""
+_MAX_PROBLEMS = 20
+"""Problems that an acceptance lists; `source.revised` has all of them."""
 
 
 def accepted_event(
@@ -51,6 +56,7 @@ def accepted_event(
         priority=request.priority or (Priority.BULK if request.all else Priority.NORMAL),
         deadline=request.deadline,
         plan=request.plan,
+        problems=_problems(units),
         accepted_at=at,
     )
 
@@ -69,24 +75,31 @@ def push_accepted_event(
     request_id: RequestId,
     source: SourceName,
     branch: str,
-    revision: Revision,
+    commit: ResolvedCommit,
     units: tuple[UnitPath, ...],
     *,
     at: float,
 ) -> RequestAccepted:
     """Returns the request that a push makes: the changed units and their dependants."""
+    paths = frozenset(units)
     return RequestAccepted(
         request_id=request_id,
         source=source,
         ref=branch,
-        revision=revision,
+        revision=commit.revision,
         units=units,
+        problems=_problems(unit for unit in commit.discovered.units if unit.path in paths),
         requester="push",
         origin="push",
         dependants=True,
         publish=True,
         accepted_at=at,
     )
+
+
+def _problems(units: Iterable[Unit]) -> tuple[Problem, ...]:
+    """Returns the first problems of the broken units."""
+    return tuple(islice((problem for unit in units for problem in unit.problems), _MAX_PROBLEMS))
 
 
 def rejected_event(

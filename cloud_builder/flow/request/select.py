@@ -5,13 +5,13 @@ Raises Rejected with the name that is wrong, the cause, and the nearest valid na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.build_profiles import unknown_profiles
 from cloud_builder.model.ids import UnitPath
 from cloud_builder.model.nearest import did_you_mean, nearest
-from cloud_builder.model.unit import Problem, Unit
+from cloud_builder.model.unit import UNKNOWN_TARGET, Unit, hints
 
 from .discover import DiscoveredUnits
 
@@ -50,7 +50,7 @@ def _all(discovered: DiscoveredUnits, targets: Sequence[str], where: str) -> tup
     units = tuple(unit for unit in discovered.units if not targets or _has_any(unit, targets))
     if not units:
         hint = "A unit is a directory with .cb/cloud_builder.yml; cb-ctl check says what is wrong with one."
-        problems = "".join(f"\n{problem}" for problem in discovered.problems[:3])
+        problems = "".join(f"\n{problem}" for problem in discovered.all_problems[:3])
         raise Rejected(f"{where}: no unit can be built{problems}", code="no-units", hint=hint)
     return units
 
@@ -58,18 +58,16 @@ def _all(discovered: DiscoveredUnits, targets: Sequence[str], where: str) -> tup
 def _unit(discovered: DiscoveredUnits, name: str, where: str) -> Unit:
     """Returns the unit with this bare name, for a name that is no path or directory; only one unit may have it."""
     path = _normalize(name)
-    broken = [problem for problem in discovered.problems if path in (problem.path, f"projects/{problem.path}")]
-    if not broken:
-        units = [unit for unit in discovered.units if unit.name == path]
-        if len(units) == 1:
-            return units[0]
-        if units:
-            hint = f"Name one of: {', '.join(unit.path for unit in units)}"
-            raise Rejected(f'{where}: more than one unit "{name}"', code="ambiguous-unit", hint=hint)
-        broken = [problem for problem in discovered.problems if problem.path.rpartition("/")[2] == path]
-    if broken:
-        message = "\n".join(str(problem.model_copy(update={"hint": ""})) for problem in broken[:_MAX_SHOWN])
-        raise Rejected(message, code="broken-manifest", hint=_hints(broken))
+    units = [unit for unit in discovered.units if unit.name == path]
+    if len(units) == 1:
+        return units[0]
+    if units:
+        hint = f"Name one of: {', '.join(unit.path for unit in units)}"
+        raise Rejected(f'{where}: more than one unit "{name}"', code="ambiguous-unit", hint=hint)
+    problems = [problem for problem in discovered.problems if path in (problem.path, f"projects/{problem.path}")]
+    if problems:
+        message = "\n".join(str(problem.model_copy(update={"hint": ""})) for problem in problems[:_MAX_SHOWN])
+        raise Rejected(message, code="broken-unit", hint=hints(problems[:_MAX_SHOWN]))
     paths = {*(unit.path for unit in discovered.units), *(UnitPath(problem.path) for problem in discovered.problems)}
     raise Rejected(f'{where}: no unit "{name}"', code="unknown-unit", hint=did_you_mean(path, paths))
 
@@ -78,13 +76,11 @@ def _normalize(name: str) -> str:
     return name.strip("/").removeprefix("./") or "."
 
 
-def _hints(problems: Sequence[Problem]) -> str:
-    return " ".join(dict.fromkeys(problem.hint for problem in problems[:_MAX_SHOWN] if problem.hint))
-
-
-def _check_target(units: Iterable[Unit], target: str) -> None:
-    unit_by_target = {available.name: unit for unit in units for available in unit.targets}
-    if target not in unit_by_target:
+def _check_target(units: Sequence[Unit], target: str) -> None:
+    """Raises Rejected when no unit has the target, unless no targets are known."""
+    known = [(available, unit) for unit in units for available in unit.targets if available != UNKNOWN_TARGET]
+    unit_by_target = {available.name: unit for available, unit in known}
+    if target not in unit_by_target and (known or not units):
         near = nearest(target, unit_by_target)
         subject = f"unit {unit_by_target[near].path}" if near else "units"
         message = f'{subject}: no target "{target}"' if near else f'no unit has a target "{target}"'
@@ -92,4 +88,5 @@ def _check_target(units: Iterable[Unit], target: str) -> None:
 
 
 def _has_any(unit: Unit, targets: Sequence[str]) -> bool:
-    return any(target.name in targets for target in unit.targets)
+    """Returns whether the unit has one of these targets. A unit whose targets are not known may have any."""
+    return any(target.name in targets or target == UNKNOWN_TARGET for target in unit.targets)

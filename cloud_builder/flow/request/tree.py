@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,9 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import Revision, SourceName, TreeId
 from cloud_builder.model.manifest import MANIFEST
 from cloud_builder.ports.source import SourceMirror
+
+MAX_EARLIER_STATES = 50
+"""Earlier commits in which a broken unit is looked for; one that was readable only before them stays unknown."""
 
 
 class Tree(Protocol):
@@ -27,6 +30,9 @@ class Tree(Protocol):
         """Returns the names in a directory."""
 
     def tree_id(self, directory: str) -> TreeId: ...
+
+    def earlier(self, directories: Sequence[str]) -> Iterator[Tree]:
+        """Yields earlier states of the tree, the newest first: those after which one of the directories changed."""
 
     def read(self, path: str, most: int) -> bytes:
         """Returns a file of at most `most` bytes. Raises Rejected, code `unknown-path` or `too-large`."""
@@ -51,6 +57,10 @@ class CommitTree:
 
     def tree_id(self, directory: str) -> TreeId:
         return self._mirror.tree_id(self._source, self._revision, directory)
+
+    def earlier(self, directories: Sequence[str]) -> Iterator[Tree]:
+        for revision in self._mirror.history(self._source, self._revision, directories, MAX_EARLIER_STATES):
+            yield CommitTree(self._mirror, self._source, revision)
 
     def read(self, path: str, most: int) -> bytes:
         return self._mirror.read(self._source, self._revision, path, most)
@@ -82,6 +92,10 @@ class DirectoryTree:
     def tree_id(self, directory: str) -> TreeId:
         return TreeId("")
 
+    def earlier(self, directories: Sequence[str]) -> Iterator[Tree]:
+        """Yields nothing: the history of a working tree is not read."""
+        return iter(())
+
     def read(self, path: str, most: int) -> bytes:
         file = (self._root / path).resolve()
         if not file.is_file() and (self._root / path).is_symlink():
@@ -94,3 +108,8 @@ class DirectoryTree:
         if len(content) > most:
             raise Rejected(f"{path}: has more than the {most} bytes that are allowed", code="too-large")
         return content
+
+
+def join(directory: str, name: str) -> str:
+    """Returns the path of a name in a directory; the top directory is ""."""
+    return f"{directory}/{name}" if directory else name

@@ -30,7 +30,9 @@ class SourceRevised(Payload):
     followed: bool
     """The commit is the head of the followed branch; false: a request named it."""
     units: tuple[Unit, ...] = ()
+    """The broken ones, too (`Unit.problems`)."""
     problems: tuple[Problem, ...] = ()
+    """Of directories that are no unit, e.g. because another one has the same path."""
     since: Revision | None = None
     """The head before this one, with which `changes` were found."""
     changes: tuple[UnitChange, ...] = ()
@@ -92,6 +94,8 @@ class RequestAccepted(Payload):
     """Seconds from `accepted_at`."""
     plan: bool = False
     """Build nothing: only answer what would be built (`plan.drawn`)."""
+    problems: tuple[Problem, ...] = ()
+    """Of the broken units among `units`, the first ones. The jobs of these units fail."""
     accepted_at: float
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cloud_builder.model.ids import Revision, SourceName, UnitPath
-from cloud_builder.model.unit import Target, Unit
+from cloud_builder.model.unit import UNKNOWN_TARGET, Target, Unit
 from cloud_builder.planning.relations import groups
 
 from .resolve import DependencyResolver, Node, Numbers
@@ -76,12 +76,14 @@ class Graph:
     """Binary package → nodes that name it with a version."""
 
     def units_for(self, source: SourceName, units: Collection[UnitPath], targets: Collection[str] = ()) -> list[int]:
-        """Returns the nodes of these units of a source; without `targets` for all targets of each unit."""
+        """Returns the nodes of these units of a source; without `targets` for all targets of each unit.
+
+        A broken unit whose targets are not known counts as one of each target."""
         numbers = []
         for path in sorted(set(units)):
             number = bisect_left(self.nodes, (source, path, ""))
             while number < len(self.nodes) and self.nodes[number][:2] == (source, path):
-                if not targets or self.nodes[number].target in targets:
+                if not targets or self.nodes[number].target in (*targets, UNKNOWN_TARGET.name):
                     numbers.append(number)
                 number += 1
         return numbers

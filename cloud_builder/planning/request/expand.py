@@ -5,6 +5,7 @@
 - With `dependants` (a push) all units that need them become jobs, in every source, at the head of that source's
   followed branch.
 - A member of a dependency cycle becomes one job a round (see `graph/cycle.py`).
+- A broken unit, which cannot be read at the request's commit, becomes a job that has already failed, with its problems.
 - A member of an unbreakable cycle becomes a job that has already failed, with the cause. Jobs that need it are skipped
   as usual. A request that names no other units is rejected.
 """
@@ -20,6 +21,7 @@ from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import JobId, new_job_id
 from cloud_builder.model.outcome import JobState, Kind, Outcome
 from cloud_builder.model.text import first_few
+from cloud_builder.model.unit import Unit, hints
 from cloud_builder.planning.graph.cycle import (
     DEFAULT_ROUNDS,
     Cycle,
@@ -33,6 +35,11 @@ from cloud_builder.planning.records import JobRecord
 
 DEFAULT_SECONDS = 60.0
 """Seconds that a job is expected to take when no job of its request was ever built."""
+
+BROKEN_UNIT = "broken-unit"
+"""The code of a job that failed because its unit cannot be read."""
+_MAX_PROBLEMS = 5
+"""Problems of a broken unit in the message of its job."""
 
 Cycles = Mapping[int, Cycle | UnbreakableCycle]
 """Number of each member → its cycle."""
@@ -98,6 +105,7 @@ def expand(
             is_requested=node in requested,
             expected_seconds=history.expected(graph.nodes[node]),
             **_cycle_fields(graph, by_member.get(node), node, round_number),
+            **_broken_fields(graph.units[node]),
         )
         for position, (node, round_number) in enumerate(node_rounds, 1)
     ]
@@ -170,6 +178,15 @@ def _cycle_fields(
         return _failed(cycle.rejection(graph, deadlock)) if deadlock else {}
     profiles = {"cycle_profiles": cycle.profiles.get(number, ())} if round_number == 1 else {}
     return {"round": round_number, **profiles, **({} if round_number == cycle.rounds else {"publish": False})}
+
+
+def _broken_fields(unit: Unit) -> dict[str, object]:
+    """Returns the fields of a broken unit's job: it has failed."""
+    if not unit.problems:
+        return {}
+    shown = unit.problems[:_MAX_PROBLEMS]
+    message = "\n".join(str(problem.model_copy(update={"hint": ""})) for problem in shown)
+    return _failed(Rejected(message, code=BROKEN_UNIT, hint=hints(shown)))
 
 
 def _failed(cause: Rejected) -> dict[str, object]:

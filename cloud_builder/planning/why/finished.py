@@ -20,6 +20,7 @@ _FAILURES = (Outcome.FAILURE, Outcome.ERROR)
 _KINDS = {
     "poison": CauseKind.POISON,
     "dependency-cycle": CauseKind.CYCLE,
+    "broken-unit": CauseKind.BROKEN,
     "deadline": CauseKind.DEADLINE,
     "superseded": CauseKind.SUPERSEDED,
 }

@@ -155,11 +155,13 @@ def test_bad_unit_is_a_named_problem_and_other_units_are_found(root, mirror, cha
     found = discovered(root, mirror)
     assert time.thread_time() - started < 10, "CPU seconds of this thread; other programs do not count"
 
-    assert [found_unit.path for found_unit in found.units] == ["packages/good"]
-    assert message in "\n".join(map(str, found.problems))
-    assert all(problem.path == "packages/bad" and problem.message.isprintable() for problem in found.problems)
+    assert [found_unit.path for found_unit in found.readable] == ["packages/good"]
+    problems = found.all_problems
+    assert message in "\n".join(map(str, problems))
+    assert all(problem.path == "packages/bad" and problem.message.isprintable() for problem in problems)
+    broken = tuple(found_unit for found_unit in found.units if found_unit.problems)
     event = SourceRevised(
-        source=DEMO, url="u", branch="main", revision="0" * 40, followed=True, problems=found.problems
+        source=DEMO, url="u", branch="main", revision="0" * 40, followed=True, units=broken, problems=found.problems
     )
     assert len(event.model_dump_json()) < 20_000
 

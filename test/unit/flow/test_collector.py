@@ -18,7 +18,7 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.model.repository import SnapshotListing
 from cloud_builder.model.settings import CollectorSettings
-from cloud_builder.model.unit import Problem
+from cloud_builder.model.unit import UNKNOWN_TARGET, Problem
 from support.factories import BOOKWORM, unit
 from support.work import ReceivedEvent, RecordingWork
 
@@ -221,9 +221,13 @@ def test_commit_that_is_not_followed_removes_nothing(collector: CollectorHarness
     assert collector.step(revised().model_copy(update={"followed": False})) == []
 
 
-def test_packages_of_a_unit_with_a_broken_manifest_stay(collector: CollectorHarness) -> None:
+def test_packages_of_a_broken_unit_stay(collector: CollectorHarness) -> None:
     collector.step(collector.finished(1, "a"), collector.finished(1, "b"))
     assert collector.step(revised("b", broken="a")) == []
+    problem = Problem(path="a", message="typing error")
+    broken = unit("a", path="a", targets=(UNKNOWN_TARGET,), problems=(problem,))
+    announced = revised("b", revision="2")
+    assert collector.step(announced.model_copy(update={"units": (broken, *announced.units)})) == []
 
 
 def test_job_of_an_unknown_unit_waits_for_its_source(collector: CollectorHarness) -> None:

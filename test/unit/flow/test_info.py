@@ -149,6 +149,16 @@ def test_removed_units_are_dropped_with_the_last_part_of_a_commit() -> None:
     assert info.apply(e.SourceRemoved(source="demo")).query("units")["items"] == []
 
 
+def test_problems_of_broken_units_are_shown_with_the_unit_and_the_source() -> None:
+    problem = Problem(path="packages/b", file="packages/b/debian/control", line=1, message="bad")
+    event = revised("packages/a", "packages/b")
+    broken = event.units[1].model_copy(update={"problems": (problem,)})
+    info = InfoHarness().apply(event.model_copy(update={"units": (event.units[0], broken)}))
+    assert [[found["line"] for found in row["problems"]] for row in info.query("units")["items"]] == [[], [1]]
+    assert [row["message"] for row in info.query("status")["problems"]] == ["bad"]
+    assert [row["units"] for row in info.query("sources")["items"]] == [2]
+
+
 def test_error_of_a_source_is_shown_until_it_can_be_read() -> None:
     error = e.SourceTroubled(source="demo", url="https://x", code="source-unreachable", message="no route", at=1)
     info = InfoHarness().apply(error)

@@ -86,18 +86,12 @@ REJECTIONS = [
     ({"ref": "mian", "all": True}, "unknown-ref", '"mian"', "Did you mean main?"),
     ({"ref": "0123456789", "all": True}, "unknown-ref", '"0123456789"', ""),
     ({"units": ["packages/helo"]}, "unknown-unit", 'no unit "packages/helo"', "Did you mean packages/hello?"),
-    ({"units": ["hello", "zzz"]}, "unknown-unit", 'no unit "zzz"', "Known: packages/bad, packages/hello"),
+    ({"units": ["hello", "zzz"]}, "unknown-unit", 'no unit "zzz"', "packages/bad, packages/hello"),
     ({"units": ["hello"], "targets": ["bookwrm.x86_64"]}, "unknown-target", '"bookwrm.x86_64"', "bookworm.x86_64?"),
     ({"units": ["hello"], "targets": ["trixie.x86_64"]}, "unknown-target", "trixie.x86_64", "bookworm.x86_64"),
     ({"units": ["hello"], "profiles": ["nochek"]}, "unknown-profile", '"nochek"', "Did you mean nocheck?"),
     ({"all": True, "targets": ["nowhere"]}, "unknown-target", '"nowhere"', "bookworm.x86_64"),
-    (
-        {"units": ["packages/bad"]},
-        "broken-manifest",
-        "projects/packages/bad/.cb/cloud_builder.yml:3: unknown key distribution",
-        "Did you mean distributions?",
-    ),
-    ({"units": ["bad"]}, "broken-manifest", "cloud_builder.yml:3: unknown key", "Did you mean distributions?"),
+    ({"units": ["bad unit"]}, "broken-unit", "bad unit: the path has parts or characters", "Use letters, digits"),
 ]
 
 
@@ -105,7 +99,7 @@ REJECTIONS = [
 def test_rejection_names_thing_cause_and_nearest_name(
     daemon: RequestHarness, fields: dict[str, Any], code: str, message: str, hint: str
 ) -> None:
-    daemon.mirror.repository(URL).commit(FILES | BROKEN)
+    daemon.mirror.repository(URL).commit(FILES | BROKEN | {"bad unit/.cb/cloud_builder.yml": b""})
     rejected = daemon.request(**fields, requester="me")
     assert isinstance(rejected, RequestRejected)
     assert rejected.code == code
@@ -114,14 +108,73 @@ def test_rejection_names_thing_cause_and_nearest_name(
     assert (rejected.request_id, rejected.requester) == ("r-1", "me")
 
 
-def test_broken_unit_never_hides_the_healthy_ones(daemon: RequestHarness, mirror: MemorySource) -> None:
-    mirror.repository(URL).commit(FILES | BROKEN)
-    accepted = daemon.request(all=True)
+@pytest.mark.parametrize("fields", [{"all": True}, {"units": ["bad", "hello"]}])
+def test_broken_unit_is_accepted_beside_the_healthy_ones(daemon: RequestHarness, fields: dict[str, Any]) -> None:
+    daemon.mirror.repository(URL).commit(FILES | BROKEN)
+    accepted = daemon.request(**fields)
     assert isinstance(accepted, RequestAccepted)
-    assert len(accepted.units) == 3
+    assert {"packages/bad", "packages/hello"} <= {*accepted.units}
+    (problem,) = accepted.problems
+    assert str(problem).startswith("projects/packages/bad/.cb/cloud_builder.yml:3: unknown key distribution")
+    assert problem.hint == "Did you mean distributions?"
+    revised = daemon.emitted[-2]
+    assert isinstance(revised, SourceRevised) and revised.problems == ()
+    assert [(unit.path, unit.problems) for unit in revised.units if unit.problems] == [("packages/bad", (problem,))]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "line"),
+    [
+        ("debian/control", b"Source: hello\n\n<<<<<<< HEAD\n", 3),
+        (".cb/cloud_builder.yml", b"schema_version: 1.0\nname: hello\nfoo: 1\n", 3),
+    ],
+)
+def test_push_that_breaks_a_unit_makes_a_request(daemon: RequestHarness, file: str, content: bytes, line: int) -> None:
+    readable = daemon.run()[0]
+    assert isinstance(readable, SourceRevised)
+    daemon.mirror.repository(URL).commit(FILES | {f"projects/packages/hello/{file}": content})
+    revised, accepted = daemon.advance(60)
+    assert isinstance(revised, SourceRevised) and isinstance(accepted, RequestAccepted)
+    assert (accepted.origin, accepted.units) == ("push", ("packages/hello",))
+    before, broken = (next(unit for unit in event.units if unit.name == "hello") for event in (readable, revised))
+    assert broken.problems == accepted.problems
+    problem = broken.problems[0]
+    assert (problem.file, problem.line) == (f"projects/packages/hello/{file}", line)
+    assert (broken.targets, broken.provides, broken.build_depends) == (
+        before.targets,
+        before.provides,
+        before.build_depends,
+    )
+    assert broken.tree != before.tree
+
+
+def test_broken_unit_has_its_last_readable_state_at_any_commit(daemon: RequestHarness) -> None:
+    repository = daemon.mirror.repository(URL)
+    for number in range(3):
+        repository.commit(FILES | {"projects/packages/hello/debian/control": b"<<<<<<< %d" % number})
+    accepted = daemon.request(since="HEAD~1")
+    assert isinstance(accepted, RequestAccepted) and accepted.units == ("packages/hello",)
     revised = daemon.emitted[-2]
     assert isinstance(revised, SourceRevised)
-    assert [(problem.path, problem.line) for problem in revised.problems] == [("packages/bad", 3)]
+    assert [unit.provides for unit in revised.units if unit.problems] == [("hello",)]
+
+
+def test_broken_unit_is_changed_by_its_files_and_by_its_repair(daemon: RequestHarness) -> None:
+    repository = daemon.mirror.repository(URL)
+    repository.commit(FILES | BROKEN)
+    daemon.run()
+    repository.commit(FILES | BROKEN | {"README": b"x"})
+    assert not [event for event in daemon.advance(60) if isinstance(event, RequestAccepted)], "still broken, unchanged"
+    repository.commit(FILES | unit_files("bad"))
+    accepted = daemon.advance(60)[-1]
+    assert isinstance(accepted, RequestAccepted)
+    assert (accepted.units, accepted.problems) == (("packages/bad",), ())
+
+
+def test_broken_unit_of_unknown_targets_is_named_with_every_target(daemon: RequestHarness) -> None:
+    daemon.mirror.repository(URL).commit(FILES | BROKEN)
+    accepted = daemon.request(all=True, targets=["bookworm.x86_64"])
+    assert isinstance(accepted, RequestAccepted) and "packages/bad" in accepted.units
 
 
 def test_ambiguous_unit_name_is_rejected(daemon: RequestHarness, mirror: MemorySource) -> None:

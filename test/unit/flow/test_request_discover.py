@@ -92,14 +92,14 @@ def test_units_may_be_in_any_directory(root: Path, discover: Discover) -> None:
         ("images/standard", "projects/images/standard", Kind.IMAGE),
         ("packages/hello", "projects/packages/hello", Kind.PACKAGE),
     ]
-    assert found.problems == ()
+    assert found.all_problems == ()
     assert found.units[1].buildroot is None
 
 
 def test_path_that_only_ends_like_a_manifest_is_ignored(root: Path, discover: Discover) -> None:
     (root / "x.cb").mkdir()
     (root / "x.cb/cloud_builder.yml").write_text("nonsense")
-    assert discover().problems == ()
+    assert discover().all_problems == ()
 
 
 def remove(path: str) -> Callable[[Path], object]:
@@ -159,8 +159,8 @@ def test_problem_is_reported_and_the_healthy_unit_found(
 ) -> None:
     damage(unit(root, "projects/packages/bad"))
     found = discover()
-    assert [unit.path for unit in found.units] == ["packages/hello"]
-    (problem,) = found.problems
+    assert [unit.path for unit in found.readable] == ["packages/hello"]
+    (problem,) = found.all_problems
     assert problem.path == "packages/bad"
     assert f"{problem.file}:{problem.line}" == f"projects/packages/bad/{location}".replace("/:", ":")
     assert message in problem.message
@@ -212,7 +212,7 @@ def test_build_root_may_be_shared_by_a_link(root: Path, discover: Discover) -> N
     (root / "projects/shared.kiwi").write_text(KIWI)
     link(".cb/build_root.kiwi", "../../../shared.kiwi")(root / "projects/packages/hello")
     found = discover()
-    assert found.problems == ()
+    assert found.all_problems == ()
     assert found.units[0].buildroot is not None
 
 

@@ -131,13 +131,12 @@ def test_malformed_message_is_answered_and_kept(
     assert len(list_dead(daemon.broker)) == 1
 
 
-def test_rejection_names_file_line_and_cause_of_a_broken_manifest(daemon: RequestDaemon, tree: Path) -> None:
+def test_acceptance_names_file_line_and_cause_of_a_broken_manifest(daemon: RequestDaemon, tree: Path) -> None:
     (tree / "projects/packages/hello/.cb/cloud_builder.yml").write_text(MANIFEST.replace("x86_64", "amd64"))
     commit(tree)
     daemon.send(b'{"source": "demo", "units": ["hello"]}')
-    rejected = daemon.until(lambda event: isinstance(event, RequestRejected))
-    assert isinstance(rejected, RequestRejected)
-    assert rejected.message.startswith(
-        "projects/packages/hello/.cb/cloud_builder.yml:4: distributions[0].arch: unknown"
-    )
-    assert (rejected.code, rejected.hint) == ("broken-manifest", "Did you mean x86_64?")
+    accepted = daemon.until(lambda event: isinstance(event, RequestAccepted))
+    assert isinstance(accepted, RequestAccepted)
+    (problem,) = accepted.problems
+    assert str(problem).startswith("projects/packages/hello/.cb/cloud_builder.yml:4: distributions[0].arch: unknown")
+    assert problem.hint == "Did you mean x86_64?"

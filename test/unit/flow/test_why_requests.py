@@ -98,13 +98,25 @@ def test_unit_of_a_cycle_is_explained_by_its_last_round() -> None:
     assert history.one("lib")["job_id"] == "r.10"
 
 
-def test_broken_unit_names_file_line_and_cause() -> None:
-    problem = Problem(
-        path="packages/lib", file="packages/lib/.cb/cloud_builder.yml", line=3, message="no dist", hint="x"
-    )
-    cause = InfoHistory().apply(revised(NEW, problems=(problem,))).one("lib")
+PROBLEM = Problem(path="packages/lib", file="packages/lib/debian/control", line=3, message="no field", hint="x")
+BROKEN = revised(NEW, unit("lib", "t2").model_copy(update={"problems": (PROBLEM,)}))
+
+
+@pytest.mark.parametrize("announced", [BROKEN, revised(NEW, problems=(PROBLEM,))])
+@pytest.mark.parametrize("name", ["lib", "packages/lib", "demo:packages/lib"])
+def test_broken_unit_names_file_line_and_cause(announced: e.SourceRevised, name: str) -> None:
+    cause = InfoHistory().apply(announced).one(name)
     assert (cause["kind"], cause["next"]) == ("broken-unit", "x")
-    assert "packages/lib/.cb/cloud_builder.yml:3: no dist" in cause["answer"]
+    assert "packages/lib/debian/control:3: no field" in cause["answer"]
+
+
+def test_broken_unit_is_reported_before_its_last_job() -> None:
+    history = InfoHistory().built("o.1", "lib", inputs("t1")).apply(BROKEN)
+    assert [cause["kind"] for cause in history.why("lib")] == ["broken-unit", "built"]
+    failed = {"outcome": Outcome.FAILURE, "code": "broken-unit", "message": str(PROBLEM)}
+    cause = history.job(e.JobFinished, **failed).one("lib")
+    assert (cause["kind"], cause["job_id"]) == ("broken-unit", "r.1")
+    assert "packages/lib/debian/control:3: no field" in cause["answer"]
 
 
 def test_request_lists_its_builds_with_their_causes() -> None:

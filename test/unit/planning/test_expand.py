@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.unit import Target
+from cloud_builder.model.unit import UNKNOWN_TARGET, Problem, Target
 from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.request.expand import BuildHistory, critical_paths, expand
 from support import factories
@@ -76,6 +76,22 @@ def test_push_adds_dependants_and_their_needs():
     assert [path for path, _ in plan(units, "p/tool", dependants=True)] == [
         "p/extra", "p/lib", "p/tool", "p/app", "p/card",
     ]  # fmt: skip
+
+
+def test_broken_unit_is_a_failed_job_that_its_dependants_wait_for():
+    problem = Problem(path="p/lib", file="p/lib/debian/control", line=7, message="not a field", hint="Write one.")
+    broken = unit("p/lib", provides=("libgreet-dev",), problems=(problem,))
+    lib, tool = expanded([broken, *CHAIN[1:]], "p/tool")
+    assert (lib.state, lib.outcome, lib.code, lib.publish) == ("finished", "failure", "broken-unit", False)
+    assert (lib.message, lib.hint) == ("p/lib/debian/control:7: not a field", "Write one.")
+    assert (tool.state, tool.needs) == ("blocked", (lib.job_id,))
+
+
+@pytest.mark.parametrize("targets", [(), ("trixie.x86_64",)])
+def test_broken_unit_of_unknown_targets_fails_for_each_target(targets):
+    broken = unit("p/new", targets=(UNKNOWN_TARGET,), problems=(Problem(path="p/new", message="bad"),))
+    [job] = expanded([broken], "p/new", targets=targets)
+    assert (job.target.name, job.outcome) == ("unknown", "failure")
 
 
 def test_jobs_of_one_target_do_not_need_jobs_of_another():
