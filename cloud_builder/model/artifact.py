@@ -41,6 +41,8 @@ class BinaryPackage(LenientModel):
     provides: str = ""
     debug_symbols: bool = False
     """The packager made it by itself, with the debug symbols of another package."""
+    conflicts: str = ""
+    """Conflicts and Breaks, joined by commas."""
 
 
 class Artifact(LenientModel):

@@ -135,6 +135,9 @@ class CollectorSettings(StrictModel):
     """The user id of the GnuPG key that signs the repositories; the key is made if it is missing."""
     keep_snapshots: int = Field(default=10, ge=2)
     """The newest snapshots of each repository that are kept, the live one included."""
+    publish_at_once: tuple[str, ...] = ()
+    """Repositories (`example-bookworm`), or sources for all of theirs, that publish each build at once, also when
+    published packages cannot be installed with it. Default: builds wait for each other."""
 
     @property
     def url(self) -> str:

@@ -47,14 +47,14 @@ _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 def binary_package(control: str) -> BinaryPackage:
     """Returns the fields of a control paragraph (or of a stanza of Packages) that planning uses."""
     fields = _parsed(control)
-    depends = [_unfolded(fields[name]) for name in ("Pre-Depends", "Depends") if name in fields]
     return BinaryPackage(
         name=fields["Package"],
         version=fields["Version"],
         architecture=fields["Architecture"],
-        depends=", ".join(relation for relation in depends if relation),
+        depends=_joined(fields, "Pre-Depends", "Depends"),
         provides=_unfolded(fields.get("Provides", "")),
         debug_symbols=fields.get("Auto-Built-Package") == "debug-symbols",
+        conflicts=_joined(fields, "Conflicts", "Breaks"),
     )
 
 
@@ -90,6 +90,11 @@ def _parsed(control: str) -> Deb822:
                 f"the control file has an invalid {name}: {fields[name][:80]!r}", code="not-a-deb", hint=_BUILD_AGAIN
             )
     return fields
+
+
+def _joined(fields: Deb822, *names: str) -> str:
+    relations = (_unfolded(fields[name]) for name in names if name in fields)
+    return ", ".join(relation for relation in relations if relation)
 
 
 def _unfolded(value: str) -> str:

@@ -13,7 +13,10 @@ from cloud_builder.ports.store import ObjectStore
 
 
 class MemoryRepositories:
-    """Implements ports.repository.RepositoryWriter. A package starts with `<name> <version> <architecture>`."""
+    """Implements ports.repository.RepositoryWriter.
+
+    A package starts with `<name> <version> <architecture>`; further lines are fields of BinaryPackage, as
+    `<field>: <value>`."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -22,10 +25,11 @@ class MemoryRepositories:
 
     def inspect(self, artifact: Artifact) -> BinaryPackage:
         with self._store.open(artifact.sha256) as file:
-            words = file.read().decode().split()
+            first, *lines = file.read().decode().splitlines()
+        words, fields = first.split(), dict(line.split(": ", 1) for line in lines)
         if len(words) < 3:
             raise Permanent(f"{artifact.name} is no package", code="not-a-deb", hint="Build it again.")
-        return BinaryPackage(name=words[0], version=words[1], architecture=words[2])
+        return BinaryPackage(name=words[0], version=words[1], architecture=words[2], **fields)
 
     def inspect_source(self, files: Sequence[Artifact]) -> SourcePackage:
         """A description has the lines `<name> <version>` and `<sha256> <file>`."""

@@ -1,13 +1,16 @@
 """cb-collector: publishes the packages of finished jobs in signed repositories.
 
     flow.py           handles events; each tick publishes what has changed since
+    planner.py        collects what planning/publish needs to decide what is listed
+    publisher.py      publishes the repositories of a suite
+    announcer.py      emits what became of the jobs
     repositories.py   the managed repositories, their entries, and the jobs to be answered
     inventory.py      the units and targets at the head of each source
     verify.py         verifies the files of a job before they are published
 
     job.finished (publish) ─► verify in the store ─► entry of its unit and target ─┐
     source.revised (followed) ─► units and targets at the head ────────────────────┤
-                                                       tick: one snapshot for all changes since the last
+                                                       tick: one snapshot for all changes that can be installed
                                                                                    └─► repository.published
 
 Must not: build, or decide what is built.

@@ -111,6 +111,7 @@ def job_finished_event(job: JobRecord, now: float) -> JobFinished:
         step=job.step,
         reused_from=job.reused_from,
         timings=job.timings,
+        tree=job.tree,
         publish=job.publish,
         repository=job.repository,
         sequence=job.sequence,

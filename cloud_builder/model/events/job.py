@@ -17,6 +17,7 @@ from cloud_builder.model.ids import (
     Revision,
     RunnerId,
     SourceName,
+    TreeId,
     UnitPath,
 )
 from cloud_builder.model.inputs import Inputs
@@ -109,6 +110,8 @@ class JobFinished(JobEvent):
     """The job whose artifacts are used, because it had the same input key."""
     timings: dict[str, float] = {}
     """Seconds of each step."""
+    tree: TreeId | None = None
+    """The git tree of the unit that was built."""
     publish: bool = False
     """cb-collector puts the artifacts into `repository`."""
     repository: RepositoryName | None = None

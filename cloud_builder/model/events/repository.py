@@ -8,6 +8,7 @@ from cloud_builder.model.ids import (
     JobId,
     RepositoryName,
 )
+from cloud_builder.model.repository import HeldBuild, KeptPackage
 
 from .payload import Payload
 
@@ -29,6 +30,13 @@ class RepositoryPublished(Payload):
     """The fingerprint of the key."""
     warnings: tuple[str, ...] = ()
     """Problems for a person to check, e.g. two units that make the same package."""
+    held: tuple[HeldBuild, ...] = ()
+    """Builds that are not published yet, because published packages could not be installed beside them."""
+    kept: tuple[KeptPackage, ...] = ()
+    """Packages that no unit makes any longer, and that stay because published packages need them."""
+    more_held: int = 0
+    """Further builds that are held and not listed."""
+    more_kept: int = 0
     at: float
 
 
