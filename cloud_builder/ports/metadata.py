@@ -24,13 +24,12 @@ class Metadata:
     `provides`: the binary packages that it makes.
     `build_depends`: in the syntax of its format, all fields that count for a build joined (see model.unit.Unit).
     `version`: of the packages, as far as it is known before they are built.
-    `virtual`, `runtime_depends`: see model.unit.Unit."""
+    `virtual`: see model.unit.Unit."""
 
     provides: tuple[str, ...]
     build_depends: str
     version: str = ""
     virtual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    runtime_depends: Mapping[str, str] = field(default_factory=dict)
 
 
 class BrokenMetadata(Rejected):

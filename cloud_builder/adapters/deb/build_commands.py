@@ -26,12 +26,25 @@ ENVIRONMENT = {
 
 _OPTIONS = frozenset({"nocheck", "nodoc"})
 _PRELUDE = "set -euo pipefail; umask 022\n"
-_TREE = """
-tree=$1 epoch=$2
+_PACK = """
+pack() {  # makes the source package of a tree as it is; without a pristine tarball only the format 1.0 has all of it
+    local format= options=(--format=1.0 -sn -Zgzip)
+    [ ! -f "$1/debian/source/format" ] || read -r format < "$1/debian/source/format" || true
+    if [ "$format" = '3.0 (native)' ] && [[ $2 != *-* ]]; then options=(--tar-ignore=.cb); fi
+    dpkg-source "${options[@]}" -b "$1"
+}
+"""
+"""Options: `--tar-ignore` replaces the default patterns, with which dpkg-source leaves out files like .gitignore."""
+_TREE = (
+    _PACK
+    + """
+tree=$1 epoch=$2 version=$3
 mkdir "$tree"
 tar -C /source --exclude=./.cb --exclude=./.git --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - . |
     tar -C "$tree" -xf -
+pack "$tree" "$version"
 """
+)
 _ORIG = """
 tree=$1 epoch=$2 main=$3; shift 3
 extract() {  # a tarball, to a directory: with or without a directory of its own inside
@@ -49,6 +62,15 @@ for file; do
 done
 rm -rf "$tree/debian"
 tar -C /source --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - debian | tar -C "$tree" -xf -
+stage=/build/.source-package
+mkdir -p "$stage/tree"
+cp -a "$tree/debian" "$stage/tree"
+for file in "$main" "$@"; do ln -s "/source/$file" "$stage/$file"; done
+options=()
+if [ "$(dpkg-source --print-format "$tree" 2>/dev/null)" != 1.0 ]; then options=(--no-preparation --diff-ignore=.); fi
+(cd "$stage"; dpkg-source "${options[@]}" -b tree)
+find "$stage" -maxdepth 1 -type f -exec mv -t /build {} +  # the .dsc and what dpkg-source made of debian/
+rm -rf "$stage"
 """
 _DSC = """
 tree=$1 dsc=$2
@@ -83,7 +105,7 @@ def _unpacking(source: PackageSource) -> tuple[str, tuple[str, ...]]:
         return _DSC, source.files[:1]
     if source.form == ORIG:
         return _ORIG, (str(source.epoch), *source.files)
-    return _TREE, (str(source.epoch),)
+    return _TREE, (str(source.epoch), source.version)
 
 
 def build(source: PackageSource, cores: int) -> Action:

@@ -17,7 +17,6 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model import lfs
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
 
-from .runtime_depends import runtime_depends
 from .source_versions import VERSION, version_of_tree, virtual_packages
 
 if TYPE_CHECKING:
@@ -88,8 +87,7 @@ def _of_control(text: str, version: str) -> Metadata:
     _check_names(names, CONTROL)
     virtual = virtual_packages((str(binary.get("Provides", "")) for binary in binaries), names, version)
     provides = tuple(dict.fromkeys((*names, *virtual)))
-    relations = _relations(paragraphs[0], text, CONTROL)
-    return Metadata(provides, relations, version, virtual, runtime_depends(binaries))
+    return Metadata(provides, _relations(paragraphs[0], text, CONTROL), version, virtual)
 
 
 def _of_dsc(text: str, file: str) -> Metadata:

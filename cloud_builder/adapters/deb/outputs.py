@@ -1,4 +1,4 @@
-"""Collects the outputs of a Debian build from its overlay: the .changes, and the files that it lists.
+"""Collects the outputs of a Debian build from its overlay: the .changes, the .dsc, and the files that they list.
 
 A build can write anything there. Names are therefore checked before they become paths, links are not followed, and only
 regular files directly in the build directory count.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from cloud_builder.errors import Permanent
@@ -16,8 +17,9 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.ids import Digest
 from cloud_builder.ports.recipe import Output, PackageSource
 
-from . import binary_package
+from . import binary_package, source_package
 from .build_commands import BUILD
+from .source import without_epoch
 
 _KINDS = {".deb": ArtifactKind.DEB, ".udeb": ArtifactKind.UDEB, ".buildinfo": ArtifactKind.BUILDINFO}
 _BINARIES = (ArtifactKind.DEB, ArtifactKind.UDEB)
@@ -34,7 +36,30 @@ def collect(source: PackageSource, root: Path) -> tuple[Output, ...]:
     listed += [_output(directory, *entry) for entry in _files_of(directory / changes[0])]
     if not any(output.kind in _BINARIES for output in listed):
         raise _wrong(f"{source.name}: the build made no .deb and no .udeb")
-    return tuple(listed)
+    return (*listed, *_source_package(source, directory))
+
+
+def _source_package(source: PackageSource, directory: Path) -> Iterator[Output]:
+    """Yields the source package. Files that the unit has come from there; the others were made before the build."""
+
+    def output(name: str, kind: ArtifactKind) -> Output:
+        return Output(_of_unit(source, name) if name in source.files else _plain(directory, name), kind)
+
+    made = f"{source.name}_{without_epoch(source.version)}.dsc"
+    dsc = output(next((name for name in source.files if name.endswith(".dsc")), made), ArtifactKind.DSC)
+    yield dsc
+    for name, sha256 in source_package.listed_files(source_package.read(dsc.path)):
+        file = output(name, ArtifactKind.SOURCE)
+        if name not in source.files and _sha256(file.path) != sha256:
+            raise _wrong(f"{name} does not match its checksum in {dsc.path.name}")
+        yield file
+
+
+def _of_unit(source: PackageSource, name: str) -> Path:
+    path = source.directory / name
+    if not path.resolve().is_relative_to(source.directory.resolve()):
+        raise _wrong(f"{name} is a link out of the unit")
+    return path
 
 
 def _names(directory: Path) -> list[str]:
@@ -81,7 +106,7 @@ def _plain(directory: Path, name: str) -> Path:
     path = directory / name
     mode = path.lstat().st_mode if os.path.lexists(path) else 0
     if not stat.S_ISREG(mode):
-        raise _wrong(f"{name} is listed in the .changes, but it is not a regular file in the build directory")
+        raise _wrong(f"{name} is not a regular file in the build directory")
     return path
 
 

@@ -35,14 +35,21 @@ def source_package(dsc: bytes, artifacts: Sequence[Artifact]) -> SourcePackage:
     `artifacts`: the description and its files. Raises Permanent (`not-a-dsc`) when the description is malformed, or
     when `artifacts` are not exactly the files that it lists."""
     fields = _parsed(dsc)
-    by_content = {(a.name, a.sha256): a for a in artifacts if a.kind is ArtifactKind.SOURCE}
-    listed = [(entry.get("name", ""), entry.get("sha256", "")) for entry in fields["Checksums-Sha256"]]
+    by_content: dict[tuple[str, str], Artifact] = {
+        (a.name, a.sha256): a for a in artifacts if a.kind is ArtifactKind.SOURCE
+    }
+    listed = listed_files(dsc)
     if sorted(by_content) != sorted(listed):
         names = ", ".join(name for name, _ in sorted(set(listed) ^ set(by_content))[:3])
         raise malformed(f"the files of the source package are not those that its .dsc lists: {names}")
     descriptions = [artifact for artifact in artifacts if artifact.kind is ArtifactKind.DSC]
     files = (*descriptions, *(by_content[entry] for entry in listed))
     return SourcePackage(name=fields["Source"], version=fields["Version"], files=files)
+
+
+def listed_files(dsc: bytes) -> list[tuple[str, str]]:
+    """Returns name and sha256 of the files that a description lists. Raises Permanent (`not-a-dsc`)."""
+    return [(entry.get("name", ""), entry.get("sha256", "")) for entry in _parsed(dsc)["Checksums-Sha256"]]
 
 
 def sources_entry(dsc: bytes, name: str, directory: str) -> str:

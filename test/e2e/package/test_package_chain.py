@@ -14,8 +14,11 @@ from cloud_builder.model.outcome import Outcome
 STEPS = ["fetch", "source", "root", "dependencies", "unpack", "build", "collect", "upload"]
 
 
+PUBLISHED = (ArtifactKind.DEB, ArtifactKind.DSC, ArtifactKind.SOURCE)
+
+
 def digests(finished) -> dict[str, str]:
-    return {artifact.name: artifact.sha256 for artifact in finished.artifacts if artifact.kind is ArtifactKind.DEB}
+    return {artifact.name: artifact.sha256 for artifact in finished.artifacts if artifact.kind in PUBLISHED}
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +33,8 @@ def test_job_has_packages_description_package_list_and_log(workspace, libgreet) 
         ArtifactKind.CHANGES: 1,
         ArtifactKind.BUILDINFO: 1,
         ArtifactKind.PACKAGES: 1,
+        ArtifactKind.DSC: 1,
+        ArtifactKind.SOURCE: 1,
     }
     assert all(workspace.store.has(artifact.sha256) for artifact in (*libgreet.artifacts, libgreet.log))
     assert list(libgreet.timings) == STEPS
