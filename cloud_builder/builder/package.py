@@ -78,6 +78,7 @@ class PackageBuilder:
             limits=assignment.limits,
             profiles=assignment.profiles,
             build_options=assignment.build_options,
+            rebuild=assignment.rebuild,
         )
         return self._carry_out(task, log, cancel)
 
@@ -165,12 +166,13 @@ class PackageBuilder:
         self, task: BuildTask, directory: Path, log: BuildLog, cancel: Event, timeout: AttemptTimeout
     ) -> AttemptFinished:
         artifacts: tuple[Artifact, ...] = ()
-        failed_step, started = "", time.time()
+        failed_step, version, started = "", "", time.time()
         try:
             spec = self._fetch(task, directory, log)
-            outputs = self._steps.build(spec, log, cancel)
+            built = self._steps.build(spec, log, cancel)
+            version = built.version
             with log.step("upload"):
-                artifacts = tuple(self._upload(output) for output in unless_canceled(outputs, cancel))
+                artifacts = tuple(self._upload(output) for output in unless_canceled(built.outputs, cancel))
             outcome = SUCCESS
         except Exception as error:
             failed_step = log.current_step
@@ -189,6 +191,7 @@ class PackageBuilder:
                 "log": log_artifact,
                 "timings": log.timings,
                 "peak_memory": log.peak_memory,
+                "source_version": version,
             }
         )
 
@@ -209,6 +212,7 @@ class PackageBuilder:
             limits=task.limits,
             profiles=task.profiles,
             build_options=task.build_options,
+            rebuild=task.rebuild,
         )
 
     def _export(self, assignment: JobAssigned, into: Path, cancel: Event) -> None:

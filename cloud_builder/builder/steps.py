@@ -17,6 +17,7 @@ from threading import Event
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.limits import Limits
+from cloud_builder.model.rebuild import Rebuild
 from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Target
 from cloud_builder.ports.buildroot import Buildroot
 from cloud_builder.ports.recipe import Action, Output, PackageSource, Recipe
@@ -47,6 +48,15 @@ class BuildSpec:
     limits: Limits = field(default_factory=Limits)
     profiles: tuple[str, ...] = ()
     build_options: tuple[str, ...] = ()
+    rebuild: Rebuild | None = None
+
+
+@dataclass(frozen=True)
+class BuiltPackages:
+    """The files that a build wrote, and the version of the source as it was built."""
+
+    version: str
+    outputs: tuple[Output, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ class BuildSteps:
         self._roots, self._layers, self._sandbox, self._recipe, self._cores = roots, layers, sandbox, recipe, cores
         self._tests = tests
 
-    def build(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> tuple[Output, ...]:
+    def build(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> BuiltPackages:
         """Builds, and returns the files that the build wrote, below `spec.directory`.
 
         Raises Permanent, Retryable or Canceled, each with the cause."""
@@ -88,7 +98,7 @@ class BuildSteps:
                 check_size(sum(output.path.stat().st_size for output in outputs), spec.limits)
                 listed = _package_list(prepared)
             self._test(prepared, outputs)
-            return (*outputs, listed)
+            return BuiltPackages(prepared.source.built_version, (*outputs, listed))
 
     def shell(self, spec: BuildSpec, log: BuildLog, cancel: Event, *, after_failure: bool) -> int:
         """Runs a shell on the terminal, in the unpacked source; returns its exit status.
@@ -111,8 +121,13 @@ class BuildSteps:
     @contextmanager
     def _prepare(self, spec: BuildSpec, log: BuildLog, cancel: Event) -> Iterator[PreparedBuild]:
         with log.step("source"):
-            source = replace(self._recipe.read(spec.source), profiles=spec.profiles, build_options=spec.build_options)
-            log.note(f"{source.name} {source.version}")
+            source = replace(
+                self._recipe.read(spec.source),
+                profiles=spec.profiles,
+                build_options=spec.build_options,
+                rebuild=spec.rebuild,
+            )
+            log.note(f"{source.name} {source.built_version}")
             if spec.profiles or spec.build_options:
                 log.note(f"build profiles: {_words(spec.profiles)}; build options: {_words(spec.build_options)}")
         with log.step("root"):
@@ -196,7 +211,7 @@ def _upper(prepared: PreparedBuild) -> Path:
 
 def _package_list(prepared: PreparedBuild) -> Output:
     """Copies the list of installed packages: the layer may be evicted once the build has ended."""
-    source, version = prepared.source, prepared.source.version.rpartition(":")[2]
+    source, version = prepared.source, prepared.source.built_version.rpartition(":")[2]
     path = prepared.spec.directory / f"{source.name}_{version}_{prepared.spec.target.arch}.packages"
     shutil.copyfile(prepared.layer.packages, path)
     return Output(path, ArtifactKind.PACKAGES)

@@ -11,6 +11,7 @@ from pathlib import Path
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import JobId
 from cloud_builder.model.limits import Limits
+from cloud_builder.model.rebuild import Rebuild
 from cloud_builder.model.unit import Target
 
 LOCAL = JobId("local.1")
@@ -31,6 +32,7 @@ class BuildTask:
     limits: Limits = field(default_factory=Limits)
     profiles: tuple[str, ...] = ()
     build_options: tuple[str, ...] = ()
+    rebuild: Rebuild | None = None
 
     @property
     def log_name(self) -> str:

@@ -24,6 +24,7 @@ from cloud_builder.model.ids import (
 from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import JobState, Kind, Outcome, is_good
 from cloud_builder.model.priority import Priority
+from cloud_builder.model.rebuild import DEFAULT_SUFFIX, Rebuild
 from cloud_builder.model.unit import Target
 
 
@@ -83,6 +84,16 @@ class JobStatus(LenientModel):
     saved: float = 0.0
     """Seconds that the earlier build took, whose result is used instead."""
     published: bool = False
+    rebuild: Rebuild | None = None
+    """The rebuild number with which the source is built; None: not known to be published."""
+    first_build: tuple[Digest, ...] = ()
+    """The packages that were built with the published number, if they were built again with the next one."""
+    source_version: str = ""
+    """The version of the source, as it was built."""
+    replaced_version: str = ""
+    """The version that was published before; empty: none, or the job is not published."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of a job that succeeded: a version that goes down, packages that are not published."""
 
 
 class JobRecord(JobStatus):
@@ -129,6 +140,8 @@ class JobRecord(JobStatus):
     """None: its needs are not finished yet."""
     inputs: Inputs | None = None
     dependencies: tuple[Artifact, ...] = ()
+    rebuild_suffix: str = DEFAULT_SUFFIX
+    """The pattern of the source's rebuild suffix."""
 
     @property
     def is_finished(self) -> bool:
@@ -230,6 +243,10 @@ class BuildResult(LenientModel):
     log: Artifact | None = None
     seconds: float = 0.0
     """Duration of the build."""
+    source_version: str = ""
+    """The version of the source, as it was built."""
+    rebuild: Rebuild | None = None
+    """The rebuild number that it was built with."""
     used_at: float = 0.0
     """When the result was built or last reused, to the day; the store sets it."""
 

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
+from cloud_builder.model.rebuild import Rebuild
 
 from .sandbox import Bind
 
@@ -30,7 +31,8 @@ class PackageSource:
     `files`: the names of the archives that belong to it, without a directory.
     `build_depends`: its relation fields as (field, value on one line).
     `epoch`: the time of its last change in seconds since the epoch; None: known only after unpacking.
-    `profiles`, `build_options`: the build profiles and build options to build it with."""
+    `profiles`, `build_options`: the build profiles and build options to build it with.
+    `rebuild`: the rebuild number to build it with; None: as its changelog says."""
 
     name: str
     version: str
@@ -41,6 +43,13 @@ class PackageSource:
     epoch: int | None = None
     profiles: tuple[str, ...] = ()
     build_options: tuple[str, ...] = ()
+    rebuild: Rebuild | None = None
+
+    @property
+    def built_version(self) -> str:
+        """The version with the rebuild suffix, if the number is for this version."""
+        is_meant = self.rebuild is not None and self.rebuild.version == self.version
+        return self.rebuild.built_version if self.rebuild is not None and is_meant else self.version
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class Recipe(Protocol):
         """Unpacks the source to its fixed build path."""
 
     def build(self, source: PackageSource, cores: int) -> Action:
-        """Builds the unpacked source."""
+        """Builds the unpacked source, under its `built_version`."""
 
     def shell(self, source: PackageSource, cores: int) -> Action:
         """Runs an interactive shell where `build` would run, as the same user with the same environment."""

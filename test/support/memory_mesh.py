@@ -115,6 +115,11 @@ class ShufflingConsumer:
     def close(self) -> None: ...
 
 
+def version_of(assignment: e.JobAssigned) -> str:
+    """Returns the version that an assignment is built with: every source has version 1."""
+    return assignment.rebuild.built_version if assignment.rebuild else "1"
+
+
 class StoreBuilder(MemoryBuilder):
     """A builder that stores a package and a log; the same inputs give the same bytes."""
 
@@ -123,7 +128,7 @@ class StoreBuilder(MemoryBuilder):
         self.outcome_of, self._store = build, store
         self.assignments: list[e.JobAssigned] = []
         self.content: Callable[[e.JobAssigned], str] = lambda assignment: (
-            f"{assignment.name} 1 amd64 {assignment.input_key}"
+            f"{assignment.name} {version_of(assignment)} amd64 {assignment.input_key}"
         )
         """Returns the content of the package that is built for an assignment."""
 
@@ -136,9 +141,11 @@ class StoreBuilder(MemoryBuilder):
         report = super().build(assignment, log, cancel)
         if report.outcome is not Outcome.SUCCESS:
             return report
-        package = BinaryPackage(name=assignment.name, version="1", architecture="amd64")
-        deb = self._put(f"{assignment.name}_1_amd64.deb", self.content(assignment), package=package)
-        return report.model_copy(update={"artifacts": (deb,), "log": self._put("log.txt", f"built {assignment.name}")})
+        version = version_of(assignment)
+        package = BinaryPackage(name=assignment.name, version=version, architecture="amd64")
+        deb = self._put(f"{assignment.name}_{version}_amd64.deb", self.content(assignment), package=package)
+        log_file = self._put("log.txt", f"built {assignment.name}")
+        return report.model_copy(update={"artifacts": (deb,), "log": log_file, "source_version": version})
 
     def _put(self, name: str, content: str, package: BinaryPackage | None = None) -> Artifact:
         digest = sha256(content.encode()).hexdigest()
@@ -305,6 +312,12 @@ class MemoryMesh:
 
     def request(self, *units: str, id: str = "q", source: str = "demo", **more: object) -> None:
         self.send(e.BuildRequested.model_validate({"source": source, "units": units, "request_id": id, **more}))
+
+    def first_builds(self) -> list[e.JobAssigned]:
+        """Returns the first assignment of each job, in order: without retries, and without the second build of a job
+        whose packages got the next version."""
+        first = {assignment.job_id: assignment for assignment in reversed(self.builder.assignments)}
+        return [assignment for assignment in self.builder.assignments if first[assignment.job_id] is assignment]
 
     def size(self) -> int:
         return sum(len(log) for log in self.broker.logs.values())

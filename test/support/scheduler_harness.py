@@ -111,7 +111,9 @@ class SchedulerHarness:
         )
 
     def report(self, assignment: e.JobAssigned, outcome: Outcome = Outcome.SUCCESS, content: str = "", **more):
-        made = (deb(assignment.name, content=content or assignment.input_key),) if outcome is Outcome.SUCCESS else ()
+        version = assignment.rebuild.built_version if assignment.rebuild else "1"
+        package = deb(assignment.name, version, content=content or assignment.input_key)
+        made = (package,) if outcome is Outcome.SUCCESS else ()
         return e.AttemptFinished(
             job_id=assignment.job_id,
             attempt=assignment.attempt,

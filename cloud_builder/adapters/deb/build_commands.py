@@ -80,7 +80,23 @@ _ENTER = """
 export SOURCE_DATE_EPOCH
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)
 """
-_BUILD = _ENTER + "exec dpkg-buildpackage -b -us -uc\n"
+_ENTRY = """
+version=$1 seconds=$2
+if [ -n "$version" ]; then
+    last=$(dpkg-parsechangelog)
+    field() { sed -n "s/^$1: //p" <<< "$last" | head -n 1; }
+    date=$(LC_ALL=C date -u -R -d "@$(($(field Timestamp) + seconds))")
+    {
+        printf '%s (%s) %s; urgency=low\n\n' "$(field Source)" "$version" "$(field Distribution)"
+        printf '  * Rebuild: the contents of the packages have changed, the source has not.\n\n'
+        printf ' -- %s  %s\n\n' "$(field Maintainer)" "$date"
+        cat debian/changelog
+    } > debian/changelog.rebuild
+    chmod --reference=debian/changelog debian/changelog.rebuild
+    mv -f debian/changelog.rebuild debian/changelog
+fi
+"""
+_BUILD = _ENTRY + _ENTER + "exec dpkg-buildpackage -b -us -uc\n"
 _SHELL = _ENTER + "export PS1='[\\u \\w]\\$ '; set +eu; exec bash --norc -i\n"
 
 
@@ -109,8 +125,14 @@ def _unpacking(source: PackageSource) -> tuple[str, tuple[str, ...]]:
 
 
 def build(source: PackageSource, cores: int) -> Action:
+    """Returns the build, which first adds an entry to debian/changelog if the source is built again.
+
+    The entry's date is that of the last entry plus one second for each rebuild: it depends on the source alone, and
+    files of two builds with the same name and other contents have other times."""
+    is_rebuilt = source.built_version != source.version and source.rebuild is not None
+    entry = (source.built_version, str(source.rebuild.number)) if is_rebuilt and source.rebuild else ("", "0")
     return Action(
-        command=("bash", "-c", _PRELUDE + _BUILD, "build"),
+        command=("bash", "-c", _PRELUDE + _BUILD, "build", *entry),
         directory=str(tree_of(source)),
         environment={**ENVIRONMENT, **_options(source, cores)},
     )

@@ -41,7 +41,9 @@ class SimulatedBuilder:
             if cancel.wait(self._seconds):
                 result = {"outcome": Outcome.CANCELED, "code": "canceled", "message": "canceled"}
             else:
-                result = {"outcome": Outcome.SUCCESS, "artifacts": (self._upload_package(assignment, job),)}
+                version = assignment.rebuild.built_version if assignment.rebuild else VERSION
+                built = self._upload_package(assignment, job, version)
+                result = {"outcome": Outcome.SUCCESS, "artifacts": (built,), "source_version": version}
         except Retryable as error:
             result = {"outcome": Outcome.ERROR, "code": error.code, "message": error.message, "hint": error.hint}
         except OSError as error:
@@ -64,8 +66,8 @@ class SimulatedBuilder:
     def sweep(self) -> None:
         shutil.rmtree(self._jobs, ignore_errors=True)
 
-    def _upload_package(self, assignment: JobAssigned, job: Path) -> Artifact:
-        described = package.described(assignment.name, VERSION)
+    def _upload_package(self, assignment: JobAssigned, job: Path, version: str) -> Artifact:
+        described = package.described(assignment.name, version)
         used = "".join(
             f"{one.name} {one.sha256}\n" for one in sorted(assignment.dependencies, key=lambda one: one.name)
         )

@@ -23,6 +23,7 @@ what `cloud_builder.planning` decides; this package keeps the state and carries 
     runner_table      the live runners, their jobs and free slots
     quarantine        the health of runners
     published         the newest published packages
+    versions          published versions; builds again what has other contents
     sources           the source catalog and its dependency graph
     deferred          requests that wait for a source snapshot
 

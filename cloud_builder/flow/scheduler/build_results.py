@@ -41,7 +41,14 @@ def save(work: UnitOfWork, job: JobRecord) -> None:
     A package that is not published is no history: it may be of another commit than those of the followed branch."""
     assert job.input_key is not None
     seconds = sum(job.timings.values())
-    result = BuildResult.construct_unchecked(job_id=job.job_id, artifacts=job.artifacts, log=job.log, seconds=seconds)
+    result = BuildResult.construct_unchecked(
+        job_id=job.job_id,
+        artifacts=job.artifacts,
+        log=job.log,
+        seconds=seconds,
+        source_version=job.source_version,
+        rebuild=job.rebuild,
+    )
     _put(work, job.input_key, result)
     if job.publish or job.kind is not Kind.PACKAGE:
         last = LastBuild(seconds=seconds, inputs=job.inputs, job_id=job.job_id)

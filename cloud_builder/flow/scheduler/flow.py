@@ -11,7 +11,7 @@ from cloud_builder.model.settings import SchedulerSettings
 from cloud_builder.ports.mesh import Received, UnitOfWork
 from cloud_builder.ports.state import Documents
 
-from . import admission, deadline, dispatch, results, shared_queue
+from . import admission, deadline, dispatch, results, shared_queue, versions
 from .config import SchedulerConfig
 from .retention import Retention
 from .state import SchedulerState
@@ -99,6 +99,7 @@ class SchedulerFlow:
         """Adds a part of a source snapshot; with the last part, admits the requests that waited for the snapshot."""
         removed = self.state.catalog.add_part(work, part)
         self.state.published.remove_units(work, part.source, removed)
+        versions.remove_units(work, part.source, removed)
         if part.part == part.parts - 1:
             self._admit(work, self.state.deferred.pop_ready(work, part.source, part.revision))
 

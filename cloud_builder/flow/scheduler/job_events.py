@@ -63,6 +63,7 @@ def assignment_for(job: JobRecord, runner_id: RunnerId, lease: float) -> JobAssi
         repositories=job.repositories,
         profiles=job.profiles,
         build_options=job.build_options,
+        rebuild=job.rebuild,
         dependencies=job.dependencies,
         lease=lease,
     )
@@ -112,6 +113,9 @@ def job_finished_event(job: JobRecord, now: float) -> JobFinished:
         reused_from=job.reused_from,
         timings=job.timings,
         tree=job.tree,
+        source_version=job.source_version,
+        replaced_version=job.replaced_version,
+        notes=job.notes,
         publish=job.publish,
         repository=job.repository,
         sequence=job.sequence,

@@ -27,7 +27,7 @@ from cloud_builder.planning.inputs.inputs import (
 from cloud_builder.planning.records import JobRecord, PublishedPackage
 from cloud_builder.ports.mesh import UnitOfWork
 
-from . import build_results
+from . import build_results, versions
 from .config import SchedulerConfig
 from .job_events import emit_job_state
 from .state import SchedulerState
@@ -67,9 +67,11 @@ def resolve_inputs(state: SchedulerState, work: UnitOfWork, job: JobRecord) -> N
     key = input_key(job, inputs)
     job = job.model_copy(update={"input_key": key, "inputs": inputs, "dependencies": found.artifacts})
     result = build_results.load_for_reuse(work, key)
-    if result is not None:
+    if result is not None and versions.can_be_reused(work.documents, job, result):
         finish_job(state, work, reuse_result(job, result))
-    elif (active := state.jobs.active_by_key.get(key)) is not None:
+        return
+    job = versions.prepare(work, job, result)
+    if (active := state.jobs.active_by_key.get(key)) is not None:
         _wait_for_duplicate(state, work, job, state.jobs.by_id[active])
     else:
         enqueue(state, work, job)
@@ -108,6 +110,8 @@ def requeue(state: SchedulerState, work: UnitOfWork, job: JobRecord, config: Sch
 
 def finish_job(state: SchedulerState, work: UnitOfWork, job: JobRecord) -> None:
     """Stores and emits the outcome of a job. `unblock_dependents` must follow, after the last of several jobs."""
+    if job.is_good and job.publish:
+        job = versions.describe(work.documents, state.published, job)
     state.save_job(work, job)
     level = logging.DEBUG if job.is_good else logging.INFO
     extra = {"job": job.job_id, "attempt": job.attempt, "outcome": job.outcome, "runner": job.runner_id}
@@ -117,6 +121,8 @@ def finish_job(state: SchedulerState, work: UnitOfWork, job: JobRecord) -> None:
         build_results.save(work, job)
     if job.is_good and job.publish:
         _save_published(state, work, job)
+        if job.repository is not None:
+            versions.save(work, job)
     state.jobs.push_finished(job.job_id)
 
 

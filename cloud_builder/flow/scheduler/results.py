@@ -17,6 +17,7 @@ from cloud_builder.planning.attempt.quarantine import AttemptEnd
 from cloud_builder.planning.request import outcome
 from cloud_builder.ports.mesh import UnitOfWork
 
+from . import versions
 from .config import SchedulerConfig
 from .job_events import FINISHED, emit_job_state, emit_request_finished
 from .jobs import requeue
@@ -47,7 +48,8 @@ def on_attempt_finished(
         return
     end = AttemptEnd(event.outcome, event.code, event.message)
     state.runners.quarantine.on_attempt_end(work, job, end, config.retries.quarantine_after)
-    requeue(state, work, transitions.finish(job, event, config.retries, work.now), config)
+    ended = versions.after_build(work, transitions.finish(job, event, config.retries, work.now))
+    requeue(state, work, ended, config)
 
 
 def on_repository_published(state: SchedulerState, work: UnitOfWork, event: RepositoryPublished) -> None:

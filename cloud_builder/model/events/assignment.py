@@ -20,6 +20,7 @@ from cloud_builder.model.ids import (
 )
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Kind
+from cloud_builder.model.rebuild import Rebuild
 from cloud_builder.model.unit import Target
 
 from .payload import Payload
@@ -52,6 +53,8 @@ class JobAssigned(Payload):
     """Build profiles (deb: DEB_BUILD_PROFILES)."""
     build_options: tuple[str, ...] = ()
     """Build options (deb: DEB_BUILD_OPTIONS)."""
+    rebuild: Rebuild | None = None
+    """The rebuild number to build this source version with; None or another source version: as it is."""
     dependencies: tuple[Artifact, ...] = ()
     """The exact artifacts of this mesh that the build uses. They are in the object store."""
     limits: Limits = Limits()

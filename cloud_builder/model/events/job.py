@@ -112,6 +112,12 @@ class JobFinished(JobEvent):
     """Seconds of each step."""
     tree: TreeId | None = None
     """The git tree of the unit that was built."""
+    source_version: str = ""
+    """The version of the source, as it was built; empty: not known."""
+    replaced_version: str = ""
+    """The version that was published before; empty: none, or the job is not published."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of a job that succeeded: a version that goes down, packages that are not published."""
     publish: bool = False
     """cb-collector puts the artifacts into `repository`."""
     repository: RepositoryName | None = None

@@ -28,6 +28,12 @@ class JobResult(LenientModel):
     outcome: Outcome
     code: str = ""
     message: str = ""
+    source_version: str = ""
+    """The version of the source, as it was built; empty: not known."""
+    replaced_version: str = ""
+    """The version that was published before; empty: none, or the job is not published."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of a job that succeeded: a version that goes down, packages that are not published."""
     artifacts: tuple[Artifact, ...] = ()
     log: Artifact | None = None
 

@@ -97,6 +97,8 @@ class AttemptFinished(Payload):
     """Seconds of each step."""
     peak_memory: int = 0
     """Bytes."""
+    source_version: str = ""
+    """The version of the source, as it was built; empty: not known."""
     started_at: float
     finished_at: float
 

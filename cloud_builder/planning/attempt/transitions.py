@@ -13,6 +13,7 @@ from typing import Any
 from cloud_builder.model.events import AttemptFinished
 from cloud_builder.model.ids import RunnerId
 from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.model.rebuild import Rebuild
 from cloud_builder.planning.records import BuildResult, JobRecord, RunnerLoss
 
 from . import poison
@@ -100,6 +101,7 @@ def finish(job: JobRecord, report: AttemptFinished, policy: RetryPolicy, now: fl
         artifacts=report.artifacts,
         log=report.log,
         timings=report.timings,
+        source_version=report.source_version,
     )
 
 
@@ -167,8 +169,42 @@ def fail_as_poison(job: JobRecord) -> JobRecord:
 def reuse(job: JobRecord, result: BuildResult) -> JobRecord:
     """Returns the job finished with the result of an earlier build."""
     return _finished(
-        job, Outcome.REUSED, artifacts=result.artifacts, log=result.log, reused_from=result.job_id, message=""
+        job,
+        Outcome.REUSED,
+        artifacts=result.artifacts,
+        log=result.log,
+        reused_from=result.job_id,
+        message="",
+        source_version=result.source_version,
+        rebuild=result.rebuild,
     )
+
+
+def build_again(job: JobRecord, rebuild: Rebuild, reason: str) -> JobRecord:
+    """Returns a job that was built, queued for another build with that rebuild number. This is no error of the job, and
+    the runner that built it may have it again."""
+    first_build = tuple(artifact.sha256 for artifact in job.artifacts if artifact.package is not None)
+    return job.model_copy(
+        update={
+            "state": JobState.QUEUED,
+            "outcome": None,
+            "rebuild": rebuild,
+            "first_build": job.first_build or first_build,
+            "artifacts": (),
+            "source_version": "",
+            "not_before": 0.0,
+            "runner_id": None,
+            "tried_runners": (),
+            "offer_count": 0,
+            "message": reason,
+        }
+    )
+
+
+def fail_published_version(job: JobRecord, message: str) -> JobRecord:
+    """Returns the job as a failure, because its packages have the version of published ones and other contents."""
+    hint = "Let debian/rules derive the version from debian/changelog, or raise it."
+    return _finished(job, Outcome.FAILURE, code="published-version", message=message, hint=hint, artifacts=())
 
 
 def skip(job: JobRecord, failed_needs: Iterable[str]) -> JobRecord:

@@ -80,11 +80,13 @@ def _unstable_cycles(jobs: Sequence[JobRecord]) -> str:
 def unstable_members(jobs: Iterable[JobRecord]) -> list[UnitPath]:
     """Returns the members of cycles whose last round made other packages than the round before.
 
-    Another round would change them again; their builds may never become stable."""
+    Another round would change them again; their builds may never become stable. Of a build with the next rebuild number
+    the packages before count: the number changes each of them."""
     packages_by_round: dict[tuple[object, ...], dict[int, set[Digest]]] = defaultdict(dict)
     for job in jobs:
         if job.round and job.is_good:
             packages = {artifact.sha256 for artifact in job.artifacts if artifact.package is not None}
+            packages = set(job.first_build) or packages
             packages_by_round[job.source, job.unit, job.target.name][job.round] = packages
     last = {key: max(rounds) for key, rounds in packages_by_round.items()}
     unstable = [
@@ -115,6 +117,9 @@ def _result(job: JobRecord) -> JobResult:
         outcome=job.outcome,
         code=job.code,
         message=job.message,
+        source_version=job.source_version,
+        replaced_version=job.replaced_version,
+        notes=job.notes,
         artifacts=job.artifacts,
         log=job.log,
     )

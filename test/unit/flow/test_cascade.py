@@ -2,72 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from hashlib import sha256
-from threading import Event
-
 import pytest
 
 from cloud_builder.model import events as e
-from cloud_builder.model.ids import SourceName
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome
+from support.compiled_mesh import SECONDS, built, library, mesh_with, pushed
 from support.factories import unit_files
 from support.memory_mesh import URL, MemoryMesh
 
 FAR = "memory:far"
-SECONDS = 60.0
-"""Reported time of every build."""
-
-
-def reproducible_build(
-    mesh: MemoryMesh, assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event
-) -> e.AttemptFinished:
-    """Builds as a compiler does: the package depends on the text before a `#`, not on the comment behind it.
-
-    With `!` in the text, it also contains its dependencies, as with static linking; with `?`, the number of the build.
-    """
-    report = type(mesh.builder).build(mesh.builder, assignment, log, cancel)
-    text = mesh.git.read(
-        SourceName(assignment.source), assignment.revision, f"{assignment.directory}/content", 1000
-    ).decode()
-    code = text.split("#", maxsplit=1)[0].strip()
-    used = [artifact.sha256 for artifact in assignment.dependencies] if "!" in code else []
-    clock = str(len(mesh.builder.assignments)) if "?" in code else ""
-    content = f"{assignment.name} {code} {used} {assignment.profiles} {clock}"
-    [deb] = report.artifacts
-    mesh.store.objects[sha256(content.encode()).hexdigest()] = content.encode()
-    deb = deb.model_copy(update={"sha256": sha256(content.encode()).hexdigest(), "size": len(content)})
-    return report.model_copy(update={"artifacts": (deb,), "timings": {"build": SECONDS}})
-
-
-def mesh_with(files: dict[str, bytes]) -> MemoryMesh:
-    mesh = MemoryMesh(files)
-    mesh.builder.build = partial(reproducible_build, mesh)  # type: ignore[method-assign]
-    return mesh
-
-
-def library(lib: str, tool: str = "1!", card: str = "1!") -> dict[str, bytes]:
-    """Returns the files of lib ← tool ← card, lib ← app, lib ← doc, and of other, which needs no unit."""
-    needs = {"tool": ("lib",), "card": ("tool",), "app": ("lib",), "doc": ("lib",), "other": ()}
-    content = {"tool": tool, "card": card}
-    found = unit_files("lib", content=lib)
-    for name, names in needs.items():
-        found |= unit_files(name, *names, content=content.get(name, "1!"))
-    return found
-
-
-def built(mesh: MemoryMesh) -> list[str]:
-    return [assignment.name + ("*" if assignment.profiles else "") for assignment in mesh.builder.assignments]
-
-
-def pushed(mesh: MemoryMesh, files: dict[str, bytes], url: str = URL) -> e.RequestFinished:
-    """Pushes a commit, waits for its request, and returns the result."""
-    mesh.builder.assignments.clear()
-    count = len(mesh.events(e.RequestAccepted))
-    mesh.git.repository(url).commit(files)
-    mesh.until(lambda: len(mesh.events(e.RequestAccepted)) > count)
-    return mesh.finished(mesh.events(e.RequestAccepted)[-1].request_id)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_push_builds_changed_units_and_their_dependants(mesh):
     mesh.finished()
     mesh.git.repository("memory:demo").commit(CHAIN | unit_files("tool", "lib", content="new"))
     mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 2)
-    assert [assignment.name for assignment in mesh.builder.assignments] == ["lib", "tool", "card", "tool", "card"]
+    assert [assignment.name for assignment in mesh.first_builds()] == ["lib", "tool", "card", "tool", "card"]
 
 
 @pytest.fixture

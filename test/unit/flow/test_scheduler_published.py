@@ -12,10 +12,11 @@ def publish(harness: SchedulerHarness, name: str, tree: str, provides: str, sour
     """Builds a package that provides virtual packages, as a push does."""
     harness.deliver(harness.snapshot(unit(name, tree=tree), source=source, revision=tree))
     harness.deliver(harness.request(name, id=f"{name}-{tree}", source=source, revision=tree, publish=True))
-    report = harness.report(harness.assignments["r1"].pop())
-    [deb] = report.artifacts
-    deb = deb.model_copy(update={"package": deb.package.model_copy(update={"provides": provides})})
-    harness.deliver(report.model_copy(update={"artifacts": (deb,)}))
+    while harness.assignments["r1"]:
+        report = harness.report(harness.assignments["r1"].pop())
+        [deb] = report.artifacts
+        deb = deb.model_copy(update={"package": deb.package.model_copy(update={"provides": provides})})
+        harness.deliver(report.model_copy(update={"artifacts": (deb,)}))
 
 
 def built_with(harness: SchedulerHarness, relation: str) -> list[str]:
