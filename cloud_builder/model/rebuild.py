@@ -1,7 +1,7 @@
 """The rebuild suffix: what a package's version gets when it is built again with other contents.
 
 `1.0-1` → `1.0-1+cb1` → `1.0-1+cb2`. A pattern has `{n}` in place of the number. The rules for a pattern, and why it
-becomes part of the source version, are in doc/decisions/0024-a-rebuild-has-a-source-version-of-its-own.md.
+becomes part of the source version, are in doc/decisions/0027-a-rebuild-has-a-source-version-of-its-own.md.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
     announcer.py      emits what became of the jobs
     repositories.py   the managed repositories, their entries, and the jobs to be answered
     inventory.py      the units and targets at the head of each source
+    published_packages.py   the contents of every package version that was ever published
     verify.py         verifies the files of a job before they are published
 
     job.finished (publish) ─► verify in the store ─► entry of its unit and target ─┐

@@ -24,6 +24,7 @@ from cloud_builder.ports.signer import Signer
 from cloud_builder.ports.state import Documents
 from cloud_builder.ports.store import ObjectStore
 
+from . import published_packages
 from .announcer import Announcer
 from .inventory import SourceInventory
 from .planner import PublicationPlanner
@@ -102,6 +103,11 @@ class CollectorFlow:
             self._announcer.failed(work, job.repository, [job.job_id], error)
             return
         if is_newer(entry, current):
+            if changed := published_packages.changed(work.documents, repository.name, entry):
+                refusal = _changed_contents(changed, repository.name)
+                self._announcer.failed(work, repository.name, [job.job_id], refusal)
+                return
+            published_packages.save(work, repository.name, entry)
             self._managed.put_entry(work, repository.name, entry)
             has_waiting = bool(repository.held or repository.kept)
             self._mark_stale(work, repository, stale=has_waiting or not is_same(entry, current))
@@ -149,3 +155,11 @@ class CollectorFlow:
             source = self._managed.repositories[name].source
             missing = [key for key in self._managed.contents[name] if not self._inventory.has(source, key)]
             self._managed.remove_entries(work, name, missing)
+
+
+def _changed_contents(package: str, repository: RepositoryName) -> Permanent:
+    return Permanent(
+        f"{package} is in {repository} with other contents: published packages never change",
+        code="published-version",
+        hint="Raise the version in debian/changelog.",
+    )

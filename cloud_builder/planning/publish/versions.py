@@ -64,7 +64,7 @@ class ReservedNumber(LenientModel):
 
 @dataclass(frozen=True)
 class VersionVerdict:
-    """What follows for a build. Neither field is set: it can be published."""
+    """The consequence for a build. Neither field is set: it can be published."""
 
     rebuild: Rebuild | None = None
     """Build it again with this number."""
@@ -78,7 +78,7 @@ Find = Callable[[str], PublishedVersions]
 
 @dataclass(frozen=True)
 class VersionLookups:
-    """What is known of earlier publications. `reserved`: the last number of the unit in the distribution."""
+    """Lookups of earlier publications. `reserved`: the last number of the unit in the distribution."""
 
     find: Find
     reserved: ReservedNumber

@@ -78,6 +78,22 @@ def test_older_job_that_comes_late_is_answered_and_changes_nothing(collector: Co
     assert collector.names() == ["a_2_amd64.deb"]
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_other_contents_of_a_published_version_are_refused(collector: CollectorHarness, is_restarted: bool) -> None:
+    collector.step(collector.finished(1, "p/a", collector.put("a_1_amd64.deb", "a 1 amd64 x")))
+    collector.step(collector.finished(2, "p/a", collector.put("a_2_amd64.deb", "a 2 amd64 x")))
+    before = collector.names()
+    if is_restarted:
+        collector.restart()
+    [failed] = collector.step(collector.finished(3, "p/a", collector.put("a_1_amd64.deb", "a 1 amd64 y")))
+    assert isinstance(failed, e.PublishFailed)
+    assert failed.message == f"a 1 (amd64) is in {NAME} with other contents: published packages never change"
+    assert "debian/changelog" in failed.hint
+    assert collector.names() == before
+    [published] = collector.step(collector.finished(4, "p/a", collector.put("a_1_amd64.deb", "a 1 amd64 x")))
+    assert isinstance(published, e.RepositoryPublished), "the same contents may come back"
+
+
 @pytest.mark.parametrize(
     "change",
     [{"publish": False}, {"repository": None}, {"outcome": Outcome.FAILURE}, {"outcome": Outcome.CANCELED}],

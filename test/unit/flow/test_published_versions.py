@@ -89,7 +89,7 @@ def test_next_version_of_the_maintainer_has_no_suffix():
     assert changes(pushed(mesh, unit_files("pkg", content="d @2"))) == {"pkg": ("2", "2+cb1")}
 
 
-def test_version_that_goes_down_is_told():
+def test_version_that_goes_down_is_reported():
     mesh = mesh_of(unit_files("pkg", content="a @2"))
     [job] = pushed(mesh, unit_files("pkg", content="b @1")).jobs
     assert (job.replaced_version, job.source_version, versions(mesh)) == ("2", "1", {"pkg": "1"})
@@ -153,7 +153,7 @@ def test_result_of_a_topic_branch_gets_the_next_version_when_merged():
     assert len(mesh.builder.assignments) == 1
 
 
-def test_members_of_a_cycle_are_stable_although_the_last_round_has_the_next_version():
+def test_last_round_of_a_cycle_is_stable_with_the_next_version():
     def files(content: str) -> dict[str, bytes]:
         chicken = unit_files("chicken", "egg <!nocheck>", content=content)
         return chicken | unit_files("egg", "chicken", content="1")

@@ -28,7 +28,7 @@ UNIT = UnitPath("p/u")
 
 
 class Repository:
-    """What was published for one target. `publish` stores a build, `verdict` checks one."""
+    """The publications for one target. `publish` stores a build, `verdict` checks one."""
 
     def __init__(self) -> None:
         self.packages: dict[str, PublishedVersions] = {}
@@ -86,7 +86,7 @@ def test_next_version_of_the_maintainer_is_published_without_a_suffix():
     assert published("a", "b").verdict(rebuild(0, "1.1"), build("c", 0, "1.1")) == VersionVerdict()
 
 
-def test_one_changed_package_gives_all_packages_of_the_source_the_next_number():
+def test_one_changed_package_gives_all_of_the_source_the_next_number():
     repository = Repository()
     repository.publish(rebuild(), build("a"), build("a", name="u-doc", arch="all"))
     verdict = repository.verdict(rebuild(), build("a"), build("b", name="u-doc", arch="all"))
