@@ -87,7 +87,7 @@ def show_requests(rows: list[dict[str, Any]], empty: str = "no requests yet") ->
 
 
 def _short_ref(ref: str) -> str:
-    return ref[:12] if re.fullmatch("[0-9a-f]{40}", ref) else ref
+    return ref[:12] if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", ref) else ref
 
 
 def _request(mesh: Session, name: str) -> None:

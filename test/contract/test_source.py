@@ -41,9 +41,10 @@ class Repository(Protocol):
 class RealRepository:
     """A bare repository, written by git's plumbing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, object_format: str = "sha1") -> None:
         self.url = str(path)
-        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", path], check=True)
+        options = ("--bare", "-b", "main", f"--object-format={object_format}")
+        subprocess.run(["git", "init", "-q", *options, path], check=True)
 
     def git(self, *arguments: str, stdin: bytes = b"", index: str = "") -> str:
         who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
@@ -92,14 +93,14 @@ class RememberedRepository:
 World = tuple[SourceMirror, Repository]
 
 
-@pytest.fixture(params=["git", "memory"])
+@pytest.fixture(params=["git", "git with sha256", "memory"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     if request.param == "memory":
         memory = MemorySource()
         yield memory, RememberedRepository(memory)
         return
     mirror = GitMirror(tmp_path / "cache")
-    yield mirror, RealRepository(tmp_path / "origin.git")
+    yield mirror, RealRepository(tmp_path / "origin.git", "sha256" if "sha256" in request.param else "sha1")
     mirror.close()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
@@ -21,6 +22,8 @@ from cloud_builder.files.locks import exclusive_lock
 from .command import FETCH_SECONDS, GitRepository, without_secrets
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
+_SHA1, _SHA256 = "sha1", "sha256"
+"""Object formats (gitrepository-layout(5), extensions.objectFormat)."""
 _FILTER = "blob:limit=1m"
 _FILTER_SUPPORTED = re.compile(rb"< fetch=[^\n]*\bfilter\b")
 _SSH_ADDRESS = re.compile(r"^[^/]+:")
@@ -46,11 +49,18 @@ class BareMirror:
         with self._changing():
             self._make(url)
             head, refs = self._remote_refs(url)
+            if _object_format(refs) not in ("", self._object_format()):
+                self._make_again(url, _object_format(refs))
             if head and head != self.head():
                 self.repository.git("symbolic-ref", "HEAD", head)
             if refs != self.refs():
                 self._fetch_or_make_again(url)
             self._mark.touch()
+
+    def is_shallow(self) -> bool:
+        """True if the remote is a clone with --depth: its oldest commits have no parents here."""
+        shallow = self.path / "shallow"
+        return shallow.exists() and shallow.stat().st_size > 0
 
     def head(self) -> str:
         """Returns the full name of the default branch of the remote."""
@@ -72,7 +82,7 @@ class BareMirror:
         if self._has_commit(revision):
             return
         with self._changing():
-            self.repository.try_git("fetch", *_QUIET, "origin", revision, seconds=FETCH_SECONDS)
+            self.repository.try_git("fetch", *_QUIET, "--update-shallow", "origin", revision, seconds=FETCH_SECONDS)
         if not self._has_commit(revision):
             hint = "A forced push removed it. Request the build again."
             raise Rejected(f"{without_secrets(url)}: no commit {revision}", code="unknown-ref", hint=hint)
@@ -101,14 +111,15 @@ class BareMirror:
         """Holds the mirror's lock against other threads and processes that change it."""
         return exclusive_lock(self.path.with_suffix(".lock"), self._cancel)
 
-    def _make(self, url: str) -> None:
+    def _make(self, url: str, object_format: str = _SHA1) -> None:
         address = _address(url)
         config = self.path / "config"
         if config.exists() and f"url = {address}\n" in config.read_text(errors="replace"):
             return
         if self.path.exists():
             shutil.rmtree(self.path)  # It has another URL, or was never finished.
-        self.repository.git("init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(self.path))
+        options = ("--bare", "--initial-branch=main", "--template=", f"--object-format={object_format}")
+        self.repository.git("init", "--quiet", *options, str(self.path))
         settings = {"gc.autoDetach": "false", "http.lowSpeedLimit": "1000", "http.lowSpeedTime": "30"}
         if self._can_filter(url):
             settings |= {"remote.origin.promisor": "true", "remote.origin.partialclonefilter": _FILTER}
@@ -143,26 +154,38 @@ class BareMirror:
         return head, refs
 
     def _fetch(self, url: str) -> None:
+        """Fetches all branches and tags. A shallow remote (a clone with --depth) makes the mirror as shallow as it is,
+        and a deeper one deepens it."""
+        options = ("--prune", "--force", "--update-shallow", *(("--unshallow",) if self.is_shallow() else ()))
         refspecs = (f"+{HEADS}*:{HEADS}*", f"+{TAGS}*:{TAGS}*")
-        self.repository.query(url, "fetch", *_QUIET, "--prune", "--force", "origin", *refspecs, seconds=FETCH_SECONDS)
+        self.repository.query(url, "fetch", *_QUIET, *options, "origin", *refspecs, seconds=FETCH_SECONDS)
 
     def _fetch_or_make_again(self, url: str) -> None:
         if self._is_partial() and not self._can_filter(url):
-            self._make_again(url)
+            self._make_again(url, self._object_format())
         try:
             self._fetch(url)
         except Retryable as error:
             if not _BROKEN.search(error.message):
                 raise
-            self._make_again(url)  # A fetch was killed, or the disk is faulty.
+            self._make_again(url, self._object_format())  # A fetch was killed, or the disk is faulty.
             self._fetch(url)
 
-    def _make_again(self, url: str) -> None:
+    def _make_again(self, url: str, object_format: str) -> None:
         shutil.rmtree(self.path)
-        self._make(url)
+        self._make(url, object_format)
+
+    def _object_format(self) -> str:
+        """Returns the object format of the mirror; sha1 when it cannot be read."""
+        return self.repository.try_git("rev-parse", "--show-object-format").text.strip() or _SHA1
 
     def _has_commit(self, revision: str) -> bool:
         return self.is_filled() and self.repository.try_git("cat-file", "-e", f"{revision}^{{commit}}").status == 0
+
+
+def _object_format(refs: Mapping[str, str]) -> str:
+    """Returns the object format of a repository, by the length of its ids; empty: it has no refs."""
+    return {40: _SHA1, 64: _SHA256}.get(len(next(iter(refs.values()), "")), "")
 
 
 def _address(url: str) -> str:

@@ -24,7 +24,8 @@ from .objects import Blobs, TreeListing, list_tree
 _MAX_LISTINGS = 8
 _MAX_ENTRIES = 200_000
 """Entries of all cached listings together; each takes some 400 bytes."""
-_COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
+_SHALLOW_HINT = "The source is a shallow clone, without older commits: run git fetch --unshallow in it."
+_COMMIT = re.compile(r"^[0-9a-f]{7,64}$")
 _ANCESTOR = re.compile(r"^(.+?)((?:~\d{0,6}|\^)*)$", re.DOTALL)
 """A ref with ancestor suffixes. Names of branches and tags cannot contain `~` or `^` (git-check-ref-format)."""
 
@@ -65,7 +66,8 @@ class GitMirror:
                 return Revision(found.text.strip())
         names = [name.removeprefix(HEADS).removeprefix(TAGS) for name in refs]
         kind = "commit" if full == ref else "branch, tag or commit"
-        raise Rejected(f'source {source}: no {kind} "{ref}"', code="unknown-ref", hint=did_you_mean(ref, names))
+        hint = _SHALLOW_HINT if full and bare.is_shallow() else did_you_mean(ref, names)
+        raise Rejected(f'source {source}: no {kind} "{ref}"', code="unknown-ref", hint=hint)
 
     def contains(self, source: SourceName, branch: str, revision: Revision) -> bool:
         arguments = ("merge-base", "--is-ancestor", revision, HEADS + branch)

@@ -68,9 +68,7 @@ class Blobs:
     """The content of files by object id. Thread-safe; threads take turns, because they share one `git cat-file`."""
 
     def __init__(self, repository: Path) -> None:
-        import git  # The import already searches for the program git.
-
-        self._git = git.Git(str(repository))
+        self._git = _git_command(repository)
         self._git.update_environment(**environment(), GIT_DIR=str(repository))
         self._lock = Lock()
 
@@ -131,6 +129,21 @@ class Blobs:
             self._git.clear_cache()
             hint = "The mirror is refreshed and read again; if the error stays, delete the mirror."
             raise Retryable(f"git object {identity}: {error}", code="object-unreadable", hint=hint) from error
+
+
+def _git_command(repository: Path):  # type: ignore[no-untyped-def]  # GitPython's types need its import
+    """Returns GitPython's command object, which accepts ids of both object formats."""
+    import git  # The import already searches for the program git.
+
+    class Git(git.Git):
+        def _parse_object_header(self, header_line: str) -> tuple[str, str, int]:
+            """Returns id, type and size. GitPython itself rejects the longer ids of the object format sha256."""
+            fields = header_line.split()
+            if len(fields) != 3:
+                raise ValueError(f"git cat-file: {header_line.strip() or 'no answer'}")
+            return fields[0], fields[1], int(fields[2])
+
+    return Git(str(repository))
 
 
 def _canceled(identity: str) -> Retryable:

@@ -72,7 +72,7 @@ class MemorySource:
     def resolve(self, source: SourceName, ref: str) -> Revision:
         repository = self._of(source)
         name, back = re.findall(r"^(.*?)((?:~\d{0,6}|\^)*)$", ref, re.DOTALL)[0]
-        found = repository.branches.get(name) or repository.tags.get(name)
+        found = repository.branches.get(name.removeprefix("refs/heads/")) or repository.tags.get(name)
         if found is None and len(name) >= 7:
             found = next((revision for revision in repository.commits if revision.startswith(name)), None)
         for step in re.findall(r"~(\d*)|\^", back):

@@ -22,7 +22,7 @@ def log_decision(decision: Decision) -> None:
             _log_announcement([event for event in events if isinstance(event, SourceRevised)])
     if decision.is_empty_push:
         head = decision.changes.head
-        extra = {"source": decision.changes.source, "revision": head.revision[:10] if head is not None else ""}
+        extra = {"source": decision.changes.source, "revision": (head.revision if head and head.revision else "")[:10]}
         _LOG.info("push changes no unit", extra=extra)
 
 

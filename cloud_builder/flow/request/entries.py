@@ -30,16 +30,20 @@ class FollowedSource(LenientModel):
 class BranchHead(LenientModel):
     """The head of the followed branch, as announced.
 
+    Without a `revision`: the repository had no such branch yet, so its first commit is a push.
+
+    followed       the branch that the source names; empty: the default branch, which may get another name
     trees          the content of each unit
     broken         the units that could not be read
     is_announced   False: the broker has lost the announcement, so it is made again
     """
 
     url: str
-    branch: str
-    revision: Revision
-    digest: Digest
-    trees: dict[UnitPath, TreeId]
+    followed: str = ""
+    branch: str = ""
+    revision: Revision | None = None
+    digest: Digest | None = None
+    trees: dict[UnitPath, TreeId] = {}
     broken: frozenset[UnitPath] = frozenset()
     is_announced: bool = True
 
@@ -47,6 +51,7 @@ class BranchHead(LenientModel):
 class AnnouncedCommit(LenientModel):
     """The commit of a source that was announced last. Readers keep one commit a source."""
 
+    branch: str
     revision: Revision
     digest: Digest
     followed: bool

@@ -37,7 +37,7 @@ from .entries import (
     StoreChanges,
 )
 from .replies import accepted_event, push_accepted_event, rejected_event
-from .resolution import ResolvedCommit, ResolveResult
+from .resolution import ResolvedCommit, ResolveQuery, ResolveResult
 from .retries import may_retry, postpone
 
 
@@ -99,17 +99,20 @@ class _Draft:
     def reconcile_head(self, *, build_pushes: bool) -> None:
         """Announces the head of the followed branch when it is new, and makes a request of a push."""
         query, branch, commit, before = self._result.query, self._result.branch, self._result.head, self._stored.head
+        if before is not None and not _is_followed(before, query, branch):
+            before = None  # Another branch is followed: its first commit is no push.
         if not isinstance(commit, ResolvedCommit):
+            if before is None and commit is not None and commit.code == "unknown-ref":
+                self._head = BranchHead(url=query.url, followed=query.branch)
             return
-        if before is not None and (before.url, before.branch) != (query.url, branch):
-            before = None  # another branch is followed: its first commit is no push
-        resolved = (commit.revision, commit.digest)
-        if before is not None and before.is_announced and (before.revision, before.digest) == resolved:
+        resolved = (branch, commit.revision, commit.digest)
+        if before is not None and before.is_announced and (before.branch, before.revision, before.digest) == resolved:
             return
         has_changes = before is not None and before.revision == query.announced_revision
         self._announce(commit, followed=True, has_changes=has_changes)
         self._head = BranchHead(
             url=query.url,
+            followed=query.branch,
             branch=branch,
             revision=commit.revision,
             digest=commit.digest,
@@ -169,7 +172,8 @@ class _Draft:
 
     def _announce(self, commit: ResolvedCommit, *, followed: bool, has_changes: bool = False) -> None:
         """Announces a commit unless it was announced last. `has_changes`: the result's changes are those of it."""
-        announced = AnnouncedCommit(revision=commit.revision, digest=commit.digest, followed=followed)
+        branch = self._result.branch
+        announced = AnnouncedCommit(branch=branch, revision=commit.revision, digest=commit.digest, followed=followed)
         if self._announced == announced:
             return
         self._announced = announced
@@ -177,7 +181,7 @@ class _Draft:
         self._events += snapshot_events(
             query.source,
             query.url,
-            self._result.branch,
+            branch,
             commit.revision,
             commit.discovered,
             followed=followed,
@@ -195,3 +199,10 @@ class _Draft:
         rejected = rejection(pending, error, self._now)
         self._requests.update(rejected.changes.requests)
         self._events += rejected.events
+
+
+def _is_followed(head: BranchHead, query: ResolveQuery, branch: str) -> bool:
+    """Returns whether a stored head is an earlier one of the followed branch, even if that had another name then.
+
+    The default branch is renamed when its old name is gone and the repository names another one."""
+    return head.url == query.url and (head.branch == branch or head.followed == query.branch)

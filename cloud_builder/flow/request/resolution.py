@@ -91,7 +91,7 @@ def build_query(
         source.branch,
         refs=tuple(dict.fromkeys(pending.ref for pending in ready)),
         requested_at=now,
-        initial_default_branch=head.branch if head is not None else "",
+        initial_default_branch=head.branch if head is not None and not head.followed else "",
         comparisons=tuple(dict.fromkeys(pending.comparison for pending in ready if pending.comparison[1])),
         announced_revision=head.revision if head is not None else None,
     )

@@ -97,7 +97,7 @@ class SourceResolver:
     def _followed_branch(self, query: ResolveQuery) -> str:
         if query.initial_default_branch and not query.branch:
             with suppress(Rejected):
-                self._mirror.resolve(query.source, query.initial_default_branch)
+                self._mirror.resolve(query.source, f"refs/heads/{query.initial_default_branch}")
                 return query.initial_default_branch
         return query.branch or self._mirror.default_branch(query.source, query.url)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -315,3 +316,54 @@ def test_canceled_export_stops_within_a_large_file_and_keeps_the_mirror(
             assert mirror.read(DEMO, revision, f"{UNIT}/run.sh", 100) == b"echo\n"
             return
     pytest.fail("no export was canceled within the large file")
+
+
+def test_shallow_clone_is_mirrored_and_deepened_with_it(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    (tree / "README").write_text("2")
+    second = commit(tree)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{tree}", str(clone))
+    mirror.refresh(DEMO, str(clone))
+    assert mirror.resolve(DEMO, mirror.default_branch(DEMO, str(clone))) == second
+    assert mirror.contains(DEMO, "main", second)
+    mirror.export(DEMO, str(clone), second, UNIT, tmp_path / "out")
+    with pytest.raises(Rejected) as caught:
+        mirror.resolve(DEMO, "main~1")
+    assert "shallow clone" in caught.value.hint and "--unshallow" in caught.value.hint
+
+    (tree / "README").write_text("3")
+    third = commit(tree)
+    git(clone, "fetch", "-q", "--depth", "1", "origin", "main")
+    git(clone, "reset", "-q", "--hard", "FETCH_HEAD")
+    mirror.refresh(DEMO, str(clone))
+    assert mirror.resolve(DEMO, "main") == third
+    assert mirror.changed_files(DEMO, second, third) == ["README"]
+
+    git(clone, "fetch", "-q", "--unshallow", "origin")
+    (tree / "README").write_text("4")
+    fourth = commit(tree)
+    git(clone, "pull", "-q", "--ff-only", "origin", "main")
+    mirror.refresh(DEMO, str(clone))
+    assert mirror.resolve(DEMO, "main") == fourth
+    assert mirror.resolve(DEMO, "main~2") == second
+    assert mirror.resolve(DEMO, "main~3")
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_repository_that_is_made_again_with_sha256_is_mirrored(
+    mirror: GitMirror, tree: Path, tmp_path: Path, scheme: str
+) -> None:
+    git(tree, "config", "uploadpack.allowFilter", "true")
+    url = f"{scheme}{tree}"
+    mirror.refresh(DEMO, url)
+    assert mirror.read(DEMO, mirror.resolve(DEMO, "main"), f"{UNIT}/run.sh", 99) == b"echo\n"
+    shutil.rmtree(tree / ".git")
+    git(tree, "init", "-q", "--object-format=sha256")
+    git(tree, "config", "uploadpack.allowFilter", "true")
+    revision = commit(tree)
+    mirror.refresh(DEMO, url)
+    assert mirror.resolve(DEMO, "main") == revision and len(revision) == 64
+    assert mirror.resolve(DEMO, revision[:50]) == revision
+    assert mirror.read(DEMO, revision, f"{UNIT}/run.sh", 99) == b"echo\n"
+    mirror.export(DEMO, url, revision, UNIT, tmp_path / "out")
+    assert (tmp_path / "out/run.sh").read_text() == "echo\n"

@@ -459,3 +459,35 @@ def test_malformed_message_does_not_reject_an_accepted_request(daemon: RequestHa
     daemon.request(units=["hello"])
     assert daemon.do(lambda work: daemon.flow.reject(b'{"request_id": "r-1"}', "build.requested: x", work)) == []
     assert daemon.do(lambda work: daemon.flow.reject(b"{}", "source.add-requested: url: missing", work)) == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_first_push_to_an_empty_source_is_built(mirror: MemorySource, *, restarts: bool) -> None:
+    repository = mirror.repository("memory:empty")
+    daemon = RequestHarness(mirror, {"demo": SourceSettings(url="memory:empty")})
+    (troubled,) = daemon.run()
+    assert isinstance(troubled, SourceTroubled) and "no commits yet" in troubled.message
+    if restarts:
+        daemon.start()
+    repository.commit(FILES)
+    events = daemon.advance(60)
+    assert [type(event) for event in events] == [SourceRevised, RequestAccepted, SourceTroubled]
+    accepted = events[1]
+    assert isinstance(accepted, RequestAccepted)
+    assert (accepted.origin, accepted.units) == ("push", ("packages/hello", "packages/libgreet", "packages/tool"))
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_units_between_the_heads_of_a_renamed_branch_are_built(daemon: RequestHarness, *, forced: bool) -> None:
+    daemon.run()
+    repository = daemon.mirror.repository(URL)
+    old = repository.branches.pop("main")
+    onto = repository.commit({"README": b"x"}, "other") if forced else old
+    repository.commit(FILES | unit_files("hello", content="new"), "trunk", onto=onto)
+    repository.head = "trunk"
+    repository.branches.pop("other", None)
+    daemon.start()
+    revised, accepted = daemon.advance(86400)
+    assert isinstance(revised, SourceRevised) and isinstance(accepted, RequestAccepted)
+    assert (revised.branch, accepted.ref, accepted.units) == ("trunk", "trunk", ("packages/hello",))
+    assert daemon.advance(60) == []

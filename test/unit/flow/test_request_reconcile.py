@@ -47,7 +47,7 @@ def head(of: ResolvedCommit, **changes: object) -> BranchHead:
 
 
 def announced(of: ResolvedCommit, *, followed: bool = True) -> AnnouncedCommit:
-    return AnnouncedCommit(revision=of.revision, digest=of.digest, followed=followed)
+    return AnnouncedCommit(branch="main", revision=of.revision, digest=of.digest, followed=followed)
 
 
 def pending(number: int = 1, *, ref: str = "", units: tuple[str, ...] = ("hello",), **fields: object) -> PendingRequest:
@@ -70,8 +70,15 @@ def resolved(
     return replace(ResolveResult(query, branch="main", head=to, refs=refs), **fields)  # type: ignore[arg-type]
 
 
+def unnamed(result: ResolveResult) -> ResolveResult:
+    """Returns the result for a source that follows its default branch."""
+    return replace(result, query=replace(result.query, branch=""))
+
+
 FIRST, PUSHED = commit(OLD), commit(NEW, hello="2")
 STORED = SourceEntries(head=head(FIRST), announced=announced(FIRST), push_id=push_request_id(DEMO, NEW, 0))
+NO_COMMIT = Rejected("no commits yet", code="unknown-ref")
+EMPTY = BranchHead(url=URL)
 UNREACHABLE = Retryable("the source does not answer", code="source-unreachable")
 
 
@@ -100,6 +107,44 @@ CASES = {
     "push that changes no unit": Case(resolved(commit(NEW)), STORED, [SourceRevised], NEW, NEW, is_empty_push=True),
     "other state of package repositories": Case(
         resolved(replace(FIRST, digest=Digest("other"))), STORED, [SourceRevised], OLD, OLD
+    ),
+    "repository without a commit": Case(
+        unnamed(resolved(NO_COMMIT, branch="")), SourceEntries(), [SourceTroubled], error="no commits yet"
+    ),
+    "first commit of an empty repository": Case(
+        unnamed(resolved(PUSHED)),
+        SourceEntries(head=EMPTY, push_id=STORED.push_id),
+        [SourceRevised, RequestAccepted],
+        NEW,
+        NEW,
+        requests={str(STORED.push_id): ACCEPTED},
+    ),
+    "first commit of a branch that was missing": Case(
+        resolved(PUSHED),
+        SourceEntries(head=BranchHead(url=URL, followed="main"), push_id=STORED.push_id),
+        [SourceRevised, RequestAccepted],
+        NEW,
+        NEW,
+        requests={str(STORED.push_id): ACCEPTED},
+    ),
+    "first commit after a missing branch was named": Case(
+        resolved(PUSHED), SourceEntries(head=BranchHead(url=URL, followed="mian")), [SourceRevised], NEW, NEW
+    ),
+    "default branch is renamed, with a push": Case(
+        unnamed(resolved(PUSHED, branch="trunk")),
+        STORED,
+        [SourceRevised, RequestAccepted],
+        NEW,
+        NEW,
+        requests={str(STORED.push_id): ACCEPTED},
+    ),
+    "default branch is renamed": Case(unnamed(resolved(FIRST, branch="trunk")), STORED, [SourceRevised], OLD, OLD),
+    "default branch is followed instead of a named one": Case(
+        unnamed(resolved(PUSHED, branch="trunk")),
+        replace(STORED, head=head(FIRST, followed="main")),
+        [SourceRevised],
+        NEW,
+        NEW,
     ),
     "another branch is followed": Case(resolved(PUSHED, branch="next"), STORED, [SourceRevised], NEW, NEW),
     "another URL is followed": Case(
