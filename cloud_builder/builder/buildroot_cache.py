@@ -52,13 +52,16 @@ class BuildrootCache:
         """Returns the root of a description. Concurrent calls for the same root make it once.
 
         Raises Permanent(code="root") when the description is wrong, Retryable after errors outside of it, Canceled."""
-        key = root_key(self._maker.recipe, description.read_bytes(), profile, repositories)
+        inputs = self._maker.inputs(description, profile)
+        key = root_key(self._maker.recipe, inputs.content, profile, repositories)
         while (root := self._share(key)) is None:
             with raise_canceled(cancel), exclusive_lock(self._path / f".lock-{key}", cancel):
                 if not (self._path / key).exists() and not self._fetch(key, log, cancel):
                     self._make(key, description, profile, log, cancel)
             self._evict(except_key=key)
         _note(log, f"build root {key[:12]} is ready")
+        for repository in inputs.unverified:
+            _note(log, f"build root {key[:12]} has unverified packages: no signature of {repository} is checked")
         return root
 
     def keys(self) -> tuple[str, ...]:

@@ -93,10 +93,19 @@ class PackageBuilder:
         limits: Limits | None = None,
         profiles: tuple[str, ...] = (),
         build_options: tuple[str, ...] = (),
+        repositories: str = "",
     ) -> AttemptFinished:
-        """Builds a unit's directory as it is, without a mesh. The artifacts are in the store afterwards."""
+        """Builds a unit's directory as it is, without a mesh. The artifacts are in the store afterwards.
+
+        `repositories`: the state of the package repositories of its build root."""
         task = task_for_directory(
-            directory, target, dependencies, limits, profiles=profiles, build_options=build_options
+            directory,
+            target,
+            dependencies,
+            limits,
+            profiles=profiles,
+            build_options=build_options,
+            repositories=repositories,
         )
         return self._carry_out(task, log, cancel)
 
@@ -111,6 +120,7 @@ class PackageBuilder:
         limits: Limits | None = None,
         profiles: tuple[str, ...] = (),
         build_options: tuple[str, ...] = (),
+        repositories: str = "",
         after_failure: bool = False,
     ) -> int:
         """Runs a shell on the terminal in the root, layer and unpacked source of a unit; returns its exit status.
@@ -118,7 +128,13 @@ class PackageBuilder:
         `after_failure`: builds first and runs the shell where the build failed; returns 0 without a shell when the
         build succeeded. Raises the errors that `build_directory` reports as an outcome, and Canceled."""
         task = task_for_directory(
-            directory, target, dependencies, limits, profiles=profiles, build_options=build_options
+            directory,
+            target,
+            dependencies,
+            limits,
+            profiles=profiles,
+            build_options=build_options,
+            repositories=repositories,
         )
         with directories.own_directory(self._working_directory(task)) as working_directory:
             build_log = self._open_log(task, working_directory, log)

@@ -47,6 +47,7 @@ def task_for_directory(
     *,
     profiles: tuple[str, ...] = (),
     build_options: tuple[str, ...] = (),
+    repositories: str = "",
 ) -> BuildTask:
     """Returns the task of building a unit's directory as it is, without a mesh."""
     return BuildTask(
@@ -59,6 +60,7 @@ def task_for_directory(
         limits=limits or Limits(),
         profiles=profiles,
         build_options=build_options,
+        repositories=repositories,
     )
 
 

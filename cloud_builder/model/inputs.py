@@ -24,6 +24,8 @@ class Inputs(LenientModel):
     tree: TreeId
     buildroot: Digest | None = None
     repositories: Digest | None = None
+    unverified: tuple[str, ...] = ()
+    """Addresses of package repositories whose signatures build_root.kiwi says not to check. `buildroot` covers them."""
     profiles: tuple[str, ...] = ()
     build_options: tuple[str, ...] = ()
     dependencies: tuple[UsedArtifact, ...] = ()

@@ -95,6 +95,8 @@ class Unit(LenientModel):
     repositories: Digest | None = None
     """The sha256 of the metadata of the package repositories that build_root.kiwi names. It is part of the input
     key."""
+    unverified: tuple[str, ...] = ()
+    """Addresses of package repositories whose signatures build_root.kiwi says not to check."""
     problems: tuple[Problem, ...] = ()
     """Why the unit cannot be built at this commit; empty: it can be read."""
 

@@ -117,6 +117,7 @@ class JobRecord(JobStatus):
     build_depends: str = ""
     buildroot: Digest | None = None
     repositories: Digest | None = None
+    unverified: tuple[str, ...] = ()
     needs: tuple[JobId, ...] = ()
     """Jobs of the same request that must be good before this job starts."""
     publish: bool = False

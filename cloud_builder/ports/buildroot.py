@@ -25,12 +25,28 @@ class Buildroot:
     path: Path
 
 
+@dataclass(frozen=True)
+class RootInputs:
+    """The inputs of a root besides its profile and the state of its package repositories.
+
+    `content`: of all files that the description consists of.
+    `unverified`: the addresses of repositories whose packages are used without a check of signatures."""
+
+    content: bytes
+    unverified: tuple[str, ...] = ()
+
+
 class RootMaker(Protocol):
     """A maker of base roots. Thread-safe."""
 
     @property
     def recipe(self) -> str:
         """A version that changes whenever the same description would give another root."""
+
+    def inputs(self, description: Path, profile: str) -> RootInputs:
+        """Returns what `prepare` would make the root from.
+
+        Raises Permanent(code="root") if the description is wrong."""
 
     def prepare(
         self, description: Path, profile: str, root: Path, *, log: Callable[[bytes], None], cancel: Event

@@ -64,3 +64,8 @@ class RepositoryStates(Protocol):
         May use the network for some seconds, but never delays a build for long: a repository that cannot be read
         counts with its last known state, or as unknown. Raises Permanent if the description is broken or lacks a
         profile."""
+
+    def unverified(self, build_root: bytes, profiles: Collection[str]) -> tuple[str, ...]:
+        """Returns the addresses of the repositories whose signatures the description says not to check.
+
+        Without network. Raises as `state`."""

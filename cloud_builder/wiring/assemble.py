@@ -23,18 +23,17 @@ from .broker import offers, require_share_groups
 from .public_url import public_url
 
 if TYPE_CHECKING:
+    from cloud_builder.adapters.deb.repository_state import ReleaseStates
     from cloud_builder.builder.package import PackageBuilder
 
 
 def request(settings: Settings, stack: ExitStack) -> Flow:
     from cloud_builder.adapters.deb.control import DebMetadata
-    from cloud_builder.adapters.deb.repository_state import ReleaseStates
     from cloud_builder.adapters.git.mirror import GitMirror
     from cloud_builder.flow.request import RequestFlow
 
-    states = ReleaseStates(settings.cache / "repository-states.json", settings.request.repository_state_max_age)
     mirror = GitMirror(settings.home / "mirrors")
-    return RequestFlow(settings.request, settings.sources, mirror, [DebMetadata()], states)
+    return RequestFlow(settings.request, settings.sources, mirror, [DebMetadata()], repository_states(settings))
 
 
 def scheduler(settings: Settings, stack: ExitStack) -> Flow:
@@ -101,6 +100,13 @@ def info(settings: Settings, stack: ExitStack) -> Flow:
     options = settings.scheduler
     policy = QueuePolicy(options.ageing, options.weights, options.quotas)
     return InfoFlow(objects_url(settings), policy, days=settings.info.request_retention)
+
+
+def repository_states(settings: Settings) -> ReleaseStates:
+    """Returns the states of package repositories, which all meshes and builds with one cache share."""
+    from cloud_builder.adapters.deb.repository_state import ReleaseStates
+
+    return ReleaseStates(settings.cache / "repository-states.json", settings.request.repository_state_max_age)
 
 
 def objects_url(settings: Settings) -> str:

@@ -14,9 +14,9 @@ from threading import Event
 
 from cloud_builder.adapters.deb import binary_package
 from cloud_builder.adapters.deb.control import DebMetadata
-from cloud_builder.adapters.deb.repository_state import OfflineStates
+from cloud_builder.adapters.deb.repository_state import OfflineStates, ReleaseStates
 from cloud_builder.adapters.store.directory import DirectoryStore
-from cloud_builder.errors import Rejected
+from cloud_builder.errors import CloudBuilderError, Rejected
 from cloud_builder.flow.request import check_tree
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import AttemptFinished
@@ -24,11 +24,11 @@ from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.manifest import MANIFEST
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.settings import Settings
-from cloud_builder.model.unit import Problem, Target, Unit
+from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Problem, Target, Unit
 from cloud_builder.planning.graph.graph import Graph, Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.inputs.closure import closure, find_in
 
-from .assemble import builder
+from .assemble import builder, repository_states
 
 Log = Callable[[bytes], None]
 LOCAL_SOURCE = SourceName("here")
@@ -101,6 +101,7 @@ class LocalBuilds:
         self.store = DirectoryStore(directory / "store")
         self._builder = builder(settings, directory / "work", self.store, "local")
         self._builder.sweep()
+        self._states: ReleaseStates = repository_states(settings)
         self._limits = settings.runner.limits
         self._given = [self._store_package(path) for path in given]
         self._artifacts: dict[str, list[Artifact]] = {}
@@ -116,6 +117,7 @@ class LocalBuilds:
             limits=self._limits,
             profiles=step.unit.profiles,
             build_options=step.unit.build_options,
+            repositories=self._repositories(step),
         )
         self._artifacts.setdefault(step.target.name, []).extend(finished.artifacts)
         return finished
@@ -131,6 +133,7 @@ class LocalBuilds:
             limits=self._limits,
             profiles=step.unit.profiles,
             build_options=step.unit.build_options,
+            repositories=self._repositories(step),
             after_failure=after_failure,
         )
 
@@ -147,6 +150,16 @@ class LocalBuilds:
     def _dependencies(self, step: BuildStep) -> tuple[Artifact, ...]:
         find = find_in([*self._artifacts.get(step.target.name, ()), *self._given])
         return closure(step.unit.build_depends, step.target.arch, find, profiles=step.unit.profiles)
+
+    def _repositories(self, step: BuildStep) -> str:
+        """Returns the state of the package repositories of a unit, as cb-request determines it for the mesh.
+
+        It is empty for a description that cannot be read, which the build reports."""
+        try:
+            description = (step.directory / BUILD_ROOT_DESCRIPTION).read_bytes()
+            return self._states.state(description, [target.name for target in step.unit.targets])
+        except (CloudBuilderError, OSError):
+            return ""
 
     def _store_package(self, path: Path) -> Artifact:
         package = binary_package.binary_package(binary_package.read(path))

@@ -8,13 +8,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Event
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from cloud_builder.adapters.deb.install_test import NOT_INSTALLED, install_command
 from cloud_builder.adapters.git.mirror import GitMirror
+from cloud_builder.adapters.kiwi import description, keys
 from cloud_builder.adapters.kiwi.root import KiwiRootMaker
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
 from cloud_builder.adapters.store.directory import DirectoryStore
@@ -63,8 +64,8 @@ def run(settings: Settings, request: TryRequest, output: Callable[[bytes], None]
     with tempfile.TemporaryDirectory(prefix="cb-try-") as directory:
         workspace = Path(directory)
         workspace.chmod(0o755)
-        description = _write_description(settings, request.root, workspace)
-        root = roots.acquire(description, request.root.profile, request.root.repositories, output, Event())
+        file = _write_description(settings, request.root, workspace)
+        root = roots.acquire(file, request.root.profile, request.root.repositories, output, Event())
         action = install_command(request.repository, source, request.packages, request.command, workspace)
         confinement = Confinement(
             layers=(root.path,),
@@ -85,7 +86,12 @@ def _write_description(settings: Settings, root: RootSource, workspace: Path) ->
     mirror = GitMirror(settings.home / "mirrors")
     mirror.refresh(root.source, root.url)
     file = workspace / Path(BUILD_ROOT_DESCRIPTION).name
-    file.write_bytes(mirror.read(root.source, root.revision, f"{root.directory}/{BUILD_ROOT_DESCRIPTION}", _MAX_BYTES))
+    top = PurePosixPath(root.directory, BUILD_ROOT_DESCRIPTION).parent
+    file.write_bytes(mirror.read(root.source, root.revision, f"{top}/{file.name}", _MAX_BYTES))
+    for name in keys.names_beside(description.read(file, root.profile)):
+        key = workspace / name
+        key.parent.mkdir(parents=True, exist_ok=True)
+        key.write_bytes(mirror.read(root.source, root.revision, f"{top}/{name}", _MAX_BYTES))
     return file
 
 

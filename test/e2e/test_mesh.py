@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,17 @@ def test_a_chain_of_three_is_built_in_order_and_published(built):
     [repository] = mesh.rows("repositories")
     release = urllib.request.urlopen(f"{repository['url']}/dists/bookworm/InRelease").read()
     assert b"BEGIN PGP SIGNED MESSAGE" in release
+
+
+def test_build_without_the_mesh_uses_the_root_of_the_mesh(built):
+    mesh, source, answer = built
+    job = next(job for job in answer["jobs"] if job["unit"] == "packages/libgreet")
+    ready = re.compile(r"build root \w+ is ready")
+    [root] = ready.findall(mesh.ok("logs", job["job_id"]).out)
+    unit = source.path / "projects" / "packages" / "libgreet"
+    shown = mesh.ok("build", str(unit), "-o", str(mesh.home / "local")).out
+    assert ready.findall(shown) == [root]
+    assert "is made for" not in shown
 
 
 def test_result_artifacts_can_be_fetched_with_their_digests(built, tmp_path):

@@ -32,6 +32,9 @@ class FakeRepositoryStates:
     def state(self, build_root: bytes, profiles: Collection[str]) -> Digest:
         return Digest(sha256(self.value.encode()).hexdigest())
 
+    def unverified(self, build_root: bytes, profiles: Collection[str]) -> tuple[str, ...]:
+        return ()
+
 
 class RequestHarness:
     """Drives cb-request's flow as the mesh loop does; a test moves the clock."""

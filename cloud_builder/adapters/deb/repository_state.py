@@ -2,13 +2,15 @@
 
 Input: a build_root.kiwi. Output: one digest that changes when the packages change, so that a build root made from an
 older state is not reused for a newer one. The last state is kept in a file: a repository that does not answer keeps
-its last state, or counts as unknown, and is read again later. Must not download indices or packages.
+its last state, or counts as unknown, and is read again later. Several processes share the file, so that a mesh and
+`cb-ctl build` agree on the state. Must not download indices or packages.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Collection
@@ -81,6 +83,9 @@ class ReleaseStates:
                 combined.update(f"{profile}\0{urls[0]}\0{self._digest(urls)}\n".encode())
         return Digest(combined.hexdigest())
 
+    def unverified(self, build_root: bytes, profiles: Collection[str]) -> tuple[str, ...]:
+        return _unverified(build_root, profiles)
+
     def _digest(self, urls: tuple[str, ...]) -> str:
         """Returns the digest of one repository. A lock serializes it: many units name the same repository."""
         with self._lock:
@@ -111,14 +116,17 @@ class ReleaseStates:
     def _load(self) -> dict[str, _CachedState]:
         try:
             stored = json.loads(self._file.read_text())
-            return {url: _CachedState(str(one["digest"]), float(one["at"]), 0.0) for url, one in stored.items()}
+            ages = {url: float(one["at"]) for url, one in stored.items()}
+            return {url: _CachedState(str(stored[url]["digest"]), at, at + self._max_age) for url, at in ages.items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}
 
     def _save(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        new = self._file.with_suffix(".new")
-        stored = {url: {"digest": one.digest, "at": one.at} for url, one in self._states.items() if one.at}
+        new = self._file.with_suffix(f".new-{os.getpid()}")
+        newest = self._load()
+        newest |= {url: one for url, one in self._states.items() if url not in newest or one.at > newest[url].at}
+        stored = {url: {"digest": one.digest, "at": one.at} for url, one in newest.items() if one.at}
         new.write_text(json.dumps(stored, indent=1, sort_keys=True))
         new.replace(self._file)
 
@@ -129,6 +137,14 @@ class OfflineStates:
     def state(self, build_root: bytes, profiles: Collection[str]) -> Digest:
         described = [repr(parse(build_root, profile)) for profile in sorted(profiles)]
         return Digest(sha256("\n".join(described).encode()).hexdigest())
+
+    def unverified(self, build_root: bytes, profiles: Collection[str]) -> tuple[str, ...]:
+        return _unverified(build_root, profiles)
+
+
+def _unverified(build_root: bytes, profiles: Collection[str]) -> tuple[str, ...]:
+    described = [parse(build_root, profile) for profile in sorted(profiles)]
+    return tuple(dict.fromkeys(uri for description in described for uri in description.unverified))
 
 
 def _urls(description: Description, repository: RepositoryElement) -> tuple[str, ...]:

@@ -21,14 +21,21 @@ class RepositoryElement:
     uri: str
     distribution: str = ""
     components: str = "main"
-    trusted: bool = False
-    """The description allows that signatures are not checked."""
+    keys: tuple[str, ...] = ()
+    """Addresses of the keys that it may be signed with; empty: the archive keys of Debian."""
+    unverified: bool = False
+    """True if the description says that signatures are not checked: repository_gpgcheck="false"."""
 
 
 @dataclass(frozen=True)
 class Description:
     package_manager: str
     repositories: tuple[RepositoryElement, ...]
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """The addresses of the repositories whose packages are used without a check of signatures."""
+        return tuple(repository.uri for repository in self.repositories if repository.unverified)
 
 
 def read(file: Path, profile: str) -> Description:
@@ -52,16 +59,22 @@ def parse(content: bytes, profile: str, *, name: str = "build_root.kiwi") -> Des
 
 
 def _repositories(image: ElementTree.Element, profile: str) -> Iterator[RepositoryElement]:
-    for number, element in enumerate(_of_profile(image, "repository", profile)):
+    for number, element in enumerate(elements_of(image, profile)):
         source = element.find("source")
-        if source is not None:
-            yield RepositoryElement(
-                alias=element.get("alias", f"repository-{number}"),
-                uri=source.get("path", ""),
-                distribution=element.get("distribution", ""),
-                components=element.get("components", "main"),
-                trusted=element.get("repository_gpgcheck", "false") != "true",
-            )
+        assert source is not None
+        yield RepositoryElement(
+            alias=element.get("alias", f"repository-{number}"),
+            uri=source.get("path", ""),
+            distribution=element.get("distribution", ""),
+            components=element.get("components", "main"),
+            keys=tuple(signing.get("key", "") for signing in source.findall("signing")),
+            unverified=element.get("repository_gpgcheck") == "false",
+        )
+
+
+def elements_of(image: ElementTree.Element, profile: str) -> list[ElementTree.Element]:
+    """Returns the <repository> elements of a profile that have a source: those of `Description.repositories`."""
+    return [element for element in _of_profile(image, "repository", profile) if element.find("source") is not None]
 
 
 def _of_profile(image: ElementTree.Element, tag: str, profile: str, child: str = "") -> Iterator[ElementTree.Element]:

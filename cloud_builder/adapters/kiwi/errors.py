@@ -12,13 +12,15 @@ from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
 
 _MAX_LINES = 8
 _UNREACHABLE = re.compile(
-    r"could not connect|unable to connect|could not resolve|temporary failure resolving|connection (failed|timed out|"
-    r"refused|reset)|no route to host|network is unreachable|hash sum mismatch|file has unexpected size|"
-    r"\b50[0-9]  |failed to fetch \S+\.deb ",
+    r"could not connect|unable to connect|could not resolve|temporary failure|something wicked|timed out|"
+    r"connection (failed|refused|reset)|no route to host|network is unreachable|error reading from server|"
+    r"remote end closed|\b(429|50[0-9])  |failed to fetch \S+\.deb |"
+    # The mirror is being updated, too old, or something else answers in its place.
+    r"hash sum mismatch|file has unexpected size|clearsigned file isn't valid|badsig|is expired|is not valid yet",
     re.IGNORECASE,
 )
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
-_APT = re.compile(r"(?:^|\s)E: (.*)")
+_APT = re.compile(r"(?:^|\s)(?:E: |W: (?=GPG error))(.*)")
 _SCHEMA = re.compile(r":\d+:\d+: error: (.*)")
 _KIWI = re.compile(r"\[ ERROR +\]: [\d:]+ \| (.*)")
 _HINTS = (
@@ -27,7 +29,11 @@ _HINTS = (
         re.compile(r"404 +not found|does not have a release file", re.IGNORECASE),
         "Correct its path or distribution.",
     ),
-    (re.compile(r"not signed|no_pubkey", re.IGNORECASE), "Add its key: <source><signing key=…/></source>."),
+    (
+        re.compile(r"not signed|no_pubkey", re.IGNORECASE),
+        'Name its key: <source path="…"><signing key="this://./NAME.asc"/></source>, a file beside build_root.kiwi. '
+        "Without one it is checked against the archive keys of Debian.",
+    ),
 )
 _SEE_LOG = "The log has the whole output of KIWI."
 

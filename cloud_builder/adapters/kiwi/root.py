@@ -7,25 +7,24 @@ the file system of the machine read-only.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 from cloud_builder.errors import Permanent, Retryable
-from cloud_builder.ports.buildroot import HOSTNAME
+from cloud_builder.ports.buildroot import HOSTNAME, RootInputs
 from cloud_builder.ports.sandbox import Bind, Confinement, EndReason, Sandbox
 
-from . import apt, description, userns_shims
+from . import apt, description, keys, userns_shims
 from .errors import error_from_output
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KIWI = "from kiwi.kiwi import main; main()"
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
-_FINISH = {"apt": apt.finish}
+_MANAGERS = {"apt": apt}
 _BUILDER = r"""
 set -eu
 root=$1
@@ -43,25 +42,34 @@ _OUTPUT_BYTES = 64 * 1024
 class KiwiRootMaker:
     """Prepares roots in `sandbox`. Thread-safe: each preparation has its own package cache and scratch directory."""
 
-    recipe = "kiwi-2"
+    recipe = "kiwi-3"
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+
+    def inputs(self, description_file: Path, profile: str) -> RootInputs:
+        content = description_file.read_bytes()
+        parsed = description.parse(content, profile, name=description_file.name)
+        beside = [keys.read_beside(description_file.parent, name) for name in keys.names_beside(parsed)]
+        return RootInputs(b"".join([content, *beside]), parsed.unverified)
 
     def prepare(
         self, description_file: Path, profile: str, root: Path, *, log: Callable[[bytes], None], cancel: Event
     ) -> None:
         parsed = description.read(description_file, profile)
-        finish = _FINISH.get(parsed.package_manager)
-        if finish is None:
+        manager = _MANAGERS.get(parsed.package_manager)
+        if manager is None:
             name = parsed.package_manager or "(none)"
-            hint = f"Use one of: {', '.join(_FINISH)}."
+            hint = f"Use one of: {', '.join(_MANAGERS)}."
             raise Permanent(f"package manager {name} is not supported", code="root", hint=hint)
         work = Path(tempfile.mkdtemp(prefix=f".{root.name}.kiwi-", dir=root.parent))
         try:
             stage = _Preparation(self._sandbox, description_file.name, root.parent, work, log, cancel)
-            stage.kiwi(description_file, profile, root)
-            stage.shell(*finish(parsed, str(root)))
+            (work / "keys").mkdir()
+            trusted = keys.collect(parsed, description_file.parent, work / "keys")
+            content = keys.localized(description_file.read_bytes(), profile, trusted, work / "keys")
+            stage.kiwi(content, profile, root, manager.options(parsed))
+            stage.shell(*manager.finish(parsed, trusted, str(root)))
             stage.shell(["/bin/sh", "-c", _BUILDER, "builder", str(root), HOSTNAME], {})
         finally:
             self._sandbox.remove(work)
@@ -83,15 +91,15 @@ class _Preparation:
     log: Callable[[bytes], None]
     cancel: Event
 
-    def kiwi(self, file: Path, profile: str, root: Path) -> None:
+    def kiwi(self, content: bytes, profile: str, root: Path, apt_options: Mapping[str, str]) -> None:
         folder = self.work / "description"
         for new in (folder, self.work / "cache", self.work / "home"):
             new.mkdir()
-        shutil.copyfile(file, folder / "config.xml")
+        (folder / "config.xml").write_bytes(content)
         options = ["--shared-cache-dir", str(self.work / "cache"), "--profile", profile]
         task = ["system", "prepare", "--description", str(folder), "--root", str(root)]
         command = [sys.executable, "-c", _KIWI, *options, *task]
-        self._run(command, {"HOME": str(self.work / "home")}, userns_shims.install(self.work))
+        self._run(command, {"HOME": str(self.work / "home")}, userns_shims.install(self.work, apt_options))
 
     def shell(self, command: list[str], environment: dict[str, str]) -> None:
         self._run(command, environment, [])

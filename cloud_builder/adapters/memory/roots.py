@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event, Lock
 
 from cloud_builder.errors import CloudBuilderError
+from cloud_builder.ports.buildroot import RootInputs
 
 
 class MemoryRoots:
@@ -20,6 +21,9 @@ class MemoryRoots:
         """The profiles that were prepared, in order."""
         self.error: CloudBuilderError | None = None
         self._lock = Lock()
+
+    def inputs(self, description: Path, profile: str) -> RootInputs:
+        return RootInputs(description.read_bytes())
 
     def prepare(
         self, description: Path, profile: str, root: Path, *, log: Callable[[bytes], None], cancel: Event

@@ -25,7 +25,7 @@ _REQUEST = (
 )  # fmt: skip
 _UNIT = (
     "source", "path", "directory", "name", "kind", "provides", "build_depends", "depends", "revision", "tree",
-    "buildroot", "repositories", "problems",
+    "buildroot", "repositories", "unverified", "problems",
 )  # fmt: skip
 _MAX_WAITING_FOR = 8
 _MAX_UNITS = 20

@@ -68,6 +68,15 @@ def check_tree(
 
 
 @dataclass(frozen=True)
+class _BuildRoot:
+    """The digest of a build root's description, the state of its package repositories, and those without signatures."""
+
+    description: Digest | None = None
+    repositories: Digest | None = None
+    unverified: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class UnitDiscovery:
     """Discovers units.
 
@@ -108,11 +117,11 @@ class UnitDiscovery:
         manifest, text = self._manifest(tree, file, directory)
         if paths is not None:
             _check_depends(manifest, text, path, file, paths)
-        metadata, build_root, repositories = Metadata((), ""), None, None
+        metadata, build_root = Metadata((), ""), _BuildRoot()
         if manifest.kind is Kind.PACKAGE:
             metadata = self._metadata(tree, directory, path)
             _check_profiles(manifest, text, path, file, metadata.build_depends)
-            build_root, repositories = self._build_root(tree, manifest, directory, path)
+            build_root = self._build_root(tree, manifest, directory, path)
         build = (manifest.build if isinstance(manifest, Manifest10) else None) or Build()
         return Unit(
             path=path,
@@ -129,8 +138,9 @@ class UnitDiscovery:
             profiles=tuple(sorted(set(build.profiles))),
             build_options=tuple(sorted(set(build.options))),
             constraints=_constraints(manifest),
-            buildroot=build_root,
-            repositories=repositories,
+            buildroot=build_root.description,
+            repositories=build_root.repositories,
+            unverified=build_root.unverified,
         )
 
     def _broken_unit(self, tree: Tree, directory: str, problems: tuple[Problem, ...]) -> Unit:
@@ -184,10 +194,7 @@ class UnitDiscovery:
             raise BrokenUnit(Problem(path=path, file=directory, message=message))
         return metadata
 
-    def _build_root(
-        self, tree: Tree, manifest: Manifest, directory: str, path: UnitPath
-    ) -> tuple[Digest, Digest | None]:
-        """Returns the digest of the build root description, and the state of the package repositories it names."""
+    def _build_root(self, tree: Tree, manifest: Manifest, directory: str, path: UnitPath) -> _BuildRoot:
         file = join(directory, BUILD_ROOT_DESCRIPTION)
         try:
             content = tree.read(file, self.most_bytes)
@@ -198,9 +205,11 @@ class UnitDiscovery:
             raise BrokenUnit(Problem(path=path, file=file, message="the file is missing", hint=hint)) from error
         digest = Digest(sha256(content).hexdigest())
         if self.repositories is None:
-            return digest, None
+            return _BuildRoot(digest)
+        profiles = [target.name for target in manifest.targets]
         try:
-            return digest, self.repositories.state(content, [target.name for target in manifest.targets])
+            unverified = self.repositories.unverified(content, profiles)
+            return _BuildRoot(digest, self.repositories.state(content, profiles), unverified)
         except CloudBuilderError as error:
             raise BrokenUnit(_problem(path, file, error)) from error
 

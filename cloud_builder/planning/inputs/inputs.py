@@ -101,6 +101,7 @@ def inputs_of(job: JobRecord, used: Iterable[UsedArtifact]) -> Inputs:
         tree=job.tree,
         buildroot=job.buildroot,
         repositories=job.repositories,
+        unverified=job.unverified,
         profiles=job.profiles,
         build_options=job.build_options,
         dependencies=tuple(used),

@@ -216,6 +216,7 @@ def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **fields: 
         build_depends=unit.build_depends,
         buildroot=unit.buildroot,
         repositories=unit.repositories,
+        unverified=unit.unverified,
         priority=request.priority,
         constraints=unit.constraints,
         profiles=tuple(sorted({*unit.profiles, *profiles, *fields.get("cycle_profiles", ())})),

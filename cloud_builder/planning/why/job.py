@@ -31,7 +31,8 @@ class _Why:
         cause = self._cause(job)
         because = cause.because or input_diff.differences(job, self.facts)
         reasons = () if cause.kind in (CauseKind.REUSED, CauseKind.UNCHANGED) else input_diff.details(because)
-        details = (*cause.details, *reasons, *input_diff.triggered_by(job, self.facts, self.now))
+        triggers = input_diff.triggered_by(job, self.facts, self.now)
+        details = (*cause.details, *_unverified(job), *reasons, *triggers)
         about = {"job_id": job.job_id, "request_id": job.request_id, "source": job.source, "unit": job.unit}
         state = str(job.outcome or job.state)
         result = {"target": job.target.name, "state": state, "because": because, "details": details}
@@ -74,3 +75,11 @@ class _Why:
             return ()
         line = f"{runner.runner_id} was last seen {ago(runner.at, self.now)}: it loses the job when the lease expires"
         return (Detail(label="silent", lines=(line,)),)
+
+
+def _unverified(job: JobFacts) -> tuple[Detail, ...]:
+    """Returns the repositories from which the job has packages that nobody has verified."""
+    if job.inputs is None or not job.inputs.unverified:
+        return ()
+    line = f'no signature of {", ".join(job.inputs.unverified)} is checked (repository_gpgcheck="false")'
+    return (Detail(label="unverified", lines=(line,)),)

@@ -5,7 +5,9 @@ That it makes good roots is shown by every test that builds a package.
 
 from __future__ import annotations
 
+import shutil
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
 
@@ -18,6 +20,13 @@ from support.waiting import LIMIT
 
 EXAMPLE = Path(__file__).parents[3] / "sources-example/projects/packages/libgreet/.cb/build_root.kiwi"
 PROFILE = "bookworm.x86_64"
+OTHER = """\
+  <repository alias="updates" distribution="bookworm-updates" components="main">
+    <source path="http://deb.debian.org/debian"><signing key="this://./other.gpg"/></source>
+  </repository>"""
+"""A repository that names a key, but not the one that signs it."""
+OTHER_KEYS = Path("/usr/share/keyrings/debian-archive-removed-keys.gpg")
+"""Keys that sign no suite any more."""
 
 
 class Preparation:
@@ -26,6 +35,7 @@ class Preparation:
         self.sandbox = NamespaceSandbox(directory / "scratch")
         self.description = directory / "build_root.kiwi"
         self.description.write_text(text)
+        shutil.copyfile(OTHER_KEYS, directory / "other.gpg")
 
     def run(self) -> None:
         maker = KiwiRootMaker(self.sandbox)
@@ -58,10 +68,11 @@ def prepare(tmp_path):
         ("</packages>", "</packagez>", Permanent, "not well-formed"),
         ('<package name="gpgv"/>', "<package/>", Permanent, '"name"'),
         ('<package name="gpgv"/>', '<package name="gpgvvv"/>', Permanent, "gpgvvv"),
-        ('distribution="bookworm"', 'distribution="bookwurm"', Permanent, "404"),
+        ('distribution="bookworm"', 'distribution="bookwurm"', Permanent, "bookwurm"),
+        ("</preferences>", f"</preferences>{OTHER}", Permanent, "NO_PUBKEY"),
         ("http://deb.debian.org/debian", "http://127.0.0.1:9/debian", Retryable, "127.0.0.1"),
     ],
-    ids=["no XML", "schema", "package", "distribution", "unreachable"],
+    ids=["no XML", "schema", "package", "distribution", "key of another repository", "unreachable"],
 )
 def test_wrong_description_is_reported_with_its_cause(prepare, old, new, error, message):
     preparation = prepare(old, new)
@@ -69,6 +80,23 @@ def test_wrong_description_is_reported_with_its_cause(prepare, old, new, error, 
     assert isinstance(failed, error), (failed, bytes(preparation.log).decode())
     assert message in failed.message
     assert not list(preparation.directory.glob(".root.kiwi-*"))
+
+
+class _Busy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(503)
+
+    def log_message(self, *_: object) -> None:
+        """Prints nothing."""
+
+
+def test_busy_mirror_is_an_error_and_no_failure(prepare):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Busy) as mirror:
+        threading.Thread(target=mirror.serve_forever, daemon=True).start()
+        failed = prepare("http://deb.debian.org", f"http://127.0.0.1:{mirror.server_port}").fails()
+        mirror.shutdown()
+    assert isinstance(failed, Retryable)
+    assert "503" in failed.message
 
 
 def test_cancel_ends_it(prepare):
@@ -82,4 +110,9 @@ def test_cancel_ends_it(prepare):
     preparation.cancel.set()
     thread.join(LIMIT)
     assert failed[0].code == "canceled"
-    assert {path.name for path in preparation.directory.iterdir()} <= {"build_root.kiwi", "root", "scratch"}
+    assert {path.name for path in preparation.directory.iterdir()} <= {
+        "build_root.kiwi",
+        "other.gpg",
+        "root",
+        "scratch",
+    }

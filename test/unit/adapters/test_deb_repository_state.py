@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.deb.repository_state import ReleaseStates, fetch
+from cloud_builder.adapters.deb.repository_state import OfflineStates, ReleaseStates, fetch
 from cloud_builder.errors import Permanent
 
 KIWI = b"""<image>
@@ -78,6 +78,27 @@ def test_state_is_not_fetched_again_within_its_lifetime(repositories: Repositori
     repositories.state()
     repositories.state()
     assert repositories.network.asked == [INRELEASE]
+
+
+def test_state_is_shared_by_processes_with_one_file(repositories: Repositories) -> None:
+    first = repositories.state()
+    repositories.state(KIWI.replace(b"deb.example", b"other.example"))
+    mesh, other = repositories.states, Repositories(repositories.file.parent)
+    repositories.network.pages[INRELEASE] = other.network.pages[INRELEASE] = release(packages="d")
+    assert (other.state(), other.network.asked) == (first, [])
+    other.now = repositories.now = 1301.0
+    newer = other.state()
+    assert newer != first
+    repositories.start()
+    assert repositories.state() == newer == mesh.state(KIWI, ["sid.x86_64"])
+
+
+def test_unverified_repositories_are_named_without_network(repositories: Repositories) -> None:
+    kiwi = KIWI.replace(b'<repository distribution="sid">', b'<repository repository_gpgcheck="false">')
+    for states in (repositories.states, OfflineStates()):
+        assert states.unverified(kiwi, ["sid.x86_64"]) == ("http://deb.example.org/debian/",)
+        assert states.unverified(KIWI, ["sid.x86_64", "other.x86_64"]) == ()
+    assert repositories.network.asked == []
 
 
 def test_unreachable_repository_keeps_its_state_across_a_restart(repositories: Repositories) -> None:

@@ -28,6 +28,24 @@ E: Some index files failed to download. They have been ignored, or old ones used
 """
 NO_NAME = "E: Failed to fetch http://nosuch.invalid/debian/dists/x/InRelease  Could not resolve 'nosuch.invalid'\n"
 MOVED_ON = "E: Failed to fetch http://m/pool/a/a_1_amd64.deb  404  Not Found [IP: 203.0.113.80 80]\n"
+BUSY = """\
+E: Failed to fetch http://m/debian/dists/bookworm/InRelease  503  Service Unavailable [IP: 127.0.0.1 35815]
+E: The repository 'http://m/debian bookworm InRelease' is not signed.
+"""
+SILENT = "E: Failed to fetch http://m/debian/dists/bookworm/InRelease  Connection failed [IP: 127.0.0.1 57317]\n"
+SLOW = "E: Failed to fetch http://m/debian/dists/bookworm/InRelease  Connection timed out [IP: 203.0.113.80 80]\n"
+PORTAL = "E: Failed to fetch http://m/InRelease  Clearsigned file isn't valid, got 'NOSPLIT' (does the network require \
+authentication?)\n"
+FORGED = """\
+W: GPG error: http://m/debian bookworm InRelease: The following signatures were invalid: BADSIG 0E98404D386FA1D9 Debian
+E: The repository 'http://m/debian bookworm InRelease' is not signed.
+"""
+OLD = "E: Release file for http://m/debian/dists/sid/InRelease is expired (invalid since 3d 2h).\n"
+NO_KEY = """\
+W: GPG error: http://m/flat ./ InRelease: The following signatures couldn't be verified because the public key is not \
+available: NO_PUBKEY 3CE58DE3E69CC2C3
+E: The repository 'http://m/flat ./ InRelease' is not signed.
+"""
 FULL = "dpkg: error: cannot write: No space left on device\n[ ERROR   ]: 11:00:00 | KiwiInstallPhaseFailed: x\n"
 
 
@@ -39,6 +57,13 @@ FULL = "dpkg: error: cannot write: No space left on device\n[ ERROR   ]: 11:00:0
         (NO_SUITE, Permanent, "root", "404  Not Found"),
         (REFUSED, Retryable, "repository", "Could not connect"),
         (NO_NAME, Retryable, "repository", "Could not resolve"),
+        (BUSY, Retryable, "repository", "503  Service Unavailable"),
+        (SILENT, Retryable, "repository", "Connection failed"),
+        (SLOW, Retryable, "repository", "Connection timed out"),
+        (PORTAL, Retryable, "repository", "NOSPLIT"),
+        (FORGED, Retryable, "repository", "BADSIG"),
+        (OLD, Retryable, "repository", "is expired"),
+        (NO_KEY, Permanent, "root", "NO_PUBKEY"),
         (MOVED_ON, Retryable, "repository", "a_1_amd64.deb"),
         (FULL, Retryable, "disk-full", "KiwiInstallPhaseFailed"),
         ("something unheard of\n", Permanent, "root", "something unheard of"),
@@ -51,3 +76,7 @@ def test_error_of_kiwi_has_class_code_and_cause(output, error, code, cause):
     assert found.code == code
     assert cause in found.message
     assert found.hint
+
+
+def test_error_of_an_unsigned_repository_shows_how_to_name_its_key():
+    assert "<signing key=" in error_from_output("build_root.kiwi", NO_KEY).hint

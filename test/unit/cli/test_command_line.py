@@ -28,6 +28,23 @@ def no_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CB_HOME", str(tmp_path / "home"))
 
 
+def test_check_names_repositories_that_nobody_verifies(tmp_path: Path) -> None:
+    unit = tmp_path / "hello"
+    repository = '<repository repository_gpgcheck="false"><source path="http://m/debian"/></repository>'
+    for file, text in {
+        ".cb/cloud_builder.yml": "schema_version: 1.0\nname: hello\ndistributions: [{dist: sid, arch: x86_64}]\n",
+        ".cb/build_root.kiwi": f'<image><profiles><profile name="sid.x86_64"/></profiles>{repository}</image>',
+        "debian/control": "Source: hello\n\nPackage: hello\nArchitecture: any\n",
+    }.items():
+        (unit / file).parent.mkdir(parents=True, exist_ok=True)
+        (unit / file).write_text(text)
+    shown = CliRunner().invoke(cli, ["check", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert 'unverified: no signature of http://m/debian is checked (repository_gpgcheck="false"): hello' in shown.output
+    rows = json.loads(CliRunner().invoke(cli, ["check", str(tmp_path), "--json"]).output)["units"]
+    assert [row["unverified"] for row in rows] == [["http://m/debian"]]
+
+
 def test_help_loads_no_heavy_module() -> None:
     heavy = ("rich", "confluent_kafka", "pydantic", "yaml", "git", "sqlite3", "urllib.request", "kiwi")
     code = (

@@ -83,6 +83,14 @@ def test_versions_are_those_of_the_changelog(root: Path, discover: Discover) -> 
     assert (hello.version, hello.virtual) == ("2.0-1", {"greeter": ("2.0-1",), "salute": ()})
 
 
+def test_unit_names_the_repositories_that_nobody_verifies(root: Path, discover: Discover) -> None:
+    sources = '<repository repository_gpgcheck="{}"><source path="http://m/{}"/></repository>'
+    text = KIWI.replace("</image>", sources.format("false", "a") + sources.format("true", "b") + "</image>")
+    (root / "projects/packages/hello/.cb/build_root.kiwi").write_text(text)
+    [hello] = discover().units
+    assert hello.unverified == ("http://m/a",)
+
+
 def test_units_may_be_in_any_directory(root: Path, discover: Discover) -> None:
     unit(root, "deep/er/still/tool")
     unit(root, "projects/images/standard", IMAGE)

@@ -25,6 +25,13 @@ def test_running_build_names_the_files_that_pushes_changed() -> None:
     assert f"o.1 at {OLD[:12]}, 14 min ago, took 50 s" in lines(cause, "last good")
 
 
+def test_unverified_packages_are_named() -> None:
+    history = queued(InfoHistory(), inputs=inputs("t1", unverified=("http://mirror/debian",)))
+    text = 'no signature of http://mirror/debian is checked (repository_gpgcheck="false")'
+    assert text in lines(history.one("r.1"), "unverified")
+    assert lines(queued(InfoHistory(), inputs=inputs("t1")).one("r.1"), "unverified") == []
+
+
 def test_changed_files_are_not_listed_when_a_push_event_is_missing() -> None:
     history = InfoHistory().built("o.1", "lib", inputs("t1"))
     cause = queued(history, inputs=inputs("t3")).job(e.JobRunning, attempt=1, runner_id="r1", at=980.0).one("r.1")
