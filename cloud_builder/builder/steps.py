@@ -94,7 +94,7 @@ class BuildSteps:
         with self._prepare(spec, log, cancel) as prepared:
             self._build(prepared)
             with log.step("collect"):
-                outputs = self._recipe.collect(prepared.source, _upper(prepared))
+                outputs = self._recipe.collect(prepared.source, _upper(prepared), prepared.root.path)
                 check_size(sum(output.path.stat().st_size for output in outputs), spec.limits)
                 listed = _package_list(prepared)
             self._test(prepared, outputs)

@@ -14,7 +14,7 @@ from .completers import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
 from .output import moment, show_json, show_table
-from .request_summary import state_of
+from .request_summary import show_warnings, state_of
 from .session import session
 from .source import problem_line, show_sources
 from .status import show_requests
@@ -164,3 +164,4 @@ def repositories() -> None:
             for row in rows
         ]
         show_table(["repository", "packages", "snapshot", "published", "url"], cells, empty="nothing is published yet")
+        show_warnings(rows)

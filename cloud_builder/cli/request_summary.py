@@ -11,7 +11,7 @@ from cloud_builder.model.outcome import UNCHANGED, Outcome, is_good
 from cloud_builder.model.text import compact_duration, first_few
 
 from .download import log_tail
-from .output import styled
+from .output import painted, styled
 from .session import Session
 
 MAX_FAILURES = 3
@@ -56,8 +56,12 @@ def show_summary(mesh: Session, request: dict[str, Any], jobs: list[dict[str, An
         _show_failure(mesh, job)
     if further := failed[MAX_FAILURES:]:
         _name_failures(request, further)
-    for repository in request.get("repositories") or []:
+    repositories = request.get("repositories") or []
+    for repository in repositories:
         _show_repository(repository)
+    if repositories:
+        names = {repository["repository"] for repository in repositories}
+        show_warnings([row for row in mesh.pages("repositories") if row["repository"] in names])
     if any(is_good(str(job.get("outcome")), str(job.get("code"))) for job in jobs):
         click.echo(f"  files:      cb-ctl get {request['request_id']} -o DIR")
 
@@ -118,6 +122,13 @@ def _show_repository(repository: dict[str, Any]) -> None:
     click.echo(f"  repository: {url}")
     for line in apt_lines(str(repository["repository"]), url):
         click.echo(f"    {line}")
+
+
+def show_warnings(rows: list[dict[str, Any]]) -> None:
+    """Prints what the collector found for a person to check in these repositories."""
+    for row in rows:
+        for warning in row.get("warnings") or []:
+            click.echo(f"  {painted('warning', 'yellow')}:    {row['repository']}: {warning}", err=True)
 
 
 def apt_lines(name: str, url: str) -> list[str]:

@@ -43,6 +43,8 @@ class BinaryPackage(LenientModel):
     """The packager made it by itself, with the debug symbols of another package."""
     conflicts: str = ""
     """Conflicts and Breaks, joined by commas."""
+    in_distribution: str = ""
+    """The version that the distribution has of the package, when it is equal or higher."""
 
 
 class Artifact(LenientModel):

@@ -136,8 +136,9 @@ class Recipe(Protocol):
     def error_rank(self, line: str) -> int:
         """Returns how likely a log line has the cause of a failure; 0: not. The first line of the highest rank wins."""
 
-    def collect(self, source: PackageSource, root: Path) -> tuple[Output, ...]:
+    def collect(self, source: PackageSource, root: Path, build_root: Path) -> tuple[Output, ...]:
         """Returns the files that the build made in its overlay at `root`.
 
+        `build_root`: the root below; the package lists in it say what the distribution has.
         Raises Permanent(code="outputs") if they are not what the source should make. Follows no symbolic links, and
-        takes nothing from outside of `root`."""
+        takes only files that were made in `root`, or that belong to the source."""

@@ -129,7 +129,7 @@ def repositories(recorder: EventRecorder, cluster: Cluster, units: int) -> Itera
 def _repository(name: str, url: str, units: int) -> Iterator[str]:
     release = _get(f"{url}/dists/bookworm/InRelease")
     yield from _signature(name, release, _get(f"{url}/key.gpg"))
-    packages = 0
+    packages: set[str] = set()
     for path, digest in _listed(release.decode()).items():
         index = _get(f"{url}/dists/bookworm/{path}")
         by_hash = f"{url}/dists/bookworm/{path.rpartition('/')[0]}/by-hash/SHA256/{digest}"
@@ -138,11 +138,11 @@ def _repository(name: str, url: str, units: int) -> Iterator[str]:
         if path.endswith("/Packages"):
             for stanza in filter(None, index.decode().split("\n\n")):
                 fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line)
-                packages += 1
+                packages.add(fields["Filename"])
                 if hashlib.sha256(_get(f"{url}/{fields['Filename']}")).hexdigest() != fields["SHA256"]:
                     yield f"repository {name}: {fields['Filename']} is not what Packages says"
-    if packages < units:
-        yield f"repository {name} has {packages} packages, and {units} units were built"
+    if len(packages) < units:
+        yield f"repository {name} has {len(packages)} packages, and {units} units were built"
 
 
 def _signature(name: str, release: bytes, key: bytes) -> Iterator[str]:

@@ -9,6 +9,7 @@
     build_commands     unpacks and builds a source
     log_patterns       ranks the lines of a build log
     outputs            collects what a build left
+    distribution       finds packages that the distribution has, too
     binary_package     reads a .deb
     package_test       installs what a build made, and runs the tests of its manifest
     install_test       installs published packages for `cb-ctl try`

@@ -9,7 +9,7 @@ from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.ports.recipe import Action, Output, PackageSource
 
-from . import build_commands, build_deps, log_patterns, outputs, package_test, relations, source
+from . import build_commands, build_deps, distribution, log_patterns, outputs, package_test, relations, source
 
 DEBUG_SYMBOLS = "-dbgsym"
 
@@ -66,5 +66,5 @@ class DebRecipe:
     def error_rank(self, line: str) -> int:
         return log_patterns.error_rank(line)
 
-    def collect(self, source: PackageSource, root: Path) -> tuple[Output, ...]:
-        return outputs.collect(source, root)
+    def collect(self, source: PackageSource, root: Path, build_root: Path) -> tuple[Output, ...]:
+        return distribution.marked(outputs.collect(source, root), build_root)

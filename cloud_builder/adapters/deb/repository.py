@@ -12,6 +12,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,8 +129,8 @@ class AptRepositories:
         return _Index(files, hashlib.sha256(identity.encode()).hexdigest()[:12])
 
     def _write(self, snapshots: Snapshots, listing: SnapshotListing, index: _Index, snapshot: str, date: int) -> None:
-        files = {**index.files, **{f"{path}.gz": gzip.compress(text, 6, mtime=0) for path, text in index.files.items()}}
         top = f"dists/{listing.suite}"
+        files = {**index.files, **_compressed(index.files, snapshots.file(snapshots.live(), top))}
         links, kept = {}, apt_index.pool_files(listing)
         for path, content in files.items():
             by_hash = snapshots.add_index(hashlib.sha256(content).hexdigest(), content, date)
@@ -175,6 +176,25 @@ class AptRepositories:
             except OSError:
                 self._prepared.clear()  # The directory may have been deleted: prepare it again.
                 raise
+
+
+def _compressed(files: Mapping[str, bytes], live: Path) -> dict[str, bytes]:
+    """Returns the indices compressed, `.gz`. One that the live snapshot has is taken from there: compressing takes most
+    of the time of a publish."""
+    made: dict[bytes, bytes] = {}
+    for path, text in files.items():
+        if text not in made:
+            before = live / f"{path}.gz"
+            content = before.read_bytes() if before.is_file() else b""
+            made[text] = content if _is_compressed(text, content) else gzip.compress(text, 6, mtime=0)
+    return {f"{path}.gz": made[text] for path, text in files.items()}
+
+
+def _is_compressed(text: bytes, content: bytes) -> bool:
+    try:
+        return content != b"" and gzip.decompress(content) == text
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def _check_name(name: str) -> None:

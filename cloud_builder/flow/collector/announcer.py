@@ -30,13 +30,12 @@ class Announcer:
         repository: ManagedRepository,
         previous: str,
         jobs: Collection[JobId],
-        warnings: tuple[str, ...] = (),
     ) -> None:
         about = {"repository": repository.name, "snapshot": repository.snapshot, "packages": repository.packages}
         counts = {"jobs": len(jobs), "held": len(repository.held), "kept": len(repository.kept)}
         _LOG.info("published", extra={**about, "previous": previous, **counts})
-        for warning in warnings:
-            _LOG.warning("package made by two units", extra={"repository": repository.name, "reason": warning})
+        for warning in repository.warnings if repository.snapshot != previous else ():
+            _LOG.warning("published with a warning", extra={"repository": repository.name, "reason": warning})
         self._managed.mark_answered(work, repository.name, jobs, is_published=True)
         work.emit(
             RepositoryPublished(
@@ -47,7 +46,7 @@ class Announcer:
                 jobs=tuple(jobs),
                 packages=repository.packages,
                 signed_by=self._signer.fingerprint,
-                warnings=warnings,
+                warnings=repository.warnings,
                 held=repository.held[:MAX_ANNOUNCED],
                 kept=repository.kept[:MAX_ANNOUNCED],
                 more_held=max(0, len(repository.held) - MAX_ANNOUNCED),

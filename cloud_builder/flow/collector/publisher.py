@@ -103,11 +103,12 @@ class Publisher:
             self._announcer.failed(work, name, jobs, error)
         else:
             after = _published(repository, snapshot, new_listing, planned, work.now)
+            after = after.model_copy(update={"warnings": warnings})
             self._managed.save_published(work, name, planned.contents)
             self._managed.save(work, after)
             changed = snapshot != repository.snapshot or (after.held, after.kept) != (repository.held, repository.kept)
             if jobs or changed:
-                self._announcer.published(work, after, repository.snapshot, jobs, warnings)
+                self._announcer.published(work, after, repository.snapshot, jobs)
 
 
 def _published(

@@ -41,6 +41,7 @@ class ManagedRepository(LenientModel):
     snapshot        the one that was announced last
     architectures   all that were ever published: each keeps an index, so that apt on such a machine reports no error
     packages        their number in the snapshot
+    warnings        problems of the snapshot for a person to check
     stale           the entries may differ from the snapshot
     held, kept      builds that are not published yet; packages that stay although no unit makes them
     """
@@ -52,6 +53,7 @@ class ManagedRepository(LenientModel):
     published_at: float = 0.0
     architectures: tuple[str, ...] = ()
     packages: int = 0
+    warnings: tuple[str, ...] = ()
     stale: bool = True
     held: tuple[HeldBuild, ...] = ()
     kept: tuple[KeptPackage, ...] = ()

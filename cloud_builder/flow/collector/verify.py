@@ -66,7 +66,10 @@ def _source(job: JobFinished, repositories: RepositoryWriter) -> SourcePackage |
 
 
 def _described(artifact: Artifact, repositories: RepositoryWriter) -> Artifact:
-    return artifact.model_copy(update={"package": repositories.inspect(artifact)})
+    package = repositories.inspect(artifact)
+    if artifact.package is not None:  # only the runner has the lists of the distribution
+        package = package.model_copy(update={"in_distribution": artifact.package.in_distribution})
+    return artifact.model_copy(update={"package": package})
 
 
 def _outside(

@@ -18,6 +18,8 @@ from cloud_builder.model.repository import PackageLists, RepositoryEntry, Snapsh
 from .choice import ALL, Candidate, architecture, choose, rank
 from .contents import RepositoryContents
 
+MAX_NAMED_PACKAGES = 5
+"""Packages that a warning names."""
 _MAIN, _DEBUG, _INSTALLER = range(3)
 _Name = tuple[int, str, str]
 """(list, package, architecture)"""
@@ -36,6 +38,7 @@ def listing(
         _lists(number, candidates, sorted(names - {ALL})) for number in (_MAIN, _DEBUG, _INSTALLER)
     )
     warnings = tuple(_warning(name, candidates[name]) for name in sorted(candidates) if _is_contested(candidates[name]))
+    warnings += _in_distribution(repository, main)
     return SnapshotListing(repository, suite, main, debug, installer, _sources(contents.values())), warnings
 
 
@@ -83,3 +86,21 @@ def _warning(name: _Name, candidates: list[Candidate]) -> str:
     listed = max(candidates, key=rank)[0].unit
     others = sorted({entry.unit for entry, _ in candidates} - {listed})
     return f"{name[1]} ({name[2]}) is made by {listed} and by {', '.join(others)}: the package of {listed} is listed"
+
+
+def _in_distribution(repository: RepositoryName, lists: PackageLists) -> tuple[str, ...]:
+    """Returns a warning about packages that apt takes from the distribution on a client without our preferences."""
+    packages = {artifact.package for listed in lists.values() for artifact in listed if artifact.package is not None}
+    lower = sorted((package.name, package.version, package.in_distribution) for package in packages)
+    named = [
+        f"{name} {version}" + (f" (there {theirs})" if theirs != version else "")
+        for name, version, theirs in lower
+        if theirs
+    ]
+    if not named:
+        return ()
+    further = f" and {len(named) - MAX_NAMED_PACKAGES} more" if len(named) > MAX_NAMED_PACKAGES else ""
+    return (
+        f"the distribution has an equal or a higher version of {', '.join(named[:MAX_NAMED_PACKAGES])}{further}:"
+        f" a client installs ours only with {repository}.pref in /etc/apt/preferences.d",
+    )

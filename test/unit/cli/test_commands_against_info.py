@@ -217,3 +217,15 @@ def test_dead_letters_are_listed_shown_and_sent_again(mesh: InfoMesh, capsys: py
     assert "not json" in output(capsys, "dead-letter", "show", "d-1")
     assert json_output(capsys, "dead-letter", "retry", "d-1") == {"sent": "d-1", "topic": "cb.request"}
     assert "d-1" in output(capsys, "dead-letter", "show", "d-2", code=ExitCode.REJECTED)
+
+
+def test_warnings_of_a_repository_are_shown(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+    warning = "the distribution has an equal or a higher version of hello 1"
+    mesh.send(
+        e.RepositoryPublished(
+            repository="demo-bookworm", snapshot="000001-x", url="http://x", jobs=(), warnings=(warning,), at=1.0
+        )
+    )
+    assert f"demo-bookworm: {warning}" in output(capsys, "list", "repositories")
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS)
+    assert f"demo-bookworm: {warning}" in output(capsys, "watch", "r-1")

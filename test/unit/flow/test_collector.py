@@ -280,6 +280,8 @@ def test_package_made_by_two_units_is_a_warning(collector: CollectorHarness) -> 
     content = collector.deb("same")
     (published,) = collector.step(collector.finished(1, "a", content), collector.finished(2, "b", content))
     assert published.warnings == ("same (amd64) is made by b and by a: the package of b is listed",)
+    (again,) = collector.step(collector.finished(3, "b", content))
+    assert (again.snapshot, again.warnings) == (published.snapshot, published.warnings)
 
 
 @pytest.mark.parametrize("shift", range(4))

@@ -203,6 +203,13 @@ def test_snapshot_has_an_index_of_each_kind() -> None:
     assert published.size == 4
 
 
+def test_package_that_the_distribution_has_is_a_warning() -> None:
+    contents = after(entry("a", 1, deb("a", in_distribution="1"), deb("b", in_distribution="2"), deb("c")))
+    (warning,) = listing(NAME, "bookworm", contents)[1]
+    assert warning.startswith("the distribution has an equal or a higher version of a 1, b 1 (there 2): ")
+    assert f"{NAME}.pref" in warning
+
+
 def test_repository_without_installer_packages_has_no_index_of_them() -> None:
     published, _ = listing(NAME, "bookworm", after(entry("a", 1, deb("a"))))
     assert not any("debian-installer" in path for path in apt_index.indices(published))
