@@ -1,6 +1,7 @@
 """Git LFS pointers: the few lines that git stores in place of a large file.
 
-Cloud Builder reads git without LFS. A reader that finds a pointer instead of the content reports it with `message`.
+Where git-lfs is installed, files in LFS are fetched for a build. A reader that finds a pointer instead of the content
+reports it with `message`.
 Format: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 """
 
@@ -8,7 +9,10 @@ from __future__ import annotations
 
 MAX_POINTER_BYTES = 1024
 """A pointer is shorter than this (specification: less than 1024 bytes)."""
-HINT = "Cloud Builder reads git without LFS: git lfs migrate export --include=FILE --everything, then push."
+HINT = (
+    "Install git-lfs on the machines of cb-request and of the runners, or take the file out of LFS: "
+    "git lfs migrate export --include=FILE --everything, then push."
+)
 _BEGINNINGS = (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")
 
 

@@ -49,7 +49,13 @@ class SourceMirror(Protocol):
         """Returns the paths of all files of the commit that end with `suffix`, sorted."""
 
     def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
-        """Returns git's id of a directory: the same for the same content."""
+        """Returns an id of a directory's content, with that of the files that its links lead to (see `export`)."""
+
+    def check(self, source: SourceName, revision: Revision, directory: str) -> None:
+        """Raises Rejected, code `submodule`, `unsafe-path`, `broken-link` or `lfs`, if `export` would refuse it."""
+
+    def followed_links(self, source: SourceName, revision: Revision, directory: str) -> dict[str, str]:
+        """Returns the links of a directory that `export` follows: path in the directory → path in the commit."""
 
     def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
         """Returns the paths of the files that differ in two commits (new, deleted, other content or mode), sorted.
@@ -75,5 +81,7 @@ class SourceMirror(Protocol):
         cancel: Event | None = None,
     ) -> None:
         """Writes the directory at that commit to `into`, which it creates. Fetches the commit if the mirror lacks it.
+
+        A link that leaves the directory for a file or directory of the commit becomes a copy of it.
 
         Modification times are the commit's. Raises Retryable(code="canceled") soon after `cancel` is set."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
@@ -87,11 +87,12 @@ class BareMirror:
             hint = "A forced push removed it. Request the build again."
             raise Rejected(f"{without_secrets(url)}: no commit {revision}", code="unknown-ref", hint=hint)
 
-    def need_files(self, url: str, tree: str) -> None:
-        """Fetches all missing files of a tree at once, in a partial mirror. git alone would fetch them one by one."""
+    def need_files(self, url: str, revision: str, paths: Sequence[str]) -> None:
+        """Fetches all missing files of some paths at once, in a partial mirror; git would fetch them one by one."""
         if not self._is_partial():
             return
-        listed = self.repository.git("rev-list", "--objects", "--missing=print", "--no-object-names", tree).text
+        options = ("--objects", "--no-walk", "--missing=print", "--no-object-names")
+        listed = self.repository.git("--literal-pathspecs", "rev-list", *options, revision, "--", *paths).text
         missing = "\n".join(identity[1:] for identity in listed.split() if identity.startswith("?"))
         if not missing:
             return

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from types import MappingProxyType
+from typing import BinaryIO
 
 from cloud_builder.adapters.process import Finished, run
 from cloud_builder.errors import Bug, Retryable
@@ -76,32 +77,43 @@ class GitRepository:
     path: Path
     cancel: Event | None = None
 
-    def git(self, *arguments: str, stdin: bytes = b"", seconds: float = LOCAL_SECONDS) -> Finished:
+    def git(
+        self, *arguments: str, stdin: bytes = b"", seconds: float = LOCAL_SECONDS, extra: Mapping[str, str] = _NO_EXTRA
+    ) -> Finished:
         """Runs a local command that has no reason to fail; raises Bug when it does."""
-        finished = self.try_git(*arguments, stdin=stdin, seconds=seconds)
+        finished = self.try_git(*arguments, stdin=stdin, seconds=seconds, extra=extra)
         if finished.status:
             raise Bug(f"git {arguments[0]} in {self.path}: {finished.last_lines()}", code="git")
         return finished
 
     def try_git(
-        self, *arguments: str, stdin: bytes = b"", seconds: float = LOCAL_SECONDS, extra: Mapping[str, str] = _NO_EXTRA
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        stdout: BinaryIO | None = None,
+        seconds: float = LOCAL_SECONDS,
+        extra: Mapping[str, str] = _NO_EXTRA,
     ) -> Finished:
-        """Runs a command; the caller checks its status. `extra`: additional environment variables."""
+        """Runs a command; the caller checks its status. `stdout`: a file that gets the output. `extra`: additional
+        environment variables."""
         command = ("git", "--git-dir", str(self.path), *arguments)
         env = {**environment(), **extra}
-        return run(command, env=env, stdin=stdin, timeout=seconds, expected=_ANY_STATUS, cancel=self.cancel)
+        return run(
+            command, env=env, stdin=stdin, stdout=stdout, timeout=seconds, expected=_ANY_STATUS, cancel=self.cancel
+        )
 
     def query(
         self,
         url: str,
         *arguments: str,
         stdin: bytes = b"",
+        stdout: BinaryIO | None = None,
         seconds: float = QUERY_SECONDS,
         extra: Mapping[str, str] = _NO_EXTRA,
     ) -> Finished:
         """Runs a command that connects to the remote; raises Retryable(code="source-unreachable")."""
         try:
-            finished = self.try_git(*arguments, stdin=stdin, seconds=seconds, extra=extra)
+            finished = self.try_git(*arguments, stdin=stdin, stdout=stdout, seconds=seconds, extra=extra)
         except Retryable as error:
             if error.code != "timeout":
                 raise

@@ -8,51 +8,51 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from cloud_builder.errors import Rejected
 from cloud_builder.ports.source import Entry
 
-from .objects import TreeListing
+from .links import ExportedEntry, Link, exported_entries
+from .objects import LINK, SUBMODULE, TreeListing, is_unsafe
 
-FILES = (0o100644, 0o100755, 0o100664)
-LINK = 0o120000
-SUBMODULE = 0o160000
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Copy = Callable[[str, BinaryIO], None]
 """Writes the object of an id to a file."""
 
-Link = Callable[[str], str]
-"""Returns the target of the link with an object id."""
-
 
 def write_directory(listing: TreeListing, directory: str, into: Path, *, copy: Copy, link: Link, time: int) -> None:
     """Writes all entries below `directory` to the new or empty directory `into`. `time`: seconds since the epoch.
 
-    A link in `.cb/` that leaves the unit becomes the file that it points at, so that units may share one
-    build_root.kiwi. Other links are written as links. Raises Rejected(code="submodule") for a submodule: its files
-    are not in the commit."""
+    Links that leave the directory are followed (see `links`). Raises Rejected for what `check_directory` refuses."""
+    check_directory(listing, directory, link)
     into.mkdir(parents=True, exist_ok=True)
     directories = [into]
     try:
-        for path, entry in listing.below(directory):
-            _refuse_unsafe(path)
-            target = into / path
-            if entry.mode == SUBMODULE:
-                raise _submodule_error(path, entry)
-            if entry.is_directory:
+        for exported in exported_entries(listing, directory, link):
+            _refuse_unsafe(exported)
+            target = into / exported.path
+            if exported.entry.is_directory:
                 target.mkdir()
                 directories.append(target)
                 continue
-            shared = _shared_file(listing, directory, path, entry, link)
-            _write_entry(shared or entry, target, copy, link)
+            _write_entry(exported.entry, target, copy, link)
             os.utime(target, (time, time), follow_symlinks=False)
     except FileExistsError as error:
         raise Rejected(f"{error.filename}: the commit has this name twice", code="unsafe-path") from error
     for written in reversed(directories):
         os.utime(written, (time, time))
+
+
+def check_directory(listing: TreeListing, directory: str, link: Link) -> None:
+    """Raises Rejected for a submodule (its files are not in the commit), a name that must not be written, and a link
+    that cannot be followed."""
+    if not listing.special_below(directory):
+        return
+    for exported in exported_entries(listing, directory, link):
+        _refuse_unsafe(exported)
 
 
 def _write_entry(entry: Entry, target: Path, copy: Copy, link: Link) -> None:
@@ -65,37 +65,13 @@ def _write_entry(entry: Entry, target: Path, copy: Copy, link: Link) -> None:
         copy(entry.id, file)
 
 
-def _submodule_error(path: str, entry: Entry) -> Rejected:
-    message = f"{path} is a git submodule (at {entry.id[:10]}): its files are in another repository"
-    hint = "Cloud Builder reads one repository for each source: commit the files themselves, e.g. by git subtree add."
-    return Rejected(message, code="submodule", hint=hint)
-
-
-def _refuse_unsafe(path: str) -> None:
-    name = path.rpartition("/")[2]
-    if name in ("", ".", "..") or name.lower() == ".git":
+def _refuse_unsafe(exported: ExportedEntry) -> None:
+    path, entry = exported.path, exported.entry
+    if is_unsafe(path.rpartition("/")[2]):
         raise Rejected(f"{path!r}: this name is not allowed in a source", code="unsafe-path")
-
-
-def _shared_file(listing: TreeListing, directory: str, path: str, entry: Entry, link: Link) -> Entry | None:
-    """Returns the file that a link in `.cb/` points at, if that file is in the commit but outside of the unit."""
-    if entry.mode != LINK or not path.startswith(".cb/"):
-        return None
-    found = follow(listing, str(PurePosixPath(directory, path)), link)
-    return listing.entries[found] if found and not found.startswith(f"{directory}/") else None
-
-
-def follow(listing: TreeListing, path: str, link: Link) -> str | None:
-    """Returns the file that a path leads to through links inside the commit; None when it leads to no file."""
-    for _ in range(10):
-        entry = listing.entries.get(path)
-        if entry is None or entry.is_directory or entry.mode == SUBMODULE:
-            return None
-        if entry.mode != LINK:
-            return path
-        target = link(entry.id)
-        joined = os.path.normpath(PurePosixPath(path).parent / target)
-        if target.startswith("/") or joined.startswith(".."):
-            return None
-        path = joined
-    return None
+    if entry.mode == SUBMODULE:
+        message = f"{path} is a git submodule (at {entry.id[:10]}): its files are in another repository"
+        hint = (
+            "Cloud Builder reads one repository for each source: commit the files themselves, e.g. by git subtree add."
+        )
+        raise Rejected(message, code="submodule", hint=hint)

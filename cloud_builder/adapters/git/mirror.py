@@ -6,20 +6,23 @@ Keeps in memory only what makes reading fast: the last listings, and one reading
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from threading import Event, Lock
+from typing import BinaryIO
 
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.ids import Revision, SourceName, TreeId
 from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.ports.source import Entry
 
+from . import lfs
 from .bare import HEADS, TAGS, BareMirror
 from .command import without_secrets
-from .export import FILES, LINK, follow, write_directory
-from .objects import Blobs, TreeListing, list_tree
+from .export import check_directory, write_directory
+from .links import Link, follow, followed_links
+from .objects import FILES, LINK, Blobs, TreeListing, list_tree
 
 _MAX_LISTINGS = 8
 _MAX_ENTRIES = 200_000
@@ -38,6 +41,7 @@ class GitMirror:
         self._lock = Lock()
         self._blobs: dict[SourceName, Blobs] = {}
         self._listings: dict[tuple[SourceName, Revision], TreeListing] = {}
+        self._lfs: dict[tuple[SourceName, Revision], dict[str, Entry]] = {}
 
     def refresh(self, source: SourceName, url: str) -> None:
         BareMirror(self._path(source)).refresh(url)
@@ -84,7 +88,25 @@ class GitMirror:
         return sorted(path for path, entry in entries if path.endswith(suffix) and entry.mode in (*FILES, LINK))
 
     def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
-        return TreeId(self._tree(source, self._listing(source, revision), directory).id)
+        listing = self._listing(source, revision)
+        tree = self._tree(source, listing, directory).id
+        followed = followed_links(listing, directory, self._link(source))
+        if not followed:
+            return TreeId(tree)
+        rows = [f"{link.path}\0{link.entry.mode:o}\0{link.entry.id}" for link in followed]
+        return TreeId(sha256("\n".join([tree, *rows]).encode(errors="surrogateescape")).hexdigest())
+
+    def check(self, source: SourceName, revision: Revision, directory: str) -> None:
+        listing = self._listing(source, revision)
+        check_directory(listing, directory, self._link(source))
+        if (pointers := self._pointers(source, revision, listing)) and not lfs.is_available():
+            for path in self._origins(source, listing, directory):
+                if path in pointers:
+                    raise lfs.refusal(path)
+
+    def followed_links(self, source: SourceName, revision: Revision, directory: str) -> dict[str, str]:
+        listing = self._listing(source, revision)
+        return {link.path: link.origin for link in followed_links(listing, directory, self._link(source))}
 
     def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
         repository = self._bare(source).repository
@@ -113,6 +135,8 @@ class GitMirror:
         listing = self._listing(source, revision)
         blobs = self._opened(source)
         found = follow(listing, path, blobs.link)
+        if found is not None and listing.entries[found].is_directory:
+            found = None
         if found is None and (entry := listing.entries.get(path)) and entry.mode == LINK:
             target = _shortened(blobs.link(entry.id))
             hint = "A link may lead to a file of the same commit only; commit the file itself."
@@ -124,6 +148,9 @@ class GitMirror:
                 f"source {source}: no file {path}", code="unknown-path"
             )  # No search for similar names: it is called for each unit.
         identity = listing.entries[found].id
+        if found in self._pointers(source, revision, listing):
+            hint = "cb-request reads manifests and packaging from git itself: keep this file out of LFS."
+            raise Rejected(f"{path} is in Git LFS", code="lfs", hint=hint)
         size = blobs.size(identity)
         if size > most:
             raise Rejected(f"{path}: has {size} bytes, {most} are allowed", code="too-large")
@@ -142,10 +169,21 @@ class GitMirror:
         bare = BareMirror(self._path(source), cancel)
         bare.need_commit(url, revision)
         listing = self._listing(source, revision)
-        bare.need_files(url, self._tree(source, listing, directory).id)
+        followed = followed_links(listing, directory, self._link(source))
+        self._tree(source, listing, directory)
+        bare.need_files(url, revision, [directory or ".", *(link.origin for link in followed)])
         time = int(bare.repository.git("show", "-s", "--format=%ct", revision).text.split()[-1])
         blobs = self._opened(source)
-        write_directory(listing, directory, into, copy=partial(blobs.copy, cancel=cancel), link=blobs.link, time=time)
+        pointers = self._pointers(source, revision, listing)
+        names = {entry.id: path for path, entry in pointers.items()}
+
+        def copy(identity: str, file: BinaryIO) -> None:
+            if identity in names:
+                lfs.download(bare.repository, url, names[identity], blobs.read(identity), file)
+            else:
+                blobs.copy(identity, file, cancel=cancel)
+
+        write_directory(listing, directory, into, copy=copy, link=blobs.link, time=time)
 
     def close(self) -> None:
         """Ends the reading git processes."""
@@ -168,6 +206,27 @@ class GitMirror:
             if source not in self._blobs:
                 self._blobs[source] = Blobs(self._bare(source).path)
             return self._blobs[source]
+
+    def _origins(self, source: SourceName, listing: TreeListing, directory: str) -> Iterator[str]:
+        """Yields the paths in the commit of all files that `export` writes."""
+        roots = [directory, *(link.origin for link in followed_links(listing, directory, self._link(source)))]
+        for root in roots:
+            yield root
+            yield from (f"{root}/{path}" if root else path for path, _ in listing.below(root))
+
+    def _pointers(self, source: SourceName, revision: Revision, listing: TreeListing) -> dict[str, Entry]:
+        """Returns the files of a commit that are in Git LFS, by path."""
+        key = (source, revision)
+        if key not in self._lfs:
+            found = lfs.pointers(self._bare(source).repository, revision, listing, self._opened(source))
+            with self._lock:
+                self._lfs = {known: self._lfs[known] for known in list(self._lfs)[-_MAX_LISTINGS:]}
+                self._lfs[key] = found
+        return self._lfs[key]
+
+    def _link(self, source: SourceName) -> Link:
+        """Returns a function that reads a link. It starts git only when there is a link to read."""
+        return lambda identity: self._opened(source).link(identity)
 
     def _listing(self, source: SourceName, revision: Revision) -> TreeListing:
         key = (source, revision)

@@ -7,6 +7,7 @@ processes.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from cloud_builder.ports.source import Entry
 
 from .command import GitRepository, environment
 
+FILES = (0o100644, 0o100755, 0o100664)
+DIRECTORY, LINK, SUBMODULE = 0o040000, 0o120000, 0o160000
+"""Modes of git (git-fast-import(1))."""
 _MAX_LINK_BYTES = 4095
 _POLL_INTERVAL = 0.05
 """Seconds until a cancel is noticed while another thread reads."""
@@ -30,6 +34,17 @@ class TreeListing:
 
     entries: dict[str, Entry]
     children: dict[str, list[Entry]] = field(default_factory=dict)
+    special: list[str] = field(default_factory=list)
+    """Links, submodules and names that are not allowed, sorted."""
+
+    def special_below(self, directory: str) -> list[str]:
+        """Returns the paths of `special` below a directory."""
+        if not directory:
+            return self.special
+        return self.special[bisect_left(self.special, f"{directory}/") : bisect_left(self.special, f"{directory}0")]
+
+    def has_links(self, directory: str) -> bool:
+        return any(self.entries[path].mode == LINK for path in self.special_below(directory))
 
     def below(self, directory: str) -> Iterator[tuple[str, Entry]]:
         """Yields all entries below a directory, parents first, with their paths relative to it."""
@@ -55,7 +70,15 @@ def list_tree(repository: GitRepository, tree: str) -> TreeListing:
         entry = Entry(last, int(mode, 8), identity.decode())
         listing.entries[path] = entry
         listing.children.setdefault(parent, []).append(entry)
+        if entry.mode in (LINK, SUBMODULE) or is_unsafe(last):
+            listing.special.append(path)
+    listing.special.sort()
     return listing
+
+
+def is_unsafe(name: str) -> bool:
+    """Returns whether a name must not be written to disk."""
+    return name in ("", ".", "..") or name.lower() == ".git"
 
 
 class _ObjectStream(Protocol):

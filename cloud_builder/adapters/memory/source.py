@@ -107,6 +107,12 @@ class MemorySource:
     def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
         return TreeId(_hash(repr(sorted(self._below(source, revision, directory).items())).encode()))
 
+    def check(self, source: SourceName, revision: Revision, directory: str) -> None:
+        """Refuses nothing: there are only files."""
+
+    def followed_links(self, source: SourceName, revision: Revision, directory: str) -> dict[str, str]:
+        return {}
+
     def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
         old, new = self._files(source, before), self._files(source, after)
         return sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))

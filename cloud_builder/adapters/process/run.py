@@ -55,6 +55,7 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
+    stdout: IO[bytes] | None = None,
     timeout: float | None = None,
     expected: Collection[int] = (0,),
     error: type[CloudBuilderError] = Permanent,
@@ -64,6 +65,7 @@ def run(
 ) -> Finished:
     """Runs a program to its end and captures stdout and stderr.
 
+    stdout    a file that gets the output, instead of memory
     env       the whole environment; None: that of this process
     timeout   seconds after which the program and its children are killed: Retryable(code="timeout")
     expected  exit statuses that are no error; another one raises `error` with `code`, the last lines and `hint`
@@ -71,10 +73,11 @@ def run(
 
     Raises Retryable(code="tool-missing") when the program is not installed."""
     argv = _argv(command)
-    child = spawn(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE, new_session=True)
+    pipe = subprocess.PIPE
+    child = spawn(argv, cwd=cwd, env=env, stdin=pipe, stdout=stdout or pipe, stderr=pipe, new_session=True)
     try:
         with _cancelable(child, cancel):
-            stdout, stderr = child.communicate(stdin, timeout=timeout)
+            output, stderr = child.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as timed_out:
         raise Retryable(
             f"{_shown(argv)}: has not ended after {timeout:g} s and was killed", code="timeout", hint=hint
@@ -83,7 +86,7 @@ def run(
         _end(child)
     if cancel is not None and cancel.is_set():
         raise Retryable(f"{_shown(argv)}: was canceled", code="canceled")
-    finished = Finished(argv, child.returncode, stdout, stderr)
+    finished = Finished(argv, child.returncode, output or b"", stderr)
     if finished.status not in expected:
         raise error(f"{_shown(argv)}: {_describe(finished.status)}{_indented(finished)}", code=code, hint=hint)
     return finished

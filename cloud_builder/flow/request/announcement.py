@@ -8,7 +8,8 @@ Must not: read git. The resolver has done that.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from cloud_builder.model.events import SourceRevised
 from cloud_builder.model.ids import Revision, SourceName, TreeId, UnitPath
@@ -79,12 +80,16 @@ def changed_units(
     )
 
 
-def changes_by_unit(units: Iterable[Unit], files: Iterable[str]) -> dict[UnitPath, list[str]]:
+def changes_by_unit(
+    units: Iterable[Unit], files: Iterable[str], links: Mapping[UnitPath, Mapping[str, str]] = MappingProxyType({})
+) -> dict[UnitPath, list[str]]:
     """Returns, for each unit, its files among `files`, as paths inside the unit.
 
     A unit is a directory: it has changed when any file below it has. Units may nest; a file then belongs to each of
-    the units around it.
+    the units around it. `links`: of each unit, its links that are followed → where they lead to; a file there has the
+    path of the link.
     """
+    files = list(files)
     path_by_directory = {unit.directory: unit.path for unit in units}
     found: dict[UnitPath, list[str]] = defaultdict(list)
     for file in files:
@@ -94,7 +99,16 @@ def changes_by_unit(units: Iterable[Unit], files: Iterable[str]) -> dict[UnitPat
             rest = f"{name}/{rest}" if rest else name
             if (unit := path_by_directory.get(directory)) is not None:
                 found[unit].append(rest)
-    return dict(found)
+    for path, targets in links.items():
+        found[path] += list(_linked(targets, files)) if targets else ()
+    return {path: names for path, names in found.items() if names}
+
+
+def _linked(targets: Mapping[str, str], files: Iterable[str]) -> Iterator[str]:
+    for file in files:
+        for link, target in targets.items():
+            if f"{file}/".startswith(f"{target}/"):
+                yield link + file.removeprefix(target)
 
 
 def summarize_changes(files_by_unit: Mapping[UnitPath, Sequence[str]]) -> tuple[UnitChange, ...]:

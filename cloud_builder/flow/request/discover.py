@@ -92,6 +92,7 @@ class UnitDiscovery:
     def discover(self, tree: Tree) -> DiscoveredUnits:
         """Returns the units of the tree. Raises only what the tree raises when it cannot be read (Retryable)."""
         found: dict[UnitPath, Unit] = {}
+        unread: dict[UnitPath, Unit] = {}
         problems: list[Problem] = []
         files = tree.manifests()
         paths = {unit_path(directory_of(file)) for file in files}
@@ -102,11 +103,11 @@ class UnitDiscovery:
                 problems.append(problem)
                 continue
             try:
-                found[path] = self.read_unit(tree, directory, paths)
+                found[path] = _with_refusal(self.read_unit(tree, directory, paths), tree)
             except BrokenUnit as broken:
-                found[path] = self._broken_unit(tree, directory, broken.problems)
-        broken_units = [unit for unit in found.values() if unit.problems]
-        found |= {unit.path: unit for unit in complete(broken_units, tree, self._without_network.read_unit)}
+                found[path] = unread[path] = self._broken_unit(tree, directory, broken.problems)
+        completed = complete(list(unread.values()), tree, self._without_network.read_unit)
+        found |= {unit.path: unit for unit in completed}
         return DiscoveredUnits(tuple(found[path] for path in sorted(found)), tuple(problems))
 
     def read_unit(self, tree: Tree, directory: str, paths: Collection[UnitPath] | None = None) -> Unit:
@@ -225,6 +226,15 @@ def _no_unit(path: UnitPath, file: str, earlier: Unit | None) -> Problem | None:
         hint = f"{earlier.directory} has it already; move or rename one of them."
         return Problem(path=path, file=file, message="the unit path is taken", hint=hint)
     return None
+
+
+def _with_refusal(unit: Unit, tree: Tree) -> Unit:
+    """Returns the unit, broken if its files cannot be taken from git: then each of its builds would fail."""
+    try:
+        tree.check(unit.directory)
+    except Rejected as error:
+        return unit.model_copy(update={"problems": (_problem(unit.path, unit.directory, error),)})
+    return unit
 
 
 def _constraints(manifest: Manifest) -> Capacity:

@@ -18,7 +18,7 @@ from threading import Lock, Thread
 
 from cloud_builder.errors import Bug, CloudBuilderError, Rejected
 from cloud_builder.model.ids import Digest, Revision, SourceName, UnitPath
-from cloud_builder.model.unit import UnitChange
+from cloud_builder.model.unit import Unit, UnitChange
 from cloud_builder.ports.source import SourceMirror
 
 from .announcement import changes_by_unit, summarize_changes
@@ -112,18 +112,25 @@ class SourceResolver:
     def _changed_units(
         self, source: SourceName, branch: str, commit: ResolvedCommit | CloudBuilderError, since: str
     ) -> tuple[UnitPath, ...] | CloudBuilderError:
-        """Returns the units with a file that differs from `since`."""
+        """Returns the units that are new since `since`, or differ from what they were there."""
         if not isinstance(commit, ResolvedCommit):
             return commit
         try:
             before = self._mirror.resolve(source, _expand_head_ref(since, branch))
-            files = self._mirror.changed_files(source, before, commit.revision)
+            return tuple(unit.path for unit in commit.discovered.units if self._differs(source, before, unit))
         except Rejected as error:
             hint = f"{error.hint} `since` takes a branch, a tag or a commit of the source, and main~2 and the like."
             return Rejected(error.message, code=error.code, hint=hint.strip())
         except CloudBuilderError as error:
             return error
-        return tuple(sorted(changes_by_unit(commit.discovered.units, files)))
+
+    def _differs(self, source: SourceName, before: Revision, unit: Unit) -> bool:
+        try:
+            return self._mirror.tree_id(source, before, unit.directory) != unit.tree
+        except Rejected as error:
+            if error.code != "unknown-path":
+                raise
+            return True
 
     def _changes(
         self, source: SourceName, before: Revision | None, commit: ResolvedCommit | CloudBuilderError
@@ -136,7 +143,11 @@ class SourceResolver:
             return None
         try:
             files = self._mirror.changed_files(source, before, commit.revision)
-            return summarize_changes(changes_by_unit(commit.discovered.units, files))
+            links = {
+                unit.path: self._mirror.followed_links(source, commit.revision, unit.directory)
+                for unit in commit.discovered.units
+            }
+            return summarize_changes(changes_by_unit(commit.discovered.units, files, links))
         except Exception as error:
             extra = {"source": source, "since": before[:10], "cause": str(error)}
             _LOG.info("changes of a push are not known", extra=extra)

@@ -31,6 +31,9 @@ class Tree(Protocol):
 
     def tree_id(self, directory: str) -> TreeId: ...
 
+    def check(self, directory: str) -> None:
+        """Raises Rejected when the files of a directory cannot be taken from git for a build."""
+
     def earlier(self, directories: Sequence[str]) -> Iterator[Tree]:
         """Yields earlier states of the tree, the newest first: those after which one of the directories changed."""
 
@@ -57,6 +60,9 @@ class CommitTree:
 
     def tree_id(self, directory: str) -> TreeId:
         return self._mirror.tree_id(self._source, self._revision, directory)
+
+    def check(self, directory: str) -> None:
+        self._mirror.check(self._source, self._revision, directory)
 
     def earlier(self, directories: Sequence[str]) -> Iterator[Tree]:
         for revision in self._mirror.history(self._source, self._revision, directories, MAX_EARLIER_STATES):
@@ -91,6 +97,9 @@ class DirectoryTree:
 
     def tree_id(self, directory: str) -> TreeId:
         return TreeId("")
+
+    def check(self, directory: str) -> None:
+        """Refuses nothing: the step `source` of a build reads a working tree itself."""
 
     def earlier(self, directories: Sequence[str]) -> Iterator[Tree]:
         """Yields nothing: the history of a working tree is not read."""

@@ -367,3 +367,153 @@ def test_repository_that_is_made_again_with_sha256_is_mirrored(
     assert mirror.read(DEMO, revision, f"{UNIT}/run.sh", 99) == b"echo\n"
     mirror.export(DEMO, url, revision, UNIT, tmp_path / "out")
     assert (tmp_path / "out/run.sh").read_text() == "echo\n"
+
+
+def shared_rules(tree: Path) -> Path:
+    """Lets two files and a directory of the unit be links to common ones; returns the common directory."""
+    common = tree / "projects/common"
+    (common / "debian").mkdir(parents=True)
+    (common / "control").write_text("Source: hello\n")
+    (common / "rules").write_text("#!/usr/bin/make -f\n")
+    (common / "rules").chmod(0o755)
+    (common / "debian/rules").symlink_to("../rules")
+    (tree / UNIT / "control").symlink_to("../../common/control")
+    (tree / UNIT / "debian").symlink_to("../../common/debian")
+    (tree / UNIT / "again").symlink_to("control")
+    return common
+
+
+def test_links_to_other_files_of_the_commit_are_exported(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    shared_rules(tree)
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    mirror.check(DEMO, revision, UNIT)
+    assert mirror.read(DEMO, revision, f"{UNIT}/debian/rules", 99) == b"#!/usr/bin/make -f\n"
+    into = tmp_path / "out"
+    mirror.export(DEMO, str(tree), revision, UNIT, into)
+    assert sorted(path for path in into.rglob("*") if path.is_symlink()) == [into / "again"]
+    assert (into / "control").read_text() == (into / "again").read_text() == "Source: hello\n"
+    assert os.access(into / "debian/rules", os.X_OK)
+    assert mirror.followed_links(DEMO, revision, UNIT) == {
+        "control": "projects/common/control",
+        "debian": "projects/common/debian",
+        "debian/rules": "projects/common/rules",
+    }
+
+
+@pytest.mark.parametrize("changed", ["control", "rules", "debian/new"])
+def test_tree_id_changes_with_the_files_that_links_lead_to(mirror: GitMirror, tree: Path, changed: str) -> None:
+    common = shared_rules(tree)
+    before = commit(tree)
+    (common / "unrelated").write_text("x")
+    same = commit(tree)
+    (common / changed).write_text("new")
+    after = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    first, second, third = (mirror.tree_id(DEMO, revision, UNIT) for revision in (before, same, after))
+    assert first == second != third
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_large_file_behind_a_link_is_fetched(mirror: GitMirror, tree: Path, tmp_path: Path, scheme: str) -> None:
+    git(tree, "config", "uploadpack.allowFilter", "true")
+    git(tree, "config", "uploadpack.allowAnySHA1InWant", "true")
+    (tree / "large").write_bytes(os.urandom(2 << 20))
+    (tree / UNIT / "large").symlink_to("../../../large")
+    revision = commit(tree)
+    mirror.refresh(DEMO, f"{scheme}{tree}")
+    mirror.export(DEMO, f"{scheme}{tree}", revision, UNIT, tmp_path / "out")
+    assert (tmp_path / "out/large").read_bytes() == (tree / "large").read_bytes()
+
+
+@pytest.mark.parametrize("to", ["..", "../../..", "../../packages", "loop/.."])
+def test_link_to_a_directory_around_itself_is_refused(mirror: GitMirror, tree: Path, tmp_path: Path, to: str) -> None:
+    (tree / UNIT / "loop").symlink_to(to if to != "loop/.." else "../hello")
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    for call in (partial(mirror.check, DEMO), partial(mirror.export, DEMO, str(tree))):
+        arguments = (revision, UNIT) if call.func == mirror.check else (revision, UNIT, tmp_path / "out")
+        with pytest.raises(Rejected) as caught:
+            call(*arguments)
+        assert caught.value.code == "broken-link"
+        assert caught.value.message.startswith("loop is a link to")
+
+
+def test_links_that_bring_in_too_many_files_are_refused(mirror: GitMirror, tree: Path) -> None:
+    for level in range(20):
+        directory = tree / f"level{level}"
+        directory.mkdir()
+        for name in "ab":
+            (directory / name).symlink_to(f"../level{level + 1}")
+    (tree / "level20").mkdir()
+    (tree / "level20/file").write_text("x")
+    (tree / UNIT / "bomb").symlink_to("../../../level0")
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    with pytest.raises(Rejected) as caught:
+        mirror.check(DEMO, revision, UNIT)
+    assert "lead to more than 20000 files" in caught.value.message
+
+
+@pytest.fixture
+def lfs_tree(tree: Path) -> Path:
+    """The working tree with a tarball in Git LFS."""
+    git(tree, "lfs", "install", "--local")
+    (tree / UNIT / "x.orig.tar.gz").write_bytes(b"content" * 1000)
+    git(tree, "lfs", "track", "*.tar.gz")
+    commit(tree)
+    assert git(tree, "cat-file", "blob", f"HEAD:{UNIT}/x.orig.tar.gz").startswith("version https://git-lfs")
+    return tree
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_files_in_lfs_are_fetched(mirror: GitMirror, lfs_tree: Path, tmp_path: Path, scheme: str) -> None:
+    url = f"{scheme}{lfs_tree}"
+    mirror.refresh(DEMO, url)
+    revision = mirror.resolve(DEMO, "main")
+    mirror.check(DEMO, revision, UNIT)
+    mirror.export(DEMO, url, revision, UNIT, tmp_path / "out")
+    assert (tmp_path / "out/x.orig.tar.gz").read_bytes() == b"content" * 1000
+    assert (tmp_path / "out/run.sh").read_text() == "echo\n"
+
+
+def test_files_in_lfs_are_refused_by_name_without_git_lfs(
+    mirror: GitMirror, lfs_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.refresh(DEMO, str(lfs_tree))
+    revision = mirror.resolve(DEMO, "main")
+    only_git = tmp_path / "bin"
+    only_git.mkdir()
+    (only_git / "git").symlink_to(str(shutil.which("git")))
+    monkeypatch.setenv("PATH", str(only_git))
+    for call in (
+        lambda: mirror.check(DEMO, revision, UNIT),
+        lambda: mirror.export(DEMO, str(lfs_tree), revision, UNIT, tmp_path / "out"),
+    ):
+        with pytest.raises(Rejected) as caught:
+            call()
+        assert caught.value.code == "lfs"
+        assert caught.value.message.startswith(f"{UNIT}/x.orig.tar.gz is in Git LFS")
+        assert "git-lfs" in caught.value.hint
+
+
+def test_lost_file_in_lfs_is_retryable(mirror: GitMirror, lfs_tree: Path, tmp_path: Path) -> None:
+    mirror.refresh(DEMO, str(lfs_tree))
+    shutil.rmtree(lfs_tree / ".git/lfs")
+    with pytest.raises(Retryable) as caught:
+        mirror.export(DEMO, str(lfs_tree), mirror.resolve(DEMO, "main"), UNIT, tmp_path / "out")
+    assert caught.value.code == "source-unreachable"
+    assert "x.orig.tar.gz" in caught.value.message
+
+
+def test_text_that_looks_like_a_pointer_is_no_file_in_lfs(mirror: GitMirror, tree: Path, tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 3\n"
+    (tree / UNIT / "example").write_bytes(pointer)
+    (tree / ".gitattributes").write_text("*.bin filter=lfs\n*.txt text eol=crlf ident export-subst export-ignore\n")
+    (tree / UNIT / "a.txt").write_bytes(b"$Id$ $Format:%H$\n")
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    mirror.check(DEMO, revision, UNIT)
+    mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "out")
+    assert (tmp_path / "out/example").read_bytes() == pointer
+    assert (tmp_path / "out/a.txt").read_bytes() == b"$Id$ $Format:%H$\n", "attributes of git do not apply"

@@ -8,7 +8,7 @@ from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Retryable
 from cloud_builder.flow.request.announcement import MAX_LISTED_FILES, changes_by_unit, summarize_changes
 from cloud_builder.model.events import RequestAccepted, RequestRejected, SourceRevised
-from cloud_builder.model.ids import UnitPath
+from cloud_builder.model.ids import TreeId, UnitPath
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import MAX_FILES, Unit
@@ -152,14 +152,14 @@ def test_since_waits_while_git_fails(daemon: RequestHarness, mirror: MemorySourc
     daemon.run()
     first = mirror.repository(URL).branches["main"]
     mirror.repository(URL).commit(FILES | {f"{TOP}/tool/x": b"1"})
-    changed_files = mirror.changed_files
+    tree_id = mirror.tree_id
 
-    def fail(*_: object) -> list[str]:
+    def fail(*_: object) -> TreeId:
         raise Retryable("git fails")
 
-    mirror.changed_files = fail  # type: ignore[assignment,method-assign]
+    mirror.tree_id = fail  # type: ignore[assignment,method-assign]
     assert not isinstance(daemon.request(since=first), RequestRejected)
-    mirror.changed_files = changed_files  # type: ignore[assignment,method-assign]
+    mirror.tree_id = tree_id  # type: ignore[assignment,method-assign]
     emitted = daemon.advance(2)
     assert isinstance(emitted[-1], RequestAccepted) and emitted[-1].units == ("packages/tool",)
 
@@ -178,3 +178,13 @@ def test_request_for_all_units_has_bulk_priority(
     accepted = daemon.request(**fields, deadline=600, plan=True)
     assert isinstance(accepted, RequestAccepted)
     assert (accepted.priority, accepted.deadline, accepted.plan, accepted.source) == (priority, 600.0, True, DEMO)
+
+
+def test_changed_file_belongs_to_the_units_that_link_to_it() -> None:
+    units = [unit(f"{TOP}/one"), unit(f"{TOP}/two")]
+    links = {units[0].path: {"debian": "common/debian"}, units[1].path: {"rules": "common/debian/rules"}}
+    files = ["common/debian/rules", "common/debian-old", f"{TOP}/two/x"]
+    assert changes_by_unit(units, files, links) == {
+        units[0].path: ["debian/rules"],
+        units[1].path: ["x", "rules"],
+    }

@@ -111,6 +111,38 @@ def test_push_is_noticed(daemon: RequestDaemon, tree: Path) -> None:
     assert (accepted.origin, accepted.revision, accepted.units) == ("push", revision, ("packages/hello",))
 
 
+def test_push_to_a_file_that_a_link_leads_to_builds_the_unit(daemon: RequestDaemon, tree: Path) -> None:
+    control = tree / "projects/packages/hello/debian/control"
+    (tree / "projects/common").mkdir()
+    control.rename(tree / "projects/common/control")
+    control.symlink_to("../../../common/control")
+    commit(tree)
+    daemon.until(lambda event: isinstance(event, SourceRevised))
+    (tree / "projects/common/control").write_text(CONTROL + "Provides: more\n")
+    revision = commit(tree)
+    accepted = daemon.until(lambda event: isinstance(event, RequestAccepted) and event.revision == revision)
+    assert isinstance(accepted, RequestAccepted)
+    assert (accepted.origin, accepted.units, accepted.problems) == ("push", ("packages/hello",), ())
+    revised = daemon.emitted()[-2]
+    assert isinstance(revised, SourceRevised)
+    assert (revised.revision, revised.changes[0].files) == (revision, ("debian/control",))
+    daemon.send(b'{"source": "demo", "since": "HEAD~1", "request_id": "r-since"}')
+    since = daemon.until(lambda event: isinstance(event, RequestAccepted) and event.request_id == "r-since")
+    assert isinstance(since, RequestAccepted) and since.units == ("packages/hello",)
+
+
+def test_unit_with_a_submodule_is_broken_at_once(daemon: RequestDaemon, tree: Path) -> None:
+    git(tree, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},projects/packages/hello/sub")
+    git(tree, "commit", "-q", "-m", "change")
+    daemon.send(b'{"source": "demo", "units": ["hello"]}')
+    accepted = daemon.until(lambda event: isinstance(event, RequestAccepted))
+    assert isinstance(accepted, RequestAccepted)
+    (problem,) = accepted.problems
+    assert str(problem).startswith("projects/packages/hello: sub is a git submodule (at 1111111111)")
+    revised = daemon.emitted()[0]
+    assert isinstance(revised, SourceRevised) and revised.units[0].provides == ("hello",)
+
+
 @pytest.mark.parametrize(
     ("value", "request_id", "message"),
     [
