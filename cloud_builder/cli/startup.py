@@ -54,7 +54,8 @@ def make_mesh_spec(
         _check_port(collector.host, port or collector.port)
     public_url(collector.model_copy(update={"port": port or collector.port}))
     environment = {name: str(value) for name, value in variables.items() if value is not None}
-    return MeshSpec(home, runners, named, environment, parent=0 if detach else os.getpid())
+    fields = named.model_dump() if named else None
+    return MeshSpec(home, runners, fields, environment, parent=0 if detach else os.getpid())
 
 
 def _free_port() -> int:

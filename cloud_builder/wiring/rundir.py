@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cloud_builder.model.settings import BrokerSettings
+if TYPE_CHECKING:
+    from cloud_builder.model.settings import BrokerSettings
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,17 @@ def log_file(home: Path, name: str) -> Path:
 
 def broker_of(home: Path) -> BrokerSettings | None:
     """Returns the broker of this home's mesh; None if no mesh was ever started, or the file cannot be read."""
+    from cloud_builder.model.settings import BrokerSettings
+
     try:
         return BrokerSettings.model_validate_json(broker_file(home).read_text())
     except (OSError, ValueError):
         return None
 
 
-def write_broker(home: Path, broker: BrokerSettings) -> None:
-    write_whole(broker_file(home), broker.model_dump_json(indent=1), mode=0o600)
+def write_broker(home: Path, broker: Mapping[str, Any]) -> None:
+    """Writes the fields of BrokerSettings."""
+    write_whole(broker_file(home), json.dumps(broker, indent=1), mode=0o600)
 
 
 def running_mesh(home: Path) -> RunningMesh | None:

@@ -1,7 +1,8 @@
 """Runs the whole mesh of one machine: a broker, and the five daemons as children. Leaves no process when it ends.
 
 Input: a MeshSpec (on the command line, as JSON). Output: `<home>/run/broker.json` and `up.json`, logs in `<home>/log`.
-On SIGTERM it stops cb-request first, cb-info last, and then the embedded broker. Must not: build, or decide about jobs.
+On SIGTERM it stops cb-request first, cb-info last, and then the embedded broker. Must not: build, or decide about jobs,
+or import pydantic when the broker is the embedded one (it is a third of the memory that a supervisor needs).
 """
 
 from __future__ import annotations
@@ -17,13 +18,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from cloud_builder.errors import CloudBuilderError, ExitCode, Rejected
 from cloud_builder.files.locks import try_lock
 from cloud_builder.mesh import logs
-from cloud_builder.model.settings import BrokerSettings
 
-from . import broker as brokers
 from . import parent_exit, rundir, stop_signals
 from .children import Child, stop_in_order
 from .readiness import ReadinessCheck
@@ -39,24 +39,23 @@ _LOG = logging.getLogger("cb.up")
 
 @dataclass(frozen=True)
 class MeshSpec:
-    """The processes to run. `broker` None: the embedded one. `environment`: CB_* variables for options of `up`."""
+    """The processes to run. `environment`: CB_* variables for options of `up`."""
 
     home: Path
     runners: int = 1
-    broker: BrokerSettings | None = None
+    broker: Mapping[str, Any] | None = None
+    """The fields of BrokerSettings; None: the embedded broker."""
     environment: Mapping[str, str] = field(default_factory=dict)
     parent: int = 0
     """The pid of a process with which the supervisor ends; 0: it runs on when the process that started it has ended."""
 
     def as_json(self) -> str:
-        broker = self.broker.model_dump() if self.broker else None
-        return json.dumps({**asdict(self), "home": str(self.home), "broker": broker})
+        return json.dumps({**asdict(self), "home": str(self.home)})
 
     @classmethod
     def from_json(cls, text: str) -> MeshSpec:
         raw = json.loads(text)
-        broker = BrokerSettings.model_validate(raw["broker"]) if raw["broker"] else None
-        return cls(**{**raw, "home": Path(raw["home"]), "broker": broker})
+        return cls(**{**raw, "home": Path(raw["home"])})
 
 
 class Supervisor:
@@ -66,7 +65,7 @@ class Supervisor:
         self._spec = spec
         self._children: list[Child] = []
         self._stage = ""
-        self._broker = BrokerSettings()
+        self._broker: Mapping[str, Any] = {}
 
     def run(self, stop: Event) -> None:
         """Runs the mesh until `stop` is set.
@@ -83,14 +82,19 @@ class Supervisor:
             self._set_stage("starting the daemons")
             self._reconcile_until(stop)
 
-    def _start_broker(self, stack: ExitStack) -> BrokerSettings:
+    def _start_broker(self, stack: ExitStack) -> Mapping[str, Any]:
+        """Returns the fields of BrokerSettings for the daemons."""
         if self._spec.broker is None:
             from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
 
             embedded = EmbeddedBroker(rundir.wake_directory(self._spec.home))
             stack.callback(embedded.close)
             return embedded.start()
-        probe = brokers.connect(self._spec.broker)
+        from cloud_builder.model.settings import BrokerSettings
+
+        from .broker import connect
+
+        probe = connect(BrokerSettings(**self._spec.broker))
         try:
             probe.incarnation()
         finally:
@@ -113,8 +117,8 @@ class Supervisor:
         ]
 
     def _environment(self) -> dict[str, str]:
-        broker = self._broker.model_dump_json()
-        return {**os.environ, **self._spec.environment, "CB_BROKER": broker, "PYTHONUNBUFFERED": "1"}
+        broker = {"CB_BROKER": json.dumps(self._broker)}
+        return {**os.environ, **self._spec.environment, **broker, "PYTHONUNBUFFERED": "1"}
 
     def _reconcile_until(self, stop: Event) -> None:
         readiness = ReadinessCheck(self._spec.home, self._spec.runners, self._environment())
@@ -148,7 +152,7 @@ class Supervisor:
 
     def _set_stage(self, stage: str) -> None:
         self._stage = stage
-        _LOG.info(stage or "up", extra={"home": self._spec.home, "broker": self._broker.bootstrap})
+        _LOG.info(stage or "up", extra={"home": self._spec.home, "broker": self._broker.get("bootstrap", "")})
         self._write()
 
     def _write(self) -> None:
@@ -157,7 +161,7 @@ class Supervisor:
         )
         failing = tuple(child.name for child in self._children if child.exits)
         me = rundir.process("supervisor", os.getpid())
-        broker = "embedded" if self._broker.embedded else self._broker.bootstrap
+        broker = "embedded" if self._spec.broker is None else self._broker["bootstrap"]
         rundir.write_running_mesh(self._spec.home, rundir.RunningMesh(me, children, broker, self._stage, failing))
 
 

@@ -13,6 +13,7 @@ from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
 from cloud_builder.adapters.memory.broker import MemoryBroker
 from cloud_builder.errors import Retryable
 from cloud_builder.model.role import Role
+from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import TOPICS, Topic
 from cloud_builder.ports.broker import OutgoingRecord, Partition, partition_for
 from support.waiting import LIMIT, until
@@ -23,14 +24,14 @@ BROKERS = ("memory", "embedded", "embedded_awake", "kafka")
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory):
     host = EmbeddedBroker(tmp_path_factory.mktemp("home") / "wake")
-    yield host.start()
+    yield BrokerSettings(**host.start())
     host.close()
 
 
 @pytest.fixture(scope="module")
 def embedded_awake():
     host = EmbeddedBroker()
-    yield host.start()
+    yield BrokerSettings(**host.start())
     host.close()
 
 

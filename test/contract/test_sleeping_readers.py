@@ -13,6 +13,7 @@ from cloud_builder.adapters.kafka.embedded import EmbeddedBroker
 from cloud_builder.adapters.kafka.embedded_consumer import EmbeddedConsumer
 from cloud_builder.errors import Retryable
 from cloud_builder.model.role import Role
+from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.model.topics import Topic
 from cloud_builder.ports.broker import OutgoingRecord
 from support.waiting import LIMIT, until
@@ -29,7 +30,7 @@ def host(tmp_path):
 
 @pytest.fixture
 def settings(host):
-    return host.start()
+    return BrokerSettings(**host.start())
 
 
 @pytest.fixture

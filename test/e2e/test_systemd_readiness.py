@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -27,9 +28,9 @@ def test_daemon_reports_its_states_to_systemd(tmp_path):
         manager.bind(str(tmp_path / "notify"))
         broker = EmbeddedBroker()
         try:
-            settings = broker.start()
+            fields = broker.start()
             given = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "1000000"}
-            named = {"CB_HOME": str(tmp_path / "home"), "CB_BROKER": settings.model_dump_json()}
+            named = {"CB_HOME": str(tmp_path / "home"), "CB_BROKER": json.dumps(fields)}
             command = [sys.executable, "-m", "cloud_builder.wiring", "scheduler"]
             daemon = subprocess.Popen(command, env={**os.environ, **given, **named}, stderr=subprocess.DEVNULL)
             try:

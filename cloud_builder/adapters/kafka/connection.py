@@ -7,12 +7,14 @@ logs once that the broker is gone, with the last error, which is kept here.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError
 
 from cloud_builder.errors import Retryable
-from cloud_builder.model.settings import BrokerSettings
+
+if TYPE_CHECKING:
+    from cloud_builder.model.settings import BrokerSettings
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """The limit of the clients; a topic's own limit may be lower."""
@@ -32,8 +34,21 @@ _UNINFORMATIVE = _ONLY_CONSEQUENCES | {KafkaError._TRANSPORT}
 
 Options = dict[str, Any]
 
+COMMON_OPTIONS: Options = {
+    "client.id": "cloud-builder",
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 1000,
+    "retry.backoff.ms": 50,
+    "retry.backoff.max.ms": 500,
+    "socket.keepalive.enable": True,
+    "socket.nagle.disable": True,
+    "socket.connection.setup.timeout.ms": 5000,
+    "log.connection.close": False,
+}
+"""What all clients have in common, the host of the embedded broker too."""
 
-class _DebugLog:
+
+class DebugLog:
     """A logger for confluent_kafka that writes to the debug log."""
 
     def log(self, level: int, message: str, *args: object) -> None:
@@ -49,22 +64,8 @@ class Connection:
 
     def options(self, **more: Any) -> Options:
         """Returns the options of a client. The user's own options override all others."""
-        return {
-            "bootstrap.servers": self.settings.bootstrap,
-            "client.id": "cloud-builder",
-            "reconnect.backoff.ms": 50,
-            "reconnect.backoff.max.ms": 1000,
-            "retry.backoff.ms": 50,
-            "retry.backoff.max.ms": 500,
-            "socket.keepalive.enable": True,
-            "socket.nagle.disable": True,
-            "socket.connection.setup.timeout.ms": 5000,
-            "log.connection.close": False,
-            "logger": _DebugLog(),
-            "error_cb": self.note,
-            **more,
-            **self.settings.options,
-        }
+        bootstrap = {"bootstrap.servers": self.settings.bootstrap, "error_cb": self.note}
+        return {**COMMON_OPTIONS, "logger": DebugLog(), **bootstrap, **more, **self.settings.options}
 
     def note(self, error: KafkaError) -> None:
         """Saves an error as the last one, unless it is only a consequence of others."""

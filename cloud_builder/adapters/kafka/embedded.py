@@ -3,19 +3,21 @@
 The broker runs in the process that starts it, on a free port of 127.0.0.1. Its records are in memory: 5 MiB for each
 partition, beyond which records are dropped silently. They are lost when the broker ends; each start is a new
 `incarnation`.
+
+The supervisor of a mesh runs it, as long as the mesh runs. So nothing here imports pydantic, which takes 12 MB.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import KafkaException, Producer
 
 from cloud_builder.errors import Retryable
-from cloud_builder.model.settings import BrokerSettings
 
-from .connection import Connection
+from .connection import COMMON_OPTIONS, DebugLog
 
 _TIMEOUT = 5.0
 
@@ -31,21 +33,22 @@ class EmbeddedBroker:
         self._wake_directory = wake_directory
         self._host: Producer | None = None
 
-    def start(self) -> BrokerSettings:
-        """Starts the broker and returns the settings of its clients. Raises Retryable if it does not start."""
-        options = Connection(BrokerSettings(embedded=True)).options(**{"test.mock.num.brokers": 1})
-        self._host = Producer(options)
+    def start(self) -> dict[str, Any]:
+        """Starts the broker, and returns the fields of BrokerSettings for its clients.
+
+        Raises Retryable if the broker does not start."""
+        self._host = Producer({**COMMON_OPTIONS, "logger": DebugLog(), "test.mock.num.brokers": 1})
         try:
             brokers = self._host.list_topics(timeout=_TIMEOUT).brokers.values()
         except KafkaException as error:
             raise Retryable(f"the embedded broker did not start: {error}", code="broker") from None
         bootstrap = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
-        return BrokerSettings(
-            bootstrap=bootstrap,
-            embedded=True,
-            incarnation=f"embedded-{uuid4()}",
-            wake_directory=self._make_wake_directory(),
-        )
+        return {
+            "bootstrap": bootstrap,
+            "embedded": True,
+            "incarnation": f"embedded-{uuid4()}",
+            "wake_directory": self._make_wake_directory(),
+        }
 
     def _make_wake_directory(self) -> str:
         """Makes the directory, and removes the sockets of killed readers of an earlier broker."""

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from cloud_builder.errors import Rejected
-from cloud_builder.model.settings import BrokerSettings
 from cloud_builder.wiring import rundir
 from cloud_builder.wiring.settings import BrokerOrigin, load, parse_broker, read
 
@@ -58,7 +57,7 @@ def test_settings_variable_selects_another_file(tmp_path: Path) -> None:
 
 def test_broker_is_read_from_the_home_when_none_is_configured(tmp_path: Path) -> None:
     assert read(tmp_path, environ={}).broker_origin is BrokerOrigin.NONE
-    rundir.write_broker(tmp_path, BrokerSettings(bootstrap="127.0.0.1:4711", embedded=True, incarnation="i1"))
+    rundir.write_broker(tmp_path, {"bootstrap": "127.0.0.1:4711", "embedded": True, "incarnation": "i1"})
     found = read(tmp_path, environ={})
     assert (found.broker_origin, found.settings.broker.bootstrap, found.settings.broker.embedded) == (
         BrokerOrigin.HOME,
