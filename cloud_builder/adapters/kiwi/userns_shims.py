@@ -40,15 +40,17 @@ _INSIDE = ("-o Acquire::Retries=3", "-o Acquire::Languages=none", "-o DPkg::Opti
 _FRESH = ("/var/tmp",)
 
 
-def install(work: Path, apt_options: Mapping[str, str]) -> list[Bind]:
+def install(work: Path, apt_options: Mapping[str, str], machine: Path = Path("/")) -> list[Bind]:
     """Writes the replacements below `work`; they take effect by the returned binds.
 
-    `apt_options`: options of apt.conf(5), by name."""
+    apt_options   options of apt.conf(5), by name
+    machine       the root of the replaced directories"""
     binds = [_shim(name, script, work / "shim", apt_options) for name, script in _SHIMS.items()]
     for directory in map(Path, _COPIED):
-        if directory.is_dir():
+        original = machine / directory.relative_to("/")
+        if original.is_dir():
             copy = work / "copy" / directory.name
-            shutil.copytree(directory, copy, symlinks=True, copy_function=_copy_readable)
+            shutil.copytree(original, copy, symlinks=True, ignore=_in_progress, copy_function=_copy_readable)
             binds.append(Bind(copy, str(directory), writable=True))
     _configure_apt(work / "copy" / "apt", apt_options)
     for directory in map(Path, _FRESH):
@@ -82,9 +84,18 @@ def _configure_apt(directory: Path, options: Mapping[str, str]) -> None:
     (directory / "apt.conf.d" / "zz-cloud-builder").write_text(_APT + lines, encoding="utf-8")
 
 
+def _in_progress(directory: str, names: list[str]) -> list[str]:
+    """Returns the files of an installation that dpkg has begun: with them, apt reports "dpkg was interrupted"."""
+    return names if directory.endswith("/dpkg/updates") else [name for name in names if name.endswith("-new")]
+
+
 def _copy_readable(source: str, target: str) -> None:
-    """Copies a file; makes an empty one where it is not readable (a lock): KIWI does not read those."""
+    """Copies a file; makes an empty one where it is not readable (a lock): KIWI does not read those.
+
+    Leaves out what has vanished meanwhile: dpkg may be at work on this machine."""
     try:
         shutil.copy2(source, target)
     except PermissionError:
         Path(target).touch()
+    except FileNotFoundError:
+        return
