@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
+# More processes than cores where tests wait for daemons; see test/conftest.py.
+PARALLEL := -n
 
 .PHONY: bench big boot help setup setup-run demo test test-fast test-unit test-e2e chaos fuzz lint format types contracts schemas check-schemas docs words lock clean
 
@@ -26,8 +28,8 @@ demo: setup-run  ## Build three packages from git, install one with apt, change 
 
 test: setup  ## Run all tests: unit, contract, end to end (real builds, real Kafka), and one short chaos run
 	@PYTHONPATH=test $(BIN)/python -m support.fetch_kafka
-	@$(PYTEST) test/unit test/contract
-	@$(PYTEST) test/e2e
+	@$(PYTEST) $(PARALLEL) auto test/unit
+	@$(PYTEST) $(PARALLEL) 4 test/contract test/e2e
 	@PYTHONPATH=test $(BIN)/python -m chaos --short --jobs 8 --seconds 8
 
 chaos: setup  ## Inject faults at random and check the results: SEEDS=50 JOBS=20 REAL=1 HA=1 DISPATCH=shared-queue; SEED=7 replays
@@ -43,7 +45,7 @@ boot:  ## Boot a machine with systemd and cgroup v2 in QEMU, run the services th
 	@PYTHONPATH=test $(BIN)/python -m boot $(if $(PREPARE_INSIDE),--prepare-inside) $(if $(ONLY),--only '$(ONLY)')
 
 test-fast: setup  ## Run the unit tests: no Kafka, no network, no build
-	@$(PYTEST) test/unit
+	@$(PYTEST) $(PARALLEL) auto test/unit
 
 fuzz: setup  ## Fuzz all parsers of foreign input; SECONDS_EACH=10 (installs atheris)
 	@$(BIN)/pip install --quiet 'atheris>=2.3'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +32,13 @@ hostile (1.0) unstable; urgency=medium
 
  -- Test <test@localhost>  Thu, 01 Oct 2026 00:00:00 +0000
 """
+ATTACK = f"attack-{os.getpid()}.sh"
+"""Unique on the machine, so that processes of other test runs are not taken for survivors of this one's builds."""
 RULES = """\
 #!/usr/bin/make -f
 SHELL := /bin/bash
 build build-arch build-indep:
-	bash ./attack.sh
+	bash ./ATTACK
 binary-arch:
 binary binary-indep: build
 	mkdir -p debian/hostile/DEBIAN debian/hostile/usr/share/hostile
@@ -44,7 +47,7 @@ binary binary-indep: build
 	dpkg-deb --root-owner-group --build debian/hostile ..
 	[ ! -e after.sh ] || bash ./after.sh
 clean:
-"""
+""".replace("ATTACK", ATTACK)
 
 
 class Hostile:
@@ -76,7 +79,7 @@ class Hostile:
         return self.workspace.assignment("hostile", limits, ())
 
     def _write(self, attack: str, after: str) -> None:
-        (self.unit / "attack.sh").write_text(attack + "\n")
+        (self.unit / ATTACK).write_text(attack + "\n")
         (self.unit / "after.sh").write_text(after + "\n")
 
 
@@ -104,7 +107,7 @@ def confined_processes() -> list[str]:
                 found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
             continue
-    return [command for command in found if "attack" in command or "hostile" in command]
+    return [command for command in found if ATTACK in command]
 
 
 @pytest.fixture(autouse=True)

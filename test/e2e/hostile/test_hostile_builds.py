@@ -159,7 +159,7 @@ HARMLESS = {
         "[ -u /bin/su ] && (echo | su -c id) 2>/dev/null | grep -q uid=0 && bad su"
     ),
     "device nodes": "mknod d b 254 0 && bad block; mknod c c 1 1 && bad char; ls /dev/vda /dev/mem && bad devices",
-    "file capabilities": "setcap cap_sys_admin+ep attack.sh && bad setcap",
+    "file capabilities": "setcap cap_sys_admin+ep $0 && bad setcap",
     "pid 1": (
         "kill -9 1 && [ ! -d /proc/1 ] && bad 'pid 1 is gone'; "
         "cat /proc/1/environ && bad environ; ls /proc/1/fd/ && bad fds"
