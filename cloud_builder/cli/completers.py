@@ -57,6 +57,13 @@ def targets(ctx: click.Context, _: click.Parameter, prefix: str) -> list[str]:
 
 
 TARGETS = targets
+target_option = click.option(
+    "--target",
+    metavar="DIST.ARCH",
+    default="",
+    shell_complete=TARGETS,
+    help="Of a unit or a request, only what is for this target.",
+)
 UNITS = names(("units", "path"))
 SOURCES = names(("sources", "source"))
 REQUESTS = names(("requests", "request_id"))

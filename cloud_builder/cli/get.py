@@ -11,11 +11,11 @@ from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.ids import job_number
 from cloud_builder.model.text import size
 
-from .completers import THINGS
+from .completers import THINGS, target_option
 from .download import download
 from .options import global_options
 from .output import show_json
-from .request_poller import whole_jobs
+from .request_poller import check_target, whole_jobs
 from .session import Session, session
 
 
@@ -29,13 +29,14 @@ from .session import Session, session
     help="Directory for the files [default: here].",
 )
 @click.option("--logs", "with_logs", is_flag=True, help="Download the logs, too.")
+@target_option
 @global_options
-def get(what: str, output: Path, with_logs: bool) -> None:
+def get(what: str, output: Path, with_logs: bool, target: str) -> None:
     """Download the artifacts of a JOB, or of all jobs of a REQUEST, and verify the sha256 of each file.
 
     A request for several targets gets a directory for each target."""
     with session() as mesh:
-        jobs, targets = _jobs(mesh, what, with_logs)
+        jobs, targets = _jobs(mesh, what, with_logs, target)
         files = _files_to_get(jobs, output, with_logs, several=len(targets) > 1)
         if not files:
             raise Rejected(
@@ -59,16 +60,17 @@ def _download(artifact: dict[str, Any], directory: Path) -> Path:
         raise Retryable(message, code="cannot-write", hint="Choose another directory with -o DIR.") from error
 
 
-def _jobs(mesh: Session, what: str, with_logs: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    """Returns the jobs that can have files, and the targets of all jobs. Every job can have a log."""
-    found = mesh.query("resolve", id=what)
+def _jobs(mesh: Session, what: str, with_logs: bool, target: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns the jobs that can have files, and the targets to make directories for. Every job can have a log."""
+    found = mesh.query("resolve", id=what, target=target)
     if found["kind"] == "job":
-        return [mesh.query("job", job=found["id"])], []
-    if with_logs:
-        jobs = whole_jobs(mesh, "changes", found["id"])
-        return last_rounds(jobs), list({job["target"] for job in jobs})
+        return [mesh.query("job", job=found["id"], target=target)], []
+    jobs = last_rounds(whole_jobs(mesh, "changes" if with_logs else "artifacts", found["id"]))
     targets = mesh.query("artifacts", request=found["id"], most=1)["targets"]
-    return whole_jobs(mesh, "artifacts", found["id"]), targets
+    if target:
+        check_target(f"request {found['id']}", target, targets)
+        return [job for job in jobs if job["target"] == target], []
+    return jobs, targets
 
 
 def last_rounds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from .completers import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
 from .output import moment, show_json, show_table
-from .request_summary import show_warnings, state_of
+from .request_summary import show_warnings, state_of, unit_name
 from .session import session
 from .source import problem_line, show_sources
 from .status import show_requests
@@ -111,7 +111,7 @@ def jobs(most: int, **filters: str | None) -> None:
             show_json(rows)
             return
         cells = [
-            [row["job_id"], state_of(row), row["unit"], row["target"], row.get("runner_id"), _took(row), remark(row)]
+            [row["job_id"], state_of(row), unit_name(row), row["target"], row.get("runner_id"), _took(row), remark(row)]
             for row in rows
         ]
         empty = "no such jobs" if any(filters.values()) else "no jobs yet"

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cloud_builder.errors import ExitCode, Rejected, Retryable
+from cloud_builder.model.text import first_few
 
 from .completers import REQUESTS
 from .options import global_options
@@ -43,13 +44,13 @@ def request(*, request_id: str | None, watching: bool, timeout: float | None, **
         requested = build_requested(mesh, spec, request_id=request_id)
         sent_at = time.time()
         mesh.send(requested)
-        accepted = _wait_until_accepted(mesh, requested.request_id or "", requested.source)
+        accepted = wait_until_accepted(mesh, requested.request_id or "", requested.source)
         if not mesh.json:
-            click.echo(_accepted_line(accepted, sent_at))
+            click.echo(accepted_line(accepted, sent_at))
             for problem in () if watching or timeout else accepted.get("problems") or ():
                 click.echo(f"  broken: {problem_line(problem)}", err=True)
         if watching or timeout:
-            return _watch(mesh, accepted["request_id"], timeout)
+            return watch_to_the_end(mesh, accepted["request_id"], timeout)
         if mesh.json:
             show_json(accepted)
         else:
@@ -58,7 +59,8 @@ def request(*, request_id: str | None, watching: bool, timeout: float | None, **
 
 
 @click.command()
-@click.argument("request", shell_complete=REQUESTS)
+@click.argument("request", required=False, shell_complete=REQUESTS)
+@click.option("--all", "every", is_flag=True, help="Follow each request that runs, the oldest first.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),
@@ -66,11 +68,48 @@ def request(*, request_id: str | None, watching: bool, timeout: float | None, **
     help="Stop watching after this time; the request goes on.",
 )
 @global_options
-def watch(request: str, timeout: float | None) -> int:
-    """Follow REQUEST to its end; the exit code is that of its outcome."""
+def watch(request: str | None, every: bool, timeout: float | None) -> int:
+    """Follow REQUEST to its end; the exit code is that of its outcome.
+
+    Without REQUEST: the newest one that runs, else the newest one. With --all the exit code is the highest."""
+    if request and every:
+        raise click.UsageError("Give a REQUEST or --all, not both.")
     with session() as mesh:
-        found = mesh.query("request", request=request)["request"]
-        return _watch(mesh, found["request_id"], timeout)
+        if every:
+            return _watch_all(mesh, timeout)
+        name = mesh.query("request", request=request)["request"]["request_id"] if request else _newest(mesh)
+        return watch_to_the_end(mesh, name, timeout)
+
+
+def _open_requests(mesh: Session) -> list[str]:
+    """Returns the requests that have not finished, the newest first."""
+    rows = [row for state in ("accepted", "running") for row in mesh.pages("requests", state=state)]
+    return [row["request_id"] for row in sorted(rows, key=lambda row: -float(row.get("accepted_at") or 0))]
+
+
+def _newest(mesh: Session) -> str:
+    names = _open_requests(mesh)
+    if len(names) > 1 and not mesh.json:
+        others = first_few(names[1:], 5)
+        click.echo(f"also running: {others} (cb-ctl watch --all)", err=True)
+    names = names or [row["request_id"] for row in mesh.pages("requests", most=1)]
+    if not names:
+        raise Rejected("there are no requests yet", code="not-found", hint="cb-ctl request --all requests all units.")
+    return str(names[0])
+
+
+def _watch_all(mesh: Session, timeout: float | None) -> int:
+    deadline = time.monotonic() + timeout if timeout else None
+    names = _open_requests(mesh)
+    if not names and not mesh.json:
+        click.echo("no request is running", err=True)
+    codes = []
+    for name in reversed(names):
+        if not mesh.json:
+            click.echo(click.style(f"=== {name}", bold=True))
+        left = max(0.1, deadline - time.monotonic()) if deadline else None
+        codes.append(watch_to_the_end(mesh, name, left))
+    return max(codes, default=ExitCode.SUCCESS)
 
 
 @click.command()
@@ -94,7 +133,7 @@ def cancel(request: str) -> None:
             click.echo(f"{name}: {canceled.get('outcome') or 'being canceled'}")
 
 
-def _wait_until_accepted(mesh: Session, name: str, source: str) -> dict[str, Any]:
+def wait_until_accepted(mesh: Session, name: str, source: str) -> dict[str, Any]:
     """Returns the accepted request.
 
     Raises Rejected with the cause when it was rejected, Retryable when there was no answer in time."""
@@ -134,7 +173,7 @@ def _wait_until_finished(mesh: Session, name: str) -> dict[str, Any]:
     return found
 
 
-def _accepted_line(found: dict[str, Any], sent_at: float) -> str:
+def accepted_line(found: dict[str, Any], sent_at: float) -> str:
     """Returns the line about an accepted request. One that is sent again under its id can have finished before."""
     had_finished = bool(found.get("finished_at")) and found["finished_at"] < sent_at
     word = f"already finished ({found['outcome']})" if had_finished else "accepted"
@@ -145,7 +184,7 @@ def _accepted_line(found: dict[str, Any], sent_at: float) -> str:
     return f"{found['request_id']}: {word}, {names} of {where}"
 
 
-def _watch(mesh: Session, name: str, timeout: float | None) -> int:
+def watch_to_the_end(mesh: Session, name: str, timeout: float | None) -> int:
     from .watch import follow
 
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cloud_builder.model.events import BuildRequested
 
 F = TypeVar("F", bound=Callable[..., Any])
-_ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MAX_DURATION = 30 * 86400.0
 """Seconds; a longer one is taken for a typing error."""
@@ -52,6 +52,7 @@ _UNIT_OPTIONS = (
         is_flag=True,
         help="Also the units that build-depend on them, directly or indirectly.",
     ),
+    click.option("--force", is_flag=True, help="Build the units although nothing has changed since they were built."),
     click.option("--source", metavar="NAME", shell_complete=SOURCES, help="The source [default: the only one]."),
     click.option(
         "--ref", default="", metavar="REF", help="Branch, tag or commit [default: the branch that the source follows]."
@@ -88,6 +89,7 @@ class RequestSpec:
     all_units: bool = False
     since: str = ""
     dependants: bool = False
+    force: bool = False
     source: str | None = None
     ref: str = ""
     targets: tuple[str, ...] = ()
@@ -133,11 +135,12 @@ def build_requested(
         all=spec.all_units,
         since=spec.since,
         dependants=spec.dependants,
+        force=spec.force,
         ref=spec.ref,
         targets=spec.targets,
         profiles=spec.profiles,
         build_options=spec.build_options,
-        request_id=RequestId(request_id or prefix + "".join(secrets.choice(_ID_LETTERS) for _ in range(6))),
+        request_id=RequestId(request_id or prefix + "".join(secrets.choice(ID_LETTERS) for _ in range(6))),
         requester=requester(),
         priority=Priority(spec.priority) if spec.priority else None,
         deadline=spec.deadline,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import job_number
+from cloud_builder.model.nearest import did_you_mean
 
 from .session import Session
 
@@ -82,6 +84,20 @@ class RequestPoller:
         self._jobs[waiter] = {**row, "waiting_for": left, "waiting_units": units}
         if not left:
             self._stale[waiter] = None
+
+
+def of_target(jobs: list[Job], request: str, target: str) -> list[Job]:
+    """Returns the jobs for a target (empty: all). Raises Rejected with the nearest target if there are none."""
+    if jobs and target:
+        check_target(f"request {request}", target, {str(job["target"]) for job in jobs})
+    return [job for job in jobs if target in ("", job["target"])]
+
+
+def check_target(what: str, target: str, targets: Collection[str]) -> None:
+    """Raises Rejected with the nearest target unless `target` is one of them."""
+    if target not in targets:
+        message = f"{what}: no job for target {target!r}"
+        raise Rejected(message, code="unknown-target", hint=did_you_mean(target, targets))
 
 
 def whole_jobs(mesh: Session, view: str, request: str) -> list[Job]:

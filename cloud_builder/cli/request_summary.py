@@ -39,6 +39,13 @@ def state_of(job: dict[str, Any]) -> str:
     return str(job.get("outcome") or job["state"])
 
 
+def unit_name(job: dict[str, Any]) -> str:
+    """Returns a job's unit, with the round of its dependency cycle, its build profiles and its build options."""
+    words = [f"round {job['round']}"] if job.get("round") else []
+    words += [*(job.get("profiles") or ()), *(job.get("build_options") or ())]
+    return f"{job['unit']} ({', '.join(words)})" if words else str(job["unit"])
+
+
 def exit_code(request: dict[str, Any]) -> ExitCode:
     """Returns the exit code for the outcome of a request or a job."""
     return _CODES.get(str(request.get("outcome")), ExitCode.INFRASTRUCTURE)
@@ -90,7 +97,7 @@ def _distinct_failures(failed: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
     step = f" in step {job['step']}" if job.get("step") else ""
-    click.echo(f"\n{job['unit']} {job['target']}: {styled(str(job['outcome']))}{step}", err=True)
+    click.echo(f"\n{unit_name(job)} {job['target']}: {styled(str(job['outcome']))}{step}", err=True)
     message = str(job.get("message") or "").splitlines()
     for line in [*message, *str(job.get("hint") or "").splitlines()]:
         click.echo(f"  {line}", err=True)

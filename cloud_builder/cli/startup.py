@@ -19,6 +19,7 @@ from .session import Session
 
 if TYPE_CHECKING:
     from cloud_builder.adapters.process import Popen
+    from cloud_builder.model.settings import CollectorSettings
     from cloud_builder.wiring.supervisor import MeshSpec
 
 START_TIMEOUT = 180.0
@@ -45,17 +46,46 @@ def make_mesh_spec(
     elif broker:
         options = named.options if named else {}
         named = parse_broker(broker).model_copy(update={"options": options})
-    variables = {"CB_RUNNER__SLOTS": slots, "CB_COLLECTOR__PORT": port, "CB_CACHE": mesh.settings.cache}
     require_share_groups(loaded.settings.dispatch, named)
-    collector = loaded.settings.collector
-    if (collector.port if port is None else port) == 0:
-        variables["CB_COLLECTOR__PORT"] = port = _free_port()
-    else:
-        _check_port(collector.host, port or collector.port)
-    public_url(collector.model_copy(update={"port": port or collector.port}))
+    chosen = choose_port(home, loaded.settings.collector, port)
+    public_url(loaded.settings.collector.model_copy(update={"port": chosen}))
+    variables = {"CB_RUNNER__SLOTS": slots, "CB_COLLECTOR__PORT": chosen, "CB_CACHE": mesh.settings.cache}
     environment = {name: str(value) for name, value in variables.items() if value is not None}
     fields = named.model_dump() if named else None
     return MeshSpec(home, runners, fields, environment, parent=0 if detach else os.getpid())
+
+
+def choose_port(home: Path, settings: CollectorSettings, named: int | None) -> int:
+    """Returns the port of the repositories, and remembers it: clients have it in their sources.
+
+    `named`: that of the command line; 0: any free one; None: that of the last mesh of this home, unless the setting
+    has changed since, else the setting. A remembered port that was chosen among the free ones, and is not free now, is
+    replaced with a warning. Rejected when any other port is not free."""
+    from cloud_builder.wiring.rundir import RepositoryPort, load_port, save_port
+
+    last = load_port(home)
+    if last is not None and last.setting != settings.port:
+        last = None
+    is_any = named == 0 or (named is None and (last.is_any if last else settings.port == 0))
+    if is_any:
+        port = _any_port(settings.host, last.port if last else 0)
+    else:
+        port = named or (last.port if last else settings.port)
+        _check_port(settings.host, port)
+    save_port(home, RepositoryPort(port, settings.port, is_any))
+    return port
+
+
+def _any_port(host: str, last: int) -> int:
+    """Returns the last port if it is free, else any free one."""
+    if last:
+        try:
+            _check_port(host, last)
+        except Rejected as taken:
+            click.echo(f"warning: {taken.message}; another port is used: change the sources of your clients", err=True)
+        else:
+            return last
+    return _free_port()
 
 
 def _free_port() -> int:

@@ -10,11 +10,11 @@ import click
 
 from cloud_builder.model.text import compact_duration, first_few, first_line, size
 
-from .completers import THINGS
+from .completers import THINGS, target_option
 from .options import global_options
 from .output import moment, show_json, show_table, styled
-from .request_poller import RequestPoller
-from .request_summary import state_of
+from .request_poller import RequestPoller, of_target
+from .request_summary import state_of, unit_name
 from .session import Session, session
 from .source import problem_line
 from .watch import job_line
@@ -22,17 +22,20 @@ from .watch import job_line
 
 @click.command()
 @click.argument("what", required=False, metavar="[REQUEST|JOB]", shell_complete=THINGS)
+@target_option
 @global_options
-def status(what: str | None) -> None:
+def status(what: str | None, target: str) -> None:
     """Show the state of the mesh; or a REQUEST with its jobs; or a JOB with its attempts.
 
     The name of a unit means its newest job."""
     with session() as mesh:
+        if what is None and target:
+            raise click.UsageError("--target needs a REQUEST, JOB or unit.")
         if what is None:
             _overview(mesh)
             return
-        found = mesh.query("resolve", id=what)
-        (_request if found["kind"] == "request" else _job)(mesh, found["id"])
+        found = mesh.query("resolve", id=what, target=target)
+        (_request if found["kind"] == "request" else _job)(mesh, found["id"], target)
 
 
 def _overview(mesh: Session) -> None:
@@ -90,9 +93,9 @@ def _short_ref(ref: str) -> str:
     return ref[:12] if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", ref) else ref
 
 
-def _request(mesh: Session, name: str) -> None:
+def _request(mesh: Session, name: str, target: str) -> None:
     view = RequestPoller(mesh, name).poll()
-    found, jobs = view.request, view.jobs
+    found, jobs = view.request, of_target(view.jobs, name, target)
     if mesh.json:
         show_json({"request": found, "jobs": jobs})
         return
@@ -109,12 +112,12 @@ def _request(mesh: Session, name: str) -> None:
         click.echo(f"  repository: {repository['url']}")
 
 
-def _job(mesh: Session, name: str) -> None:
-    job = mesh.query("job", job=name)
+def _job(mesh: Session, name: str, target: str) -> None:
+    job = mesh.query("job", job=name, target=target)
     if mesh.json:
         show_json(job)
         return
-    click.echo(f"{styled(state_of(job))}  {job['job_id']}  {job['unit']}  {job['target']}")
+    click.echo(f"{styled(state_of(job))}  {job['job_id']}  {unit_name(job)}  {job['target']}")
     for label, value in _facts(job):
         if value:
             click.echo(f"  {label + ':':12} " + value.replace("\n", "\n" + " " * 15))

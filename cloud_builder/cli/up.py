@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "--port",
     type=click.IntRange(0, 65535),
     metavar="N",
-    help="Port of the repositories [default: 8480; 0: any free port].",
+    help="Port of the repositories; 0: any free one [default: that of the last time, else of the settings, 8480].",
 )
 @home_option
 @json_option

@@ -13,7 +13,7 @@ from cloud_builder.model.text import compact_duration, first_line
 
 from .output import coloured, fit, is_terminal, show_json, styled
 from .request_poller import Job, RequestPoller, RequestView, whole_jobs
-from .request_summary import exit_code, show_summary, state_of
+from .request_summary import exit_code, show_summary, state_of, unit_name
 from .session import Session
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def _lines(views: Iterator[RequestView]) -> RequestView:
 
 def _line(job: Job, request: dict[str, Any]) -> str:
     since = compact_duration((job.get("at") or 0) - (request.get("accepted_at") or job.get("at") or 0))
-    cells = [f"{since:>6}", f"{state_of(job):9}", job["unit"], job["target"], job.get("runner_id") or "", remark(job)]
+    runner = job.get("runner_id") or ""
+    cells = [f"{since:>6}", f"{state_of(job):9}", unit_name(job), job["target"], runner, remark(job)]
     return "  ".join(cell for cell in cells if cell.strip())
 
 
@@ -145,7 +146,7 @@ def table(view: RequestView, now: float, width: int, height: int) -> Table:
 
 def _cells(job: Job, now: float, *, several: bool) -> list[str]:
     target = [job["target"]] if several else []
-    return [state_of(job), job["unit"], *target, job.get("runner_id") or "", _elapsed(job, now), remark(job)]
+    return [state_of(job), unit_name(job), *target, job.get("runner_id") or "", _elapsed(job, now), remark(job)]
 
 
 _ORDER = ("running", "assigned", "failure", "error", "queued", "blocked")
@@ -163,4 +164,4 @@ def _elapsed(job: Job, now: float) -> str:
 
 
 def job_line(job: Job) -> str:
-    return f"{styled(state_of(job))}  {job['job_id']}  {job['unit']}  {job['target']}  {remark(job)}".rstrip()
+    return f"{styled(state_of(job))}  {job['job_id']}  {unit_name(job)}  {job['target']}  {remark(job)}".rstrip()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .completers import WHYS
+from .completers import WHYS, target_option
 from .log_excerpt import LogEnd, last_line, log_end
 from .options import global_options
 from .output import painted, show_json, styled
@@ -24,14 +24,15 @@ _MAX_DETAILED = 3
 
 @click.command()
 @click.argument("what", metavar="JOB|UNIT|REQUEST", shell_complete=WHYS)
+@target_option
 @global_options
-def why(what: str) -> None:
+def why(what: str, target: str) -> None:
     """Explain why a JOB waits, is built, was not built, or failed.
 
     For a UNIT: its newest job of each target. For a REQUEST: what decides its end. The beginning of an id is enough.
     A failure is shown with the first line of the log that looks like the cause, and the last lines."""
     with session() as mesh:
-        found = mesh.query("why", id=what)
+        found = mesh.query("why", id=what, target=target)
         logs = {
             id(cause): read_log(mesh, cause["job_id"]) for cause, read_log in _logged(found["causes"][:_MAX_DETAILED])
         }

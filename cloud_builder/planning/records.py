@@ -123,6 +123,8 @@ class JobRecord(JobStatus):
     publish: bool = False
     is_requested: bool = True
     """The request names the unit. False: the job was added because a named unit needs it, or because it needs one."""
+    is_forced: bool = False
+    """It is built although a result of its input key exists."""
     priority: Priority = Priority.NORMAL
     constraints: Capacity = NOTHING
     profiles: tuple[str, ...] = ()

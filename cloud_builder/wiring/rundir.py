@@ -2,6 +2,7 @@
 
 broker.json     BrokerSettings: the address of this home's broker
 up.json         the supervisor and its children, by pid and start time (another process can have the same pid later)
+port.json       RepositoryPort: the port of the repositories, for the next `cb-ctl up`
 up.lock         locked by the supervisor as long as it runs
 up-error.json   why the last supervisor could not start
 wake/           a socket for each reader of the embedded broker, by which senders wake it
@@ -40,6 +41,19 @@ class RunningMesh:
     """What the supervisor waits for; empty once the mesh is ready."""
     failing: tuple[str, ...] = ()
     """Daemons that have exited at least once."""
+
+
+@dataclass(frozen=True)
+class RepositoryPort:
+    """The port at which the last mesh of a home served its repositories.
+
+    setting   the setting `collector.port` at that time; another one later takes precedence
+    is_any    it was chosen among the free ports
+    """
+
+    port: int
+    setting: int
+    is_any: bool = False
 
 
 def broker_file(home: Path) -> Path:
@@ -81,6 +95,18 @@ def broker_of(home: Path) -> BrokerSettings | None:
 def write_broker(home: Path, broker: Mapping[str, Any]) -> None:
     """Writes the fields of BrokerSettings."""
     write_whole(broker_file(home), json.dumps(broker, indent=1), mode=0o600)
+
+
+def load_port(home: Path) -> RepositoryPort | None:
+    """Returns the port of the last mesh; None if no mesh was ever started, or the file cannot be read."""
+    try:
+        return RepositoryPort(**json.loads((home / "run" / "port.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def save_port(home: Path, port: RepositoryPort) -> None:
+    write_whole(home / "run" / "port.json", json.dumps(asdict(port)))
 
 
 def running_mesh(home: Path) -> RunningMesh | None:

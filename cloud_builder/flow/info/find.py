@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from cloud_builder.errors import Rejected
-from cloud_builder.model.nearest import nearest
+from cloud_builder.model.nearest import did_you_mean, nearest
 from cloud_builder.ports.state import Document, Documents
 
 from .documents import NEWEST_JOB
@@ -34,30 +34,54 @@ def by_id(collection: str, name: str, state: Documents) -> Document:
     raise missing(collection, name, keys)
 
 
-def job_of(name: str, state: Documents) -> Document:
-    """Returns a job by its id, its unit (the newest job), or its request if that has only one job."""
-    if body := state.get("job", name) or _newest_job_of_unit(name, state):
-        return body
+def job_of(name: str, state: Documents, target: str = "") -> Document:
+    """Returns a job by its id, its unit (the newest job), or its request if that has only one job.
+
+    `target`: only jobs for this target; empty: any."""
+    if body := state.get("job", name) or newest_job_of_unit(name, state, target):
+        return check_target(body, target)
     if state.get("request", name):
-        jobs = [body for _, body in state.find("job", parent=name, most=2)]
-        if len(jobs) == 1:
-            return jobs[0]
-        if jobs:
-            hint = f"Name one of its jobs, for example {jobs[0]['job_id']}."
-            raise Rejected(f"request {name} has more than one job", code="ambiguous", hint=hint)
-        raise Rejected(f"request {name} has no job yet", code="not-found", hint=f"cb-ctl status {name}")
+        return _only_job(name, state, target)
     try:
-        return by_id("job", name, state)
+        return check_target(by_id("job", name, state), target)
     except Rejected as unknown:
         raise _with_nearest_unit(unknown, name, state) from None
 
 
-def resolve_id(name: str, state: Documents) -> tuple[str, str]:
-    """Returns `("job" | "request", id)` for an id, the beginning of one, or the name of a unit (its newest job)."""
+def _only_job(request: str, state: Documents, target: str) -> Document:
+    every = [body for _, body in state.find("job", parent=request, most=MAX_SCANNED if target else 2)]
+    jobs = [body for body in every if target in ("", body["target"]["name"])]
+    if len(jobs) == 1:
+        return jobs[0]
+    what = f" for {target}" if target else ""
+    if jobs:
+        hint = f"Name one of its jobs, for example {jobs[0]['job_id']}."
+        raise Rejected(f"request {request} has more than one job{what}", code="ambiguous", hint=hint)
+    if every:
+        raise unknown_target(f"request {request}", target, (body["target"]["name"] for body in every))
+    raise Rejected(f"request {request} has no job yet", code="not-found", hint=f"cb-ctl status {request}")
+
+
+def check_target(body: Document, target: str) -> Document:
+    """Returns the job. Raises Rejected if it is for another target than `target` (empty: any)."""
+    if target not in ("", body["target"]["name"]):
+        raise unknown_target(f"job {body['job_id']}", target, [body["target"]["name"]])
+    return body
+
+
+def unknown_target(what: str, target: str, targets: Iterable[str]) -> Rejected:
+    """Returns the error that a job, request or unit is not built for this target, with the nearest one."""
+    return Rejected(f"{what}: no job for target {target!r}", code="unknown-target", hint=did_you_mean(target, targets))
+
+
+def resolve_id(name: str, state: Documents, target: str = "") -> tuple[str, str]:
+    """Returns `("job" | "request", id)` for an id, the beginning of one, or the name of a unit (its newest job).
+
+    `target`: the newest job of a unit is the one for this target; empty: for any."""
     for collection in ("job", "request"):
         if state.get(collection, name) is not None:
             return collection, name
-    if job := _newest_job_of_unit(name, state):
+    if job := newest_job_of_unit(name, state, target):
         return "job", job["job_id"]
     keys = {collection: newest_keys(collection, state) for collection in ("request", "job")}
     for collection, ids in keys.items():
@@ -112,11 +136,18 @@ def newest_keys(collection: str, state: Documents) -> list[str]:
     return [key for key, _ in islice(state.find(collection, newest=True, most=MAX_SCANNED), MAX_SCANNED)]
 
 
-def _newest_job_of_unit(name: str, state: Documents) -> Document | None:
-    """Returns the newest job of a unit: `hello`, `packages/hello` or `demo:packages/hello`."""
+def newest_job_of_unit(name: str, state: Documents, target: str = "") -> Document | None:
+    """Returns the newest job of a unit: `hello`, `packages/hello` or `demo:packages/hello`; None: it has no job.
+
+    Raises Rejected if it has jobs, but none for `target` (empty: any)."""
     source, _, path = name.rpartition(":")
+    others: set[str] = set()
     for key, _ in state.find("job-name", parent=path.rsplit("/", 1)[-1], newest=True):
         body = state.get("job", key)
         if body and (not source or body["source"] == source) and f"/{body['unit']}".endswith(f"/{path}"):
-            return body
+            if target in ("", body["target"]["name"]):
+                return body
+            others.add(body["target"]["name"])
+    if others:
+        raise unknown_target(name, target, others)
     return None

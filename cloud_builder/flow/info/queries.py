@@ -81,7 +81,7 @@ def _jobs(context: QueryContext, args: Args) -> Any:
 
 
 def _job(context: QueryContext, args: Args) -> Any:
-    return views.whole_job(find.job_of(_required(args, "job"), context.state), context.state, context.objects_url)
+    return views.whole_job(_job_of(context, args), context.state, context.objects_url)
 
 
 def _changes(context: QueryContext, args: Args) -> Any:
@@ -97,7 +97,7 @@ def _artifacts(context: QueryContext, args: Args) -> Any:
 
 
 def _attempts(context: QueryContext, args: Args) -> Any:
-    body = find.job_of(_required(args, "job"), context.state)
+    body = _job_of(context, args)
     return page(_attempt_rows(context, body["job_id"]), args)
 
 
@@ -115,7 +115,7 @@ def _log(context: QueryContext, args: Args) -> Any:
     offset, attempt = args.get("offset") or 0, args.get("attempt") or 0
     if not isinstance(offset, int) or not isinstance(attempt, int) or offset < 0:
         raise Rejected(f"offset {offset!r}, attempt {attempt!r}: must be numbers", code="bad-argument")
-    body = find.job_of(_required(args, "job"), context.state)
+    body = _job_of(context, args)
     finished = body["state"] == JobState.FINISHED
     chunk = livelog.read(body["job_id"], attempt, offset, context.state)
     whole = views.fetchable(body["log"], context.objects_url) if body.get("log") else None
@@ -151,12 +151,12 @@ def _status(context: QueryContext, args: Args) -> Any:
 
 
 def _resolve(context: QueryContext, args: Args) -> Any:
-    kind, found = find.resolve_id(_required(args, "id"), context.state)
+    kind, found = find.resolve_id(_required(args, "id"), context.state, _target(args))
     return {"kind": kind, "id": found}
 
 
 def _why(context: QueryContext, args: Args) -> Any:
-    return why(_required(args, "id"), context.state, context.now, context.queue_policy)
+    return why(_required(args, "id"), context.state, context.now, context.queue_policy, _target(args))
 
 
 def _graph(context: QueryContext, args: Args) -> Any:
@@ -186,6 +186,14 @@ def _source_filter(context: QueryContext, args: Args) -> str | None:
     if context.state.get("source", str(source)) is None:
         raise find.missing("source", str(source), [key for key, _ in context.state.find("source")])
     return str(source)
+
+
+def _job_of(context: QueryContext, args: Args) -> dict[str, Any]:
+    return find.job_of(_required(args, "job"), context.state, _target(args))
+
+
+def _target(args: Args) -> str:
+    return str(args.get("target") or "")
 
 
 def _required(args: Args, name: str) -> str:

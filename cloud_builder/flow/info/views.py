@@ -17,11 +17,16 @@ ONLINE_WITHIN = 12.0
 
 _JOB = (
     "job_id", "request_id", "source", "unit", "state", "outcome", "code", "attempt", "runner_id",
-    "message", "hint", "step", "reason", "waiting_for", "first_at", "started_at", "finished_at", "at",
+    "message", "hint", "step", "reason", "waiting_for", "round", "profiles", "build_options",
+    "first_at", "started_at", "finished_at", "at",
 )  # fmt: skip
 _REQUEST = (
     "request_id", "source", "ref", "revision", "state", "outcome", "origin", "requester", "units", "targets",
     "code", "message", "hint", "summary", "accepted_at", "finished_at",
+)  # fmt: skip
+_REQUEST_IN_FULL = (
+    "repositories", "objects_url", "publish", "dependants", "profiles", "build_options", "force", "priority",
+    "problems",
 )  # fmt: skip
 _UNIT = (
     "source", "path", "directory", "name", "kind", "provides", "build_depends", "depends", "revision", "tree",
@@ -50,7 +55,7 @@ def request(body: Document) -> dict[str, Any]:
 
 
 def request_in_full(body: Document) -> dict[str, Any]:
-    return {**request(body), **_only(body, ("repositories", "objects_url", "publish", "dependants", "problems"))}
+    return {**request(body), **_only(body, _REQUEST_IN_FULL)}
 
 
 def job(body: Document, state: Documents) -> dict[str, Any]:

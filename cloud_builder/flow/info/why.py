@@ -17,8 +17,10 @@ MAX_CAUSES = 20
 """Targets of a unit whose newest job is explained."""
 
 
-def why(name: str, state: Documents, now: float, queue_policy: QueuePolicy) -> dict[str, Any]:
+def why(name: str, state: Documents, now: float, queue_policy: QueuePolicy, target: str = "") -> dict[str, Any]:
     """Returns `{"kind": "job" | "request" | "unit", "id": …, "causes": […]}`; a unit may have several causes.
+
+    `target`: of a unit, only the newest job for this target; empty: for each.
 
     Raises Rejected with the nearest name when nothing has this name.
     """
@@ -26,7 +28,7 @@ def why(name: str, state: Documents, now: float, queue_policy: QueuePolicy) -> d
     for kind in ("job", "request"):
         if state.get(kind, name) is not None:
             return _answer(kind, name, [_of_id(kind, name, facts, now)])
-    if causes := _of_unit(name, state, facts, now):
+    if causes := _of_unit(name, state, facts, now, target):
         return _answer("unit", name, causes)
     kind, resolved = find.resolve_id(name, state)
     return _answer(kind, resolved, [_of_id(kind, resolved, facts, now)])
@@ -42,11 +44,13 @@ def _of_id(kind: str, name: str, facts: DocumentFacts, now: float) -> Cause:
     return why_request(request, facts, now)
 
 
-def _of_unit(name: str, state: Documents, facts: DocumentFacts, now: float) -> list[Cause]:
+def _of_unit(name: str, state: Documents, facts: DocumentFacts, now: float, target: str) -> list[Cause]:
     """Returns the causes of a unit's newest jobs, or why it has no job; empty: no such unit.
 
     What is wrong with the unit at the head of its branch comes first, unless its newest job already has it."""
     jobs = find.newest_of_unit(name, state, MAX_CAUSES)
+    if jobs and target and (job := find.newest_job_of_unit(name, state, target)):
+        jobs = [job]
     causes = [why_job(job_of(job), facts, now) for job in jobs]
     problem = _problem_of(name, state)
     if problem is not None:

@@ -55,6 +55,7 @@ def accepted_event(
         publish=commit.is_on_branch,
         priority=request.priority or (Priority.BULK if request.all else Priority.NORMAL),
         deadline=request.deadline,
+        force=request.force,
         plan=request.plan,
         problems=_problems(units),
         accepted_at=at,

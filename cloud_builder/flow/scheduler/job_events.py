@@ -38,6 +38,9 @@ def job_event(event: type[E], job: JobRecord, now: float, **fields: Any) -> E:
         unit=job.unit,
         target=job.target,
         at=now,
+        round=job.round,
+        profiles=job.profiles,
+        build_options=job.build_options,
         **fields,
     )
 
@@ -86,6 +89,7 @@ def emit_job_state(work: UnitOfWork, job: JobRecord, reason: str = "", hold: Hol
             "input_key": job.input_key,
             "attempt": job.attempt,
             "not_before": job.not_before,
+            "is_forced": job.is_forced,
             "inputs": job.inputs,
             "priority": job.priority,
             "constraints": job.constraints,

@@ -67,7 +67,7 @@ def resolve_inputs(state: SchedulerState, work: UnitOfWork, job: JobRecord) -> N
     key = input_key(job, inputs)
     job = job.model_copy(update={"input_key": key, "inputs": inputs, "dependencies": found.artifacts})
     result = build_results.load_for_reuse(work, key)
-    if result is not None and versions.can_be_reused(work.documents, job, result):
+    if result is not None and not job.is_forced and versions.can_be_reused(work.documents, job, result):
         finish_job(state, work, reuse_result(job, result))
         return
     job = versions.prepare(work, job, result)

@@ -92,6 +92,8 @@ class RequestAccepted(Payload):
     priority: Priority = Priority.NORMAL
     deadline: float | None = None
     """Seconds from `accepted_at`."""
+    force: bool = False
+    """Build `units` although results of the same inputs exist."""
     plan: bool = False
     """Build nothing: only answer what would be built (`plan.drawn`)."""
     problems: tuple[Problem, ...] = ()

@@ -40,6 +40,12 @@ class JobEvent(Payload):
     target: Target
     state: JobState
     at: float
+    round: int = 0
+    """The round of a member of a dependency cycle, from 1; 0: not in a cycle."""
+    profiles: tuple[str, ...] = ()
+    """The build profiles that it is built with."""
+    build_options: tuple[str, ...] = ()
+    """The build options that it is built with."""
 
 
 class JobBlocked(JobEvent):
@@ -66,6 +72,8 @@ class JobQueued(JobEvent):
     not_before: float = 0.0
     """If this is a retry: the earliest time of the next attempt."""
     reason: str = ""
+    is_forced: bool = False
+    """It is built although a result of the same inputs exists."""
     inputs: Inputs | None = None
     """The values of which `input_key` is the digest."""
     priority: Priority = Priority.NORMAL

@@ -55,6 +55,8 @@ class BuildRequested(Payload):
     """None: `bulk` when all units are asked for, else `normal`."""
     deadline: float | None = Field(default=None, gt=0, le=30 * 86400)
     """Seconds from acceptance; jobs that have not ended by then are canceled."""
+    force: bool = False
+    """Build the named units although results of the same inputs exist."""
     plan: bool = False
     """Build nothing: only answer what would be built, and why (`plan.drawn`)."""
 

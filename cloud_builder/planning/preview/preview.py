@@ -76,7 +76,7 @@ class _Preview:
         inputs = inputs_of(job, self._dependencies(job).used)
         key = input_key(job, inputs)
         seconds = _seconds(job, last)
-        built = self._lookups.built(key)
+        built = None if job.is_forced else self._lookups.built(key)
         if built is not None:
             result = reuse_result(job, built)
             if result.outcome is Outcome.REUSED:
@@ -87,7 +87,8 @@ class _Preview:
         duplicate = self._lookups.building(key)
         if duplicate is not None:
             return PreviewedJob(job, PlanVerdict.BUILD, f"is being built already, by {duplicate}", duplicate, seconds)
-        return PreviewedJob(job, PlanVerdict.BUILD, _why(last, inputs), None, seconds)
+        why = "forced" if job.is_forced else _why(last, inputs)
+        return PreviewedJob(job, PlanVerdict.BUILD, why, None, seconds)
 
     def _by_needs(self, job: JobRecord, uncertain: Sequence[PreviewedJob], last: LastBuild | None) -> PreviewedJob:
         """Previews a job with needs that would be built, or may be."""
@@ -96,6 +97,8 @@ class _Preview:
             return self._further_round(job, seconds)
         if last is None:
             return PreviewedJob(job, PlanVerdict.BUILD, "never built", None, seconds)
+        if job.is_forced:
+            return PreviewedJob(job, PlanVerdict.BUILD, "forced", None, seconds)
         changes = [*_own_changes(last, inputs_of(job, ())), *self._changed_needs(job, last)]
         if changes:
             return PreviewedJob(job, PlanVerdict.BUILD, first_names(changes, "; "), None, seconds)

@@ -221,6 +221,7 @@ def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **fields: 
         constraints=unit.constraints,
         profiles=tuple(sorted({*unit.profiles, *profiles, *fields.get("cycle_profiles", ())})),
         build_options=tuple(sorted({*unit.build_options, *options})),
+        is_forced=request.force and fields["is_requested"] and fields.get("round", 0) <= 1,
         **{"publish": request.publish and unit.kind is Kind.PACKAGE, **fields},
     )
 

@@ -55,6 +55,7 @@ class DifferenceKind(StrEnum):
     DEPENDENCY = "dependency"
     BUILDROOT = "buildroot"
     REPOSITORIES = "repositories"
+    FORCED = "forced"
     PROFILES = "profiles"
     BUILD_OPTIONS = "build-options"
     RECIPE = "recipe"

@@ -45,6 +45,10 @@ class JobFacts(LenientModel):
     needs: tuple[JobId, ...] = ()
     waiting_for: tuple[JobId, ...] = ()
     reason: str = ""
+    round: int = 0
+    profiles: tuple[str, ...] = ()
+    build_options: tuple[str, ...] = ()
+    is_forced: bool = False
     input_key: InputKey | None = None
     inputs: Inputs | None = None
     attempt: int = 0

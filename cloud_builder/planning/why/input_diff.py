@@ -24,6 +24,8 @@ def differences(job: JobFacts, facts: FactSource, depth: int = MAX_DEPTH) -> tup
     """Returns what differs from the last success; empty: no difference is known."""
     last, failed = facts.last_success(job), facts.last_failure(job)
     again = _again(job, failed) if failed and (last is None or failed.at > last.at) else ()
+    if job.is_forced:
+        again = (Difference(kind=DifferenceKind.FORCED, text="requested with --force"),)
     if last is None:
         return (*again, Difference(kind=DifferenceKind.NEVER, text="never built before"))
     inputs = job.inputs or _inputs_of_origin(job, facts)

@@ -22,6 +22,15 @@ def why_job(job: JobFacts, facts: FactSource, now: float) -> Cause:
     return _Why(facts, now).of(job)
 
 
+def _variant(job: JobFacts) -> tuple[Detail, ...]:
+    """Returns the round of a dependency cycle, and the build profiles and options, if the job has any."""
+    round_line = f"round {job.round} of its dependency cycle" if job.round else ""
+    profiles = f"build profiles {' '.join(job.profiles)}" if job.profiles else ""
+    options = f"build options {' '.join(job.build_options)}" if job.build_options else ""
+    line = comma_list(round_line, profiles, options)
+    return (Detail(label="built as", lines=(line,)),) if line else ()
+
+
 @dataclass(frozen=True)
 class _Why:
     facts: FactSource
@@ -32,7 +41,7 @@ class _Why:
         because = cause.because or input_diff.differences(job, self.facts)
         reasons = () if cause.kind in (CauseKind.REUSED, CauseKind.UNCHANGED) else input_diff.details(because)
         triggers = input_diff.triggered_by(job, self.facts, self.now)
-        details = (*cause.details, *_unverified(job), *reasons, *triggers)
+        details = (*_variant(job), *cause.details, *_unverified(job), *reasons, *triggers)
         about = {"job_id": job.job_id, "request_id": job.request_id, "source": job.source, "unit": job.unit}
         state = str(job.outcome or job.state)
         result = {"target": job.target.name, "state": state, "because": because, "details": details}

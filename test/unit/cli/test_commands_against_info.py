@@ -17,7 +17,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.model.unit import Target
-from support.info_mesh import InfoMesh, json_output, output
+from support.info_mesh import TARGET, InfoMesh, json_output, output
 
 
 def test_list_prints_an_array_of_objects(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +71,50 @@ def test_failure_shows_the_end_of_its_log(mesh: InfoMesh, capsys: pytest.Capture
     assert "cb-ctl logs r-1.1" in text
 
 
+def test_jobs_of_a_target_are_selected_with_target(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+    other = TARGET.model_copy(update={"name": "trixie.x86_64"})
+    log = mesh.stored("l", b"==> build\nLOG\n", ArtifactKind.LOG)
+    mesh.finish(RequestOutcome.FAILURE, Outcome.FAILURE, message="no", log=log)
+    mesh.job(e.JobFinished, job_id="r-1.2", outcome=Outcome.SUCCESS, attempt=1, target=other, at=1007.0)
+    for name in ("packages/hello", "r-1"):
+        assert "LOG" in output(capsys, "logs", name, "--target", "bookworm.x86_64")
+        for verb in ("logs", "status", "get", *(("why",) if name != "r-1" else ())):
+            text = output(capsys, verb, name, "--target", "trixi.x86_64", code=ExitCode.REJECTED)
+            assert "Did you mean trixie.x86_64?" in text, verb
+    assert json_output(capsys, "status", "hello", "--target", "bookworm.x86_64")["job_id"] == "r-1.1"
+    assert json_output(capsys, "status", "hello")["job_id"] == "r-1.2"
+    jobs = json_output(capsys, "status", "r-1", "--target", "trixie.x86_64")["jobs"]
+    assert [job["job_id"] for job in jobs] == ["r-1.2"]
+    causes = json_output(capsys, "why", "hello", "--target", "bookworm.x86_64")["causes"]
+    assert [cause["job_id"] for cause in causes] == ["r-1.1"]
+    assert "no artifact" in output(capsys, "get", "r-1", "--target", "trixie.x86_64", code=ExitCode.REJECTED)
+    assert "has more than one job" in output(capsys, "logs", "r-1", code=ExitCode.REJECTED)
+    assert "r-1.1: no job for target" in output(
+        capsys, "status", "r-1.1", "--target", "trixie.x86_64", code=ExitCode.REJECTED
+    )
+
+
+def test_rounds_of_a_cycle_and_profiles_are_shown(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.accept()
+    mesh.job(e.JobFinished, outcome=Outcome.SUCCESS, attempt=1, round=1, profiles=("stage1",))
+    mesh.job(e.JobRunning, job_id="r-1.2", attempt=1, runner_id="r1", round=2, build_options=("noopt",))
+    text = output(capsys, "status", "r-1")
+    assert "packages/hello (round 1, stage1)" in text
+    assert "packages/hello (round 2, noopt)" in text
+    assert "round 1 of its dependency cycle, build profiles stage1" in output(capsys, "why", "r-1.1")
+    assert "packages/hello (round 2, noopt)" in output(capsys, "list", "jobs")
+
+
+def test_log_is_of_one_step_or_its_last_lines(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+    text = b"==> dependencies\nx\n" + b"Unpacking a (1) ...\n" * 5 + b"==> build\ncc\nld\n==> success\n"
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, log=mesh.stored("l", text, ArtifactKind.LOG))
+    assert "5 lines of apt" in output(capsys, "logs", "hello")
+    assert output(capsys, "logs", "hello", "--full") == text.decode()
+    assert output(capsys, "logs", "hello", "--step", "build", "--tail", "1") == "ld\n"
+    assert json_output(capsys, "logs", "hello", "--step", "build")["lines"] == ["==> build", "cc", "ld"]
+    assert "Did you mean build?" in output(capsys, "logs", "hello", "--step", "buidl", code=ExitCode.REJECTED)
+
+
 def test_watch_ends_after_its_timeout(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.accept()
     text = output(capsys, "watch", "r-1", "--timeout", "0.1", code=ExitCode.INFRASTRUCTURE)
@@ -87,12 +131,14 @@ def test_accepted_request_prints_the_next_command(mesh: InfoMesh, capsys: pytest
 def test_options_of_request_become_the_event(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     mesh.follow()
     mesh.accept("r-mine")
-    urgent = ["--rebuild-dependants", "--priority", "interactive", "--deadline", "1h30m"]
+    variant = ["--force", "--profiles", "nodoc,nocheck", "--build-options", "noopt"]
+    urgent = [*variant, "--rebuild-dependants", "--priority", "interactive", "--deadline", "1h30m"]
     output(capsys, "request", "--since", "main~1", *urgent, "--target", "bookworm.x86_64", "--id", "r-mine")
     [log] = [log for partition, log in mesh.broker.logs.items() if partition.topic == "cb.request"]
     event = decode(log[-1], "").payload
     assert isinstance(event, e.BuildRequested)
     assert (event.since, event.units, event.all, event.targets) == ("main~1", (), False, ("bookworm.x86_64",))
+    assert (event.force, event.profiles, event.build_options) == (True, ("nocheck", "nodoc"), ("noopt",))
     assert (event.dependants, event.priority, event.deadline, event.plan) == (True, "interactive", 5400.0, False)
 
 

@@ -47,6 +47,29 @@ def test_cascade_stops_at_an_unchanged_output(mesh):
     assert sorted(built_by(mesh, library("2", tool="1"))) == ["app", "doc", "lib", "tool"]
 
 
+def test_forced_unit_is_built_although_its_inputs_are_known(mesh):
+    mesh.builder.assignments.clear()
+    mesh.request("packages/tool", id="forced", force=True)
+    end = mesh.finished("forced")
+    assert built(mesh) == ["tool"]
+    assert {job.unit: (job.outcome, job.code) for job in end.jobs} == {
+        "packages/lib": (Outcome.SKIPPED, "unchanged"),
+        "packages/tool": (Outcome.SUCCESS, ""),
+    }
+    mesh.request("packages/tool", id="again")
+    assert [job.outcome for job in mesh.finished("again").jobs if job.unit == "packages/tool"] == [Outcome.REUSED]
+
+
+def test_request_with_profiles_is_another_build(mesh):
+    mesh.builder.assignments.clear()
+    for id, profiles in (("a", ["nocheck"]), ("b", ["nocheck"]), ("c", [])):
+        mesh.request("packages/tool", id=id, profiles=profiles)
+        assert mesh.finished(id).outcome is RequestOutcome.SUCCESS
+    assert built(mesh) == ["tool*"]
+    jobs = [job for job in mesh.events(e.JobFinished) if job.unit == "packages/tool"]
+    assert [job.profiles for job in jobs[-3:]] == [("nocheck",), ("nocheck",), ()]
+
+
 def built_by(mesh: MemoryMesh, files: dict[str, bytes]) -> list[str]:
     pushed(mesh, files)
     return built(mesh)
@@ -103,6 +126,8 @@ def test_cycle_starts_with_profiles_and_repeats_until_stable():
     assert built(mesh) == ["chicken*", "egg", "chicken", "egg", "chicken", "omelette"]
     assert end.outcome is RequestOutcome.SUCCESS
     assert end.message == ""
+    rounds = [(job.round, job.profiles) for job in mesh.events(e.JobFinished) if job.unit == "packages/chicken"]
+    assert sorted(rounds) == [(1, ("nocheck",)), (2, ()), (3, ())]
     publications = [job for job in mesh.events(e.JobFinished) if job.publish]
     assert sorted(job.unit.split("/")[1] for job in publications) == ["chicken", "egg", "omelette"]
     again = pushed(mesh, cycle("1 # a comment", " <!nocheck>"))
