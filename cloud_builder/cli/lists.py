@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.model.text import compact_duration
+from cloud_builder.model.text import compact_duration, first_line
 
 from .completers import SOURCES
 from .lazy import LazyGroup
@@ -56,21 +56,61 @@ def _first_problem(unit: dict[str, Any]) -> str:
     return f"broken: {problem_line(problems[0])}" if problems else ""
 
 
+def _build_states(builds: list[dict[str, Any]]) -> str:
+    """Returns which targets are behind their branch, and how their newest job ended; empty: none."""
+    return ", ".join(
+        f"{build['target']} is behind ({build['outcome']} {build['job_id']})"
+        for build in builds
+        if build["state"] == "behind"
+    )
+
+
+def _behind_table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    cells = [
+        [
+            row["unit"],
+            row["target"],
+            row["source"],
+            " ".join(row["versions"]) or "never",
+            row["job_id"],
+            row["outcome"],
+            first_line(row["message"]),
+        ]
+        for row in rows
+    ]
+    return ["unit", "target", "source", "published", "job", "state", ""], cells
+
+
 @click.command()
 @source_option
+@click.option("--behind", is_flag=True, help="Only units whose published build is not of the head of their branch.")
 @global_options
-def units(source: str | None) -> None:
-    """List the units that can be built."""
+def units(source: str | None, behind: bool) -> None:
+    """List the units that can be built, with the version of their published build.
+
+    A unit is behind its branch if that build is of another commit, because its newest job was canceled or failed, or
+    was never requested."""
     with session() as mesh:
-        rows = mesh.pages("units", source=source)
+        rows = mesh.pages("units", source=source, behind=behind)
         if mesh.json:
             show_json(rows)
             return
+        if behind:
+            show_table(*_behind_table(rows), empty="no unit is behind its branch")
+            return
         cells = [
-            [row["path"], row["kind"], " ".join(row["targets"]), row["source"], _first_problem(row)] for row in rows
+            [
+                row["path"],
+                row["kind"],
+                " ".join(row["targets"]),
+                row["source"],
+                " ".join(dict.fromkeys(version for build in row["builds"] for version in build["versions"])),
+                _first_problem(row) or _build_states(row["builds"]),
+            ]
+            for row in rows
         ]
         show_table(
-            ["unit", "kind", "targets", "source", ""],
+            ["unit", "kind", "targets", "source", "version", ""],
             cells,
             empty="no units: add a source with `cb-ctl source add NAME URL`",
         )

@@ -19,6 +19,9 @@ from .session import Session, session
 from .source import problem_line
 from .watch import job_line
 
+_MAX_BEHIND = 5
+"""Units behind their branch that the overview names."""
+
 
 @click.command()
 @click.argument("what", required=False, metavar="[REQUEST|JOB]", shell_complete=THINGS)
@@ -54,6 +57,8 @@ def _overview(mesh: Session) -> None:
     for repository in found["repositories"]:
         failed = f" ({styled('failure')}: {repository['failed']})" if repository.get("failed") else ""
         click.echo(f"repository  {repository['repository']}: {repository.get('url', '')}{failed}")
+    for line in _behind(found):
+        click.echo(f"behind      {line}")
     if found["dead_letters"]:
         click.echo(f"letters     {found['dead_letters']} dead letters: cb-ctl dead-letter list")
     for problem in found["problems"]:
@@ -61,6 +66,19 @@ def _overview(mesh: Session) -> None:
     if found["newest"]:
         click.echo()
         show_requests(found["newest"])
+
+
+def _behind(found: dict[str, Any]) -> list[str]:
+    """Returns lines about the units whose published build is not of the head of their branch."""
+    rows = found["behind"]
+    lines = [
+        f"{row['unit']} {row['target']}: {styled(str(row['outcome'] or 'never built'))}"
+        + (f" ({row['job_id']})" if row["job_id"] else "")
+        + (f", published is {', '.join(row['versions'])}" if row["versions"] else ", never published")
+        for row in rows[:_MAX_BEHIND]
+    ]
+    more = found["behind_count"] - len(lines)
+    return [*lines, *([f"and {more} more: cb-ctl list units --behind"] if more > 0 else [])]
 
 
 def _runners(rows: list[dict[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """Names of cb-info's document collections whose name is not that of a row (job, request, unit, …).
 
-The modules that write them describe their keys, parents and ranks: `history`, `change_index`, `projection`.
+The modules that write them describe their keys, parents and ranks: `history`, `branch_state`,
+`change_index`, `projection`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ PAST_BUILD = "past-build"
 PAST_FAILURE = "past-failure"
 UNIT_TREE = "unit-tree"
 UNIT_CHANGE = "unit-change"
+
+BUILT_TREE = "built-tree"
+BEHIND = "behind"
 
 JOB_CHANGE = "job-change"
 ARTIFACT_JOB = "artifact-job"

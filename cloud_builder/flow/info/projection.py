@@ -16,7 +16,8 @@ documents in any order.
     repository  name
     dead-letter id
 
-Read next: history.py (former builds, pushes), change_index.py (changes of a request), livelog.py.
+Read next: history.py (former builds, pushes), branch_state.py (units behind their branch), change_index.py (changes of
+a request), livelog.py.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.state import Document, Documents
 
-from . import change_index, history, livelog
+from . import branch_state, change_index, history, livelog
 from .documents import DEAD_LETTER, QUARANTINE
 
 RUNNER_RETENTION = 86400.0
@@ -64,7 +65,9 @@ def _source_revised(event: e.SourceRevised, state: Documents) -> None:
     head["problems"] = problems if is_first else [*old.get("problems", []), *problems]
     for unit in event.units:
         body = {**unit.model_dump(mode="json"), "source": event.source, "revision": event.revision}
+        former = state.get("unit", f"{event.source}:{unit.path}")
         state.put("unit", f"{event.source}:{unit.path}", body, parent=event.source)
+        branch_state.on_unit_revised(former, body, state)
     if event.part == event.parts - 1:
         _drop_units(event.source, state, keep=event.revision)
     head["units"] = state.count("unit", parent=event.source)
@@ -74,8 +77,10 @@ def _source_revised(event: e.SourceRevised, state: Documents) -> None:
 
 def _drop_units(source: str, state: Documents, keep: str = "") -> None:
     """Removes the units of a source, except those of the revision `keep`."""
-    for key in [key for key, unit in state.find("unit", parent=source) if unit["revision"] != keep]:
+    gone = [(key, unit) for key, unit in state.find("unit", parent=source) if unit["revision"] != keep]
+    for key, unit in gone:
         state.delete("unit", key)
+        branch_state.remove_unit(unit, state)
         history.remove_unit(key, state)
 
 
@@ -160,6 +165,8 @@ def _job(event: e.JobEvent, state: Documents) -> None:
     if not isinstance(event, e.JobQueued):
         body["hold"] = None
     _put_job(old, body, state)
+    if isinstance(event, e.JobFinished):
+        branch_state.on_job_finished(event, state)
 
 
 def _put_job(old: Document, body: Document, state: Documents) -> None:

@@ -17,8 +17,8 @@ from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.schedule.queue import QueuePolicy
 from cloud_builder.ports.state import Documents
 
-from . import change_views, find, graph, livelog, views
-from .documents import DEAD_LETTER
+from . import branch_state, change_views, find, graph, livelog, views
+from .documents import BEHIND, DEAD_LETTER
 from .pages import Row, page
 from .why import why
 
@@ -53,7 +53,10 @@ def _sources(context: QueryContext, args: Args) -> Any:
 
 def _units(context: QueryContext, args: Args) -> Any:
     source = _source_filter(context, args)
-    return page(((key, views.unit(body)) for key, body in context.state.find("unit", parent=source)), args)
+    if args.get("behind"):
+        return page(branch_state.rows(context.state, source), args)
+    found = context.state.find("unit", parent=source)
+    return page(((key, views.unit(body, context.state)) for key, body in found), args)
 
 
 def _requests(context: QueryContext, args: Args) -> Any:
@@ -146,6 +149,8 @@ def _status(context: QueryContext, args: Args) -> Any:
         "jobs": {name: number for name, number in jobs.items() if number},
         "runners": [{key: row[key] for key in _RUNNER} for row in runners][:100],
         "repositories": [views.repository(body) for _, body in state.find("repository", most=20)],
+        "behind": [row for _, row in branch_state.rows(state, most=_MAX_BEHIND)],
+        "behind_count": state.count(BEHIND),
         "dead_letters": state.count(DEAD_LETTER),
     }
 
@@ -207,6 +212,7 @@ def _matches(row: dict[str, Any], args: Args, *names: str) -> bool:
     return all(not args.get(name) or row.get(name) == args[name] for name in names)
 
 
+_MAX_BEHIND = 20
 _RUNNER = ("runner_id", "state", "reason", "until", "slots", "attempts")
 _STATES = [*(state.value for state in JobState if state is not JobState.FINISHED), *(o.value for o in Outcome)]
 

@@ -9,7 +9,7 @@ from typing import Any
 from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.state import Document, Documents
 
-from . import livelog
+from . import branch_state, livelog
 from .documents import QUARANTINE
 
 ONLINE_WITHIN = 12.0
@@ -41,9 +41,10 @@ def source(body: Document) -> dict[str, Any]:
     return body
 
 
-def unit(body: Document) -> dict[str, Any]:
+def unit(body: Document, state: Documents) -> dict[str, Any]:
+    """Returns a row of a unit; `builds`: for each target, whether what is published is of the head of the branch."""
     targets = [target["name"] for target in body.get("targets", [])]
-    return {**_only(body, _UNIT), "targets": targets}
+    return {**_only(body, _UNIT), "targets": targets, "builds": branch_state.builds_of(body, state)}
 
 
 def request(body: Document) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cloud_builder.model import events as e
 from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.outcome import Outcome, RequestOutcome
 from cloud_builder.model.unit import Target
+from support.factories import deb
 from support.info_mesh import TARGET, InfoMesh, json_output, output
 
 
@@ -103,6 +104,17 @@ def test_rounds_of_a_cycle_and_profiles_are_shown(mesh: InfoMesh, capsys: pytest
     assert "packages/hello (round 2, noopt)" in text
     assert "round 1 of its dependency cycle, build profiles stage1" in output(capsys, "why", "r-1.1")
     assert "packages/hello (round 2, noopt)" in output(capsys, "list", "jobs")
+
+
+def test_units_behind_their_branch_are_listed(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh.follow()
+    assert "no unit is behind" in output(capsys, "list", "units", "--behind")
+    mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, tree="c" * 40, publish=True, artifacts=(deb("hello", "1.0"),))
+    mesh.job(e.JobFinished, job_id="r-1.2", outcome=Outcome.CANCELED, at=1009.0)
+    assert "is behind (canceled r-1.2)" in output(capsys, "list", "units")
+    assert "behind      packages/hello bookworm.x86_64: canceled (r-1.2), published is 1.0" in output(capsys, "status")
+    [row] = json_output(capsys, "list", "units", "--behind")
+    assert (row["unit"], row["versions"], row["outcome"]) == ("packages/hello", ["1.0"], "canceled")
 
 
 def test_log_is_of_one_step_or_its_last_lines(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
