@@ -3,10 +3,12 @@
 Input: a build root, a source, and the artifacts of this mesh that it may use. Output: directories to stack on the root.
 A source that uses such artifacts gets two layers: below, the packages of other repositories alone; above, all that the
 source needs. Many sources share the lower layer, and a rebuild finds it again.
-An existing layer costs one look at a directory: no apt, no network. The least recently used layers are evicted first.
+An existing layer costs one look at a directory: no apt, no network. Layers are kept up to a number of bytes; the least
+recently used ones are evicted first.
 
     layers/<key>/upper      the layer                   layers/<key>/packages   all installed packages, root included
     layers/<key>/id         identifies this very layer  layers/<key>/below      the id of the layer below
+    layers/<key>/bytes      its size on disk
     layers/.new-…           being made                  layers/.downloads       fetched packages, for the next layers
 """
 
@@ -23,6 +25,7 @@ from pathlib import Path
 
 from cloud_builder.errors import Permanent
 from cloud_builder.files import directories
+from cloud_builder.files.disk_usage import disk_usage
 from cloud_builder.files.locks import exclusive_lock
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.ports.recipe import PackageSource, Recipe
@@ -32,8 +35,8 @@ from cloud_builder.ports.store import ObjectStore
 from .build_log import raise_canceled
 from .layer_install import LayerInstaller, LayerSpec
 
-MAX_LAYERS = 24
-"""Layers that are kept, the most recently used ones."""
+MAX_LAYER_BYTES = 20 * 1024**3
+"""Bytes of layers that are kept, the most recently used ones."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ class LayerCache:
     """Thread-safe; several processes may share `path`."""
 
     def __init__(
-        self, path: Path, sandbox: Sandbox, store: ObjectStore, recipe: Recipe, max_layers: int = MAX_LAYERS
+        self, path: Path, sandbox: Sandbox, store: ObjectStore, recipe: Recipe, max_bytes: int = MAX_LAYER_BYTES
     ) -> None:
-        self._path, self._sandbox, self._recipe, self._max_layers = path, sandbox, recipe, max_layers
+        self._path, self._sandbox, self._recipe, self._max_bytes = path, sandbox, recipe, max_bytes
         self._installer = LayerInstaller(sandbox, store, recipe, path / ".downloads")
 
     @contextmanager
@@ -106,6 +109,7 @@ class LayerCache:
                 (unfinished / "id").write_text(uuid.uuid4().hex)
                 (unfinished / "below").write_text(below.id if below else "")
                 self._installer.install(spec, artifacts, unfinished, below.uppers if below else ())
+                (unfinished / "bytes").write_text(str(disk_usage(unfinished)))
             unfinished.rename(self._path / key)
         finally:
             self._sandbox.remove(unfinished)
@@ -114,8 +118,11 @@ class LayerCache:
 
     def _evict(self) -> None:
         layers = [path for path in self._path.iterdir() if not path.name.startswith(".")]
-        for path in sorted(layers, key=lambda path: path.stat().st_mtime)[: -self._max_layers or None]:
-            self._remove_unused(path)
+        bytes_left = self._max_bytes
+        for path in sorted(layers, key=lambda path: path.stat().st_mtime, reverse=True):
+            bytes_left -= _read_bytes(path / "bytes")
+            if bytes_left < 0:
+                self._remove_unused(path)
 
     def _remove_unused(self, path: Path) -> None:
         """Deletes a layer, unless it is in use."""
@@ -142,6 +149,14 @@ def _id_below(path: Path) -> str | None:
         return _read_id(path / "below")
     except FileNotFoundError:
         return None
+
+
+def _read_bytes(file: Path) -> int:
+    """Returns the size of a layer; 0 when the layer was removed meanwhile."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def _read_id(file: Path) -> str:

@@ -30,7 +30,7 @@ from cloud_builder.ports.store import ObjectStore
 from .attempt_timeout import AttemptTimeout
 from .build_log import BuildLog, unless_canceled
 from .buildroot_cache import BuildrootCache
-from .layer_cache import LayerCache
+from .layer_cache import MAX_LAYER_BYTES, LayerCache
 from .manifest_tests import ManifestTests
 from .outcome import SUCCESS, BuildOutcome, outcome_of_error
 from .steps import BuildSpec, BuildSteps
@@ -44,6 +44,7 @@ class PackageBuilder:
 
     work    a directory of this user alone, on a disk with room; several processes may share it
     cores   parallel processes of one build
+    layer_bytes   of dependency layers that are kept
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class PackageBuilder:
         store: ObjectStore,
         work: Path,
         cores: int,
+        layer_bytes: int = MAX_LAYER_BYTES,
     ) -> None:
         self._runner_id, self._mirror, self._roots = RunnerId(runner_id), mirror, roots
         self._sandbox, self._recipe, self._store, self._jobs = sandbox, recipe, store, work / "jobs"
-        self._layers = LayerCache(work / "layers", sandbox, store, recipe)
+        self._layers = LayerCache(work / "layers", sandbox, store, recipe, layer_bytes)
         tests = ManifestTests(sandbox, store, recipe, work / "test-downloads")
         self._steps = BuildSteps(roots, self._layers, tests, sandbox=sandbox, recipe=recipe, cores=cores)
         for directory in (work, self._jobs, work / "layers"):

@@ -38,6 +38,7 @@ COMMANDS = {
     "shell": ("cloud_builder.cli.build", "shell", "Open a shell in the build root of a unit's directory."),
     "check": ("cloud_builder.cli.check", "check", "Validate the manifests of a tree."),
     "doctor": ("cloud_builder.cli.doctor", "doctor", "Show what this machine lacks, and how to fix it."),
+    "clean": ("cloud_builder.cli.clean", "clean", "Remove what this machine has cached for builds."),
     "dead-letter": ("cloud_builder.cli.deadletter", "dead_letter", "List, show and retry unhandled messages."),
     "admin": ("cloud_builder.cli.admin", "admin", "Commands for operators of a mesh."),
     "completion": ("cloud_builder.cli.completion", "completion", "Print the completion script for a shell."),

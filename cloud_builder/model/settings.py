@@ -117,6 +117,8 @@ class RunnerSettings(StrictModel):
     work: Path | None = None
     """The directory for build roots, layers and overlays, on a file system with much free space. Default:
     <home>/<runner id>/work."""
+    layer_cache: int = Field(default=20 * 1024**3, ge=0)
+    """Bytes of installed build dependencies that are kept for further builds, the most recently used ones."""
     simulate: float = Field(default=0.0, ge=0)
     """For load and fault tests only. Above 0: nothing is built; a job takes this many seconds, and its result is a tiny
     package that depends only on the job's inputs."""

@@ -49,8 +49,7 @@ def runner(settings: Settings, stack: ExitStack) -> Flow:
     The flow does that only after the broker was reached; a runner that never reaches it would keep the leftovers."""
     from cloud_builder.adapters.store.directory import DirectoryStore
     from cloud_builder.builder.buildroot_cache import MAX_ROOTS
-    from cloud_builder.builder.layer_cache import MAX_LAYERS
-    from cloud_builder.flow.runner.cache_inventory import CacheInventory
+    from cloud_builder.flow.runner.cache_inventory import MAX_LAYERS, CacheInventory
     from cloud_builder.flow.runner.flow import RunnerFlow
 
     options, store = settings.runner, DirectoryStore(settings.store_path)
@@ -139,5 +138,6 @@ def builder(settings: Settings, work: Path, store: ObjectStore, name: str) -> Pa
         recipe=DebRecipe(),
         store=store,
         work=work,
+        layer_bytes=settings.runner.layer_cache,
         cores=max(1, (os.cpu_count() or 1) // settings.runner.slots),
     )

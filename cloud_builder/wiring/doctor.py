@@ -14,8 +14,9 @@ from cloud_builder.adapters.sandbox import idmap
 from cloud_builder.errors import Rejected
 from cloud_builder.model.dispatch import Dispatch
 from cloud_builder.model.settings import BrokerSettings, Settings
-from cloud_builder.planning.doctor import BrokerFacts, DirectoryFacts, Facts, ProbeError
+from cloud_builder.planning.doctor import BrokerFacts, CacheFacts, DirectoryFacts, Facts, ProbeError
 
+from . import caches
 from .broker import probe_share_groups
 
 
@@ -55,8 +56,15 @@ def all_facts(settings: Settings, broker: BrokerSettings | None, *, is_up: bool)
         cgroup_controllers=host.delegated(),
         key=key(settings.home / "collector" / "gnupg", collector.key_name),
         port=port,
+        caches=_caches(settings),
         broker=_broker(broker, settings.dispatch),
     )
+
+
+def _caches(settings: Settings) -> tuple[CacheFacts, ...]:
+    entries = caches.find(settings, {*caches.CacheKind} - {caches.CacheKind.HOME})
+    unused = caches.sizes([entry for entry in entries if not entry.is_used])
+    return tuple(CacheFacts(str(kind), total, unused[kind]) for kind, total in caches.sizes(entries).items())
 
 
 def _broker(settings: BrokerSettings | None, dispatch: Dispatch) -> BrokerFacts | None:

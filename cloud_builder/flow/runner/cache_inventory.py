@@ -16,6 +16,8 @@ from cloud_builder.model.settings import RunnerSettings
 from cloud_builder.planning.schedule.locality import layer_cache_key, root_cache_key
 
 MAX_SOURCES = 100
+MAX_LAYERS = 48
+"""Layers that are announced, the most recently used ones; the cache on disk is limited by bytes."""
 
 K = TypeVar("K")
 _Root = tuple[str, str, str]
@@ -23,7 +25,7 @@ _Layer = tuple[_Root, str, str, tuple[str, ...]]
 
 
 class CacheInventory:
-    """The most recently used entries, of roots and layers as many as the caches on disk keep.
+    """The most recently used entries, of roots as many as the cache on disk keeps.
 
     A key is a digest; it is computed when it is announced for the first time, not with each job."""
 

@@ -4,6 +4,7 @@
     finding.py          a check's result: ok, warning (works worse, or not for long), error (does not work)
     machine.py          Python, programs, the sandbox, resource limits
     filesystems.py      free space, and file systems that builds can use
+    caches.py           sizes of caches
     key.py              the signing key
     broker.py           the broker and its topics
     port_and_clock.py   the port for repositories, the clock
@@ -16,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from .broker import check_broker
-from .facts import BrokerFacts, DirectoryFacts, Facts, KeyFacts, ProbeError, TopicFacts
+from .caches import check_caches
+from .facts import BrokerFacts, CacheFacts, DirectoryFacts, Facts, KeyFacts, ProbeError, TopicFacts
 from .filesystems import GIB, check_directories
 from .finding import Finding, Level, errors
 from .key import check_key
@@ -26,6 +28,7 @@ from .port_and_clock import check_clock, check_port
 __all__ = [
     "GIB",
     "BrokerFacts",
+    "CacheFacts",
     "DirectoryFacts",
     "Facts",
     "Finding",
@@ -43,6 +46,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     check_sandbox,
     check_limits,
     check_directories,
+    check_caches,
     check_key,
     check_port,
     check_broker,

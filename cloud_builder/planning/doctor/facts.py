@@ -42,6 +42,15 @@ class DirectoryFacts:
 
 
 @dataclass(frozen=True)
+class CacheFacts:
+    """The bytes on disk of one kind of cache (`cb-ctl clean`), and those that are not in use."""
+
+    kind: str
+    size: int
+    unused: int
+
+
+@dataclass(frozen=True)
 class KeyFacts:
     """The signing key.
 
@@ -112,4 +121,5 @@ class Facts:
     key: KeyFacts | None = None
     port: tuple[str, ProbeError | None] | None = None
     """(address, why it cannot be used)"""
+    caches: tuple[CacheFacts, ...] = ()
     broker: BrokerFacts | None = None
