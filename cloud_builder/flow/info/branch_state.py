@@ -5,7 +5,7 @@
     behind      source:unit@target   parent: source; the unit's path and target, if it is behind
 
 A unit that was never built counts once a job of it has ended without success. Filled by the projection, so its rule
-holds: `update` computes a document from others, whatever event changed last.
+holds: `update` computes a document from others, in any order of events.
 """
 
 from __future__ import annotations
