@@ -65,10 +65,10 @@ def _show(entries: Sequence[CacheEntry], removed: Sequence[CacheEntry]) -> None:
     """Prints a row for each directory that holds entries of a kind."""
     rows: dict[tuple[str, str, str], list[int]] = {}
     for entry in entries:
-        place = entry.path if len(entry.path.name) < 20 else entry.path.parent
+        shown = entry.path if len(entry.path.name) < 20 else entry.path.parent
         note = "" if entry in removed else "in use, kept"
-        rows.setdefault((str(entry.kind), str(place), note), []).append(entry.size)
-    cells = [[kind, size(sum(found)), len(found), place, note] for (kind, place, note), found in rows.items()]
+        rows.setdefault((str(entry.kind), str(shown), note), []).append(entry.size)
+    cells = [[kind, size(sum(found)), len(found), shown, note] for (kind, shown, note), found in rows.items()]
     show_table(["what", "size", "number", "directory", ""], cells, empty="nothing to remove")
 
 

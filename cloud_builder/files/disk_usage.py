@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 _BLOCK_BYTES = 512
-"""The unit of `st_blocks`, whatever the file system's own block is (stat(2))."""
+"""The unit of `st_blocks` on every file system (stat(2))."""
 
 
 def disk_usage(path: Path) -> int:

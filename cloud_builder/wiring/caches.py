@@ -34,7 +34,7 @@ from .rundir import running_mesh
 
 
 class CacheKind(StrEnum):
-    """What `cb-ctl clean` can remove."""
+    """A kind of files that `cb-ctl clean` can remove."""
 
     LEFTOVERS = "leftovers"
     LAYERS = "layers"

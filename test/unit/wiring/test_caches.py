@@ -1,4 +1,4 @@
-"""What `cb-ctl clean` finds and removes: everything of the named kinds but what is in use."""
+"""`cb-ctl clean` finds and removes everything of the named kinds but what is in use."""
 
 from __future__ import annotations
 
