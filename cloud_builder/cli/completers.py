@@ -67,5 +67,6 @@ target_option = click.option(
 UNITS = names(("units", "path"))
 SOURCES = names(("sources", "source"))
 REQUESTS = names(("requests", "request_id"))
+REPOSITORIES = names(("repositories", "repository"))
 THINGS = names(("requests", "request_id"), ("jobs", "job_id"))
 WHYS = names(("units", "path"), ("requests", "request_id"), ("jobs", "job_id"))

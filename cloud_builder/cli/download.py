@@ -59,6 +59,11 @@ def object_bytes(artifact: dict[str, Any], offset: int = 0) -> Iterator[bytes]:
         yield from _chunks(artifact["url"], offset)
 
 
+def bytes_at(url: str) -> bytes:
+    """Returns what is at an address. Retryable when the server does not answer."""
+    return b"".join(_chunks(url))
+
+
 def log_tail(mesh: Session, job: str, most: int) -> list[str]:
     """Returns the last `most` lines of a job's log."""
     found = mesh.query("job", job=job)

@@ -1,4 +1,4 @@
-"""`cb-ctl list …`: tables of sources, units, requests, jobs, runners and repositories."""
+"""`cb-ctl list …`: tables of sources, units, requests, jobs, runners, packages and repositories."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ TABLE = {
     "requests": (_HERE, "requests", "List the requests, newest first."),
     "jobs": (_HERE, "jobs", "List the jobs, newest first."),
     "runners": (_HERE, "runners", "List the runners with their slots and jobs."),
+    "packages": ("cloud_builder.cli.packages", "packages", "List the published packages with their versions."),
     "repositories": (_HERE, "repositories", "List the repositories to install from."),
 }
 
@@ -41,7 +42,7 @@ source_option = click.option("--source", metavar="NAME", shell_complete=SOURCES,
 @click.group("list", cls=LazyGroup, table=TABLE, no_args_is_help=True)
 @global_options
 def list_group() -> None:
-    """List sources, units, requests, jobs, runners or repositories."""
+    """List sources, units, requests, jobs, runners, packages or repositories."""
 
 
 @click.command()

@@ -30,7 +30,7 @@ COMMANDS = {
     "status": ("cloud_builder.cli.status", "status", "Show the state of the mesh, a request or a job."),
     "why": ("cloud_builder.cli.why", "why", "Explain why a job, request or unit waits, is built, or failed."),
     "graph": ("cloud_builder.cli.graph", "graph", "Show which unit needs which, as a tree, dot or SVG."),
-    "list": ("cloud_builder.cli.lists", "list_group", "List sources, units, requests, jobs, runners or repositories."),
+    "list": ("cloud_builder.cli.lists", "list_group", "List sources, units, requests, jobs, runners or packages."),
     "logs": ("cloud_builder.cli.logs", "logs", "Show the log of a job, also while the job runs."),
     "get": ("cloud_builder.cli.get", "get", "Download the artifacts of a job or a request."),
     "try": ("cloud_builder.cli.try_package", "try_package", "Install from a repository into a throw-away root."),

@@ -8,7 +8,7 @@ import click
 
 from cloud_builder.errors import CloudBuilderError, ExitCode
 from cloud_builder.model.outcome import UNCHANGED, Outcome, is_good
-from cloud_builder.model.text import compact_duration, first_few
+from cloud_builder.model.text import compact_duration, first_few, first_few_lines
 
 from .download import log_tail
 from .output import painted, styled
@@ -18,6 +18,8 @@ MAX_FAILURES = 3
 """Failed jobs that are shown with their message and log."""
 MAX_NAMES = 50
 """Failed units that are named after these."""
+MAX_PUBLISHED = 20
+"""Lines about published versions, about removed packages, and of notes."""
 MAX_LOG_LINES = 15
 SELF_EXPLANATORY_STEPS = ("fetch", "source", "dependencies")
 """Steps whose error messages name the cause; the last lines of the log add nothing."""
@@ -63,6 +65,8 @@ def show_summary(mesh: Session, request: dict[str, Any], jobs: list[dict[str, An
         _show_failure(mesh, job)
     if further := failed[MAX_FAILURES:]:
         _name_failures(request, further)
+    for line in published_lines(request, jobs):
+        click.echo(f"  {line}")
     repositories = request.get("repositories") or []
     for repository in repositories:
         _show_repository(repository)
@@ -106,6 +110,30 @@ def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
     for line in _last_lines(mesh, job) if len(message) < 2 and job.get("step") not in SELF_EXPLANATORY_STEPS else ():
         click.echo(f"  | {line}", err=True)
     click.echo(f"  whole log:  cb-ctl logs {job['job_id']}", err=True)
+
+
+def published_lines(request: dict[str, Any], jobs: list[dict[str, Any]]) -> list[str]:
+    """Returns which versions the request has published, which packages it has removed, and what a person should know.
+
+    A unit with the same version for several targets is one line; one whose version stays is left out unless it was
+    built."""
+    published: dict[str, None] = {}
+    for job in jobs:
+        after, before = str(job.get("source_version") or ""), str(job.get("replaced_version") or "")
+        if not (after and job.get("publish") and is_good(str(job.get("outcome")), str(job.get("code")))):
+            continue
+        if before == after and job["outcome"] == Outcome.SUCCESS:
+            published[f"{job['unit']} {after} (as before)"] = None
+        elif before != after:
+            published[f"{job['unit']} {before} → {after}" if before else f"{job['unit']} {after} (new)"] = None
+    removed = [package for row in request.get("repositories") or [] for package in row.get("removed") or []]
+    notes = dict.fromkeys(f"{job['unit']}: {note}" for job in jobs for note in job.get("notes") or ())
+    return [*_labelled("published", [*published]), *_labelled("removed", removed), *_labelled("note", [*notes])]
+
+
+def _labelled(label: str, lines: list[str]) -> list[str]:
+    shown = first_few_lines(lines, MAX_PUBLISHED)
+    return [f"{label + ':' if number == 0 else '':11} {line}" for number, line in enumerate(shown)]
 
 
 def _name_failures(request: dict[str, Any], failed: list[dict[str, Any]]) -> None:

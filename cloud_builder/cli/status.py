@@ -14,7 +14,7 @@ from .completers import THINGS, target_option
 from .options import global_options
 from .output import moment, show_json, show_table, styled
 from .request_poller import RequestPoller, of_target
-from .request_summary import state_of, unit_name
+from .request_summary import published_lines, state_of, unit_name
 from .session import Session, session
 from .source import problem_line
 from .watch import job_line
@@ -126,6 +126,8 @@ def _request(mesh: Session, name: str, target: str) -> None:
             click.echo(f"  {line}")
     for job in jobs:
         click.echo(f"  {job_line(job)}")
+    for line in published_lines(found, jobs) if found.get("finished_at") else ():
+        click.echo(f"  {line}")
     for repository in found.get("repositories") or []:
         click.echo(f"  repository: {repository['url']}")
 
@@ -156,10 +158,17 @@ def _facts(job: dict[str, Any]) -> list[tuple[str, str]]:
         ("next", str(job.get("hint") or "")),
         ("step", str(job.get("step") or "")),
         ("waits for", ", ".join(job.get("waiting_units") or job.get("waiting_for") or [])),
+        ("version", _version(job)),
+        ("note", "\n".join(job.get("notes") or ())),
         ("reused from", str(job.get("reused_from") or "")),
         ("revision", str(job.get("revision") or "")[:12]),
         ("timings", timings),
     ]
+
+
+def _version(job: dict[str, Any]) -> str:
+    after, before = str(job.get("source_version") or ""), str(job.get("replaced_version") or "")
+    return f"{after}, replaces {before}" if after and before and after != before else after
 
 
 def _attempt(attempt: dict[str, Any], message: str) -> str:

@@ -30,6 +30,7 @@ class Announcer:
         repository: ManagedRepository,
         previous: str,
         jobs: Collection[JobId],
+        removed: tuple[str, ...] = (),
     ) -> None:
         about = {"repository": repository.name, "snapshot": repository.snapshot, "packages": repository.packages}
         counts = {"jobs": len(jobs), "held": len(repository.held), "kept": len(repository.kept)}
@@ -47,6 +48,7 @@ class Announcer:
                 packages=repository.packages,
                 signed_by=self._signer.fingerprint,
                 warnings=repository.warnings,
+                removed=removed[:MAX_ANNOUNCED],
                 held=repository.held[:MAX_ANNOUNCED],
                 kept=repository.kept[:MAX_ANNOUNCED],
                 more_held=max(0, len(repository.held) - MAX_ANNOUNCED),

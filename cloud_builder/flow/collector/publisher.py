@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from cloud_builder.errors import Permanent, Retryable
 from cloud_builder.model.ids import JobId, RepositoryName
 from cloud_builder.model.repository import SnapshotListing
+from cloud_builder.planning.publish.contents import removed_packages
 from cloud_builder.planning.publish.listing import listing
 from cloud_builder.planning.publish.publication import Publication
 from cloud_builder.ports.mesh import UnitOfWork
@@ -104,11 +105,12 @@ class Publisher:
         else:
             after = _published(repository, snapshot, new_listing, planned, work.now)
             after = after.model_copy(update={"warnings": warnings})
+            removed = removed_packages(self._managed.published(name), planned.contents)
             self._managed.save_published(work, name, planned.contents)
             self._managed.save(work, after)
             changed = snapshot != repository.snapshot or (after.held, after.kept) != (repository.held, repository.kept)
             if jobs or changed:
-                self._announcer.published(work, after, repository.snapshot, jobs)
+                self._announcer.published(work, after, repository.snapshot, jobs, removed)
 
 
 def _published(

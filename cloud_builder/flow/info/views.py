@@ -18,6 +18,7 @@ ONLINE_WITHIN = 12.0
 _JOB = (
     "job_id", "request_id", "source", "unit", "state", "outcome", "code", "attempt", "runner_id",
     "message", "hint", "step", "reason", "waiting_for", "round", "profiles", "build_options",
+    "source_version", "replaced_version", "notes", "publish",
     "first_at", "started_at", "finished_at", "at",
 )  # fmt: skip
 _REQUEST = (

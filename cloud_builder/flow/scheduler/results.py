@@ -54,14 +54,21 @@ def on_attempt_finished(
 
 def on_repository_published(state: SchedulerState, work: UnitOfWork, event: RepositoryPublished) -> None:
     """Marks the jobs as published, and stores the repository's snapshot in their requests."""
-    repository = RepositoryState(repository=event.repository, snapshot=event.snapshot, url=event.url)
     for job_id in event.jobs:
         job = state.jobs.by_id.get(job_id)
         if job is None or job.published:
             continue
         state.save_job(work, job.model_copy(update={"published": True}))
         request = state.requests.by_id[job.request_id]
-        if request.repositories.get(event.repository) != repository:
+        before = request.repositories.get(event.repository)
+        removed = (*(before.removed if before else ()), *event.removed)
+        repository = RepositoryState(
+            repository=event.repository,
+            snapshot=event.snapshot,
+            url=event.url,
+            removed=tuple(dict.fromkeys(removed)),
+        )
+        if before != repository:
             repositories = {**request.repositories, event.repository: repository}
             state.save_request(work, request.model_copy(update={"repositories": repositories}))
 

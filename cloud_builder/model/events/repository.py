@@ -30,6 +30,8 @@ class RepositoryPublished(Payload):
     """The fingerprint of the key."""
     warnings: tuple[str, ...] = ()
     """Problems for a person to check, e.g. two units that make the same package."""
+    removed: tuple[str, ...] = ()
+    """Packages that the snapshot before listed and this one does not, as `name version`; at most 200."""
     held: tuple[HeldBuild, ...] = ()
     """Builds that are not published yet, because published packages could not be installed beside them."""
     kept: tuple[KeptPackage, ...] = ()

@@ -44,6 +44,8 @@ class RepositoryState(LenientModel):
     repository: RepositoryName
     snapshot: str
     url: str
+    removed: tuple[str, ...] = ()
+    """Packages that left the repository with builds of this request, as `name version`."""
 
 
 class Summary(LenientModel):

@@ -49,6 +49,9 @@ class JobFacts(LenientModel):
     profiles: tuple[str, ...] = ()
     build_options: tuple[str, ...] = ()
     is_forced: bool = False
+    source_version: str = ""
+    replaced_version: str = ""
+    notes: tuple[str, ...] = ()
     input_key: InputKey | None = None
     inputs: Inputs | None = None
     attempt: int = 0

@@ -31,6 +31,13 @@ def _variant(job: JobFacts) -> tuple[Detail, ...]:
     return (Detail(label="built as", lines=(line,)),) if line else ()
 
 
+def _version(job: JobFacts) -> tuple[Detail, ...]:
+    """Returns the version that was built, the published one that it replaces, and what a person should know of it."""
+    replaces = f"replaces {job.replaced_version}" if job.replaced_version not in ("", job.source_version) else ""
+    lines = tuple(line for line in (comma_list(job.source_version, replaces), *job.notes) if line)
+    return (Detail(label="version", lines=lines),) if job.source_version and lines else ()
+
+
 @dataclass(frozen=True)
 class _Why:
     facts: FactSource
@@ -41,7 +48,7 @@ class _Why:
         because = cause.because or input_diff.differences(job, self.facts)
         reasons = () if cause.kind in (CauseKind.REUSED, CauseKind.UNCHANGED) else input_diff.details(because)
         triggers = input_diff.triggered_by(job, self.facts, self.now)
-        details = (*_variant(job), *cause.details, *_unverified(job), *reasons, *triggers)
+        details = (*_variant(job), *_version(job), *cause.details, *_unverified(job), *reasons, *triggers)
         about = {"job_id": job.job_id, "request_id": job.request_id, "source": job.source, "unit": job.unit}
         state = str(job.outcome or job.state)
         result = {"target": job.target.name, "state": state, "because": because, "details": details}

@@ -71,7 +71,7 @@ def test_table_entry_names_its_command_with_a_short_help_line(
 def test_every_command_has_help_and_the_global_options(name: str) -> None:
     result = CliRunner().invoke(cli, [name, "--help"])
     assert result.exit_code == 0, result.output
-    local = ("build", "shell", "check")
+    local = ("build", "shell", "check", "clean")
     for option in ("--json", "--home", "--help", *(() if name in local else ("--broker",))):
         assert option in result.output
 

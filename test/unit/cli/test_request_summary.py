@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from cloud_builder.cli.get import last_rounds
-from cloud_builder.cli.request_summary import show_summary
+from cloud_builder.cli.request_summary import published_lines, show_summary
 from cloud_builder.cli.session import Session
 
 
@@ -54,6 +54,25 @@ def test_failures_beyond_the_third_are_named(capsys: pytest.CaptureFixture[str])
 
 def test_request_with_only_unchanged_jobs_has_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cb-ctl get r-1" in summary_text(capsys, [job("tool", "skipped", "unchanged")])
+
+
+def test_published_removed_and_lowered_versions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [
+        {**job("p/lib", "success"), "publish": True, "source_version": "1.0+cb2", "replaced_version": "1.0+cb1"},
+        {**job("p/new", "success"), "publish": True, "source_version": "2"},
+        {**job("p/same", "reused"), "publish": True, "source_version": "3", "replaced_version": "3"},
+        {**job("p/branch", "success"), "publish": False, "source_version": "4"},
+        {**job("p/low", "success"), "publish": True, "source_version": "1", "replaced_version": "2", "notes": ["x ↓"]},
+    ]
+    lines = published_lines({"repositories": [{"repository": "r", "removed": ["old 1"]}]}, jobs)
+    assert lines == [
+        "published:  p/lib 1.0+cb1 → 1.0+cb2",
+        "            p/new 2 (new)",
+        "            p/low 2 → 1",
+        "removed:    old 1",
+        "note:       p/low: x ↓",
+    ]
+    assert "  published:  p/lib" in summary_text(capsys, jobs)
 
 
 def test_get_takes_the_last_round_of_a_cycle() -> None:

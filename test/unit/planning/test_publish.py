@@ -13,7 +13,7 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind, SourcePackage
 from cloud_builder.model.ids import JobId, RepositoryName, UnitPath
 from cloud_builder.model.repository import RepositoryEntry, UnitTarget
 from cloud_builder.planning.publish import apt_index
-from cloud_builder.planning.publish.contents import RepositoryContents, apply_results, is_same
+from cloud_builder.planning.publish.contents import RepositoryContents, apply_results, is_same, removed_packages
 from cloud_builder.planning.publish.listing import listing
 from support.factories import deb
 
@@ -51,6 +51,21 @@ def listed(contents: RepositoryContents, arch: str = "amd64") -> list[str]:
 
 def after(*entries: RepositoryEntry) -> dict[UnitTarget, RepositoryEntry]:
     return apply_results({}, entries)
+
+
+def test_removed_packages_are_those_that_no_build_makes_any_longer() -> None:
+    before = {
+        ("p/a", "t"): RepositoryEntry(unit="p/a", target="t", arch="x86_64", sequence=1, job_id="j.1",
+                                      packages=(deb("a", "1"), deb("a-data", "1"), deb("moved", "1"))),
+        ("p/b", "t"): RepositoryEntry(unit="p/b", target="t", arch="x86_64", sequence=1, job_id="j.2",
+                                      packages=(deb("b", "1"),)),
+    }  # fmt: skip
+    after = {
+        ("p/a", "t"): before["p/a", "t"].model_copy(update={"packages": (deb("a", "2"),)}),
+        ("p/c", "t"): before["p/b", "t"].model_copy(update={"unit": "p/c", "packages": (deb("moved", "2"),)}),
+    }
+    assert removed_packages(before, after) == ("a-data 1", "b 1")
+    assert removed_packages(before, dict(before)) == ()
 
 
 def test_newest_result_is_listed_in_any_order_of_results() -> None:
