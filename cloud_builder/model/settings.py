@@ -141,6 +141,10 @@ class CollectorSettings(StrictModel):
     """Repositories (`example-bookworm`), or sources for all of theirs, that publish each build at once, also when
     published packages cannot be installed with it. Default: builds wait for each other."""
 
+    object_retention: float = Field(default=190.0, ge=0)
+    """Days for which an object of the store (a package, a log) is kept after it was last built or used, if it is not
+    published; 0: for ever. At least two days longer than `scheduler.result_retention` and `info.request_retention`."""
+
     @property
     def url(self) -> str:
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")

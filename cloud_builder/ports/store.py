@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -9,13 +10,15 @@ from cloud_builder.model.ids import Digest
 
 
 class ObjectStore(Protocol):
-    """A content-addressed, append-only store that all daemons share. Thread-safe.
+    """A content-addressed store that all daemons share. Thread-safe. Objects never change; `prune` deletes old ones.
 
     Raises Retryable if the store cannot be reached or is full, Permanent(code="object-missing") for an unknown
     digest, and Permanent(code="object-corrupt") if the content does not match its digest."""
 
     def put(self, path: Path) -> tuple[Digest, int]:
-        """Stores a copy of a file; returns its digest and its size in bytes. A known file costs only the hash."""
+        """Stores a copy of a file; returns its digest and its size in bytes. A known file costs only the hash.
+
+        It counts as a use of the object."""
 
     def has(self, digest: Digest) -> bool:
         """Returns True if the store has the object."""
@@ -31,6 +34,16 @@ class ObjectStore(Protocol):
 
     def verify(self, digest: Digest) -> None:
         """Reads the whole object and compares its digest."""
+
+    def touch(self, digest: Digest) -> bool:
+        """Counts as a use of an object, so that `prune` keeps it. Returns False if this process may not; a missing
+        object is no error."""
+
+    def prune(self, prefix: str, before: float, keep: Collection[str]) -> int:
+        """Deletes the objects that were last used before that time; returns the bytes that this frees.
+
+        `prefix`: two hexadecimal digits, with which the digests begin. Objects in `keep`, and those that a name points
+        to, stay."""
 
     def name(self, name: str, digest: Digest) -> None:
         """Points a name (`buildroot/<key>`) to an object, atomically; overwrites."""

@@ -89,7 +89,15 @@ def collector(settings: Settings, stack: ExitStack) -> Flow:
     url = repositories_url(settings)
     repositories = AptRepositories(directory, store, signer, url=url, keep=options.keep_snapshots)
     stack.callback(serve(options.host, options.port, directory, store).close)
-    return CollectorFlow(options, store, repositories, signer)
+    return CollectorFlow(options, store, repositories, signer, object_retention(settings))
+
+
+def object_retention(settings: Settings) -> float:
+    """Returns the seconds for which an unused object is kept: not less than any daemon refers to it."""
+    days = settings.collector.object_retention
+    if not days:
+        return 0.0
+    return 86400.0 * max(days, settings.scheduler.result_retention + 2, settings.info.request_retention + 2)
 
 
 def info(settings: Settings, stack: ExitStack) -> Flow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -143,3 +144,17 @@ def test_many_threads_put_the_same_and_different_objects(store: ObjectStore, tmp
     assert len(digests) == 5
     for digest in digests:
         store.verify(digest)
+
+
+def test_unused_objects_are_pruned_but_not_those_that_are_kept_or_named(store: ObjectStore, tmp_path: Path) -> None:
+    digests = {name: store.put(written(tmp_path / name, name.encode() * 9))[0] for name in ("old", "kept", "named")}
+    store.name("buildroot/x", digests["named"])
+    future = time.time() + 60
+    for digest in digests.values():
+        assert store.prune(digest[:2], time.time() - 3600, ()) == 0
+        assert store.prune("ff" if digest[:2] != "ff" else "fe", future, {digests["kept"], *digests.values()}) == 0
+    freed = sum(store.prune(f"{number:02x}", future, {digests["kept"]}) for number in range(256))
+    assert freed == len("old") * 9
+    assert {name: store.has(digest) for name, digest in digests.items()} == {"old": False, "kept": True, "named": True}
+    assert store.touch(digests["kept"])
+    assert store.touch(UNKNOWN)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,11 +19,13 @@ class MemoryStore:
     def __init__(self) -> None:
         self.objects: dict[Digest, bytes] = {}
         self.names: dict[str, Digest] = {}
+        self.used_at: dict[Digest, float] = {}
 
     def put(self, path: Path) -> tuple[Digest, int]:
         content = path.read_bytes()
         digest = _digest(content)
         self.objects[digest] = content
+        self.touch(digest)
         return digest, len(content)
 
     def has(self, digest: Digest) -> bool:
@@ -41,6 +45,19 @@ class MemoryStore:
     def verify(self, digest: Digest) -> None:
         if _digest(self._content(digest)) != digest:
             raise Permanent(f"object {digest} is damaged", code="object-corrupt", hint="Build what made it again.")
+
+    def touch(self, digest: Digest) -> bool:
+        self.used_at[digest] = time.time()
+        return True
+
+    def prune(self, prefix: str, before: float, keep: Collection[str]) -> int:
+        kept = {*keep, *self.names.values()}
+        old = [
+            digest
+            for digest in self.objects
+            if digest.startswith(prefix) and digest not in kept and self.used_at.get(digest, 0.0) < before
+        ]
+        return sum(len(self.objects.pop(digest)) for digest in old)
 
     def name(self, name: str, digest: Digest) -> None:
         self.names[name] = digest

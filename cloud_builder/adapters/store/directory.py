@@ -1,6 +1,7 @@
 """Implements `ports.store.ObjectStore` as a directory that processes of one machine or network file system share.
 
-    objects/ab/abcdef…   one file for each object, read-only, complete (written in tmp/, synced, renamed)
+    objects/ab/abcdef…   one file for each object, read-only, complete (written in tmp/, synced, renamed);
+                         its mtime is when it was last used
     names/<name>         a digest and a newline, replaced by rename
     tmp/                 files being written; those of killed writers are deleted after a day
 
@@ -16,7 +17,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -48,6 +49,7 @@ class DirectoryStore:
         with path.open("rb") as source:
             digest, size = _read(source)
             if self._is_stored(digest, size):
+                self.touch(digest)
                 return digest, size
             source.seek(0)
             with self._disk_errors(f"store {path.name}"), self._written() as (file, temporary):
@@ -86,6 +88,30 @@ class DirectoryStore:
         with self.open(digest) as file, self._disk_errors(f"read {digest}"):
             actual, _ = _read(file)
         _compare(digest, actual)
+
+    def touch(self, digest: Digest) -> bool:
+        try:
+            os.utime(self._file(digest))
+        except FileNotFoundError:
+            return True
+        except PermissionError:
+            return False
+        return True
+
+    def prune(self, prefix: str, before: float, keep: Collection[str]) -> int:
+        freed, named = 0, self._named_digests()
+        with self._disk_errors(f"prune {prefix}"):
+            for file in (self._objects / prefix).glob("*"):
+                with suppress(FileNotFoundError):
+                    status = file.stat()
+                    if status.st_mtime < before and file.name not in keep and file.name not in named:
+                        file.unlink()
+                        freed += status.st_size
+        return freed
+
+    def _named_digests(self) -> set[str]:
+        with self._disk_errors("read the names"):
+            return {file.read_text().strip() for file in self._names.rglob("*") if file.is_file()}
 
     def name(self, name: str, digest: Digest) -> None:
         final = self._name_file(name)

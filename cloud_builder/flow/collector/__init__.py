@@ -7,6 +7,7 @@
     repositories.py   the managed repositories, their entries, and the jobs to be answered
     inventory.py      the units and targets at the head of each source
     published_packages.py   the contents of every package version that was ever published
+    store_retention.py      deletes unused objects from the object store
     verify.py         verifies the files of a job before they are published
 
     job.finished (publish) ─► verify in the store ─► entry of its unit and target ─┐

@@ -30,6 +30,7 @@ from .inventory import SourceInventory
 from .planner import PublicationPlanner
 from .publisher import Publisher
 from .repositories import ManagedRepository, RepositoryStore
+from .store_retention import StoreRetention
 from .verify import verify_job
 
 IDLE_WAIT, BUSY_WAIT = 5.0, 0.2
@@ -44,9 +45,16 @@ class CollectorFlow:
     instance = ""
 
     def __init__(
-        self, settings: CollectorSettings, store: ObjectStore, repositories: RepositoryWriter, signer: Signer
+        self,
+        settings: CollectorSettings,
+        store: ObjectStore,
+        repositories: RepositoryWriter,
+        signer: Signer,
+        object_retention: float = 0.0,
     ) -> None:
+        """`object_retention`: seconds for which an unused object is kept in the store; 0: for ever."""
         self._settings, self._store = settings, store
+        self._retention = StoreRetention(store, object_retention)
         self._repositories, self._signer = repositories, signer
         self._managed: RepositoryStore
         self._inventory: SourceInventory
@@ -69,6 +77,8 @@ class CollectorFlow:
 
     def handle(self, event: Received, work: UnitOfWork) -> None:
         payload = event.payload
+        if isinstance(payload, JobFinished):
+            self._retention.on_job_finished(payload)
         if isinstance(payload, JobFinished) and payload.publish and payload.is_good:
             self._on_job_finished(payload, work)
         elif isinstance(payload, SourceRevised) and payload.followed and self._inventory.apply_part(work, payload):
@@ -82,6 +92,7 @@ class CollectorFlow:
             suites.setdefault(self._managed.repositories[name].suite, []).append(name)
         for names in suites.values():
             self._publisher.reconcile(names, work)
+        self._retention.prune(work, self._managed.all_entries())
 
     def max_wait(self) -> float:
         return BUSY_WAIT if self._publisher.is_busy else IDLE_WAIT

@@ -6,7 +6,7 @@ Each change goes to both, inside the transaction of the mesh loop. After a rollb
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, RepositoryName, SourceName, UnitPath
@@ -95,6 +95,12 @@ class RepositoryStore:
         """Returns the builds that the live snapshot lists."""
         builds = {**self.contents[name], **self._published[name]}
         return {key: entry for key, entry in builds.items() if entry is not None}
+
+    def all_entries(self) -> Iterator[RepositoryEntry]:
+        """Yields all builds that are published, or are to be."""
+        for name in self.repositories:
+            yield from self.contents[name].values()
+            yield from (entry for entry in self._published[name].values() if entry is not None)
 
     def save_published(
         self, work: UnitOfWork, name: RepositoryName, builds: Mapping[UnitTarget, RepositoryEntry]
