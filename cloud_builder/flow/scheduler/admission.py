@@ -14,6 +14,7 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.events import BuildCancelRequested, RequestAccepted, RequestFinished, RequestRejected
 from cloud_builder.model.outcome import RequestOutcome
 from cloud_builder.planning.attempt import transitions
+from cloud_builder.planning.graph.profiles import with_profiles
 from cloud_builder.planning.records import JobRecord, RequestRecord
 from cloud_builder.planning.relations import Alternative
 from cloud_builder.planning.request import supersede
@@ -56,6 +57,7 @@ def admit(
         return
     open_pushes = _open_pushes(state, event)
     event = supersede.absorb_unstarted(event, open_pushes)
+    graph = with_profiles(graph, event.source, frozenset(event.units), event.profiles)
     sequence = 0 if event.plan else state.next_sequence(work)
     try:
         jobs = expand(event, graph, sequence, _build_history(state, work.documents), rounds=config.cycle_rounds)

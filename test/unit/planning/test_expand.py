@@ -8,6 +8,7 @@ from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.unit import UNKNOWN_TARGET, Problem, Target
 from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.profiles import with_profiles
 from cloud_builder.planning.request.expand import BuildHistory, critical_paths, expand
 from support import factories
 from support.factories import BOOKWORM
@@ -69,6 +70,20 @@ def test_profile_of_a_manifest_decides_what_a_unit_needs():
     units = [unit("p/lib"), unit("p/a", "lib <!nocheck>", profiles=("nocheck",)), unit("p/b", "lib <nocheck>")]
     assert plan(units, "p/a", "p/b") == [("p/a", []), ("p/b", [])]
     assert plan([units[0], units[2].model_copy(update={"profiles": ("nocheck",)})], "p/b")[0] == ("p/lib", [])
+
+
+@pytest.mark.parametrize("most", [200, 0])
+def test_profiles_of_a_request_decide_what_the_named_units_need(most: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cloud_builder.planning.graph.profiles.MAX_CHANGED_UNITS", most)
+    units = [unit("p/lib"), unit("p/doc"), unit("p/a", "lib <nocheck>, doc <!nocheck>"), unit("p/b", "doc <!nocheck>")]
+    graph = build_graph([snapshot(units), snapshot([unit("p/a", "lib <nocheck>")], source="t")])
+    found = with_profiles(graph, "s", {"p/a"}, ["nocheck"])
+    expected = [units[0], units[1], units[2].model_copy(update={"profiles": ("nocheck",)}), units[3]]
+    assert found == build_graph([snapshot(expected), snapshot([unit("p/a", "lib <nocheck>")], source="t")])
+    asked = request("p/a", "p/b", profiles=("nocheck",))
+    jobs = expand(asked, with_profiles(graph, "s", asked.units, asked.profiles), 1)
+    assert [job.unit for job in jobs] == ["p/b", "p/lib", "p/a"]
+    assert with_profiles(graph, "s", {"p/a"}, ()) is graph
 
 
 def test_push_adds_dependants_and_their_needs():
