@@ -17,6 +17,8 @@ ORIGIN = "Cloud Builder"
 COMPONENT, DEBUG_COMPONENT = "main", "debug"
 SOURCES = f"{COMPONENT}/source/Sources"
 """The path of Sources below the suite."""
+DEBUG_SOURCES = f"{DEBUG_COMPONENT}/source/Sources"
+"""Empty: apt warns a client of both sources and debug symbols when a component has no Sources."""
 PIN_PRIORITY = 995
 """Above 500, the priority of other repositories, and above 990, that of a client's APT::Default-Release; below 1000,
 from which on apt replaces an installed package by an older one."""
@@ -60,6 +62,7 @@ def indices(listing: SnapshotListing) -> dict[str, tuple[str, ...]]:
         **_package_indices(DEBUG_COMPONENT, debug),
         **_package_indices(f"{COMPONENT}/debian-installer", installer),
         SOURCES: tuple(source_path(source) for source in listing.sources),
+        DEBUG_SOURCES: (),
     }
 
 

@@ -192,6 +192,7 @@ def test_apt_finds_packages_symbols_and_source_but_no_udeb(whole: bytes, tmp_pat
     apt = Apt(tmp_path / "apt", whole)
     update = apt.update()
     assert update.status == 0, update.last_lines()
+    assert b"W: " not in update.stdout + update.stderr
     apt.run("apt-get", "install", "--download-only", "--yes", "a", "data", "a-dbgsym")
     assert "a-udeb" not in apt.run("apt-cache", "pkgnames").text
     apt.run("apt-get", "source", "a")

@@ -213,6 +213,7 @@ def test_snapshot_has_an_index_of_each_kind() -> None:
         "main/debian-installer/binary-all/Packages": 0,
         "main/debian-installer/binary-amd64/Packages": 1,
         "main/source/Sources": 1,
+        "debug/source/Sources": 0,
     }
     assert len(apt_index.pool_files(published)) == 4 + 1
     assert published.size == 4
