@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from cloud_builder.ports.recipe import Action, PackageSource
 from cloud_builder.ports.sandbox import Bind
 
+from . import changelog_entry
 from .source import DSC, ORIG, without_epoch
 
 BUILD = PurePosixPath("/build")
@@ -42,6 +43,7 @@ tree=$1 epoch=$2 version=$3
 mkdir "$tree"
 tar -C /source --exclude=./.cb --exclude=./.git --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - . |
     tar -C "$tree" -xf -
+add_entry "$tree"
 pack "$tree" "$version"
 """
 )
@@ -62,6 +64,7 @@ for file; do
 done
 rm -rf "$tree/debian"
 tar -C /source --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - debian | tar -C "$tree" -xf -
+add_entry "$tree"
 stage=/build/.source-package
 mkdir -p "$stage/tree"
 cp -a "$tree/debian" "$stage/tree"
@@ -75,28 +78,18 @@ rm -rf "$stage"
 _DSC = """
 tree=$1 dsc=$2
 dpkg-source --no-copy -x "/source/$dsc" "$tree"
+if [ -n "${REBUILD_VERSION-}" ]; then
+    add_entry "$tree"
+    for file in /source/*.orig*.tar.*; do [ ! -f "$file" ] || ln -s "$file" .; done
+    dpkg-source --tar-ignore=.cb --diff-ignore=^$ -b "$tree"
+    find . -maxdepth 1 -type l -delete
+fi
 """
 _ENTER = """
 export SOURCE_DATE_EPOCH
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -STimestamp)
 """
-_ENTRY = """
-version=$1 seconds=$2
-if [ -n "$version" ]; then
-    last=$(dpkg-parsechangelog)
-    field() { sed -n "s/^$1: //p" <<< "$last" | head -n 1; }
-    date=$(LC_ALL=C date -u -R -d "@$(($(field Timestamp) + seconds))")
-    {
-        printf '%s (%s) %s; urgency=low\n\n' "$(field Source)" "$version" "$(field Distribution)"
-        printf '  * Rebuild: the contents of the packages have changed, the source has not.\n\n'
-        printf ' -- %s  %s\n\n' "$(field Maintainer)" "$date"
-        cat debian/changelog
-    } > debian/changelog.rebuild
-    chmod --reference=debian/changelog debian/changelog.rebuild
-    mv -f debian/changelog.rebuild debian/changelog
-fi
-"""
-_BUILD = _ENTRY + _ENTER + "exec dpkg-buildpackage -b -us -uc\n"
+_BUILD = _ENTER + "exec dpkg-buildpackage -b -us -uc\n"
 _SHELL = _ENTER + "export PS1='[\\u \\w]\\$ '; set +eu; exec bash --norc -i\n"
 
 
@@ -109,9 +102,9 @@ def unpack(source: PackageSource) -> Action:
     tree = str(tree_of(source))
     script, arguments = _unpacking(source)
     return Action(
-        command=("bash", "-c", _PRELUDE + script, "unpack", tree, *arguments),
+        command=("bash", "-c", _PRELUDE + changelog_entry.SCRIPT + script, "unpack", tree, *arguments),
         directory=str(BUILD),
-        environment=ENVIRONMENT,
+        environment={**ENVIRONMENT, **changelog_entry.variables(source)},
         binds=(Bind(source.directory, SOURCE),),
     )
 
@@ -125,14 +118,8 @@ def _unpacking(source: PackageSource) -> tuple[str, tuple[str, ...]]:
 
 
 def build(source: PackageSource, cores: int) -> Action:
-    """Returns the build, which first adds an entry to debian/changelog if the source is built again.
-
-    The entry's date is that of the last entry plus one second for each rebuild: it depends on the source alone, and
-    files of two builds with the same name and other contents have other times."""
-    is_rebuilt = source.built_version != source.version and source.rebuild is not None
-    entry = (source.built_version, str(source.rebuild.number)) if is_rebuilt and source.rebuild else ("", "0")
     return Action(
-        command=("bash", "-c", _PRELUDE + _BUILD, "build", *entry),
+        command=("bash", "-c", _PRELUDE + _BUILD, "build"),
         directory=str(tree_of(source)),
         environment={**ENVIRONMENT, **_options(source, cores)},
     )

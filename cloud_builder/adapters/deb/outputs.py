@@ -45,8 +45,9 @@ def _source_package(source: PackageSource, directory: Path) -> Iterator[Output]:
     def output(name: str, kind: ArtifactKind) -> Output:
         return Output(_of_unit(source, name) if name in source.files else _plain(directory, name), kind)
 
-    made = f"{source.name}_{without_epoch(source.version)}.dsc"
-    dsc = output(next((name for name in source.files if name.endswith(".dsc")), made), ArtifactKind.DSC)
+    made = f"{source.name}_{without_epoch(source.built_version)}.dsc"
+    of_unit = (name for name in source.files if name.endswith(".dsc") and source.built_version == source.version)
+    dsc = output(next(of_unit, made), ArtifactKind.DSC)
     yield dsc
     for name, sha256 in source_package.listed_files(source_package.read(dsc.path)):
         file = output(name, ArtifactKind.SOURCE)

@@ -21,6 +21,7 @@ from cloud_builder.model.events import AttemptFinished, JobAssigned
 from cloud_builder.model.ids import InputKey, JobId, RequestId, Revision, RunnerId, SourceName, UnitPath
 from cloud_builder.model.limits import Limits
 from cloud_builder.model.outcome import Kind
+from cloud_builder.model.rebuild import Rebuild
 from cloud_builder.model.settings import RequestSettings
 from cloud_builder.model.unit import Target
 
@@ -75,10 +76,16 @@ class PackageWorkspace:
         return self.repository / "projects" / "packages" / name
 
     def build(
-        self, name: str, *dependencies: AttemptFinished, limits: Limits | None = None, cancel: Event | None = None
+        self,
+        name: str,
+        *dependencies: AttemptFinished,
+        limits: Limits | None = None,
+        cancel: Event | None = None,
+        rebuild: Rebuild | None = None,
     ) -> AttemptFinished:
         """Commits, exports and builds the present files of a unit."""
         assignment = self.assignment(name, limits or Limits(), packages_of(*dependencies))
+        assignment = assignment.model_copy(update={"rebuild": rebuild})
         self.log = bytearray()
         return self.builder.build(assignment, self.log.extend, cancel or Event())
 
