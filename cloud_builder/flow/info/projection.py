@@ -99,7 +99,9 @@ def _accepted(event: e.RequestAccepted, state: Documents) -> None:
     if event.plan:  # its answer goes to cb.plan
         return
     old = state.get("request", event.request_id) or {}
-    _put_request({"state": "accepted", **event.model_dump(mode="json"), **_end_fields(old)}, state)
+    _put_request(
+        {"state": "accepted", **event.model_dump(mode="json", exclude={"newer_commits"}), **_end_fields(old)}, state
+    )
 
 
 def _end_fields(old: Document) -> Document:

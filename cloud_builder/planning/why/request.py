@@ -30,7 +30,7 @@ def why_request(request: RequestFacts, facts: FactSource, now: float) -> Cause:
     """Returns the cause of a request's state or outcome."""
     jobs = facts.jobs_of(request.request_id)
     cause = _finished(request, jobs, facts, now) if request.outcome else _open(request, jobs, facts, now)
-    details = (*_counts(jobs), *cause.details, *_built(jobs, facts), *_requested_by(request, now))
+    details = (*_counts(jobs), *cause.details, *_built(jobs, facts), *_published(jobs), *_requested_by(request, now))
     about = {"request_id": request.request_id, "source": request.source, "state": str(request.outcome or request.state)}
     return cause.model_copy(update={**about, "details": details})
 
@@ -116,6 +116,15 @@ def _built(jobs: Sequence[JobFacts], facts: FactSource) -> tuple[Detail, ...]:
     for index, job in enumerate(built[:_MAX_LINES]):
         units[index] += f": {input_diff.summary(input_diff.differences(job, facts, 1))}"
     return (Detail(label="built", lines=first_few_lines(units, _MAX_LINES)),) if built else ()
+
+
+def _published(jobs: Sequence[JobFacts]) -> tuple[Detail, ...]:
+    """Returns the versions that were published for the first time, and what a person should know of them."""
+    changed = [job for job in jobs if job.is_good and job.publish and job.source_version != job.replaced_version]
+    lines = [f"{job.name}: {job.replaced_version or 'new'} → {job.source_version}" for job in changed]
+    published = (Detail(label="published", lines=first_few_lines(lines, _MAX_LINES)),) if lines else ()
+    notes = [f"{job.name}: {note}" for job in jobs for note in job.notes]
+    return (*published, *((Detail(label="note", lines=first_few_lines(notes, _MAX_LINES)),) if notes else ()))
 
 
 def _requested_by(request: RequestFacts, now: float) -> tuple[Detail, ...]:
