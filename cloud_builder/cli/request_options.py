@@ -78,6 +78,11 @@ _PRIORITY_OPTIONS = (
         metavar="TIME",
         help="Cancel the jobs that have not finished after this time: 30m, 2h.",
     ),
+    click.option(
+        "--publish-older",
+        is_flag=True,
+        help="Publish the packages even where the repository has those of a newer commit: go back on purpose.",
+    ),
 )
 
 
@@ -97,6 +102,7 @@ class RequestSpec:
     build_options: tuple[str, ...] = ()
     priority: str | None = None
     deadline: float | None = None
+    publish_older: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.units) + self.all_units + bool(self.since) != 1:
@@ -112,7 +118,7 @@ def unit_options(command: F) -> F:
 
 
 def priority_options(command: F) -> F:
-    """Adds --priority and --deadline to a command."""
+    """Adds --priority, --deadline and --publish-older to a command."""
     for option in reversed(_PRIORITY_OPTIONS):
         command = option(command)
     return command
@@ -144,6 +150,7 @@ def build_requested(
         requester=requester(),
         priority=Priority(spec.priority) if spec.priority else None,
         deadline=spec.deadline,
+        publish_older=spec.publish_older,
         plan=plan,
     )
 

@@ -38,11 +38,17 @@ def source() -> None:
 @click.argument("name")
 @click.argument("url")
 @click.option("--branch", default="", help="Branch to follow [default: that of the repository].")
+@click.option(
+    "--rebuild-suffix",
+    default="",
+    metavar="+cb{n}",
+    help="What a version gets when a package is built again with other contents; {n} counts from 1.",
+)
 @global_options
-def add(name: str, url: str, branch: str) -> None:
+def add(name: str, url: str, branch: str, rebuild_suffix: str) -> None:
     """Follow the git repository URL (a path, file://, https:// or ssh) under NAME."""
     with session() as mesh:
-        send_source(mesh, name, url, branch)
+        send_source(mesh, name, url, branch, rebuild_suffix)
         row = wait_for_source(mesh, name, absolute_url(url), branch)
         if mesh.json:
             show_json(row)
@@ -103,10 +109,13 @@ def show_sources() -> None:
                 click.echo(f"{row['source']}: {problem_line(problem)}", err=True)
 
 
-def send_source(mesh: Session, name: str, url: str, branch: str = "") -> None:
-    """Sends a source to cb-request. Rejected for an invalid name, or a path on this machine that does not exist."""
+def send_source(mesh: Session, name: str, url: str, branch: str = "", rebuild_suffix: str = "") -> None:
+    """Sends a source to cb-request.
+
+    Rejected for an invalid name or suffix, or a path on this machine that does not exist."""
     from cloud_builder.model.events import SourceAddRequested
     from cloud_builder.model.ids import SOURCE_NAME, SourceName
+    from cloud_builder.model.rebuild import DEFAULT_SUFFIX, suffix_error
 
     if not re.match(SOURCE_NAME, name):
         hint = "Use lower-case letters, digits, '.', '+' and '-'; begin with a letter or digit."
@@ -114,7 +123,12 @@ def send_source(mesh: Session, name: str, url: str, branch: str = "") -> None:
     if is_path(url) and not mesh.is_remote and not Path(url).expanduser().exists():
         hint = "Give the path of a git repository, or a URL (https://, ssh://, file://)."
         raise Rejected(f"source {name}: {url}: no such directory", code="source-unreachable", hint=hint)
-    mesh.send(SourceAddRequested(source=SourceName(name), url=absolute_url(url), branch=branch))
+    suffix = rebuild_suffix or DEFAULT_SUFFIX
+    if error := suffix_error(suffix):
+        hint = f"{DEFAULT_SUFFIX} is the default; build{{n}} also sorts before 1.0-1ubuntu1."
+        raise Rejected(f"{suffix!r} cannot be a rebuild suffix: {error}", code="bad-rebuild-suffix", hint=hint)
+    added = SourceAddRequested(source=SourceName(name), url=absolute_url(url), branch=branch, rebuild_suffix=suffix)
+    mesh.send(added)
 
 
 def wait_for_source(mesh: Session, name: str, url: str, branch: str = "") -> dict[str, Any]:

@@ -40,6 +40,13 @@ class Rebuild(LenientModel):
         return self.version + self.suffix.replace("{n}", str(self.number)) if self.number else self.version
 
 
+def valid_suffix(pattern: str) -> str:
+    """Returns the pattern. Raises ValueError with the cause if it cannot be a rebuild suffix."""
+    if error := suffix_error(pattern):
+        raise ValueError(f"{pattern!r} cannot be a rebuild suffix: {error}")
+    return pattern
+
+
 def suffix_error(pattern: str) -> str:
     """Returns why a pattern cannot be a rebuild suffix; empty: it can."""
     if not _PATTERN.fullmatch(pattern) or pattern[:-3][-1:].isdigit():

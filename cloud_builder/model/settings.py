@@ -8,12 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .dispatch import Dispatch
 from .frozen import StrictModel
 from .ids import SOURCE_NAME
 from .limits import Limits
+from .rebuild import DEFAULT_SUFFIX, valid_suffix
 
 
 class BrokerSettings(StrictModel):
@@ -37,6 +38,14 @@ class SourceSettings(StrictModel):
     url: str
     branch: str = ""
     """The branch to follow; empty: the default branch of the repository."""
+    rebuild_suffix: str = DEFAULT_SUFFIX
+    """What is added to the version of a package that is built again with other contents; `{n}` counts from 1. It must
+    sort after the version itself and before the next one; `build{n}` also sorts before `1.0-1ubuntu1`."""
+
+    @field_validator("rebuild_suffix")
+    @classmethod
+    def _sorts_right(cls, pattern: str) -> str:
+        return valid_suffix(pattern)
 
 
 class RequestSettings(StrictModel):

@@ -42,6 +42,9 @@ class SourceMirror(Protocol):
     def contains(self, source: SourceName, branch: str, revision: Revision) -> bool:
         """Returns True if the commit is the branch's head or one of its ancestors."""
 
+    def newer_commits(self, source: SourceName, branch: str, revision: Revision, most: int) -> list[Revision]:
+        """Returns the commits of the branch that are neither the commit nor its ancestors, at most `most`."""
+
     def entries(self, source: SourceName, revision: Revision, directory: str) -> list[Entry]:
         """Returns the entries of a directory ("": the top)."""
 

@@ -160,6 +160,20 @@ def test_tree_id_changes_with_the_directory_and_with_nothing_else(world: World) 
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_newer_commits_are_those_that_a_commit_does_not_contain(world: World) -> None:
+    mirror, repository = world
+    first = repository.commit(FILES)
+    second = repository.commit(FILES | {"README": b"2"})
+    third = repository.commit(FILES | {"README": b"3"})
+    mirror.refresh(DEMO, repository.url)
+    assert mirror.newer_commits(DEMO, "main", first, 9) == [third, second]
+    assert len(mirror.newer_commits(DEMO, "main", first, 1)) == 1
+    assert mirror.newer_commits(DEMO, "main", third, 9) == []
+    forced = repository.commit(FILES | {"README": b"4"}, onto=first)
+    mirror.refresh(DEMO, repository.url)
+    assert mirror.newer_commits(DEMO, "main", second, 9) == [forced]
+
+
 def test_refresh_follows_pushes_forced_pushes_and_deleted_branches(world: World) -> None:
     mirror, repository = world
     first = repository.commit(FILES)

@@ -77,6 +77,10 @@ class GitMirror:
         arguments = ("merge-base", "--is-ancestor", revision, HEADS + branch)
         return self._bare(source).repository.try_git(*arguments).status == 0
 
+    def newer_commits(self, source: SourceName, branch: str, revision: Revision, most: int) -> list[Revision]:
+        arguments = ("rev-list", f"--max-count={most}", f"{revision}..{HEADS}{branch}")
+        return [Revision(line) for line in self._bare(source).repository.git(*arguments).text.split()]
+
     def entries(self, source: SourceName, revision: Revision, directory: str) -> list[Entry]:
         listing = self._listing(source, revision)
         self._tree(source, listing, directory)

@@ -90,6 +90,12 @@ class MemorySource:
             at = repository.parents[at]
         return at is not None
 
+    def newer_commits(self, source: SourceName, branch: str, revision: Revision, most: int) -> list[Revision]:
+        repository = self._of(source)
+        older = _history(repository, revision)
+        newer = [commit for commit in _history(repository, repository.branches[branch]) if commit not in older]
+        return newer[:most]
+
     def entries(self, source: SourceName, revision: Revision, directory: str) -> list[Entry]:
         files = self._below(source, revision, directory)
         names = sorted({path.split("/", 1)[0] for path in files})
@@ -181,6 +187,15 @@ class MemorySource:
             hint = did_you_mean(directory, parents)
             raise Rejected(f"source {source}: no directory {directory}", code="unknown-path", hint=hint)
         return below
+
+
+def _history(repository: MemoryRepository, revision: Revision | None) -> list[Revision]:
+    """Returns the commit and its ancestors, the newest first."""
+    commits: list[Revision] = []
+    while revision is not None:
+        commits.append(revision)
+        revision = repository.parents[revision]
+    return commits
 
 
 def _hash(content: bytes) -> str:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from cloud_builder.model.events import SourceRevised
 from cloud_builder.model.ids import Revision, SourceName, TreeId, UnitPath
 from cloud_builder.model.parts import split
+from cloud_builder.model.rebuild import DEFAULT_SUFFIX
 from cloud_builder.model.text import utf8
 from cloud_builder.model.unit import MAX_FILES, Problem, Unit, UnitChange
 
@@ -35,6 +36,7 @@ def snapshot_events(
     discovered: DiscoveredUnits,
     *,
     followed: bool,
+    rebuild_suffix: str = DEFAULT_SUFFIX,
     since: Revision | None = None,
     changes: Sequence[UnitChange] = (),
 ) -> list[SourceRevised]:
@@ -47,6 +49,7 @@ def snapshot_events(
             branch=branch,
             revision=revision,
             followed=followed,
+            rebuild_suffix=rebuild_suffix,
             units=tuple(entry for entry in part if isinstance(entry, Unit)),
             problems=tuple(entry for entry in part if isinstance(entry, Problem)),
             since=since,

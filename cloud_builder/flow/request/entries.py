@@ -18,6 +18,7 @@ from enum import StrEnum
 from cloud_builder.model.events import BuildRequested, RequestAccepted
 from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import Digest, RequestId, Revision, SourceName, TreeId, UnitPath
+from cloud_builder.model.rebuild import DEFAULT_SUFFIX
 
 
 class FollowedSource(LenientModel):
@@ -25,6 +26,7 @@ class FollowedSource(LenientModel):
 
     url: str
     branch: str = ""
+    rebuild_suffix: str = DEFAULT_SUFFIX
 
 
 class BranchHead(LenientModel):

@@ -59,9 +59,7 @@ class RequestFlow:
         repositories: RepositoryStates | None,
     ) -> None:
         self._settings = settings
-        self._sources = FollowedSources(
-            {SourceName(name): FollowedSource(url=source.url, branch=source.branch) for name, source in sources.items()}
-        )
+        self._sources = FollowedSources({SourceName(name): _followed(source) for name, source in sources.items()})
         discovery = UnitDiscovery(metadata, repositories, settings.manifest_max_bytes)
         self._resolver = SourceResolver(mirror, discovery, settings.repository_state_max_age)
         self._next_retry: float | None = None
@@ -99,7 +97,7 @@ class RequestFlow:
             case BuildRequested() as request:
                 self._on_build_requested(request, work)
             case SourceAddRequested() as added:
-                self._sources.add(added.source, FollowedSource(url=added.url, branch=added.branch), store, work.now)
+                self._sources.add(added.source, _followed(added), store, work.now)
             case SourceRemoveRequested() as removed:
                 self._on_source_remove_requested(removed.source, work)
             case RequestFinished() as finished:
@@ -224,7 +222,9 @@ class RequestFlow:
         """Applies a result, unless the source was removed or changed since the query."""
         query = result.query
         source = self._sources.get(query.source)
-        if source is None or (source.url, source.branch) != (query.url, query.branch):
+        if source is None or source != FollowedSource(
+            url=query.url, branch=query.branch, rebuild_suffix=query.rebuild_suffix
+        ):
             return
         head = result.head.revision if isinstance(result.head, ResolvedCommit) else None
         entries = RequestStore(work.documents).source_entries(query.source, head)
@@ -239,3 +239,7 @@ class RequestFlow:
         for pending in decision.changes.postponed:
             self._next_retry = pending.retry_at
         log_decision(decision)
+
+
+def _followed(source: SourceSettings | SourceAddRequested) -> FollowedSource:
+    return FollowedSource(url=source.url, branch=source.branch, rebuild_suffix=source.rebuild_suffix)

@@ -185,6 +185,7 @@ class _Draft:
             commit.revision,
             commit.discovered,
             followed=followed,
+            rebuild_suffix=query.rebuild_suffix,
             since=query.announced_revision if changes is not None else None,
             changes=changes or (),
         )

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from itertools import islice
 
 from cloud_builder.errors import CloudBuilderError, Rejected
-from cloud_builder.model.events import BuildRequested, RequestAccepted, RequestRejected
+from cloud_builder.model.events import NEWER_DIGITS, BuildRequested, RequestAccepted, RequestRejected
 from cloud_builder.model.ids import RequestId, Revision, SourceName, UnitPath
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.text import utf8
 from cloud_builder.model.unit import Problem, Unit
 
-from .resolution import ResolvedCommit
+from .resolution import MAX_NEWER_COMMITS, ResolvedCommit
 from .select import check_profiles, select
 
 _MAX_TEXT = 4000
@@ -39,6 +39,11 @@ def accepted_event(
     where = f"source {request.source} at {_ref_and_revision(ref, commit.revision)}"
     units = select(commit.discovered, request.units, request.targets, where=where)
     check_profiles(units, request.profiles)
+    if request.publish_older and not commit.is_on_branch:
+        hint = f"Merge it into {branch}, or leave out --publish-older: its packages can be fetched with cb-ctl get."
+        message = f"{where}: is not on {branch}, so its packages cannot be published"
+        raise Rejected(message, code="not-on-branch", hint=hint)
+    newer = () if request.publish_older else commit.newer[:MAX_NEWER_COMMITS]
     if request.since:
         units = _changed_units(units, changed, request.since, where)
     return RequestAccepted(
@@ -53,6 +58,8 @@ def accepted_event(
         requester=request.requester,
         dependants=request.dependants,
         publish=commit.is_on_branch,
+        newer_commits=tuple(revision[:NEWER_DIGITS] for revision in newer),
+        more_newer=bool(newer) and len(commit.newer) > MAX_NEWER_COMMITS,
         priority=request.priority or (Priority.BULK if request.all else Priority.NORMAL),
         deadline=request.deadline,
         force=request.force,

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.ids import Digest, Revision, SourceName, UnitPath
+from cloud_builder.model.rebuild import DEFAULT_SUFFIX
 from cloud_builder.model.unit import UnitChange
 
 from .discover import DiscoveredUnits
 from .entries import BranchHead, FollowedSource, PendingRequest
 
+MAX_NEWER_COMMITS = 5000
+"""Newer commits that an acceptance lists, some 15 bytes each."""
 Comparison = tuple[str, str]
 """A ref, and the ref that its units are compared with."""
 
@@ -26,6 +29,7 @@ class ResolveQuery:
     initial_default_branch   the default branch when the source was first read. It is followed as long as it exists:
                              checking out another branch in a repository is no reason to follow that one.
     comparisons              of the requests that name a commit to compare with
+    rebuild_suffix           of the source; a commit is announced again when it changes
     announced_revision       the head that was announced last; the result lists the changes since then
     """
 
@@ -37,16 +41,22 @@ class ResolveQuery:
     initial_default_branch: str = ""
     comparisons: tuple[Comparison, ...] = ()
     announced_revision: Revision | None = None
+    rebuild_suffix: str = DEFAULT_SUFFIX
 
 
 @dataclass(frozen=True)
 class ResolvedCommit:
-    """A commit and its units. `is_on_branch`: the followed branch contains it."""
+    """A commit and its units.
+
+    is_on_branch   the followed branch contains it
+    newer          the commits of the followed branch that are newer than it, at most MAX_NEWER_COMMITS + 1
+    """
 
     revision: Revision
     discovered: DiscoveredUnits
     digest: Digest
     is_on_branch: bool
+    newer: tuple[Revision, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,4 +104,5 @@ def build_query(
         initial_default_branch=head.branch if head is not None and not head.followed else "",
         comparisons=tuple(dict.fromkeys(pending.comparison for pending in ready if pending.comparison[1])),
         announced_revision=head.revision if head is not None else None,
+        rebuild_suffix=source.rebuild_suffix,
     )

@@ -13,17 +13,19 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha256
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
 from cloud_builder.errors import Bug, CloudBuilderError, Rejected
 from cloud_builder.model.ids import Digest, Revision, SourceName, UnitPath
+from cloud_builder.model.rebuild import DEFAULT_SUFFIX
 from cloud_builder.model.unit import Unit, UnitChange
 from cloud_builder.ports.source import SourceMirror
 
 from .announcement import changes_by_unit, summarize_changes
 from .discover import DiscoveredUnits, UnitDiscovery
-from .resolution import ResolvedCommit, ResolveQuery, ResolveResult
+from .resolution import MAX_NEWER_COMMITS, ResolvedCommit, ResolveQuery, ResolveResult
 from .tree import CommitTree
 
 _LOG = logging.getLogger("cb.request")
@@ -87,7 +89,7 @@ class SourceResolver:
             branch = self._followed_branch(query)
         except CloudBuilderError as error:
             return ResolveResult(query, head=error, refs=dict.fromkeys(query.refs, error))
-        refs = {ref: self._resolve_ref(source, branch, ref) for ref in dict.fromkeys(("", *query.refs))}
+        refs = {ref: self._resolve_ref(query, branch, ref) for ref in dict.fromkeys(("", *query.refs))}
         changed = {
             (ref, since): self._changed_units(source, branch, refs[ref], since) for ref, since in query.comparisons
         }
@@ -101,11 +103,16 @@ class SourceResolver:
                 return query.initial_default_branch
         return query.branch or self._mirror.default_branch(query.source, query.url)
 
-    def _resolve_ref(self, source: SourceName, branch: str, ref: str) -> ResolvedCommit | CloudBuilderError:
+    def _resolve_ref(self, query: ResolveQuery, branch: str, ref: str) -> ResolvedCommit | CloudBuilderError:
+        source = query.source
         try:
             revision = self._mirror.resolve(source, _expand_head_ref(ref, branch))
             discovered, digest = self._discover(source, revision)
-            return ResolvedCommit(revision, discovered, digest, self._mirror.contains(source, branch, revision))
+            digest = _with_suffix(digest, query.rebuild_suffix)
+            if not self._mirror.contains(source, branch, revision):
+                return ResolvedCommit(revision, discovered, digest, is_on_branch=False)
+            newer = tuple(self._mirror.newer_commits(source, branch, revision, MAX_NEWER_COMMITS + 1))
+            return ResolvedCommit(revision, discovered, digest, is_on_branch=True, newer=newer)
         except CloudBuilderError as error:
             return error
 
@@ -174,3 +181,8 @@ class SourceResolver:
 def _expand_head_ref(ref: str, branch: str) -> str:
     """Returns the ref with the followed branch for HEAD; an empty ref is the followed branch as well."""
     return _HEAD.sub(lambda _: branch, ref) or branch
+
+
+def _with_suffix(digest: Digest, suffix: str) -> Digest:
+    """Returns the digest of the units and of the rebuild suffix: a commit is announced again when either changes."""
+    return digest if suffix == DEFAULT_SUFFIX else Digest(sha256(f"{digest} {suffix}".encode()).hexdigest())

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import BuildCancelRequested, RequestAccepted, RequestFinished, RequestRejected
+from cloud_builder.model.ids import Revision
 from cloud_builder.model.outcome import RequestOutcome
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.graph.profiles import with_profiles
@@ -19,10 +20,11 @@ from cloud_builder.planning.records import JobRecord, RequestRecord
 from cloud_builder.planning.relations import Alternative
 from cloud_builder.planning.request import supersede
 from cloud_builder.planning.request.expand import BuildHistory, expand
+from cloud_builder.planning.request.withhold import withhold_older
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-from . import build_results
+from . import build_results, versions
 from .config import SchedulerConfig
 from .job_events import FINISHED, emit_job_revoked, emit_request_finished
 from .jobs import begin_jobs, finish_job, unblock_dependents
@@ -67,6 +69,7 @@ def admit(
     if event.plan:
         answer_plan_request(state, work, event, jobs, config)
         return
+    jobs = _withhold_older(state, work.documents, event, jobs)
     superseded = supersede.supersede(event, jobs, open_pushes, graph.paths(event.source))
     _LOG.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
     state.save_request(work, _record_of(event, sequence, jobs))
@@ -100,6 +103,24 @@ def _build_history(state: SchedulerState, documents: Documents) -> BuildHistory:
         return any(alternative.is_met_by(package.artifact) for package in packages)
 
     return BuildHistory(is_published, build_results.expected_seconds(documents))
+
+
+def _withhold_older(
+    state: SchedulerState, documents: Documents, event: RequestAccepted, jobs: list[JobRecord]
+) -> list[JobRecord]:
+    """Withholds the packages of units of which a newer commit is published, or is being built to be published."""
+    if not event.newer_commits:
+        return jobs
+    building: dict[tuple[str, str], list[Revision]] = {}
+    for job in state.jobs.by_id.values():
+        if job.publish and job.source == event.source and (job.is_good or not job.is_finished):
+            building.setdefault((job.unit, job.target.name), []).append(job.revision)
+
+    def published(job: JobRecord) -> list[Revision]:
+        unit = versions.published_unit(documents, job)
+        return [*([unit.revision] if unit is not None else []), *building.get((job.unit, job.target.name), ())]
+
+    return withhold_older(event, jobs, state.catalog.head_trees(documents, event.source), published)
 
 
 def _open_pushes(state: SchedulerState, event: RequestAccepted) -> list[supersede.Push]:

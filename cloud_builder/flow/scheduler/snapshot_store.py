@@ -58,7 +58,7 @@ def snapshot_of(parts: Parts) -> SourceSnapshot:
     """Returns the source snapshot that consists of these parts, which are all parts of one commit."""
     first = next(iter(parts.values()))
     units = [unit for number in sorted(parts) for unit in parts[number].units]
-    return SourceSnapshot(first.source, Origin(first.url, first.revision), units)
+    return SourceSnapshot(first.source, Origin(first.url, first.revision, first.rebuild_suffix), units)
 
 
 def _key(source: SourceName, part: int) -> str:

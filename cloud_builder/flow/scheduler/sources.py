@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted, SourceRevised
-from cloud_builder.model.ids import SourceName, UnitPath
+from cloud_builder.model.ids import SourceName, TreeId, UnitPath
 from cloud_builder.planning.graph.graph import Graph, SourceSnapshot, build_graph
 from cloud_builder.planning.graph.incremental import update_source
 from cloud_builder.ports.mesh import UnitOfWork
@@ -66,6 +66,13 @@ class SourceCatalog:
         self._load(documents)
         assert self._heads is not None
         return source not in self._heads or unit in self._paths(source)
+
+    def head_trees(self, documents: Documents, source: SourceName) -> dict[UnitPath, TreeId]:
+        """Returns the units at the head of a followed branch, each with its git tree."""
+        self._load(documents)
+        assert self._heads is not None
+        head = self._heads.get(source)
+        return {unit.path: unit.tree for unit in head.units} if head is not None else {}
 
     def targets(self, documents: Documents) -> set[str]:
         """Returns the names of all targets of units of followed branches."""

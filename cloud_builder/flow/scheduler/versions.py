@@ -13,7 +13,7 @@ import logging
 from collections.abc import Collection
 from functools import partial
 
-from cloud_builder.model.artifact import Artifact
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.frozen import CachedJson
 from cloud_builder.model.ids import SourceName, UnitPath
 from cloud_builder.model.outcome import Outcome
@@ -161,7 +161,16 @@ def _built(job: JobRecord) -> Rebuild:
 
 
 def _packages(job: JobRecord) -> list[Artifact]:
-    return [artifact for artifact in job.artifacts if artifact.package is not None]
+    """Returns the binary packages. The builder does not describe udebs, which no build uses: their names do."""
+    return [artifact for artifact in map(_described, job.artifacts) if artifact.package is not None]
+
+
+def _described(artifact: Artifact) -> Artifact:
+    if artifact.kind is not ArtifactKind.UDEB or artifact.package is not None:
+        return artifact
+    name, version, architecture = (*artifact.name.removesuffix(".udeb").split("_"), "", "")[:3]
+    package = BinaryPackage(name=name, version=version, architecture=architecture)
+    return artifact.model_copy(update={"package": package})
 
 
 def _versions(documents: Documents, job: JobRecord, package: str) -> PublishedVersions:

@@ -22,7 +22,7 @@ runner        heartbeats (cb.runner), attempts (cb.attempt), live logs (cb.log)
 from .assignment import JobAssigned, JobRevoked, RunnerQuarantined
 from .dead_letter import MessageDead
 from .hold import Hold, HoldKind
-from .intake import RequestAccepted, RequestRejected, SourceRemoved, SourceRevised, SourceTroubled
+from .intake import NEWER_DIGITS, RequestAccepted, RequestRejected, SourceRemoved, SourceRevised, SourceTroubled
 from .job import JobBlocked, JobEvent, JobFinished, JobQueued, JobRunning, StateChanged
 from .payload import REQUEST_ID, Payload
 from .plan import PlanDrawn, PlannedJob, PlanTotals, PlanVerdict
@@ -34,6 +34,7 @@ from .result import JobResult, RepositoryState, RequestFinished, Summary
 from .runner import AttemptFinished, AttemptStarted, LogAppended, RunnerDraining, RunnerSeen, RunningAttempt
 
 __all__ = [
+    "NEWER_DIGITS",
     "REQUEST_ID",
     "AttemptClaimed",
     "AttemptFinished",

@@ -11,6 +11,7 @@ from cloud_builder.model.ids import (
     UnitPath,
 )
 from cloud_builder.model.priority import Priority
+from cloud_builder.model.rebuild import DEFAULT_SUFFIX
 from cloud_builder.model.unit import Problem, Unit, UnitChange
 
 from .payload import Payload
@@ -29,6 +30,8 @@ class SourceRevised(Payload):
     revision: Revision
     followed: bool
     """The commit is the head of the followed branch; false: a request named it."""
+    rebuild_suffix: str = DEFAULT_SUFFIX
+    """What is added to the version of a package that is built again with other contents; `{n}` counts from 1."""
     units: tuple[Unit, ...] = ()
     """The broken ones, too (`Unit.problems`)."""
     problems: tuple[Problem, ...] = ()
@@ -64,6 +67,10 @@ class SourceRemoved(Payload):
     source: SourceName
 
 
+NEWER_DIGITS = 12
+"""Hex digits of a commit in `request.accepted`."""
+
+
 class RequestAccepted(Payload):
     """A request was accepted, for one commit of its source.
 
@@ -89,6 +96,11 @@ class RequestAccepted(Payload):
     """Also build everything that build-depends on these units, directly or indirectly."""
     publish: bool = True
     """The commit belongs to the followed branch, so its packages are published."""
+    newer_commits: tuple[str, ...] = ()
+    """The commits of the followed branch that are newer than this one, each shortened to NEWER_DIGITS. A unit of which
+    such a commit is published, or is being built, is built but not published. Empty: publish every unit."""
+    more_newer: bool = False
+    """There are more newer commits than listed; any other commit of which a unit is published counts as newer."""
     priority: Priority = Priority.NORMAL
     deadline: float | None = None
     """Seconds from `accepted_at`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from cloud_builder.model.build_profiles import OPTION, PROFILE
 from cloud_builder.model.ids import (
@@ -13,6 +13,7 @@ from cloud_builder.model.ids import (
     SourceName,
 )
 from cloud_builder.model.priority import Priority
+from cloud_builder.model.rebuild import DEFAULT_SUFFIX, valid_suffix
 
 from .payload import REQUEST_ID, Payload
 
@@ -57,6 +58,8 @@ class BuildRequested(Payload):
     """Seconds from acceptance; jobs that have not ended by then are canceled."""
     force: bool = False
     """Build the named units although results of the same inputs exist."""
+    publish_older: bool = False
+    """Also publish the packages of units of which packages of a newer commit are published: go back on purpose."""
     plan: bool = False
     """Build nothing: only answer what would be built, and why (`plan.drawn`)."""
 
@@ -87,6 +90,8 @@ class SourceAddRequested(Payload):
     url: Word
     branch: Word = ""
     """Empty: the default branch of the repository."""
+    rebuild_suffix: Annotated[Word, AfterValidator(valid_suffix)] = DEFAULT_SUFFIX
+    """What is added to the version of a package that is built again with other contents; `{n}` counts from 1."""
 
 
 class SourceRemoveRequested(Payload):

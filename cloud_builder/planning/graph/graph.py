@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cloud_builder.model.ids import Revision, SourceName, UnitPath
+from cloud_builder.model.rebuild import DEFAULT_SUFFIX
 from cloud_builder.model.unit import UNKNOWN_TARGET, Target, Unit
 from cloud_builder.planning.relations import groups
 
@@ -37,6 +38,7 @@ class Origin(NamedTuple):
 
     url: str
     revision: Revision
+    rebuild_suffix: str = DEFAULT_SUFFIX
 
 
 class SourceSnapshot(NamedTuple):

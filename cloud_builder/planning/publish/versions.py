@@ -124,7 +124,7 @@ def built_from(version: str, asked: Rebuild | None, suffix: str) -> Rebuild:
     """Returns what a build was a rebuild of. `version`: of the source, as built; `asked`: of the assignment.
 
     A build without the suffix that it was asked for counts as built with it: asking again would change nothing."""
-    if asked is not None and version in (asked.built_version, asked.version):
+    if asked is not None and asked.number and version in (asked.built_version, asked.version):
         return asked
     return Rebuild(version=version, suffix=suffix)
 

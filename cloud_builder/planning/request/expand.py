@@ -219,6 +219,7 @@ def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **fields: 
         unverified=unit.unverified,
         priority=request.priority,
         constraints=unit.constraints,
+        rebuild_suffix=graph.origins[node.source].rebuild_suffix,
         profiles=tuple(sorted({*unit.profiles, *profiles, *fields.get("cycle_profiles", ())})),
         build_options=tuple(sorted({*unit.build_options, *options})),
         is_forced=request.force and fields["is_requested"] and fields.get("round", 0) <= 1,

@@ -10,6 +10,7 @@ from cloud_builder.model.outcome import Outcome, RequestOutcome
 from support.compiled_mesh import built, library, mesh_with, pushed
 from support.factories import unit_files
 from support.memory_mesh import MemoryMesh
+from support.waiting import until
 
 STATIC = ("app", "doc", "tool")
 """The units that contain the library."""
@@ -162,3 +163,74 @@ def test_last_round_of_a_cycle_is_stable_with_the_next_version():
     end = pushed(mesh, files("2"))
     assert (end.outcome, end.message) == (RequestOutcome.SUCCESS, "")
     assert versions(mesh) == {"chicken": "1+cb1", "egg": "1"}
+
+
+def repository_of(mesh: MemoryMesh):
+    return mesh.git.repository("memory:demo")
+
+
+@pytest.fixture
+def moved_on() -> tuple[MemoryMesh, str]:
+    """Returns a mesh that has published two commits, and the first of them."""
+    mesh = mesh_of(unit_files("pkg", content="a"))
+    first = repository_of(mesh).branches["main"]
+    pushed(mesh, unit_files("pkg", content="b"))
+    return mesh, first
+
+
+def test_older_commit_can_be_fetched_and_the_repository_stays(moved_on):
+    mesh, first = moved_on
+    before = mesh.repositories.live("demo-bookworm")
+    head = repository_of(mesh).branches["main"]
+    mesh.request("packages/pkg", id="older", ref=first)
+    end = mesh.finished("older")
+    [job] = end.jobs
+    assert (end.outcome, job.outcome, job.source_version) == (RequestOutcome.SUCCESS, Outcome.REUSED, "1")
+    assert job.artifacts[0].sha256 in mesh.store.objects
+    assert job.notes[0].startswith(f"not published, because the repository has those of the newer commit {head[:10]}")
+    assert (mesh.repositories.live("demo-bookworm"), versions(mesh)) == (before, {"pkg": "1+cb1"})
+
+
+def test_older_commit_is_published_on_purpose_with_a_higher_version(moved_on):
+    mesh, first = moved_on
+    mesh.request("packages/pkg", id="back", ref=first, publish_older=True)
+    assert changes(mesh.finished("back")) == {"pkg": ("1+cb1", "1+cb2")}
+    assert versions(mesh) == {"pkg": "1+cb2"}
+    assert changes(pushed(mesh, unit_files("pkg", content="c"))) == {"pkg": ("1+cb2", "1+cb3")}
+
+
+def test_older_commit_is_not_published_while_a_newer_one_is_being_built():
+    is_open = []
+    mesh = mesh_with(unit_files("pkg", content="a"), runners=2, build=lambda *_: _wait(is_open))
+    first = repository_of(mesh).branches["main"]
+    repository_of(mesh).commit(unit_files("pkg", content="b"))
+    mesh.request("packages/pkg", id="newer")
+    mesh.until(lambda: mesh.builder.assignments)
+    mesh.request("packages/pkg", id="older", ref=first)
+    mesh.until(lambda: len(mesh.builder.assignments) == 2)
+    is_open.append(True)
+    assert mesh.finished("newer").jobs[0].notes == ()
+    assert "not published" in mesh.finished("older").jobs[0].notes[0]
+    [listed] = mesh.repositories.snapshots["demo-bookworm"][mesh.repositories.live("demo-bookworm")].packages["amd64"]
+    assert b" b " in mesh.store.objects[listed.sha256]
+
+
+def _wait(is_open: list[bool]) -> Outcome:
+    until(lambda: is_open, "the test never let the builds go on")
+    return Outcome.SUCCESS
+
+
+def test_commit_outside_of_the_followed_branch_cannot_be_published(moved_on):
+    mesh, _ = moved_on
+    repository_of(mesh).commit(unit_files("pkg", content="x"), branch="topic")
+    mesh.request("packages/pkg", id="topic", ref="topic", publish_older=True)
+    end = mesh.finished("topic")
+    assert (end.outcome, end.code) == (RequestOutcome.REJECTED, "not-on-branch")
+    assert "is not on main, so its packages cannot be published" in end.message
+
+
+def test_suffix_of_the_source_is_used_for_the_next_version():
+    mesh = mesh_of(unit_files("pkg", content="a"))
+    mesh.send(e.SourceAddRequested(source="demo", url="memory:demo", rebuild_suffix="build{n}"))
+    mesh.until(lambda: mesh.events(e.SourceRevised)[-1].rebuild_suffix == "build{n}")
+    assert changes(pushed(mesh, unit_files("pkg", content="b"))) == {"pkg": ("1", "1build1")}
