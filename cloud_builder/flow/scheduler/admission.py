@@ -66,10 +66,10 @@ def admit(
     except Rejected as error:
         reject_request(work, event, RequestOutcome.REJECTED, error, config)
         return
+    jobs = _withhold_older(state, work.documents, event, jobs)
     if event.plan:
         answer_plan_request(state, work, event, jobs, config)
         return
-    jobs = _withhold_older(state, work.documents, event, jobs)
     superseded = supersede.supersede(event, jobs, open_pushes, graph.paths(event.source))
     _LOG.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
     state.save_request(work, _record_of(event, sequence, jobs))

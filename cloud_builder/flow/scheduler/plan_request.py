@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from cloud_builder.model.events import PlanDrawn, PlannedJob, PlanTotals, RequestAccepted, RequestFinished
-from cloud_builder.model.ids import RequestId
+from cloud_builder.model.ids import InputKey, RequestId
 from cloud_builder.model.outcome import RequestOutcome
 from cloud_builder.model.parts import split
 from cloud_builder.planning.preview.model import PlanLookups
 from cloud_builder.planning.preview.preview import preview
-from cloud_builder.planning.records import JobRecord
+from cloud_builder.planning.records import BuildResult, JobRecord
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-from . import build_results
+from . import build_results, versions
 from .config import SchedulerConfig
 from .state import SchedulerState
 
@@ -27,6 +27,8 @@ _LOG = logging.getLogger("cb.scheduler")
 
 PLANNED = "planned-requests"
 """Collection: the ids of plan requests that were answered."""
+NEWEST = 2**62
+"""Sequence of a request that is newer than all others, as a planned request would be."""
 PLAN_ID_RETENTION = 30 * 86400.0
 """Seconds that the id of a plan is kept: longer than `cb.intake` keeps the request."""
 
@@ -89,12 +91,19 @@ def _summary(totals: PlanTotals) -> str:
 
 def _lookups(state: SchedulerState, documents: Documents) -> PlanLookups:
     return PlanLookups(
-        partial(build_results.load, documents),
+        partial(_reusable_result, documents),
         partial(state.published.find, documents),
         partial(build_results.last_build, documents),
         state.jobs.active_by_key.get,
         tuple(state.runners.by_id.values()),
     )
+
+
+def _reusable_result(documents: Documents, job: JobRecord, key: InputKey) -> BuildResult | None:
+    """Returns the result of an input key; None also if it cannot be published, and the job is built again for that."""
+    result = build_results.load(documents, key)
+    job = job.model_copy(update={"sequence": NEWEST})
+    return result if result is not None and versions.can_be_reused(documents, job, result) else None
 
 
 def _save_id(work: UnitOfWork, request_id: RequestId) -> None:

@@ -25,8 +25,8 @@ class LastBuild(LenientModel):
 class PlanLookups:
     """The facts that a preview reads."""
 
-    built: Callable[[InputKey], BuildResult | None]
-    """The result of an input key that was built before."""
+    built: Callable[[JobRecord, InputKey], BuildResult | None]
+    """The result of an input key that was built before, if the job may reuse it."""
     published: Callable[[str, str], Iterable[PublishedPackage]]
     """(target, name) → published packages, see `inputs.dependencies`."""
     last: Callable[[JobRecord], LastBuild | None]

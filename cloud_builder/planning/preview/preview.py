@@ -76,7 +76,7 @@ class _Preview:
         inputs = inputs_of(job, self._dependencies(job).used)
         key = input_key(job, inputs)
         seconds = _seconds(job, last)
-        built = None if job.is_forced else self._lookups.built(key)
+        built = None if job.is_forced else self._lookups.built(job, key)
         if built is not None:
             result = reuse_result(job, built)
             if result.outcome is Outcome.REUSED:

@@ -234,3 +234,12 @@ def test_suffix_of_the_source_is_used_for_the_next_version():
     mesh.send(e.SourceAddRequested(source="demo", url="memory:demo", rebuild_suffix="build{n}"))
     mesh.until(lambda: mesh.events(e.SourceRevised)[-1].rebuild_suffix == "build{n}")
     assert changes(pushed(mesh, unit_files("pkg", content="b"))) == {"pkg": ("1", "1build1")}
+
+
+def test_plan_builds_what_needs_another_version(moved_on):
+    mesh, first = moved_on
+    mesh.request("packages/pkg", id="back", ref=first, publish_older=True, plan=True)
+    mesh.request("packages/pkg", id="fetch", ref=first, plan=True)
+    mesh.until(lambda: len(mesh.events(e.PlanDrawn)) == 2)
+    verdicts = {plan.request_id: plan.jobs[0].verdict for plan in mesh.events(e.PlanDrawn)}
+    assert verdicts == {"back": e.PlanVerdict.BUILD, "fetch": e.PlanVerdict.REUSED}

@@ -75,7 +75,7 @@ class Builds:
 
     def preview(self, jobs: list[JobRecord]) -> tuple[list[PlannedJob], PlanTotals]:
         lookups = PlanLookups(
-            built=self.built.get,
+            built=lambda job, key: self.built.get(key),
             published=lambda target, name: (),
             last=lambda job: self.last.get(job.unit),
             building=self.building.get,  # type: ignore[arg-type]

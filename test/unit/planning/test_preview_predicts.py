@@ -62,7 +62,9 @@ class Tree:
         return expand(request, build_graph([SourceSnapshot("s", Origin("u", "a"), self.units())]), self.count)
 
     def planned(self, jobs: list[JobRecord]) -> dict[str, PlanVerdict]:
-        lookups = PlanLookups(self.built.get, lambda target, name: (), lambda job: self.last.get(job.unit), {}.get)
+        lookups = PlanLookups(
+            lambda job, key: self.built.get(key), lambda target, name: (), lambda job: self.last.get(job.unit), {}.get
+        )
         return {line.unit: line.verdict for line in preview(jobs, lookups)[0]}
 
     def run(self, jobs: list[JobRecord]) -> dict[str, Outcome]:
