@@ -56,7 +56,7 @@ def test_head_is_always_published():
     assert (after.publish, after.notes) == (True, ())
 
 
-def test_commit_of_a_rewritten_history_counts_only_when_the_list_is_incomplete():
+def test_commit_of_another_history_counts_if_the_list_is_incomplete():
     heads, gone = {"p/u1": OTHER}, "9" * 40
     assert withhold_older(request(HEAD), [requested()], heads, lambda _: (gone,))[0].publish
     assert not withhold_older(request(HEAD, more=True), [requested()], heads, lambda _: (gone,))[0].publish
