@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloud_builder.errors import ExitCode
+from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.text import size
 
 from .options import home_option, json_option
@@ -21,8 +22,19 @@ KINDS = ("leftovers", "layers", "downloads", "roots", "local", "home")
 _ALL = "all"
 
 
+def _complete(ctx: click.Context, param: click.Parameter, prefix: str) -> list[str]:
+    return [name for name in (*KINDS, _ALL) if name.startswith(prefix)]
+
+
+def _checked(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in (*KINDS, _ALL):
+            raise click.BadParameter(f"{name!r} is not known. {did_you_mean(name, (*KINDS, _ALL))}", ctx, param)
+    return names
+
+
 @click.command()
-@click.argument("what", nargs=-1, type=click.Choice([*KINDS, _ALL]), metavar="[WHAT]…")
+@click.argument("what", nargs=-1, metavar="[WHAT]…", callback=_checked, shell_complete=_complete)
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @home_option
 @json_option

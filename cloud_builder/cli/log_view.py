@@ -1,4 +1,4 @@
-"""Selects the lines of a log that are shown: one step, the last lines, apt's output as one line.
+"""Selects the lines of a log that are shown: one step, the last lines, the output of apt and KIWI as one line.
 
 A runner writes `==> STEP` before each step, and `==> OUTCOME` at the end (builder/package.py).
 Input: the log in chunks.
@@ -17,15 +17,16 @@ from cloud_builder.model.nearest import did_you_mean
 _STEP = b"==> "
 _OUTCOMES = (b"success", b"failure", b"error", b"canceled")
 _WITH_APT = (b"root", b"dependencies", b"test")
-"""Steps in which apt installs packages."""
+"""Steps in which apt or KIWI installs packages."""
 _MIN_COLLAPSED = 4
-"""Lines of apt in a row; fewer are shown."""
+"""Lines of apt and KIWI in a row; fewer are shown."""
 _APT = re.compile(
     rb"^(Get|Ign|Hit):\d+ |^Err:\d+ file:/|^  Method gave a blank filename|^Fetched \d|^Reading package lists"
     rb"|^Reading state information|^Building dependency tree|^The following (NEW|additional) packages will be"
     rb"|^Note, (selecting|using) |^\d+ upgraded, \d+ newly installed|^Need to get |^After this operation"
     rb"|^Selecting previously unselected|^\(Reading database|^Preparing to unpack|^Unpacking |^Setting up "
     rb"|^Processing triggers for |^debconf: delaying package|^Adding system |^update-alternatives: using "
+    rb"|^\[ (INFO|DEBUG) +\]: "
     rb"|^Created symlink |^invoke-rc\.d: |^Extracting templates from packages|^Preconfiguring packages"
 )
 _NAMES = re.compile(rb"^  [a-z0-9][a-z0-9+.:-]*( [a-z0-9][a-z0-9+.:-]*)*$")
@@ -37,7 +38,7 @@ class LogView:
 
     step           only this step; empty: all
     tail           only so many last lines; 0: all
-    collapse_apt   lines of apt in a row are shown as one
+    collapse_apt   lines of apt and KIWI in a row are shown as one
     """
 
     def __init__(self, step: str = "", tail: int = 0, *, collapse_apt: bool = True) -> None:
@@ -100,7 +101,7 @@ class LogView:
         if len(lines) < _MIN_COLLAPSED:
             yield from lines
         else:
-            yield f"  … {len(lines)} lines of apt (--full shows them)\n".encode()
+            yield f"  … {len(lines)} lines of apt and KIWI (--full shows them)\n".encode()
 
     def _hold(self, lines: Iterable[bytes]) -> bytes:
         if self._held is None:

@@ -25,6 +25,14 @@ INTERVAL = 0.3
 """Seconds between two queries while a live log has no new bytes."""
 
 
+STEPS = ("fetch", "source", "root", "dependencies", "unpack", "build", "collect", "test", "upload")
+"""The steps of a build, for completion; a log may have others."""
+
+
+def complete_step(ctx: click.Context, param: click.Parameter, prefix: str) -> list[str]:
+    return [step for step in STEPS if step.startswith(prefix)]
+
+
 @click.command()
 @click.argument("job", metavar="JOB", shell_complete=THINGS)
 @click.option(
@@ -33,17 +41,23 @@ INTERVAL = 0.3
     is_flag=True,
     help="Follow the log until the job has finished; the exit code is that of its outcome.",
 )
-@click.option("--step", metavar="NAME", default="", help="Only this step of the build: dependencies, build, test, …")
+@click.option(
+    "--step",
+    metavar="NAME",
+    default="",
+    shell_complete=complete_step,
+    help="Only this step of the build: dependencies, build, test, …",
+)
 @click.option("--tail", type=click.IntRange(min=1), metavar="N", help="Only the last N lines; with -f, then follow.")
-@click.option("--full", is_flag=True, help="Show the output of apt line by line, too.")
+@click.option("--full", is_flag=True, help="Show the output of apt and KIWI line by line, too.")
 @click.option("--raw", is_flag=True, help="Print every byte of the log, also control sequences.")
 @target_option
 @global_options
 def logs(job: str, *, follow: bool, step: str, tail: int | None, full: bool, raw: bool, target: str) -> int:
     """Show the log of JOB: the id of a job, a unit (its newest job), or a request with a single job.
 
-    Colours are kept. Other control sequences are left out, because a build can print anything. What apt says while it
-    installs packages is shown as one line."""
+    Colours are kept. Other control sequences are left out, because a build can print anything. What apt and KIWI say
+    while they install packages is shown as one line."""
     if raw and (step or tail):
         raise click.UsageError("--raw prints every byte; leave out --step and --tail.")
     with session() as mesh:

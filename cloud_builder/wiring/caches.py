@@ -62,13 +62,14 @@ class CacheEntry:
 
 
 def find(settings: Settings, kinds: Collection[CacheKind]) -> list[CacheEntry]:
-    """Returns the directories of these kinds that exist, with their size."""
+    """Returns the directories of these kinds that exist, with their size. With the home, those in it are left out."""
     found = [entry for work in _work_directories(settings) for entry in _of_work(work)]
     found += _whole(CacheKind.ROOTS, settings.buildroot_store_path)
     local = settings.cache / "local"
     is_building = any(entry.is_used for entry in found if entry.path.is_relative_to(local))
     found += _whole(CacheKind.LOCAL, local / "store", is_used=is_building)
     if CacheKind.HOME in kinds:
+        found = [entry for entry in found if not entry.path.is_relative_to(settings.home)]
         found += _whole(CacheKind.HOME, settings.home, is_used=_is_home_used(settings.home))
     return [entry for entry in found if entry.kind in kinds]
 

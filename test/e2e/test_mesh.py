@@ -43,6 +43,8 @@ def test_a_chain_of_three_is_built_in_order_and_published(built):
     [repository] = mesh.rows("repositories")
     release = urllib.request.urlopen(f"{repository['url']}/dists/bookworm/InRelease").read()
     assert b"BEGIN PGP SIGNED MESSAGE" in release
+    [package] = mesh.ok("list", "packages", "libgreet1", "--json").json
+    assert (package["version"], package["source"]) == ("1.0.0", "libgreet")
 
 
 def test_build_without_the_mesh_uses_the_root_of_the_mesh(built):
@@ -130,6 +132,10 @@ def test_a_failing_build_ends_in_exit_1_with_its_cause(built):
     assert (why["root"]["kind"], why["root"]["unit"]) == ("failed", "packages/libgreet")
     assert "this cannot compile" in why["root"]["log"]["cause"]
     assert why["root"]["because"][0]["kind"] == "files"
+    [retried] = mesh.ok("retry", newest, "--json").json
+    assert set(retried["units"]) == {"packages/libgreet", "packages/greet"}
+    assert retried["revision"] == mesh.ok("status", newest, "--json").json["request"]["revision"]
+    assert mesh.ctl("watch", retried["request_id"]).status == 1
 
 
 def test_a_push_is_noticed_and_built(built):

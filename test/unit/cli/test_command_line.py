@@ -99,6 +99,7 @@ def test_every_command_has_help_and_the_global_options(name: str) -> None:
         (["build", ".", "--build-options", "a b=c d=\n"], "is not a build option"),
         (["up", "--source", "nameonly"], "NAME=URL"),
         (["up", "--runners", "many"], "many"),
+        (["clean", "layrs"], "Did you mean layers?"),
         (["completion", "csh"], "bash"),
     ],
 )

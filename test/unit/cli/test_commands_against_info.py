@@ -120,7 +120,7 @@ def test_units_behind_their_branch_are_listed(mesh: InfoMesh, capsys: pytest.Cap
 def test_log_is_of_one_step_or_its_last_lines(mesh: InfoMesh, capsys: pytest.CaptureFixture[str]) -> None:
     text = b"==> dependencies\nx\n" + b"Unpacking a (1) ...\n" * 5 + b"==> build\ncc\nld\n==> success\n"
     mesh.finish(RequestOutcome.SUCCESS, Outcome.SUCCESS, log=mesh.stored("l", text, ArtifactKind.LOG))
-    assert "5 lines of apt" in output(capsys, "logs", "hello")
+    assert "5 lines of apt and KIWI" in output(capsys, "logs", "hello")
     assert output(capsys, "logs", "hello", "--full") == text.decode()
     assert output(capsys, "logs", "hello", "--step", "build", "--tail", "1") == "ld\n"
     assert json_output(capsys, "logs", "hello", "--step", "build")["lines"] == ["==> build", "cc", "ld"]

@@ -23,7 +23,7 @@ Unpacking the source
 cc x.c
 ==> failure: no
 """
-COLLAPSED = "  … 6 lines of apt (--full shows them)\n"
+COLLAPSED = "  … 6 lines of apt and KIWI (--full shows them)\n"
 
 
 def shown(log: str = LOG, size: int = 7, **options) -> str:
@@ -37,6 +37,12 @@ def shown(log: str = LOG, size: int = 7, **options) -> str:
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_apt_is_one_line_in_steps_that_install_and_errors_stay(size: int) -> None:
     assert shown(size=size) == LOG.replace(APT, COLLAPSED)
+
+
+def test_kiwi_is_one_line_with_apt_and_its_errors_stay() -> None:
+    kiwi = "[ INFO    ]: 10:00:00 | Setting up repository\n" * 5
+    log = f"==> root\n{kiwi}[ ERROR   ]: 10:00:01 | no such package\n"
+    assert shown(log) == log.replace(kiwi, "  … 5 lines of apt and KIWI (--full shows them)\n")
 
 
 def test_full_log_has_every_line() -> None:
