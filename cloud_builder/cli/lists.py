@@ -54,7 +54,7 @@ def sources() -> None:
 
 def _first_problem(unit: dict[str, Any]) -> str:
     problems = unit.get("problems") or ()
-    return f"broken: {problem_line(problems[0])}" if problems else ""
+    return f"broken: {problem_line({**problems[0], 'hint': ''})}" if problems else ""
 
 
 def _build_states(builds: list[dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ import click
 
 from cloud_builder.errors import CloudBuilderError, Rejected, Retryable
 from cloud_builder.model.nearest import did_you_mean
+from cloud_builder.ports.source import NO_COMMITS
 
 from .completers import SOURCES
 from .lazy import LazyGroup
@@ -53,7 +54,7 @@ def add(name: str, url: str, branch: str, rebuild_suffix: str) -> None:
         if mesh.json:
             show_json(row)
         else:
-            click.echo(f"{name}: {row['units']} units at {row['revision'][:12]} on {row['branch']}")
+            click.echo(f"{name}: {read_line(row)}")
             for problem in row["problems"]:
                 click.echo(f"  {problem_line(problem)}", err=True)
 
@@ -132,7 +133,7 @@ def send_source(mesh: Session, name: str, url: str, branch: str = "", rebuild_su
 
 
 def wait_for_source(mesh: Session, name: str, url: str, branch: str = "") -> dict[str, Any]:
-    """Returns the source after cb-request has read it.
+    """Returns the source after cb-request has read it; without a revision, if it is empty.
 
     Retryable with the cause when cb-request cannot read it; cb-request goes on trying."""
     started = time.time()
@@ -140,6 +141,8 @@ def wait_for_source(mesh: Session, name: str, url: str, branch: str = "") -> dic
         for row in [row for row in mesh.pages("sources") if row["source"] == name]:
             trouble = row.get("trouble")
             if trouble and trouble["at"] > started - 1.0:
+                if trouble["code"] == NO_COMMITS and row["url"] == url:
+                    return {**row, "revision": ""}
                 raise _read_error(name, trouble)
             if row["revision"] and row["url"] == url and (not branch or row["branch"] == branch):
                 return row
@@ -185,6 +188,13 @@ def absolute_url(url: str) -> str:
 def is_path(url: str) -> bool:
     """True for a path; False for a URL or `host:path`, as git distinguishes them."""
     return "://" not in url and (":" not in url or Path(url).exists())
+
+
+def read_line(source: dict[str, Any]) -> str:
+    """Returns what cb-request has read of a source."""
+    if not source["revision"]:
+        return "followed; it has no commits yet, and its first push is built"
+    return f"{source['units']} units at {source['revision'][:12]} on {source['branch']}"
 
 
 def problem_line(problem: dict[str, Any]) -> str:

@@ -96,7 +96,7 @@ def _parse_source(text: str) -> tuple[str, str]:
 
 
 def _add_sources(mesh: Session, urls: dict[str, str]) -> None:
-    from .source import absolute_url, problem_line, send_source, wait_for_source
+    from .source import absolute_url, problem_line, read_line, send_source, wait_for_source
 
     for name, url in urls.items():
         send_source(mesh, name, url)
@@ -106,7 +106,7 @@ def _add_sources(mesh: Session, urls: dict[str, str]) -> None:
         except Retryable as unread:
             click.echo(f"warning: {unread}", err=True)
             continue
-        click.echo(f"source {name}: {row['units']} units at {row['revision'][:12]} on {row['branch']}", err=True)
+        click.echo(f"source {name}: {read_line(row)}", err=True)
         for problem in row["problems"]:
             click.echo(f"  {problem_line(problem)}", err=True)
 

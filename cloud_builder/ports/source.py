@@ -24,6 +24,10 @@ class Entry:
         return self.mode == 0o040000
 
 
+NO_COMMITS = "no-commits"
+"""The code of the error for an empty repository."""
+
+
 class SourceMirror(Protocol):
     """Mirrors of git repositories, one for each source. Thread-safe by source.
 
@@ -34,7 +38,7 @@ class SourceMirror(Protocol):
         """Fetches all branches and tags; creates the mirror if there is none."""
 
     def default_branch(self, source: SourceName, url: str) -> str:
-        """Returns the branch that the remote's HEAD names, else another. Rejected(code="unknown-ref"): no commits."""
+        """Returns the branch that the remote's HEAD names, else another. Rejected(code=NO_COMMITS) if it is empty."""
 
     def resolve(self, source: SourceName, ref: str) -> Revision:
         """Returns the commit of a branch, tag (also a tag object) or commit. Suffixes `~3`, `^`: its first parents."""

@@ -14,7 +14,7 @@ from cloud_builder.adapters.git import GitMirror
 from cloud_builder.adapters.memory.source import MemorySource
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.ids import Revision, SourceName
-from cloud_builder.ports.source import SourceMirror
+from cloud_builder.ports.source import NO_COMMITS, SourceMirror
 
 DEMO = SourceName("demo")
 FILES = {
@@ -243,7 +243,7 @@ def test_empty_repository_is_rejected(world: World) -> None:
     mirror.refresh(DEMO, repository.url)
     with pytest.raises(Rejected) as caught:
         mirror.default_branch(DEMO, repository.url)
-    assert "no commits yet" in caught.value.message
+    assert (caught.value.code, "no commits yet" in caught.value.message) == (NO_COMMITS, True)
 
 
 def test_changed_files_differ_in_content_or_mode(world: World) -> None:

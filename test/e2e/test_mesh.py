@@ -97,19 +97,36 @@ def test_request_of_an_unknown_name_suggests_the_nearest(built, words, cause, ne
     assert nearest in result.err
 
 
-def test_a_broken_manifest_is_rejected_with_its_line_and_hides_no_other(built):
+def test_a_broken_unit_fails_with_its_line_and_hides_no_other(built):
     mesh, source, _ = built
     source.git("checkout", "-q", "-b", "broken")
     manifest = "projects/packages/greet/.cb/cloud_builder.yml"
     source.edit(manifest, lambda text: text.replace("distributions:", "distribtions:"))
     source.commit("a typo")
     result = mesh.ctl("request", "packages/greet", "--ref", "broken")
-    assert result.status == 3, result
-    assert "cloud_builder.yml:" in result.err
-    assert "distributions" in result.err
+    assert (result.status, "cloud_builder.yml:" in result.err, "distributions" in result.err) == (0, True, True), result
+    for words in (["packages/greet"], ["--all"], ["--since", "main"]):
+        result = mesh.ctl("request", *words, "--ref", "broken", "--watch")
+        assert result.status == 1, result
+        assert f"{manifest}:" in result.out + result.err
+    assert f"{manifest}:" in mesh.ok("plan", "--all", "--ref", "broken").out
+    [why] = mesh.ok("why", "packages/greet", "--json").json["causes"]
+    assert why["kind"] == "broken-unit" and f"{manifest}:" in why["answer"]
     other = mesh.request("packages/libgreet", "--ref", "broken")
     assert outcomes(other) == {"packages/libgreet": "reused"}
     source.git("checkout", "-q", "main")
+
+
+def test_an_empty_source_is_followed_until_its_first_push(built):
+    mesh, source, _ = built
+    source.git("init", "-q", "--bare", "-b", "main", str(source.path / ".git/empty"))
+    assert "no commits yet" in mesh.ok("source", "add", "empty", str(source.path / ".git/empty")).out
+    source.git("push", "-q", str(source.path / ".git/empty"), "main")
+    pushed = mesh.until(lambda: mesh.rows("requests", "--source", "empty"), "the first push is a request")
+    mesh.ctl("watch", pushed[0]["request_id"])
+    [ended] = mesh.rows("requests", "--source", "empty")
+    assert (ended["origin"], ended["outcome"], sorted(ended["units"])) == ("push", "success", sorted(UNITS))
+    mesh.ok("source", "remove", "empty")
 
 
 def test_a_failing_build_ends_in_exit_1_with_its_cause(built):

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.ids import Revision, SourceName, TreeId
 from cloud_builder.model.nearest import did_you_mean
-from cloud_builder.ports.source import Entry
+from cloud_builder.ports.source import NO_COMMITS, Entry
 
 from . import lfs
 from .bare import HEADS, TAGS, BareMirror
@@ -50,9 +50,8 @@ class GitMirror:
         bare = self._bare(source)
         branches = [ref.removeprefix(HEADS) for ref in bare.refs() if ref.startswith(HEADS)]
         if not branches:
-            raise Rejected(
-                f"{without_secrets(url)} has no commits yet", code="unknown-ref", hint="Push a branch to it."
-            )
+            hint = "It is followed: its first push is built."
+            raise Rejected(f"{without_secrets(url)} has no commits yet", code=NO_COMMITS, hint=hint)
         candidates = (bare.head().removeprefix(HEADS), "main", "master", *branches)
         return next(branch for branch in candidates if branch in branches)
 

@@ -13,7 +13,7 @@ from threading import Event
 from cloud_builder.errors import Rejected, Retryable
 from cloud_builder.model.ids import Revision, SourceName, TreeId
 from cloud_builder.model.nearest import did_you_mean
-from cloud_builder.ports.source import Entry
+from cloud_builder.ports.source import NO_COMMITS, Entry
 
 Files = dict[str, bytes]
 _FILE, _DIRECTORY, _TIME = 0o100644, 0o040000, 1_700_000_000
@@ -66,7 +66,7 @@ class MemorySource:
         repository = self._of(source)
         branches = repository.branches
         if not branches:
-            raise Rejected(f"{url}: has no commits yet", code="unknown-ref", hint="Push a branch to it.")
+            raise Rejected(f"{url}: has no commits yet", code=NO_COMMITS, hint="Its first push is built.")
         return repository.head if repository.head in branches else sorted(branches)[0]
 
     def resolve(self, source: SourceName, ref: str) -> Revision:

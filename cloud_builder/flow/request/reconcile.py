@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from cloud_builder.errors import CloudBuilderError, Rejected, Retryable
 from cloud_builder.model.events import BuildRequested, Payload, RequestAccepted, SourceTroubled
 from cloud_builder.model.ids import RequestId
+from cloud_builder.ports.source import NO_COMMITS
 
 from .announcement import broken_units, changed_units, snapshot_events, unit_trees
 from .entries import (
@@ -102,7 +103,7 @@ class _Draft:
         if before is not None and not _is_followed(before, query, branch):
             before = None  # Another branch is followed: its first commit is no push.
         if not isinstance(commit, ResolvedCommit):
-            if before is None and commit is not None and commit.code == "unknown-ref":
+            if before is None and commit is not None and commit.code in ("unknown-ref", NO_COMMITS):
                 self._head = BranchHead(url=query.url, followed=query.branch)
             return
         resolved = (branch, commit.revision, commit.digest)

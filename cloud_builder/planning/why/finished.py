@@ -120,7 +120,7 @@ def _failed(job: JobFacts, kind: CauseKind, facts: FactSource, now: float) -> Ca
         kind=kind,
         answer=f"{job.outcome}{step}: {message[0]}",
         details=(*more, *_attempts(facts.attempts(job.job_id)), *_last_success(job, facts, now)),
-        because=input_diff.differences(job, facts),
+        because=() if kind is CauseKind.BROKEN else input_diff.differences(job, facts),
         next=job.hint or _next_step(job),
     )
 
@@ -131,7 +131,9 @@ def _last_success(job: JobFacts, facts: FactSource, now: float) -> tuple[Detail,
     if last is None:
         return (Detail(label="last good", lines=("never: no earlier build of this unit succeeded",)),)
     [detail] = input_diff.last_success(job, facts, now)
-    if job.input_key is not None and job.input_key == last.input_key:
+    if job.input_key is None:
+        return (detail,)
+    if job.input_key == last.input_key:
         return (Detail(label="last good", lines=(*detail.lines, "with the same inputs: it is not reproducible")),)
     return (Detail(label="last good", lines=(*detail.lines, "with other inputs (see because)")),)
 

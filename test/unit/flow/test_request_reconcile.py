@@ -77,7 +77,7 @@ def unnamed(result: ResolveResult) -> ResolveResult:
 
 FIRST, PUSHED = commit(OLD), commit(NEW, hello="2")
 STORED = SourceEntries(head=head(FIRST), announced=announced(FIRST), push_id=push_request_id(DEMO, NEW, 0))
-NO_COMMIT = Rejected("no commits yet", code="unknown-ref")
+NO_COMMIT = Rejected("no commits yet", code="no-commits")
 EMPTY = BranchHead(url=URL)
 UNREACHABLE = Retryable("the source does not answer", code="source-unreachable")
 
