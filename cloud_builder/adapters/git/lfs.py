@@ -45,7 +45,8 @@ def download(repository: GitRepository, url: str, path: str, pointer: bytes, int
     "lfs") without git-lfs."""
     if not is_available():
         raise refusal(path)
-    repository.query(url, "lfs", "smudge", "--", path, stdin=pointer, stdout=into, seconds=FETCH_SECONDS)
+    how = {"GIT_LFS_SKIP_SMUDGE": "0"}  # Where it is 1, git-lfs would give the pointer itself.
+    repository.query(url, "lfs", "smudge", "--", path, stdin=pointer, stdout=into, seconds=FETCH_SECONDS, extra=how)
     size = next(int(line.split()[1]) for line in pointer.decode().splitlines() if line.startswith("size "))
     if os.fstat(into.fileno()).st_size != size:
         raise unreachable(url, f"git-lfs gave not all of {path}")

@@ -467,7 +467,10 @@ def lfs_tree(tree: Path) -> Path:
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_files_in_lfs_are_fetched(mirror: GitMirror, lfs_tree: Path, tmp_path: Path, scheme: str) -> None:
+def test_files_in_lfs_are_fetched(
+    mirror: GitMirror, lfs_tree: Path, tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_LFS_SKIP_SMUDGE", "1")
     url = f"{scheme}{lfs_tree}"
     mirror.refresh(DEMO, url)
     revision = mirror.resolve(DEMO, "main")
