@@ -130,3 +130,12 @@ def test_sweep_removes_the_files_of_a_killed_process(machine):
     (runner.directory / "scratch" / "run-of-the-dead").mkdir()
     runner.roots.sweep()
     assert runner.leftovers() == []
+
+
+def test_log_of_each_build_names_the_repositories_that_nobody_verifies(machine):
+    runner = machine()
+    runner.maker.unverified = ("http://m/debian",)
+    for _ in range(2):
+        runner.log.clear()
+        runner.ready()
+        assert b"has unverified packages: no signature of http://m/debian is checked" in b"".join(runner.log)

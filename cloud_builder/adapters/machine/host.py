@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from threading import Event
 
+from cloud_builder.adapters.kiwi.keys import DEBIAN
 from cloud_builder.adapters.process.packages import package_of
 from cloud_builder.adapters.sandbox.cgroups import Cgroups
 from cloud_builder.adapters.sandbox.namespaces import NamespaceSandbox
@@ -26,10 +27,12 @@ _HELPFUL = ("jing",)
 
 
 def missing_programs() -> tuple[tuple[str, str, bool], ...]:
-    """Returns (program, Debian package, whether every build needs it) of each missing program."""
+    """Returns (program, Debian package, whether every build needs it) of each missing program, and missing keys."""
     needed = (*_NEEDED, *(_OF_USERS if os.getuid() else ()))
     programs = [*((program, True) for program in needed), *((program, False) for program in _HELPFUL)]
-    return tuple((program, package_of(program), must) for program, must in programs if shutil.which(program) is None)
+    missing = ((program, package_of(program), must) for program, must in programs if shutil.which(program) is None)
+    keys = () if Path(DEBIAN).exists() else ((DEBIAN, "debian-archive-keyring", False),)
+    return (*missing, *keys)
 
 
 def kiwi() -> ProbeError | None:

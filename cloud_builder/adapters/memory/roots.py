@@ -12,7 +12,9 @@ from cloud_builder.ports.buildroot import RootInputs
 
 
 class MemoryRoots:
-    """Implements ports.buildroot.RootMaker. `error`: raised by each preparation while it is set."""
+    """Implements ports.buildroot.RootMaker. `error`: raised by each preparation while it is set.
+
+    `unverified`: the repositories that a description names without a check of signatures."""
 
     recipe = "memory-1"
 
@@ -20,10 +22,11 @@ class MemoryRoots:
         self.made: list[str] = []
         """The profiles that were prepared, in order."""
         self.error: CloudBuilderError | None = None
+        self.unverified: tuple[str, ...] = ()
         self._lock = Lock()
 
     def inputs(self, description: Path, profile: str) -> RootInputs:
-        return RootInputs(description.read_bytes())
+        return RootInputs(description.read_bytes(), self.unverified)
 
     def prepare(
         self, description: Path, profile: str, root: Path, *, log: Callable[[bytes], None], cancel: Event

@@ -67,6 +67,11 @@ def test_missing_program_is_listed_with_its_package(monkeypatch, tmp_path):
     assert {("dpkg-deb", "dpkg", True), ("jing", "jing", False)} <= set(host.missing_programs())
 
 
+def test_missing_keys_of_debian_are_listed_with_their_package(monkeypatch, tmp_path):
+    monkeypatch.setattr(host, "DEBIAN", str(tmp_path / "keys.gpg"))
+    assert (str(tmp_path / "keys.gpg"), "debian-archive-keyring", False) in host.missing_programs()
+
+
 def test_sandbox_probe_leaves_nothing_behind(tmp_path):
     assert host.try_sandbox(tmp_path / "work") is None
     assert list(tmp_path.iterdir()) == []
