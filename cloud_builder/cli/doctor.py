@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from cloud_builder.errors import ExitCode, Retryable
+from cloud_builder.errors import ExitCode, Rejected, Retryable
 
 from .options import global_options
-from .output import painted, show_json
+from .output import count_of, painted, show_json
 from .session import Session, session
 
 if TYPE_CHECKING:
     from cloud_builder.model.settings import BrokerSettings, Settings
-    from cloud_builder.planning.doctor import Finding
+    from cloud_builder.planning.doctor import Finding, RepositoryFacts
 
+QUERY_TIMEOUT = 5.0
+"""Seconds to wait for cb-info; without an answer the repositories are not checked."""
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("error", "red")}
 
 
 @click.command()
 @global_options
 def doctor() -> int:
-    """Check this machine, and its broker if there is one. Show what is missing, and the command that fixes it.
+    """Check this machine, and its broker and repositories if a mesh runs. Show what is missing, and the command that
+    fixes it.
 
     The checks run with the rights of the current user. Exit code 4 if there is an error; a warning does not count."""
     from cloud_builder.planning.doctor import errors, judge
@@ -31,7 +35,8 @@ def doctor() -> int:
 
     with session() as mesh:
         is_up = running_mesh(mesh.settings.home) is not None
-        findings = judge(probes.all_facts(mesh.settings, _broker(mesh), is_up=is_up))
+        facts = probes.all_facts(mesh.settings, _broker(mesh), is_up=is_up)
+        findings = judge(replace(facts, repositories=_repositories(mesh)))
         if mesh.json:
             show_json([{**vars(finding), "level": str(finding.level)} for finding in findings])
         else:
@@ -60,6 +65,19 @@ def _broker(mesh: Session) -> BrokerSettings | None:
     except Retryable:
         return None
     return mesh.settings.broker
+
+
+def _repositories(mesh: Session) -> tuple[RepositoryFacts, ...]:
+    """Returns the repositories of the running mesh; none while it is down, or does not answer."""
+    from cloud_builder.planning.doctor import RepositoryFacts
+
+    try:
+        rows = mesh.query("repositories", QUERY_TIMEOUT)["items"]
+    except (Retryable, Rejected):
+        return ()
+    return tuple(
+        RepositoryFacts(row["repository"], *(count_of(row, name) for name in ("held", "kept"))) for row in rows
+    )
 
 
 def _show(finding: Finding) -> None:

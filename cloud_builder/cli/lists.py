@@ -13,7 +13,7 @@ from cloud_builder.model.text import compact_duration, first_line
 from .completers import SOURCES
 from .lazy import LazyGroup
 from .options import global_options
-from .output import moment, show_json, show_table
+from .output import count_of, moment, show_json, show_table
 from .request_summary import show_warnings, state_of, unit_name
 from .session import session
 from .source import problem_line, show_sources
@@ -194,15 +194,26 @@ def runners() -> None:
 @click.command()
 @global_options
 def repositories() -> None:
-    """List the repositories to install from."""
+    """List the repositories to install from.
+
+    Held builds are not published yet, kept packages are no longer made: `cb-ctl why REPOSITORY` shows the reasons."""
     with session() as mesh:
         rows = mesh.pages("repositories")
         if mesh.json:
             show_json(rows)
             return
         cells = [
-            [row["repository"], row.get("packages"), row.get("snapshot"), moment(row["at"]), row.get("url")]
+            [
+                row["repository"],
+                row.get("packages"),
+                count_of(row, "held"),
+                count_of(row, "kept"),
+                row.get("snapshot"),
+                moment(row["at"]),
+                row.get("url"),
+            ]
             for row in rows
         ]
-        show_table(["repository", "packages", "snapshot", "published", "url"], cells, empty="nothing is published yet")
+        columns = ["repository", "packages", "held", "kept", "snapshot", "published", "url"]
+        show_table(columns, cells, empty="nothing is published yet")
         show_warnings(rows)

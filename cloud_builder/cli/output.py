@@ -124,3 +124,8 @@ def moment(seconds: float | None) -> str:
     then = time.localtime(seconds)
     today = time.localtime()[:3] == then[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", then)
+
+
+def count_of(repository: dict[str, Any], name: str) -> int:
+    """Returns the number of `held` builds, or `kept` packages, of a repository."""
+    return len(repository.get(name) or ()) + int(repository.get(f"more_{name}") or 0)

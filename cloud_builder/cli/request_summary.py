@@ -20,6 +20,8 @@ MAX_NAMES = 50
 """Failed units that are named after these."""
 MAX_PUBLISHED = 20
 """Lines about published versions, about removed packages, and of notes."""
+MAX_HELD = 5
+"""Held builds that are shown with their reason."""
 MAX_LOG_LINES = 15
 SELF_EXPLANATORY_STEPS = ("fetch", "source", "dependencies")
 """Steps whose error messages name the cause; the last lines of the log add nothing."""
@@ -73,6 +75,7 @@ def show_summary(mesh: Session, request: dict[str, Any], jobs: list[dict[str, An
     if repositories:
         names = {repository["repository"] for repository in repositories}
         show_warnings([row for row in mesh.pages("repositories") if row["repository"] in names])
+    _show_held(request)
     if any(is_good(str(job.get("outcome")), str(job.get("code"))) for job in jobs):
         click.echo(f"  files:      cb-ctl get {request['request_id']} -o DIR")
 
@@ -164,6 +167,17 @@ def show_warnings(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         for warning in row.get("warnings") or []:
             click.echo(f"  {painted('warning', 'yellow')}:    {row['repository']}: {warning}", err=True)
+
+
+def _show_held(request: dict[str, Any]) -> None:
+    """Prints the builds whose packages are not published yet."""
+    held = request.get("held") or []
+    for build in held[:MAX_HELD]:
+        packages = ", ".join(build["packages"])
+        click.echo(f"  held back:  {packages} of {build['unit']} for {build['target']}: {build['reason']}", err=True)
+    further = len(held[MAX_HELD:]) + (request.get("more_held") or 0)
+    if further:
+        click.echo(f"              and {further} more builds: cb-ctl why {request['request_id']}", err=True)
 
 
 def apt_lines(name: str, url: str) -> list[str]:

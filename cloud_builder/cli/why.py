@@ -23,13 +23,15 @@ _MAX_DETAILED = 3
 
 
 @click.command()
-@click.argument("what", metavar="JOB|UNIT|REQUEST", shell_complete=WHYS)
+@click.argument("what", metavar="JOB|UNIT|REQUEST|REPOSITORY|PACKAGE", shell_complete=WHYS)
 @target_option
 @global_options
 def why(what: str, target: str) -> None:
     """Explain why a JOB waits, is built, was not built, or failed.
 
     For a UNIT: its newest job of each target. For a REQUEST: what decides its end. The beginning of an id is enough.
+    For a REPOSITORY: its builds that are held back, and the packages that stay although no unit makes them. For a
+    PACKAGE: the same, or what its unit is built for.
     A failure is shown with the first line of the log that looks like the cause, and the last lines."""
     with session() as mesh:
         found = mesh.query("why", id=what, target=target)

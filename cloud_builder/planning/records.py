@@ -25,6 +25,7 @@ from cloud_builder.model.inputs import Inputs
 from cloud_builder.model.outcome import JobState, Kind, Outcome, is_good
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.rebuild import DEFAULT_SUFFIX, Rebuild
+from cloud_builder.model.repository import HeldBuild
 from cloud_builder.model.unit import Target
 
 
@@ -205,6 +206,8 @@ class RequestRecord(LenientModel):
     jobs: tuple[JobId, ...] = ()
     canceled: bool = False
     repositories: dict[str, RepositoryState] = {}
+    held: dict[str, tuple[HeldBuild, ...]] = {}
+    """Repository → builds of its jobs that the newest snapshot does not list yet."""
     failure: str = ""
     """The cause when the request failed although its jobs did not: a dependency cycle, a publication that failed."""
     code: str = ""

@@ -11,6 +11,7 @@ PAST_BUILD = "past-build"
 PAST_FAILURE = "past-failure"
 UNIT_TREE = "unit-tree"
 UNIT_CHANGE = "unit-change"
+DELETED_UNIT = "deleted-unit"
 
 BUILT_TREE = "built-tree"
 BEHIND = "behind"

@@ -14,6 +14,7 @@ documents in any order.
     runner      id
     quarantine  runner id              why the scheduler gives it no work, and until when
     repository  name
+    deleted-unit source:path           parent: source
     dead-letter id
 
 Read next: history.py (former builds, pushes), branch_state.py (units behind their branch), change_index.py (changes of
@@ -29,8 +30,8 @@ from cloud_builder.model import events as e
 from cloud_builder.model.outcome import JobState
 from cloud_builder.ports.state import Document, Documents
 
-from . import branch_state, change_index, history, livelog
-from .documents import DEAD_LETTER, QUARANTINE
+from . import branch_state, change_index, history, livelog, publication
+from .documents import DEAD_LETTER, DELETED_UNIT, QUARANTINE
 
 RUNNER_RETENTION = 86400.0
 """Seconds after the last heartbeat; then the runner is removed."""
@@ -69,19 +70,21 @@ def _source_revised(event: e.SourceRevised, state: Documents) -> None:
         state.put("unit", f"{event.source}:{unit.path}", body, parent=event.source)
         branch_state.on_unit_revised(former, body, state)
     if event.part == event.parts - 1:
-        _drop_units(event.source, state, keep=event.revision)
+        dropped = _drop_units(event.source, state, keep=event.revision)
+        publication.record_deleted(event, dropped, state)
     head["units"] = state.count("unit", parent=event.source)
     head["trouble"] = old.get("trouble")
     state.put("source", event.source, head)
 
 
-def _drop_units(source: str, state: Documents, keep: str = "") -> None:
-    """Removes the units of a source, except those of the revision `keep`."""
-    gone = [(key, unit) for key, unit in state.find("unit", parent=source) if unit["revision"] != keep]
-    for key, unit in gone:
+def _drop_units(source: str, state: Documents, keep: str = "") -> list[Document]:
+    """Removes the units of a source, except those of the revision `keep`; returns them."""
+    dropped = [(key, unit) for key, unit in state.find("unit", parent=source) if unit["revision"] != keep]
+    for key, unit in dropped:
         state.delete("unit", key)
         branch_state.remove_unit(unit, state)
         history.remove_unit(key, state)
+    return [unit for _, unit in dropped]
 
 
 def _source_troubled(event: e.SourceTroubled, state: Documents) -> None:
@@ -92,6 +95,8 @@ def _source_troubled(event: e.SourceTroubled, state: Documents) -> None:
 
 def _source_removed(event: e.SourceRemoved, state: Documents) -> None:
     _drop_units(event.source, state)
+    for key in [key for key, _ in state.find(DELETED_UNIT, parent=event.source)]:
+        state.delete(DELETED_UNIT, key)
     state.delete("source", event.source)
 
 
@@ -109,7 +114,7 @@ def _end_fields(old: Document) -> Document:
     if old.get("state") not in ("finished", "rejected"):
         return {key: old[key] for key in ("state",) if old.get("state") == "running"}
     names = ("state", "outcome", "code", "message", "hint", "summary", "repositories", "objects_url", "finished_at",
-             "jobs")  # fmt: skip
+             "jobs", "held", "more_held")  # fmt: skip
     return {key: old[key] for key in names if key in old}
 
 

@@ -27,7 +27,7 @@ _REQUEST = (
 )  # fmt: skip
 _REQUEST_IN_FULL = (
     "repositories", "objects_url", "publish", "dependants", "profiles", "build_options", "force", "priority",
-    "problems",
+    "problems", "held", "more_held",
 )  # fmt: skip
 _UNIT = (
     "source", "path", "directory", "name", "kind", "provides", "build_depends", "depends", "revision", "tree",

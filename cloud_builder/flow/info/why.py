@@ -10,7 +10,7 @@ from cloud_builder.planning.schedule.queue import QueuePolicy
 from cloud_builder.planning.why import Cause, CauseKind, why_job, why_request
 from cloud_builder.ports.state import Document, Documents
 
-from . import find
+from . import find, publication
 from .facts import DocumentFacts, job_of
 
 MAX_CAUSES = 20
@@ -18,7 +18,8 @@ MAX_CAUSES = 20
 
 
 def why(name: str, state: Documents, now: float, queue_policy: QueuePolicy, target: str = "") -> dict[str, Any]:
-    """Returns `{"kind": "job" | "request" | "unit", "id": …, "causes": […]}`; a unit may have several causes.
+    """Returns `{"kind": "job" | "request" | "unit" | "repository" | "package", "id": …, "causes": […]}`; all but the
+    first two may have several causes.
 
     `target`: of a unit, only the newest job for this target; empty: for each.
 
@@ -30,6 +31,12 @@ def why(name: str, state: Documents, now: float, queue_policy: QueuePolicy, targ
             return _answer(kind, name, [_of_id(kind, name, facts, now)])
     if causes := _of_unit(name, state, facts, now, target):
         return _answer("unit", name, causes)
+    if causes := publication.of_repository(name, state, facts, now):
+        return _answer("repository", name, causes)
+    if causes := publication.of_package(name, state, facts, now):
+        return _answer("package", name, causes)
+    if unit := publication.unit_of_package(name, state):
+        return _answer("package", name, _of_unit(unit, state, facts, now))
     kind, resolved = find.resolve_id(name, state)
     return _answer(kind, resolved, [_of_id(kind, resolved, facts, now)])
 
@@ -48,10 +55,14 @@ def _of_unit(name: str, state: Documents, facts: DocumentFacts, now: float, targ
     """Returns the causes of a unit's newest jobs, or why it has no job; empty: no such unit.
 
     What is wrong with the unit at the head of its branch comes first, unless its newest job already has it."""
+    if find.unit(name, state) is None and (deleted := publication.of_deleted_unit(name, state, facts, now)):
+        return deleted
     jobs = find.newest_of_unit(name, state, MAX_CAUSES)
     if jobs and target and (job := find.newest_job_of_unit(name, state, target)):
         jobs = [job]
     causes = [why_job(job_of(job), facts, now) for job in jobs]
+    if jobs and (held := publication.of_unit(jobs[0]["source"], jobs[0]["unit"], state, facts, now)):
+        return [*held, *causes]
     problem = _problem_of(name, state)
     if problem is not None:
         return causes if any(job.get("code") == BROKEN_UNIT for job in jobs) else [problem, *causes]

@@ -71,6 +71,19 @@ def on_repository_published(state: SchedulerState, work: UnitOfWork, event: Repo
         if before != repository:
             repositories = {**request.repositories, event.repository: repository}
             state.save_request(work, request.model_copy(update={"repositories": repositories}))
+    _update_held(state, work, event)
+
+
+def _update_held(state: SchedulerState, work: UnitOfWork, event: RepositoryPublished) -> None:
+    """Stores in each open request which of its builds the new snapshot does not list."""
+    for request in list(state.requests.by_id.values()):
+        before = request.held.get(event.repository, ())
+        if not before and not (event.held and event.repository in request.repositories):
+            continue
+        held = outcome.held_builds(state.requests.jobs_of(request), event.repository, event.held)
+        if held != before:
+            updated = {**request.held, event.repository: held}
+            state.save_request(work, request.model_copy(update={"held": updated}))
 
 
 def on_publish_failed(state: SchedulerState, work: UnitOfWork, event: PublishFailed) -> None:

@@ -15,6 +15,7 @@ from cloud_builder.model.ids import (
     UnitPath,
 )
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.repository import HeldBuild
 
 from .payload import Payload
 
@@ -62,7 +63,7 @@ class Summary(LenientModel):
 
 
 class RequestFinished(Payload):
-    """A request has ended, and everything that this event names can be fetched.
+    """A request has ended, and everything that this event names can be fetched, or is held back (`held`).
 
     A file with the sha256 `D` is at `<objects_url>/D`."""
 
@@ -82,6 +83,10 @@ class RequestFinished(Payload):
     cb-info has all of them."""
     summary: Summary = Summary()
     repositories: tuple[RepositoryState, ...] = ()
+    held: tuple[HeldBuild, ...] = ()
+    """Builds of the request whose packages are not in these repositories yet, and why; a later build publishes them."""
+    more_held: int = 0
+    """Further builds that are held and not listed."""
     objects_url: str = ""
     accepted_at: float = 0.0
     finished_at: float

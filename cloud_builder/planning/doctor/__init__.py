@@ -8,6 +8,7 @@
     key.py              the signing key
     broker.py           the broker and its topics
     port_and_clock.py   the port for repositories, the clock
+    repositories.py     builds that are held back
 
 Must not: read the machine. The probes are in cloud_builder/adapters/machine and adapters/kafka.
 """
@@ -18,12 +19,13 @@ from collections.abc import Callable, Iterator
 
 from .broker import check_broker
 from .caches import check_caches
-from .facts import BrokerFacts, CacheFacts, DirectoryFacts, Facts, KeyFacts, ProbeError, TopicFacts
+from .facts import BrokerFacts, CacheFacts, DirectoryFacts, Facts, KeyFacts, ProbeError, RepositoryFacts, TopicFacts
 from .filesystems import GIB, check_directories
 from .finding import Finding, Level, errors
 from .key import check_key
 from .machine import check_limits, check_programs, check_python, check_sandbox
 from .port_and_clock import check_clock, check_port
+from .repositories import check_repositories
 
 __all__ = [
     "GIB",
@@ -35,6 +37,7 @@ __all__ = [
     "KeyFacts",
     "Level",
     "ProbeError",
+    "RepositoryFacts",
     "TopicFacts",
     "errors",
     "judge",
@@ -51,6 +54,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     check_port,
     check_broker,
     check_clock,
+    check_repositories,
 )
 """In the order in which a person would fix the findings."""
 

@@ -101,6 +101,15 @@ class BrokerFacts:
 
 
 @dataclass(frozen=True)
+class RepositoryFacts:
+    """A published repository: how many builds are held back, and how many packages stay that no unit makes."""
+
+    name: str
+    held: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that was probed, by one user at one time."""
 
@@ -123,3 +132,5 @@ class Facts:
     """(address, why it cannot be used)"""
     caches: tuple[CacheFacts, ...] = ()
     broker: BrokerFacts | None = None
+    repositories: tuple[RepositoryFacts, ...] = ()
+    """Of the running mesh."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cloud_builder.model.events import JobResult, RequestFinished, Summary
-from cloud_builder.model.ids import Digest, UnitPath
+from cloud_builder.model.ids import Digest, RepositoryName, UnitPath
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.repository import HeldBuild
 from cloud_builder.model.text import first_few, first_few_lines, first_line
 from cloud_builder.planning.records import JobRecord, RequestRecord
 
@@ -16,6 +17,9 @@ from .result_size import lines_that_fit
 
 MAX_CAUSES = 50
 """Failed jobs that the message of a request names; `request.finished` has all of them."""
+
+MAX_HELD = 100
+"""Held builds that `request.finished` lists; further ones are only counted."""
 
 
 def outcome(request: RequestRecord, jobs: Sequence[JobRecord]) -> RequestOutcome:
@@ -36,6 +40,7 @@ def finished_event(request: RequestRecord, jobs: Sequence[JobRecord], objects_ur
     """Returns the final event of a request."""
     lines = [_result(job) for job in jobs]
     kept = lines_that_fit(lines)
+    held = [build for name in sorted(request.held) for build in request.held[name]]
     return RequestFinished(
         request_id=request.request_id,
         source=request.source,
@@ -43,15 +48,35 @@ def finished_event(request: RequestRecord, jobs: Sequence[JobRecord], objects_ur
         revision=request.revision,
         outcome=outcome(request, jobs),
         code=request.code,
-        message=request.failure or request.message or _causes(jobs) or _unstable_cycles(jobs),
+        message=request.failure or request.message or _causes(jobs) or _unstable_cycles(jobs) or _held(held),
         jobs=kept,
         left_out=len(lines) - len(kept),
         summary=summary(jobs),
         repositories=tuple(request.repositories[name] for name in sorted(request.repositories)),
+        held=tuple(held[:MAX_HELD]),
+        more_held=max(0, len(held) - MAX_HELD),
         objects_url=objects_url,
         accepted_at=request.accepted_at,
         finished_at=now,
     )
+
+
+def held_builds(
+    jobs: Iterable[JobRecord], repository: RepositoryName, held: Collection[HeldBuild]
+) -> tuple[HeldBuild, ...]:
+    """Returns the held builds of a repository that these jobs have made."""
+    if not held:
+        return ()
+    made = {(job.unit, job.target.name) for job in jobs if job.is_good and job.repository == repository}
+    return tuple(build for build in held if (build.unit, build.target) in made)
+
+
+def _held(held: Sequence[HeldBuild]) -> str:
+    """Returns a message about the builds that are not published yet; empty: none."""
+    if not held:
+        return ""
+    more = f" (and {len(held) - 1} more)" if len(held) > 1 else ""
+    return f"{held[0].unit} for {held[0].target} is held back: {held[0].reason}{more}"
 
 
 def summary(jobs: Sequence[JobRecord]) -> Summary:

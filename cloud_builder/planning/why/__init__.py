@@ -9,6 +9,7 @@
     finished.py          the cause of a job that has finished
     input_diff.py        which inputs changed since the last success, and which push or job changed them
     request.py           the cause of a request: the summary of its jobs
+    publication.py       why a build is held back, or a package is still published; a deleted unit
     cause.py             the answer: its kind, one line, details, the next step
     facts.py             jobs, requests, runners and earlier builds, and how they are looked up
     formatting.py        points in time and digests as people read them

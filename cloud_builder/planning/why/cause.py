@@ -42,6 +42,10 @@ class CauseKind(StrEnum):
     PLANNING = "waits-for-plan"
     RUNNING = "request-runs"
     PUBLISHING = "waits-for-publication"
+    HELD = "held-back"
+    KEPT = "kept"
+    PUBLISHED = "published"
+    DELETED = "deleted-unit"
     REJECTED = "rejected"
     SUCCESS = "request-succeeded"
 

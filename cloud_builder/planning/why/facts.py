@@ -15,6 +15,7 @@ from cloud_builder.model.ids import InputKey, JobId, RequestId, Revision, Runner
 from cloud_builder.model.inputs import Inputs, UsedArtifact
 from cloud_builder.model.outcome import JobState, Outcome, RequestOutcome, is_good
 from cloud_builder.model.priority import Priority
+from cloud_builder.model.repository import HeldBuild
 from cloud_builder.model.text import first_line
 from cloud_builder.model.unit import Target
 from cloud_builder.planning.schedule.queue import QueuePolicy
@@ -141,6 +142,8 @@ class RequestFacts(LenientModel):
     message: str = ""
     hint: str = ""
     saved: float = 0.0
+    held: tuple[HeldBuild, ...] = ()
+    """Builds that were not published at its end."""
 
 
 class AttemptFacts(LenientModel):

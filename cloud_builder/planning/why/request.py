@@ -30,7 +30,8 @@ def why_request(request: RequestFacts, facts: FactSource, now: float) -> Cause:
     """Returns the cause of a request's state or outcome."""
     jobs = facts.jobs_of(request.request_id)
     cause = _finished(request, jobs, facts, now) if request.outcome else _open(request, jobs, facts, now)
-    details = (*_counts(jobs), *cause.details, *_built(jobs, facts), *_published(jobs), *_requested_by(request, now))
+    results = (*_built(jobs, facts), *_published(jobs), *_held(request))
+    details = (*_counts(jobs), *cause.details, *results, *_requested_by(request, now))
     about = {"request_id": request.request_id, "source": request.source, "state": str(request.outcome or request.state)}
     return cause.model_copy(update={**about, "details": details})
 
@@ -125,6 +126,12 @@ def _published(jobs: Sequence[JobFacts]) -> tuple[Detail, ...]:
     published = (Detail(label="published", lines=first_few_lines(lines, _MAX_LINES)),) if lines else ()
     notes = [f"{job.name}: {note}" for job in jobs for note in job.notes]
     return (*published, *((Detail(label="note", lines=first_few_lines(notes, _MAX_LINES)),) if notes else ()))
+
+
+def _held(request: RequestFacts) -> tuple[Detail, ...]:
+    """Returns the builds that were not published at the end of the request."""
+    held = [f"{build.unit} for {build.target}: {build.reason}" for build in request.held]
+    return (Detail(label="held back", lines=first_few_lines(held, _MAX_LINES)),) if held else ()
 
 
 def _requested_by(request: RequestFacts, now: float) -> tuple[Detail, ...]:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from cloud_builder.flow.scheduler import deferred
 from cloud_builder.model import events as e
 from cloud_builder.model.outcome import Outcome, RequestOutcome
+from cloud_builder.model.repository import HeldBuild
 from cloud_builder.planning.attempt.transitions import RUNNER_STOPPED
-from support.factories import unit
+from support.factories import BOOKWORM, unit
 from support.scheduler_harness import SchedulerHarness
 
 CHAIN = (unit("lib"), unit("tool", "lib"), unit("card", "tool"))
@@ -180,6 +181,34 @@ def test_request_finishes_only_when_its_packages_are_published():
     )
     harness.deliver(published)
     assert [r.url for r in harness.result().repositories] == ["http://r"]
+
+
+def held(unit: str) -> HeldBuild:
+    reason = "an application that is published needs it"
+    return HeldBuild(unit=unit, target=BOOKWORM.name, job_id="q.1", packages=("lib 2",), reason=reason)
+
+
+def test_request_ends_with_its_builds_that_are_held():
+    harness = started(SchedulerHarness(slots=2), requested=("lib", "tool"), publish=True)
+    harness.finish_all()
+    first, second = (finished.job_id for finished in harness.events_of(e.JobFinished))
+    about = {"repository": "s-bookworm", "url": "http://r", "at": 1}
+    harness.deliver(e.RepositoryPublished(snapshot="1", jobs=(first,), held=(held("p/lib"), held("p/x")), **about))
+    harness.boot()
+    harness.deliver(e.RepositoryPublished(snapshot="2", jobs=(second,), held=(held("p/lib"), held("p/x")), **about))
+    result = harness.result()
+    assert (result.outcome, [build.unit for build in result.held]) == (RequestOutcome.SUCCESS, ["p/lib"])
+    assert result.message.startswith("p/lib for bookworm.x86_64 is held back: an application")
+
+
+def test_build_that_is_released_before_the_end_is_not_held():
+    harness = started(SchedulerHarness(slots=2), requested=("lib", "tool"), publish=True)
+    harness.finish_all()
+    first, second = (finished.job_id for finished in harness.events_of(e.JobFinished))
+    about = {"repository": "s-bookworm", "url": "http://r", "at": 1}
+    harness.deliver(e.RepositoryPublished(snapshot="1", jobs=(first,), held=(held("p/lib"),), **about))
+    harness.deliver(e.RepositoryPublished(snapshot="2", jobs=(second,), **about))
+    assert (harness.result().held, harness.result().message) == ((), "")
 
 
 def test_failed_publication_finishes_the_request_in_error():

@@ -15,6 +15,7 @@ from cloud_builder.planning.doctor import (
     KeyFacts,
     Level,
     ProbeError,
+    RepositoryFacts,
     TopicFacts,
     errors,
     judge,
@@ -149,3 +150,15 @@ def test_facts_that_were_not_probed_are_not_reported():
     bare = Facts(user="u", now=NOW)
     assert {finding.check for finding in judge(bare)} == {"python", "programs", "clock"}
     assert errors(judge(bare)) == ()
+
+
+def test_held_builds_of_a_repository_are_a_warning() -> None:
+    held, fine = RepositoryFacts("a-bookworm", held=2, kept=1), RepositoryFacts("b-bookworm", kept=1)
+    findings = [
+        finding for finding in judge(replace(COMPLETE, repositories=(held, fine))) if finding.check == "published"
+    ]
+    assert [(finding.level, finding.fix) for finding in findings] == [
+        (Level.WARNING, "cb-ctl why a-bookworm"),
+        (Level.OK, ""),
+    ]
+    assert "2 builds are held back" in findings[0].message
