@@ -111,5 +111,12 @@ class UnitChange(LenientModel):
     """The number of further files."""
 
 
+class DeletedUnit(LenientModel):
+    """A unit that a commit no longer has, and the names that its packages had or provided before."""
+
+    path: UnitPath
+    provides: tuple[str, ...] = ()
+
+
 MAX_FILES = 20
 """Changed files of a unit that are listed."""

@@ -36,7 +36,7 @@ def why(name: str, state: Documents, now: float, queue_policy: QueuePolicy, targ
     if causes := publication.of_package(name, state, facts, now):
         return _answer("package", name, causes)
     if unit := publication.unit_of_package(name, state):
-        return _answer("package", name, _of_unit(unit, state, facts, now))
+        return _answer("package", name, _of_unit(unit, state, facts, now, target))
     kind, resolved = find.resolve_id(name, state)
     return _answer(kind, resolved, [_of_id(kind, resolved, facts, now)])
 

@@ -144,6 +144,12 @@ class UnitDiscovery:
             unverified=build_root.unverified,
         )
 
+    def provided(self, tree: Tree, directory: str) -> tuple[str, ...]:
+        """Returns the names that the packages of a unit have and provide; none if it cannot be read."""
+        with suppress(BrokenUnit, Rejected):
+            return self._without_network.read_unit(tree, directory).provides
+        return ()
+
     def _broken_unit(self, tree: Tree, directory: str, problems: tuple[Problem, ...]) -> Unit:
         """Returns a broken unit, as far as its manifest can be read."""
         kind: Kind = Kind.PACKAGE

@@ -6,7 +6,7 @@ Must not: read or write anything. The flow applies the decision in one transacti
 
     part of the result             when                                        decision
     head of the followed branch    other commit or units than announced        source.revised
-                                   another commit, and units changed (push)    request.accepted, origin `push`
+                                   a push that changes or deletes units        request.accepted, origin `push`
     error of the source            other than the one reported last            source.troubled
     commit of a pending request    the request can be met                      source.revised, request.accepted
                                    it names what the commit does not have      request.rejected
@@ -160,16 +160,29 @@ class _Draft:
         found = self._result.changed.get(pending.comparison)
         changed = found if isinstance(found, tuple) else ()
         branch = self._result.branch
-        return accepted_event(pending.request, pending.request_id, commit, branch=branch, at=self._now, changed=changed)
+        return accepted_event(
+            pending.request,
+            pending.request_id,
+            commit,
+            branch=branch,
+            at=self._now,
+            changed=changed,
+            deleted=self._result.deleted.get(pending.comparison, ()),
+        )
 
     def _build_push(self, commit: ResolvedCommit, before: BranchHead) -> None:
         units = changed_units(before.trees, before.broken, commit.discovered)
-        if not units:
+        is_compared = before.revision == self._result.query.announced_revision
+        deleted = self._result.deleted_by_push if is_compared else ()
+        if not units and not deleted:
             self._is_empty_push = True
             return
         assert self._stored.push_id is not None  # the store has seen that the head is another commit
         source, branch = self._result.query.source, self._result.branch
-        self._accept(push_accepted_event(self._stored.push_id, source, branch, commit, units, at=self._now), None)
+        accepted = push_accepted_event(
+            self._stored.push_id, source, branch, commit, units, at=self._now, deleted=deleted
+        )
+        self._accept(accepted, None)
 
     def _announce(self, commit: ResolvedCommit, *, followed: bool, has_changes: bool = False) -> None:
         """Announces a commit unless it was announced last. `has_changes`: the result's changes are those of it."""

@@ -10,7 +10,7 @@ from cloud_builder.model.events import NEWER_DIGITS, BuildRequested, RequestAcce
 from cloud_builder.model.ids import RequestId, Revision, SourceName, UnitPath
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.text import utf8
-from cloud_builder.model.unit import Problem, Unit
+from cloud_builder.model.unit import DeletedUnit, Problem, Unit
 
 from .resolution import MAX_NEWER_COMMITS, ResolvedCommit
 from .select import check_profiles, select
@@ -29,10 +29,12 @@ def accepted_event(
     branch: str,
     at: float,
     changed: tuple[UnitPath, ...] = (),
+    deleted: tuple[DeletedUnit, ...] = (),
 ) -> RequestAccepted:
     """Returns the acceptance of a request.
 
     `changed`: the units that differ from the commit that the request names in `since`, if it names one.
+    `deleted`: the units of that commit that are gone.
     Raises Rejected when the request names what the commit does not have.
     """
     ref = request.ref or branch
@@ -45,7 +47,7 @@ def accepted_event(
         raise Rejected(message, code="not-on-branch", hint=hint)
     newer = () if request.publish_older else commit.newer[:MAX_NEWER_COMMITS]
     if request.since:
-        units = _changed_units(units, changed, request.since, where)
+        units = _changed_units(units, changed, deleted, request.since, where)
     return RequestAccepted(
         request_id=request_id,
         source=request.source,
@@ -53,6 +55,7 @@ def accepted_event(
         revision=commit.revision,
         units=tuple(unit.path for unit in units),
         targets=request.targets,
+        deleted=deleted,
         profiles=tuple(sorted(set(request.profiles))),
         build_options=tuple(sorted(set(request.build_options))),
         requester=request.requester,
@@ -69,11 +72,17 @@ def accepted_event(
     )
 
 
-def _changed_units(units: tuple[Unit, ...], changed: tuple[UnitPath, ...], since: str, where: str) -> tuple[Unit, ...]:
-    """Returns the selected units that have changed. Raises Rejected when none has."""
+def _changed_units(
+    units: tuple[Unit, ...],
+    changed: tuple[UnitPath, ...],
+    deleted: tuple[DeletedUnit, ...],
+    since: str,
+    where: str,
+) -> tuple[Unit, ...]:
+    """Returns the selected units that have changed. Raises Rejected when none has, and none is deleted."""
     changed_paths = frozenset(changed)
     found = tuple(unit for unit in units if unit.path in changed_paths)
-    if not found:
+    if not found and not deleted:
         hint = "Nothing has to be built. To build all the same, name units or say all."
         raise Rejected(f"{where}: no unit has changed since {since}", code="nothing-changed", hint=hint)
     return found
@@ -87,8 +96,9 @@ def push_accepted_event(
     units: tuple[UnitPath, ...],
     *,
     at: float,
+    deleted: tuple[DeletedUnit, ...] = (),
 ) -> RequestAccepted:
-    """Returns the request that a push makes: the changed units and their dependants."""
+    """Returns the request that a push makes: the changed units and their dependants, also those of deleted units."""
     paths = frozenset(units)
     return RequestAccepted(
         request_id=request_id,
@@ -96,6 +106,7 @@ def push_accepted_event(
         ref=branch,
         revision=commit.revision,
         units=units,
+        deleted=deleted,
         problems=_problems(unit for unit in commit.discovered.units if unit.path in paths),
         requester="push",
         origin="push",

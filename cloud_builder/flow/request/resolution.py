@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cloud_builder.errors import CloudBuilderError
 from cloud_builder.model.ids import Digest, Revision, SourceName, UnitPath
 from cloud_builder.model.rebuild import DEFAULT_SUFFIX
-from cloud_builder.model.unit import UnitChange
+from cloud_builder.model.unit import DeletedUnit, UnitChange
 
 from .discover import DiscoveredUnits
 from .entries import BranchHead, FollowedSource, PendingRequest
@@ -66,7 +66,9 @@ class ResolveResult:
     error     the repository could not be read; nothing else is set
     branch    the followed branch, by name
     changed   the units that differ, for each comparison
+    deleted   the units that a commit no longer has, for each comparison
     changes   the changes of the head since the query's `announced_revision`; None: not known, or not queried
+    deleted_by_push   the units that the head no longer has since then
     """
 
     query: ResolveQuery
@@ -75,7 +77,9 @@ class ResolveResult:
     head: ResolvedCommit | CloudBuilderError | None = None
     refs: Mapping[str, ResolvedCommit | CloudBuilderError] = field(default_factory=dict)
     changed: Mapping[Comparison, tuple[UnitPath, ...] | CloudBuilderError] = field(default_factory=dict)
+    deleted: Mapping[Comparison, tuple[DeletedUnit, ...]] = field(default_factory=dict)
     changes: tuple[UnitChange, ...] | None = None
+    deleted_by_push: tuple[DeletedUnit, ...] = ()
 
     def resolved_for(self, pending: PendingRequest) -> ResolvedCommit | CloudBuilderError | None:
         """Returns the commit for a pending request, or its error; None: the query did not include the request."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from queue import Empty, SimpleQueue
@@ -19,18 +19,21 @@ from threading import Lock, Thread
 
 from cloud_builder.errors import Bug, CloudBuilderError, Rejected
 from cloud_builder.model.ids import Digest, Revision, SourceName, UnitPath
+from cloud_builder.model.manifest import MANIFEST, directory_of, unit_path
 from cloud_builder.model.rebuild import DEFAULT_SUFFIX
-from cloud_builder.model.unit import Unit, UnitChange
+from cloud_builder.model.unit import DeletedUnit, Unit, UnitChange
 from cloud_builder.ports.source import SourceMirror
 
 from .announcement import changes_by_unit, summarize_changes
 from .discover import DiscoveredUnits, UnitDiscovery
-from .resolution import MAX_NEWER_COMMITS, ResolvedCommit, ResolveQuery, ResolveResult
+from .resolution import MAX_NEWER_COMMITS, Comparison, ResolvedCommit, ResolveQuery, ResolveResult
 from .tree import CommitTree
 
 _LOG = logging.getLogger("cb.request")
 _SNAPSHOT_CACHE_SIZE = 16
 """Commits whose discovered units are cached, over all sources."""
+MAX_DELETED_UNITS = 500
+"""Deleted units of one comparison whose packages are read."""
 _HEAD = re.compile(r"^HEAD(?=$|[~^])")
 
 
@@ -90,11 +93,22 @@ class SourceResolver:
         except CloudBuilderError as error:
             return ResolveResult(query, head=error, refs=dict.fromkeys(query.refs, error))
         refs = {ref: self._resolve_ref(query, branch, ref) for ref in dict.fromkeys(("", *query.refs))}
-        changed = {
-            (ref, since): self._changed_units(source, branch, refs[ref], since) for ref, since in query.comparisons
-        }
-        changes = self._changes(source, query.announced_revision, refs[""])
-        return ResolveResult(query, branch=branch, head=refs[""], refs=refs, changed=changed, changes=changes)
+        changed: dict[Comparison, tuple[UnitPath, ...] | CloudBuilderError] = {}
+        deleted: dict[Comparison, tuple[DeletedUnit, ...]] = {}
+        for ref, since in query.comparisons:
+            found = self._compare(source, branch, refs[ref], since)
+            changed[ref, since], deleted[ref, since] = found if isinstance(found, tuple) else (found, ())
+        changes, deleted_by_push = self._changes(source, query.announced_revision, refs[""])
+        return ResolveResult(
+            query,
+            branch=branch,
+            head=refs[""],
+            refs=refs,
+            changed=changed,
+            deleted=deleted,
+            changes=changes,
+            deleted_by_push=deleted_by_push,
+        )
 
     def _followed_branch(self, query: ResolveQuery) -> str:
         if query.initial_default_branch and not query.branch:
@@ -116,15 +130,18 @@ class SourceResolver:
         except CloudBuilderError as error:
             return error
 
-    def _changed_units(
+    def _compare(
         self, source: SourceName, branch: str, commit: ResolvedCommit | CloudBuilderError, since: str
-    ) -> tuple[UnitPath, ...] | CloudBuilderError:
-        """Returns the units that are new since `since`, or differ from what they were there."""
+    ) -> tuple[tuple[UnitPath, ...], tuple[DeletedUnit, ...]] | CloudBuilderError:
+        """Returns the units that are new since `since`, or differ from what they were there, and those that are
+        gone."""
         if not isinstance(commit, ResolvedCommit):
             return commit
         try:
             before = self._mirror.resolve(source, _expand_head_ref(since, branch))
-            return tuple(unit.path for unit in commit.discovered.units if self._differs(source, before, unit))
+            changed = tuple(unit.path for unit in commit.discovered.units if self._differs(source, before, unit))
+            files = self._mirror.changed_files(source, before, commit.revision)
+            return changed, self._deleted(source, before, commit, files)
         except Rejected as error:
             hint = f"{error.hint} `since` takes a branch, a tag or a commit of the source, and main~2 and the like."
             return Rejected(error.message, code=error.code, hint=hint.strip())
@@ -139,26 +156,40 @@ class SourceResolver:
                 raise
             return True
 
+    def _deleted(
+        self, source: SourceName, before: Revision, commit: ResolvedCommit, files: Sequence[str]
+    ) -> tuple[DeletedUnit, ...]:
+        """Returns the units of an earlier commit whose manifests are gone. `files`: those that differ."""
+        tree = CommitTree(self._mirror, source, before)
+        paths = {unit.path for unit in commit.discovered.units}
+        directories = [directory_of(file) for file in files if f"/{file}".endswith(f"/{MANIFEST}")]
+        gone = [directory for directory in directories if unit_path(directory) not in paths]
+        return tuple(
+            DeletedUnit(path=unit_path(directory), provides=self._discovery.provided(tree, directory))
+            for directory in gone[:MAX_DELETED_UNITS]
+        )
+
     def _changes(
         self, source: SourceName, before: Revision | None, commit: ResolvedCommit | CloudBuilderError
-    ) -> tuple[UnitChange, ...] | None:
-        """Returns what a push changed; None when it cannot be read (a forced push, a new mirror).
+    ) -> tuple[tuple[UnitChange, ...] | None, tuple[DeletedUnit, ...]]:
+        """Returns what a push changed (None when it cannot be read: a forced push, a new mirror) and deleted.
 
         No error is raised: the commit is announced without its changes.
         """
         if before is None or not isinstance(commit, ResolvedCommit) or before == commit.revision:
-            return None
+            return None, ()
         try:
             files = self._mirror.changed_files(source, before, commit.revision)
             links = {
                 unit.path: self._mirror.followed_links(source, commit.revision, unit.directory)
                 for unit in commit.discovered.units
             }
-            return summarize_changes(changes_by_unit(commit.discovered.units, files, links))
+            changes = summarize_changes(changes_by_unit(commit.discovered.units, files, links))
+            return changes, self._deleted(source, before, commit, files)
         except Exception as error:
             extra = {"source": source, "since": before[:10], "cause": str(error)}
             _LOG.info("changes of a push are not known", extra=extra)
-            return None
+            return None, ()
 
     def _discover(
         self, source: SourceName, revision: Revision, clock: Callable[[], float] = time.monotonic

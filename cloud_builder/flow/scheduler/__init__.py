@@ -16,6 +16,7 @@ what `cloud_builder.planning` decides; this package keeps the state and carries 
     unschedulable   reports jobs that no live runner takes
     job_events      makes and emits the events about jobs and requests
     retention       deletes old documents
+    deleted_packages  which commit deleted the unit of a package
 
     state           what is in memory, changed together with its documents:
     job_index         the open jobs, the job queue, duplicates, dependents

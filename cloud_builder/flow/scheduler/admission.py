@@ -19,12 +19,12 @@ from cloud_builder.planning.graph.profiles import with_profiles
 from cloud_builder.planning.records import JobRecord, RequestRecord
 from cloud_builder.planning.relations import Alternative
 from cloud_builder.planning.request import supersede
-from cloud_builder.planning.request.expand import BuildHistory, expand
+from cloud_builder.planning.request.expand import NOTHING_BUILT_WITH_DELETED, BuildHistory, expand
 from cloud_builder.planning.request.withhold import withhold_older
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
-from . import build_results, versions
+from . import build_results, deleted_packages, versions
 from .config import SchedulerConfig
 from .job_events import FINISHED, emit_job_revoked, emit_request_finished
 from .jobs import begin_jobs, finish_job, unblock_dependents
@@ -64,7 +64,9 @@ def admit(
     try:
         jobs = expand(event, graph, sequence, _build_history(state, work.documents), rounds=config.cycle_rounds)
     except Rejected as error:
-        reject_request(work, event, RequestOutcome.REJECTED, error, config)
+        is_success = error.code == NOTHING_BUILT_WITH_DELETED
+        outcome = RequestOutcome.SUCCESS if is_success else RequestOutcome.REJECTED
+        reject_request(work, event, outcome, error, config)
         return
     jobs = _withhold_older(state, work.documents, event, jobs)
     if event.plan:
@@ -72,6 +74,7 @@ def admit(
         return
     superseded = supersede.supersede(event, jobs, open_pushes, graph.paths(event.source))
     _LOG.info("accepted", extra={"request": event.request_id, "jobs": len(jobs), "revision": event.revision[:10]})
+    deleted_packages.save(work, event)
     state.save_request(work, _record_of(event, sequence, jobs))
     state.create_jobs(work, jobs)
     for push in superseded:  # First, so that the new jobs do not become duplicates of jobs that end here.

@@ -17,7 +17,7 @@ from cloud_builder.planning.attempt.quarantine import AttemptEnd
 from cloud_builder.planning.request import outcome
 from cloud_builder.ports.mesh import UnitOfWork
 
-from . import versions
+from . import deleted_packages, versions
 from .config import SchedulerConfig
 from .job_events import FINISHED, emit_job_state, emit_request_finished
 from .jobs import requeue
@@ -46,6 +46,7 @@ def on_attempt_finished(
         _LOG.info("stale-report", extra=extra)
         state.runners.quarantine.on_stale_report(work, event)
         return
+    event = deleted_packages.explain(work, job, event)
     end = AttemptEnd(event.outcome, event.code, event.message)
     state.runners.quarantine.on_attempt_end(work, job, end, config.retries.quarantine_after)
     ended = versions.after_build(work, transitions.finish(job, event, config.retries, work.now))

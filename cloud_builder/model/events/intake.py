@@ -12,7 +12,7 @@ from cloud_builder.model.ids import (
 )
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.rebuild import DEFAULT_SUFFIX
-from cloud_builder.model.unit import Problem, Unit, UnitChange
+from cloud_builder.model.unit import DeletedUnit, Problem, Unit, UnitChange
 
 from .payload import Payload
 
@@ -85,6 +85,8 @@ class RequestAccepted(Payload):
     units: tuple[UnitPath, ...]
     targets: tuple[str, ...] = ()
     """Only these targets; empty: every target of each unit."""
+    deleted: tuple[DeletedUnit, ...] = ()
+    """Units that the commit no longer has: what was built with their packages is built, too."""
     profiles: tuple[str, ...] = ()
     """Build profiles of `units`, besides those of their manifests."""
     build_options: tuple[str, ...] = ()

@@ -4,6 +4,7 @@
   changed, their input keys are known, and they cost nothing.
 - With `dependants` (a push) all units that need them become jobs, in every source, at the head of that source's
   followed branch.
+- What was built with the packages of deleted units becomes a job, too: it uses the distribution's now, or fails.
 - A member of a dependency cycle becomes one job a round (see `graph/cycle.py`).
 - A broken unit, which cannot be read at the request's commit, becomes a job that has already failed, with its problems.
 - A member of an unbreakable cycle becomes a job that has already failed, with the cause. Jobs that need it are skipped
@@ -41,6 +42,9 @@ BROKEN_UNIT = "broken-unit"
 _MAX_PROBLEMS = 5
 """Problems of a broken unit in the message of its job."""
 
+NOTHING_BUILT_WITH_DELETED = "nothing-built-with-deleted"
+"""Code of a request that only deletes units that no other unit builds with. It is a success without jobs."""
+
 Cycles = Mapping[int, Cycle | UnbreakableCycle]
 """Number of each member → its cycle."""
 
@@ -58,8 +62,19 @@ class BuildHistory:
 
 
 def requested_nodes(request: RequestAccepted, graph: Graph) -> list[int]:
-    """Returns the nodes that the request names."""
-    return graph.units_for(request.source, request.units, request.targets)
+    """Returns the nodes that the request names, and those that were built with packages of deleted units."""
+    named = graph.units_for(request.source, request.units, request.targets)
+    return sorted({*named, *_built_with_deleted(request, graph)}) if request.deleted else named
+
+
+def _built_with_deleted(request: RequestAccepted, graph: Graph) -> Iterator[int]:
+    """Yields the nodes that name a package of a deleted unit which no other unit provides for their target."""
+    for name in sorted({name for unit in request.deleted for name in unit.provides}):
+        for number in graph.mentions.get(name, ()):
+            target = graph.targets[number].name
+            is_provided = name in graph.providers.get(target, {})
+            if not is_provided and (not request.targets or target in request.targets):
+                yield number
 
 
 def selected_nodes(request: RequestAccepted, graph: Graph) -> set[int]:
@@ -228,6 +243,9 @@ def _job(request: RequestAccepted, graph: Graph, node_number: int, /, **fields: 
 
 
 def _nothing_to_build(request: RequestAccepted) -> Rejected:
+    if request.deleted:
+        paths = first_few([unit.path for unit in request.deleted], 5)
+        return Rejected(f"no unit builds with packages of what was deleted: {paths}", code=NOTHING_BUILT_WITH_DELETED)
     return Rejected(
         f"nothing to build: none of {first_few(request.units, 5)} is in {request.source} at {request.revision[:10]}",
         code="nothing-to-build",

@@ -188,3 +188,35 @@ def test_changed_file_belongs_to_the_units_that_link_to_it() -> None:
         units[0].path: ["debian/rules"],
         units[1].path: ["x", "rules"],
     }
+
+
+# --- deleted units
+
+
+def without(name: str) -> dict[str, bytes]:
+    return {path: content for path, content in FILES.items() if not path.startswith(f"{TOP}/{name}/")}
+
+
+def test_push_that_only_deletes_a_unit_is_a_request(daemon: RequestHarness, mirror: MemorySource) -> None:
+    daemon.run()
+    mirror.repository(URL).commit(without("tool"))
+    revised, accepted = daemon.advance(20)
+    assert isinstance(revised, SourceRevised) and isinstance(accepted, RequestAccepted)
+    assert (accepted.units, accepted.origin) == ((), "push")
+    assert [(unit.path, unit.provides) for unit in accepted.deleted] == [("packages/tool", ("tool",))]
+
+
+def test_since_names_the_units_that_were_deleted_after_it(daemon: RequestHarness, mirror: MemorySource) -> None:
+    mirror.repository(URL).commit(without("tool"))
+    accepted = daemon.request(since="main~1")
+    assert isinstance(accepted, RequestAccepted)
+    assert (accepted.units, [unit.path for unit in accepted.deleted]) == ((), ["packages/tool"])
+
+
+def test_deleted_unit_that_was_broken_provides_nothing(daemon: RequestHarness, mirror: MemorySource) -> None:
+    mirror.repository(URL).commit(FILES | {f"{TOP}/tool/debian/control": b"Source"})
+    daemon.run()
+    mirror.repository(URL).commit(without("tool"))
+    accepted = daemon.advance(20)[1]
+    assert isinstance(accepted, RequestAccepted)
+    assert [unit.provides for unit in accepted.deleted] == [()]

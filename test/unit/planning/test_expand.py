@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
-from cloud_builder.model.unit import UNKNOWN_TARGET, Problem, Target
+from cloud_builder.model.unit import UNKNOWN_TARGET, DeletedUnit, Problem, Target
 from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.graph.profiles import with_profiles
-from cloud_builder.planning.request.expand import BuildHistory, critical_paths, expand
+from cloud_builder.planning.request.expand import NOTHING_BUILT_WITH_DELETED, BuildHistory, critical_paths, expand
 from support import factories
 from support.factories import BOOKWORM
 
@@ -182,3 +182,30 @@ def test_jobs_come_after_their_needs_in_any_order_of_units(units, data):
     assert requested == {job.unit for job in jobs if job.is_requested}
     shuffled = data.draw(st.permutations(units))
     assert expanded(shuffled, *sorted(requested)) == expanded(units, *sorted(requested))
+
+
+DELETED = (DeletedUnit(path="p/lib", provides=("libgreet1", "libgreet-dev")),)
+
+
+@pytest.mark.parametrize(
+    ("units", "dependants", "built"),
+    [
+        (CHAIN[1:], False, ["p/tool"]),
+        (CHAIN[1:], True, ["p/tool", "p/card"]),
+        ([unit("q/lib", provides=("libgreet-dev",)), *CHAIN[1:]], True, []),
+    ],
+)
+def test_dependants_of_deleted_units_are_built(units, dependants, built):
+    """A unit that has moved is no deleted one: the unit at the new place makes its packages."""
+    if built:
+        assert [job.unit for job in expanded(units, deleted=DELETED, dependants=dependants)] == built
+    else:
+        with pytest.raises(Rejected, match="p/lib") as rejected:
+            expanded(units, deleted=DELETED, dependants=dependants)
+        assert rejected.value.code == NOTHING_BUILT_WITH_DELETED
+
+
+def test_dependants_of_deleted_units_are_built_for_the_requested_targets():
+    tool = unit("p/tool", "libgreet-dev", targets=(BOOKWORM, TRIXIE))
+    jobs = expanded([tool], deleted=DELETED, targets=(TRIXIE.name,))
+    assert [job.target.name for job in jobs] == [TRIXIE.name]
