@@ -12,24 +12,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from debian.debian_support import NativeVersion
 
 from cloud_builder.model.artifact import Artifact
 
-ARCHITECTURES: Mapping[str, str] = {
-    "x86_64": "amd64",
-    "aarch64": "arm64",
-    "armv7l": "armhf",
-    "i686": "i386",
-    "ppc64le": "ppc64el",
-    "riscv64": "riscv64",
-    "s390x": "s390x",
-}
-"""`platform.machine()` → Debian architecture (dpkg's cputable)."""
+from .architectures import debian_architecture, is_concerned
 
 _NAME = re.compile(r"(?:^|\|)\s*([a-z0-9][a-z0-9+.-]*)")
+_SPACES = re.compile(r"[ \t\n\r\f\v]+")
+"""What dpkg takes for spaces; others, such as a no-break space, are part of a word."""
+_ALTERNATIVE = re.compile(
+    r" ?(?P<name>[a-z0-9][a-z0-9+.-]*)(?::(?P<qualifier>[a-z0-9][a-z0-9-]*))?"
+    r"(?: ?\( ?(?P<operator><<|<=|=|>=|>>|[<>]) ?(?P<version>[^)(\s]+) ?\))?"
+    r"(?: ?\[(?P<architectures> ?!?[a-z0-9][a-z0-9-]*(?: !?[a-z0-9][a-z0-9-]*)*) ?\])?"
+    r"(?P<profiles>(?: ?< ?!?[^<>!\s]+(?: !?[^<>!\s]+)* ?>)+)? ?",
+    re.ASCII | re.IGNORECASE,
+)
+"""Dpkg::Deps::Simple, after spaces were folded. Stricter in two places where dpkg takes what it cannot use: an empty
+list of architectures, and the marks of the syntax inside a profile or a version."""
+_PROFILE_LISTS = re.compile(r"<([^>]*)>")
 _RELATION_CACHE_SIZE = 200_000
 """Parsed relations that are cached: Debian's whole source index has 45,000 different ones."""
 
@@ -82,12 +85,14 @@ def _compares(version: str, operator: str, required: str) -> bool:
         return True
 
 
-class _Term(NamedTuple):
-    """One alternative as written in the field, with its restrictions by architecture and by build profile."""
+class Restricted(NamedTuple):
+    """One alternative as written in the field, with its restrictions.
+
+    `architectures`: `[linux-any !i386]` as words; empty: all. `profiles`: an or-list of and-lists; empty: always."""
 
     alternative: Alternative
-    arch: object
-    profiles: object
+    architectures: tuple[str, ...] = ()
+    profiles: tuple[tuple[str, ...], ...] = ()
 
 
 @lru_cache(maxsize=100_000)
@@ -100,9 +105,13 @@ def groups(relations: str, machine: str, profiles: tuple[str, ...] = ()) -> tupl
     """Returns the alternatives of each relation that applies to the machine with these build profiles active.
 
     `a | b [arm64], c <!nocheck>` on x86_64 → ((a,), (c,))."""
-    arch = ARCHITECTURES.get(machine, machine)
-    texts = " ".join(relations.split()).split(",")  # python-debian's time grows with the square of the spaces
-    return tuple(group for text in texts for group in _applicable(text.strip(), arch, profiles))
+    arch = debian_architecture(machine)
+    return tuple(group for text in relations_of(relations) for group in _applicable(text, arch, profiles))
+
+
+def relations_of(field: str) -> list[str]:
+    """Returns the relations of a field, in one line each; an empty one is left out."""
+    return [text for relation in _SPACES.sub(" ", field).split(",") if (text := relation.strip(" "))]
 
 
 @lru_cache(maxsize=100_000)
@@ -116,71 +125,62 @@ def versions_provided(provides: str) -> Mapping[str, tuple[str, ...]]:
 
 def offered_profiles(relations: str) -> tuple[str, ...]:
     """Returns the build profiles that can make a build need less: the profiles of `<!profile>`."""
-    texts = " ".join(relations.split()).split(",") if "<" in relations else ()
-    terms = [term for text in texts for group in _parsed(text.strip()) for term in group]
-    restrictions = [term.profiles for term in terms if isinstance(term.profiles, list)]
-    terms_of_profiles = [term for or_list in restrictions for and_list in or_list for term in and_list]
-    return tuple(sorted({term.profile for term in terms_of_profiles if not term.enabled}))
+    restricted = [term for text in relations_of(relations) if "<" in text for term in _parsed(text)]
+    words = {word for term in restricted for and_list in term.profiles for word in and_list}
+    return tuple(sorted(word[1:] for word in words if word.startswith("!")))
+
+
+def parse(relation: str) -> tuple[Restricted, ...] | None:
+    """Returns the alternatives of one relation as dpkg reads them; None when dpkg cannot read it.
+
+    `relation`: one of `relations_of`. The operators `<` and `>` mean `<=` and `>=` (Debian policy 7.1)."""
+    alternatives = relation.rstrip(" |")  # dpkg takes no notice of a last `|`
+    terms = [_term(text) for text in alternatives.split("|")] if alternatives else []
+    return None if None in terms else tuple(term for term in terms if term is not None)
+
+
+def _term(text: str) -> Restricted | None:
+    found = _ALTERNATIVE.fullmatch(text)
+    if found is None:
+        return None
+    operator = found["operator"] or ""
+    profiles = _PROFILE_LISTS.findall(found["profiles"] or "")
+    return Restricted(
+        Alternative(found["name"], _OLD_OPERATORS.get(operator, operator), found["version"] or ""),
+        tuple((found["architectures"] or "").split()),
+        tuple(tuple(words.split()) for words in profiles),
+    )
+
+
+_OLD_OPERATORS = {"<": "<=", ">": ">="}
 
 
 @lru_cache(maxsize=_RELATION_CACHE_SIZE)
 def _applicable(relation: str, arch: str, profiles: tuple[str, ...]) -> tuple[Alternatives, ...]:
-    """Returns the groups of a relation without the alternatives that do not apply; without empty groups."""
-    applicable = []
-    for group in _parsed(relation):
-        alternatives = tuple(
-            term.alternative
-            for term in group
-            if _arch_matches(term.arch, arch) and _profiles_match(term.profiles, profiles)
-        )
-        if alternatives:
-            applicable.append(alternatives)
-    return tuple(applicable)
+    """Returns the alternatives of a relation that apply, as one group; no group if none applies."""
+    alternatives = tuple(
+        term.alternative
+        for term in _parsed(relation)
+        if (not term.architectures or is_concerned(arch, term.architectures))
+        and meets_profiles(term.profiles, profiles)
+    )
+    return (alternatives,) if alternatives else ()
 
 
 @lru_cache(maxsize=_RELATION_CACHE_SIZE)
-def _parsed(relation: str) -> tuple[tuple[_Term, ...], ...]:
+def _parsed(relation: str) -> tuple[Restricted, ...]:
     """Returns the alternatives of one relation; never raises, because packages can contain any text.
 
-    A relation that python-debian cannot parse (`a [ ]`) applies to every machine: a dependency too many only delays a
-    job, a dependency too few makes a wrong build."""
-    if not relation:
-        return ()
-    from debian.deb822 import PkgRelation  # 4 MB: daemons that read no relation do not load it
-
-    try:
-        parsed = cast(Sequence[Sequence[Mapping[str, object]]], PkgRelation.parse_relations(relation))
-        return tuple(tuple(map(_term, group)) for group in parsed)
-    except (IndexError, KeyError, ValueError, TypeError, AttributeError):
-        names = tuple(_Term(Alternative(name), None, None) for name in _NAME.findall(relation))
-        return (names,) if names else ()
+    A relation that dpkg cannot read (`a [ ]`) applies to every machine: a dependency too many only delays a job, a
+    dependency too few makes a wrong build."""
+    terms = parse(relation)
+    return tuple(Restricted(Alternative(name)) for name in _NAME.findall(relation)) if terms is None else terms
 
 
-def _term(item: Mapping[str, object]) -> _Term:
-    operator, version = cast("tuple[str, str] | None", item.get("version")) or ("", "")
-    name, operator = str(item["name"]), _OLD_OPERATORS.get(operator, operator)
-    alternative = Alternative(name, operator, version) if operator in _COMPARE else Alternative(name)
-    return _Term(alternative, item.get("arch"), item.get("restrictions"))
+def meets_profiles(restriction: Sequence[Sequence[str]], active: Sequence[str]) -> bool:
+    """Returns whether a restriction by build profile is met: `<a b> <c>` is an or-list of and-lists.
 
-
-_OLD_OPERATORS = {"<": "<=", ">": ">="}
-"""Deprecated spellings (Debian policy 7.1)."""
-
-
-def _arch_matches(restriction: object, arch: str) -> bool:
-    """True when a restriction by architecture admits `arch`.
-
-    `[amd64 arm64]` admits each that is listed, `[!i386]` each that is not; `linux-any` and `any` match every one."""
-    if not isinstance(restriction, list) or not restriction:
+    `x` is met when the profile is active, `!x` when it is not (https://wiki.debian.org/BuildProfileSpec)."""
+    if not restriction:
         return True
-    listed = any(entry.arch in (arch, "any", "linux-any", f"any-{arch}") for entry in restriction)
-    return listed if restriction[0].enabled else not listed
-
-
-def _profiles_match(restrictions: object, active: tuple[str, ...]) -> bool:
-    """True when a restriction by build profile is met: `<a b> <c>` is an or-list of and-lists.
-
-    A term is true when its profile is active; `!x` is true when x is not active."""
-    if not isinstance(restrictions, list) or not restrictions:
-        return True
-    return any(all(term.enabled == (term.profile in active) for term in terms) for terms in restrictions)
+    return any(all((word.lstrip("!") in active) != word.startswith("!") for word in words) for words in restriction)

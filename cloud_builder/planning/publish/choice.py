@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.repository import ListedPackage, RepositoryEntry
-from cloud_builder.planning.relations import ARCHITECTURES
+from cloud_builder.planning.architectures import debian_architecture
 
 ALL = "all"
 """Debian's name of an architecture: the package fits every architecture."""
@@ -23,7 +23,7 @@ Candidate = tuple[RepositoryEntry, Artifact]
 
 def architecture(machine: str) -> str:
     """Returns Debian's name of a `platform.machine()`."""
-    return ARCHITECTURES.get(machine, machine)
+    return debian_architecture(machine)
 
 
 def choose(candidates: Sequence[Candidate], arch: str) -> Candidate:
