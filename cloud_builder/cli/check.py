@@ -1,4 +1,4 @@
-"""`cb-ctl check`: reports the problems that cb-request would find in a tree, before it is committed."""
+"""`cb-ctl check`: reports the problems that cb-request and the builds would find in sources, before a commit."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ def check(directory: Path) -> int:
             f"{directory}: no such directory", code="no-directory", hint="Give the path of a directory with units."
         )
     units, problems = local_build.check(directory)
+    of_files = local_build.check_sources(directory, units)
+    problems += of_files
+    units = tuple(unit for unit in units if unit.path not in {problem.path for problem in of_files})
     if options_of(click.get_current_context()).json:
         show_json(
             {

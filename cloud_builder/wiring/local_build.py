@@ -9,12 +9,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Event
 
 from cloud_builder.adapters.deb import binary_package
 from cloud_builder.adapters.deb.control import DebMetadata
 from cloud_builder.adapters.deb.repository_state import OfflineStates, ReleaseStates
+from cloud_builder.adapters.deb.source import check_source
 from cloud_builder.adapters.store.directory import DirectoryStore
 from cloud_builder.errors import CloudBuilderError, Rejected
 from cloud_builder.flow.request import check_tree
@@ -23,10 +24,12 @@ from cloud_builder.model.events import AttemptFinished
 from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.manifest import MANIFEST
 from cloud_builder.model.nearest import did_you_mean
+from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Problem, Target, Unit
 from cloud_builder.planning.graph.graph import Graph, Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.inputs.closure import closure, find_in
+from cloud_builder.ports.metadata import BrokenMetadata
 
 from .assemble import builder, repository_states
 
@@ -54,6 +57,20 @@ class BrokenUnit(Rejected):
 def check(root: Path) -> tuple[tuple[Unit, ...], tuple[Problem, ...]]:
     """Returns the units and the problems of a tree. Needs no network."""
     return check_tree(root, [DebMetadata()], OfflineStates())
+
+
+def check_sources(root: Path, units: Sequence[Unit]) -> tuple[Problem, ...]:
+    """Returns the problems that the step `source` of a build would find in these units, such as a wrong checksum."""
+    problems = []
+    for unit in units:
+        if unit.kind is Kind.PACKAGE:
+            try:
+                check_source(root / unit.directory)
+            except BrokenMetadata as error:
+                file = (PurePosixPath(unit.directory) / error.file).as_posix()
+                message, hint = error.message, error.hint
+                problems.append(Problem(path=unit.path, file=file, line=error.line, message=message, hint=hint))
+    return tuple(problems)
 
 
 def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[BuildStep]:

@@ -45,8 +45,12 @@ def event(data: bytes) -> None:
         raise
 
 
+CHANGELOG = b"aa (1) unstable; urgency=low\n\n  * x\n\n -- A <a@b>  Thu, 01 Oct 2026 08:00:00 +0000\n"
+
+
 def control(data: bytes) -> None:
-    cached_groups(DebMetadata().read(["debian"], lambda _: data).build_depends, "x86_64")
+    files = {"debian/changelog": CHANGELOG, "debian/source/format": b"3.0 (native)\n"}
+    cached_groups(DebMetadata().read(["debian"], lambda name: files.get(name, data)).build_depends, "x86_64")
 
 
 def dsc(data: bytes) -> None:

@@ -19,6 +19,14 @@ def unit(name: str = "u", build_depends: str = "", provides: tuple[str, ...] = (
     return Unit(**{**fields, **more})
 
 
+def changelog(name: str, version: str = "1.0") -> str:
+    """Returns the debian/changelog of a source with one entry."""
+    return (
+        f"{name} ({version}) unstable; urgency=medium\n\n  * A change.\n\n"
+        " -- A B <a@example.org>  Thu, 01 Oct 2026 08:00:00 +0000\n"
+    )
+
+
 def unit_files(
     name: str, *needs: str, content: str = "", targets: str = "{dist: bookworm, arch: x86_64}"
 ) -> dict[str, bytes]:
@@ -31,6 +39,7 @@ def unit_files(
         f"{top}/.cb/cloud_builder.yml": manifest.encode(),
         f"{top}/.cb/build_root.kiwi": b"<image/>",
         f"{top}/debian/control": control.encode(),
+        f"{top}/debian/changelog": changelog(name).encode(),
         f"{top}/content": content.encode(),
     }
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cloud_builder.adapters import process
 from cloud_builder.errors import Permanent
 from cloud_builder.model.artifact import BinaryPackage
 
-if TYPE_CHECKING:
-    from debian.deb822 import Deb822
+from .stanzas import Stanza, dump, read_stanzas
 
-_INDEX_FIELDS = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512")
+_INDEX_FIELDS = ("filename", "size", "md5sum", "sha1", "sha256", "sha512")
 _BUILD_AGAIN = "Build the package again."
 _BOUNDED = ("prlimit", "--fsize=67108864", "--cpu=60", "--core=0")
 """Limits of dpkg-deb, which unpacks the control archive on this machine: a small archive may expand without end."""
@@ -63,23 +61,17 @@ def packages_entry(control: str, filename: str, size: int, sha256: str) -> str:
 
     `filename`: relative to the URL of the repository.
     """
-    fields = _parsed(control)
-    for name in _INDEX_FIELDS:
-        fields.pop(name, None)
-    fields.update({"Filename": filename, "Size": str(size), "SHA256": sha256})
-    dumped: str = fields.dump()
-    return dumped
+    fields = {name: value for name, value in _parsed(control).items() if name.lower() not in _INDEX_FIELDS}
+    return dump({**fields, "Filename": filename, "Size": str(size), "SHA256": sha256})
 
 
-def _parsed(control: str) -> Deb822:
-    from debian.deb822 import Deb822
-
+def _parsed(control: str) -> Stanza:
     if len(control) > _MAX_CONTROL:
         message = f"the control file has {len(control)} characters; at most {_MAX_CONTROL} are allowed"
         raise Permanent(message, code="not-a-deb", hint="Check debian/control, and the program that generates it.")
     try:
-        fields = Deb822(control)
-    except (ValueError, TypeError, KeyError) as cause:
+        fields, *_ = read_stanzas(control)
+    except ValueError as cause:
         raise Permanent(f"the control file cannot be read: {cause}", code="not-a-deb", hint=_BUILD_AGAIN) from cause
     missing = [name for name in _REQUIRED_FIELDS if not fields.get(name)]
     if missing:
@@ -92,7 +84,7 @@ def _parsed(control: str) -> Deb822:
     return fields
 
 
-def _joined(fields: Deb822, *names: str) -> str:
+def _joined(fields: Stanza, *names: str) -> str:
     relations = (_unfolded(fields[name]) for name in names if name in fields)
     return ", ".join(relation for relation in relations if relation)
 

@@ -1,7 +1,8 @@
 """Makes the commands that unpack a Debian source to its fixed path, build it there, or open a shell there.
 
-The commands run in the sandbox, as an ordinary user without network. Everything that could leak into the packages is
-fixed here: path, times, modes, umask, language, time zone.
+The commands run in the sandbox, as an ordinary user without network. dpkg-source unpacks: a source with pristine
+tarballs becomes a source package first, so that it is what Debian's builders get. Everything that could leak into the
+packages is fixed here: path, times, modes, umask, language, time zone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from cloud_builder.ports.recipe import Action, PackageSource
 from cloud_builder.ports.sandbox import Bind
 
 from . import changelog_entry
-from .source import DSC, ORIG, without_epoch
+from .source_form import Form, without_epoch
 
 BUILD = PurePosixPath("/build")
 SOURCE = "/source"
@@ -36,45 +37,66 @@ pack() {  # makes the source package of a tree as it is; without a pristine tarb
 }
 """
 """Options: `--tar-ignore` replaces the default patterns, with which dpkg-source leaves out files like .gitignore."""
+_COPY = """
+copy() {  # to a directory, what follows of the source: nothing that git or the umask of a working tree decides
+    mkdir "$1"
+    tar -C /source --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - "${@:2}" | tar -C "$1" -xf -
+}
+"""
 _TREE = (
     _PACK
+    + _COPY
     + """
 tree=$1 epoch=$2 version=$3
-mkdir "$tree"
-tar -C /source --exclude=./.cb --exclude=./.git --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - . |
-    tar -C "$tree" -xf -
+copy "$tree" --exclude=./.cb --exclude=./.git .
 add_entry "$tree"
 pack "$tree" "$version"
+cd "$tree"
+dpkg-source --before-build .
+series=
+if [ "$(dpkg-source --print-format . 2>/dev/null)" = '3.0 (quilt)' ]; then
+    series=$(perl -MDpkg::Source::Quilt -e 'print map { "$_\\n" } reverse Dpkg::Source::Quilt->new(".")->series()')
+fi
+if [ -n "$series" ] && ! [ -s .pc/applied-patches ]; then  # dpkg took a first patch that it cannot apply for applied
+    cp -a . "$tree.patched"
+    while read -r patch; do
+        patch -d "$tree.patched" -R -p1 -F0 -s -t -N -V never -r - < "debian/patches/$patch" || {
+            echo "dpkg-source: error: debian/patches/$patch does not apply, nor is the tree patched with it" >&2
+            exit 1
+        }
+    done <<< "$series"
+    rm -rf "$tree.patched"
+fi
 """
 )
-_ORIG = """
-tree=$1 epoch=$2 main=$3; shift 3
-extract() {  # a tarball, to a directory: with or without a directory of its own inside
-    mkdir "$2.unpacked"
-    tar -C "$2.unpacked" --no-same-owner -xf "/source/$1"
-    set -- "$2" "$2.unpacked"/*
-    if [ $# -eq 2 ] && [ -d "$2" ] && [ ! -L "$2" ]; then mv -T "$2" "$1"; else mv -T "$1.unpacked" "$1"; fi
-    rm -rf "$1.unpacked"
-}
-extract "$main" "$tree"
-for file; do
-    part=${file##*.orig-} part=${part%%.tar.*}
-    rm -rf "${tree:?}/$part"
-    extract "$file" "$tree/$part"
-done
-rm -rf "$tree/debian"
-tar -C /source --sort=name --mtime="@$epoch" --mode=u+rwX,go+rX,go-w -cf - debian | tar -C "$tree" -xf -
-add_entry "$tree"
+"""A tree needs no tarball to be built, but dpkg then only tries whether the first patch applies (`--before-build`)."""
+_SOURCE_PACKAGE = (
+    _COPY
+    + """
+tree=$1 epoch=$2 alone=$3; shift 3
 stage=/build/.source-package
-mkdir -p "$stage/tree"
-cp -a "$tree/debian" "$stage/tree"
-for file in "$main" "$@"; do ln -s "/source/$file" "$stage/$file"; done
+mkdir "$stage"
 options=()
-if [ "$(dpkg-source --print-format "$tree" 2>/dev/null)" != 1.0 ]; then options=(--no-preparation --diff-ignore=.); fi
-(cd "$stage"; dpkg-source "${options[@]}" -b tree)
+if [ "$alone" = debian ]; then
+    copy "$stage/tree" debian
+    add_entry "$stage/tree"
+    # Upstream's files are not there: no patch is tried on them, and their absence is no change.
+    [ "$(dpkg-source --print-format "$stage/tree" 2>/dev/null)" = 1.0 ] || options=(--no-preparation --diff-ignore=.)
+else
+    excluded=()
+    for file; do excluded+=("--exclude=./$file" "--exclude=./$file.asc"); done
+    copy "$stage/tree" --exclude=./.cb --exclude=./.git "${excluded[@]}" .
+    add_entry "$stage/tree"
+fi
+for file; do ln -s "/source/$file" "$stage/$file"; done
+cd "$stage"
+dpkg-source "${options[@]}" -b tree 2>&1 | { grep -v '^dpkg-source: warning: ignoring deletion of ' || true; }
+dpkg-source --no-copy -x ./*.dsc "$tree"
+cd /build
 find "$stage" -maxdepth 1 -type f -exec mv -t /build {} +  # the .dsc and what dpkg-source made of debian/
 rm -rf "$stage"
 """
+)
 _DSC = """
 tree=$1 dsc=$2
 dpkg-source --no-copy -x "/source/$dsc" "$tree"
@@ -110,11 +132,16 @@ def unpack(source: PackageSource) -> Action:
 
 
 def _unpacking(source: PackageSource) -> tuple[str, tuple[str, ...]]:
-    if source.form == DSC:
-        return _DSC, source.files[:1]
-    if source.form == ORIG:
-        return _ORIG, (str(source.epoch), *source.files)
-    return _TREE, (str(source.epoch), source.version)
+    epoch = str(source.epoch)
+    match Form(source.form):
+        case Form.DSC:
+            return _DSC, source.files[:1]
+        case Form.ORIG:
+            return _SOURCE_PACKAGE, (epoch, "debian", *source.files)
+        case Form.TREE_WITH_ORIG:
+            return _SOURCE_PACKAGE, (epoch, "tree", *source.files)
+        case Form.TREE:
+            return _TREE, (epoch, source.version)
 
 
 def build(source: PackageSource, cores: int) -> Action:

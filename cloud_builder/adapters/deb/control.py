@@ -1,37 +1,27 @@
 """Reads the metadata of a Debian source package: binary packages and build dependencies.
 
-Input: the text of `debian/control` or of a `*.dsc`; no program of the package is run. Output:
+Input: the names and texts of a unit (`source_layout`); no program of the package is run. Output:
 `ports.metadata.Metadata`. The versions of the binary packages come from `source_versions`. A broken file is rejected
-with its line: a dependency that is overlooked would build a unit in the wrong order. Syntax: Debian policy 5.1
+with its line: a dependency that is overlooked would build a unit in the wrong order. Syntax: Debian policy 5.2, 5.6
 (fields), 7.1 (relations).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
 
-from cloud_builder.errors import Rejected
-from cloud_builder.model import lfs
+from cloud_builder.planning.relations import parse, relations_of
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
 
-from .source_versions import VERSION, version_of_tree, virtual_packages
+from .source_form import Form
+from .source_layout import SourceLayout, read_layout
+from .source_versions import version_of_packages, virtual_packages
+from .stanzas import Stanza
 
-if TYPE_CHECKING:
-    from debian.deb822 import Deb822
-
-CONTROL = "debian/control"
 _FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
-_FIELD_LINE = re.compile(r"^[!-9;-~]+:")
-_NAME = re.compile(r"^[a-z0-9][a-z0-9+.-]+$")
-_RELATION = re.compile(
-    r"^[a-z0-9][a-z0-9+.-]*(:[a-z0-9-]+)?"
-    r"(\s*\(\s*(<<|<=|=|>=|>>)\s*[^\s()]+\s*\))?"
-    r"(\s*\[\s*!?[a-z0-9-]+(\s+!?[a-z0-9-]+)*\s*\])?"
-    r"(\s*<\s*!?[a-z0-9.+-]+(\s+!?[a-z0-9.+-]+)*\s*>)*$"
-)
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
+_DSC_AGAIN = "Take the *.dsc that dpkg-source wrote."
 
 
 class DebMetadata:
@@ -43,111 +33,92 @@ class DebMetadata:
         return "debian" in names or any(name.endswith(".dsc") for name in names)
 
     def read(self, names: Collection[str], read: Read) -> Metadata:
-        descriptions = sorted(name for name in names if name.endswith(".dsc"))
-        if len(descriptions) > 1:
-            hint = "Keep one *.dsc and its tarballs in a unit."
-            raise BrokenMetadata(f"more than one source: {', '.join(descriptions)}", file=descriptions[1], hint=hint)
-        if descriptions:
-            return _of_dsc(_text(read, descriptions[0]), descriptions[0])
-        return _of_control(_text(read, CONTROL), version_of_tree(read))
+        layout = read_layout(names, read)
+        return _of_dsc(layout) if layout.form is Form.DSC else _of_control(layout, read)
 
 
-def _text(read: Read, file: str) -> str:
-    try:
-        content = read(file)
-    except Rejected as error:
-        if error.code != "unknown-path":
-            raise BrokenMetadata(error.message, file=file, hint=error.hint) from error
-        hint = "A generated debian/control (from control.in) must be committed, too."
-        raise BrokenMetadata("the file is missing", file=file, hint=hint) from error
-    if lfs.is_pointer(content):
-        raise BrokenMetadata(lfs.message(PurePosixPath(file).name), file=file, hint=lfs.HINT)
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise BrokenMetadata("not UTF-8 text", file=file, line=line, hint="Save the file in UTF-8.") from error
-
-
-def _of_control(text: str, version: str) -> Metadata:
-    from debian.deb822 import Deb822
-
-    _check_lines(text)
-    paragraphs = list(Deb822.iter_paragraphs(text.splitlines(), use_apt_pkg=False))
-    if not paragraphs or "Source" not in paragraphs[0]:
-        hint = "The first paragraph begins with Source: NAME."
-        raise BrokenMetadata("no Source in the first paragraph", file=CONTROL, line=1, hint=hint)
-    binaries = paragraphs[1:]
-    names = [str(binary["Package"]) for binary in binaries if "Package" in binary]
-    if len(names) < len(binaries) or not names:
+def _of_control(layout: SourceLayout, read: Read) -> Metadata:
+    source, *binaries = layout.stanzas
+    if not binaries:
         hint = "Each paragraph after the first begins with Package: NAME."
-        raise BrokenMetadata(
-            "a paragraph without Package" if binaries else "no binary package", file=CONTROL, hint=hint
-        )
-    _check_names(names, CONTROL)
-    virtual = virtual_packages((str(binary.get("Provides", "")) for binary in binaries), names, version)
-    provides = tuple(dict.fromkeys((*names, *virtual)))
-    return Metadata(provides, _relations(paragraphs[0], text, CONTROL), version, virtual)
+        raise BrokenMetadata("no binary package", file=layout.file, hint=hint)
+    for binary in binaries:
+        _check_binary(binary, layout.file)
+    names = [binary["Package"] for binary in binaries]
+    version = version_of_packages(layout.version, read)
+    virtual = virtual_packages((binary.get("Provides", "") for binary in binaries), names, version)
+    return Metadata(
+        tuple(dict.fromkeys((*names, *virtual))),
+        _relations(source, layout),
+        version,
+        virtual,
+        architectures=_joined((binary["Package"], binary["Architecture"].split()) for binary in binaries),
+    )
 
 
-def _of_dsc(text: str, file: str) -> Metadata:
-    from debian.deb822 import Dsc
+def _check_binary(binary: Stanza, file: str) -> None:
+    line = min(map(binary.line, binary))
+    for field in ("Package", "Architecture"):
+        if field not in binary:
+            hint = "Each paragraph after the first has Package: NAME and Architecture: any (or all, or a list)."
+            raise BrokenMetadata(f"a paragraph without {field}", file=file, line=line, hint=hint)
+    _check_name(binary["Package"], file, binary.line("Package"))
 
-    description = Dsc(text.splitlines())
-    if "Source" not in description:
-        raise BrokenMetadata("no Source field", file=file, line=1, hint="Take the *.dsc that dpkg-source wrote.")
-    listed = description.get("Package-List", ())
-    if not isinstance(listed, list | tuple):
-        hint = "Each package is on its own line after a space. Take the *.dsc that dpkg-source wrote."
-        raise BrokenMetadata(
-            "Package-List is not a list", file=file, line=_line_of(text, "Package-List", ""), hint=hint
-        )
-    names = [str(entry["package"]) for entry in listed]
-    names = names or [name.strip() for name in str(description.get("Binary", "")).split(",") if name.strip()]
+
+def _of_dsc(layout: SourceLayout) -> Metadata:
+    dsc = layout.stanzas[0]
+    line = dsc.line("Package-List") or dsc.line("Binary")
+    listed = [entry.split() for entry in dsc.lines("Package-List")]
+    if dsc.get("Package-List", "").split("\n")[0]:
+        hint = "Each package is on its own line after a space. " + _DSC_AGAIN
+        raise BrokenMetadata("Package-List is not a list", file=layout.file, line=line, hint=hint)
+    names = [entry[0] for entry in listed]
+    names = names or [name.strip() for name in dsc.get("Binary", "").split(",") if name.strip()]
     if not names:
-        raise BrokenMetadata("no binary package", file=file, hint="Take the *.dsc that dpkg-source wrote.")
-    _check_names(names, file)
-    version = VERSION.fullmatch(str(description.get("Version", "")).strip())
-    return Metadata(tuple(dict.fromkeys(names)), _relations(description, text, file), version[0] if version else "")
-
-
-def _check_lines(text: str) -> None:
-    """Rejects lines that are not a field. python-debian would skip them without a message."""
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() and not line.startswith((" ", "\t", "#")) and not _FIELD_LINE.match(line):
-            hint = "A line begins a field (Name: value), continues it (with a space first), or is a # comment."
-            raise BrokenMetadata(f"not a field: {line[:60]}", file=CONTROL, line=number, hint=hint)
-
-
-def _check_names(names: list[str], file: str) -> None:
+        raise BrokenMetadata("no binary package", file=layout.file, hint=_DSC_AGAIN)
     for name in names:
-        if not _NAME.match(name):
-            hint = "Lower-case letters, digits and + - . are allowed."
-            raise BrokenMetadata(f'"{name[:60]}" is not a package name', file=file, hint=hint)
+        _check_name(name, layout.file, line)
+    return Metadata(
+        tuple(dict.fromkeys(names)),
+        _relations(dsc, layout),
+        layout.version,
+        architectures=_joined((entry[0], _architectures(entry[1:])) for entry in listed),
+    )
 
 
-def _relations(paragraph: Deb822, text: str, file: str) -> str:
-    relations = [
-        (field, " ".join(relation.split()))
-        for field in _FIELDS
-        for relation in str(paragraph.get(field, "")).split(",")
-        if relation.strip()
-    ]
+def _architectures(words: Sequence[str]) -> list[str]:
+    """Returns the architectures of an entry of Package-List (deb-src-control(5)): `arch=any` or `arch=amd64,arm64`."""
+    return next((word.removeprefix("arch=").split(",") for word in words if word.startswith("arch=")), [])
+
+
+def _joined(pairs: Iterable[tuple[str, Sequence[str]]]) -> dict[str, tuple[str, ...]]:
+    """Returns the architectures by binary package. A package may have a paragraph for each of its architectures."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, architectures in pairs:
+        found[name] = (*found.get(name, ()), *architectures)
+    return found
+
+
+def _check_name(name: str, file: str, line: int) -> None:
+    if not _NAME.fullmatch(name):
+        hint = "Lower-case letters, digits and + - . are allowed."
+        raise BrokenMetadata(f'"{name[:60]}" is not a package name', file=file, line=line, hint=hint)
+
+
+def _relations(stanza: Stanza, layout: SourceLayout) -> str:
+    """Returns all relations of the fields of a source, in one line, separated by `, `."""
+    relations = [(field, relation) for field in _FIELDS for relation in relations_of(stanza.get(field, ""))]
     for field, relation in relations:
-        for alternative in relation.split("|"):
-            if not _RELATION.match(alternative.strip()):
-                line = _line_of(text, field, alternative)
-                hint = "Write it as: name (>= version) [architecture] <profile>, alternatives with |"
-                raise BrokenMetadata(
-                    f'{field}: "{alternative.strip()[:80]}" is not a package', file=file, line=line, hint=hint
-                )
+        if parse(relation) is None:
+            broken = next(text.strip(" ") for text in relation.split("|") if parse(text) is None)
+            line = _line_of(layout.text, stanza.line(field), broken)
+            hint = "Write it as: name (>= version) [architecture] <profile>, alternatives with |"
+            raise BrokenMetadata(f'{field}: "{broken[:80]}" is not a package', file=layout.file, line=line, hint=hint)
     return ", ".join(relation for _, relation in relations)
 
 
-def _line_of(text: str, field: str, relation: str) -> int:
+def _line_of(text: str, first: int, relation: str) -> int:
     """Returns the number of the line with the relation, or that of its field when the relation is not found."""
-    lines = text.splitlines()
-    first = next((n for n, line in enumerate(lines) if line.lower().startswith(field.lower() + ":")), 0)
+    lines = text.split("\n")[first - 1 :]
     parts = relation.split()
-    found = (n for n, line in enumerate(lines[first:], first) if parts and parts[0] in line)
-    return next(found, first) + 1
+    return first + next((n for n, line in enumerate(lines) if parts and parts[0] in line), 0)

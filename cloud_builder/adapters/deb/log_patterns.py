@@ -22,8 +22,7 @@ _TABLE: tuple[tuple[int, str], ...] = (
     (8, r"No space left on device|Cannot allocate memory|Disk quota exceeded"),
     (8, r"(Could not resolve|Temporary failure in name resolution|Network is unreachable)"),
     # A packaging tool names what is missing.
-    (7, r"^dpkg-checkbuilddeps: error: "),
-    (7, r"^dpkg-(source|gensymbols|shlibdeps|gencontrol|genchanges|deb|parsechangelog): error: "),
+    (7, r"^dpkg-(?!buildpackage:)[a-z]+: error: "),
     (6, r"^(dh|dh_\w+|debian/rules)(: error: |:\d+: )"),
     (6, r"^dh: .*(unable|cannot|error)|^dh_\w+: .*(missing|cannot find|unknown|failed)"),
     (6, r"(: command not found|: not found|Permission denied|No such file or directory)$"),

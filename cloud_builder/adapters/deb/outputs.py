@@ -19,7 +19,8 @@ from cloud_builder.ports.recipe import Output, PackageSource
 
 from . import binary_package, source_package
 from .build_commands import BUILD
-from .source import without_epoch
+from .source_form import without_epoch
+from .stanzas import read_stanzas, without_signature
 
 _KINDS = {".deb": ArtifactKind.DEB, ".udeb": ArtifactKind.UDEB, ".buildinfo": ArtifactKind.BUILDINFO}
 _BINARIES = (ArtifactKind.DEB, ArtifactKind.UDEB)
@@ -71,14 +72,13 @@ def _names(directory: Path) -> list[str]:
 
 def _files_of(changes: Path) -> list[tuple[str, str]]:
     """Returns the names and sha256 sums of the listed files."""
-    from debian.deb822 import Changes
-
     with changes.open("rb") as file:
         text = file.read(_CHANGES_LIMIT).decode(errors="replace")
     try:
-        return [(entry["name"], entry["sha256"]) for entry in Changes(text).get("Checksums-Sha256", ())]
-    except (ValueError, KeyError, TypeError) as cause:
-        raise _wrong(f"{changes.name} cannot be read: {cause!r}") from cause
+        listed = [stanza.lines("Checksums-Sha256") for stanza in read_stanzas(without_signature(text))]
+        return [(name, sha256) for sha256, _size, name in (line.split() for line in (listed or [[]])[0])]
+    except ValueError as cause:
+        raise _wrong(f"{changes.name} cannot be read: {cause}") from cause
 
 
 def _output(directory: Path, name: str, sha256: str) -> Output:

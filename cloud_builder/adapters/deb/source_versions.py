@@ -1,11 +1,10 @@
 """Reads the versions that the packages of a source tree will have, before they are built.
 
-Binary packages have the version of their source, which is in the first line of debian/changelog, unless debian/rules
-sets another one (`dpkg-gencontrol -v`, for example for an epoch of their own). In that case, or when the version cannot
-be read, it is unknown, and planning assumes that it satisfies every relation. A binNMU is not a tree in git. From a
-*.dsc only its own Version is read: rules and Provides are in its tarball. Its packages therefore count with the version
-of the source, and it provides no virtual packages. Syntax: Debian policy 4.4 (changelog), 5.6.12 (versions), 7.5
-(Provides).
+Binary packages have the version of their source, which is in debian/changelog, unless debian/rules sets another one
+(`dpkg-gencontrol -v`, for example for an epoch of their own). In that case it is unknown, and planning assumes that it
+satisfies every relation. A binNMU is not a tree in git. From a *.dsc only its own Version is read: rules and Provides
+are in its tarball. Its packages therefore count with the version of the source, and it provides no virtual packages.
+Syntax: Debian policy 5.6.12 (versions), 7.5 (Provides).
 """
 
 from __future__ import annotations
@@ -17,10 +16,9 @@ from collections.abc import Collection, Iterable, Mapping
 from cloud_builder.errors import Rejected
 from cloud_builder.ports.metadata import Read
 
-CHANGELOG, RULES = "debian/changelog", "debian/rules"
+RULES = "debian/rules"
 VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,200}")
 NOT_KNOWN = ""
-_HEADING = re.compile(r"[a-z0-9][a-z0-9+.-]*[ \t]+\(([^\s()]+)\)(?:[ \t]|$)", re.IGNORECASE)
 _PROVIDED = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9+.-]+)(?::[a-z0-9-]+)?\s*(?:\(\s*(?P<operator>[<>=]+)\s*(?P<version>[^\s()]+)\s*\))?"
     r"\s*(?:\[[^\]]*\]\s*)?(?:<[^>]*>\s*)*"
@@ -28,18 +26,14 @@ _PROVIDED = re.compile(
 _OWN_VERSION = ("${binary:Version}", "${source:Version}")
 
 
-def version_of_tree(read: Read) -> str:
-    """Returns the version of the packages that the tree makes; NOT_KNOWN when it cannot be read."""
-    heading = next((line for line in _text(read, CHANGELOG).splitlines() if line.strip()), "")
-    found = _HEADING.match(heading)
-    if found is None or not VERSION.fullmatch(found[1]) or _sets_version(_text(read, RULES)):
-        return NOT_KNOWN
-    return found[1]
+def version_of_packages(version: str, read: Read) -> str:
+    """Returns the version of the packages that a tree with this source version makes; NOT_KNOWN: rules decide."""
+    return NOT_KNOWN if _sets_version(_text(read, RULES)) else version
 
 
 def _sets_version(rules: str) -> bool:
     """Returns whether a line calls dpkg-gencontrol, or dh_gencontrol, with -v."""
-    commands = (line.partition("#")[0] for line in rules.replace("\\\n", " ").splitlines())
+    commands = (line.partition("#")[0] for line in rules.replace("\\\n", " ").split("\n"))
     return any(word.startswith("-v") for each in commands for word in each.partition("gencontrol")[2].split())
 
 

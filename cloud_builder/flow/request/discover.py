@@ -26,6 +26,7 @@ from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import RequestSettings
 from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, UNKNOWN_TARGET, Problem, Target, Unit
+from cloud_builder.planning.architectures import debian_architecture, matches
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, MetadataReader, RepositoryStates
 
 from .broken import BrokenUnit, complete
@@ -33,6 +34,8 @@ from .tree import DirectoryTree, Tree, join
 
 _MAX_RELATIONS_LENGTH = 100_000
 """Characters of a unit's build dependencies; a unit with more has a problem."""
+_MAX_PACKAGING_BYTES = 16 * 1024 * 1024
+"""Bytes of a file with packaging metadata: the changelog of a kernel has two million."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class UnitDiscovery:
 
     readers        of packaging metadata; the first that applies to a directory reads it
     repositories   None (no network): units carry no repository state
-    most_bytes     the largest file that is read
+    most_bytes     the largest manifest or build root description that is read
     """
 
     readers: Sequence[MetadataReader]
@@ -123,6 +126,7 @@ class UnitDiscovery:
             metadata = self._metadata(tree, directory, path)
             _check_profiles(manifest, text, path, file, metadata.build_depends)
             build_root = self._build_root(tree, manifest, directory, path)
+            _check_architectures(manifest, metadata, path, file)
         build = (manifest.build if isinstance(manifest, Manifest10) else None) or Build()
         return Unit(
             path=path,
@@ -190,7 +194,7 @@ class UnitDiscovery:
             message = "nothing here says how the package is built"
             raise BrokenUnit(Problem(path=path, file=directory, message=message, hint=f"Add {expected}."))
         try:
-            metadata = reader.read(names, lambda name: tree.read(join(directory, name), self.most_bytes))
+            metadata = reader.read(names, lambda name: tree.read(join(directory, name), _MAX_PACKAGING_BYTES))
         except BrokenMetadata as error:
             problem = Problem(
                 path=path, file=join(directory, error.file), line=error.line, message=error.message, hint=error.hint
@@ -241,6 +245,17 @@ def _with_refusal(unit: Unit, tree: Tree) -> Unit:
     except Rejected as error:
         return unit.model_copy(update={"problems": (_problem(unit.path, unit.directory, error),)})
     return unit
+
+
+def _check_architectures(manifest: Manifest, metadata: Metadata, path: UnitPath, file: str) -> None:
+    """Ends the reading of a unit of which no package is made for one of its targets."""
+    named = {word for words in metadata.architectures.values() for word in words}
+    for target in manifest.targets:
+        architecture = debian_architecture(target.arch)
+        if named and not any(word == "all" or matches(architecture, word) for word in named):
+            message = f"makes no package for {architecture}: its packages are for {', '.join(sorted(named))}"
+            hint = f"Take {target.name} out of the manifest, or correct Architecture in the packaging."
+            raise BrokenUnit(Problem(path=path, file=file, message=message, hint=hint))
 
 
 def _constraints(manifest: Manifest) -> Capacity:

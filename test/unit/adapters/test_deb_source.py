@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cloud_builder.adapters.deb.build_commands import tree_of
-from cloud_builder.adapters.deb.source import read_source, without_epoch
+from cloud_builder.adapters.deb.source import read_source
+from cloud_builder.adapters.deb.source_form import without_epoch
 from cloud_builder.errors import Permanent
 
 CHANGELOG = "hello ({version}) bookworm; urgency=low\n\n  * Test.\n\n -- A <a@b>  Thu, 01 Oct 2026 08:00:00 +0000\n"
@@ -30,10 +31,16 @@ def unit(tmp_path: Path) -> Path:
 
 
 def write(directory: Path, version: str) -> Path:
-    (directory / "debian").mkdir(parents=True)
+    (directory / "debian").mkdir(parents=True, exist_ok=True)
     (directory / "debian" / "control").write_text(CONTROL)
     (directory / "debian" / "changelog").write_text(CHANGELOG.format(version=version))
+    source_format(directory, "3.0 (quilt)" if "-" in version else "3.0 (native)")
     return directory
+
+
+def source_format(unit: Path, text: str) -> None:
+    (unit / "debian" / "source").mkdir(exist_ok=True)
+    (unit / "debian" / "source" / "format").write_text(text + "\n")
 
 
 def dsc(directory: Path, sha256: str | None = None) -> Path:
@@ -72,6 +79,28 @@ def test_debian_directory_beside_an_orig_tarball_is_a_source(tmp_path: Path, ver
     (unit / ".cb").mkdir()
     source = read_source(unit)
     assert (source.form, source.files) == ("orig", (tarball, component))
+    (unit / "main.c").touch()
+    assert read_source(unit).form == "tree-with-orig"
+
+
+@pytest.mark.parametrize(
+    ("version", "style", "names", "form"),
+    [
+        ("1.0", "3.0 (native)", (), "tree"),
+        ("1.0-1", "3.0 (native)", ("hello_1.0.orig.tar.xz",), "tree"),
+        ("1.0-1", "3.0 (quilt)", ("main.c",), "tree"),
+        ("1.0-1", "3.0 (quilt)", ("debian/source/options",), "tree"),
+        ("1.0-1", "1.0", (), "tree"),
+        ("1.0-1", "1.0", ("hello_1.0.orig.tar.gz",), "orig"),
+        ("1.0-1", "2.0", ("hello_1.0.orig.tar.lzma",), "orig"),
+    ],
+)
+def test_form_follows_the_source_format_as_in_dpkg_source(tmp_path, version, style, names, form) -> None:
+    unit = write(tmp_path / "hello", version)
+    source_format(unit, style)
+    for name in names:
+        (unit / name).write_text("create-empty-orig\n")
+    assert read_source(unit).form == form
 
 
 def test_dsc_with_its_files_is_a_source(tmp_path: Path) -> None:
@@ -95,12 +124,37 @@ def no_date(unit: Path) -> None:
 
 
 def other_tarball(unit: Path) -> None:
+    write(unit, "1.0-1")
     (unit / "hello_0.9.orig.tar.gz").touch()
 
 
-def tarball_and_tree(unit: Path) -> None:
+def forgotten_tarball(unit: Path) -> None:
+    write(unit, "1.0-1")
+
+
+def tarball_and_no_revision(unit: Path) -> None:
+    source_format(unit, "3.0 (quilt)")
     (unit / "hello_1.0.orig.tar.gz").touch()
-    (unit / "main.c").touch()
+
+
+def xz_in_the_old_format(unit: Path) -> None:
+    write(unit, "1.0-1")
+    source_format(unit, "1.0")
+    (unit / "hello_1.0.orig.tar.xz").touch()
+
+
+def unknown_format(unit: Path) -> None:
+    source_format(unit, "quilt")
+
+
+def empty_date(unit: Path) -> None:
+    text = CHANGELOG.format(version="1.0").partition("  Thu")[0]
+    (unit / "debian" / "changelog").write_text(f"{text}\n")
+
+
+def tarball_linked_outside(unit: Path) -> None:
+    write(unit, "1.0-1")
+    (unit / "hello_1.0.orig.tar.gz").symlink_to("/etc/hostname")
 
 
 def two_dscs(unit: Path) -> None:
@@ -135,14 +189,22 @@ def no_packaging(unit: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (no_changelog, "debian/changelog is missing"),
-        (other_name, "says Source: goodbye, debian/changelog says hello"),
-        (no_date, "is not a date"),
+        (no_changelog, "debian/changelog: the file is missing"),
+        (other_name, "debian/changelog:1: the newest entry is of hello, but debian/control says Source: goodbye"),
+        (no_date, "debian/changelog:5: the entry of 1.0 has no valid date"),
+        (empty_date, "debian/changelog:5: the entry of 1.0 has no valid date"),
         (other_tarball, r"needs hello_1\.0\.orig\.tar\.\*, but the unit has hello_0\.9"),
-        (tarball_and_tree, "files that would be left out: main.c"),
-        (two_dscs, "the unit has several .dsc files: a.dsc, b.dsc"),
+        (
+            forgotten_tarball,
+            r"no upstream tarball: 1\.0-1 needs hello_1\.0\.orig\.tar\.\*, and the unit has debian/ alone",
+        ),
+        (tarball_and_no_revision, "1.0 has no Debian revision"),
+        (xz_in_the_old_format, r"needs hello_1\.0\.orig\.tar\.gz, but the unit has hello_1\.0\.orig\.tar\.xz"),
+        (unknown_format, "debian/source/format:1: not a source format: 'quilt'"),
+        (tarball_linked_outside, "hello_1.0.orig.tar.gz: it is not a file of the unit"),
+        (two_dscs, "b.dsc: more than one source: a.dsc, b.dsc"),
         (wrong_checksum, "does not match its checksum"),
-        (missing_tarball, "lists hello_1.0.tar.xz, which is not in the unit"),
+        (missing_tarball, "hello_1.0.dsc:7: it lists hello_1.0.tar.xz, which is not in the unit"),
         (tarball_elsewhere, "lists ../../etc/passwd, which is not in the unit"),
         (link_out_of_the_unit, "is a link out of the unit"),
         (no_packaging, "neither debian/ nor a"),
@@ -156,7 +218,9 @@ def test_invalid_source_is_an_error_with_cause_and_hint(unit: Path, damage, mess
     assert error.value.hint
 
 
-@pytest.mark.parametrize(("version", "path"), [("1.0-1", "/build/hello-1.0-1"), ("2:1.0~rc1", "/build/hello-1.0~rc1")])
+@pytest.mark.parametrize(
+    ("version", "path"), [("1.0+b1", "/build/hello-1.0+b1"), ("2:1.0~rc1", "/build/hello-1.0~rc1")]
+)
 def test_source_is_always_built_at_the_same_path(tmp_path: Path, version: str, path: str) -> None:
     assert str(tree_of(read_source(write(tmp_path / "any" / "where", version)))) == path
     assert without_epoch(version) in path

@@ -24,6 +24,7 @@ from cloud_builder.model.ids import SourceName
 from cloud_builder.model.manifest import ManifestError, parse
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target, Unit
+from support.factories import changelog
 
 DEMO = SourceName("demo")
 KIWI = '<image><profiles><profile name="sid.x86_64"/></profiles></image>'
@@ -44,6 +45,7 @@ def unit(root: Path, name: str) -> Path:
     (directory / ".cb/cloud_builder.yml").write_text(MANIFEST.format(name))
     (directory / ".cb/build_root.kiwi").write_text(KIWI)
     (directory / "debian/control").write_text(CONTROL.format(name))
+    (directory / "debian/changelog").write_text(changelog(name))
     return directory
 
 
@@ -123,16 +125,19 @@ BAD = {
         "is a link to /etc/passwd, which is no file",
     ),
     "a control file in LFS": (write("debian/control", POINTER), "control is a Git LFS pointer, not the file itself"),
-    "a control file of 10 MB": (write("debian/control", b"x" * 10_000_000), "10000000 bytes, 1048576 are allowed"),
+    "a control file of 20 MB": (write("debian/control", b"x" * 20_000_000), "20000000 bytes, 16777216 are allowed"),
+    "a control file of one line of 10 MB": (write("debian/control", b"x " * 5_000_000), "not a field"),
     "a dsc in LFS": (write("bad_1.dsc", POINTER), "bad_1.dsc is a Git LFS pointer, not the file itself"),
-    "a file name that is not UTF-8": (undecodable_dsc, "no Source field"),
+    "a file name that is not UTF-8": (undecodable_dsc, "caf\\udce9.dsc:1: not a field"),
     "invalid build dependency": (write("debian/control", RELATED.format("((a || [[")), '"((a" is not a package'),
     "build dependency with an empty architecture list": (
         write("debian/control", RELATED.format("a [ ]")),
         '"a [ ]" is not a package',
     ),
     "a dsc with a broken package list": (
-        write("bad_1.dsc", "Source: bad\nPackage-List: bad deb\n"),
+        write(
+            "bad_1.dsc", f"Source: bad\nVersion: 1\nChecksums-Sha256:\n {'0' * 64} 1 debian\nPackage-List: bad deb\n"
+        ),
         "Package-List is not a list",
     ),
     "build dependency with a null byte": (write("debian/control", RELATED.format("a\0b")), "is not a package"),

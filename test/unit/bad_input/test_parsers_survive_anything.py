@@ -23,6 +23,7 @@ from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_gra
 from cloud_builder.planning.inputs.closure import closure, find_in
 from cloud_builder.planning.relations import cached_groups
 from cloud_builder.ports.broker import Partition, Record
+from support.factories import changelog
 
 RELATIONS = st.text("ab1|,()[]<>!:=.~ ${}\n\t\0é-+", max_size=60) | st.text(max_size=40)
 YAML = st.text("abn:-[]{}&*!#'\"|>%@ \n\t0.~?,\\\0\x85\ufeff", max_size=80) | st.text(max_size=80)
@@ -35,7 +36,7 @@ LINE = st.one_of(
     st.sampled_from(["-----BEGIN PGP SIGNED MESSAGE-----", "-----BEGIN PGP SIGNATURE-----", "#", "."]),
 )
 GOOD_BINARY = "Package: aa\nVersion: 1\nArchitecture: all\n"
-GOOD_SOURCE = "Source: aa\nBuild-Depends: {}\n\nPackage: aa\nProvides: {}\n"
+GOOD_SOURCE = "Source: aa\nBuild-Depends: {}\n\nPackage: aa\nArchitecture: any\nProvides: {}\n"
 CONTROL = st.lists(LINE, max_size=12).map("\n".join) | st.text(max_size=80)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
@@ -84,7 +85,8 @@ def test_accepted_relations_can_be_planned(needs, provides):
 
 def _plan(text: str, name: str) -> None:
     with contextlib.suppress(Rejected):
-        found = DebMetadata().read([name], lambda _: text.encode())
+        files = {"debian/changelog": changelog("aa"), "debian/source/format": "3.0 (native)"}
+        found = DebMetadata().read([name], lambda file: files.get(file, text).encode())
         target = Target(name="t", arch="x86_64")
         unit = Unit(path="u", directory="u", name="u", kind="package", tree="t", targets=(target,),
                     provides=found.provides, version=found.version,

@@ -69,7 +69,13 @@ def test_push_lists_the_files_of_each_unit(daemon: RequestHarness, mirror: Memor
     revised = daemon.advance(20)[0]
     assert isinstance(revised, SourceRevised) and revised.since == first
     assert {change.path: change.files for change in revised.changes} == {
-        "packages/fresh": (".cb/build_root.kiwi", ".cb/cloud_builder.yml", "content", "debian/control"),
+        "packages/fresh": (
+            ".cb/build_root.kiwi",
+            ".cb/cloud_builder.yml",
+            "content",
+            "debian/changelog",
+            "debian/control",
+        ),
         "packages/tool": ("b", "src/a.c"),
     }
 

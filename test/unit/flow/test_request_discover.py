@@ -18,6 +18,7 @@ from cloud_builder.flow.request.tree import CommitTree
 from cloud_builder.model.capacity import Capacity
 from cloud_builder.model.ids import SourceName
 from cloud_builder.model.outcome import Kind
+from support.factories import changelog
 
 KIWI = '<image><profiles><profile name="sid.x86_64"/></profiles></image>'
 CONTROL = "Source: {0}\nBuild-Depends: debhelper\n\nPackage: {0}\nArchitecture: any\n"
@@ -32,6 +33,7 @@ def unit(root: Path, path: str, manifest: str = MANIFEST) -> Path:
     (directory / ".cb/cloud_builder.yml").write_text(manifest.format(directory.name))
     (directory / ".cb/build_root.kiwi").write_text(KIWI)
     (directory / "debian/control").write_text(CONTROL.format(directory.name))
+    (directory / "debian/changelog").write_text(changelog(directory.name))
     return directory
 
 
@@ -75,7 +77,7 @@ def discover(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Iter
 def test_versions_are_those_of_the_changelog(root: Path, discover: Discover) -> None:
     debian = root / "projects/packages/hello/debian"
     (debian / "changelog").write_text(
-        "hello (2.0-1) unstable; urgency=low\n\n  * x\n\n -- A <a@b.c>  Mon, 1 Jan 2024\n"
+        "hello (2.0-1) unstable; urgency=low\n\n  * x\n\n -- A <a@b.c>  Mon, 1 Jan 2024 00:00:00 +0000\n"
     )
     with (debian / "control").open("a") as control:
         control.write("Provides: greeter (= ${binary:Version}), salute\n")
@@ -128,6 +130,7 @@ def link(path: str, to: str) -> Callable[[Path], object]:
 
 def no_packaging(directory: Path) -> None:
     (directory / "debian/control").unlink()
+    (directory / "debian/changelog").unlink()
     (directory / "debian").rmdir()
 
 

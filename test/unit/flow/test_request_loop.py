@@ -21,6 +21,7 @@ from cloud_builder.mesh.loop import Loop
 from cloud_builder.model.events import Payload, RequestAccepted, RequestRejected, SourceRevised
 from cloud_builder.model.settings import RequestSettings, SourceSettings
 from cloud_builder.ports.broker import OutgoingRecord, Partition
+from support.factories import changelog
 from support.waiting import until
 
 CONTROL = "Source: hello\nBuild-Depends: debhelper-compat (= 13)\n\nPackage: hello\nArchitecture: any\n"
@@ -35,7 +36,8 @@ def git(directory: Path, *arguments: str) -> str:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     unit = tmp_path / "origin/projects/packages/hello"
-    for file, text in {"debian/control": CONTROL, ".cb/cloud_builder.yml": MANIFEST, ".cb/build_root.kiwi": ""}.items():
+    files = {"debian/control": CONTROL, "debian/changelog": changelog("hello"), ".cb/cloud_builder.yml": MANIFEST}
+    for file, text in {**files, ".cb/build_root.kiwi": ""}.items():
         (unit / file).parent.mkdir(parents=True, exist_ok=True)
         (unit / file).write_text(text)
     git(tmp_path, "init", "-q", "-b", "main", "origin")

@@ -9,6 +9,7 @@ import pytest
 
 from cloud_builder.errors import Rejected
 from cloud_builder.wiring.local_build import plan
+from support.factories import changelog
 
 
 def package(top: Path, name: str, needs: str = "debhelper") -> Path:
@@ -19,6 +20,7 @@ def package(top: Path, name: str, needs: str = "debhelper") -> Path:
         ".cb/cloud_builder.yml": f"schema_version: 1.0\nname: {name}\ndistributions: [{target}]\n",
         ".cb/build_root.kiwi": f"<image><profiles>{profile}</profiles></image>",
         "debian/control": f"Source: {name}\nBuild-Depends: {needs}\n\nPackage: {name}\nArchitecture: any\n",
+        "debian/changelog": changelog(name),
     }.items():
         (directory / file).parent.mkdir(parents=True, exist_ok=True)
         (directory / file).write_text(text)
