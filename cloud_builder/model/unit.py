@@ -82,6 +82,9 @@ class Unit(LenientModel):
     build_depends: str = ""
     """Relation fields that count for a build of every binary, joined by commas (deb: Build-Depends, Build-Depends-Arch,
     Build-Depends-Indep)."""
+    runtime_depends: dict[str, str] = {}
+    """Binary package → its Depends and Pre-Depends, joined by commas, as far as its packaging names them before the
+    build. Packages without any are left out."""
     depends: tuple[UnitPath, ...] = ()
     """Dependencies that the manifest names in addition."""
     profiles: tuple[str, ...] = ()

@@ -24,13 +24,14 @@ class Metadata:
     `provides`: the binary packages that it makes.
     `build_depends`: in the syntax of its format, all fields that count for a build joined (see model.unit.Unit).
     `version`: of the packages, as far as it is known before they are built.
-    `virtual`: see model.unit.Unit.
+    `virtual`, `runtime_depends`: see model.unit.Unit.
     `architectures`: for each binary package the architectures that its packaging names; empty: it names none."""
 
     provides: tuple[str, ...]
     build_depends: str
     version: str = ""
     virtual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    runtime_depends: Mapping[str, str] = field(default_factory=dict)
     architectures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -45,7 +45,7 @@ def main(index: Path) -> None:
     result = {
         "sources": len(units),
         "edges": sum(map(len, whole.needs)),
-        "cycles": sorted(map(len, whole.members.values()), reverse=True)[:3],
+        "cycles": sorted(map(len, whole.cycles()), reverse=True)[:3],
         "cold": cold,
         "memory": memory,
         "changes": changes,
@@ -62,7 +62,7 @@ def _change(before: Graph, number: int, more: str) -> dict[str, object]:
     started = time.process_time()
     after = replace_unit(before, DEBIAN, old.model_copy(update={**fresh, "build_depends": relations}))
     request = _push(old.path)
-    order = after.topological_order(after.reachable(requested_nodes(request, after), after.dependants))
+    order = after.topological_order(after.transitive_dependants(requested_nodes(request, after)))
     seconds = time.process_time() - started
     assert set(order) <= selected_nodes(request, after)
     return {"unit": f"{old.path}, which now needs {more}", "dependants": len(order) - 1, "seconds": seconds}

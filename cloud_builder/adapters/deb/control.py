@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from cloud_builder.planning.relations import parse, relations_of
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
 
+from .runtime_depends import runtime_depends
 from .source_form import Form
 from .source_layout import SourceLayout, read_layout
 from .source_versions import version_of_packages, virtual_packages
@@ -52,6 +53,7 @@ def _of_control(layout: SourceLayout, read: Read) -> Metadata:
         _relations(source, layout),
         version,
         virtual,
+        runtime_depends(binaries),
         architectures=_joined((binary["Package"], binary["Architecture"].split()) for binary in binaries),
     )
 

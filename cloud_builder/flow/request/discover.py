@@ -33,7 +33,7 @@ from .broken import BrokenUnit, complete
 from .tree import DirectoryTree, Tree, join
 
 _MAX_RELATIONS_LENGTH = 100_000
-"""Characters of a unit's build dependencies; a unit with more has a problem."""
+"""Characters of the dependencies of a unit and of its packages; a unit with more has a problem."""
 _MAX_PACKAGING_BYTES = 16 * 1024 * 1024
 """Bytes of a file with packaging metadata: the changelog of a kernel has two million."""
 
@@ -138,6 +138,7 @@ class UnitDiscovery:
             version=metadata.version,
             provides=metadata.provides,
             virtual=dict(metadata.virtual),
+            runtime_depends=dict(metadata.runtime_depends),
             build_depends=metadata.build_depends,
             depends=tuple(UnitPath(depended) for depended in getattr(manifest, "depends", ())),
             profiles=tuple(sorted(set(build.profiles))),
@@ -200,8 +201,8 @@ class UnitDiscovery:
                 path=path, file=join(directory, error.file), line=error.line, message=error.message, hint=error.hint
             )
             raise BrokenUnit(problem) from error
-        if len(metadata.build_depends) > _MAX_RELATIONS_LENGTH:
-            message = f"build dependencies of more than {_MAX_RELATIONS_LENGTH} characters"
+        if sum(map(len, (metadata.build_depends, *metadata.runtime_depends.values()))) > _MAX_RELATIONS_LENGTH:
+            message = f"dependencies of more than {_MAX_RELATIONS_LENGTH} characters"
             raise BrokenUnit(Problem(path=path, file=directory, message=message))
         return metadata
 

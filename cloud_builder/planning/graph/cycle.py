@@ -26,8 +26,9 @@ from cloud_builder.model.text import first_few
 from cloud_builder.planning.relations import Alternative, groups, offered_profiles
 
 from .graph import Graph
-from .resolve import DependencyResolver, Numbers
+from .resolve import DependencyResolver, PackageNode
 from .scc import components_among, strongly_connected
+from .unit_edges import Numbers
 
 DEFAULT_ROUNDS = 3
 _HARMLESS = ("nocheck", "nodoc", "noinsttest")
@@ -95,11 +96,11 @@ def cycles(
     """Yields the cycles among the selected nodes."""
     by_component: dict[int, list[int]] = defaultdict(list)
     for number in selected:
-        if graph.component[number] in graph.members:
+        if len(graph.component_of(number)) > 1:
             by_component[graph.component[number]].append(number)
     for component, numbers in sorted(by_component.items()):
-        is_whole = len(numbers) == len(graph.members[component])
-        for members in [graph.members[component]] if is_whole else components_among(numbers, graph.needs):
+        whole = graph.component_of(component)
+        for members in [whole] if len(numbers) == len(whole) else components_among(numbers, graph.needs):
             if len(members) > 1:
                 yield _Breaker(graph, frozenset(members), is_published).cycle(rounds)
 
@@ -162,12 +163,23 @@ class _Breaker:
         """Returns the members that a member needs with these profiles, and whose needed packages are not published."""
         graph = self.graph
         unit, target, source = graph.units[number], graph.targets[number], graph.nodes[number].source
-        resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units)
+        resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units, graph.packages)
         missing: set[int] = set()
-        for group in groups(unit.build_depends, target.arch, (*unit.profiles, *profiles)):
-            alternative, providers = resolver.resolve(group, source, target.name)
-            if alternative is not None and not self.is_published(target.name, alternative):
+        todo = [(source, group) for group in groups(unit.build_depends, target.arch, (*unit.profiles, *profiles))]
+        packages: set[PackageNode] = set()
+        while todo:
+            asking, group = todo.pop()
+            alternative, providers = resolver.resolve(group, asking, target.name)
+            if alternative is None:
+                continue
+            if not self.is_published(target.name, alternative):
                 missing.update(providers)
+            for package in (each for number in providers for each in resolver.packages_with(number, alternative.name)):
+                if package not in packages:
+                    packages.add(package)
+                    todo += [
+                        (graph.nodes[package.unit].source, group) for group in graph.relations(graph.packages[package])
+                    ]
         for need in resolver.explicit_needs(number, unit):
             if not any(self.is_published(target.name, Alternative(name)) for name in graph.units[need].provides):
                 missing.add(need)

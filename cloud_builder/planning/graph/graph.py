@@ -4,31 +4,34 @@
 order nor whether the graph was built whole or updated by one unit makes a difference.
 *Must not:* decide about a request (see `request/expand.py`), or know what is built already (see `inputs`).
 
-    build_graph(snapshots) ─► Graph ─► units_for, transitive_needs, reachable   the nodes that a request selects
-                                       topological_order                        each node after its needs
-                                       component_of                             the members of a dependency cycle
+    build_graph(snapshots) ─► Graph ─► units_for, transitive_needs, transitive_dependants   what a request selects
+                                       topological_order                                    each unit after its needs
+                                       component_of                                         the members of a cycle
     incremental.replace_unit(graph, source, unit) ─► Graph                      after a push
 
 See `resolve` for the unit that a relation means. Nodes are numbered by name, so that comparing numbers compares names.
-Building the graph of Debian's whole index (34,000 sources, 250,000 relations) takes seconds. Replacing a unit takes
-milliseconds, because only its neighbours are resolved again.
+Packages that depend on others at run time are nodes behind the units (see `unit_edges`). They order units, and are
+never selected. Building the graph of Debian's whole index (34,000 sources, 250,000 relations) takes seconds. Replacing
+a unit takes milliseconds, because only its neighbours are resolved again.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from cloud_builder.model.ids import Revision, SourceName, UnitPath
 from cloud_builder.model.rebuild import DEFAULT_SUFFIX
 from cloud_builder.model.unit import UNKNOWN_TARGET, Target, Unit
-from cloud_builder.planning.relations import groups
+from cloud_builder.planning.relations import Alternatives, cached_groups, groups
 
-from .resolve import DependencyResolver, Node, Numbers
+from .resolve import DependencyResolver, Node, PackageNode
 from .scc import level_of, strongly_connected
+from .unit_edges import Numbers, UnitEdges, reachable
 
 __all__ = ["Graph", "Node", "Origin", "SourceSnapshot", "build_graph", "rank"]
 
@@ -58,24 +61,51 @@ class Graph:
     number: Mapping[Node, int]
     units: Sequence[Unit]
     targets: Sequence[Target]
-    needs: Sequence[Numbers]
-    """Direct needs."""
-    dependants: Sequence[Numbers]
-    """Direct dependants."""
+    packages: Mapping[PackageNode, int]
+    """The packages that depend on others at run time, in the order of their numbers, which follow those of `nodes`."""
+    edges: Sequence[Numbers]
+    """Direct needs of units and of packages, in units and in packages."""
+    reverse_edges: Sequence[Numbers]
     component: Sequence[int]
-    """Number of the first member of the node's cycle; the node's own number when it is in no cycle."""
+    """Number of the first member of the node's component; the node's own number when it is in no cycle."""
     level: Sequence[int]
-    """Length of the longest chain of needs below the node; a cycle counts as one node."""
-    members: Mapping[int, Numbers]
-    """Component → the members of the cycle; only components with several members."""
+    """Length of the longest chain of edges below the node; a component counts as one node."""
+    components: Mapping[int, Numbers]
+    """Component → its units and packages; only components with several."""
     rank: Sequence[int]
     """Sort key: a node with a smaller rank is earlier in every order."""
     providers: Mapping[str, Mapping[str, Numbers]]
-    """Target name → binary package → nodes that provide it."""
+    """Target name → binary package → units that provide it."""
     mentions: Mapping[str, frozenset[int]]
     """Binary package → nodes whose relations name it."""
     versioned: Mapping[str, frozenset[int]]
     """Binary package → nodes that name it with a version."""
+
+    @property
+    def needs(self) -> Sequence[Numbers]:
+        """For each unit, those whose packages are in its build root, and those that its manifest names.
+
+        A package is in the build root because the unit build-depends on it, or because a package there needs it."""
+        return UnitEdges(self.edges, len(self.nodes))
+
+    @property
+    def dependants(self) -> Sequence[Numbers]:
+        """For each unit, those that it is among the needs of."""
+        return UnitEdges(self.reverse_edges, len(self.nodes))
+
+    def relations(self, number: int) -> Sequence[Alternatives]:
+        """Returns the build dependencies of a unit, or what a package depends on."""
+        if number < len(self.nodes):
+            unit = self.units[number]
+            return groups(unit.build_depends, self.targets[number].arch, unit.profiles)
+        return _runtime_relations(self.package(number), self.units, self.targets)
+
+    def package(self, number: int) -> PackageNode:
+        return self._packages[number - len(self.nodes)]
+
+    @cached_property
+    def _packages(self) -> Sequence[PackageNode]:
+        return list(self.packages)
 
     def units_for(self, source: SourceName, units: Collection[UnitPath], targets: Collection[str] = ()) -> list[int]:
         """Returns the nodes of these units of a source; without `targets` for all targets of each unit.
@@ -94,32 +124,29 @@ class Graph:
         """Returns the paths of all units of a source."""
         return {node.unit for node in self.nodes if node.source == source}
 
-    def reachable(self, start: Iterable[int], edges: Sequence[Numbers]) -> list[int]:
-        """Returns `start` and all nodes that can be reached from it. `edges`: `needs` or `dependants`."""
-        reached = list(dict.fromkeys(start))
-        seen = bytearray(len(edges))
-        for number in reached:
-            seen[number] = True
-        for number in reached:  # grows during the loop
-            for neighbour in edges[number]:
-                if not seen[neighbour]:
-                    seen[neighbour] = True
-                    reached.append(neighbour)
-        return reached
+    def transitive_dependants(self, start: Iterable[int]) -> list[int]:
+        """Returns `start` and all units that need one of these, directly or not."""
+        return [number for number in reachable(start, self.reverse_edges) if number < len(self.nodes)]
 
     def transitive_needs(self, start: Iterable[int]) -> set[int]:
         """Returns `start` and all nodes that these need, directly or not, in their own source.
 
         Packages of another source are taken as they are published: a broken unit of another source stops no build."""
         seen = set(start)
-        todo = list(seen)
-        while todo:
-            number = todo.pop()
-            source = self.nodes[number].source
-            for need in self.needs[number]:
-                if need not in seen and self.nodes[need].source == source:
-                    seen.add(need)
-                    todo.append(need)
+        by_source: dict[SourceName, list[int]] = defaultdict(list)
+        for number in seen:
+            by_source[self.nodes[number].source].append(number)
+        for source, todo in by_source.items():
+            packages: set[int] = set()
+            while todo:
+                for need in self.edges[todo.pop()]:
+                    if need >= len(self.nodes):
+                        if need not in packages:
+                            packages.add(need)
+                            todo.append(need)
+                    elif need not in seen and self.nodes[need].source == source:
+                        seen.add(need)
+                        todo.append(need)
         return seen
 
     def topological_order(self, numbers: Collection[int]) -> list[int]:
@@ -127,8 +154,14 @@ class Graph:
         return sorted(numbers, key=self.rank.__getitem__)
 
     def component_of(self, number: int) -> Numbers:
-        """Returns the members of the node's cycle; the node alone when it is in no cycle."""
-        return self.members.get(self.component[number], (number,))
+        """Returns the units of the unit's cycle; the unit alone when it is in no cycle."""
+        members = self.components.get(self.component[number], (number,))
+        return members if members[-1] < len(self.nodes) else tuple(each for each in members if each < len(self.nodes))
+
+    def cycles(self) -> Iterator[Numbers]:
+        """Yields the units of each cycle."""
+        cycles = (self.component_of(first) for first in self.components if first < len(self.nodes))
+        return (members for members in cycles if len(members) > 1)
 
 
 def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
@@ -142,23 +175,24 @@ def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
     ]
     rows.sort(key=lambda row: row[0])
     nodes, units, targets = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
-    resolver = DependencyResolver(
-        nodes, {node: number for number, node in enumerate(nodes)}, _providers(units, targets), units
-    )
+    numbers = {node: number for number, node in enumerate(nodes)}
+    packages = _packages(units)
+    resolver = DependencyResolver(nodes, numbers, _providers(units, targets), units, packages)
     needs, mentions, versioned = _resolved(resolver, targets)
-    component, level, members = _components(needs)
+    component, level, components = _components(needs)
     return Graph(
         origins={source: snapshot.origin for source, snapshot in by_source.items()},
         nodes=nodes,
         number=resolver.number,
         units=units,
         targets=targets,
-        needs=needs,
-        dependants=_reversed(needs),
+        packages=packages,
+        edges=needs,
+        reverse_edges=_reversed(needs),
         component=component,
         level=level,
-        members=members,
-        rank=[rank(*parts, len(nodes)) for parts in zip(level, component, range(len(nodes)), strict=True)],
+        components=components,
+        rank=[rank(*parts, len(needs)) for parts in zip(level, component, range(len(needs)), strict=True)],
         providers=resolver.providers,
         mentions=mentions,
         versioned=versioned,
@@ -168,6 +202,18 @@ def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
 def rank(level: int, component: int, number: int, count: int) -> int:
     """Returns one number that sorts by level, then by component, then by name. `count`: the number of all nodes."""
     return (level * count + component) * count + number
+
+
+def _packages(units: Sequence[Unit]) -> dict[PackageNode, int]:
+    """Returns the packages that depend on others, with their numbers."""
+    packages = (PackageNode(number, name) for number, unit in enumerate(units) for name in sorted(unit.runtime_depends))
+    return {package: number for number, package in enumerate(packages, len(units))}
+
+
+def _runtime_relations(
+    package: PackageNode, units: Sequence[Unit], targets: Sequence[Target]
+) -> Sequence[Alternatives]:
+    return cached_groups(units[package.unit].runtime_depends[package.name], targets[package.unit].arch)
 
 
 def _providers(units: Sequence[Unit], targets: Sequence[Target]) -> dict[str, dict[str, Numbers]]:
@@ -181,18 +227,26 @@ def _providers(units: Sequence[Unit], targets: Sequence[Target]) -> dict[str, di
 def _resolved(
     resolver: DependencyResolver, targets: Sequence[Target]
 ) -> tuple[list[Numbers], dict[str, frozenset[int]], dict[str, frozenset[int]]]:
-    """Returns (needs, mentions, versioned) of all units."""
+    """Returns (needs, mentions, versioned) of all units and packages."""
     needs: list[Numbers] = []
     mentions: dict[str, set[int]] = defaultdict(set)
     versioned: dict[str, set[int]] = defaultdict(set)
-    for number, (unit, target) in enumerate(zip(resolver.units, targets, strict=True)):
-        relations = groups(unit.build_depends, target.arch, unit.profiles)
-        needs.append(resolver.needs(number, unit, relations))
+
+    def mention(number: int, relations: Iterable[Alternatives]) -> None:
         for group in relations:
             for alternative in group:
                 mentions[alternative.name].add(number)
                 if alternative.operator:
                     versioned[alternative.name].add(number)
+
+    for number, (unit, target) in enumerate(zip(resolver.units, targets, strict=True)):
+        relations = groups(unit.build_depends, target.arch, unit.profiles)
+        needs.append(resolver.needs(number, unit, relations))
+        mention(number, relations)
+    for package, number in resolver.packages.items():
+        runtime = _runtime_relations(package, resolver.units, targets)
+        needs.append(resolver.runtime_needs(package, runtime))
+        mention(number, runtime)
     return needs, _frozen(mentions), _frozen(versioned)
 
 
@@ -209,12 +263,12 @@ def _reversed(needs: Sequence[Numbers]) -> list[Numbers]:
 
 
 def _components(needs: Sequence[Numbers]) -> tuple[list[int], list[int], dict[int, Numbers]]:
-    """Returns (component, level, members), see `Graph`."""
-    component, level, members = [0] * len(needs), [0] * len(needs), {}
+    """Returns (component, level, components), see `Graph`."""
+    component, level, components = [0] * len(needs), [0] * len(needs), {}
     for numbers in strongly_connected(needs):
         first, own_level = min(numbers), level_of(numbers, needs, level)
         for number in numbers:
             component[number], level[number] = first, own_level
         if len(numbers) > 1:
-            members[first] = tuple(sorted(numbers))
-    return component, level, members
+            components[first] = tuple(sorted(numbers))
+    return component, level, components

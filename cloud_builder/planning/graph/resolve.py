@@ -1,4 +1,4 @@
-"""Resolves a relation of a package to units.
+"""Resolves the relations of a unit, or of a package, to units and their packages.
 
 - The first alternative that a unit provides in a version that fits is taken, as sbuild does: a build must not depend on
   what else happens to be installable. The other alternatives count only if no unit provides the first ones.
@@ -9,6 +9,8 @@
   few makes a wrong build.
 - A version that is unknown before the build fits.
 - A unit that needs itself (a compiler) is built with the package of the distribution; else it could never be built.
+- Where the relation means a package that depends on others at run time, the package is needed, too: what it depends on
+  is in the build root as well.
 """
 
 from __future__ import annotations
@@ -21,8 +23,7 @@ from cloud_builder.model.ids import SourceName, UnitPath
 from cloud_builder.model.unit import Unit
 from cloud_builder.planning.relations import Alternative, Alternatives
 
-Numbers = tuple[int, ...]
-"""Numbers of nodes, ascending."""
+from .unit_edges import Numbers
 
 
 class Node(NamedTuple):
@@ -33,24 +34,53 @@ class Node(NamedTuple):
     target: str
 
 
+class PackageNode(NamedTuple):
+    """A package that depends on others at run time, of the unit with the number `unit`."""
+
+    unit: int
+    name: str
+
+
 @dataclass(frozen=True)
 class DependencyResolver:
-    """Relations of a unit → the nodes that it needs."""
+    """Relations of a unit or a package → the nodes that it needs."""
 
     nodes: Sequence[Node]
     number: Mapping[Node, int]
     providers: Mapping[str, Mapping[str, Numbers]]
     """Target name → binary package → nodes that provide it."""
     units: Sequence[Unit]
+    packages: Mapping[PackageNode, int]
+    """The packages that depend on others, with their numbers."""
 
     def needs(self, number: int, unit: Unit, relations: Iterable[Alternatives]) -> Numbers:
-        """Returns the nodes that a node needs directly."""
+        """Returns the nodes that a unit needs directly."""
+        needs = {*self.explicit_needs(number, unit), *self._needs(number, relations)}
+        return tuple(sorted(needs - {number} - self._packages_of(number)))
+
+    def runtime_needs(self, package: PackageNode, relations: Iterable[Alternatives]) -> Numbers:
+        """Returns the nodes that a package needs at run time directly. Its own unit is there already."""
+        return tuple(sorted({*self._needs(package.unit, relations)} - {package.unit, self.packages[package]}))
+
+    def _needs(self, number: int, relations: Iterable[Alternatives]) -> Iterator[int]:
         source, _, target = self.nodes[number]
-        needs = set(self.explicit_needs(number, unit))
         for group in relations:
-            needs.update(self.resolve(group, source, target)[1])
-        needs.discard(number)
-        return tuple(sorted(needs))
+            alternative, providers = self.resolve(group, source, target)
+            yield from providers
+            if alternative is not None and self.packages:
+                for provider in providers:
+                    yield from map(self.packages.__getitem__, self.packages_with(provider, alternative.name))
+
+    def packages_with(self, number: int, name: str) -> list[PackageNode]:
+        """Returns the packages of a unit that a name means. A virtual package can be provided by each of them."""
+        unit = self.units[number]
+        if not unit.runtime_depends:
+            return []
+        names = unit.runtime_depends if name in unit.virtual else (name,)
+        return [package for each in names if (package := PackageNode(number, each)) in self.packages]
+
+    def _packages_of(self, number: int) -> set[int]:
+        return {self.packages[PackageNode(number, name)] for name in self.units[number].runtime_depends}
 
     def explicit_needs(self, number: int, unit: Unit) -> Iterator[int]:
         """Yields the nodes that `depends` of the manifest names."""

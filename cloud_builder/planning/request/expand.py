@@ -80,7 +80,7 @@ def _built_with_deleted(request: RequestAccepted, graph: Graph) -> Iterator[int]
 def selected_nodes(request: RequestAccepted, graph: Graph) -> set[int]:
     """Returns the requested nodes, their dependants if the request asks for them, and all needs of these."""
     requested = requested_nodes(request, graph)
-    return graph.transitive_needs(graph.reachable(requested, graph.dependants) if request.dependants else requested)
+    return graph.transitive_needs(graph.transitive_dependants(requested) if request.dependants else requested)
 
 
 def expand(
@@ -104,7 +104,7 @@ def expand(
     }
     requested = set(requested_nodes(request, graph))
     if unbreakable := [cycle for cycle in by_member.values() if isinstance(cycle, UnbreakableCycle)]:
-        start = graph.reachable(requested, graph.dependants) if request.dependants else requested
+        start = graph.transitive_dependants(requested) if request.dependants else requested
         selected = buildable_nodes(graph, selected, requested, start, unbreakable)
     node_rounds = list(_node_rounds(graph.topological_order(selected), by_member))
     ids = {node_round: new_job_id(request.request_id, number) for number, node_round in enumerate(node_rounds, 1)}

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from cloud_builder.model.unit import Target
 from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
 from cloud_builder.planning.graph.incremental import replace_unit
+from cloud_builder.planning.graph.resolve import DependencyResolver
 from cloud_builder.planning.graph.scc import strongly_connected
+from cloud_builder.planning.relations import groups
 from support.factories import BOOKWORM, unit
 
 TRIXIE = Target(name="trixie.aarch64", dist="trixie", arch="aarch64")
@@ -111,7 +113,9 @@ EDGES = st.integers(1, 12).flatmap(
 @st.composite
 def units(draw, name):
     virtual = draw(st.dictionaries(st.just("virtual"), st.sampled_from([(), ("1",), ("2", ""), ("",)])))
-    return unit(name, draw(RELATIONS), (name, *virtual), version=draw(VERSIONS), virtual=virtual)
+    runtime = draw(st.dictionaries(st.sampled_from([name, f"{name}-dev"]), RELATIONS.filter(bool)))
+    provides = (name, f"{name}-dev", *virtual)
+    return unit(name, draw(RELATIONS), provides, version=draw(VERSIONS), virtual=virtual, runtime_depends=runtime)
 
 
 @st.composite
@@ -153,7 +157,79 @@ def test_replace_unit_gives_the_same_graph_as_building_it_again(parts, data):
     newer = data.draw(units(data.draw(st.sampled_from(source.units)).name))
     replaced = source._replace(units=[newer if unit.path == newer.path else unit for unit in source.units])
     rebuilt = build_graph([replaced if part.source == source.source else part for part in parts])
-    assert is_same(replace_unit(build_graph(parts), source.source, newer), rebuilt)
+    older = next(unit for unit in source.units if unit.path == newer.path)
+    if older.runtime_depends.keys() != newer.runtime_depends.keys():
+        with pytest.raises(KeyError):
+            replace_unit(build_graph(parts), source.source, newer)
+    else:
+        assert is_same(replace_unit(build_graph(parts), source.source, newer), rebuilt)
+
+
+def run_time_closure(graph, number):
+    """Returns the units that have a package in the build root of a unit, by the rules alone."""
+    resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units, {})
+    todo = [(number, graph.relations(number))]
+    found, seen = set(), set()
+    while todo:
+        asking, relations = todo.pop()
+        source, _, target = graph.nodes[asking]
+        for alternative, providers in (resolver.resolve(group, source, target) for group in relations):
+            for provider in providers:
+                found.add(provider)
+                fields = graph.units[provider].runtime_depends
+                names = fields if alternative.name in graph.units[provider].virtual else [alternative.name]
+                for name in {*names} - {name for who, name in seen if who == provider} if provider != number else ():
+                    seen.add((provider, name))
+                    todo.append((provider, groups(fields.get(name, ""), BOOKWORM.arch)))
+    return found - {number}
+
+
+@given(snapshots())
+def test_needs_are_all_units_with_a_package_in_the_build_root(parts):
+    graph = build_graph(parts)
+    for number in range(len(graph.nodes)):
+        assert set(graph.needs[number]) >= run_time_closure(graph, number)
+        assert all(number in graph.dependants[need] for need in graph.needs[number])
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ([unit("mid", runtime_depends={"mid": "base"})], ["s/base", "s/mid"]),
+        ([unit("mid", runtime_depends={"mid": "far"}), unit("far", runtime_depends={"far": "base (>= 1)"})],
+         ["s/base", "s/far", "s/mid"]),
+        ([unit("mid", provides=("mid", "mid-dev"), runtime_depends={"mid-dev": "base"})], ["s/mid"]),
+        ([unit("mid", provides=("mid", "mid-dev"), runtime_depends={"mid": "mid-dev", "mid-dev": "base"})],
+         ["s/base", "s/mid"]),
+        ([unit("impl", provides=("impl", "mid"), virtual={"mid": ()}, runtime_depends={"impl": "base"})],
+         ["s/base", "s/impl"]),
+        ([unit("mid", runtime_depends={"mid": "base (>= 3)"})], ["s/mid"]),
+        ([unit("mid", runtime_depends={"mid": "app, base"})], ["s/base", "s/mid"]),
+        ([unit("mid", runtime_depends={"mid": "foreign | base, perl"})], ["s/base", "s/mid"]),
+    ],
+    ids=["its package", "over several", "another package of the unit", "two packages of the unit", "a virtual package",
+         "no version that fits", "the unit itself", "alternatives"],
+)  # fmt: skip
+def test_unit_needs_what_a_build_dependency_depends_on(members, expected):
+    assert needs(snapshot(unit("base", version="2"), unit("app", "mid"), *members)) == expected
+
+
+def test_packages_that_depend_on_each_other_are_no_cycle():
+    pair = unit("a", runtime_depends={"a": "b"}), unit("b", runtime_depends={"b": "a"})
+    graph = build_graph([snapshot(*pair, unit("app", "a"))])
+    assert [list(graph.cycles()), len(graph.needs[graph.number[Node("s", "p/app", BOOKWORM.name)]])] == [[], 2]
+
+
+def test_cycle_through_a_run_time_dependency_is_found():
+    members = unit("a", "b"), unit("b", runtime_depends={"b": "c"}), unit("c", "a")
+    graph = build_graph([snapshot(*members)])
+    assert [[graph.nodes[number].unit for number in members] for members in graph.cycles()] == [["p/a", "p/c"]]
+
+
+def test_package_of_another_source_depends_on_units_of_that_source():
+    far = snapshot(unit("mid", runtime_depends={"mid": "base"}), unit("base"), source="t")
+    assert needs(snapshot(unit("app", "mid"), unit("base")), far) == ["t/base", "t/mid"]
+    assert needs(snapshot(unit("app", "mid"), unit("base")), far._replace(units=far.units[:1])) == ["s/base", "t/mid"]
 
 
 @given(snapshots())
