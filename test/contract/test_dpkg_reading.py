@@ -1,4 +1,4 @@
-"""What cb-request and the step `source` read of sources is what dpkg's own library reads of the same bytes."""
+"""Cb-request and the step `source` read of a source what dpkg's own library reads of the same bytes."""
 
 from __future__ import annotations
 

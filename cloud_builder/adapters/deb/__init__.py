@@ -1,7 +1,11 @@
 """Debian's formats: source packages, binary packages, build dependencies, apt repositories.
 
     recipe             the port Recipe; delegates to the modules beside it
-    source             reads the source package of a directory
+    stanzas            reads and writes stanzas of control files
+    changelog          reads the newest entry of debian/changelog
+    source_form        decides how a source with debian/ is packed
+    source_layout      reads the texts of a source, in git or on disk
+    source             reads the source package of a directory, and checks its files
     control            reads names and relations from debian/control or a *.dsc (the port MetadataReader)
     source_versions    reads the versions that a source tree will provide
     relations          names in relation fields

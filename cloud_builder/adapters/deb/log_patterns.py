@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _TABLE: tuple[tuple[int, str], ...] = (
+    # dpkg-source names the patch that does not apply.
+    (10, r"^dpkg-source: error: (debian/patches/\S+ does not apply|.*\bpatch .* < \S*debian/patches/)"),
     # A compiler, linker or interpreter names the place in the code and the error.
     (9, r"^\S+:\d+(:\d+)?: (fatal )?error: "),
     (9, r"(/ld|collect2|ld\.\S+): .*(undefined reference|cannot find|multiple definition)"),
@@ -38,7 +40,7 @@ _HARMLESS = re.compile(
 
 
 def error_rank(line: str) -> int:
-    """Returns 0 for a line without a cause, up to 9 for the message of a compiler."""
+    """Returns 0 for a line without a cause, up to 10 for a patch that does not apply."""
     if _HARMLESS.search(line):
         return 0
     return next((rank for rank, pattern in _PATTERNS if pattern.search(line)), 0)

@@ -24,7 +24,7 @@ _BESIDE = re.compile(r"\..*|README.*|.*\.asc")
 
 
 class Form(StrEnum):
-    """How a source is packed."""
+    """The ways in which a source is packed."""
 
     DSC = "dsc"
     """A *.dsc beside the files that it lists."""
@@ -53,7 +53,7 @@ def form_of(names: Collection[str], read: Read, entry: ChangelogEntry) -> tuple[
     tarballs.sort(key=lambda name: not name.startswith(f"{stem}."))
     is_alone = all(name == "debian" or name in tarballs or _BESIDE.fullmatch(name) for name in names)
     if not any(name.startswith(f"{stem}.") for name in tarballs):
-        _check_forgotten(names, read, entry, style, stem, is_alone=is_alone)
+        _check_missing(names, read, entry, style, stem, is_alone=is_alone)
         return Form.TREE, ()
     if not dash:
         message = f"{entry.version} has no Debian revision, which a source with an upstream tarball needs"
@@ -77,7 +77,7 @@ def _source_format(read: Read) -> str:
     return f"{major}.{minor or 0}" + (f" ({variant})" if variant else "")
 
 
-def _check_forgotten(
+def _check_missing(
     names: Collection[str], read: Read, entry: ChangelogEntry, style: str, stem: str, *, is_alone: bool
 ) -> None:
     """Raises BrokenMetadata for a tarball that dpkg-source needs and that is not there.
@@ -98,7 +98,7 @@ def _check_forgotten(
 
 
 def _may_be_empty(read: Read) -> bool:
-    """Returns whether dpkg-source is told to make an empty tarball."""
+    """Returns whether dpkg-source has the option to make an empty tarball."""
     try:
         lines = read(OPTIONS).decode(errors="replace").split("\n")
     except Rejected:

@@ -1,1 +1,1 @@
-"""What dpkg's own library reads of the same texts, to compare the readers of the project with it."""
+"""Compares the readers of the project with dpkg's own library, on the same texts."""

@@ -42,6 +42,18 @@ BUILDS = {
     ),
     "sanitizer": ("==34==ERROR: AddressSanitizer: heap-use-after-free on address 0x602", "make: *** [check] Aborted"),
     "leak detection": ("==55==LeakSanitizer has encountered a fatal error.", "make[1]: *** [debian/rules:9: check]"),
+    "patch of a source package": (
+        "dpkg-source: error: LC_ALL=C patch -t -F 0 < t/debian/patches/fix.patch subprocess returned exit status 1",
+        "1 out of 1 hunk FAILED",
+    ),
+    "patch of a tree": (
+        "dpkg-source: error: debian/patches/fix.patch does not apply, nor is the tree patched with it",
+        "1 out of 1 hunk FAILED -- saving rejects to file greet.c.rej",
+    ),
+    "no package": (
+        "dpkg-genbuildinfo: error: binary build with no binary artifacts found; .buildinfo is meaningless",
+        "dpkg-buildpackage: error: dpkg-genbuildinfo --build=binary subprocess returned exit status 25",
+    ),
     "patch": ("1 out of 1 hunk FAILED -- saving rejects to file greet.c.rej", "dpkg-source: error: LC_ALL=C patch"),
     "make": ("make: *** [debian/rules:4: binary] Error 25", "dpkg-buildpackage: error: debian/rules binary"),
 }

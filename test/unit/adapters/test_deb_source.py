@@ -128,7 +128,7 @@ def other_tarball(unit: Path) -> None:
     (unit / "hello_0.9.orig.tar.gz").touch()
 
 
-def forgotten_tarball(unit: Path) -> None:
+def no_tarball(unit: Path) -> None:
     write(unit, "1.0-1")
 
 
@@ -195,7 +195,7 @@ def no_packaging(unit: Path) -> None:
         (empty_date, "debian/changelog:5: the entry of 1.0 has no valid date"),
         (other_tarball, r"needs hello_1\.0\.orig\.tar\.\*, but the unit has hello_0\.9"),
         (
-            forgotten_tarball,
+            no_tarball,
             r"no upstream tarball: 1\.0-1 needs hello_1\.0\.orig\.tar\.\*, and the unit has debian/ alone",
         ),
         (tarball_and_no_revision, "1.0 has no Debian revision"),
