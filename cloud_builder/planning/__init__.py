@@ -20,8 +20,10 @@ and simulations run the same code.
 
     records     requests, jobs and runners as frozen values
     relations   relation fields of packages (Build-Depends, Provides)
+    architectures   Debian architectures, and the wildcards that match them
 
 A package imports only from lower rows (checked by import-linter, see pyproject.toml):
 
     why, preview, request, publish, doctor, draw  >  schedule, inputs  >  attempt, graph  >  records, relations
+    >  architectures
 """

@@ -60,8 +60,9 @@ fi
 if [ -n "$series" ] && ! [ -s .pc/applied-patches ]; then  # dpkg took a first patch that it cannot apply for applied
     cp -a . "$tree.patched"
     while read -r patch; do
-        patch -d "$tree.patched" -R -p1 -F0 -s -t -N -V never -r - < "debian/patches/$patch" || {
-            echo "dpkg-source: error: debian/patches/$patch does not apply, nor is the tree patched with it" >&2
+        patch -d "$tree.patched" -R -p1 -F0 -s -f -V never -r - < "debian/patches/$patch" || {
+            patch=debian/patches/${series##*$'\\n'}
+            echo "dpkg-source: error: $patch does not apply, nor is the tree patched already" >&2
             exit 1
         }
     done <<< "$series"

@@ -47,7 +47,7 @@ BUILDS = {
         "1 out of 1 hunk FAILED",
     ),
     "patch of a tree": (
-        "dpkg-source: error: debian/patches/fix.patch does not apply, nor is the tree patched with it",
+        "dpkg-source: error: debian/patches/fix.patch does not apply, nor is the tree patched already",
         "1 out of 1 hunk FAILED -- saving rejects to file greet.c.rej",
     ),
     "no package": (
