@@ -23,6 +23,7 @@ from support.factories import changelog
 KIWI = '<image><profiles><profile name="sid.x86_64"/></profiles></image>'
 CONTROL = "Source: {0}\nBuild-Depends: debhelper\n\nPackage: {0}\nArchitecture: any\n"
 MANIFEST = "schema_version: 1.0\nname: {}\ndistributions: [{{dist: sid, arch: x86_64}}]\n"
+DSC = f"Source: bad\nVersion: 1\nBinary: bad\nChecksums-Sha256:\n {'0' * 64} 1 bad_1.tar.xz\n"
 IMAGE = "schema_version: 0.1\nname: {}\nimages: [{{arch: x86_64, selection: {{name: standard}}}}]\n"
 
 
@@ -143,6 +144,14 @@ def no_packaging(directory: Path) -> None:
         (write(".cb/build_root.kiwi", "x" * (1 << 21)), ".cb/build_root.kiwi:0", "are allowed", ""),
         (link(".cb/build_root.kiwi", "nowhere"), ".cb/build_root.kiwi:0", "is a link to nowhere", ""),
         (write("debian/control", "x"), "debian/control:1", "not a field", "Name: value"),
+        (remove("debian/changelog"), "debian/changelog:0", "the file is missing", ""),
+        (
+            write("debian/control", "Source: bad\n\nPackage: bad\nArchitecture: arm64 any-i386\n"),
+            ".cb/cloud_builder.yml:0",
+            "makes no package for amd64: its packages are for any-i386, arm64",
+            "Take sid.x86_64 out of the manifest",
+        ),
+        (write("bad.dsc", DSC), "bad.dsc:5", "it lists bad_1.tar.xz, which is not in the unit", "directory"),
         (no_packaging, ":0", "nothing here says how the package is built", "debian/control or a *.dsc"),
         (
             write(".cb/cloud_builder.yml", MANIFEST.format("bad") + "build:\n  profiles:\n  - nochek\n"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloud_builder.errors import Rejected
-from cloud_builder.wiring.local_build import plan
+from cloud_builder.wiring.local_build import check, check_sources, plan
 from support.factories import changelog
 
 
@@ -50,3 +50,15 @@ def test_plan_rejects_a_cycle_unless_without_dependencies(tree: Path) -> None:
         plan(egg, None, with_needs=True)
     assert "--no-deps" in caught.value.hint
     assert [step.unit.name for step in plan(egg, None, with_needs=False)] == ["egg"]
+
+
+def test_check_compares_the_files_of_a_dsc_with_their_checksums(tree: Path) -> None:
+    directory = package(tree, "tool")
+    listed = f"Checksums-Sha256:\n {'0' * 64} 1 tool_1.tar.xz\n"
+    (directory / "tool_1.dsc").write_text(f"Source: tool\nVersion: 1\nBinary: tool\n{listed}")
+    (directory / "tool_1.tar.xz").write_text("x")
+    units, problems = check(tree)
+    assert problems == ()
+    (problem,) = check_sources(tree, units)
+    assert (problem.path, problem.file) == ("packages/tool", "projects/packages/tool/tool_1.dsc")
+    assert "tool_1.tar.xz does not match its checksum" in problem.message
