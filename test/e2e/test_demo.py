@@ -34,6 +34,6 @@ def test_the_demo_installs_what_was_built_and_then_what_was_pushed(own_cache: Pa
     assert "2 unchanged" in comment, comment
     assert "packages/libgreet 1.0.0 (as before)" in comment, comment
     assert "| A lovely afternoon, Ada! |" in second
-    for change in ("libgreet 1.0.0 → 1.0.1", "greet 1.2-1 → 1.2-1+cb1", "greeting-card 1.1 → 1.1+cb1"):
-        assert f"packages/{change}\n" in second, second
+    for change in ("libgreet 1.0.0 → 1.0.1", "greet 1.2-1 (as before)", "greeting-card 1.1 (as before)"):
+        assert f"packages/{change}" in second, second
     assert "stopped: " in second

@@ -3,7 +3,8 @@
 The result of a package's newest published build counts as used: a unit that is not changed for long is not built again.
 Deletes a limited number of documents at a time, so that no tick is long; the mesh sends each deletion to `cb.state` as
 a tombstone. Must not delete: open requests and their jobs, published packages (`published-packages`,
-`package-providers`), source snapshots, counters.
+`package-providers`) and their versions (`published-versions`: none may get other contents later), source snapshots,
+counters.
 
 The rank of a finished request, a cancel and a build result is the time from which its retention counts.
 """
