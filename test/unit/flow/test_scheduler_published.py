@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from support.factories import unit
+from cloud_builder.model import events as e
+from cloud_builder.model.artifact import ArtifactKind
+from cloud_builder.model.rebuild import Rebuild
+from support.factories import deb, unit
 from support.scheduler_harness import SchedulerHarness
 
 
@@ -72,3 +75,21 @@ def test_package_of_a_deleted_unit_provides_nothing(harness) -> None:
     harness.deliver(harness.snapshot(unit("other"), source="mail", revision="9"))
     assert built_with(harness, "mail-agent") == []
     assert harness.state.count("package-providers") == 0
+
+
+def test_changed_package_of_the_installer_gets_the_next_version(harness) -> None:
+    def built(tree: str, content: str) -> e.JobAssigned | None:
+        harness.deliver(harness.snapshot(unit("disk", tree=tree), source="mail", revision=tree))
+        harness.deliver(harness.request("disk", id=f"disk-{tree}", source="mail", revision=tree, publish=True))
+        package = deb("disk-udeb", "1", content=content).model_copy(
+            update={"name": "disk-udeb_1_amd64.udeb", "kind": ArtifactKind.UDEB, "package": None}
+        )
+        report = harness.report(harness.assignments["r1"].pop(), content="same")
+        harness.deliver(report.model_copy(update={"artifacts": (*report.artifacts, package)}))
+        return next(iter(harness.assignments["r1"]), None)
+
+    assert built("3", "a") is None
+    assert built("4", "a") is None
+    again = built("5", "b")
+    assert again is not None
+    assert again.rebuild == Rebuild(version="1", number=1)
