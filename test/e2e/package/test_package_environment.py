@@ -109,5 +109,6 @@ def test_line_of_the_page_holds_in_a_build(wrong, thing) -> None:
 
 
 def test_every_line_of_the_page_is_checked() -> None:
-    rows = re.findall(r"^\| (.*?) \|", PAGE.read_text(), re.MULTILINE)
+    first_table, _, _ = PAGE.read_text().partition("\n## ")
+    rows = re.findall(r"^\| (.*?) \|", first_table, re.MULTILINE)
     assert rows[1:] == list(CHECKS)
