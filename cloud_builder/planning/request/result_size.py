@@ -14,7 +14,7 @@ from cloud_builder.model.outcome import Outcome
 
 MAX_BYTES = 800_000
 """Of all results together. Brokers accept messages of 1 MB by default."""
-_LINE_BYTES, _FILE_BYTES = 500, 250
+_LINE_BYTES, _FILE_BYTES = 500, 340
 """Bytes of a result with its log, and of a file, without the texts in them, rounded up. Encoding JSON only to measure
 it would cost more than sending it."""
 _FAILED = frozenset({Outcome.FAILURE, Outcome.ERROR})
@@ -39,5 +39,7 @@ def _size(line: JobResult) -> int:
     for file in line.artifacts:
         size += _FILE_BYTES + len(file.name)
         if file.package is not None:
-            size += len(file.package.name) + len(file.package.depends) + len(file.package.provides)
+            package = file.package
+            texts = (package.name, package.depends, package.provides, package.conflicts, package.in_distribution)
+            size += sum(map(len, texts))
     return size
