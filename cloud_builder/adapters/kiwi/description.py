@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 from cloud_builder.errors import Permanent
 
+_KEY_SCHEMES = ("this://", "file:", "/", "https://")
+
 
 @dataclass(frozen=True)
 class RepositoryElement:
@@ -67,9 +69,18 @@ def _repositories(image: ElementTree.Element, profile: str) -> Iterator[Reposito
             uri=source.get("path", ""),
             distribution=element.get("distribution", ""),
             components=element.get("components", "main"),
-            keys=tuple(signing.get("key", "") for signing in source.findall("signing")),
+            keys=tuple(_safe(signing.get("key", "")) for signing in source.findall("signing")),
             unverified=element.get("repository_gpgcheck") == "false",
         )
+
+
+def _safe(key: str) -> str:
+    """Returns the address of a key. Raises Permanent if somebody between it and the runner could replace the key."""
+    if key.startswith(_KEY_SCHEMES):
+        return key
+    hint = "Name it by https:, by file: on each runner, or put it beside build_root.kiwi: this://./NAME.asc."
+    message = f"build_root.kiwi: anybody between the key {key or '(none)'} and a runner could replace it"
+    raise Permanent(message, code="root", hint=hint)
 
 
 def elements_of(image: ElementTree.Element, profile: str) -> list[ElementTree.Element]:

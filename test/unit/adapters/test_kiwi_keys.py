@@ -71,7 +71,7 @@ def test_unverified_repository_needs_no_key(unit):
 @pytest.mark.parametrize(
     ("key", "content", "error", "message"),
     [
-        ("http://example.org/k", ARMORED, Permanent, "anybody between it and this machine could replace it"),
+        ("http://example.org/k", ARMORED, Permanent, "anybody between the key http://example.org/k and a runner"),
         ("https://example.org/missing", None, Retryable, "cannot be fetched: no answer"),
         ("https://example.org/k", b"<html>", Permanent, "it is not an OpenPGP public key"),
         ("https://example.org/k", ARMORED + b"-----BEGIN PGP PRIVATE KEY BLOCK-----", Permanent, "not an OpenPGP"),
