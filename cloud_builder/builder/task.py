@@ -75,4 +75,19 @@ def make_readable(tree: Path) -> None:
 
 
 def _copy(directory: Path, into: Path) -> None:
+    """Copies a unit. A link that leaves the unit for the same working tree becomes a copy, as in a commit."""
     shutil.copytree(directory, into, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    unit = directory.resolve()
+    top = next((parent for parent in (unit, *unit.parents) if (parent / ".git").exists()), unit)
+    for parent, directories, files in os.walk(into):
+        for name in (*directories, *files):
+            link = Path(parent, name)
+            target = (unit / link.relative_to(into)).resolve() if link.is_symlink() else unit
+            if target.is_relative_to(unit) or not target.is_relative_to(top) or unit.is_relative_to(target):
+                continue
+            if target.is_file():
+                link.unlink()
+                shutil.copy2(target, link)
+            elif target.is_dir():
+                link.unlink()
+                shutil.copytree(target, link, symlinks=True)

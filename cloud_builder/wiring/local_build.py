@@ -65,7 +65,7 @@ def check_sources(root: Path, units: Sequence[Unit]) -> tuple[Problem, ...]:
     for unit in units:
         if unit.kind is Kind.PACKAGE:
             try:
-                check_source(root / unit.directory)
+                check_source(root / unit.directory, _top(root.resolve()))
             except BrokenMetadata as error:
                 file = (PurePosixPath(unit.directory) / error.file).as_posix()
                 message, hint = error.message, error.hint

@@ -40,13 +40,16 @@ def read_source(directory: Path) -> PackageSource:
         raise Permanent(message, code="source", hint=error.hint) from error
 
 
-def check_source(directory: Path) -> PackageSource:
-    """Returns the source package of a directory, with all its files checked. Raises BrokenMetadata."""
-    layout = read_layout([entry.name for entry in directory.iterdir()], lambda name: _read(directory, name))
+def check_source(directory: Path, top: Path | None = None) -> PackageSource:
+    """Returns the source package of a directory, with all its files checked. Raises BrokenMetadata.
+
+    `top`: the working tree that links of the unit may lead to; None: links stay in the unit."""
+    boundary = (top or directory).resolve()
+    layout = read_layout([entry.name for entry in directory.iterdir()], lambda name: _read(directory, name, boundary))
     for file in layout.listed:
-        _verify(directory, layout.file, file)
+        _verify(directory, layout.file, file, boundary)
     for tarball in layout.tarballs:
-        _check_tarball(directory, tarball)
+        _check_tarball(directory, tarball, boundary)
     return PackageSource(
         name=layout.name,
         version=layout.version,
@@ -64,9 +67,9 @@ def _files(layout: SourceLayout) -> tuple[str, ...]:
     return layout.tarballs
 
 
-def _read(directory: Path, name: str) -> bytes:
+def _read(directory: Path, name: str, boundary: Path) -> bytes:
     file = directory / name
-    if not file.resolve().is_relative_to(directory.resolve()):
+    if not file.resolve().is_relative_to(boundary):
         raise Rejected(f"{name} is a link out of the unit", code="broken-link", hint="Put the file itself there.")
     if not file.is_file():
         raise Rejected(f"no file {name}", code="unknown-path")
@@ -75,9 +78,9 @@ def _read(directory: Path, name: str) -> bytes:
     return file.read_bytes()
 
 
-def _verify(directory: Path, dsc: str, listed: ListedFile) -> None:
+def _verify(directory: Path, dsc: str, listed: ListedFile, boundary: Path) -> None:
     file = directory / listed.name
-    if file.is_symlink() or not file.is_file():
+    if not file.resolve().is_relative_to(boundary) or not file.is_file():
         hint = "Put all files of the .dsc into the directory."
         raise BrokenMetadata(f"it lists {listed.name}, which is not a file of the unit", file=dsc, hint=hint)
     _refuse_pointer(file)
@@ -89,9 +92,9 @@ def _verify(directory: Path, dsc: str, listed: ListedFile) -> None:
         raise BrokenMetadata(message, file=dsc, hint=hint)
 
 
-def _check_tarball(directory: Path, name: str) -> None:
+def _check_tarball(directory: Path, name: str, boundary: Path) -> None:
     file = directory / name
-    if not file.resolve().is_relative_to(directory.resolve()) or not file.is_file():
+    if not file.resolve().is_relative_to(boundary) or not file.is_file():
         raise BrokenMetadata("it is not a file of the unit", file=name, hint="Put the file itself there.")
     _refuse_pointer(file)
 

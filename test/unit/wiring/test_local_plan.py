@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_builder.builder.task import task_for_directory
 from cloud_builder.errors import Rejected
 from cloud_builder.wiring.local_build import check, check_sources, plan
 from support.factories import changelog
@@ -62,3 +63,22 @@ def test_check_compares_the_files_of_a_dsc_with_their_checksums(tree: Path) -> N
     (problem,) = check_sources(tree, units)
     assert (problem.path, problem.file) == ("packages/tool", "projects/packages/tool/tool_1.dsc")
     assert "tool_1.tar.xz does not match its checksum" in problem.message
+
+
+def test_link_to_a_file_of_the_same_working_tree_is_read_and_copied(tree: Path, tmp_path: Path) -> None:
+    directory = package(tree, "tool")
+    for name in ("control", "changelog"):
+        (directory / "debian" / name).rename(tree / name)
+        (directory / "debian" / name).symlink_to(f"../../../../{name}")
+    (tree / "po").mkdir()
+    (tree / "po/de.po").write_text("text")
+    (directory / "po").symlink_to("../../../po")
+    (directory / "outside").symlink_to("/etc/hostname")
+    units, problems = check(tree)
+    assert (problems, check_sources(tree, units)) == ((), ())
+    copy = tmp_path / "copy"
+    task_for_directory(directory, units[0].targets[0], (), None).fetch(copy)
+    assert (copy / "debian/control").read_text() == (tree / "control").read_text()
+    assert not (copy / "debian/control").is_symlink()
+    assert (copy / "po/de.po").read_text() == "text"
+    assert (copy / "outside").is_symlink()
