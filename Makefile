@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest
 # More processes than cores where tests wait for daemons; see test/conftest.py.
 PARALLEL := -n
 
-.PHONY: bench big boot help setup setup-run demo test test-fast test-unit test-e2e chaos reading fuzz lint format types contracts schemas check-schemas docs words lock clean
+.PHONY: bench big boot transitions help setup setup-run demo test test-fast test-unit test-e2e chaos reading fuzz lint format types contracts schemas check-schemas docs words lock clean
 
 help:  ## Show this list
 	@echo 'Cloud Builder: builds Debian packages from git and publishes them in apt repositories'
@@ -39,6 +39,9 @@ chaos: setup  ## Inject faults at random and check the results: SEEDS=50 JOBS=20
 
 big: setup  ## Test large cases: 500 units, 2 GB packages, 200 MB logs, long builds, 20 runners (10 minutes)
 	@CB_BIG=1 $(PYTEST) -rP test/e2e/big
+
+transitions: setup  ## Upgrade a machine by apt from each snapshot of a changing chain of libraries: PUSHES=30
+	@CB_PUSHES=$(or $(PUSHES),30) $(PYTEST) -rP test/e2e/collector/test_apt_transitions.py
 
 boot:  ## Boot a machine with systemd and cgroup v2 in QEMU, run the services there, build (half an hour)
 	@.ci/setup boot

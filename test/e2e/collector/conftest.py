@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from cloud_builder.adapters import process
 from cloud_builder.adapters.deb import binary_package
 from cloud_builder.adapters.deb.repository import AptRepositories
+from cloud_builder.adapters.http import Server, serve
 from cloud_builder.adapters.signing.gnupg import GnupgSigner
 from cloud_builder.adapters.store.directory import DirectoryStore
 from cloud_builder.model.artifact import Artifact, ArtifactKind, SourcePackage
@@ -82,3 +83,10 @@ def repositories(tmp_path: Path, signer: GnupgSigner) -> RepositoryDirectory:
     url = "http://127.0.0.1/repositories"
     writer = AptRepositories(root, store, signer, url=url, keep=3, grace=60)
     return RepositoryDirectory(store, signer, writer, root, deb, source)
+
+
+@pytest.fixture
+def server(repositories: RepositoryDirectory) -> Iterator[Server]:
+    server = serve("127.0.0.1", 0, repositories.root, repositories.store)
+    yield server
+    server.close()

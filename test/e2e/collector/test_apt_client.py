@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -11,61 +10,15 @@ from typing import Any
 import pytest
 
 from cloud_builder.adapters import process
-from cloud_builder.adapters.http import Server, serve
-from cloud_builder.adapters.process import Finished
+from cloud_builder.adapters.http import Server
 from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.ids import JobId, RepositoryName, UnitPath
 from cloud_builder.model.repository import RepositoryEntry, SnapshotListing
 from cloud_builder.planning.publish.listing import listing as snapshot_listing
-from support.waiting import LIMIT
+from support.apt_client import Apt
 
 NAME = RepositoryName("demo-bookworm")
 START = 1_790_000_000
-
-CONFIGURATION = """\
-Dir "{path}";
-Dir::State "{path}/state";
-Dir::State::status "{path}/state/status";
-Dir::Cache "{path}/cache";
-Dir::Etc "{path}/etc";
-Dir::Log "{path}/log";
-Dir::Bin::methods "/usr/lib/apt/methods";
-APT::Architecture "{architecture}";
-APT::Architectures "{architecture}";
-APT::Sandbox::User "";
-Acquire::Languages "none";
-Acquire::Retries "0";
-"""
-
-
-class Apt:
-    """An apt that sees nothing but `path` and the one source it was given."""
-
-    def __init__(self, path: Path, sources: bytes, architecture: str = "amd64") -> None:
-        for directory in ("state/lists/partial", "cache/archives/partial", "etc/sources.list.d", "etc/preferences.d"):
-            (path / directory).mkdir(parents=True)
-        for directory in ("etc/apt.conf.d", "etc/trusted.gpg.d", "log"):
-            (path / directory).mkdir(parents=True)
-        (path / "state/status").touch()
-        (path / "etc/sources.list.d/demo.sources").write_bytes(sources)
-        (path / "apt.conf").write_text(CONFIGURATION.format(path=path, architecture=architecture))
-        self.path = path
-
-    def run(self, program: str, *arguments: str, fine: Any = (0,)) -> Finished:
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(self.path / "apt.conf")}
-        return process.run(
-            [program, *arguments], cwd=self.path, env={**environment, "LC_ALL": "C.UTF-8"}, timeout=LIMIT, expected=fine
-        )
-
-    def update(self) -> Finished:
-        return self.run("apt-get", "update", "--error-on=any", fine=(0, 100))
-
-
-@pytest.fixture
-def server(repositories: Any) -> Iterator[Server]:
-    server = serve("127.0.0.1", 0, repositories.root, repositories.store)
-    yield server
-    server.close()
 
 
 def publish(repositories: Any, *packages: Artifact, at: float = START) -> None:
