@@ -118,10 +118,13 @@ def _show_failure(mesh: Session, job: dict[str, Any]) -> None:
 def published_lines(request: dict[str, Any], jobs: list[dict[str, Any]]) -> list[str]:
     """Returns which versions the request has published, which packages it has removed, and what a person should know.
 
-    A unit with the same version for several targets is one line; one whose version stays is left out unless it was
-    built."""
+    Held builds are left out. A unit with the same version for several targets is one line; one whose version stays is
+    left out unless it was built."""
     published: dict[str, None] = {}
+    held = {(build["unit"], build["target"]) for build in request.get("held") or ()}
     for job in jobs:
+        if (job["unit"], job.get("target")) in held:
+            continue
         after, before = str(job.get("source_version") or ""), str(job.get("replaced_version") or "")
         if not (after and job.get("publish") and is_good(str(job.get("outcome")), str(job.get("code")))):
             continue

@@ -126,8 +126,9 @@ def missing(what: str, name: str, existing: Iterable[str]) -> Rejected:
 
 
 def _with_nearest_unit(unknown: Rejected, name: str, state: Documents) -> Rejected:
-    """Returns the error with the nearest unit as its hint, when no id was near: people name jobs by their unit."""
-    units = {body["path"] for _, body in state.find("unit")}
+    """Returns the error with the nearest unit or repository as its hint, when no id was near: people name jobs by their
+    unit."""
+    units = {body["path"] for _, body in state.find("unit")} | {key for key, _ in state.find("repository")}
     close = nearest(name, units) if "Did you mean" not in unknown.hint and unknown.code == "not-found" else None
     return Rejected(unknown.message, code=unknown.code, hint=f"Did you mean {close}?") if close else unknown
 

@@ -30,7 +30,7 @@ def why_request(request: RequestFacts, facts: FactSource, now: float) -> Cause:
     """Returns the cause of a request's state or outcome."""
     jobs = facts.jobs_of(request.request_id)
     cause = _finished(request, jobs, facts, now) if request.outcome else _open(request, jobs, facts, now)
-    results = (*_built(jobs, facts), *_published(jobs), *_held(request))
+    results = (*_built(jobs, facts), *_published(request, jobs), *_held(request))
     details = (*_counts(jobs), *cause.details, *results, *_requested_by(request, now))
     about = {"request_id": request.request_id, "source": request.source, "state": str(request.outcome or request.state)}
     return cause.model_copy(update={**about, "details": details})
@@ -119,9 +119,11 @@ def _built(jobs: Sequence[JobFacts], facts: FactSource) -> tuple[Detail, ...]:
     return (Detail(label="built", lines=first_few_lines(units, _MAX_LINES)),) if built else ()
 
 
-def _published(jobs: Sequence[JobFacts]) -> tuple[Detail, ...]:
+def _published(request: RequestFacts, jobs: Sequence[JobFacts]) -> tuple[Detail, ...]:
     """Returns the versions that were published for the first time, and what a person should know of them."""
-    changed = [job for job in jobs if job.is_good and job.publish and job.source_version != job.replaced_version]
+    held = {(build.unit, build.target) for build in request.held}
+    listed = [job for job in jobs if job.is_good and job.publish and (job.unit, job.target.name) not in held]
+    changed = [job for job in listed if job.source_version != job.replaced_version]
     lines = [f"{job.name}: {job.replaced_version or 'new'} → {job.source_version}" for job in changed]
     published = (Detail(label="published", lines=first_few_lines(lines, _MAX_LINES)),) if lines else ()
     notes = [f"{job.name}: {note}" for job in jobs for note in job.notes]

@@ -81,3 +81,18 @@ def test_get_takes_the_last_round_of_a_cycle() -> None:
         for number, unit in ((11, "egg"), (2, "egg"), (3, "lib"), (9, "egg"))
     ]
     assert [row["job_id"] for row in last_rounds(rows)] == ["r-1.11", "r-1.3"]
+
+
+def test_held_build_is_named_with_its_reason_and_not_as_published(capsys: pytest.CaptureFixture[str]) -> None:
+    versions = {"source_version": "2.0", "replaced_version": "1.0", "publish": True, "target": "bookworm.x86_64"}
+    lib = {**job("p/lib", "success"), **versions}
+    held = {
+        "unit": "p/lib",
+        "target": "bookworm.x86_64",
+        "packages": ["lib 2.0"],
+        "reason": "app 1.0 needs lib (= 1.0)",
+    }
+    text = summary_text(capsys, [lib], held=[held], more_held=2)
+    assert "held back:  lib 2.0 of p/lib for bookworm.x86_64: app 1.0 needs lib (= 1.0)" in text
+    assert "and 2 more builds" in text
+    assert "published:" not in text
