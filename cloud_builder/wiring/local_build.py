@@ -27,7 +27,8 @@ from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Problem, Target, Unit
-from cloud_builder.planning.graph.graph import Graph, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.nearest_provider import BUILD_DEPENDENCY, with_nearest
 from cloud_builder.planning.inputs.closure import closure, find_in
 from cloud_builder.ports.metadata import BrokenMetadata
 
@@ -45,6 +46,15 @@ class BuildStep:
     unit: Unit
     target: Target
     is_requested: bool
+    graph: Graph
+    """Of all units of the tree."""
+
+    def explain(self, finished: AttemptFinished) -> AttemptFinished:
+        """Returns the report of the step; one without build dependencies also says what the units have instead."""
+        if finished.code != BUILD_DEPENDENCY:
+            return finished
+        number = self.graph.number[Node(LOCAL_SOURCE, self.unit.path, self.target.name)]
+        return finished.model_copy(update={"message": with_nearest(finished.message, self.graph, number)})
 
 
 class BrokenUnit(Rejected):
@@ -91,7 +101,13 @@ def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[Build
     numbers = graph.topological_order(graph.transitive_needs(requested) if with_needs else requested)
     _check_cycles(graph, numbers)
     return [
-        BuildStep(root / graph.units[number].directory, graph.units[number], graph.targets[number], number in requested)
+        BuildStep(
+            directory=root / graph.units[number].directory,
+            unit=graph.units[number],
+            target=graph.targets[number],
+            is_requested=number in requested,
+            graph=graph,
+        )
         for number in numbers
     ]
 
@@ -137,7 +153,7 @@ class LocalBuilds:
             repositories=self._repositories(step),
         )
         self._artifacts.setdefault(step.target.name, []).extend(finished.artifacts)
-        return finished
+        return step.explain(finished)
 
     def shell(self, step: BuildStep, log: Log, cancel: Event, *, after_failure: bool) -> int:
         """Opens a shell in the build root, with the source unpacked; returns its exit status."""

@@ -14,6 +14,7 @@ from cloud_builder.model.events import (
 )
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.attempt.quarantine import AttemptEnd
+from cloud_builder.planning.graph.nearest_provider import BUILD_DEPENDENCY
 from cloud_builder.planning.request import outcome
 from cloud_builder.ports.mesh import UnitOfWork
 
@@ -49,6 +50,8 @@ def on_attempt_finished(
     event = deleted_packages.explain(work, job, event)
     end = AttemptEnd(event.outcome, event.code, event.message)
     state.runners.quarantine.on_attempt_end(work, job, end, config.retries.quarantine_after)
+    if event.code == BUILD_DEPENDENCY:
+        event = event.model_copy(update={"message": state.catalog.with_nearest(work.documents, job, event.message)})
     ended = versions.after_build(work, transitions.finish(job, event, config.retries, work.now))
     requeue(state, work, ended, config)
 

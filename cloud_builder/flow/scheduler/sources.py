@@ -10,8 +10,10 @@ from __future__ import annotations
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted, SourceRevised
 from cloud_builder.model.ids import SourceName, TreeId, UnitPath
-from cloud_builder.planning.graph.graph import Graph, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.graph import Graph, Node, SourceSnapshot, build_graph
 from cloud_builder.planning.graph.incremental import update_source
+from cloud_builder.planning.graph.nearest_provider import with_nearest
+from cloud_builder.planning.records import JobRecord
 from cloud_builder.ports.mesh import UnitOfWork
 from cloud_builder.ports.state import Documents
 
@@ -106,6 +108,14 @@ class SourceCatalog:
         snapshot = snapshot_of(parts)
         updated = update_source(self._current(), snapshot)
         return updated or build_graph({**self._heads, request.source: snapshot}.values())
+
+    def with_nearest(self, documents: Documents, job: JobRecord, message: str) -> str:
+        """Returns the message of a job that could not get its build dependencies, with what the units of the followed
+        branches have instead."""
+        self._load(documents)
+        graph = self._current()
+        number = graph.number.get(Node(job.source, job.unit, job.target.name))
+        return message if number is None else with_nearest(message, graph, number)
 
     def _paths(self, source: SourceName) -> frozenset[UnitPath]:
         """Returns the units of a followed branch."""

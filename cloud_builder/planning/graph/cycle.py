@@ -23,10 +23,9 @@ from functools import cached_property
 
 from cloud_builder.errors import Rejected
 from cloud_builder.model.text import first_few
-from cloud_builder.planning.relations import Alternative, groups, offered_profiles
+from cloud_builder.planning.relations import Alternative, offered_profiles
 
 from .graph import Graph
-from .resolve import DependencyResolver, PackageNode
 from .scc import components_among, strongly_connected
 from .unit_edges import Numbers
 
@@ -162,25 +161,14 @@ class _Breaker:
     def _missing(self, number: int, profiles: Profiles) -> frozenset[int]:
         """Returns the members that a member needs with these profiles, and whose needed packages are not published."""
         graph = self.graph
-        unit, target, source = graph.units[number], graph.targets[number], graph.nodes[number].source
-        resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units, graph.packages)
-        missing: set[int] = set()
-        todo = [(source, group) for group in groups(unit.build_depends, target.arch, (*unit.profiles, *profiles))]
-        packages: set[PackageNode] = set()
-        while todo:
-            asking, group = todo.pop()
-            alternative, providers = resolver.resolve(group, asking, target.name)
-            if alternative is None:
-                continue
-            if not self.is_published(target.name, alternative):
-                missing.update(providers)
-            for package in (each for number in providers for each in resolver.packages_with(number, alternative.name)):
-                if package not in packages:
-                    packages.add(package)
-                    todo += [
-                        (graph.nodes[package.unit].source, group) for group in graph.relations(graph.packages[package])
-                    ]
-        for need in resolver.explicit_needs(number, unit):
+        unit, target = graph.units[number], graph.targets[number]
+        missing = {
+            provider
+            for _, alternative, providers in graph.resolutions(number, profiles)
+            if alternative is not None and not self.is_published(target.name, alternative)
+            for provider in providers
+        }
+        for need in graph.resolver().explicit_needs(number, unit):
             if not any(self.is_published(target.name, Alternative(name)) for name in graph.units[need].provides):
                 missing.add(need)
         return frozenset(missing & self.members - {number})

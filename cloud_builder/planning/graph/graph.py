@@ -27,7 +27,7 @@ from typing import NamedTuple
 from cloud_builder.model.ids import Revision, SourceName, UnitPath
 from cloud_builder.model.rebuild import DEFAULT_SUFFIX
 from cloud_builder.model.unit import UNKNOWN_TARGET, Target, Unit
-from cloud_builder.planning.relations import Alternatives, cached_groups, groups
+from cloud_builder.planning.relations import Alternative, Alternatives, cached_groups, groups
 
 from .resolve import DependencyResolver, Node, PackageNode
 from .scc import level_of, strongly_connected
@@ -50,6 +50,14 @@ class SourceSnapshot(NamedTuple):
     source: SourceName
     origin: Origin
     units: Sequence[Unit]
+
+
+class Resolution(NamedTuple):
+    """A relation, the alternative that is taken (None: no unit provides any), and the units that provide it."""
+
+    relation: Alternatives
+    alternative: Alternative | None
+    providers: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,26 @@ class Graph:
             unit = self.units[number]
             return groups(unit.build_depends, self.targets[number].arch, unit.profiles)
         return _runtime_relations(self.package(number), self.units, self.targets)
+
+    def resolutions(self, number: int, profiles: tuple[str, ...] = ()) -> Iterator[Resolution]:
+        """Yields each relation that decides what is in the build root of a unit, resolved.
+
+        These are the build dependencies with the profiles, and the relations of the packages that they lead to."""
+        unit, resolver = self.units[number], self.resolver()
+        own = groups(unit.build_depends, self.targets[number].arch, (*unit.profiles, *profiles))
+        todo = [(number, group) for group in own]
+        packages: set[PackageNode] = set()
+        while todo:
+            owner, group = todo.pop()
+            found = resolver.resolve(group, self.nodes[owner].source, self.nodes[owner].target)
+            yield Resolution(group, *found)
+            for package in resolver.packages_meant(*found):
+                if package not in packages:
+                    packages.add(package)
+                    todo += [(package.unit, needed) for needed in self.relations(self.packages[package])]
+
+    def resolver(self) -> DependencyResolver:
+        return DependencyResolver(self.nodes, self.number, self.providers, self.units, self.packages)
 
     def package(self, number: int) -> PackageNode:
         return self._packages[number - len(self.nodes)]

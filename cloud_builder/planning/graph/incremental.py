@@ -15,7 +15,7 @@ from cloud_builder.model.ids import SourceName
 from cloud_builder.model.unit import Unit
 
 from .graph import Graph, SourceSnapshot, rank
-from .resolve import DependencyResolver, Node, PackageNode
+from .resolve import Node, PackageNode
 from .scc import components_among, level_of
 from .unit_edges import reachable
 
@@ -94,7 +94,7 @@ def _affected(graph: Graph, old: Unit, unit: Unit) -> set[int]:
 
 
 def _update_needs(graph: Graph, affected: Iterable[int]) -> Graph:
-    resolver = DependencyResolver(graph.nodes, graph.number, graph.providers, graph.units, graph.packages)
+    resolver = graph.resolver()
     needs, dependants = list(graph.edges), list(graph.reverse_edges)
     changed = []
     for number in sorted(affected):

@@ -67,17 +67,17 @@ class DependencyResolver:
         for group in relations:
             alternative, providers = self.resolve(group, source, target)
             yield from providers
-            if alternative is not None and self.packages:
-                for provider in providers:
-                    yield from map(self.packages.__getitem__, self.packages_with(provider, alternative.name))
+            if self.packages:
+                yield from map(self.packages.__getitem__, self.packages_meant(alternative, providers))
 
-    def packages_with(self, number: int, name: str) -> list[PackageNode]:
-        """Returns the packages of a unit that a name means. A virtual package can be provided by each of them."""
-        unit = self.units[number]
-        if not unit.runtime_depends:
-            return []
-        names = unit.runtime_depends if name in unit.virtual else (name,)
-        return [package for each in names if (package := PackageNode(number, each)) in self.packages]
+    def packages_meant(self, alternative: Alternative | None, providers: Iterable[int]) -> Iterator[PackageNode]:
+        """Yields the packages of the providers that the alternative means. Each can provide a virtual package."""
+        if alternative is None:
+            return
+        for number in providers:
+            unit = self.units[number]
+            names = unit.runtime_depends if alternative.name in unit.virtual else (alternative.name,)
+            yield from (PackageNode(number, name) for name in names if name in unit.runtime_depends)
 
     def _packages_of(self, number: int) -> set[int]:
         return {self.packages[PackageNode(number, name)] for name in self.units[number].runtime_depends}

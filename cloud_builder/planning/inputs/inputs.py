@@ -24,7 +24,7 @@ from cloud_builder.planning.relations import Alternative
 from .artifacts import RequestArtifacts
 from .closure import closure
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 """Increase it when runners make other bytes of the same inputs than before."""
 
 _canonical = json.JSONEncoder(sort_keys=True).encode

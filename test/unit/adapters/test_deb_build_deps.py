@@ -49,8 +49,8 @@ def test_missing_build_dependency_is_a_failure_that_names_it() -> None:
     assert error.code == "build-dependency"
     assert error.message == (
         "Build-Depends: libgreet-dev (>= 1.0) cannot be satisfied: neither the repositories of the build root "
-        "nor the mesh have this package; "
-        "Build-Depends: libm17n-dev (>= 99) cannot be satisfied: apt says: 1.8.0 is to be installed"
+        "nor the mesh have such a package; "
+        "Build-Depends: libm17n-dev (>= 99) cannot be satisfied: there is libm17n-dev 1.8.0"
     )
     assert "debian/control" in error.hint
 
@@ -58,9 +58,9 @@ def test_missing_build_dependency_is_a_failure_that_names_it() -> None:
 @pytest.mark.parametrize(
     ("relation", "candidate", "explanation"),
     [
-        ("libgreet-dev (>= 7) but it is not going to be installed", "1.0.0", "the available version is 1.0.0"),
-        ("libgreet-dev (>= 7)", "1.0.0", "the available version is 1.0.0"),
-        ("libgreet-dev", "(none)", "neither the repositories of the build root nor the mesh have this package"),
+        ("libgreet-dev (>= 7) but it is not going to be installed", "1.0.0", "there is libgreet-dev 1.0.0"),
+        ("libgreet-dev (>= 7)", "1.0.0", "there is libgreet-dev 1.0.0"),
+        ("libgreet-dev", "(none)", "neither the repositories of the build root nor the mesh have such a package"),
         ("libgreet-dev but it is not going to be installed", "1.0.0", "apt says: it is not going to be installed"),
     ],
 )
@@ -84,7 +84,39 @@ def test_relations_missing_for_the_same_reason_share_a_sentence() -> None:
     ]
     assert explain(SOURCE, lines).message == (
         "Build-Depends: liba-dev, libb-dev (>= 3) cannot be satisfied: "
-        "neither the repositories of the build root nor the mesh have this package"
+        "neither the repositories of the build root nor the mesh have such a package"
+    )
+
+
+DEEP = """\
+The following packages have unmet dependencies:
+ builddeps:/layer/source : Depends: deep (>= 1) but it is not going to be installed
+                           Depends: other-dev but it is not going to be installed
+E: Unable to correct problems, you have held broken packages.
+The following packages have unmet dependencies:
+ deep : Depends: deeper but it is not going to be installed
+        Depends: libc6 (>= 99) but 2.36-9 is to be installed
+E: Unable to correct problems, you have held broken packages.
+The following packages have unmet dependencies:
+ other-dev : Conflicts: deep
+The following packages have unmet dependencies:
+ deeper:amd64 : PreDepends: deep but it is not going to be installed
+                Depends: does-not-exist (>= 3) but it is not installable
+"""
+
+
+def test_unmet_relation_of_a_package_names_whose_dependency_it_is() -> None:
+    assert explain(SOURCE, DEEP.splitlines()).message == (
+        "Build-Depends: deep (>= 1) cannot be satisfied: deep depends on libc6 (>= 99), and there is libc6 2.36-9;"
+        " deeper depends on does-not-exist (>= 3), which is nowhere;"
+        " Build-Depends: other-dev cannot be satisfied: other-dev conflicts with deep"
+    )
+
+
+def test_unmet_relation_is_named_when_apt_blames_only_the_package() -> None:
+    lines = ["The following packages have unmet dependencies:", " lib : Depends: gone (>= 3) but it is not installable"]
+    assert explain(SOURCE, lines).message == (
+        "the build dependencies cannot be installed: lib depends on gone (>= 3), which is nowhere"
     )
 
 
