@@ -34,18 +34,24 @@ def find_in(artifacts: Iterable[Artifact]) -> Find:
     return find
 
 
-def closure(relations: str, machine: str, find: Find, *, profiles: tuple[str, ...] = ()) -> tuple[Artifact, ...]:
+def closure(
+    relations: str, machine: str, find: Find, *, profiles: tuple[str, ...] = (), find_unplanned: Find | None = None
+) -> tuple[Artifact, ...]:
     """Returns the built artifacts that a build with these relations gets, sorted by name and digest.
 
-    The first alternative with an artifact is taken, because the order of the jobs was planned with it."""
+    The first alternative with an artifact is taken, because the order of the jobs was planned with it.
+    `find_unplanned`: for the first alternative of what a package depends on, when `find` has no artifact. A dependency
+    that only the build of the package determined is not planned with."""
     chosen: dict[str, Artifact] = {}
-    todo = [(relations, profiles)]
+    todo: list[tuple[str, tuple[str, ...], Find | None]] = [(relations, profiles, None)]
     while todo:
-        field, active = todo.pop()
+        field, active, fallback = todo.pop()
         for group in cached_groups(field, machine, active):
             artifact = next((match for alternative in group if (match := find(alternative)) is not None), None)
+            if artifact is None and fallback is not None:
+                artifact = fallback(group[0])
             if artifact is not None and artifact.sha256 not in chosen:
                 chosen[artifact.sha256] = artifact
                 assert artifact.package is not None
-                todo.append((artifact.package.depends, ()))
+                todo.append((artifact.package.depends, (), find_unplanned))
     return tuple(sorted(chosen.values(), key=lambda artifact: (artifact.name, artifact.sha256)))

@@ -63,6 +63,8 @@ def dependencies(
 ) -> Dependencies:
     """Returns the built artifacts for a job: of its own request, else the newest published ones of other sources.
 
+    A package can depend on another one that is not known before its build (`${perl:Depends}`), so that no job waits for
+    it. Then the newest published one is taken, also of the same source: never one of the distribution.
     A member of a dependency cycle may also be built with the published packages of its own source, because the
     artifacts of the cycle that it needs do not exist yet. If no artifact has a version that fits a relation, the
     package manager takes the package of the distribution.
@@ -78,14 +80,20 @@ def dependencies(
             artifact, producer = own
             origins[artifact.sha256] = (producer.source, producer.unit)
             return artifact
-        allowed = (package for package in published(alternative.name) if package.source != job.source or job.round)
+        return find_published(alternative, lambda package: package.source != job.source or job.round > 0)
+
+    def find_published(alternative: Alternative, is_allowed: Callable[[PublishedPackage], bool]) -> Artifact | None:
+        allowed = filter(is_allowed, published(alternative.name))
         package = next((package for package in allowed if alternative.is_met_by(package.artifact)), None)
         if package is None:
             return None
         origins.setdefault(package.artifact.sha256, (package.source, package.unit))
         return package.artifact
 
-    used = closure(job.build_depends, job.target.arch, find, profiles=job.profiles)
+    def find_unplanned(alternative: Alternative) -> Artifact | None:
+        return find_published(alternative, lambda package: package.unit != job.unit)
+
+    used = closure(job.build_depends, job.target.arch, find, profiles=job.profiles, find_unplanned=find_unplanned)
     return Dependencies(used, tuple(_used(artifact, *origins[artifact.sha256]) for artifact in used))
 
 

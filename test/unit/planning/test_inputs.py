@@ -108,3 +108,26 @@ def test_artifacts_of_the_request_are_preferred_to_published_ones():
     record = job(2, build_depends="a", needs=("r.1",))
     package = PublishedPackage(artifact=DEB, source="t", unit="p/a", sequence=1)
     assert dependencies(record, artifacts, {"a": [package]}.__getitem__).artifacts == (fresh,)
+
+
+@pytest.mark.parametrize(
+    ("depends", "unit", "used"),
+    [
+        ("a (>= 1), perl", "p/a", ["a", "tool"]),
+        ("debconf | a", "p/a", ["tool"]),
+        ("a (>= 2)", "p/a", ["tool"]),
+        ("a", "p/u2", ["tool"]),
+    ],
+    ids=["known after the build", "an alternative", "no version that fits", "of the job's own unit"],
+)
+def test_packages_of_the_same_source_are_used_for_unplanned_dependencies(depends, unit, used):
+    """The job needs the unit of `tool`, whose package turned out to depend on another one."""
+    done = {"state": JobState.FINISHED, "outcome": Outcome.SUCCESS, "artifacts": (deb("tool", depends=depends),)}
+    jobs = {"r.1": job(**done)}
+    artifacts = RequestArtifacts(jobs)
+    artifacts.add(jobs["r.1"])
+    package = PublishedPackage(artifact=DEB, source="s", unit=unit, sequence=1)
+    found = dependencies(
+        job(2, build_depends="tool", needs=("r.1",)), artifacts, lambda name: [package] if name == "a" else []
+    )
+    assert [each.name for each in found.used] == used
