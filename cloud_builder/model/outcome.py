@@ -31,6 +31,12 @@ def is_good(outcome: str, code: str) -> bool:
     return outcome in (Outcome.SUCCESS, Outcome.REUSED) or (outcome == Outcome.SKIPPED and code == UNCHANGED)
 
 
+BUILD_DEPENDENCY = "build-dependency"
+"""Code of a failure: the build dependencies cannot be installed."""
+DEPENDENCY_CYCLE = "dependency-cycle"
+"""Code of a failure: the units of a cycle need each other, and there are no packages to begin with."""
+
+
 class RequestOutcome(StrEnum):
     """The outcomes of a request."""
 

@@ -134,6 +134,8 @@ class JobRecord(JobStatus):
     """Build options: those of the manifest, and of the request if it names the unit; sorted."""
     cycle_profiles: tuple[str, ...] = ()
     """Build profiles that break a dependency cycle."""
+    substituted: tuple[UnitPath, ...] = ()
+    """Members of its dependency cycle whose packages it is built without: the distribution's are used instead."""
     round: int = 0
     """Round of a member of a dependency cycle, from 1; the result of the highest round counts. 0: not in a cycle."""
     expected_seconds: float = 0.0

@@ -131,6 +131,8 @@ class StoreBuilder(MemoryBuilder):
             f"{assignment.name} {version_of(assignment)} amd64 {assignment.input_key}"
         )
         """Returns the content of the package that is built for an assignment."""
+        self.failure: dict[str, str] = {}
+        """Fields of the report on a build that does not succeed."""
 
     def _outcome(self, assignment: e.JobAssigned, log: Callable[[bytes], None], cancel: Event) -> Outcome:
         return self.outcome_of(assignment, log, cancel)
@@ -140,7 +142,7 @@ class StoreBuilder(MemoryBuilder):
         log(f"building {assignment.name}\n".encode())
         report = super().build(assignment, log, cancel)
         if report.outcome is not Outcome.SUCCESS:
-            return report
+            return report.model_copy(update=self.failure)
         version = version_of(assignment)
         package = BinaryPackage(name=assignment.name, version=version, architecture="amd64")
         deb = self._put(f"{assignment.name}_{version}_amd64.deb", self.content(assignment), package=package)

@@ -12,9 +12,9 @@ from cloud_builder.model.events import (
     RepositoryState,
     RequestFinished,
 )
+from cloud_builder.model.outcome import BUILD_DEPENDENCY
 from cloud_builder.planning.attempt import transitions
 from cloud_builder.planning.attempt.quarantine import AttemptEnd
-from cloud_builder.planning.graph.nearest_provider import BUILD_DEPENDENCY
 from cloud_builder.planning.request import outcome
 from cloud_builder.ports.mesh import UnitOfWork
 

@@ -22,7 +22,7 @@ class PlanVerdict(StrEnum):
     UNCHANGED = "unchanged"
     """Drawn in, and built before with the same inputs."""
     CANNOT = "cannot"
-    """In an unbreakable dependency cycle, or needs a unit that is."""
+    """It is broken, or needs a unit that is."""
 
 
 class PlannedJob(LenientModel):

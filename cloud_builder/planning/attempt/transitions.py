@@ -12,8 +12,9 @@ from typing import Any
 
 from cloud_builder.model.events import AttemptFinished
 from cloud_builder.model.ids import RunnerId
-from cloud_builder.model.outcome import JobState, Outcome
+from cloud_builder.model.outcome import BUILD_DEPENDENCY, DEPENDENCY_CYCLE, JobState, Outcome
 from cloud_builder.model.rebuild import Rebuild
+from cloud_builder.model.text import first_few
 from cloud_builder.planning.records import BuildResult, JobRecord, RunnerLoss
 
 from . import poison
@@ -91,6 +92,8 @@ def finish(job: JobRecord, report: AttemptFinished, policy: RetryPolicy, now: fl
         loss = poison.runner_loss(job) if report.code == RUNNER_RESTARTED else None
         details = {"code": report.code, "hint": report.hint, "step": report.step, "log": report.log}
         return retry_or_fail(job, report.message, policy, now, counts=counts, loss=loss, **details)
+    if job.substituted and report.code == BUILD_DEPENDENCY:
+        report = _explain_cycle(job, report)
     return _finished(
         job,
         report.outcome,
@@ -102,6 +105,20 @@ def finish(job: JobRecord, report: AttemptFinished, policy: RetryPolicy, now: fl
         log=report.log,
         timings=report.timings,
         source_version=report.source_version,
+    )
+
+
+def _explain_cycle(job: JobRecord, report: AttemptFinished) -> AttemptFinished:
+    """Returns the report of a member of a cycle that could not begin with the distribution's packages."""
+    names = first_few(sorted({job.unit, *job.substituted}))
+    return report.model_copy(
+        update={
+            "code": DEPENDENCY_CYCLE,
+            "message": f"units build-depend on each other, and none of them is published: {names};"
+            f" the distribution has no packages to begin with: {report.message}",
+            "hint": "mark a package that a first build does not need with a build profile (Build-Depends: name"
+            " <!stage1>), or remove one Build-Depends until one of the units has been published once",
+        }
     )
 
 

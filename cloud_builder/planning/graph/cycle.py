@@ -10,19 +10,20 @@ the missing packages, if their relations allow it: with the build profile `noche
 needed (https://wiki.debian.org/BuildProfileSpec). The profiles that cost least are tried first, and only the members
 that must be built with them get them. The rounds after the first are built without profiles.
 
-If no build profile breaks the cycle, it is unbreakable: its members, and the units that need them, are not built
-(`dependency-cycle`) until one member is published or offers such a profile.
+If no build profile breaks a deadlock, it begins with the packages that the distribution has: the members are ordered so
+that few of them are built without another one. Whether the distribution has a package is known to the package manager
+in the build root: a member that it cannot serve is a failure (`dependency-cycle`), and the units that need it are not
+built.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 
-from cloud_builder.errors import Rejected
-from cloud_builder.model.text import first_few
 from cloud_builder.planning.relations import Alternative, offered_profiles
 
 from .graph import Graph
@@ -34,8 +35,6 @@ _HARMLESS = ("nocheck", "nodoc", "noinsttest")
 """Profiles that leave out tests and manuals, and change nothing that other units are built with."""
 _NEVER = frozenset({"cross"})
 """A profile that describes how a build is done; a build does not choose it."""
-CYCLE_CODE = "dependency-cycle"
-"""Code of a job in an unbreakable cycle, and of a rejected request that names no other units."""
 _MAX_EXHAUSTIVE = 64
 """Members. In a larger cycle not every profile is tried alone, and not every member is tried without its profiles."""
 
@@ -55,6 +54,8 @@ class Cycle:
     """The members that a member waits for in the first round."""
     profiles: Mapping[int, Profiles]
     """The build profiles of members that are built without something in the first round."""
+    substituted: Mapping[int, Collection[int]]
+    """The members that a member is built without in the first round: with the distribution's packages instead."""
     rounds: int
 
     @cached_property
@@ -66,32 +67,9 @@ class Cycle:
         return self._positions[first] < self._positions[second]
 
 
-@dataclass(frozen=True)
-class UnbreakableCycle:
-    """A cycle that no build profile breaks. Nodes are given by their number."""
-
-    members: Numbers
-    deadlocks: Sequence[Numbers]
-    """Groups of members that wait for each other in the first round."""
-
-    def deadlock_of(self, number: int) -> Numbers:
-        """Returns the deadlock that a member is in; empty: the member only needs a deadlock."""
-        return next((deadlock for deadlock in self.deadlocks if number in deadlock), ())
-
-    def rejection(self, graph: Graph, deadlock: Numbers) -> Rejected:
-        """Returns the error that explains the deadlock and how to break it."""
-        names = [str(graph.nodes[number].unit) for number in deadlock]
-        return Rejected(
-            f"units build-depend on each other, and none of them is published: {first_few(names)}",
-            code=CYCLE_CODE,
-            hint="mark a package that a first build does not need with a build profile (Build-Depends: name <!stage1>),"
-            " or remove one Build-Depends until one of the units has been published once",
-        )
-
-
 def cycles(
     graph: Graph, selected: Collection[int], is_published: IsPublished, rounds: int = DEFAULT_ROUNDS
-) -> Iterator[Cycle | UnbreakableCycle]:
+) -> Iterator[Cycle]:
     """Yields the cycles among the selected nodes."""
     by_component: dict[int, list[int]] = defaultdict(list)
     for number in selected:
@@ -104,39 +82,6 @@ def cycles(
                 yield _Breaker(graph, frozenset(members), is_published).cycle(rounds)
 
 
-def buildable_nodes(
-    graph: Graph,
-    selected: Collection[int],
-    requested: Collection[int],
-    start: Iterable[int],
-    unbreakable: Sequence[UnbreakableCycle],
-) -> set[int]:
-    """Returns the selected nodes without nodes that only unbuildable ones need.
-
-    Unbuildable nodes themselves (in an unbreakable cycle, or in need of one) stay: they become failed or skipped jobs.
-    `start`: the requested nodes, with their dependants if the request asks for them.
-
-    Raises Rejected(code="dependency-cycle") when no requested node can be built."""
-    in_cycles = {number for cycle in unbreakable for number in cycle.members}
-    unbuildable = _reachable_within(selected, in_cycles, graph.dependants)
-    if unbuildable.issuperset(requested):
-        needs = graph.transitive_needs(requested)
-        cause = next((cycle for cycle in unbreakable if not needs.isdisjoint(cycle.members)), unbreakable[0])
-        raise cause.rejection(graph, cause.deadlocks[0])
-    return graph.transitive_needs(number for number in start if number not in unbuildable) | unbuildable
-
-
-def _reachable_within(inside: Collection[int], start: Iterable[int], edges: Sequence[Collection[int]]) -> set[int]:
-    """Returns `start` and all nodes that can be reached from it without leaving `inside`."""
-    reached = set(start)
-    todo = list(reached)
-    while todo:
-        fresh = {node for node in edges[todo.pop()] if node in inside} - reached
-        reached |= fresh
-        todo += fresh
-    return reached
-
-
 @dataclass(frozen=True)
 class _Breaker:
     """Finds the build profiles that break one cycle."""
@@ -145,18 +90,24 @@ class _Breaker:
     members: frozenset[int]
     is_published: IsPublished
 
-    def cycle(self, rounds: int) -> Cycle | UnbreakableCycle:
+    def cycle(self, rounds: int) -> Cycle:
         profiles: dict[int, Profiles] = {}
-        deadlocks: list[Numbers] = []
+        substituted: dict[int, frozenset[int]] = {}
         for deadlock in self._deadlocks(self.members, profiles):
-            chosen, remaining = self._break(deadlock)
+            chosen = self._break(deadlock)
             profiles.update(chosen)
-            deadlocks += map(tuple, remaining)
-        if deadlocks:
-            return UnbreakableCycle(tuple(sorted(self.members)), deadlocks)
-        first = {number: self._missing(number, profiles.get(number, ())) for number in self.members}
+            if not chosen:
+                missing = {number: self._missing(number, ()).intersection(deadlock) for number in deadlock}
+                substituted |= _substituted(missing)
+        first = {
+            number: self._missing(number, profiles.get(number, ())) - substituted.get(number, frozenset())
+            for number in self.members
+        }
         order = [number for component in self._components(self.members, first) for number in component]
-        return Cycle(tuple(sorted(self.members)), order, first, profiles, max(rounds, 2 if profiles else 1))
+        is_bootstrap = bool(profiles or substituted)
+        return Cycle(
+            tuple(sorted(self.members)), order, first, profiles, substituted, max(rounds, 2 if is_bootstrap else 1)
+        )
 
     def _missing(self, number: int, profiles: Profiles) -> frozenset[int]:
         """Returns the members that a member needs with these profiles, and whose needed packages are not published."""
@@ -184,14 +135,13 @@ class _Breaker:
         missing = {number: self._missing(number, profiles.get(number, ())) for number in numbers}
         return [sorted(component) for component in self._components(numbers, missing) if len(component) > 1]
 
-    def _break(self, deadlock: Sequence[int]) -> tuple[dict[int, Profiles], list[list[int]]]:
-        """Returns the profiles that break a deadlock, for as few members as possible, and the remaining deadlocks."""
-        chosen: dict[int, Profiles] = {}
+    def _break(self, deadlock: Sequence[int]) -> dict[int, Profiles]:
+        """Returns the profiles that break a deadlock, for as few members as possible; empty: none do."""
         for profiles in _candidates([self.graph.units[number].build_depends for number in deadlock]):
             chosen = {number: profiles for number in deadlock if self._needs_less(number, profiles)}
             if chosen and not self._deadlocks(deadlock, chosen):
-                return self._for_fewest_members(deadlock, chosen), []
-        return chosen, self._deadlocks(deadlock, chosen)
+                return self._for_fewest_members(deadlock, chosen)
+        return {}
 
     def _for_fewest_members(self, deadlock: Sequence[int], chosen: dict[int, Profiles]) -> dict[int, Profiles]:
         for number in sorted(chosen) if len(chosen) <= _MAX_EXHAUSTIVE else ():
@@ -201,6 +151,31 @@ class _Breaker:
 
     def _needs_less(self, number: int, profiles: Profiles) -> bool:
         return self._missing(number, profiles) < self._missing(number, ())
+
+
+def _substituted(missing: Mapping[int, Collection[int]]) -> dict[int, frozenset[int]]:
+    """Returns for members of a deadlock what they are built without, so that none waits for itself.
+
+    `missing`: the other members that each needs. The members that are built without the fewest come first; those after
+    them use what is built by then."""
+    left = {number: set(needs) for number, needs in missing.items()}
+    dependants: dict[int, list[int]] = defaultdict(list)
+    for number, needs in missing.items():
+        for need in needs:
+            dependants[need].append(number)
+    found: dict[int, frozenset[int]] = {}
+    todo = [(len(needs), number) for number, needs in left.items()]
+    heapify(todo)
+    while todo:
+        count, number = heappop(todo)
+        if number in found or count != len(left[number]):
+            continue
+        found[number] = frozenset(left[number])
+        for dependant in dependants[number]:
+            if dependant not in found:
+                left[dependant].discard(number)
+                heappush(todo, (len(left[dependant]), dependant))
+    return found
 
 
 def _candidates(relations: Sequence[str]) -> Iterator[Profiles]:

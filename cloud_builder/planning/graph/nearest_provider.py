@@ -14,8 +14,6 @@ from cloud_builder.planning.relations import Alternative
 
 from .graph import Graph
 
-BUILD_DEPENDENCY = "build-dependency"
-"""Code of a failure: the build dependencies cannot be installed."""
 MAX_SHOWN = 3
 _MAX_COMPARED = 5000
 """Names that are compared with a missing one; beyond that, a comparison takes too long."""

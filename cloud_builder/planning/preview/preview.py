@@ -8,12 +8,13 @@ known before it. So a job with needs that would be built is
     maybe   if only those needs are new: they may turn out equal to the last build, and then the job is unchanged
 
 A job whose needs would not be built has a known input key; its verdict is what the scheduler would do with that key. A
-job that has already failed, in an unbreakable dependency cycle, is `cannot`; so are the jobs that need it.
+job that has already failed, of a broken unit, is `cannot`; so are the jobs that need it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from cloud_builder.model.events import PlannedJob, PlanTotals, PlanVerdict
 from cloud_builder.model.ids import JobId
@@ -52,6 +53,8 @@ class _Preview:
     def __init__(self, lookups: PlanLookups) -> None:
         self._lookups = lookups
         self.previewed: dict[JobId, PreviewedJob] = {}
+        self._newest: dict[tuple[str, str, str], PreviewedJob] = {}
+        """(source, unit, target) → its job; of a cycle that of the highest round."""
         self._results: dict[JobId, JobRecord] = {}
         self._artifacts = RequestArtifacts(self._results)
 
@@ -60,16 +63,29 @@ class _Preview:
         last = self._lookups.last(job)
         needs = [self.previewed[need] for need in job.needs]
         unbuildable = [need for need in needs if need.verdict is PlanVerdict.CANNOT]
-        uncertain = [need for need in needs if need.is_uncertain]
+        uncertain = [need for need in (*needs, *self._used_before(job, last)) if need.is_uncertain]
         if job.is_finished or unbuildable:
             names = list(dict.fromkeys(need.result.unit for need in unbuildable))
             why = job.message or f"needs {first_names(names, ', ')}, which cannot be built"
             previewed = PreviewedJob(job, PlanVerdict.CANNOT, why)
         else:
             previewed = self._by_needs(job, uncertain, last) if uncertain else self._by_key(job, last)
-        self.previewed[job.job_id] = previewed
+        if job.substituted and previewed.verdict is PlanVerdict.BUILD:
+            why = f"{previewed.why}, with the distribution's packages of {first_names(job.substituted, ', ')}"
+            previewed = replace(previewed, why=why)
+        self.previewed[job.job_id] = self._newest[job.source, job.unit, job.target.name] = previewed
         self._results[job.job_id] = previewed.result
         self._artifacts.add(previewed.result)
+
+    def _used_before(self, job: JobRecord, last: LastBuild | None) -> list[PreviewedJob]:
+        """Returns the other previewed jobs with a package in the build root of the last build.
+
+        A package that a direct need depends on is there, too; what a build determines (shared libraries) is known
+        only from there."""
+        used = last.inputs.dependencies if last and last.inputs else ()
+        units = dict.fromkeys((each.source, each.unit, job.target.name) for each in used)
+        found = [self._newest[unit] for unit in units if unit in self._newest]
+        return [each for each in found if each.result.job_id not in job.needs and each.result.unit != job.unit]
 
     def _by_key(self, job: JobRecord, last: LastBuild | None) -> PreviewedJob:
         """Previews a job whose needs would not be built, by its input key."""
@@ -123,8 +139,7 @@ class _Preview:
         digests: dict[tuple[str, str], set[str]] = {}
         for used in last.inputs.dependencies if last.inputs else ():
             digests.setdefault((used.source, used.unit), set()).add(used.sha256)
-        for need in job.needs:
-            previewed = self.previewed[need]
+        for previewed in (*(self.previewed[need] for need in job.needs), *self._used_before(job, last)):
             result = previewed.result
             before = digests.get((result.source, result.unit), set())
             if not previewed.is_uncertain and before - {artifact.sha256 for artifact in result.artifacts}:

@@ -7,8 +7,6 @@
 - What was built with the packages of deleted units becomes a job, too: it uses the distribution's now, or fails.
 - A member of a dependency cycle becomes one job a round (see `graph/cycle.py`).
 - A broken unit, which cannot be read at the request's commit, becomes a job that has already failed, with its problems.
-- A member of an unbreakable cycle becomes a job that has already failed, with the cause. Jobs that need it are skipped
-  as usual. A request that names no other units is rejected.
 """
 
 from __future__ import annotations
@@ -27,8 +25,6 @@ from cloud_builder.planning.graph.cycle import (
     DEFAULT_ROUNDS,
     Cycle,
     IsPublished,
-    UnbreakableCycle,
-    buildable_nodes,
     cycles,
 )
 from cloud_builder.planning.graph.graph import Graph, Node
@@ -45,7 +41,7 @@ _MAX_PROBLEMS = 5
 NOTHING_BUILT_WITH_DELETED = "nothing-built-with-deleted"
 """Code of a request that only deletes units that no other unit builds with. It is a success without jobs."""
 
-Cycles = Mapping[int, Cycle | UnbreakableCycle]
+Cycles = Mapping[int, Cycle]
 """Number of each member → its cycle."""
 
 NodeRound = tuple[int, int]
@@ -93,8 +89,7 @@ def expand(
 ) -> list[JobRecord]:
     """Returns the jobs of a request, each after its needs. `rounds`: at most for a dependency cycle.
 
-    Raises Rejected when the snapshot has no unit that the request names, or when a cycle makes all of them unbuildable.
-    """
+    Raises Rejected when the snapshot has no unit that the request names."""
     history = history or BuildHistory()
     selected = selected_nodes(request, graph)
     if not selected:
@@ -103,9 +98,6 @@ def expand(
         number: cycle for cycle in cycles(graph, selected, history.is_published, rounds) for number in cycle.members
     }
     requested = set(requested_nodes(request, graph))
-    if unbreakable := [cycle for cycle in by_member.values() if isinstance(cycle, UnbreakableCycle)]:
-        start = graph.transitive_dependants(requested) if request.dependants else requested
-        selected = buildable_nodes(graph, selected, requested, start, unbreakable)
     node_rounds = list(_node_rounds(graph.topological_order(selected), by_member))
     ids = {node_round: new_job_id(request.request_id, number) for number, node_round in enumerate(node_rounds, 1)}
     jobs = [
@@ -119,8 +111,10 @@ def expand(
             needs=tuple(ids[need] for need in sorted(_needs(graph, (node, round_number), selected, by_member))),
             is_requested=node in requested,
             expected_seconds=history.expected(graph.nodes[node]),
-            **_cycle_fields(graph, by_member.get(node), node, round_number),
-            **_broken_fields(graph.units[node]),
+            **{
+                **_cycle_fields(graph, by_member.get(node), node, round_number),
+                **_broken_fields(graph.units[node]),
+            },
         )
         for position, (node, round_number) in enumerate(node_rounds, 1)
     ]
@@ -152,24 +146,18 @@ def _node_rounds(order: Iterable[int], by_member: Cycles) -> Iterator[NodeRound]
             yield number, 0
         elif number not in done:
             done.update(cycle.members)
-            if isinstance(cycle, UnbreakableCycle):
-                deadlocked_first = sorted(cycle.members, key=lambda member: not cycle.deadlock_of(member))
-                yield from ((member, 0) for member in deadlocked_first)
-            else:
-                yield from ((member, turn) for turn in range(1, cycle.rounds + 1) for member in cycle.order)
+            yield from ((member, turn) for turn in range(1, cycle.rounds + 1) for member in cycle.order)
 
 
 def _needs(graph: Graph, node_round: NodeRound, selected: set[int], by_member: Cycles) -> set[NodeRound]:
     number, round_number = node_round
     own = by_member.get(number)
-    if isinstance(own, UnbreakableCycle):
-        return set() if own.deadlock_of(number) else {(need, 0) for deadlock in own.deadlocks for need in deadlock}
     needs: set[NodeRound] = set()
     for need in graph.needs[number]:
         cycle = by_member.get(need)
         if need not in selected:
             continue
-        if cycle is None or isinstance(cycle, UnbreakableCycle):
+        if cycle is None:
             needs.add((need, 0))
         elif cycle is not own:
             needs.add((need, cycle.rounds))
@@ -180,19 +168,17 @@ def _needs(graph: Graph, node_round: NodeRound, selected: set[int], by_member: C
     return needs
 
 
-def _cycle_fields(
-    graph: Graph, cycle: Cycle | UnbreakableCycle | None, number: int, round_number: int
-) -> dict[str, object]:
+def _cycle_fields(graph: Graph, cycle: Cycle | None, number: int, round_number: int) -> dict[str, object]:
     """Returns the fields of a job that follow from its cycle.
 
     Only the last round is published: the rounds before it are built with packages that will be replaced."""
     if cycle is None:
         return {}
-    if isinstance(cycle, UnbreakableCycle):
-        deadlock = cycle.deadlock_of(number)
-        return _failed(cycle.rejection(graph, deadlock)) if deadlock else {}
-    profiles = {"cycle_profiles": cycle.profiles.get(number, ())} if round_number == 1 else {}
-    return {"round": round_number, **profiles, **({} if round_number == cycle.rounds else {"publish": False})}
+    first: dict[str, object] = {}
+    if round_number == 1:
+        substituted = sorted(graph.nodes[member].unit for member in cycle.substituted.get(number, ()))
+        first = {"cycle_profiles": cycle.profiles.get(number, ()), "substituted": tuple(substituted)}
+    return {"round": round_number, **first, **({} if round_number == cycle.rounds else {"publish": False})}
 
 
 def _broken_fields(unit: Unit) -> dict[str, object]:
@@ -201,12 +187,7 @@ def _broken_fields(unit: Unit) -> dict[str, object]:
         return {}
     shown = unit.problems[:_MAX_PROBLEMS]
     message = "\n".join(str(problem.model_copy(update={"hint": ""})) for problem in shown)
-    return _failed(Rejected(message, code=BROKEN_UNIT, hint=hints(shown)))
-
-
-def _failed(cause: Rejected) -> dict[str, object]:
-    """Returns the fields of a failed job: the recipes are the cause, so an attempt would change nothing."""
-    details = {"code": cause.code, "message": cause.message, "hint": cause.hint}
+    details = {"code": BROKEN_UNIT, "message": message, "hint": hints(shown)}
     return {"state": JobState.FINISHED, "outcome": Outcome.FAILURE, "publish": False, **details}
 
 

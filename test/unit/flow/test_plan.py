@@ -115,10 +115,10 @@ def test_large_plan_comes_in_parts_that_fit_into_messages() -> None:
     assert [part.jobs for part in plan_parts(accepted, [], totals, 1.0)] == [()]
 
 
-def test_plan_lists_an_unbreakable_cycle_beside_the_other_units() -> None:
-    mesh = MemoryMesh(
-        unit_files("egg", "hen") | unit_files("hen", "egg") | unit_files("top", "egg") | unit_files("alone")
-    )
-    drawn = plan(mesh, "top", "alone")
-    assert verdicts(drawn) == {"alone": "build", "egg": "cannot", "hen": "cannot", "top": "cannot"}
-    assert mesh.finished("plan-1").message == "of 4 jobs 1 would be built; 3 cannot be built"
+def test_plan_names_the_packages_of_the_distribution_for_a_cycle() -> None:
+    mesh = MemoryMesh(unit_files("egg", "hen") | unit_files("hen", "egg"))
+    drawn = plan(mesh, "egg")
+    assert [(job.unit[9:], job.why) for job in drawn.jobs if job.round == 1] == [
+        ("egg", "never built, with the distribution's packages of packages/hen"),
+        ("hen", "never built"),
+    ]

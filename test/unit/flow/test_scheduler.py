@@ -283,10 +283,12 @@ def test_dependency_from_another_source_is_its_newest_package():
     assert [a.package.name for a in harness.events_of(e.JobAssigned)[-1].dependencies] == ["lib"]
 
 
-def test_request_for_an_unbreakable_cycle_names_its_members():
-    harness = started(SchedulerHarness(), unit("lib", "tool"), unit("tool", "lib"), requested=("lib",))
-    assert harness.result().outcome is RequestOutcome.REJECTED
-    assert "p/lib" in harness.result().message
+def test_missing_build_dependency_names_what_the_units_have():
+    harness = started(SchedulerHarness(), unit("lib", "tool (>= 2)"), unit("tool", version="1"), requested=("lib",))
+    [assignment] = harness.events_of(e.JobAssigned)
+    failed = {"code": "build-dependency", "message": "Build-Depends: tool (>= 2) cannot be satisfied"}
+    harness.deliver(harness.report(assignment, Outcome.FAILURE, **failed))
+    assert harness.result().message.endswith("tool (>= 2) cannot be satisfied; there is tool 1 (p/tool)")
 
 
 @st.composite

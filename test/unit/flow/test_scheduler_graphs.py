@@ -46,14 +46,8 @@ def test_no_job_starts_before_its_inputs_are_there(units):
     harness = built(units)
     check_order(harness)
     end = harness.result()
-    if end.outcome is RequestOutcome.REJECTED:
-        assert end.code == "dependency-cycle"
-        assert harness.starts == []
-    else:
-        cannot = {job.unit for job in end.jobs if job.code == "dependency-cycle"}
-        assert end.outcome is (RequestOutcome.FAILURE if cannot else RequestOutcome.SUCCESS)
-        assert not cannot & {f"p/{assignment.name}" for assignment in harness.events_of(e.JobAssigned)}
-        assert {job.unit for job in end.jobs} == {unit.path for unit in units}
+    assert end.outcome is RequestOutcome.SUCCESS
+    assert {job.unit for job in end.jobs} == {unit.path for unit in units}
 
 
 @given(UNIT_LISTS, st.sets(st.sampled_from(NAMES)))
@@ -64,10 +58,10 @@ def test_every_unit_that_needs_no_failed_unit_is_built(units, failing):
         assert (
             (job.outcome is Outcome.SUCCESS)
             or job.unit[2:] in failing
-            or job.code in ("dependency-failed", "dependency-cycle", "unchanged")
+            or job.code in ("dependency-failed", "unchanged")
         )
     failed = {job.unit[2:]: job.code for job in end.jobs if job.outcome is Outcome.FAILURE}
-    assert {name for name, code in failed.items() if code != "dependency-cycle"} <= failing
+    assert failed.keys() <= failing
     assert (end.outcome is RequestOutcome.FAILURE) == bool(failed)
     assert failed or not any(job.code == "dependency-failed" for job in end.jobs)
 
@@ -93,17 +87,25 @@ def test_unit_waits_only_for_a_dependency_whose_version_fits():
     assert waits == {"p/b"}
 
 
-def test_unbreakable_cycle_fails_and_the_other_units_are_built():
-    harness = built([unit("a", "b"), unit("b", "a"), unit("c", "b"), unit("alone")])
+def test_cycle_that_the_distribution_cannot_begin_fails_alone():
+    units = [unit("a", "b"), unit("b", "a"), unit("c", "b"), unit("alone")]
+    harness = SchedulerHarness(runners=("r1", "r2"))
+    harness.deliver(harness.snapshot(*units), *harness.heartbeats(), harness.request("a", "b", "c", "alone"))
+    missing = {"code": "build-dependency", "message": "Build-Depends: b cannot be satisfied"}
+    for assignment in harness.events_of(e.JobAssigned):
+        outcome, more = (Outcome.FAILURE, missing) if assignment.name == "a" else (Outcome.SUCCESS, {})
+        harness.deliver(harness.report(assignment, outcome, **more))
     end = harness.result()
     assert {(job.unit, job.outcome, job.code) for job in end.jobs} == {
         ("p/a", Outcome.FAILURE, "dependency-cycle"),
-        ("p/b", Outcome.FAILURE, "dependency-cycle"),
+        ("p/a", Outcome.SKIPPED, "dependency-failed"),
+        ("p/b", Outcome.SKIPPED, "dependency-failed"),
         ("p/c", Outcome.SKIPPED, "dependency-failed"),
         ("p/alone", Outcome.SUCCESS, ""),
     }
-    assert end.outcome is RequestOutcome.FAILURE
-    assert end.message.startswith("p/a for bookworm.x86_64: units build-depend on each other")
-    assert next(event.hint for event in harness.events_of(e.JobFinished) if event.unit == "p/a").startswith(
-        "mark a package"
+    failed = next(event for event in harness.events_of(e.JobFinished) if event.outcome is Outcome.FAILURE)
+    assert failed.message == (
+        "units build-depend on each other, and none of them is published: p/a, p/b;"
+        " the distribution has no packages to begin with: Build-Depends: b cannot be satisfied"
     )
+    assert failed.hint.startswith("mark a package")

@@ -1,4 +1,4 @@
-"""Dependency cycles: rounds, the build profiles of the first round, and unbreakable cycles."""
+"""Dependency cycles: rounds, the build profiles of the first round, and packages of the distribution to begin with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Outcome
 from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
@@ -84,75 +83,29 @@ def test_bootstrap_uses_the_cheapest_profile_for_the_fewest_members(a, b, first)
 
 
 @pytest.mark.parametrize(
-    "units", [PAIR, [unit("a", "b <!cross>"), unit("b", "a")], [unit("a", depends=("b",)), unit("b", "a")]]
-)
-def test_unbreakable_cycle_is_rejected_with_its_members(units):
-    with pytest.raises(Rejected, match="a, b") as caught:
-        plan([*units, unit("top", "a")], "top")
-    assert caught.value.code == "dependency-cycle"
-
-
-def test_rejection_names_the_cycle_that_the_requested_units_need():
-    units = [unit("a", "b, x"), unit("b", "a"), unit("x", "y"), unit("y", "z"), unit("z", "y")]
-    with pytest.raises(Rejected, match="y, z"):
-        plan(units, "x", dependants=True)
-
-
-def test_requested_unit_beside_an_unbreakable_cycle_is_built():
-    assert plan([*PAIR, unit("alone")], "alone") == [("alone", [])]
-
-
-def codes(units, *requested, **more):
-    """Returns a row for each job: its unit, its code, its needs."""
-    found = jobs(units, *requested, **more)
-    names = {job.job_id: job.unit for job in found}
-    return [(job.unit, job.code, [names[need] for need in job.needs]) for job in found]
-
-
-CYCLE = "dependency-cycle"
-
-
-@pytest.mark.parametrize(
-    ("units", "requested", "expected"),
+    ("units", "expected"),
     [
-        ([*PAIR, unit("top", "a"), unit("alone")], ("top", "alone"),
-         [("a", CYCLE, []), ("alone", "", []), ("b", CYCLE, []), ("top", "", ["a"])]),
-        ([unit("a", "b, base"), unit("b", "a"), unit("base"), unit("alone")], ("a", "alone"),
-         [("alone", "", []), ("a", CYCLE, []), ("b", CYCLE, [])]),
-        ([unit("a", "b, base"), unit("b", "a"), unit("base"), unit("alone", "base")], ("a", "alone"),
-         [("base", "", []), ("a", CYCLE, []), ("b", CYCLE, []), ("alone", "", ["base"])]),
-        ([unit("c", "b"), unit("a", "b"), unit("b", "a, c <!nocheck>"), unit("x")], (),
-         [("a", CYCLE, []), ("b", CYCLE, []), ("c", "", ["a", "b"]), ("x", "", [])]),
-        ([*PAIR, unit("c", "d"), unit("d", "c"), unit("e", "a, c")], ("e", "x"), None),
-        ([*PAIR, unit("c", "d <!nocheck>"), unit("d", "c, a"), unit("x")], ("d", "x"),
-         [("a", CYCLE, []), ("b", CYCLE, []), ("x", "", []),
-          ("c", "", []), ("d", "", ["a", "c"]), ("c", "", ["d"]), ("d", "", ["a", "c"])]),
+        (PAIR, {"a": ["b"]}),
+        ([unit("a", "b <!cross>"), unit("b", "a")], {"a": ["b"]}),
+        ([unit("a", depends=("b",)), unit("b", "a")], {"a": ["b"]}),
+        ([unit("a", "b, x"), unit("b", "a"), unit("x", "y"), unit("y", "z"), unit("z", "y")],
+         {"a": ["b"], "y": ["z"]}),
+        ([unit("a", "b, c"), unit("b", "a, c"), unit("c", "a")], {"a": ["b"], "c": ["a"]}),
+        ([*PAIR, unit("c", "d <!nocheck>"), unit("d", "c, a")], {"a": ["b"]}),
+        ([unit("a", "b"), unit("b", runtime_depends={"b": "c"}), unit("c", "a")], {"a": ["c"]}),
     ],
-    ids=["a dependant", "a need of the cycle alone", "a need of other units, too", "a member that a profile separates",
-         "two cycles", "a cycle that needs an unbreakable one"],
+    ids=["a pair", "a profile that no build chooses", "by a manifest", "two cycles", "three", "beside another one",
+         "by a run-time dependency"],
 )  # fmt: skip
-def test_only_members_and_dependants_of_unbreakable_cycles_are_not_built(units, requested, expected):
-    if expected is None:
-        with pytest.raises(Rejected, match="a, b"):
-            codes(units, *requested)
-        return
-    assert sorted(codes(units, *requested, rounds=1)) == sorted(expected)
+def test_cycle_without_profiles_begins_with_packages_of_the_distribution(units, expected):
+    found = jobs(units, rounds=2)
+    assert {job.unit: list(job.substituted) for job in found if job.substituted} == expected
+    assert all(job.round == 1 and not job.publish for job in found if job.substituted)
 
 
-def test_unbuildable_job_names_the_cycle_and_how_to_break_it():
-    [a] = [job for job in jobs([*PAIR, unit("alone")]) if job.unit == "a"]
-    assert (a.state, a.outcome, a.publish) == (JobState.FINISHED, Outcome.FAILURE, False)
-    assert a.message == "units build-depend on each other, and none of them is published: a, b"
-    assert "<!stage1>" in a.hint and "published once" in a.hint
-
-
-def test_push_builds_its_units_when_some_dependants_are_unbuildable():
-    units = [unit("lib"), unit("a", "b, lib"), unit("b", "a"), unit("app", "lib"), unit("top", "a")]
-    fields = {"request_id": "r", "source": "s", "ref": "main", "revision": "a" * 40, "accepted_at": 1.0}
-    push = RequestAccepted(units=("lib",), dependants=True, **fields)
-    found = expand(push, build_graph([SourceSnapshot("s", Origin("", "a" * 40), units)]), 1)
-    assert [(job.unit, job.code) for job in found] == [
-        ("lib", ""), ("a", CYCLE), ("b", CYCLE), ("app", ""), ("top", "")
+def test_rounds_after_the_first_use_the_packages_of_the_cycle():
+    assert plan([*PAIR, unit("top", "a")], "top", rounds=1) == [
+        ("a1", []), ("b1", ["a1"]), ("a2", ["b1"]), ("b2", ["a2"]), ("top", ["a2"]),
     ]  # fmt: skip
 
 
@@ -176,19 +129,9 @@ UNITS = st.lists(st.lists(TERMS, max_size=3).map(", ".join), min_size=1, max_siz
 
 @given(UNITS, st.sets(st.sampled_from("abcdef")), st.randoms(use_true_random=False))
 def test_jobs_come_after_their_needs_in_any_cycles_and_order_of_units(units, published, chance):
-    def result(units):
-        try:
-            return plan(units, published=published)
-        except Rejected as error:
-            return error.message
-
     shuffled = chance.sample(units, len(units))
-    assert result(units) == result(shuffled)
-    if isinstance(result(units), list):
-        seen, unbuildable = set(), set()
-        for job in jobs(units, published=published):
-            assert set(job.needs) <= seen
-            seen.add(job.job_id)
-            if job.code or unbuildable.intersection(job.needs):
-                unbuildable.add(job.job_id)
-        assert seen > unbuildable
+    assert plan(units, published=published) == plan(shuffled, published=published)
+    seen = set()
+    for job in jobs(units, published=published):
+        assert set(job.needs) <= seen
+        seen.add(job.job_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -58,14 +60,18 @@ class Builds:
         self.building: dict[str, str] = {}
         self.runners: list[RunnerRecord] = []
 
-    def after(self, jobs: list[JobRecord], outputs: str = "") -> Builds:
+    def after(
+        self, jobs: list[JobRecord], outputs: str = "", depends: Mapping[str, str] = MappingProxyType({})
+    ) -> Builds:
+        """`depends`: name → what its package depends on at run time."""
         done: dict[Any, JobRecord] = {}
         artifacts = RequestArtifacts(done)
         for each in jobs:
             uses = dependencies(each, artifacts, lambda name: ())
             inputs = inputs_of(each, uses.used)
             key = input_key(each, inputs)
-            deb = factories.deb(each.name, content=f"{each.tree} {outputs}")
+            content = f"{each.tree} {outputs}"
+            deb = factories.deb(each.name, content=content, depends=depends.get(each.name, ""))
             built = BuildResult(job_id=f"old.{each.number}", artifacts=(deb,), seconds=each.number * 10)
             self.built[key] = built
             self.last[each.unit] = LastBuild(seconds=each.number * 10, inputs=inputs, job_id=built.job_id)
@@ -252,9 +258,20 @@ def test_only_the_first_of_many_needs_are_named() -> None:
     assert lines[-1].why == "only if p/lib1 or p/lib2 or p/lib3 or one of 4 more differs from its last build"
 
 
+def test_package_that_a_build_dependency_needs_may_set_off_a_build():
+    lines, _ = Builds().after(chain(), depends={"tool": "lib"}).preview(chain(lib={"tree": "new"}))
+    assert verdicts(lines) == [BUILD, MAYBE, MAYBE, MAYBE]
+    assert lines[2].why == "only if p/tool or p/lib differs from its last build"
+
+
+def test_first_build_of_a_cycle_names_what_it_begins_with():
+    lines, _ = Builds().preview([job(1, "lib", round=1, substituted=("p/tool",))])
+    assert lines[0].why == "never built, with the distribution's packages of p/tool"
+
+
 def test_failed_job_and_its_dependants_cannot_be_built():
-    failed = {"state": "finished", "outcome": "failure", "code": "dependency-cycle", "message": "in a cycle"}
+    failed = {"state": "finished", "outcome": "failure", "code": "broken-unit", "message": "no field"}
     lines, totals = Builds().after(chain()).preview(chain(tool=failed))
     assert verdicts(lines) == [REUSED, PlanVerdict.CANNOT, PlanVerdict.CANNOT, UNCHANGED]
-    assert [line.why for line in lines[1:3]] == ["in a cycle", "needs p/tool, which cannot be built"]
+    assert [line.why for line in lines[1:3]] == ["no field", "needs p/tool, which cannot be built"]
     assert (totals.cannot, totals.most_work) == (2, 0.0)
