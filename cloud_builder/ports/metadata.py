@@ -57,6 +57,9 @@ class MetadataReader(Protocol):
     def read(self, names: Collection[str], read: Read) -> Metadata:
         """Returns the metadata. Raises BrokenMetadata; errors of `read` pass through."""
 
+    def package_names(self, names: Collection[str], read: Read) -> tuple[str, ...]:
+        """Returns the binary packages of packaging that has an error, as far as they can be read."""
+
 
 class RepositoryStates(Protocol):
     """The state of the package repositories that a build root is made from. Thread-safe."""

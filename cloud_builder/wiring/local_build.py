@@ -18,17 +18,17 @@ from cloud_builder.adapters.deb.repository_state import OfflineStates, ReleaseSt
 from cloud_builder.adapters.deb.source import check_source
 from cloud_builder.adapters.store.directory import DirectoryStore
 from cloud_builder.errors import CloudBuilderError, Rejected
-from cloud_builder.flow.request import check_tree
+from cloud_builder.flow.request import check_tree, discover_tree
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import AttemptFinished
 from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.manifest import MANIFEST
 from cloud_builder.model.nearest import did_you_mean
-from cloud_builder.model.outcome import Kind
+from cloud_builder.model.outcome import BUILD_DEPENDENCY, DEPENDENCY_CYCLE, Kind
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Problem, Target, Unit
 from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
-from cloud_builder.planning.graph.nearest_provider import BUILD_DEPENDENCY, with_nearest
+from cloud_builder.planning.graph.nearest_provider import with_nearest
 from cloud_builder.planning.inputs.closure import closure, find_in
 from cloud_builder.ports.metadata import BrokenMetadata
 
@@ -58,10 +58,11 @@ class BuildStep:
 
 
 class BrokenUnit(Rejected):
-    """The problems of a unit, each with its line."""
+    """The problems of a unit, each with its line. `needed_by`: the unit that needs it; empty: it is named itself."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)), code="broken-unit")
+    def __init__(self, problems: Sequence[Problem], needed_by: str = "") -> None:
+        first = [f"{needed_by} needs {problems[0].path}, which cannot be read:"] if needed_by else []
+        super().__init__("\n".join([*first, *map(str, problems)]), code="broken-unit")
 
 
 def check(root: Path) -> tuple[tuple[Unit, ...], tuple[Problem, ...]]:
@@ -89,16 +90,18 @@ def plan(directory: Path, target: str | None, *, with_needs: bool) -> list[Build
     if not (directory / MANIFEST).is_file():
         raise _no_unit(directory)
     root = _top(directory)
-    units, problems = check(root)
+    discovered = discover_tree(root, [DebMetadata()], OfflineStates())
     relative = "" if directory == root else directory.relative_to(root).as_posix()
-    unit = next((unit for unit in units if unit.directory == relative), None)
-    if unit is None:
-        raise BrokenUnit(
-            [problem for problem in problems if (problem.file or problem.path).startswith(relative)] or problems
-        )
-    graph = build_graph([SourceSnapshot(LOCAL_SOURCE, Origin("", Revision("")), units)])
+    unit = next((unit for unit in discovered.units if unit.directory == relative), None)
+    if unit is None or unit.problems:
+        own = [problem for problem in discovered.problems if (problem.file or problem.path).startswith(relative)]
+        raise BrokenUnit(unit.problems if unit else own or discovered.problems)
+    graph = build_graph([SourceSnapshot(LOCAL_SOURCE, Origin("", Revision("")), discovered.units)])
     requested = graph.units_for(LOCAL_SOURCE, [unit.path], [chosen.name for chosen in _targets(unit, target)])
     numbers = graph.topological_order(graph.transitive_needs(requested) if with_needs else requested)
+    for broken in (graph.units[number] for number in numbers):
+        if broken.problems:
+            raise BrokenUnit(broken.problems, needed_by=unit.path)
     _check_cycles(graph, numbers)
     return [
         BuildStep(
@@ -120,7 +123,7 @@ def _check_cycles(graph: Graph, numbers: Sequence[int]) -> None:
         names = ", ".join(graph.nodes[member].unit for member in cycle)
         raise Rejected(
             f"units build-depend on each other: {names}",
-            code="dependency-cycle",
+            code=DEPENDENCY_CYCLE,
             hint="Build one alone with --no-deps, and give the packages that it needs with --with FILE.deb.",
         )
 

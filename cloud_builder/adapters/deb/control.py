@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 
+from cloud_builder.errors import Rejected
 from cloud_builder.planning.relations import parse, relations_of
 from cloud_builder.ports.metadata import BrokenMetadata, Metadata, Read
 
@@ -23,6 +25,8 @@ from .stanzas import Stanza
 _FIELDS = ("Build-Depends", "Build-Depends-Arch", "Build-Depends-Indep")
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
 _DSC_AGAIN = "Take the *.dsc that dpkg-source wrote."
+_PACKAGE_LINE = re.compile(r"^(?:Package:[ \t]*| )([a-z0-9][a-z0-9+.-]+)(?:[ \t]*$| u?deb )", re.MULTILINE)
+"""A paragraph of debian/control, or a line of Package-List."""
 
 
 class DebMetadata:
@@ -36,6 +40,13 @@ class DebMetadata:
     def read(self, names: Collection[str], read: Read) -> Metadata:
         layout = read_layout(names, read)
         return _of_dsc(layout) if layout.form is Form.DSC else _of_control(layout, read)
+
+    def package_names(self, names: Collection[str], read: Read) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for file in ("debian/control", *sorted(name for name in names if name.endswith(".dsc"))):
+            with suppress(Rejected):
+                found |= dict.fromkeys(_PACKAGE_LINE.findall(read(file).decode(errors="replace")))
+        return tuple(found)
 
 
 def _of_control(layout: SourceLayout, read: Read) -> Metadata:

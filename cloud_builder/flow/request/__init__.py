@@ -19,7 +19,7 @@
 Must not: decide what is built in which order, or check out a source.
 """
 
-from .discover import check_tree
+from .discover import check_tree, discover_tree
 from .flow import RequestFlow
 
-__all__ = ["RequestFlow", "check_tree"]
+__all__ = ["RequestFlow", "check_tree", "discover_tree"]

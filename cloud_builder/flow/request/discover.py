@@ -27,7 +27,7 @@ from cloud_builder.model.outcome import Kind
 from cloud_builder.model.settings import RequestSettings
 from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, UNKNOWN_TARGET, Problem, Target, Unit
 from cloud_builder.planning.architectures import debian_architecture, matches
-from cloud_builder.ports.metadata import BrokenMetadata, Metadata, MetadataReader, RepositoryStates
+from cloud_builder.ports.metadata import BrokenMetadata, Metadata, MetadataReader, Read, RepositoryStates
 
 from .broken import BrokenUnit, complete
 from .tree import DirectoryTree, Tree, join
@@ -65,9 +65,16 @@ def check_tree(
     root: Path, readers: Sequence[MetadataReader], repositories: RepositoryStates | None = None
 ) -> tuple[tuple[Unit, ...], tuple[Problem, ...]]:
     """Returns the units at and below a directory, and the problems; paths are relative to it. For `cb-ctl check`."""
-    discovery = UnitDiscovery(readers, repositories, RequestSettings().manifest_max_bytes)
-    discovered = discovery.discover(DirectoryTree(root))
+    discovered = discover_tree(root, readers, repositories)
     return discovered.readable, discovered.all_problems
+
+
+def discover_tree(
+    root: Path, readers: Sequence[MetadataReader], repositories: RepositoryStates | None = None
+) -> DiscoveredUnits:
+    """Returns the units at and below a directory, with the broken ones; paths are relative to it."""
+    discovery = UnitDiscovery(readers, repositories, RequestSettings().manifest_max_bytes)
+    return discovery.discover(DirectoryTree(root))
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,10 @@ class UnitDiscovery:
         return ()
 
     def _broken_unit(self, tree: Tree, directory: str, problems: tuple[Problem, ...]) -> Unit:
-        """Returns a broken unit, as far as its manifest can be read."""
+        """Returns a broken unit as far as its files can be read.
+
+        Its name is taken for the name of a package, too: no unit that names it may be built with a package of the
+        distribution."""
         kind: Kind = Kind.PACKAGE
         targets: tuple[Target, ...] = (UNKNOWN_TARGET,)
         with suppress(BrokenUnit):
@@ -164,6 +174,8 @@ class UnitDiscovery:
             kind, targets = manifest.kind, manifest.targets
         path = unit_path(directory)
         name = PurePosixPath(directory).name or tree.top_name or path
+        files = tree.names(directory)
+        packages = (reader.package_names(files, self._reads(tree, directory)) for reader in self.readers)
         return Unit(
             path=path,
             directory=directory,
@@ -172,7 +184,11 @@ class UnitDiscovery:
             tree=tree.tree_id(directory),
             targets=targets,
             problems=problems,
+            provides=tuple(dict.fromkeys((name, *(package for each in packages for package in each)))),
         )
+
+    def _reads(self, tree: Tree, directory: str) -> Read:
+        return lambda name: tree.read(join(directory, name), _MAX_PACKAGING_BYTES)
 
     @property
     def _without_network(self) -> UnitDiscovery:
@@ -195,7 +211,7 @@ class UnitDiscovery:
             message = "nothing here says how the package is built"
             raise BrokenUnit(Problem(path=path, file=directory, message=message, hint=f"Add {expected}."))
         try:
-            metadata = reader.read(names, lambda name: tree.read(join(directory, name), _MAX_PACKAGING_BYTES))
+            metadata = reader.read(names, self._reads(tree, directory))
         except BrokenMetadata as error:
             problem = Problem(
                 path=path, file=join(directory, error.file), line=error.line, message=error.message, hint=error.hint

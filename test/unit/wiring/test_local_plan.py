@@ -82,3 +82,13 @@ def test_link_to_a_file_of_the_same_working_tree_is_read_and_copied(tree: Path, 
     assert not (copy / "debian/control").is_symlink()
     assert (copy / "po/de.po").read_text() == "text"
     assert (copy / "outside").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["lib", "lib-dev"])
+def test_plan_rejects_a_unit_that_needs_a_broken_one(tree: Path, name: str) -> None:
+    control = package(tree, "lib") / "debian" / "control"
+    control.write_text(control.read_text() + "\nPackage: lib-dev\n<<<<<<< HEAD\n")
+    app = package(tree, "app", name)
+    with pytest.raises(Rejected, match="packages/app needs packages/lib, which cannot be read") as caught:
+        plan(app, None, with_needs=True)
+    assert caught.value.code == "broken-unit"
