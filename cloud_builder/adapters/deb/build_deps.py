@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cloud_builder.errors import CloudBuilderError, Permanent, Retryable
+from cloud_builder.model.artifact import BinaryPackage
 from cloud_builder.ports.recipe import BUILDER, Action, PackageSource
 from cloud_builder.ports.sandbox import Bind
 
 from . import binary_package
 from .build_commands import PATH, profiles_of
-from .relations import package_names
+from .relations import package_names, with_providers
 from .unmet import unmet_dependencies
 
 RECIPE_DEPENDS = "build-essential, dpkg-dev, fakeroot"
@@ -117,11 +118,11 @@ MIRROR_FAULT = re.compile(
 def install(source: PackageSource, offered: Sequence[Path], workspace: Path, cache: Path) -> Action:
     """See ports.recipe.Recipe.install."""
     (workspace / "source" / "debian").mkdir(parents=True)
-    (workspace / "source" / "debian" / "control").write_text(_control(source), encoding="utf-8")
     (workspace / "package-names").write_text(" ".join(package_names(source)), encoding="utf-8")
     (workspace / "apt.conf").write_text(APT_CONF + (_NO_CACHE if offered else ""), encoding="utf-8")
     (workspace / "pin").write_text(PIN, encoding="utf-8")
-    write_index(offered, workspace)
+    packages = write_index(offered, workspace)
+    (workspace / "source" / "debian" / "control").write_text(_control(source, packages), encoding="utf-8")
     (cache / "partial").mkdir(parents=True, exist_ok=True)
     return Action(
         command=("sh", "-c", _INSTALL, "install"),
@@ -136,18 +137,21 @@ def installed() -> Action:
     return Action(command=_LISTED, environment=_ENVIRONMENT)
 
 
-def _control(source: PackageSource) -> str:
+def _control(source: PackageSource, offered: Sequence[BinaryPackage]) -> str:
     """Returns a debian/control with the relations alone: the fields that the key of the layer covers."""
-    fields = dict(source.build_depends)
+    fields = {
+        field: relations if field.startswith("Build-Conflicts") else with_providers(relations, offered)
+        for field, relations in source.build_depends
+    }
     fields["Build-Depends"] = ", ".join(filter(None, (fields.get("Build-Depends"), RECIPE_DEPENDS)))
     return "".join(f"{field}: {value}\n" for field, value in (("Source", source.name), *fields.items()))
 
 
-def write_index(offered: Sequence[Path], workspace: Path) -> None:
+def write_index(offered: Sequence[Path], workspace: Path) -> list[BinaryPackage]:
     """Writes Packages of the files, and the file `names` with one `name architecture version` a line.
 
-    The files are below `workspace`."""
-    stanzas, names = [], []
+    Returns the metadata of the files, which are below `workspace`."""
+    stanzas, packages = [], []
     for path in offered:
         control = binary_package.read(path)
         package = binary_package.binary_package(control)
@@ -155,9 +159,11 @@ def write_index(offered: Sequence[Path], workspace: Path) -> None:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         filename = str(path.relative_to(workspace))
         stanzas.append(_distinct(binary_package.packages_entry(control, filename, path.stat().st_size, digest)))
-        names.append(f"{package.name} {package.architecture} {package.version}\n")
+        packages.append(package)
     (workspace / "Packages").write_text("\n".join(stanzas), encoding="utf-8")
-    (workspace / "names").write_text("".join(names), encoding="utf-8")
+    names = "".join(f"{package.name} {package.architecture} {package.version}\n" for package in packages)
+    (workspace / "names").write_text(names, encoding="utf-8")
+    return packages
 
 
 def _distinct(stanza: str) -> str:

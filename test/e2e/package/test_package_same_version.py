@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from cloud_builder.model.outcome import Outcome
 
-IN_THE_ROOT, OF_DEBIAN = "hostname", "libtry-tiny-perl"
-STANZA = "\nPackage: {name}\nArchitecture: all\nMulti-Arch: foreign\nDescription: a namesake\n Its file says so.\n"
+IN_THE_ROOT, OF_DEBIAN, PROVIDED = "hostname", "libtry-tiny-perl", "libtext-glob-perl"
+"""A package of the base root, one of Debian, and one of Debian whose name a package of the unit provides."""
+STANZA = (
+    "\nPackage: {name}\nArchitecture: all\nMulti-Arch: foreign\nProvides: {provides}\n"
+    "Description: a namesake\n Its file says so.\n"
+)
 
 
 def test_package_of_a_unit_replaces_one_of_the_same_version(workspace, unit, libgreet) -> None:
@@ -15,7 +19,9 @@ def test_package_of_a_unit_replaces_one_of_the_same_version(workspace, unit, lib
         versions = dict(line.split()[:2] for line in file.read().decode().splitlines())
     control, rules = unit / "debian" / "control", unit / "debian" / "rules"
     source = "Source: libgreet\nBuild-Depends: debhelper-compat (= 13)\nMaintainer: T <t@localhost>\n"
-    control.write_text(source + STANZA.format(name=IN_THE_ROOT) + STANZA.format(name=OF_DEBIAN))
+    control.write_text(
+        source + STANZA.format(name=IN_THE_ROOT, provides=PROVIDED) + STANZA.format(name=OF_DEBIAN, provides="namesake")
+    )
     install = "".join(
         f"\tinstall -D -m644 debian/control debian/{name}/usr/share/namesake/{name}\n"
         for name in (IN_THE_ROOT, OF_DEBIAN)
@@ -31,9 +37,10 @@ def test_package_of_a_unit_replaces_one_of_the_same_version(workspace, unit, lib
     namesakes = workspace.build("broken")
     assert namesakes.outcome is Outcome.SUCCESS, namesakes.message
 
-    used = source.replace("13)", f"13), libtest-fatal-perl, {OF_DEBIAN}, {IN_THE_ROOT}")
-    control.write_text(used + STANZA.format(name="user"))
+    used = source.replace("13)", f"13), libtest-fatal-perl, {OF_DEBIAN}, {IN_THE_ROOT}, {PROVIDED}")
+    control.write_text(used + STANZA.format(name="user", provides="nobody"))
     rules.write_text(f"{dh}override_dh_auto_install:\n\tls /usr/share/namesake\n")
     user = workspace.build("broken", namesakes)
     assert user.outcome is Outcome.SUCCESS, user.message
     assert f"\n{IN_THE_ROOT}\n{OF_DEBIAN}\n" in workspace.log_text()
+    assert f"Unpacking {PROVIDED}" not in workspace.log_text()

@@ -1,4 +1,4 @@
-"""Build dependencies without those that packages of the mesh provide."""
+"""Build dependencies and the packages of the mesh: those without them, and those that provide a name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_builder.adapters.deb.relations import package_names, without_local_packages
+from cloud_builder.adapters.deb.relations import package_names, with_providers, without_local_packages
 from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.ids import Digest
 from cloud_builder.ports.recipe import PackageSource
@@ -35,6 +35,27 @@ def test_relations_that_local_packages_provide_are_removed(value: str, kept: str
     artifacts = [artifact("libgreet-dev", provides="greeting-dev (= 1), greetings"), artifact("libgreet1")]
     expected = (("Build-Depends", kept),) if kept else ()
     assert without_local_packages(source(("Build-Depends", value)), artifacts).build_depends == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "added"),
+    [
+        ("libfoo-dev", ["libnew-dev"]),
+        ("make, libfoo-dev (>= 1) [amd64] <!nocheck>", ["libnew-dev [amd64] <!nocheck>"]),
+        ("libfoo-dev:native | other <!x>", ["libnew-dev"]),
+        ("other | libfoo-dev", []),
+        ("libnew-dev, api", []),
+        ("", []),
+    ],
+)
+def test_package_that_provides_a_name_is_installed_with_it(value: str, added: list[str]) -> None:
+    offered = [
+        artifact("libnew-dev", provides="libfoo-dev (= 2)"),
+        artifact("api"),
+        artifact("other-api", provides="api"),
+    ]
+    packages = [each.package for each in offered if each.package]
+    assert with_providers(value, packages) == ", ".join(filter(None, [value, *added]))
 
 
 def test_build_conflicts_are_removed() -> None:
