@@ -27,7 +27,8 @@ from cloud_builder.model.nearest import did_you_mean
 from cloud_builder.model.outcome import BUILD_DEPENDENCY, DEPENDENCY_CYCLE, Kind
 from cloud_builder.model.settings import Settings
 from cloud_builder.model.unit import BUILD_ROOT_DESCRIPTION, Problem, Target, Unit
-from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot
 from cloud_builder.planning.graph.nearest_provider import with_nearest
 from cloud_builder.planning.inputs.closure import closure, find_in
 from cloud_builder.ports.metadata import BrokenMetadata

@@ -16,7 +16,8 @@ from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.ids import RequestId, Revision, SourceName, TreeId, UnitPath
 from cloud_builder.model.outcome import Kind
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot
 from cloud_builder.planning.graph.incremental import replace_unit
 from cloud_builder.planning.request.expand import requested_nodes, selected_nodes
 

@@ -26,7 +26,8 @@ from cloud_builder.model.outcome import Kind
 from cloud_builder.model.priority import Priority
 from cloud_builder.model.unit import Target, Unit
 from cloud_builder.planning.attempt.transitions import RetryPolicy
-from cloud_builder.planning.graph.graph import Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Node, Origin, SourceSnapshot
 from cloud_builder.planning.records import JobRecord
 from cloud_builder.planning.request.expand import BuildHistory, expand
 from cloud_builder.planning.schedule.match import queued_job

@@ -8,8 +8,10 @@
     source             reads the source package of a directory, and checks its files
     control            reads names and relations from debian/control or a *.dsc (the port MetadataReader)
     source_versions    reads the versions that a source tree will provide
+    runtime_depends    reads what the packages of a source tree will depend on
     relations          names in relation fields
     build_deps         installs build dependencies into a layer, and explains why it failed
+    unmet              explains from apt's reports why build dependencies are not met
     build_commands     unpacks and builds a source
     log_patterns       ranks the lines of a build log
     outputs            collects what a build left

@@ -14,7 +14,8 @@ from typing import Any
 from cloud_builder.errors import Rejected
 from cloud_builder.model.ids import Revision, SourceName
 from cloud_builder.model.unit import Unit
-from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot
 from cloud_builder.ports.state import Document, Documents
 
 from . import find, history

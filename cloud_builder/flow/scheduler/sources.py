@@ -10,7 +10,8 @@ from __future__ import annotations
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted, SourceRevised
 from cloud_builder.model.ids import SourceName, TreeId, UnitPath
-from cloud_builder.planning.graph.graph import Graph, Node, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Graph, Node, SourceSnapshot
 from cloud_builder.planning.graph.incremental import update_source
 from cloud_builder.planning.graph.nearest_provider import with_nearest
 from cloud_builder.planning.records import JobRecord

@@ -4,10 +4,10 @@
 order nor whether the graph was built whole or updated by one unit makes a difference.
 *Must not:* decide about a request (see `request/expand.py`), or know what is built already (see `inputs`).
 
-    build_graph(snapshots) ─► Graph ─► units_for, transitive_needs, transitive_dependants   what a request selects
-                                       topological_order                                    each unit after its needs
-                                       component_of                                         the members of a cycle
-    incremental.replace_unit(graph, source, unit) ─► Graph                      after a push
+    build.build_graph(snapshots) ─► Graph ─► units_for, transitive_needs, transitive_dependants   what a request selects
+                                             topological_order                                    each after its needs
+                                             component_of                                         members of a cycle
+    incremental.replace_unit(graph, source, unit) ─► Graph    after a push
 
 See `resolve` for the unit that a relation means. Nodes are numbered by name, so that comparing numbers compares names.
 Packages that depend on others at run time are nodes behind the units (see `unit_edges`). They order units, and are
@@ -30,10 +30,9 @@ from cloud_builder.model.unit import UNKNOWN_TARGET, Target, Unit
 from cloud_builder.planning.relations import Alternative, Alternatives, cached_groups, groups
 
 from .resolve import DependencyResolver, Node, PackageNode
-from .scc import level_of, strongly_connected
 from .unit_edges import Numbers, UnitEdges, reachable
 
-__all__ = ["Graph", "Node", "Origin", "SourceSnapshot", "build_graph", "rank"]
+__all__ = ["Graph", "Node", "Origin", "SourceSnapshot", "rank", "runtime_relations"]
 
 
 class Origin(NamedTuple):
@@ -106,7 +105,7 @@ class Graph:
         if number < len(self.nodes):
             unit = self.units[number]
             return groups(unit.build_depends, self.targets[number].arch, unit.profiles)
-        return _runtime_relations(self.package(number), self.units, self.targets)
+        return runtime_relations(self.package(number), self.units, self.targets)
 
     def resolutions(self, number: int, profiles: tuple[str, ...] = ()) -> Iterator[Resolution]:
         """Yields each relation that decides what is in the build root of a unit, resolved.
@@ -192,111 +191,11 @@ class Graph:
         return (members for members in cycles if len(members) > 1)
 
 
-def build_graph(snapshots: Iterable[SourceSnapshot]) -> Graph:
-    """Returns the graph over the newest snapshots of all sources, one snapshot a source."""
-    by_source = {snapshot.source: snapshot for snapshot in sorted(snapshots, key=lambda snapshot: snapshot.source)}
-    rows = [
-        (Node(source, unit.path, target.name), unit, target)
-        for source, snapshot in by_source.items()
-        for unit in snapshot.units
-        for target in unit.targets
-    ]
-    rows.sort(key=lambda row: row[0])
-    nodes, units, targets = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
-    numbers = {node: number for number, node in enumerate(nodes)}
-    packages = _packages(units)
-    resolver = DependencyResolver(nodes, numbers, _providers(units, targets), units, packages)
-    needs, mentions, versioned = _resolved(resolver, targets)
-    component, level, components = _components(needs)
-    return Graph(
-        origins={source: snapshot.origin for source, snapshot in by_source.items()},
-        nodes=nodes,
-        number=resolver.number,
-        units=units,
-        targets=targets,
-        packages=packages,
-        edges=needs,
-        reverse_edges=_reversed(needs),
-        component=component,
-        level=level,
-        components=components,
-        rank=[rank(*parts, len(needs)) for parts in zip(level, component, range(len(needs)), strict=True)],
-        providers=resolver.providers,
-        mentions=mentions,
-        versioned=versioned,
-    )
-
-
 def rank(level: int, component: int, number: int, count: int) -> int:
     """Returns one number that sorts by level, then by component, then by name. `count`: the number of all nodes."""
     return (level * count + component) * count + number
 
 
-def _packages(units: Sequence[Unit]) -> dict[PackageNode, int]:
-    """Returns the packages that depend on others, with their numbers."""
-    packages = (PackageNode(number, name) for number, unit in enumerate(units) for name in sorted(unit.runtime_depends))
-    return {package: number for number, package in enumerate(packages, len(units))}
-
-
-def _runtime_relations(
-    package: PackageNode, units: Sequence[Unit], targets: Sequence[Target]
-) -> Sequence[Alternatives]:
+def runtime_relations(package: PackageNode, units: Sequence[Unit], targets: Sequence[Target]) -> Sequence[Alternatives]:
+    """Returns what a package depends on."""
     return cached_groups(units[package.unit].runtime_depends[package.name], targets[package.unit].arch)
-
-
-def _providers(units: Sequence[Unit], targets: Sequence[Target]) -> dict[str, dict[str, Numbers]]:
-    by_target: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for number, unit in enumerate(units):
-        for name in dict.fromkeys(unit.provides):
-            by_target[targets[number].name][name].append(number)
-    return {target: {name: tuple(numbers) for name, numbers in names.items()} for target, names in by_target.items()}
-
-
-def _resolved(
-    resolver: DependencyResolver, targets: Sequence[Target]
-) -> tuple[list[Numbers], dict[str, frozenset[int]], dict[str, frozenset[int]]]:
-    """Returns (needs, mentions, versioned) of all units and packages."""
-    needs: list[Numbers] = []
-    mentions: dict[str, set[int]] = defaultdict(set)
-    versioned: dict[str, set[int]] = defaultdict(set)
-
-    def mention(number: int, relations: Iterable[Alternatives]) -> None:
-        for group in relations:
-            for alternative in group:
-                mentions[alternative.name].add(number)
-                if alternative.operator:
-                    versioned[alternative.name].add(number)
-
-    for number, (unit, target) in enumerate(zip(resolver.units, targets, strict=True)):
-        relations = groups(unit.build_depends, target.arch, unit.profiles)
-        needs.append(resolver.needs(number, unit, relations))
-        mention(number, relations)
-    for package, number in resolver.packages.items():
-        runtime = _runtime_relations(package, resolver.units, targets)
-        needs.append(resolver.runtime_needs(package, runtime))
-        mention(number, runtime)
-    return needs, _frozen(mentions), _frozen(versioned)
-
-
-def _frozen(index: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
-    return {name: frozenset(numbers) for name, numbers in index.items()}
-
-
-def _reversed(needs: Sequence[Numbers]) -> list[Numbers]:
-    dependants: list[list[int]] = [[] for _ in needs]
-    for number, own_needs in enumerate(needs):
-        for need in own_needs:
-            dependants[need].append(number)
-    return [tuple(numbers) for numbers in dependants]
-
-
-def _components(needs: Sequence[Numbers]) -> tuple[list[int], list[int], dict[int, Numbers]]:
-    """Returns (component, level, components), see `Graph`."""
-    component, level, components = [0] * len(needs), [0] * len(needs), {}
-    for numbers in strongly_connected(needs):
-        first, own_level = min(numbers), level_of(numbers, needs, level)
-        for number in numbers:
-            component[number], level[number] = first, own_level
-        if len(numbers) > 1:
-            components[first] = tuple(sorted(numbers))
-    return component, level, components

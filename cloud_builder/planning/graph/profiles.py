@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable
 from cloud_builder.model.ids import SourceName, UnitPath
 from cloud_builder.model.unit import Unit
 
-from .graph import Graph, SourceSnapshot, build_graph
+from .build import build_graph
+from .graph import Graph, SourceSnapshot
 from .incremental import MAX_CHANGED_UNITS, replace_unit
 
 

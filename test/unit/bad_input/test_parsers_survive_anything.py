@@ -19,7 +19,8 @@ from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.manifest import ManifestError, parse
 from cloud_builder.model.topics import ROUTES
 from cloud_builder.model.unit import Target, Unit
-from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot
 from cloud_builder.planning.inputs.closure import closure, find_in
 from cloud_builder.planning.relations import cached_groups
 from cloud_builder.ports.broker import Partition, Record

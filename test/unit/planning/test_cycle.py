@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot
 from cloud_builder.planning.request.expand import BuildHistory, expand
 from cloud_builder.planning.request.outcome import unstable_members
 from support import factories

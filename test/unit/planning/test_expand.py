@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from cloud_builder.errors import Rejected
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.unit import UNKNOWN_TARGET, DeletedUnit, Problem, Target
-from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot
 from cloud_builder.planning.graph.profiles import with_profiles
 from cloud_builder.planning.request.expand import NOTHING_BUILT_WITH_DELETED, BuildHistory, critical_paths, expand
 from support import factories

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_builder.model.unit import Target
-from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Graph, Node, Origin, SourceSnapshot
 from cloud_builder.planning.graph.incremental import replace_unit
 from cloud_builder.planning.graph.resolve import DependencyResolver
 from cloud_builder.planning.graph.scc import strongly_connected

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_builder.planning.graph.graph import Node, Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Node, Origin, SourceSnapshot
 from cloud_builder.planning.graph.nearest_provider import with_nearest
 from support.factories import BOOKWORM, unit
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cloud_builder.model.events import RequestAccepted
 from cloud_builder.model.outcome import JobState, Outcome
-from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot
 from cloud_builder.planning.records import RequestRecord
 from cloud_builder.planning.request import outcome
 from cloud_builder.planning.request.expand import expand

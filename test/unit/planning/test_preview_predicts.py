@@ -15,7 +15,8 @@ from cloud_builder.model.events import PlanVerdict, RequestAccepted
 from cloud_builder.model.outcome import Outcome
 from cloud_builder.model.unit import Unit
 from cloud_builder.planning.attempt import transitions
-from cloud_builder.planning.graph.graph import Origin, SourceSnapshot, build_graph
+from cloud_builder.planning.graph.build import build_graph
+from cloud_builder.planning.graph.graph import Origin, SourceSnapshot
 from cloud_builder.planning.inputs.artifacts import RequestArtifacts
 from cloud_builder.planning.inputs.inputs import dependencies, input_key, inputs_of, reuse_result
 from cloud_builder.planning.preview.model import LastBuild, PlanLookups
