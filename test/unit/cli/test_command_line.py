@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from cloud_builder.cli import deadletter, lists, source
 from cloud_builder.cli.main import COMMANDS, cli, run
 from cloud_builder.errors import ExitCode
+from support.factories import changelog
 
 GROUPS = {"cb-ctl": COMMANDS, "list": lists.TABLE, "source": source.TABLE, "dead-letter": deadletter.TABLE}
 ENTRIES = [(name, *entry) for table in GROUPS.values() for name, entry in table.items()]
@@ -35,6 +36,7 @@ def test_check_names_repositories_that_nobody_verifies(tmp_path: Path) -> None:
         ".cb/cloud_builder.yml": "schema_version: 1.0\nname: hello\ndistributions: [{dist: sid, arch: x86_64}]\n",
         ".cb/build_root.kiwi": f'<image><profiles><profile name="sid.x86_64"/></profiles>{repository}</image>',
         "debian/control": "Source: hello\n\nPackage: hello\nArchitecture: any\n",
+        "debian/changelog": changelog("hello"),
     }.items():
         (unit / file).parent.mkdir(parents=True, exist_ok=True)
         (unit / file).write_text(text)
