@@ -161,7 +161,7 @@ class Supervisor:
         )
         failing = tuple(child.name for child in self._children if child.exits)
         me = rundir.process("supervisor", os.getpid())
-        broker = "embedded" if self._spec.broker is None else self._broker["bootstrap"]
+        broker = "embedded" if self._spec.broker is None else self._spec.broker["bootstrap"]
         rundir.write_running_mesh(self._spec.home, rundir.RunningMesh(me, children, broker, self._stage, failing))
 
 
