@@ -75,6 +75,7 @@ explain() {{
     names=$(printf '%s\n' "$reports" | blocked) seen=' '
     while [ -n "$names" ] && [ "${{#seen}}" -lt {_MAX_EXPLAINED} ]; do
         set -- $names
+        [ $# -gt 0 ] || break
         name=$1; shift; names=$*
         case $seen in *" $name "*) continue ;; esac
         seen="$seen$name "

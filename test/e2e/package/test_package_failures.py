@@ -37,10 +37,8 @@ def test_too_old_version_is_named_with_the_present_one(workspace, unit, libgreet
     control.write_text(control.read_text().replace("(= 13)", "(= 13), libgreet-dev (>= 7), make (>= 99)"))
     finished = workspace.build("broken", libgreet)
     assert finished.outcome is Outcome.FAILURE
-    assert finished.message.startswith(
-        "Build-Depends: libgreet-dev (>= 7) cannot be satisfied: the available version is 1.0.0; "
-        "Build-Depends: make (>= 99) cannot be satisfied: the available version is 4.3-"
-    )
+    assert "Build-Depends: libgreet-dev (>= 7) cannot be satisfied: there is libgreet-dev 1.0.0" in finished.message
+    assert "Build-Depends: make (>= 99) cannot be satisfied: there is make 4.3-" in finished.message
 
 
 def test_failing_test_is_the_cause(workspace, unit) -> None:

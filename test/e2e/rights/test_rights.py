@@ -57,7 +57,7 @@ def build_all(daemons, version: str):
     """Every unit, each of which has changed."""
     for unit in UNITS:
         changelog = f"projects/{unit}/debian/changelog"
-        daemons.source.edit(changelog, lambda text: re.sub(r"\(\d+", f"({version}", text, count=1))
+        daemons.source.edit(changelog, lambda text: re.sub(r"([^)]*)\)", rf"\1+{version})", text, count=1))
     daemons.source.commit(f"version {version}")
     result = daemons.ctl("request", "--all", "--watch", "--timeout", "300", "--json")
     assert result.returncode == 0, f"{result}\n" + "\n".join(daemons.output_of(name) for name in ("one", "two"))
