@@ -2,7 +2,7 @@
 
 Input: an assignment, which contains all that a build needs, or a directory of a working tree (`cb-ctl build`,
 `cb-ctl shell`: no mesh). Output: the report of the attempt; its artifacts and log are in the object store.
-Must not decide anything about jobs. `build` and `build_directory` never raise.
+Must not decide anything about jobs. `build` and `build_locally` never raise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
@@ -20,8 +20,6 @@ from cloud_builder.files import directories
 from cloud_builder.model.artifact import Artifact, ArtifactKind
 from cloud_builder.model.events import AttemptFinished, JobAssigned
 from cloud_builder.model.ids import RunnerId
-from cloud_builder.model.limits import Limits
-from cloud_builder.model.unit import Target
 from cloud_builder.ports.recipe import Output, Recipe
 from cloud_builder.ports.sandbox import Sandbox
 from cloud_builder.ports.source import SourceMirror
@@ -34,7 +32,7 @@ from .layer_cache import MAX_LAYER_BYTES, LayerCache
 from .manifest_tests import ManifestTests
 from .outcome import SUCCESS, BuildOutcome, outcome_of_error
 from .steps import BuildSpec, BuildSteps
-from .task import BuildTask, make_readable, task_for_directory
+from .task import BuildTask, make_readable
 
 _LOG = logging.getLogger("cb.runner")
 
@@ -84,60 +82,17 @@ class PackageBuilder:
         )
         return self._carry_out(task, log, cancel)
 
-    def build_directory(
-        self,
-        directory: Path,
-        target: Target,
-        *,
-        log: Callable[[bytes], None],
-        cancel: Event,
-        dependencies: Sequence[Artifact] = (),
-        limits: Limits | None = None,
-        profiles: tuple[str, ...] = (),
-        build_options: tuple[str, ...] = (),
-        repositories: str = "",
-    ) -> AttemptFinished:
-        """Builds a unit's directory as it is, without a mesh. The artifacts are in the store afterwards.
-
-        `repositories`: the state of the package repositories of its build root."""
-        task = task_for_directory(
-            directory,
-            target,
-            dependencies,
-            limits,
-            profiles=profiles,
-            build_options=build_options,
-            repositories=repositories,
-        )
+    def build_locally(self, task: BuildTask, log: Callable[[bytes], None], cancel: Event) -> AttemptFinished:
+        """Carries out a task without a mesh (`task_for_directory`). The artifacts are in the store afterwards."""
         return self._carry_out(task, log, cancel)
 
     def shell(
-        self,
-        directory: Path,
-        target: Target,
-        *,
-        log: Callable[[bytes], None],
-        cancel: Event,
-        dependencies: Sequence[Artifact] = (),
-        limits: Limits | None = None,
-        profiles: tuple[str, ...] = (),
-        build_options: tuple[str, ...] = (),
-        repositories: str = "",
-        after_failure: bool = False,
+        self, task: BuildTask, log: Callable[[bytes], None], cancel: Event, *, after_failure: bool = False
     ) -> int:
         """Runs a shell on the terminal in the root, layer and unpacked source of a unit; returns its exit status.
 
         `after_failure`: builds first and runs the shell where the build failed; returns 0 without a shell when the
-        build succeeded. Raises the errors that `build_directory` reports as an outcome, and Canceled."""
-        task = task_for_directory(
-            directory,
-            target,
-            dependencies,
-            limits,
-            profiles=profiles,
-            build_options=build_options,
-            repositories=repositories,
-        )
+        build succeeded. Raises the errors that `build_locally` reports as an outcome, and Canceled."""
         with directories.own_directory(self._working_directory(task)) as working_directory:
             build_log = self._open_log(task, working_directory, log)
             try:

@@ -42,14 +42,16 @@ class BuildTask:
 def task_for_directory(
     directory: Path,
     target: Target,
-    dependencies: Sequence[Artifact],
-    limits: Limits | None,
+    dependencies: Sequence[Artifact] = (),
+    limits: Limits | None = None,
     *,
     profiles: tuple[str, ...] = (),
     build_options: tuple[str, ...] = (),
     repositories: str = "",
 ) -> BuildTask:
-    """Returns the task of building a unit's directory as it is, without a mesh."""
+    """Returns the task of building a unit's directory as it is, without a mesh.
+
+    `repositories`: the state of the package repositories of its build root."""
     return BuildTask(
         job_id=LOCAL,
         attempt=1,

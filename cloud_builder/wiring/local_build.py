@@ -17,6 +17,7 @@ from cloud_builder.adapters.deb.control import DebMetadata
 from cloud_builder.adapters.deb.repository_state import OfflineStates, ReleaseStates
 from cloud_builder.adapters.deb.source import check_source
 from cloud_builder.adapters.store.directory import DirectoryStore
+from cloud_builder.builder.task import BuildTask, task_for_directory
 from cloud_builder.errors import CloudBuilderError, Rejected
 from cloud_builder.flow.request import check_tree, discover_tree
 from cloud_builder.model.artifact import Artifact, ArtifactKind
@@ -145,34 +146,13 @@ class LocalBuilds:
 
     def build(self, step: BuildStep, log: Log, cancel: Event) -> AttemptFinished:
         """Builds a step. Does not raise; the artifacts are in `store`."""
-        finished = self._builder.build_directory(
-            step.directory,
-            step.target,
-            log=log,
-            cancel=cancel,
-            dependencies=self._dependencies(step),
-            limits=self._limits,
-            profiles=step.unit.profiles,
-            build_options=step.unit.build_options,
-            repositories=self._repositories(step),
-        )
+        finished = self._builder.build_locally(self._task(step), log, cancel)
         self._artifacts.setdefault(step.target.name, []).extend(finished.artifacts)
         return step.explain(finished)
 
     def shell(self, step: BuildStep, log: Log, cancel: Event, *, after_failure: bool) -> int:
         """Opens a shell in the build root, with the source unpacked; returns its exit status."""
-        return self._builder.shell(
-            step.directory,
-            step.target,
-            log=log,
-            cancel=cancel,
-            dependencies=self._dependencies(step),
-            limits=self._limits,
-            profiles=step.unit.profiles,
-            build_options=step.unit.build_options,
-            repositories=self._repositories(step),
-            after_failure=after_failure,
-        )
+        return self._builder.shell(self._task(step), log, cancel, after_failure=after_failure)
 
     def deliver(self, artifact: Artifact, directory: Path) -> Path:
         """Copies an artifact out of the store; returns where it is."""
@@ -183,6 +163,17 @@ class LocalBuilds:
             while chunk := source.read(1024 * 1024):
                 file.write(chunk)
         return path
+
+    def _task(self, step: BuildStep) -> BuildTask:
+        return task_for_directory(
+            step.directory,
+            step.target,
+            self._dependencies(step),
+            self._limits,
+            profiles=step.unit.profiles,
+            build_options=step.unit.build_options,
+            repositories=self._repositories(step),
+        )
 
     def _dependencies(self, step: BuildStep) -> tuple[Artifact, ...]:
         find = find_in([*self._artifacts.get(step.target.name, ()), *self._given])

@@ -171,10 +171,11 @@ CHILD = """
 import sys
 from pathlib import Path
 from threading import Event
+from cloud_builder.builder.task import task_for_directory
 from e2e.package.package_workspace import TARGET, PackageWorkspace
 workspace = PackageWorkspace(Path(sys.argv[1]), Path(sys.argv[2]))
 write = lambda piece: (sys.stdout.buffer.write(piece), sys.stdout.buffer.flush())
-workspace.builder.build_directory(workspace.unit("broken"), TARGET, log=write, cancel=Event())
+workspace.builder.build_locally(task_for_directory(workspace.unit("broken"), TARGET), write, Event())
 """
 
 

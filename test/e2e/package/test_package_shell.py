@@ -17,11 +17,13 @@ CHILD = """
 import sys
 from pathlib import Path
 from threading import Event
+from cloud_builder.builder.task import task_for_directory
 from e2e.package.package_workspace import TARGET, PackageWorkspace
 workspace = PackageWorkspace(Path(sys.argv[1]), Path(sys.argv[2]))
 write = lambda piece: (sys.stdout.buffer.write(piece), sys.stdout.buffer.flush())
 after = sys.argv[3] == "after"
-sys.exit(workspace.builder.shell(workspace.unit("broken"), TARGET, log=write, cancel=Event(), after_failure=after))
+task = task_for_directory(workspace.unit("broken"), TARGET)
+sys.exit(workspace.builder.shell(task, write, Event(), after_failure=after))
 """
 
 

@@ -77,7 +77,7 @@ def test_link_to_a_file_of_the_same_working_tree_is_read_and_copied(tree: Path, 
     units, problems = check(tree)
     assert (problems, check_sources(tree, units)) == ((), ())
     copy = tmp_path / "copy"
-    task_for_directory(directory, units[0].targets[0], (), None).fetch(copy)
+    task_for_directory(directory, units[0].targets[0]).fetch(copy)
     assert (copy / "debian/control").read_text() == (tree / "control").read_text()
     assert not (copy / "debian/control").is_symlink()
     assert (copy / "po/de.po").read_text() == "text"
