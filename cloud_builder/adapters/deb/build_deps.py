@@ -93,7 +93,8 @@ install_all || {{
         exit 1
     fi
     echo 'The package lists may be older than the mirror; updating them.'
-    apt-get update && install_all
+    apt-get update || exit 1  # `set -e` does not hold in here
+    install_all || exit 1
 }}
 rm -f "$list" "$pin" /var/lib/apt/lists/_layer_* /var/cache/apt/*.bin
 getent group {BUILDER} >/dev/null || echo 'builder:x:{BUILDER}:' >> /etc/group

@@ -31,7 +31,8 @@ apt-get -qq update -o Dir::Etc::SourceList="$list" -o Dir::Etc::SourceParts=/dev
 apt-get -q install "$@" || {
     apt-get -q --simulate install "$@" >/dev/null 2>&1 || exit 1
     echo 'The package lists may be older than the mirror; updating them.'
-    apt-get -q update && apt-get -q install "$@"
+    apt-get -q update || exit 1  # `set -e` does not hold in here
+    apt-get -q install "$@" || exit 1
 }
 rm -f "$list" "$pin" /var/lib/apt/lists/_test_*
 """

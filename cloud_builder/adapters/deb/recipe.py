@@ -17,7 +17,7 @@ DEBUG_SYMBOLS = "-dbgsym"
 class DebRecipe:
     """Stateless; the port describes each method."""
 
-    version = "deb-5"
+    version = "deb-6"
 
     def read(self, directory: Path) -> PackageSource:
         return source.read_source(directory)

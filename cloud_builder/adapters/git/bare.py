@@ -69,7 +69,7 @@ class BareMirror:
     def refs(self) -> dict[str, str]:
         """Returns branches and tags: full name → object id (of a commit or a tag object)."""
         output = self.repository.git("for-each-ref", "--format=%(objectname) %(refname)", HEADS, TAGS).stdout
-        pairs = (line.split(" ", 1) for line in output.decode(errors="surrogateescape").splitlines())
+        pairs = (line.split(" ", 1) for line in _lines(output))
         return {name: identity for identity, name in pairs}
 
     def need_commit(self, url: str, revision: str) -> None:
@@ -146,7 +146,7 @@ class BareMirror:
         """Returns the present default branch of the remote, and its refs in the form of `refs`."""
         output = self.repository.query(url, "ls-remote", "--symref", "origin", "HEAD", f"{HEADS}*", f"{TAGS}*").stdout
         head, refs = "", {}
-        for line in output.decode(errors="surrogateescape").splitlines():
+        for line in _lines(output):
             value, _, name = line.partition("\t")
             if value.startswith("ref: ") and name == "HEAD":
                 head = value.removeprefix("ref: ")
@@ -194,3 +194,8 @@ def _address(url: str) -> str:
     if "://" in url or _SSH_ADDRESS.match(url):
         return url
     return str(Path(url).expanduser().resolve())
+
+
+def _lines(output: bytes) -> list[str]:
+    """Returns the lines that git printed. Names may have characters that `str.splitlines` takes for line ends."""
+    return [line for line in output.decode(errors="surrogateescape").split("\n") if line]

@@ -21,7 +21,7 @@ from . import lfs
 from .bare import HEADS, TAGS, BareMirror
 from .command import without_secrets
 from .export import check_directory, write_directory
-from .links import Link, follow, followed_links
+from .links import ExportedEntry, Link, follow, followed_links
 from .objects import FILES, LINK, Blobs, TreeListing, list_tree
 
 _MAX_LISTINGS = 8
@@ -93,7 +93,7 @@ class GitMirror:
     def tree_id(self, source: SourceName, revision: Revision, directory: str) -> TreeId:
         listing = self._listing(source, revision)
         tree = self._tree(source, listing, directory).id
-        followed = followed_links(listing, directory, self._link(source))
+        followed = self._followed(source, listing, directory)
         if not followed:
             return TreeId(tree)
         rows = [f"{link.path}\0{link.entry.mode:o}\0{link.entry.id}" for link in followed]
@@ -109,7 +109,14 @@ class GitMirror:
 
     def followed_links(self, source: SourceName, revision: Revision, directory: str) -> dict[str, str]:
         listing = self._listing(source, revision)
-        return {link.path: link.origin for link in followed_links(listing, directory, self._link(source))}
+        return {link.path: link.origin for link in self._followed(source, listing, directory)}
+
+    def _followed(self, source: SourceName, listing: TreeListing, directory: str) -> list[ExportedEntry]:
+        """Returns the followed links of a directory; none if one is a loop, which `check` reports for its unit."""
+        try:
+            return followed_links(listing, directory, self._link(source))
+        except Rejected:
+            return []
 
     def changed_files(self, source: SourceName, before: Revision, after: Revision) -> list[str]:
         repository = self._bare(source).repository
@@ -220,12 +227,13 @@ class GitMirror:
     def _pointers(self, source: SourceName, revision: Revision, listing: TreeListing) -> dict[str, Entry]:
         """Returns the files of a commit that are in Git LFS, by path."""
         key = (source, revision)
-        if key not in self._lfs:
+        found = self._lfs.get(key)
+        if found is None:
             found = lfs.pointers(self._bare(source).repository, revision, listing, self._opened(source))
             with self._lock:
                 self._lfs = {known: self._lfs[known] for known in list(self._lfs)[-_MAX_LISTINGS:]}
                 self._lfs[key] = found
-        return self._lfs[key]
+        return found
 
     def _link(self, source: SourceName) -> Link:
         """Returns a function that reads a link. It starts git only when there is a link to read."""

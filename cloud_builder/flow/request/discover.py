@@ -156,6 +156,11 @@ class UnitDiscovery:
             unverified=build_root.unverified,
         )
 
+    def was_unit(self, tree: Tree, directory: str) -> bool:
+        """Returns whether a directory of a commit is a unit, broken or not."""
+        file = join(directory, MANIFEST)
+        return _no_unit(unit_path(directory), file, None) is None and file in tree.manifests()
+
     def provided(self, tree: Tree, directory: str) -> tuple[str, ...]:
         """Returns the names that the packages of a unit have and provide; none if it cannot be read."""
         with suppress(BrokenUnit, Rejected):

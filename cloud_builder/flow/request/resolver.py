@@ -163,7 +163,11 @@ class SourceResolver:
         tree = CommitTree(self._mirror, source, before)
         paths = {unit.path for unit in commit.discovered.units}
         directories = [directory_of(file) for file in files if f"/{file}".endswith(f"/{MANIFEST}")]
-        gone = [directory for directory in directories if unit_path(directory) not in paths]
+        gone = [
+            directory
+            for directory in directories
+            if unit_path(directory) not in paths and self._discovery.was_unit(tree, directory)
+        ]
         return tuple(
             DeletedUnit(path=unit_path(directory), provides=self._discovery.provided(tree, directory))
             for directory in gone[:MAX_DELETED_UNITS]

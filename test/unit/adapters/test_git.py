@@ -520,3 +520,20 @@ def test_text_that_looks_like_a_pointer_is_no_file_in_lfs(mirror: GitMirror, tre
     mirror.export(DEMO, str(tree), revision, UNIT, tmp_path / "out")
     assert (tmp_path / "out/example").read_bytes() == pointer
     assert (tmp_path / "out/a.txt").read_bytes() == b"$Id$ $Format:%H$\n", "attributes of git do not apply"
+
+
+def test_link_to_a_directory_around_it_concerns_its_unit_alone(mirror: GitMirror, tree: Path) -> None:
+    (tree / UNIT / "loop").symlink_to("..")
+    revision = commit(tree)
+    mirror.refresh(DEMO, str(tree))
+    assert mirror.tree_id(DEMO, revision, UNIT)
+    assert mirror.followed_links(DEMO, revision, UNIT) == {}
+    with pytest.raises(Rejected):
+        mirror.check(DEMO, revision, UNIT)
+
+
+def test_branch_with_a_line_separator_in_its_name_is_mirrored(mirror: GitMirror, tree: Path) -> None:
+    git(tree, "branch", "a\u2028b")
+    for _ in range(2):
+        mirror.refresh(DEMO, str(tree))
+    assert mirror.resolve(DEMO, "a\u2028b") == git(tree, "rev-parse", "HEAD").strip()

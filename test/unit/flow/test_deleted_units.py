@@ -55,3 +55,16 @@ def test_push_that_deletes_a_library_builds_its_dependants() -> None:
     mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 2)
     assert [assignment.name for assignment in mesh.first_builds()] == ["lib", "app", "app"]
     assert [package.name for package in mesh.builder.assignments[-1].dependencies] == []
+
+
+def test_manifest_in_a_directory_that_cannot_be_a_unit_was_no_unit() -> None:
+    mesh = MemoryMesh(BEFORE)
+    mesh.request("app")
+    mesh.finished()
+    manifest = BEFORE["projects/packages/lib/.cb/cloud_builder.yml"]
+    bad = {f"projects/packages/{name}/.cb/cloud_builder.yml": manifest for name in ("a b", "\udcff")}
+    mesh.git.repository("memory:demo").commit(BEFORE | bad | unit_files("other", content="new"))
+    mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 2)
+    mesh.git.repository("memory:demo").commit(BEFORE | unit_files("other", content="newer"))
+    mesh.until(lambda: len(mesh.events(e.RequestFinished)) == 3)
+    assert [accepted.deleted for accepted in mesh.events(e.RequestAccepted)] == [()] * 3
