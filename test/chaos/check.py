@@ -20,8 +20,10 @@ from cloud_builder.model.artifact import ArtifactKind
 from cloud_builder.model.events import JobAssigned, JobFinished, MessageDead, RequestAccepted, RequestFinished
 from cloud_builder.model.outcome import RequestOutcome
 
-Made = dict[str, tuple[str, ...]]
-"""Input key → sha256 of the artifacts."""
+BuildId = tuple[str, str]
+"""Input key and version of the source. The rebuild number in the version depends on what was published before."""
+Made = dict[BuildId, tuple[str, ...]]
+"""Build → sha256 of the packages."""
 
 
 def unanswered(recorder: EventRecorder, asked: set[str]) -> set[str]:
@@ -32,7 +34,11 @@ def unanswered(recorder: EventRecorder, asked: set[str]) -> set[str]:
 
 def made(recorder: EventRecorder) -> Made:
     good = [job for job in recorder.of(JobFinished) if job.is_good]
-    return {str(job.input_key): _packages(job) for job in good}
+    return {_build_id(job): _packages(job) for job in good}
+
+
+def _build_id(job: JobFinished) -> BuildId:
+    return str(job.input_key), job.source_version
 
 
 def _packages(job: JobFinished) -> tuple[str, ...]:
@@ -91,15 +97,19 @@ def epochs(leader_log: LeaderLog) -> Iterator[str]:
 
 
 def _differences(recorder: EventRecorder, quiet: Made | None) -> Iterator[str]:
-    ours: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    ours: dict[BuildId, set[tuple[str, ...]]] = defaultdict(set)
     for job in recorder.of(JobFinished):
         if job.is_good:
-            ours[str(job.input_key)].add(_packages(job))
-    for key, outputs in ours.items():
+            ours[_build_id(job)].add(_packages(job))
+    for (key, version), outputs in ours.items():
         if len(outputs) > 1:
-            yield f"input key {key[:12]} led to different artifacts"
-        if quiet is not None and outputs != {quiet.get(key)}:
-            yield f"input key {key[:12]} led to other artifacts than in a quiet run"
+            yield f"input key {key[:12]} led to different artifacts of {version}"
+    if quiet is not None:
+        for key, version in ours.keys() & quiet.keys():
+            if ours[key, version] != {quiet[key, version]}:
+                yield f"input key {key[:12]} led to other artifacts of {version} than in a quiet run"
+        if not ours.keys() & quiet.keys():
+            yield "no build is the same as in a quiet run"
 
 
 def artifacts(recorder: EventRecorder, cluster: Cluster) -> Iterator[str]:

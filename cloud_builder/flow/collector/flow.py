@@ -111,10 +111,12 @@ class CollectorFlow:
             made = self._publisher.planner.versions_made(repository.suite)
             entry = verify_job(job, self._store, self._repositories, current, made)
         except Permanent as error:
+            self._managed.put_names(work, job.repository, job.artifacts)
             self._announcer.failed(work, job.repository, [job.job_id], error)
             return
         if is_newer(entry, current):
             if changed := published_packages.changed(work.documents, repository.name, entry):
+                self._managed.put_names(work, repository.name, job.artifacts)
                 refusal = _changed_contents(changed, repository.name)
                 self._announcer.failed(work, repository.name, [job.job_id], refusal)
                 return

@@ -6,8 +6,9 @@ Each change goes to both, inside the transaction of the mesh loop. After a rollb
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from cloud_builder.model.artifact import Artifact
 from cloud_builder.model.frozen import LenientModel
 from cloud_builder.model.ids import JobId, RepositoryName, SourceName, UnitPath
 from cloud_builder.model.repository import HeldBuild, KeptPackage, RepositoryEntry, UnitTarget
@@ -123,7 +124,7 @@ class RepositoryStore:
             self._put_published(work, name, key, before)
         self.contents[name][key] = entry
         work.documents.put(REPOSITORY_ENTRY, _key(name, key), entry.model_dump(mode="json"), parent=name)
-        self._put_names(work, name, entry)
+        self.put_names(work, name, entry.packages)
 
     def remove_entries(self, work: UnitOfWork, name: RepositoryName, keys: Collection[UnitTarget]) -> None:
         """Removes the entries of units that are gone. What is published of them stays until the next snapshot."""
@@ -146,10 +147,12 @@ class RepositoryStore:
         body = {"unit": key[0], "target": key[1], "entry": listed}
         work.documents.put(PUBLISHED_BUILD, _key(name, key), body, parent=name)
 
-    def _put_names(self, work: UnitOfWork, name: RepositoryName, entry: RepositoryEntry) -> None:
+    def put_names(self, work: UnitOfWork, name: RepositoryName, artifacts: Iterable[Artifact]) -> None:
+        """Stores what units have made, also what cannot be published: then it is not the distribution's business."""
         made = self.made_names[name]
-        for artifact in entry.packages:
-            assert artifact.package is not None
+        for artifact in artifacts:
+            if artifact.package is None:
+                continue
             for offered in offered_names(artifact.package):
                 versions = made.get(offered, ())
                 if artifact.package.version not in versions:

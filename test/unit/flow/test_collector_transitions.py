@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloud_builder.model import events as e
-from cloud_builder.model.artifact import Artifact, ArtifactKind
+from cloud_builder.model.artifact import Artifact, ArtifactKind, BinaryPackage
 from cloud_builder.model.settings import CollectorSettings
 from cloud_builder.model.unit import Problem
 from support.collector_harness import NAME, CollectorHarness
@@ -162,3 +162,12 @@ def test_name_that_the_build_root_had_from_the_distribution_holds_nothing(collec
     collector.step(head("2", app="app"))
     collector.step(collector.finished(2, "app", collector.package("app", depends="lib (= 3)"), root))
     assert collector.names() == ["app_1_amd64.deb"]
+
+
+def test_application_waits_for_a_library_that_could_not_be_published(collector: CollectorHarness) -> None:
+    strict_pair(collector)
+    reported = BinaryPackage(name="lib2", version="2", architecture="amd64")
+    lost = collector.package("lib2", "2").model_copy(update={"sha256": "0" * 64, "package": reported})
+    app = collector.package("app", "2", depends="lib2")
+    collector.step(collector.finished(2, "lib", lost), collector.finished(2, "app", app))
+    assert collector.names() == ["app_1_amd64.deb", "lib_1_amd64.deb"]
