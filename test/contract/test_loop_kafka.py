@@ -113,6 +113,7 @@ def test_plain_json_is_handled_and_broken_json_is_a_dead_letter(daemon, own_kafk
     producer.send([OutgoingRecord("cb.request", None, b"{")], LIMIT)
     producer.send([OutgoingRecord("cb.request", None, b'{"source": "s", "units": ["a"], "request_id": "ci-1"}')], LIMIT)
     until(lambda: flow.handled == ["ci-1"], "request ci-1")
+    until(lambda: list_dead(broker), "the dead letter")
     (letter,) = list_dead(broker)
     assert "not valid JSON" in letter.reason
     producer.close()
