@@ -156,10 +156,10 @@ class UnitDiscovery:
             unverified=build_root.unverified,
         )
 
-    def was_unit(self, tree: Tree, directory: str) -> bool:
-        """Returns whether a directory of a commit is a unit, broken or not."""
-        file = join(directory, MANIFEST)
-        return _no_unit(unit_path(directory), file, None) is None and file in tree.manifests()
+    def units_in(self, tree: Tree) -> set[str]:
+        """Returns the directories of a tree that are units, broken or not."""
+        directories = map(directory_of, tree.manifests())
+        return {found for found in directories if _no_unit(unit_path(found), join(found, MANIFEST), None) is None}
 
     def provided(self, tree: Tree, directory: str) -> tuple[str, ...]:
         """Returns the names that the packages of a unit have and provide; none if it cannot be read."""

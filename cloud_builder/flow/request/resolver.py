@@ -163,11 +163,9 @@ class SourceResolver:
         tree = CommitTree(self._mirror, source, before)
         paths = {unit.path for unit in commit.discovered.units}
         directories = [directory_of(file) for file in files if f"/{file}".endswith(f"/{MANIFEST}")]
-        gone = [
-            directory
-            for directory in directories
-            if unit_path(directory) not in paths and self._discovery.was_unit(tree, directory)
-        ]
+        missing = [directory for directory in directories if unit_path(directory) not in paths]
+        units = self._discovery.units_in(tree) if missing else set()
+        gone = [directory for directory in missing if directory in units]
         return tuple(
             DeletedUnit(path=unit_path(directory), provides=self._discovery.provided(tree, directory))
             for directory in gone[:MAX_DELETED_UNITS]
